@@ -1,0 +1,1 @@
+"""Turn music tracks into MP4 videos."""

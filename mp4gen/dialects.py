@@ -1,0 +1,113 @@
+"""What differs between the hosts of the API family, as data; decides nothing by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+import attrs
+
+from .errors import (
+    AlreadyExistsError,
+    ApiError,
+    AuthenticationError,
+    InsufficientCreditsError,
+    InvalidRequestError,
+    MaintenanceError,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+)
+
+# docs.sunoapi.org and docs.api.box, "Create Music Video", the table of body codes.
+_SUNO_CODES: Mapping[int, type[ApiError]] = {
+    400: InvalidRequestError,
+    401: AuthenticationError,
+    403: AuthenticationError,
+    404: NotFoundError,
+    405: RateLimitError,
+    409: AlreadyExistsError,
+    413: InvalidRequestError,
+    422: InvalidRequestError,
+    429: InsufficientCreditsError,
+    430: RateLimitError,
+    455: MaintenanceError,
+    500: ServerError,
+}
+
+# docs.kie.ai, "Create Music Video" and "Getting Started": 429 means the opposite of the above.
+_KIE_CODES: Mapping[int, type[ApiError]] = {
+    400: InvalidRequestError,
+    401: AuthenticationError,
+    402: InsufficientCreditsError,
+    403: AuthenticationError,
+    404: NotFoundError,
+    408: ServerError,
+    409: AlreadyExistsError,
+    422: InvalidRequestError,
+    429: RateLimitError,
+    433: InsufficientCreditsError,
+    455: MaintenanceError,
+    500: ServerError,
+    501: ServerError,
+    505: ServerError,
+}
+
+
+def _frozen(codes: Mapping[int, type[ApiError]]) -> Mapping[int, type[ApiError]]:
+    return MappingProxyType(dict(codes))
+
+
+@attrs.frozen
+class Dialect:
+    """One host family's way of speaking the API.
+
+    Attributes:
+        name: for logs and messages.
+        codes: the meaning of each body code that is not success.
+        credits_path: where "Get Remaining Credits" lives.
+        retention_days: how long the host keeps a finished file.
+        polls_counted: whether looks count against the rate limit.
+        dedupes: whether a second submit of a track is known to be refused with 409, so that a
+            submit whose answer was lost can be sent again without paying twice.
+        download_url_path: where a dead file link can be exchanged for a new one; None for nowhere.
+    """
+
+    SUNO: ClassVar[Dialect]
+    KIE: ClassVar[Dialect]
+
+    name: str
+    codes: Mapping[int, type[ApiError]] = attrs.field(converter=_frozen, repr=False, hash=False)
+    credits_path: str = "/api/v1/generate/credit"
+    retention_days: int = 15
+    polls_counted: bool = True
+    dedupes: bool = False
+    download_url_path: str | None = None
+
+    @classmethod
+    def for_url(cls, base_url: str) -> Dialect:
+        """The dialect of a known host; of any other, SUNO's table without its 409."""
+        host = (urlsplit(base_url).hostname or "").lower()
+        for known, dialect in _HOSTS.items():
+            if host == known or host.endswith(f".{known}"):
+                return dialect
+        return attrs.evolve(cls.SUNO, name="unknown", dedupes=False)
+
+
+Dialect.SUNO = Dialect("suno", _SUNO_CODES, dedupes=True)
+Dialect.KIE = Dialect(
+    "kie",
+    _KIE_CODES,
+    credits_path="/api/v1/chat/credit",
+    retention_days=14,
+    download_url_path="/api/v1/common/download-url",
+)
+
+_HOSTS = {
+    "api.box": Dialect.SUNO,
+    "sunoapi.org": Dialect.SUNO,
+    "apibox.erweima.ai": Dialect.SUNO,
+    "kie.ai": Dialect.KIE,
+}

@@ -1,0 +1,298 @@
+"""What the API speaks about: frozen values in snake_case; no wire names, no I/O."""
+
+from __future__ import annotations
+
+import enum
+import unicodedata
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from .errors import ConfigurationError, ValidationError
+
+# docs.sunoapi.org, "Create Music Video": author and domainName have maxLength 50.
+MAX_TEXT = 50
+
+
+class VideoStatus(enum.StrEnum):
+    """The API's `successFlag` (docs.sunoapi.org, "Get Music Video Details")."""
+
+    PENDING = "PENDING"
+    SUCCESS = "SUCCESS"
+    CREATE_TASK_FAILED = "CREATE_TASK_FAILED"
+    GENERATE_MP4_FAILED = "GENERATE_MP4_FAILED"
+    # The host could not deliver its callback; the video itself may well be there.
+    CALLBACK_EXCEPTION = "CALLBACK_EXCEPTION"
+
+
+FAILED = frozenset({VideoStatus.CREATE_TASK_FAILED, VideoStatus.GENERATE_MP4_FAILED})
+
+
+def _id_problem(value: object) -> str | None:
+    if not isinstance(value, str):
+        return f"must be text, not {type(value).__name__}"
+    if not value.strip():
+        return "must not be empty"
+    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in value):
+        return "must not hold control characters"
+    return None
+
+
+def _text_problem(value: object) -> str | None:
+    if value is None:
+        return None
+    if problem := _id_problem(value):
+        return problem
+    length = len(str(value))
+    return f"must be at most {MAX_TEXT} characters, not {length}" if length > MAX_TEXT else None
+
+
+def _read_only(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(dict(raw))
+
+
+def _url_problem(value: object) -> str | None:
+    if value is None:
+        return None
+    if problem := _id_problem(value):
+        return problem
+    try:
+        parts = urlsplit(str(value))
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    return None if usable else "must be an http:// or https:// address"
+
+
+def _nfc(value: Any) -> Any:
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+
+
+@attrs.frozen
+class VideoRequest:
+    """One "Create Music Video" call: which track, and what to write on it.
+
+    Args:
+        task_id: the id of the music task that made the track.
+        audio_id: the track's own id within it.
+        author: shown at the beginning, at most 50 code points (NFC); None for none.
+        domain_name: a subtle watermark at the bottom, at most 50 code points; None for none.
+        callback_url: where the API reports the end; None for the client's own choice.
+
+    Raises:
+        ValidationError: a field that cannot be right; all of them at once, by name.
+    """
+
+    task_id: str
+    audio_id: str
+    author: str | None = attrs.field(default=None, kw_only=True, converter=_nfc)
+    domain_name: str | None = attrs.field(default=None, kw_only=True, converter=_nfc)
+    callback_url: str | None = attrs.field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        found = {
+            "task_id": _id_problem(self.task_id),
+            "audio_id": _id_problem(self.audio_id),
+            "author": _text_problem(self.author),
+            "domain_name": _text_problem(self.domain_name),
+            "callback_url": _url_problem(self.callback_url),
+        }
+        if problems := {field: problem for field, problem in found.items() if problem}:
+            raise ValidationError(problems)
+
+
+@attrs.frozen
+class VideoDetails:
+    """One look at a video task ("Get Music Video Details").
+
+    Attributes:
+        task_id: the video task's id.
+        music_task_id: the API's `musicId`, as sent; None where missing.
+        audio_id: the track's id; older answers carry it as `musicId`.
+        music_index: the track's place in its music task, in answers that number it.
+        callback_url: the address the API reports to.
+        status: a `VideoStatus`, or the plain text of one we do not know: not finished.
+        video_url: the one MP4, once it is there.
+        created_at: aware UTC, or None where the API's text names no zone.
+        completed_at: aware UTC, or None as above or while the task runs.
+        error_code: the API's own number for a failure.
+        error_message: the API's own words for a failure.
+        raw: the answer's `data` as it came.
+    """
+
+    task_id: str
+    music_task_id: str | None = None
+    audio_id: str | None = None
+    music_index: int | None = None
+    callback_url: str | None = None
+    status: VideoStatus | str = VideoStatus.PENDING
+    video_url: str | None = None
+    created_at: datetime | None = None
+    completed_at: datetime | None = None
+    error_code: int | None = None
+    error_message: str | None = None
+    raw: Mapping[str, Any] = attrs.field(factory=dict, converter=_read_only, eq=False, repr=False)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the task ended without a video, for good."""
+        return self.status in FAILED
+
+    @property
+    def ready(self) -> bool:
+        """Whether the video is there; a lost callback does not take it away."""
+        return bool(self.video_url) and not self.failed
+
+
+@attrs.frozen
+class Video:
+    """A finished video.
+
+    Attributes:
+        task_id: the video task that made it.
+        url: the single download URL.
+        audio_id: the track, where the API tells it.
+        created_at: aware UTC, or None where the API names no zone.
+        completed_at: as above.
+        expires_at: when the host deletes the file, or None where unknown.
+        adopted: the video was made by an earlier request, whose author and watermark it may carry.
+    """
+
+    task_id: str
+    url: str
+    audio_id: str | None = None
+    created_at: datetime | None = None
+    completed_at: datetime | None = None
+    expires_at: datetime | None = None
+    adopted: bool = False
+
+
+@attrs.frozen
+class Track:
+    """One track of a music task ("Get Music Generation Details").
+
+    Attributes:
+        task_id: the music task's id.
+        audio_id: the track's id.
+        title: the track's title.
+        duration: seconds.
+        audio_url: where the sound is.
+        image_url: where the cover is.
+        tags: the style, as text.
+        created_at: aware UTC, or None where the API names no zone.
+    """
+
+    task_id: str
+    audio_id: str
+    title: str | None = None
+    duration: float | None = None
+    audio_url: str | None = None
+    image_url: str | None = None
+    tags: str | None = None
+    created_at: datetime | None = None
+
+    def video_request(
+        self,
+        *,
+        author: str | None = None,
+        domain_name: str | None = None,
+        callback_url: str | None = None,
+    ) -> VideoRequest:
+        """The request that turns this track into a video.
+
+        Raises:
+            ValidationError: a text that cannot be right.
+        """
+        return VideoRequest(
+            self.task_id,
+            self.audio_id,
+            author=author,
+            domain_name=domain_name,
+            callback_url=callback_url,
+        )
+
+
+def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value < float("inf")
+    ):
+        raise ConfigurationError(f"{attribute.name} must be a number above 0, not {value!r}")
+
+
+def _not_negative(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value < float("inf")
+    ):
+        raise ConfigurationError(f"{attribute.name} must be a number of at least 0, not {value!r}")
+
+
+def _whole(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{attribute.name} must be a whole number above 0, not {value!r}")
+
+
+@attrs.frozen
+class RateLimit:
+    """At most `requests` calls in any window of `per` seconds.
+
+    The default is the vendor's (docs.kie.ai, "Getting Started": 20 in 10 seconds, per account).
+    """
+
+    requests: int = attrs.field(default=20, validator=_whole)
+    per: float = attrs.field(default=10.0, kw_only=True, validator=_positive)
+
+
+@attrs.frozen
+class Polling:
+    """When to look at a task, in seconds of its age.
+
+    The first look comes at age `first`, each next one at age x `factor`, no step longer than
+    `longest`; each step varies by up to `jitter` of itself. A `Retry-After` from the server wins.
+    """
+
+    first: float = attrs.field(default=15.0, kw_only=True, validator=_positive)
+    factor: float = attrs.field(default=1.3, kw_only=True)
+    longest: float = attrs.field(default=8.0, kw_only=True, validator=_positive)
+    jitter: float = attrs.field(default=0.1, kw_only=True)
+
+    @factor.validator
+    def _above_one(self, _: object, value: float) -> None:
+        if not 1 < value < float("inf"):
+            raise ConfigurationError(f"factor must be above 1, not {value!r}")
+
+    @jitter.validator
+    def _a_share(self, _: object, value: float) -> None:
+        if not 0 <= value < 1:
+            raise ConfigurationError(f"jitter must be at least 0 and below 1, not {value!r}")
+
+
+@attrs.frozen
+class Retry:
+    """How long to go on after failures that may pass, in seconds.
+
+    Attributes:
+        first: the longest wait before the first retry; doubled for each further one (full jitter).
+        longest: no single wait is longer.
+        budget: give up once a call has been failing for this long.
+        request_timeout: the longest that one HTTP call may take.
+        maintenance_probe: how often one call asks whether maintenance is over.
+        maintenance_timeout: how long maintenance may last; None for 0 in single calls and six
+            hours in bulk runs.
+    """
+
+    first: float = attrs.field(default=0.5, kw_only=True, validator=_positive)
+    longest: float = attrs.field(default=30.0, kw_only=True, validator=_positive)
+    budget: float = attrs.field(default=300.0, kw_only=True, validator=_not_negative)
+    request_timeout: float = attrs.field(default=30.0, kw_only=True, validator=_positive)
+    maintenance_probe: float = attrs.field(default=300.0, kw_only=True, validator=_positive)
+    maintenance_timeout: float | None = attrs.field(
+        default=None, kw_only=True, validator=attrs.validators.optional(_not_negative)
+    )
