@@ -1,1 +1,106 @@
-"""Turn music tracks into MP4 videos."""
+"""Turn music tracks into MP4 videos: an asyncio SDK for the "Create Music Video" API.
+
+The same package holds a command line (`mp4gen[cli]`) and a server of the same API that renders the
+videos itself (`mp4gen[server]`); importing this module loads neither.
+"""
+
+from __future__ import annotations
+
+from .client import Client
+from .dialects import Dialect
+from .errors import (
+    AlreadyExistsError,
+    ApiError,
+    AuthenticationError,
+    ConfigurationError,
+    DownloadError,
+    GenerationFailedError,
+    InsufficientCreditsError,
+    InvalidRequestError,
+    LedgerError,
+    MaintenanceError,
+    Mp4GenError,
+    NotFoundError,
+    ProtocolError,
+    RateLimitError,
+    RenderCancelledError,
+    RenderError,
+    ServerError,
+    SubmitUncertainError,
+    TransportError,
+    ValidationError,
+    WaitTimeoutError,
+)
+from .events import (
+    CoolDownEvent,
+    DoneEvent,
+    DownloadEvent,
+    Event,
+    FailedEvent,
+    LookEvent,
+    MaintenanceEvent,
+    RetryEvent,
+    SubmitEvent,
+)
+from .models import (
+    Polling,
+    RateLimit,
+    Retry,
+    Track,
+    Video,
+    VideoDetails,
+    VideoRequest,
+    VideoStatus,
+)
+from .rate_limit import Lane, RateLimiter, WindowLimiter
+
+__all__ = [
+    "AlreadyExistsError",
+    "ApiError",
+    "AuthenticationError",
+    "Client",
+    "ConfigurationError",
+    "CoolDownEvent",
+    "Dialect",
+    "DoneEvent",
+    "DownloadError",
+    "DownloadEvent",
+    "Event",
+    "FailedEvent",
+    "GenerationFailedError",
+    "InsufficientCreditsError",
+    "InvalidRequestError",
+    "Lane",
+    "LedgerError",
+    "LookEvent",
+    "MaintenanceError",
+    "MaintenanceEvent",
+    "Mp4GenError",
+    "NotFoundError",
+    "Polling",
+    "ProtocolError",
+    "RateLimit",
+    "RateLimitError",
+    "RateLimiter",
+    "RenderCancelledError",
+    "RenderError",
+    "Retry",
+    "RetryEvent",
+    "ServerError",
+    "SubmitEvent",
+    "SubmitUncertainError",
+    "Track",
+    "TransportError",
+    "ValidationError",
+    "Video",
+    "VideoDetails",
+    "VideoRequest",
+    "VideoStatus",
+    "WaitTimeoutError",
+    "WindowLimiter",
+]
+
+# The package claims its public names: where they are defined is nobody's business.
+for _name in __all__:
+    globals()[_name].__module__ = __name__
+del _name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -85,6 +86,10 @@ class Dialect:
     polls_counted: bool = True
     dedupes: bool = False
     download_url_path: str | None = None
+
+    def expires_at(self, completed_at: datetime | None) -> datetime | None:
+        """When the host deletes a file that was finished then; None where that is not known."""
+        return completed_at and completed_at + timedelta(days=self.retention_days)
 
     @classmethod
     def for_url(cls, base_url: str) -> Dialect:

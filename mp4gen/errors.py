@@ -63,6 +63,7 @@ class ApiError(Mp4GenError):
         code: the body's `code`, or the HTTP status where the body had none.
         message: the vendor's own words.
         task_id: the video task it is about, where one is known.
+        retry_after: seconds the server asked to wait, or None.
         from_api: whether the API itself said so; False where a gateway answered in its place.
     """
 
@@ -73,6 +74,7 @@ class ApiError(Mp4GenError):
         self.code = code
         self.message = message
         self.task_id = task_id
+        self.retry_after: float | None = None
         self.from_api = True
 
     def __reduce__(self) -> tuple[object, ...]:

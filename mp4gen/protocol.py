@@ -113,6 +113,13 @@ def credits_call(dialect: Dialect) -> ApiCall:
     return ApiCall("GET", dialect.credits_path, counted=dialect.polls_counted)
 
 
+def download_url_call(url: str, dialect: Dialect) -> ApiCall | None:
+    """The call of "Get Download URL" for a link that has expired; None where there is none."""
+    if dialect.download_url_path is None:
+        return None
+    return ApiCall("POST", dialect.download_url_path, _dump({"url": url}))
+
+
 def read_answer(answer: Answer, dialect: Dialect, task_id: str | None = None) -> Any:
     """The answer's `data`.
 
@@ -192,6 +199,18 @@ def read_credits(answer: Answer, dialect: Dialect) -> float:
         return float(data)
     except (TypeError, ValueError):
         raise ProtocolError(f"the credits are not a number: {excerpt(answer)}") from None
+
+
+def read_download_url(answer: Answer, dialect: Dialect) -> str:
+    """The fresh link, good for 20 minutes (docs.kie.ai, "Get Download URL").
+
+    Raises:
+        Mp4GenError: as `read_answer`; something that is no text is a `ProtocolError`.
+    """
+    data = read_answer(answer, dialect)
+    if not isinstance(data, str) or not data:
+        raise ProtocolError(f"the download link is not a text: {excerpt(answer)}")
+    return data
 
 
 def excerpt(answer: Answer) -> str:

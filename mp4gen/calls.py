@@ -1,0 +1,218 @@
+"""One API call with all that surrounds it: the gate, the slot, the meaning of its answer, retries.
+
+It knows nothing of videos; what a call is for, and whether to try a lost one again, is decided by
+those who use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
+from random import Random
+from typing import TypeVar
+
+import attrs
+
+from .errors import ApiError, MaintenanceError, Mp4GenError, RateLimitError
+from .events import CoolDownEvent, MaintenanceEvent, Observers, RetryEvent
+from .maintenance import MaintenanceGate
+from .models import RateLimit, Retry
+from .protocol import Answer, ApiCall
+from .rate_limit import Lane, RateLimiter
+from .retry import Next, RetryQuota, decide, waits
+from .transport import Transport
+
+T = TypeVar("T")
+
+
+class Stopwatch:
+    """Seconds of loop time since it was made, without those while it was stopped."""
+
+    __slots__ = ("_before", "_started")
+
+    def __init__(self) -> None:
+        self._before = 0.0
+        self._started: float | None = asyncio.get_running_loop().time()
+
+    @property
+    def seconds(self) -> float:
+        """What it shows now."""
+        if self._started is None:
+            return self._before
+        return self._before + asyncio.get_running_loop().time() - self._started
+
+    def stop(self) -> None:
+        """Let no time count from now on."""
+        self._before, self._started = self.seconds, None
+
+    def start(self) -> None:
+        """Let time count again."""
+        if self._started is None:
+            self._started = asyncio.get_running_loop().time()
+
+
+@attrs.frozen
+class Patience:
+    """How one caller wants to wait.
+
+    Attributes:
+        lane: its place at the limiter.
+        budget: seconds of failing until it gives up.
+        maintenance: seconds of one maintenance window it will sit out.
+        persistent: whether rate refusals and a spent quota are waited out, whatever they take.
+    """
+
+    lane: Lane = Lane.DIRECT
+    budget: float = 300.0
+    maintenance: float = 0.0
+    persistent: bool = False
+
+
+class Calls:
+    """Sends calls for one client, each through the same gate, limiter and quota."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        limiter: RateLimiter,
+        retry: Retry,
+        observers: Observers,
+        random: Random,
+    ) -> None:
+        self.retry = retry
+        self.random = random
+        self.observers = observers
+        self.quota = RetryQuota()
+        self.gate = MaintenanceGate(retry.maintenance_probe)
+        self._transport = transport
+        self._limiter = limiter
+        limit = getattr(limiter, "limit", None)
+        self._window = limit.per if isinstance(limit, RateLimit) else RateLimit().per
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._transport.closed
+
+    async def once(
+        self,
+        call: ApiCall,
+        read: Callable[[Answer], T],
+        patience: Patience,
+        *,
+        watch: Stopwatch | None = None,
+        timeout: float | None = None,
+    ) -> tuple[T, float | None]:
+        """Send `call` once.
+
+        Args:
+            call: what to send.
+            read: makes a value, or the error that it means, of an answer.
+            patience: whose call it is.
+            watch: stopped while the call waits for its turn.
+            timeout: seconds for the call itself; default `Retry.request_timeout`.
+
+        Returns:
+            the value, and the seconds that the server asks to wait.
+
+        Raises:
+            Mp4GenError: whatever the answer, or its absence, means.
+        """
+        if watch is not None:
+            watch.stop()
+        try:
+            async with self.gate.passage(patience.maintenance), self._slot(call, patience.lane):
+                if watch is not None:
+                    watch.start()
+                answer = await self._transport.send(call, timeout or self.retry.request_timeout)
+                value = self._meaning(answer, read)
+        finally:
+            if watch is not None:
+                watch.start()
+        return value, answer.retry_after
+
+    async def retried(self, call: ApiCall, read: Callable[[Answer], T], patience: Patience) -> T:
+        """Send `call`, which costs nothing, until it is answered or patience is at its end.
+
+        Raises:
+            Mp4GenError: the last failure.
+        """
+        tries = Tries(self, call, patience)
+        while True:
+            try:
+                value, _ = await self.once(call, read, patience)
+            except Mp4GenError as error:
+                await tries.pause(error)
+            else:
+                return value
+
+    def _slot(self, call: ApiCall, lane: Lane) -> AbstractAsyncContextManager[None]:
+        return self._limiter.slot(lane) if call.counted else nullcontext()
+
+    def _meaning(self, answer: Answer, read: Callable[[Answer], T]) -> T:
+        try:
+            value = read(answer)
+        except Mp4GenError as error:
+            if isinstance(error, ApiError):
+                error.retry_after = answer.retry_after
+            self._heed(error)
+            raise
+        self.quota.succeeded()
+        self.gate.open()
+        return value
+
+    def _heed(self, error: Mp4GenError) -> None:
+        """Let the whole client know of a refusal that is not this call's alone."""
+        if isinstance(error, RateLimitError):
+            seconds = max(self._window, error.retry_after or 0.0)
+            self._limiter.cool_down(seconds)
+            self.observers.emit(CoolDownEvent(seconds))
+        elif isinstance(error, MaintenanceError):
+            self.gate.close(error)
+            self.observers.emit(MaintenanceEvent(self.retry.maintenance_probe))
+        elif isinstance(error, ApiError) and error.from_api:
+            self.gate.open()
+
+
+class Tries:
+    """The tries of one call: how long to pause before the next, or that there is none."""
+
+    def __init__(self, calls: Calls, call: ApiCall, patience: Patience) -> None:
+        self._calls = calls
+        self._call = call
+        self._patience = patience
+        self._watch = Stopwatch()
+        self._waits: Iterator[float] = waits(calls.retry, calls.random)
+
+    async def pause(self, error: Mp4GenError, *, at_once: bool = False) -> None:
+        """Return when it is time for the next try.
+
+        Args:
+            error: how the last one failed.
+            at_once: whether to skip the pause.
+
+        Raises:
+            Mp4GenError: `error` itself, where another try is of no use or not allowed.
+        """
+        seconds = 0.0 if at_once else self._seconds(error)
+        self._calls.observers.emit(RetryEvent(self._call.path.partition("?")[0], error, seconds))
+        if seconds:
+            await asyncio.sleep(seconds)
+
+    def _seconds(self, error: Mp4GenError) -> float:
+        """How long; 0 where the limiter or the gate will hold the call by themselves."""
+        patience, spent = self._patience, self._watch.seconds
+        match decide(error, submit=False):
+            case Next.COOL_DOWN if patience.persistent or spent < patience.budget:
+                return 0.0
+            case Next.MAINTENANCE if patience.maintenance > 0:
+                return 0.0
+            case Next.RETRY:
+                wait = max(next(self._waits), getattr(error, "retry_after", None) or 0.0)
+                if spent + wait <= patience.budget and self._has_quota():
+                    return wait
+        raise error
+
+    def _has_quota(self) -> bool:
+        return self._calls.quota.take() or self._patience.persistent

@@ -1,0 +1,365 @@
+"""The client: the one place that joins calls, conversions and downloads for those who use them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import warnings
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import ClassVar, Literal, Self
+from urllib.parse import urlsplit
+from weakref import WeakSet
+
+import aiohttp
+
+from . import protocol
+from .addresses import is_public
+from .calls import Calls, Patience
+from .conversion import Submitted, Wait, first_look, submit
+from .dialects import Dialect
+from .download import Download, Rules, check_url, open_session
+from .errors import ConfigurationError, Mp4GenError
+from .events import DownloadEvent, Event, FailedEvent, Observers
+from .models import Polling, RateLimit, Retry, Track, Video, VideoDetails, VideoRequest
+from .names import name_in_url, safe_stem
+from .rate_limit import RateLimiter, WindowLimiter
+from .settings import KeySource, base_url_of, checked_id, checked_timeout, key_of, secret
+from .transport import Transport
+
+OnSubmitted = Callable[[str], Awaitable[object] | object]
+
+_DOWNLOADS = 8
+_REMEMBERED = 10_000
+
+
+class Client:
+    """A client of the "Create Music Video" API, for one event loop and any number of tasks.
+
+    Make one and share it: the rate limit is the account's, and so is kept here for all its users.
+    It can be made before the loop runs; the first call opens its connections, `aclose` (or leaving
+    `async with`) closes them.
+
+    Args:
+        api_key: the key, or a callable that gives the current one; default `MP4GEN_API_KEY`.
+            A server on this machine may do without.
+        base_url: default `MP4GEN_BASE_URL`, else https://api.api.box.
+        dialect: what differs between hosts; default by the host's name.
+        rate_limit: calls in a window, or a `RateLimiter` to share between clients.
+        concurrency: how many conversions may be between their submit and their end.
+        polling: when to look at a task.
+        retry: how long to go on after failures that may pass.
+        on_uncertain_submit: "resubmit" or "raise" where the answer to a submit was lost; default
+            "resubmit" on a host that is known to refuse a second submit of a track.
+        proxy: an http:// proxy for all calls and downloads.
+        trust_env: whether proxies are read from the environment.
+        on_event: called with each `Event`, from the loop; it must not block.
+
+    Raises:
+        ConfigurationError: a setting that cannot work.
+    """
+
+    _open: ClassVar[WeakSet[Client]] = WeakSet()
+
+    def __init__(
+        self,
+        api_key: KeySource | None = None,
+        *,
+        base_url: str | None = None,
+        dialect: Dialect | None = None,
+        rate_limit: RateLimit | RateLimiter = RateLimit(20, per=10.0),
+        concurrency: int = 300,
+        polling: Polling = Polling(),
+        retry: Retry = Retry(),
+        on_uncertain_submit: Literal["resubmit", "raise"] | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        on_event: Callable[[Event], object] | None = None,
+    ) -> None:
+        # First of all: a traceback that shows this frame's variables must not show the key.
+        api_key = api_key if callable(api_key) else secret(api_key)
+        self.base_url = base_url_of(base_url)
+        key = key_of(api_key, self.base_url)
+        self._account = (urlsplit(self.base_url).netloc, api_key if callable(api_key) else key())
+        self.dialect = dialect or Dialect.for_url(self.base_url)
+        self.polling = polling
+        self.random = Random()  # noqa: S311 - jitter, not a secret
+        self._resubmit = _policy(on_uncertain_submit, self.dialect)
+        self._trust_env, self._proxy = trust_env, proxy
+        self._limiter = (
+            WindowLimiter(rate_limit) if isinstance(rate_limit, RateLimit) else rate_limit
+        )
+        self._transport = Transport(self.base_url, key, proxy=proxy, trust_env=trust_env)
+        self._observers = Observers(on_event)
+        self._calls = Calls(self._transport, self._limiter, retry, self._observers, self.random)
+        self._patience = Patience(budget=retry.budget, maintenance=retry.maintenance_timeout or 0.0)
+        self._conversions = asyncio.Semaphore(_positive("concurrency", concurrency))
+        self._downloads = asyncio.Semaphore(_DOWNLOADS)
+        self._files: aiohttp.ClientSession | None = None
+        self._private: bool | None = None
+        self._accepted: OrderedDict[str, tuple[float, Submitted]] = OrderedDict()
+        self._warn_of_twins()
+
+    def __repr__(self) -> str:
+        return f"<mp4gen.Client {self.base_url} ({self.dialect.name})>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections; calls that run fail, later ones are refused."""
+        Client._open.discard(self)
+        await self._transport.aclose()
+        if self._files is not None:
+            await self._files.close()
+
+    async def create_music_video(self, request: VideoRequest) -> str:
+        """Submit one track ("Create Music Video"), and give the new task's id.
+
+        Raises:
+            AlreadyExistsError: the track has a video; `.existing_task_id` says which task made it.
+            SubmitUncertainError: the answer was lost, and the submit may have been accepted.
+            Mp4GenError: it was not accepted.
+        """
+        submitted = await self._submit(request, adopt=False)
+        return submitted.task_id
+
+    async def get_music_video_details(self, task_id: str) -> VideoDetails:
+        """Look once at a video task ("Get Music Video Details").
+
+        Raises:
+            NotFoundError: the API has no record of the task (yet).
+            Mp4GenError: no usable answer.
+        """
+        call = protocol.details_call(checked_id("task_id", task_id), self.dialect)
+        read = partial(protocol.read_details, dialect=self.dialect, task_id=task_id)
+        return await self._calls.retried(call, read, self._patience)
+
+    async def wait_for_video(self, task_id: str, *, timeout: float = 1800.0) -> Video:
+        """Poll with exponential backoff until the single MP4 URL of a video task is there.
+
+        Args:
+            task_id: from `create_music_video`, now or before a restart.
+            timeout: seconds; waiting for the rate limit does not count.
+
+        Raises:
+            GenerationFailedError: the service gave up on the task.
+            NotFoundError: the service does not know the task.
+            WaitTimeoutError: the task is not finished; the id stays good.
+            AuthenticationError: the key was refused.
+        """
+        checked_id("task_id", task_id)
+        accepted, submitted = self._accepted.get(task_id, (0.0, None))
+        return await self._wait(task_id, submitted, accepted, checked_timeout(timeout))
+
+    async def convert(
+        self,
+        request: VideoRequest,
+        *,
+        timeout: float = 1800.0,
+        on_submitted: OnSubmitted | None = None,
+    ) -> Video:
+        """Submit one track and wait for its video; an existing video is adopted.
+
+        Args:
+            request: which track, and what to write on it.
+            timeout: seconds from the moment when the submit was accepted.
+            on_submitted: told the task id, before the first look; plain or a coroutine function.
+
+        Returns:
+            the video; `video.adopted` says that its author and watermark may be older ones.
+
+        Raises:
+            Mp4GenError: as `create_music_video` and `wait_for_video`.
+        """
+        checked_timeout(timeout)
+        async with self._conversions:
+            submitted = await self._submit(request, adopt=True)
+            accepted = asyncio.get_running_loop().time()
+            if on_submitted is not None:
+                told = on_submitted(submitted.task_id)
+                if inspect.isawaitable(told):
+                    await told
+            return await self._wait(submitted.task_id, submitted, accepted, timeout)
+
+    async def download(
+        self,
+        video_or_url: Video | str,
+        to: str | os.PathLike[str],
+        *,
+        on_progress: Callable[[int, int | None], object] | None = None,
+    ) -> Path:
+        """Fetch a finished video, whole or not at all.
+
+        Args:
+            video_or_url: the video, or its link.
+            to: the file to write, or a folder, where it is named after its track.
+            on_progress: told the bytes so far and the bytes in all, or None where unknown.
+
+        Returns:
+            where the file is.
+
+        Raises:
+            DownloadError: nothing was written; says why.
+        """
+        url = video_or_url.url if isinstance(video_or_url, Video) else video_or_url
+        path = _target(video_or_url, to)
+        async with self._downloads:
+            private = await self._may_fetch_private()
+            check_url(url, private=private)
+            rules = Rules(private=private, retry=self._calls.retry, proxy=self._proxy)
+            renew = partial(self._renewed_url, video_or_url)
+            progress = partial(self._progress, str(path), on_progress)
+            session = self._file_session(private=private)
+            return await Download(session, url, rules, self.random, progress, renew).to(path)
+
+    async def get_tracks(self, task_id: str) -> list[Track]:
+        """The tracks of a music task ("Get Music Generation Details"), those that exist so far.
+
+        Raises:
+            NotFoundError: the API has no record of the music task.
+            Mp4GenError: no usable answer.
+        """
+        call = protocol.tracks_call(checked_id("task_id", task_id), self.dialect)
+        read = partial(protocol.read_tracks, dialect=self.dialect, task_id=task_id)
+        return await self._calls.retried(call, read, self._patience)
+
+    async def get_credits(self) -> float:
+        """What is left on the account ("Get Remaining Credits").
+
+        Raises:
+            Mp4GenError: no usable answer.
+        """
+        call = protocol.credits_call(self.dialect)
+        read = partial(protocol.read_credits, dialect=self.dialect)
+        return await self._calls.retried(call, read, self._patience)
+
+    async def _submit(self, request: VideoRequest, *, adopt: bool) -> Submitted:
+        try:
+            submitted = await submit(
+                self._calls,
+                self.dialect,
+                request,
+                self._patience,
+                resubmit=self._resubmit,
+                adopt=adopt,
+            )
+        except Mp4GenError as error:
+            self._observers.emit(FailedEvent(None, error))
+            raise
+        self._accepted[submitted.task_id] = (asyncio.get_running_loop().time(), submitted)
+        if len(self._accepted) > _REMEMBERED:
+            self._accepted.popitem(last=False)
+        return submitted
+
+    async def _wait(
+        self, task_id: str, submitted: Submitted | None, accepted: float, timeout: float
+    ) -> Video:
+        age = asyncio.get_running_loop().time() - accepted
+        wait = Wait(
+            self._calls,
+            self.dialect,
+            self.polling,
+            self._patience,
+            task_id,
+            timeout,
+            adopted=submitted is not None and submitted.adopted,
+            known=submitted is not None,
+        )
+        return await wait.run(first_look(self.polling, self._calls, submitted, age))
+
+    async def _renewed_url(self, of: Video | str) -> str | None:
+        """A fresh link: what the record says now, else what the host makes of the old one."""
+        url = of.url if isinstance(of, Video) else of
+        if isinstance(of, Video):
+            details = await self.get_music_video_details(of.task_id)
+            if details.video_url != url:
+                return details.video_url
+        call = protocol.download_url_call(url, self.dialect)
+        if call is None:
+            return None
+        read = partial(protocol.read_download_url, dialect=self.dialect)
+        return await self._calls.retried(call, read, self._patience)
+
+    def _progress(
+        self,
+        path: str,
+        hook: Callable[[int, int | None], object] | None,
+        done: int,
+        total: int | None,
+    ) -> None:
+        self._observers.emit(DownloadEvent(path, done, total))
+        if hook is not None:
+            hook(done, total)
+
+    def _file_session(self, *, private: bool) -> aiohttp.ClientSession:
+        if self._transport.closed:
+            raise ConfigurationError("this client is closed; make a new one")
+        if self._files is None:
+            # Behind a proxy the address that we connect to is the proxy's.
+            unchecked = private or self._proxy is not None or self._trust_env
+            self._files = open_session(private=unchecked, trust_env=self._trust_env)
+        return self._files
+
+    async def _may_fetch_private(self) -> bool:
+        """Whether the API itself is on a private address; only then may its files be."""
+        if self._private is None:
+            host = urlsplit(self.base_url).hostname or ""
+            public = is_public(host)
+            self._private = await _resolves_privately(host) if public is None else not public
+        return self._private
+
+    def _warn_of_twins(self) -> None:
+        for other in tuple(Client._open):
+            if other._account == self._account and other._limiter is not self._limiter:  # noqa: SLF001
+                warnings.warn(
+                    f"two clients of one key on {self._account[0]} keep the rate limit each by "
+                    "itself; share one client, or pass one rate_limit object to both",
+                    stacklevel=3,
+                )
+        if self._account[1] is not None:
+            Client._open.add(self)
+
+
+def _policy(given: Literal["resubmit", "raise"] | None, dialect: Dialect) -> bool:
+    if given not in ("resubmit", "raise", None):
+        raise ConfigurationError(
+            f'on_uncertain_submit must be "resubmit" or "raise", not {given!r}'
+        )
+    return dialect.dedupes if given is None else given == "resubmit"
+
+
+def _positive(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name} must be a whole number above 0, not {value!r}")
+    return value
+
+
+def _target(video_or_url: Video | str, to: str | os.PathLike[str]) -> Path:
+    path = Path(to)
+    if not path.is_dir() and not os.fspath(to).endswith(os.sep):
+        return path
+    if isinstance(video_or_url, str):
+        return path / name_in_url(video_or_url)
+    return path / f"{safe_stem(video_or_url.audio_id or video_or_url.task_id)}.mp4"
+
+
+async def _resolves_privately(host: str) -> bool:
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None)
+    except OSError:
+        return False
+    return any(not is_public(str(address[0])) for *_, address in found)

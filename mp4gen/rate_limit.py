@@ -1,0 +1,119 @@
+"""The rate limit as the server counts it: a window of slots, two lanes, one cool-down.
+
+A slot is free again one full period after the *answer* of the call that used it, not after its
+sending. Only then is the limit exact whatever the network does: the next call of that slot arrives
+later than the answer plus the period, so later than the first call's own arrival plus the period.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol, runtime_checkable
+
+from .models import RateLimit
+
+
+class Lane(enum.IntEnum):
+    """Who goes first: somebody waiting for one answer, or a bulk run. Each lane keeps its order."""
+
+    DIRECT = 0
+    BULK = 1
+
+
+@runtime_checkable
+class RateLimiter(Protocol):
+    """What a client needs of a limiter: implement it to share one between processes."""
+
+    def slot(self, lane: Lane = Lane.DIRECT) -> AbstractAsyncContextManager[None]:
+        """Entered when a call may go out, left when its answer (or failure) is in."""
+        ...
+
+    def cool_down(self, seconds: float) -> None:
+        """Let no call out for `seconds` from now; a longer one that runs already stays."""
+        ...
+
+
+class WindowLimiter:
+    """The `RateLimiter` of one process and one event loop, in loop time.
+
+    Share one among the clients of a key. One timer serves all waiters.
+    """
+
+    def __init__(self, limit: RateLimit | None = None) -> None:
+        self.limit = limit or RateLimit()
+        self._in_use = 0
+        self._resting: deque[float] = deque()
+        self._cool_until = float("-inf")
+        self._lanes: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"WindowLimiter({self.limit}, in use {self._in_use}, resting {len(self._resting)})"
+
+    @asynccontextmanager
+    async def slot(self, lane: Lane = Lane.DIRECT) -> AsyncIterator[None]:
+        """Hold one slot of the window."""
+        await self._acquire(lane)
+        try:
+            yield
+        finally:
+            self._release()
+
+    def cool_down(self, seconds: float) -> None:
+        """Let no call out for `seconds`; the end of the pause only ever moves forward."""
+        until = asyncio.get_running_loop().time() + seconds
+        self._cool_until = max(self._cool_until, until)
+        self._serve()
+
+    async def _acquire(self, lane: Lane) -> None:
+        loop = asyncio.get_running_loop()
+        if not any(self._lanes) and self._has_slot(loop.time()):
+            self._in_use += 1
+            return
+        turn = loop.create_future()
+        self._lanes[lane].append(turn)
+        self._serve()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                # The slot was handed over in the moment of the cancel, and no call went out.
+                self._in_use -= 1
+                self._serve()
+            raise
+
+    def _release(self) -> None:
+        self._in_use -= 1
+        self._resting.append(asyncio.get_running_loop().time() + self.limit.per)
+        self._serve()
+
+    def _has_slot(self, now: float) -> bool:
+        while self._resting and self._resting[0] <= now:
+            self._resting.popleft()
+        taken = self._in_use + len(self._resting)
+        return taken < self.limit.requests and now >= self._cool_until
+
+    def _serve(self) -> None:
+        """Hand free slots to those who wait, then see to it that this happens again in time."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while (queue := self._lanes[0] or self._lanes[1]) and self._has_slot(now):
+            turn = queue.popleft()
+            if not turn.cancelled():
+                turn.set_result(None)
+                self._in_use += 1
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if any(self._lanes) and (wake := self._next_chance(now)) is not None:
+            self._timer = loop.call_at(wake, self._serve)
+
+    def _next_chance(self, now: float) -> float | None:
+        """When a slot can be free; None while that hangs on an answer which serves by itself."""
+        if now < self._cool_until:
+            return self._cool_until
+        return self._resting[0] if self._resting else None

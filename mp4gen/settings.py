@@ -1,0 +1,98 @@
+"""What a client is told by its caller and its environment, checked before anything is sent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from .addresses import is_loopback
+from .errors import ConfigurationError, ValidationError
+from .transport import Secret, checked_key
+
+DEFAULT_BASE_URL = "https://api.api.box"
+
+KeySource = str | Callable[[], str]
+
+
+def base_url_of(given: str | None) -> str:
+    """`given`, else `MP4GEN_BASE_URL`, else the default host; without a slash at its end.
+
+    Raises:
+        ConfigurationError: it is not the address of a server.
+    """
+    url = (given or os.environ.get("MP4GEN_BASE_URL") or DEFAULT_BASE_URL).strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not url.isprintable() or " " in url:
+        raise ConfigurationError(
+            f"base_url must be an address such as {DEFAULT_BASE_URL}, not {url[:100]!r}"
+        )
+    if parts.query or parts.fragment or parts.username is not None or parts.password is not None:
+        raise ConfigurationError("base_url must not hold a user, a query or a fragment")
+    return url
+
+
+def key_of(given: KeySource | None, base_url: str) -> Callable[[], Secret | None]:
+    """What gives the key for each call: `given`, else `MP4GEN_API_KEY`.
+
+    A server on loopback may do without one.
+
+    Raises:
+        ConfigurationError: there is none, it cannot be one, or it would go out unencrypted.
+    """
+    parts = urlsplit(base_url)
+    local = is_loopback(parts.hostname)
+    if callable(given):
+        source = _rotating(given)
+    else:
+        source = _fixed(checked_key(secret(given) or secret(os.environ.get("MP4GEN_API_KEY"))))
+        if source() is None and not local:
+            raise ConfigurationError(
+                f"no API key for {parts.hostname}: pass api_key or set MP4GEN_API_KEY; "
+                "without one, `mp4gen serve` runs the same API on this machine"
+            )
+    if parts.scheme == "http" and not local and (callable(given) or source() is not None):
+        raise ConfigurationError(
+            f"base_url {base_url} would send the key unencrypted; use https://, or http:// only "
+            "to this machine"
+        )
+    return source
+
+
+def secret(text: str | None) -> Secret | None:
+    """`text` as a `Secret`, without the line break that a file or a paste leaves at its end."""
+    return Secret(text.strip()) if text and text.strip() else None
+
+
+def checked_id(name: str, value: str) -> str:
+    """`value`, if it can be an id.
+
+    Raises:
+        ValidationError: it cannot.
+    """
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValidationError({name: f"must be a non-empty text, not {value!r}"})
+    return value
+
+
+def checked_timeout(seconds: float) -> float:
+    """`seconds`, if one can wait for so long.
+
+    Raises:
+        ConfigurationError: it is not a number above 0.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        raise ConfigurationError(f"timeout must be a number of seconds above 0, not {seconds!r}")
+    return seconds
+
+
+def _fixed(key: Secret | None) -> Callable[[], Secret | None]:
+    return lambda: key
+
+
+def _rotating(give: Callable[[], str]) -> Callable[[], Secret | None]:
+    return lambda: checked_key(secret(give()) or Secret(""))
