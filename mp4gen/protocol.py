@@ -7,6 +7,8 @@ raises the one error that the answer means. The body's `code` goes before the HT
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -368,3 +370,23 @@ def _problems_in(data: dict[str, Any], *found: str) -> str:
             missing = name not in data
             problems.append(f"{name} {'is required' if missing else error.problems[field]}")
     return "; ".join(problems)
+
+
+def callback_body(task_id: str, video_url: str | None, *, code: int = 200) -> bytes:
+    """What is posted at the end of a task (docs.sunoapi.org, "Music Video Generation Callbacks").
+
+    Unlike all other bodies it speaks snake_case. A failure has no `video_url` and its own `code`.
+    """
+    message = "MP4 generated successfully." if code == 200 else "Music video generation failed"
+    data = {"task_id": task_id, "video_url": video_url}
+    return _dump({"code": code, "msg": message, "data": data})
+
+
+def sign_callback(task_id: str, secret: str, timestamp: int) -> dict[str, str]:
+    """The two headers of a signed callback (docs.kie.ai, "Webhook Security Verification").
+
+    Only the id and the time, in seconds since 1970, are signed: the body is not.
+    """
+    signed = hmac.digest(secret.encode(), f"{task_id}.{timestamp}".encode(), "sha256")
+    signature = base64.b64encode(signed).decode("ascii")
+    return {"X-Webhook-Timestamp": str(timestamp), "X-Webhook-Signature": signature}
