@@ -1,0 +1,53 @@
+"""The public face: complete, sorted, claimed by the package, and cheap to import."""
+
+import subprocess
+import sys
+
+import mp4gen
+from mp4gen import errors, events
+
+HEAVY = "aiohttp.web sqlite3 numpy av PIL rich cyclopts mp4gen.ledger mp4gen.testing pytest".split()
+
+
+def test_public_names_are_sorted() -> None:
+    """A name is found where one looks for it."""
+    assert mp4gen.__all__ == sorted(mp4gen.__all__)
+
+
+def test_public_names_are_claimed() -> None:
+    """A traceback and a pickle speak of `mp4gen.Name`, wherever it is defined."""
+    for name in mp4gen.__all__:
+        assert getattr(mp4gen, name).__module__ == "mp4gen", name
+
+
+def test_every_error_and_event_is_public() -> None:
+    """What can be raised or observed can be named."""
+    defined = {
+        name
+        for module in (errors, events)
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and issubclass(value, errors.Mp4GenError | events.Event)
+        and not name.startswith("_")
+    }
+
+    assert defined <= set(mp4gen.__all__)
+
+
+def test_nothing_else_is_public() -> None:
+    """A helper that slips into the package's face would have to be kept for ever."""
+    modules = {name for name, value in vars(mp4gen).items() if isinstance(value, type(sys))}
+    public = {name for name in vars(mp4gen) if not name.startswith("_")}
+
+    assert public - modules - {"annotations"} == set(mp4gen.__all__)
+
+
+def test_importing_the_sdk_loads_nothing_heavy() -> None:
+    """Somebody who only calls the API pays for no server, renderer or terminal."""
+    code = f"import sys, mp4gen; print([m for m in {HEAVY!r} if m in sys.modules])"
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert loaded.strip() == "[]"
