@@ -14,11 +14,12 @@ from typing import TypeVar
 
 import attrs
 
+from .answers import Answer
 from .errors import ApiError, MaintenanceError, Mp4GenError, RateLimitError
 from .events import CoolDownEvent, MaintenanceEvent, Observers, RetryEvent
 from .maintenance import MaintenanceGate
 from .models import RateLimit, Retry
-from .protocol import Answer, ApiCall
+from .protocol import ApiCall
 from .rate_limit import Lane, RateLimiter
 from .retry import Next, RetryQuota, decide, waits
 from .transport import Transport

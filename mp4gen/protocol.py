@@ -1,17 +1,14 @@
 """Both ends of the API's conversation, as pure functions: no I/O, no clock, no waiting.
 
 The client's end builds an `ApiCall` and reads an `Answer`; the server's end reads the call's body
-and builds the answer's. `read_answer` is the whole contract of an answer: it gives the `data`, or
-raises the one error that the answer means. The body's `code` goes before the HTTP status.
+and builds the answer's. Callbacks are built, signed, verified and read here as well.
 """
 
 from __future__ import annotations
 
 import base64
 import hmac
-import json
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,17 +16,14 @@ import attrs
 import cattrs
 
 from . import wire
+from .answers import Answer, dump_json, excerpt, load_json, read_answer, task_id_in
 from .dialects import Dialect
 from .errors import (
     AlreadyExistsError,
     ApiError,
-    AuthenticationError,
-    ConfigurationError,
     InvalidRequestError,
     NotFoundError,
     ProtocolError,
-    RateLimitError,
-    ServerError,
     ValidationError,
 )
 from .models import Track, VideoDetails, VideoRequest
@@ -41,9 +35,6 @@ TRACKS_PATH = "/api/v1/generate/record-info"
 # The callback field is required even of those who only poll (docs.sunoapi.org, "Create Music
 # Video"); the reserved `.invalid` domain keeps results from ever reaching somebody else's server.
 NO_CALLBACK = "https://mp4gen.invalid/no-callback"
-
-# No published answer comes near this.
-MAX_BODY = 1 << 20
 
 
 @attrs.frozen
@@ -67,27 +58,6 @@ class ApiCall:
     task_id: str | None = None
 
 
-@attrs.frozen
-class Answer:
-    """What came back: the status, the headers in lower case, and the body's bytes."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds to wait as the server asks; a date counts from the answer's own date."""
-        text = self.headers.get("retry-after", "").strip()
-        if text.isdecimal() and len(text) < 10:
-            return float(text)
-        try:
-            until, now = (parsedate_to_datetime(t) for t in (text, self.headers.get("date", "")))
-            return max(0.0, (until - now).total_seconds())
-        except (ValueError, TypeError):
-            return None
-
-
 # --- the client's end -----------------------------------------------------------------------
 
 
@@ -95,7 +65,7 @@ def create_call(request: VideoRequest, callback_url: str | None = None) -> ApiCa
     """The call of "Create Music Video"; `callback_url` stands in for one of its own."""
     url = request.callback_url or callback_url or NO_CALLBACK
     body = wire.write_video_request(attrs.evolve(request, callback_url=url))
-    return ApiCall("POST", GENERATE_PATH, _dump(body), submit=True)
+    return ApiCall("POST", GENERATE_PATH, dump_json(body), submit=True)
 
 
 def details_call(task_id: str, dialect: Dialect) -> ApiCall:
@@ -119,27 +89,7 @@ def download_url_call(url: str, dialect: Dialect) -> ApiCall | None:
     """The call of "Get Download URL" for a link that has expired; None where there is none."""
     if dialect.download_url_path is None:
         return None
-    return ApiCall("POST", dialect.download_url_path, _dump({"url": url}))
-
-
-def read_answer(answer: Answer, dialect: Dialect, task_id: str | None = None) -> Any:
-    """The answer's `data`.
-
-    Raises:
-        ApiError: the API refused; the class says how.
-        ConfigurationError: the other side is not the API at all.
-        ProtocolError: an answer that is not what the vendor's pages promise.
-    """
-    body = _load(answer.body)
-    code = wire.whole_number(body.get("code")) if isinstance(body, dict) else None
-    if code is None:
-        raise _foreign(answer, task_id)
-    data = body.get("data")
-    # docs.kie.ai shows code 0 beside a success; only an answer that holds something is one.
-    if code == 200 or (code == 0 and _holds_something(data)):
-        return data
-    message = body.get("msg") or body.get("message") or ""
-    raise _refusal(code, str(message)[:500], data, dialect, task_id)
+    return ApiCall("POST", dialect.download_url_path, dump_json({"url": url}))
 
 
 def read_create(answer: Answer, dialect: Dialect) -> str:
@@ -148,7 +98,7 @@ def read_create(answer: Answer, dialect: Dialect) -> str:
     Raises:
         Mp4GenError: as `read_answer`; a success without an id is a `ProtocolError`.
     """
-    task_id = _task_id_in(read_answer(answer, dialect))
+    task_id = task_id_in(read_answer(answer, dialect))
     if task_id is None:
         raise ProtocolError(f"the submit was answered without a task id: {excerpt(answer)}")
     return task_id
@@ -215,87 +165,11 @@ def read_download_url(answer: Answer, dialect: Dialect) -> str:
     return data
 
 
-def excerpt(answer: Answer) -> str:
-    """The first 200 bytes of a body as one line that is safe to show."""
-    text = answer.body[:200].decode("utf-8", "replace")
-    shown = "".join(char if char.isprintable() else " " for char in text)
-    return f"HTTP {answer.status}, {len(answer.body)} bytes: {shown!r}"
-
-
-def _load(body: bytes) -> Any:
-    try:
-        return json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _dump(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _holds_something(data: Any) -> bool:
-    return bool(_task_id_in(data)) if isinstance(data, dict) else data is not None
-
-
-def _task_id_in(data: Any) -> str | None:
-    if not isinstance(data, dict):
-        return None
-    found = data.get("taskId") or data.get("task_id")
-    return found if isinstance(found, str) and found.strip() else None
-
-
 def _structured(read: Any, data: dict[str, Any], task_id: str, answer: Answer) -> Any:
     try:
         return read(data, task_id)
     except (cattrs.BaseValidationError, TypeError, ValueError):
         raise ProtocolError(f"unreadable answer about {task_id}: {excerpt(answer)}") from None
-
-
-def _refusal(code: int, message: str, data: Any, dialect: Dialect, task_id: str | None) -> ApiError:
-    """The one meaning of a body code; the text decides where a code is shared by two meanings."""
-    said = message.lower()
-    kind = dialect.codes.get(code)
-    # docs.kie.ai documents 409 and is seen to answer 422 with this very text.
-    if kind is AlreadyExistsError or (kind is InvalidRequestError and "already exists" in said):
-        existing = _task_id_in(data)
-        return AlreadyExistsError(message, code=code, task_id=task_id, existing_task_id=existing)
-    if "recordinfo is null" in said or "record does not exist" in said:
-        kind = NotFoundError
-    elif "call frequency" in said:
-        kind = RateLimitError
-    elif kind is None:
-        kind = ServerError if code >= 500 or "try again later" in said else ApiError
-    return kind(message, code=code, task_id=task_id)
-
-
-def _foreign(answer: Answer, task_id: str | None) -> Exception:
-    """What an answer means that is not the API's JSON, by its HTTP status."""
-    status, seen = answer.status, excerpt(answer)
-    if status in {404, 405} or 300 <= status < 400:
-        return ConfigurationError(
-            f"the server at this base_url is not the API ({seen}); correct base_url"
-        )
-    if status in {401, 403}:
-        blocked = (
-            " (the host's firewall blocked this client)"
-            if b"error code: 1010" in answer.body
-            else ""
-        )
-        return AuthenticationError(f"refused without a reason{blocked}", code=status)
-    if status == 429:
-        return RateLimitError("too many requests", code=status, task_id=task_id)
-    if status in {400, 413, 422}:
-        return InvalidRequestError(f"refused without a reason, {seen}", code=status)
-    if status >= 500:
-        # Some gateway answered in the API's place: what became of the call is not known.
-        error = ServerError(f"not the API's own answer, {seen}", code=status, task_id=task_id)
-        error.from_api = False
-        return error
-    return ProtocolError(f"not the API's JSON, {seen}")
 
 
 # --- the server's end -----------------------------------------------------------------------
@@ -307,7 +181,7 @@ def read_create_body(body: bytes) -> VideoRequest:
     Raises:
         InvalidRequestError: code 400; one sentence that names every field at fault.
     """
-    data = _load(body)
+    data = load_json(body)
     if not isinstance(data, dict):
         raise InvalidRequestError("the body must be a JSON object", code=400)
     if not data.get("callBackUrl"):
@@ -320,7 +194,7 @@ def read_create_body(body: bytes) -> VideoRequest:
 
 def answer_data(data: Any) -> bytes:
     """A success with `data`."""
-    return _dump({"code": 200, "msg": "success", "data": data})
+    return dump_json({"code": 200, "msg": "success", "data": data})
 
 
 def answer_created(task_id: str) -> bytes:
@@ -354,7 +228,7 @@ def answer_error(error: ApiError) -> bytes:
     """A refusal; that of a second submit carries the first one's task id."""
     existing = error.existing_task_id if isinstance(error, AlreadyExistsError) else None
     data = {"taskId": existing} if existing else None
-    return _dump({"code": error.code, "msg": error.message, "data": data})
+    return dump_json({"code": error.code, "msg": error.message, "data": data})
 
 
 def _problems_in(data: dict[str, Any], *found: str) -> str:
@@ -372,6 +246,26 @@ def _problems_in(data: dict[str, Any], *found: str) -> str:
     return "; ".join(problems)
 
 
+# --- callbacks, both ends -------------------------------------------------------------------
+
+
+@attrs.frozen
+class CallbackNotice:
+    """What a callback says; who sent it is for others to judge.
+
+    Attributes:
+        task_id: the video task.
+        code: 200 for a success.
+        message: the sender's words.
+        video_url: the link, of a success.
+    """
+
+    task_id: str
+    code: int
+    message: str
+    video_url: str | None
+
+
 def callback_body(task_id: str, video_url: str | None, *, code: int = 200) -> bytes:
     """What is posted at the end of a task (docs.sunoapi.org, "Music Video Generation Callbacks").
 
@@ -379,7 +273,7 @@ def callback_body(task_id: str, video_url: str | None, *, code: int = 200) -> by
     """
     message = "MP4 generated successfully." if code == 200 else "Music video generation failed"
     data = {"task_id": task_id, "video_url": video_url}
-    return _dump({"code": code, "msg": message, "data": data})
+    return dump_json({"code": code, "msg": message, "data": data})
 
 
 def sign_callback(task_id: str, secret: str, timestamp: int) -> dict[str, str]:
@@ -387,6 +281,48 @@ def sign_callback(task_id: str, secret: str, timestamp: int) -> dict[str, str]:
 
     Only the id and the time, in seconds since 1970, are signed: the body is not.
     """
-    signed = hmac.digest(secret.encode(), f"{task_id}.{timestamp}".encode(), "sha256")
+    text = f"{task_id}.{timestamp}".encode("utf-8", "surrogatepass")
+    signed = hmac.digest(secret.encode(), text, "sha256")
     signature = base64.b64encode(signed).decode("ascii")
     return {"X-Webhook-Timestamp": str(timestamp), "X-Webhook-Signature": signature}
+
+
+def read_callback(body: bytes) -> CallbackNotice:
+    """The notice in a callback's body; the id is read as `task_id` and as `taskId`.
+
+    Raises:
+        ProtocolError: there is none in it.
+    """
+    value = load_json(body)
+    data = value.get("data") if isinstance(value, dict) else None
+    task_id = task_id_in(data) or task_id_in(value)
+    if task_id is None:
+        raise ProtocolError("the callback names no task")
+    code = wire.whole_number(value.get("code"))
+    url = data.get("video_url") or data.get("videoUrl") if isinstance(data, dict) else None
+    return CallbackNotice(
+        task_id,
+        code if code is not None else 200,
+        str(value.get("msg") or "")[:500],
+        url if isinstance(url, str) else None,
+    )
+
+
+def is_signed(
+    headers: Mapping[str, str], task_id: str, secret: str, now: float, tolerance: float = 300.0
+) -> bool:
+    """Whether a callback about `task_id` carries a fresh signature (docs.kie.ai, as above).
+
+    Args:
+        headers: of the callback, in lower case.
+        task_id: from its body.
+        secret: the account's webhook key.
+        now: seconds since 1970.
+        tolerance: seconds that the sender's clock may be off, either way; no page names any.
+    """
+    stamp = headers.get("x-webhook-timestamp", "")
+    if not (stamp.isascii() and stamp.isdecimal() and len(stamp) < 20):
+        return False
+    expected = sign_callback(task_id, secret, int(stamp))["X-Webhook-Signature"]
+    given = headers.get("x-webhook-signature", "").encode("utf-8", "replace")
+    return hmac.compare_digest(expected.encode(), given) and abs(now - int(stamp)) <= tolerance

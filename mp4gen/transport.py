@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import attrs
 
+from .answers import MAX_BODY, Answer
 from .errors import ConfigurationError, ProtocolError, TransportError
-from .protocol import MAX_BODY, Answer, ApiCall
+from .protocol import ApiCall
 
 USER_AGENT = f"mp4gen/{version('mp4gen')}"
 _CHUNK = 1 << 16

@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[1] / "mp4gen"
 
 # From the ground up; a module may import from what stands before it.
 FLOORS = (
-    "errors models dialects wire protocol retry rate_limit maintenance polling events addresses "
-    "names transport settings part_file calls download conversion callbacks ledger bulk client "
+    "errors models dialects wire answers protocol retry rate_limit maintenance polling events addresses "
+    "names transport settings part_file calls download callbacks conversion ledger bulk client "
     "testing"
 ).split()
 

@@ -1,0 +1,150 @@
+"""What an answer means: its `data`, or the one error that it stands for; pure, no I/O.
+
+The body's `code` goes before the HTTP status, since hosts of the family answer refusals with 200.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import attrs
+
+from . import wire
+from .dialects import Dialect
+from .errors import (
+    AlreadyExistsError,
+    ApiError,
+    AuthenticationError,
+    ConfigurationError,
+    InvalidRequestError,
+    NotFoundError,
+    ProtocolError,
+    RateLimitError,
+    ServerError,
+)
+
+# No published answer comes near this.
+MAX_BODY = 1 << 20
+
+
+@attrs.frozen
+class Answer:
+    """What came back: the status, the headers in lower case, and the body's bytes."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds to wait as the server asks; a date counts from the answer's own date."""
+        text = self.headers.get("retry-after", "").strip()
+        if text.isdecimal() and len(text) < 10:
+            return float(text)
+        try:
+            until, now = (parsedate_to_datetime(t) for t in (text, self.headers.get("date", "")))
+            return max(0.0, (until - now).total_seconds())
+        except (ValueError, TypeError):
+            return None
+
+
+def read_answer(answer: Answer, dialect: Dialect, task_id: str | None = None) -> Any:
+    """The answer's `data`.
+
+    Raises:
+        ApiError: the API refused; the class says how.
+        ConfigurationError: the other side is not the API at all.
+        ProtocolError: an answer that is not what the vendor's pages promise.
+    """
+    body = load_json(answer.body)
+    code = wire.whole_number(body.get("code")) if isinstance(body, dict) else None
+    if code is None:
+        raise _foreign(answer, task_id)
+    data = body.get("data")
+    # docs.kie.ai shows code 0 beside a success; only an answer that holds something is one.
+    if code == 200 or (code == 0 and _holds_something(data)):
+        return data
+    message = body.get("msg") or body.get("message") or ""
+    raise _refusal(code, str(message)[:500], data, dialect, task_id)
+
+
+def task_id_in(data: Any) -> str | None:
+    """The task id that an answer's `data` holds, if any."""
+    if not isinstance(data, dict):
+        return None
+    found = data.get("taskId") or data.get("task_id")
+    return found if isinstance(found, str) and found.strip() else None
+
+
+def excerpt(answer: Answer) -> str:
+    """The first 200 bytes of a body as one line that is safe to show."""
+    text = answer.body[:200].decode("utf-8", "replace")
+    shown = "".join(char if char.isprintable() else " " for char in text)
+    return f"HTTP {answer.status}, {len(answer.body)} bytes: {shown!r}"
+
+
+def load_json(body: bytes) -> Any:
+    """The value of a body, or None where it is no JSON."""
+    try:
+        return json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+
+
+def dump_json(value: Any) -> bytes:
+    """`value` as compact JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _holds_something(data: Any) -> bool:
+    return bool(task_id_in(data)) if isinstance(data, dict) else data is not None
+
+
+def _refusal(code: int, message: str, data: Any, dialect: Dialect, task_id: str | None) -> ApiError:
+    """The one meaning of a body code; the text decides where a code is shared by two meanings."""
+    said = message.lower()
+    kind = dialect.codes.get(code)
+    # docs.kie.ai documents 409 and is seen to answer 422 with this very text.
+    if kind is AlreadyExistsError or (kind is InvalidRequestError and "already exists" in said):
+        existing = task_id_in(data)
+        return AlreadyExistsError(message, code=code, task_id=task_id, existing_task_id=existing)
+    if "recordinfo is null" in said or "record does not exist" in said:
+        kind = NotFoundError
+    elif "call frequency" in said:
+        kind = RateLimitError
+    elif kind is None:
+        kind = ServerError if code >= 500 or "try again later" in said else ApiError
+    return kind(message, code=code, task_id=task_id)
+
+
+def _foreign(answer: Answer, task_id: str | None) -> Exception:
+    """What an answer means that is not the API's JSON, by its HTTP status."""
+    status, seen = answer.status, excerpt(answer)
+    if status in {404, 405} or 300 <= status < 400:
+        return ConfigurationError(
+            f"the server at this base_url is not the API ({seen}); correct base_url"
+        )
+    if status in {401, 403}:
+        blocked = (
+            " (the host's firewall blocked this client)"
+            if b"error code: 1010" in answer.body
+            else ""
+        )
+        return AuthenticationError(f"refused without a reason{blocked}", code=status)
+    if status == 429:
+        return RateLimitError("too many requests", code=status, task_id=task_id)
+    if status in {400, 413, 422}:
+        return InvalidRequestError(f"refused without a reason, {seen}", code=status)
+    if status >= 500:
+        # Some gateway answered in the API's place: what became of the call is not known.
+        error = ServerError(f"not the API's own answer, {seen}", code=status, task_id=task_id)
+        error.from_api = False
+        return error
+    return ProtocolError(f"not the API's JSON, {seen}")
