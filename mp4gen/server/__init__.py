@@ -1,0 +1,6 @@
+"""The API of "Create Music Video" on your own machine: `serve(ServerConfig(music=...))`."""
+
+from .app import Server, serve
+from .config import ServerConfig
+
+__all__ = ["Server", "ServerConfig", "serve"]

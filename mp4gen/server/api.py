@@ -1,0 +1,195 @@
+"""The API's own calls, as the vendor's pages describe them; renders nothing, sends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+import time
+
+from aiohttp import web
+
+from mp4gen import protocol
+from mp4gen.dialects import Dialect
+from mp4gen.errors import ApiError, InvalidRequestError
+from mp4gen.models import Track, VideoRequest
+
+from .answers import UNKNOWN_TRACK, answer, refusal
+from .config import ServerConfig
+from .datadir import DataFolder
+from .jobs import Jobs
+from .library import Library, LibraryTrack
+from .limits import Accounts, Window
+from .store import Store
+from .targets import wants_callback
+from .tasks import Callback, Task
+
+MAX_BODY = 64 << 10
+CREDITS_PATH = Dialect.SUNO.credits_path
+
+
+class Api:
+    """The handlers of one server.
+
+    Args:
+        config: limits and the mode of operation.
+        store: where tasks are kept.
+        jobs: what renders them.
+        library: the music.
+        data: the data folder, for its free room.
+        accounts: whose key is whose.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: ServerConfig,
+        store: Store,
+        jobs: Jobs,
+        library: Library,
+        data: DataFolder,
+        accounts: Accounts,
+    ) -> None:
+        self._config, self._store, self._jobs = config, store, jobs
+        self._library, self._data, self._accounts = library, data, accounts
+        self._window = Window(config.rate_limit)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Where each call is answered."""
+        return [
+            web.post(protocol.GENERATE_PATH, self.generate),
+            web.get(protocol.DETAILS_PATH, self.details, allow_head=False),
+            web.get(protocol.TRACKS_PATH, self.tracks, allow_head=False),
+            web.get(CREDITS_PATH, self.credits, allow_head=False),
+        ]
+
+    async def generate(self, request: web.Request) -> web.Response:
+        """Answer "Create Music Video"."""
+        account = self._accounts.of_header(request.headers.get("Authorization"))
+        if account is None:
+            return refusal(401)
+        if refused := self._closed(account):
+            return refused
+        try:
+            wanted = protocol.read_create_body(await read_capped(request, MAX_BODY))
+            track = await asyncio.to_thread(self._library.find, wanted.task_id, wanted.audio_id)
+            if track is None:
+                return refusal(404, UNKNOWN_TRACK)
+            task = new_task(account, wanted, track, base_url_of(request, self._config))
+            await self._store.add(task)
+        except ApiError as error:
+            return answer(protocol.answer_error(error))
+        self._jobs.submit(task)
+        body = protocol.answer_created(task.task_id)
+        return answer(body, retry_after=self._jobs.retry_after(task))
+
+    async def details(self, request: web.Request) -> web.Response:
+        """Answer "Get Music Video Details"."""
+        account = self._accounts.of_header(request.headers.get("Authorization"))
+        if account is None:
+            return refusal(401)
+        if self._config.maintenance:
+            return refusal(455)
+        task_id = request.query.get("taskId", "")
+        if not task_id:
+            return refusal(400, "taskId is required")
+        task = self._store.get(task_id)
+        if task is None or task.account != account:
+            # What the vendor answers where there is no record, or none yet.
+            return answer(protocol.answer_data(None))
+        base = base_url_of(request, self._config)
+        wait = None if task.ended else self._jobs.retry_after(task)
+        return answer(protocol.answer_details(task.details(base)), retry_after=wait)
+
+    async def tracks(self, request: web.Request) -> web.Response:
+        """Answer "Get Music Generation Details", for a folder of the library."""
+        account = self._accounts.of_header(request.headers.get("Authorization"))
+        if account is None:
+            return refusal(401)
+        if self._config.maintenance:
+            return refusal(455)
+        task_id = request.query.get("taskId", "")
+        if not task_id:
+            return refusal(400, "taskId is required")
+        found = await asyncio.to_thread(self._library.tracks, task_id)
+        if not found:
+            return answer(protocol.answer_data(None))
+        return answer(protocol.answer_tracks(task_id, [_track(one) for one in found]))
+
+    async def credits(self, request: web.Request) -> web.Response:
+        """Answer "Get Remaining Credits": how many more videos can be queued right now."""
+        account = self._accounts.of_header(request.headers.get("Authorization"))
+        if account is None:
+            return refusal(401)
+        if self._config.maintenance:
+            return refusal(455)
+        left = max(0, self._config.queue_limit - self._jobs.waiting)
+        return answer(protocol.answer_data(left))
+
+    def _closed(self, account: str) -> web.Response | None:
+        """Why no submit can be taken now; None where it can."""
+        if self._config.maintenance:
+            return refusal(455)
+        if self._data.free_bytes() < self._config.min_free_bytes:
+            return refusal(455, "The server's disk is full: make room in its data folder")
+        if self._jobs.waiting >= self._config.queue_limit:
+            said = f"{self._config.queue_limit} tasks are waiting already. Please try again later."
+            return refusal(430, said, retry_after=math.ceil(self._config.rate_limit.per))
+        wait = self._window.take(account, asyncio.get_running_loop().time())
+        return refusal(430, retry_after=math.ceil(wait)) if wait else None
+
+
+async def read_capped(request: web.Request, most: int) -> bytes:
+    """The body, of at most `most` bytes.
+
+    Raises:
+        InvalidRequestError: code 413; it is larger.
+    """
+    body = bytearray()
+    while chunk := await request.content.readany():
+        body += chunk
+        if len(body) > most:
+            raise InvalidRequestError(f"the body has more than {most} bytes", code=413)
+    return bytes(body)
+
+
+def base_url_of(request: web.Request, config: ServerConfig) -> str:
+    """The address under which this caller knows the server, without a slash at its end."""
+    if config.public_url is not None:
+        return config.public_url.rstrip("/")
+    return f"{request.scheme}://{request.host}"
+
+
+def new_task(
+    account: str,
+    wanted: VideoRequest,
+    track: LibraryTrack,
+    base_url: str,
+    *,
+    variant: str = "",
+    shape: str | None = None,
+    audio_mode: str = "compatible",
+) -> Task:
+    """A task as it is first stored."""
+    url = wanted.callback_url or ""
+    return Task(
+        task_id=secrets.token_hex(16),
+        account=account,
+        music_task_id=track.task_id,
+        audio_id=track.audio_id,
+        variant=variant,
+        author=wanted.author,
+        domain_name=wanted.domain_name,
+        callback_url=url,
+        base_url=base_url,
+        shape=shape,
+        audio_mode=audio_mode,
+        file=f"{secrets.token_urlsafe(18)}.mp4",
+        guessed_seconds=track.guessed_seconds,
+        callback=Callback.DUE if wants_callback(url) else Callback.NONE,
+        created_at=time.time(),
+    )
+
+
+def _track(found: LibraryTrack) -> Track:
+    return Track(found.task_id, found.audio_id, title=found.audio_id)

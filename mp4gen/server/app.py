@@ -1,0 +1,210 @@
+"""Joins the parts to one running server, and takes them apart again; holds no logic of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from mp4gen.errors import ConfigurationError
+
+from .api import MAX_BODY, Api
+from .callbacks import CallbackSender
+from .config import ServerConfig
+from .datadir import DataFolder
+from .files import Files
+from .guard import guard
+from .jobs import Jobs
+from .library import Library
+from .limits import Accounts
+from .retention import Retention
+from .store import Store
+from .tasks import Task
+
+_CLOSING = 2.0
+
+
+class Server:
+    """The API, served on this machine, from `async with` until its end.
+
+    ```python
+    async with Server(ServerConfig(music="~/Music", port=0)) as server:
+        print(server.url)
+    ```
+
+    Args:
+        config: how it is set up.
+
+    Raises:
+        ConfigurationError: on entering: the music folder, the data folder or the port cannot be
+            used; one sentence says why and what to do.
+    """
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.config = config
+        self._undo = contextlib.AsyncExitStack()
+        self._url = ""
+
+    @property
+    def url(self) -> str:
+        """Where the server answers, without a slash at its end."""
+        return self._url
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The process ids of the render workers."""
+        return self._jobs.worker_pids
+
+    async def sweep(self) -> int:
+        """Delete at once what has been kept long enough, as happens every ten minutes anyway.
+
+        Returns:
+            How many tasks were deleted.
+        """
+        return await self._retention.sweep()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._undo.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._undo.aclose()
+
+    async def _start(self) -> None:
+        """Each part is undone in the opposite order: first no new calls, last the data folder."""
+        config, undo = self.config, self._undo
+        check_music(config)
+        library = Library(config.music)
+        data = DataFolder(config.data)
+        data.open()
+        undo.callback(data.close)
+        store = Store(data.database)
+        undo.callback(store.close)
+        data.remove_strangers(store.files())
+        callbacks = CallbackSender(config, store, self._base_url)
+        undo.push_async_callback(callbacks.stop)
+
+        async def ended(task: Task) -> None:
+            callbacks.send(task)
+
+        jobs = Jobs(config, store, library, data, ended=ended, moved=lambda: None)
+        self._jobs = jobs
+        undo.push_async_callback(jobs.stop, config.stop_timeout)
+        self._retention = Retention(config.retention_days, store, data, clock=time.time)
+        undo.push_async_callback(self._retention.stop)
+        app = web.Application(middlewares=[guard(config)], client_max_size=MAX_BODY)
+        api = Api(
+            config=config,
+            store=store,
+            jobs=jobs,
+            library=library,
+            data=data,
+            accounts=Accounts(config.accounts),
+        )
+        app.add_routes(api.routes())
+        app.add_routes(Files(data.videos).routes())
+        await self._listen(app)
+        callbacks.start()
+        self._retention.start()
+        jobs.start()
+
+    async def _listen(self, app: web.Application) -> None:
+        config = self.config
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSING)
+        await runner.setup()
+        self._undo.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, config.host, config.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise _cannot_listen(config, error) from error
+        port = runner.addresses[0][1]
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        self._url = f"http://{host}:{port}"
+
+    def _base_url(self, task: Task) -> str:
+        """The address that a callback tells: what the caller knew us by, unless we know better."""
+        if self.config.public_url is not None:
+            return self.config.public_url.rstrip("/")
+        return task.base_url or self._url
+
+
+def check_music(config: ServerConfig) -> None:
+    """See whether the music folder is there.
+
+    Raises:
+        ConfigurationError: it is not, or cannot be read.
+    """
+    try:
+        if not config.music.is_dir():
+            raise ConfigurationError(
+                f"the music folder {config.music} does not exist; name one that does with --music"
+            )
+        next(config.music.iterdir(), None)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the music folder {config.music} cannot be read: {error.strerror}"
+        ) from error
+
+
+def serve(config: ServerConfig, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM; blocks.
+
+    Running renders get `config.stop_timeout` seconds to finish; a second signal ends them at once.
+
+    Args:
+        config: how the server is set up.
+        on_ready: called with the server's address once it answers.
+
+    Raises:
+        ConfigurationError: it cannot start; one sentence says why and what to do.
+    """
+    asyncio.run(_serve(config, on_ready))
+
+
+async def _serve(config: ServerConfig, on_ready: Callable[[str], None] | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with Server(config) as server:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, _first_then_default(loop, stop, name))
+        if on_ready is not None:
+            on_ready(server.url)
+        await stop.wait()
+
+
+def _first_then_default(
+    loop: asyncio.AbstractEventLoop, stop: asyncio.Event, name: signal.Signals
+) -> Callable[[], None]:
+    def handle() -> None:
+        stop.set()
+        # The next one does what it does to any program.
+        loop.remove_signal_handler(name)
+
+    return handle
+
+
+def _cannot_listen(config: ServerConfig, error: OSError) -> ConfigurationError:
+    where = f"{config.host} port {config.port}"
+    if error.errno == errno.EADDRINUSE:
+        return ConfigurationError(
+            f"{where} is in use by another program; choose another with --port, or 0 for any"
+        )
+    reason = error.strerror or "no such address on this machine"
+    return ConfigurationError(f"{where} cannot be listened on: {reason}")

@@ -1,0 +1,112 @@
+"""The data folder: what lies where, and that one server at a time uses it; knows no task.
+
+    mp4gen.sqlite   every task (with -wal and -shm beside it)
+    videos/         finished videos; a file appears here whole, by one rename
+    work/           one folder for each running render; emptied at every start
+    cache/          small pictures and the like; may be deleted at any time
+    secret          signs the page's cookies
+    lock            held by the running server, and by nobody after its death
+
+To back it up while the server runs, copy the database with SQLite's own backup (`sqlite3
+mp4gen.sqlite ".backup copy.sqlite"`), then `videos/`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from mp4gen.errors import ConfigurationError
+
+
+class DataFolder:
+    """One server's folder, from `open` to `close`.
+
+    Args:
+        root: the folder; made where there is none.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.database = root / "mp4gen.sqlite"
+        self.videos = root / "videos"
+        self.work = root / "work"
+        self.cache = root / "cache"
+        self._lock: int | None = None
+
+    def open(self) -> None:
+        """Make the folder, take it for us, and clear away what a killed server left.
+
+        Raises:
+            ConfigurationError: it cannot be made or written, or another server uses it.
+        """
+        try:
+            for folder in (self.root, self.videos, self.work, self.cache):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._take()
+            for left in self.work.iterdir():
+                shutil.rmtree(left, ignore_errors=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the data folder {self.root} cannot be used ({error.strerror}); "
+                "name another one with --data"
+            ) from error
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def free_bytes(self) -> int:
+        """How much room the disk has."""
+        return shutil.disk_usage(self.root).free
+
+    def secret(self) -> bytes:
+        """A secret that stays the same over restarts; nobody but the owner can read it."""
+        path = self.root / "secret"
+        try:
+            found = path.read_bytes()
+        except FileNotFoundError:
+            found = b""
+        if len(found) != 32:
+            found = secrets.token_bytes(32)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(found)
+        return found
+
+    def remove_video(self, name: str) -> None:
+        """Delete a video, where there is one."""
+        (self.videos / name).unlink(missing_ok=True)
+
+    def remove_strangers(self, known: set[str]) -> None:
+        """Delete what lies among the videos and belongs to no task."""
+        for path in self.videos.iterdir():
+            if path.name not in known:
+                path.unlink(missing_ok=True)
+
+    def publish(self, made: Path, name: str) -> int:
+        """Move a finished video to its place in one step, to stay; its size in bytes."""
+        target = self.videos / name
+        made.replace(target)
+        descriptor = os.open(self.videos, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return target.stat().st_size
+
+    def _take(self) -> None:
+        self._lock = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            raise ConfigurationError(
+                f"another server uses the data folder {self.root}; stop it, or name another "
+                "folder with --data"
+            ) from None

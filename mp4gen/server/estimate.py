@@ -1,0 +1,89 @@
+"""How long a render will still take, from what was measured; pure arithmetic, no clock.
+
+The answers go out as `Retry-After`, in whole seconds of at least one (RFC 9110). A caller that
+obeys should come as seldom as possible, and yet soon after the end: so far from the end it is sent
+away for a little less than what is left, close to the end for just what is left, rounded up.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+# Music seconds rendered in one second, before anything was measured; and the weight of a new one.
+FIRST_SPEED = 4.0
+_WEIGHT = 0.3
+_STARTING = 1.0
+_CLOSE = 4.0
+_EARLY = 0.9
+_LONGEST = 120
+
+
+@attrs.define
+class Pace:
+    """How fast this machine renders: a running mean over renders.
+
+    Attributes:
+        speed: music seconds in one second.
+    """
+
+    speed: float = FIRST_SPEED
+
+    def learn(self, seconds: float, took: float) -> None:
+        """One render of `seconds` of music took so long."""
+        if seconds > 0 and took > 0:
+            self.speed += _WEIGHT * (seconds / took - self.speed)
+
+    def seconds_for(self, seconds: float) -> float:
+        """About how long a render of so much music takes."""
+        return _STARTING + seconds / max(self.speed, 0.01)
+
+
+@attrs.define
+class Progress:
+    """One running render as it was seen from time to time.
+
+    Attributes:
+        started: when it began.
+        guess: how long it may take, before it has told anything.
+        done: music seconds done.
+        total: music seconds in all; 0 while unknown.
+    """
+
+    started: float
+    guess: float
+    done: float = 0.0
+    total: float = 0.0
+    changed: float = attrs.field(init=False)
+    _first: tuple[float, float] | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.changed = self.started
+
+    def seen(self, now: float, done: float, total: float) -> None:
+        """Take note of what the render told."""
+        if (done, total) == (self.done, self.total):
+            return
+        if self._first is None or done < self._first[1]:
+            self._first = (now, done)
+        self.done, self.total, self.changed = done, total, now
+
+    def left(self, now: float) -> float:
+        """Seconds until the end, as far as known."""
+        if self._first is None or self.done <= self._first[1]:
+            return max(0.0, self.started + self.guess - now)
+        began, at = self._first
+        speed = (self.done - at) / max(self.changed - began, 1e-3)
+        return max(0.0, (self.total - self.done) / speed - (now - self.changed))
+
+
+def retry_after(left: float) -> int:
+    """When to look again at something that ends in `left` seconds."""
+    wait = left if left < _CLOSE else left * _EARLY
+    return min(_LONGEST, max(1, math.floor(wait) if left >= _CLOSE else math.ceil(wait)))
+
+
+def first_look(left: float) -> int:
+    """When to look for the first time, while nothing has been measured of the task itself."""
+    return retry_after(left / 2)

@@ -1,0 +1,88 @@
+"""What every request passes first: is it meant for us, and is its answer safe to show?
+
+A page on the internet can make a browser send requests here under a name that its owner points to
+this machine ("DNS rebinding"). So names are answered only where we know them to be ours; plain
+addresses are always ours, since nobody else's page can have them as its origin.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from .answers import refusal
+from .config import ServerConfig
+
+log = logging.getLogger("mp4gen.server")
+
+_SAFE = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+
+
+def guard(config: ServerConfig) -> Middleware:
+    """The middleware that checks the host, and turns whatever goes wrong into an answer."""
+    ours = _our_names(config)
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        host = _host_of(request.headers.get("Host", ""))
+        if host not in ours and not _is_address(host):
+            response: web.StreamResponse = _not_ours(host)
+        else:
+            try:
+                response = await handler(request)
+            except web.HTTPException as error:
+                response = _refused(error)
+            except ConnectionError:
+                raise
+            except Exception:
+                # What went wrong is for the log; it may hold what a stranger should not see.
+                log.exception("%s %s failed", request.method, request.path)
+                response = refusal(500, status=500)
+        if not response.prepared:
+            response.headers.update(_SAFE)
+        return response
+
+    return check
+
+
+def _our_names(config: ServerConfig) -> set[str]:
+    names = {"localhost", socket.gethostname().lower(), config.host.lower()}
+    names |= {_host_of(name) for name in config.allowed_hosts}
+    if config.public_url is not None:
+        names.add(urlsplit(config.public_url).hostname or "")
+    return names - {""}
+
+
+def _host_of(header: str) -> str:
+    try:
+        return (urlsplit(f"//{header.strip()}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _not_ours(host: str) -> web.Response:
+    shown = "".join(char for char in host if char.isascii() and char.isprintable())[:100]
+    said = f"This server does not answer to the name '{shown}'. Allow it with --allow-host."
+    return refusal(403, said, status=403)
+
+
+def _refused(error: web.HTTPException) -> web.Response:
+    """The router's own refusals, in the API's words: its 404 covers a wrong method as well."""
+    code = 413 if error.status == 413 else 404 if error.status in {404, 405} else 400
+    response = refusal(code, status=error.status)
+    if "Allow" in error.headers:
+        response.headers["Allow"] = error.headers["Allow"]
+    return response

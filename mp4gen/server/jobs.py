@@ -1,0 +1,350 @@
+"""Takes waiting tasks to free slots and sees each render through to its end; no HTTP, no SQL.
+
+Every task ends in exactly one way: done, failed with a sentence, put back because the server
+stops, or gone because its owner deleted it. A render that crashes, hangs, goes on for too long or
+eats memory is its own task's failure and nobody else's. Nothing is tried twice: what failed once
+on the same file will do so again, and its owner may submit it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mp4gen.errors import RenderCancelledError, RenderError
+
+from . import worker
+from .config import ServerConfig
+from .datadir import DataFolder
+from .estimate import Pace, Progress, first_look, retry_after
+from .fair import FairQueue
+from .library import Library
+from .mailbox import Mailbox
+from .pool import ProcessExecutor, Slot, WorkerDiedError
+from .shapes import style_for
+from .store import Store
+from .tasks import Task
+
+log = logging.getLogger("mp4gen.server")
+
+_LOOK_EVERY = 0.2
+# A render that was asked to stop and has not by then is ended by force.
+_GRACE = 3.0
+_PACE = "pace"
+# The codes of docs.sunoapi.org, "Music Video Generation Callbacks".
+BAD_AUDIO, NO_AUDIO, BROKEN = 400, 451, 500
+
+
+@attrs.define
+class _Running:
+    """One render under way."""
+
+    task: Task
+    slot: Slot
+    progress: Progress
+    mailbox: Mailbox | None = None
+    asked_at: float | None = None
+    because: str = ""
+
+
+class Jobs:
+    """The renders of one server.
+
+    Args:
+        config: limits, the number of slots, the style.
+        store: where tasks are kept.
+        library: where the music is.
+        data: where videos go.
+        ended: called with each task that ended, after it was stored.
+        moved: called whenever there is something new to show.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        store: Store,
+        library: Library,
+        data: DataFolder,
+        *,
+        ended: Callable[[Task], Awaitable[None]],
+        moved: Callable[[], None],
+    ) -> None:
+        self._config, self._store, self._library, self._data = config, store, library, data
+        self._ended, self._moved = ended, moved
+        self._queue = FairQueue()
+        self._running: dict[str, _Running] = {}
+        self._renders: set[asyncio.Task[None]] = set()
+        self._free = [Slot(self._executor) for _ in range(config.workers)]
+        self._slots = tuple(self._free)
+        self._stopping = False
+        self._pace = Pace()
+
+    # --- what others ask and tell -----------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait."""
+        return len(self._queue)
+
+    @property
+    def rendering(self) -> int:
+        """How many tasks are being rendered."""
+        return len(self._running)
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The process ids of all workers."""
+        return [pid for slot in self._slots for pid in slot.pids]
+
+    def start(self) -> None:
+        """Go on where the last server stopped."""
+        self._pace = Pace(float(self._store.fact(_PACE) or Pace().speed))
+        for task in self._store.unfinished():
+            self._queue.put(task.account, task.task_id)
+        self._fill()
+
+    def submit(self, task: Task) -> None:
+        """Render a task that was stored, when its turn comes."""
+        self._queue.put(task.account, task.task_id)
+        self._moved()
+        self._fill()
+
+    def drop(self, task_id: str) -> None:
+        """Stop working on a task whose owner does not want it any more."""
+        self._queue.remove(task_id)
+        if running := self._running.get(task_id):
+            self._ask_to_stop(running, "deleted")
+
+    def progress(self, task_id: str) -> Progress | None:
+        """How far a running render is; None where it does not run."""
+        running = self._running.get(task_id)
+        return running.progress if running else None
+
+    def retry_after(self, task: Task) -> int:
+        """When to look at an unfinished task again, in whole seconds."""
+        now = asyncio.get_running_loop().time()
+        if running := self._running.get(task.task_id):
+            return retry_after(running.progress.left(now))
+        return first_look(self._seconds_until_done(task, now))
+
+    def seconds_for(self, seconds: float) -> float:
+        """About how long a render of so much music takes here."""
+        return self._pace.seconds_for(seconds)
+
+    async def stop(self, patience: float) -> None:
+        """Let renders finish for `patience` seconds, then put them back and end the workers."""
+        self._stopping = True
+        if self._renders:
+            await asyncio.wait(self._renders, timeout=patience)
+        for running in self._running.values():
+            self._ask_to_stop(running, "stopping")
+        if self._renders:
+            await asyncio.wait(self._renders)
+        await asyncio.gather(*(slot.close() for slot in self._slots))
+
+    # --- the way of one task ----------------------------------------------------------------
+
+    def _executor(self) -> Any:
+        if self._config.executor is not None:
+            return self._config.executor()
+        return ProcessExecutor(self._config.worker_memory_bytes)
+
+    def _fill(self) -> None:
+        while self._free and not self._stopping:
+            task_id = self._queue.take()
+            if task_id is None:
+                return
+            task = self._store.get(task_id)
+            if task is None:
+                self._queue.ended(task_id)
+                continue
+            render = asyncio.create_task(self._see_through(task, self._free.pop(0)))
+            self._renders.add(render)
+            render.add_done_callback(self._renders.discard)
+
+    async def _see_through(self, task: Task, slot: Slot) -> None:
+        now = asyncio.get_running_loop().time()
+        guess = self._pace.seconds_for(task.guessed_seconds)
+        running = _Running(task, slot, Progress(now, guess))
+        self._running[task.task_id] = running
+        try:
+            await self._render(running)
+        except Exception:
+            log.exception("task %s could not be recorded", task.task_id)
+        finally:
+            del self._running[task.task_id]
+            self._queue.ended(task.task_id)
+            self._free.append(slot)
+            self._moved()
+            self._fill()
+
+    async def _render(self, running: _Running) -> None:
+        task = running.task
+        if await asyncio.to_thread(self._adopt, task):
+            await self._finish(running, None, None)
+            return
+        await self._store.started(task.task_id, time.time())
+        self._moved()
+        folder = self._data.work / Path(task.file).stem
+        try:
+            job = await asyncio.to_thread(self._prepare, task, folder)
+            running.mailbox = Mailbox(folder)
+            seconds = await self._watched(running, job)
+            await self._finish(running, job.video, seconds)
+        except RenderCancelledError:
+            await self._interrupted(running)
+        except RenderError as error:
+            await self._fail(running, BAD_AUDIO, str(error))
+        except FileNotFoundError as error:
+            await self._fail(running, NO_AUDIO, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a worker raises is its task's end
+            await self._died(running, error)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    def _adopt(self, task: Task) -> bool:
+        """Whether the last server had put the video in its place and died before saying so."""
+        return (self._data.videos / task.file).is_file()
+
+    def _prepare(self, task: Task, folder: Path) -> worker.RenderJob:
+        track = self._library.find(task.music_task_id, task.audio_id)
+        if track is None:
+            raise FileNotFoundError("the music file is not in the music folder any more")
+        folder.mkdir(mode=0o700)
+        style = style_for(self._config.style, task.shape, threads=self._threads())
+        return worker.RenderJob(
+            audio=track.path,
+            root=self._library.root,
+            folder=folder,
+            author=task.author,
+            domain_name=task.domain_name,
+            style=style,
+            audio_mode=task.audio_mode,
+            max_duration=self._config.max_duration,
+            cpu_seconds=self._config.render_timeout * len(self._slots),
+        )
+
+    def _threads(self) -> int | None:
+        """One encoder thread a job wastes the least, unless the job has the machine to itself."""
+        alone = len(self._running) <= 1 and not len(self._queue)
+        return None if alone else 1
+
+    async def _watched(self, running: _Running, job: worker.RenderJob) -> float:
+        """Run the job, looking at it from time to time."""
+        render = asyncio.ensure_future(running.slot.run(worker.render, job))
+        try:
+            while not (await asyncio.wait({render}, timeout=_LOOK_EVERY))[0]:
+                self._look_at(running)
+            return render.result()
+        finally:
+            if not render.done():
+                running.slot.kill()
+                await asyncio.wait({render})
+
+    def _look_at(self, running: _Running) -> None:
+        now = asyncio.get_running_loop().time()
+        progress = running.progress
+        if running.mailbox and (told := running.mailbox.progress()):
+            before = progress.done
+            progress.seen(now, *told)
+            if progress.done != before:
+                self._moved()
+        if now - progress.started > self._config.render_timeout:
+            self._ask_to_stop(running, f"took longer than {self._config.render_timeout:g} s")
+        elif now - progress.changed > self._config.stall_timeout:
+            self._ask_to_stop(running, f"made no progress for {self._config.stall_timeout:g} s")
+        if running.asked_at is not None and now - running.asked_at > _GRACE:
+            running.slot.kill()
+
+    def _ask_to_stop(self, running: _Running, because: str) -> None:
+        if running.asked_at is None:
+            running.asked_at = asyncio.get_running_loop().time()
+            running.because = because
+            if running.mailbox:
+                running.mailbox.cancel()
+
+    # --- the ends ---------------------------------------------------------------------------
+
+    async def _finish(self, running: _Running, made: Path | None, seconds: float | None) -> None:
+        task = running.task
+
+        def publish() -> dict[str, Any]:
+            if made is not None:
+                size = self._data.publish(made, task.file)
+            else:
+                size = (self._data.videos / task.file).stat().st_size
+            return {"size": size, "seconds": seconds, "error_code": None, "error_message": None}
+
+        if not await self._store.finish(task.task_id, publish, time.time()):
+            await asyncio.to_thread(self._data.remove_video, task.file)
+            return
+        if seconds is not None:
+            self._pace.learn(seconds, self._took(running))
+            await self._store.note(_PACE, self._pace.speed)
+        await self._tell_end(running)
+
+    async def _fail(self, running: _Running, code: int, message: str) -> None:
+        await self._store.fail(running.task.task_id, code, message, time.time())
+        await self._tell_end(running)
+
+    async def _died(self, running: _Running, error: Exception) -> None:
+        """A worker that ended, was ended by us, or raised what it should not."""
+        if running.because in {"deleted", "stopping"}:
+            await self._interrupted(running)
+        elif running.because:
+            await self._fail(running, BROKEN, f"the render {running.because} and was ended")
+        elif isinstance(error, WorkerDiedError):
+            await self._fail(running, BROKEN, "the render crashed or used too much memory or time")
+        elif isinstance(error, MemoryError):
+            await self._fail(running, BROKEN, "the render needed more memory than it may use")
+        else:
+            log.error("the render of task %s raised %r", running.task.task_id, error)
+            await self._fail(running, BROKEN, f"the render failed: {type(error).__name__}")
+
+    async def _interrupted(self, running: _Running) -> None:
+        if running.because == "stopping":
+            await self._store.put_back(running.task.task_id)
+        elif running.because != "deleted":
+            await self._fail(running, BROKEN, f"the render {running.because} and was ended")
+
+    async def _tell_end(self, running: _Running) -> None:
+        task = self._store.get(running.task.task_id)
+        if task is not None and task.ended:
+            _log_end(task, self._took(running))
+            await self._ended(task)
+
+    def _took(self, running: _Running) -> float:
+        return asyncio.get_running_loop().time() - running.progress.started
+
+    def _seconds_until_done(self, task: Task, now: float) -> float:
+        own = self._pace.seconds_for(task.guessed_seconds)
+        if task.task_id not in self._queue:
+            return own
+        running = sum(one.progress.left(now) for one in self._running.values())
+        ahead = self._queue.ahead_of(task.task_id) * own
+        return own + (running + ahead) / len(self._slots)
+
+
+def _log_end(task: Task, took: float) -> None:
+    """The one line that the log has about a task."""
+    log.info(
+        "task=%s state=%s code=%s music_task=%r audio=%r waited=%.1fs took=%.1fs plays=%s "
+        "size=%s%s",
+        task.task_id,
+        task.state,
+        task.error_code or 200,
+        task.music_task_id,
+        task.audio_id,
+        max(0.0, (task.started_at or task.created_at) - task.created_at),
+        took,
+        f"{task.seconds:.1f}s" if task.seconds else "-",
+        task.size or "-",
+        f" error={task.error_message!r}" if task.error_message else "",
+    )

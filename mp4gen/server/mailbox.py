@@ -1,0 +1,46 @@
+"""What a render and the server tell each other while it runs: two small files in its own folder.
+
+Files need no handle on either side: they work with any executor on this machine, nothing of them
+outlives the folder, and a server that was killed leaves no end of a pipe behind.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+_RECORD = struct.Struct("<dd")
+
+
+class Mailbox:
+    """Progress one way, "stop" the other.
+
+    Args:
+        folder: the render's own folder, which must exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._progress = folder / "progress"
+        self._cancel = folder / "cancel"
+
+    def tell(self, done: float, total: float) -> None:
+        """Say how many seconds of how many are done."""
+        self._progress.write_bytes(_RECORD.pack(done, total))
+
+    def progress(self) -> tuple[float, float] | None:
+        """What was said last; None before anything was."""
+        try:
+            told = self._progress.read_bytes()
+        except OSError:
+            return None
+        # A record may be read while it is being written.
+        return _RECORD.unpack(told) if len(told) == _RECORD.size else None
+
+    def cancel(self) -> None:
+        """Ask the render to stop."""
+        self._cancel.touch()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._cancel.exists()

@@ -1,0 +1,93 @@
+"""Where a callback may go: rules about addresses and URLs; resolves and connects nothing."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+import attrs
+
+
+@attrs.frozen
+class Target:
+    """One callback address, taken apart.
+
+    Attributes:
+        secure: whether it is https.
+        host: the name or address, in ASCII, without brackets.
+        port: the port.
+        path: path and query, as they go into the request line.
+    """
+
+    secure: bool
+    host: str
+    port: int
+    path: str
+
+    @property
+    def host_header(self) -> str:
+        """The value of the `Host` header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+
+def wants_callback(url: str) -> bool:
+    """Whether anybody can be there: `.invalid` is reserved for names that never exist (RFC 2606).
+
+    Callers that only poll must name some address, and ours name one of those.
+    """
+    host = _host(url)
+    return bool(host) and not (host == "invalid" or host.endswith(".invalid"))
+
+
+def read_target(url: str) -> Target | None:
+    """`url` taken apart; None where nothing can be sent there."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode() if parts.hostname else ""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except (ValueError, UnicodeError):
+        return None
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    plain = path.isascii() and path.isprintable() and " " not in path
+    if parts.scheme not in {"http", "https"} or not host or parts.username or not plain:
+        return None
+    return Target(parts.scheme == "https", host, port, path)
+
+
+def is_public(address: str) -> bool:
+    """Whether `address` is one that everybody on the internet means the same by.
+
+    IPv4 in IPv6 clothes (mapped, 6to4, Teredo, NAT64) is judged by what it carries.
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    return all(_is_global(one) for one in (found, *_carried(found)))
+
+
+def _is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return address.is_global and not address.is_multicast and not address.is_unspecified
+
+
+def _carried(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> list[ipaddress.IPv4Address]:
+    if isinstance(address, ipaddress.IPv4Address):
+        return []
+    carried = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if address in _NAT64 or address in _COMPATIBLE:
+        carried.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return [one for one in carried if one is not None]
+
+
+def _host(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").lower().rstrip(".")
+    except ValueError:
+        return ""
+
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_COMPATIBLE = ipaddress.IPv6Network("::/96")

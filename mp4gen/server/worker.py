@@ -1,0 +1,175 @@
+"""What runs inside a worker process: one render at a time, fenced in; knows no task and no HTTP.
+
+A worker is at low priority, bounded in memory, processor time and file size, deaf to Ctrl-C (its
+server decides), and it never outlives its server, however that ended.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from multiprocessing import connection, parent_process
+from pathlib import Path
+
+import attrs
+
+from mp4gen.errors import RenderError
+
+from .mailbox import Mailbox
+
+NICE = 10
+_TELL_EVERY = 0.1
+_LARGEST_FILE = 8 << 30
+_PR_SET_PDEATHSIG = 1
+
+
+@attrs.frozen(kw_only=True)
+class RenderJob:
+    """One render, as it travels to a worker.
+
+    Attributes:
+        audio: the music file.
+        root: the folder that the music must lie in when the render begins, also by its links.
+        folder: the render's own folder; the video is written there.
+        author: shown at the beginning.
+        domain_name: the watermark.
+        style: the picture, as the arguments of `RenderStyle`.
+        audio_mode: "compatible" or "copy".
+        max_duration: seconds of music at most.
+        cpu_seconds: processor time at most.
+    """
+
+    audio: Path
+    root: Path
+    folder: Path
+    author: str | None
+    domain_name: str | None
+    style: dict[str, object]
+    audio_mode: str
+    max_duration: float
+    cpu_seconds: float
+
+    @property
+    def video(self) -> Path:
+        """Where the finished video is."""
+        return self.folder / "video.mp4"
+
+
+def begin(server: int, memory: int) -> None:
+    """Fence this process in, before its first job.
+
+    Args:
+        server: the process id of the server.
+        memory: bytes of address space at most; 0 for no limit.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with(server)
+    _lower_priority()
+    _bound(memory)
+    # Its matrix products are tiny: threads for them only cost.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
+
+
+def render(job: RenderJob) -> float:
+    """Render `job` into its folder.
+
+    Returns:
+        The length of the video in seconds.
+
+    Raises:
+        RenderError: the music cannot become a video; says why.
+        RenderCancelledError: the server said to stop.
+    """
+    from mp4gen.render import RenderStyle, render_video
+
+    _allow_cpu(job.cpu_seconds)
+    if not job.audio.resolve().is_relative_to(job.root):
+        raise RenderError("the music file lies outside of the music folder")
+    reporter = _Reporter(Mailbox(job.folder))
+    result = render_video(
+        job.audio,
+        job.video,
+        author=job.author,
+        domain_name=job.domain_name,
+        style=RenderStyle(**job.style),  # type: ignore[arg-type]
+        audio_mode="copy" if job.audio_mode == "copy" else "compatible",
+        max_duration=job.max_duration,
+        on_progress=reporter,
+        cancel=reporter.cancel,
+    )
+    return result.duration
+
+
+class _Reporter:
+    """Passes progress on, not too often, and looks whether the server wants it to stop."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self.cancel = threading.Event()
+        self._mailbox = mailbox
+        self._next = 0.0
+
+    def __call__(self, done: float, total: float) -> None:
+        now = time.monotonic()
+        if now < self._next and done < total:
+            return
+        self._next = now + _TELL_EVERY
+        self._mailbox.tell(done, total)
+        if self._mailbox.cancelled:
+            self.cancel.set()
+
+
+def _die_with(server: int) -> None:
+    """End when the server ends, even when it is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = parent_process()
+    if parent is None or os.getppid() != server:
+        os._exit(1)
+    # Wherever the kernel does not do it: this end of a pipe wakes when the other is gone.
+    watch = threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True)
+    watch.start()
+
+
+def _end_after(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
+
+
+def _lower_priority() -> None:
+    try:
+        os.nice(NICE)
+    except OSError:
+        # Already as low as it goes.
+        return
+
+
+def _bound(memory: int) -> None:
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: _LARGEST_FILE}
+    if memory:
+        limits[resource.RLIMIT_AS] = memory
+    for limit, value in limits.items():
+        _, hard = resource.getrlimit(limit)
+        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(limit, (most, hard))
+
+
+def _allow_cpu(seconds: float) -> None:
+    """Let this job use so much processor time; the kernel ends the process beyond it."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    wanted = int(used.ru_utime + used.ru_stime + seconds) + 1
+    wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_CPU, (wanted, hard))

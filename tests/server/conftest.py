@@ -1,0 +1,112 @@
+"""A music folder made on the spot, a server on a free port, and a caller who speaks plain HTTP."""
+
+import array
+import asyncio
+import math
+import wave
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from mp4gen.render import RenderStyle
+from mp4gen.server import Server, ServerConfig
+
+CALLBACK = "https://mp4gen.invalid/none"
+QUICK = RenderStyle(width=256, height=144, fps=24, threads=1)
+RATE = 16000
+
+
+def write_song(path: Path, seconds: float = 1.0, pitch: float = 440.0) -> Path:
+    """A WAV of a plain tone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    step = 2 * math.pi * pitch / RATE
+    samples = array.array("h", (int(9000 * math.sin(step * i)) for i in range(int(RATE * seconds))))
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(samples.tobytes())
+    return path
+
+
+class Caller:
+    """Speaks to a server in plain HTTP and JSON."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, key: str | None = None) -> None:
+        self.session, self.url = session, url
+        self.headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+
+    async def generate(self, task_id: str, audio_id: str, **more: Any) -> dict[str, Any]:
+        """The answer of "Create Music Video"."""
+        body = {"taskId": task_id, "audioId": audio_id, "callBackUrl": CALLBACK, **more}
+        return await self.post(body)
+
+    async def post(self, body: Any) -> dict[str, Any]:
+        """The answer to any JSON sent to "Create Music Video"."""
+        path = f"{self.url}/api/v1/mp4/generate"
+        async with self.session.post(path, json=body, headers=self.headers) as response:
+            assert response.status in {200, 413}
+            return await response.json()
+
+    async def get(self, path: str, **query: str) -> dict[str, Any]:
+        """The body of a GET that is answered with HTTP 200."""
+        _, _, body = await self.look(path, **query)
+        return body
+
+    async def look(self, path: str, **query: str) -> tuple[int, Any, dict[str, Any]]:
+        """The status, the headers and the body of a GET."""
+        url = self.url + path
+        async with self.session.get(url, params=query, headers=self.headers) as response:
+            return response.status, response.headers, await response.json()
+
+    async def details(self, task_id: str) -> dict[str, Any] | None:
+        """The `data` of "Get Music Video Details"."""
+        return (await self.get("/api/v1/mp4/record-info", taskId=task_id))["data"]
+
+    async def ended(self, task_id: str) -> dict[str, Any]:
+        """The `data` of "Get Music Video Details" once the task is not pending any more."""
+        while (data := await self.details(task_id)) is not None:
+            if data["successFlag"] != "PENDING":
+                return data
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"{task_id} is gone")
+
+    async def made(self, task_id: str, audio_id: str, **more: Any) -> dict[str, Any]:
+        """Submit a track and wait for its end."""
+        created = await self.generate(task_id, audio_id, **more)
+        return await self.ended(created["data"]["taskId"])
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """A music folder with one album, one album in an artist's folder, and one loose song."""
+    root = tmp_path / "music"
+    write_song(root / "album" / "one.wav")
+    write_song(root / "album" / "two.wav", pitch=660)
+    write_song(root / "Artist" / "Nachtmusik" / "夜の窓.wav")
+    write_song(root / "loose.wav")
+    return root
+
+
+Serve = Callable[..., Awaitable[Caller]]
+
+
+@pytest.fixture
+async def serve(music: Path, tmp_path: Path) -> AsyncIterator[Serve]:
+    """Start a server and give a caller of it; `caller.server` is the server itself."""
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+
+        async def start(**settings: Any) -> Caller:
+            values = {"music": music, "data": tmp_path / "data", "port": 0, "style": QUICK}
+            values |= {"workers": 1, "stop_timeout": 0.0, "min_free_bytes": 0, **settings}
+            server = await stack.enter_async_context(Server(ServerConfig(**values)))
+            caller = Caller(session, server.url, settings.get("key"))
+            caller.server = server
+            return caller
+
+        yield start

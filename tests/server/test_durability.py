@@ -1,0 +1,86 @@
+"""What a restarted server still knows, and what it goes on with."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mp4gen.server import Server, ServerConfig
+
+from .conftest import QUICK, Caller, Serve
+
+
+@pytest.fixture
+def settings(music: Path, tmp_path: Path) -> dict[str, Any]:
+    return {
+        "music": music,
+        "data": tmp_path / "data",
+        "port": 0,
+        "style": QUICK,
+        "workers": 1,
+        "stop_timeout": 0.0,
+        "min_free_bytes": 0,
+    }
+
+
+async def test_a_stopped_server_goes_on_where_it_was(serve: Serve, settings: Any) -> None:
+    """Accepted tasks survive a stop: ended ones are known, all others are rendered after it."""
+    session = (await serve(data=settings["data"].parent / "unused")).session
+    async with Server(ServerConfig(**settings)) as first:
+        caller = Caller(session, first.url)
+        done = await caller.made("album", "one")
+        waiting = (await caller.generate("album", "two"))["data"]["taskId"]
+
+    async with Server(ServerConfig(**settings)) as second:
+        caller = Caller(session, second.url)
+        ended = await caller.ended(waiting)
+        again = await caller.generate("album", "one")
+        known = await caller.details(done["taskId"])
+
+    assert ended["successFlag"] == "SUCCESS"
+    assert again["code"] == 409
+    assert again["data"]["taskId"] == done["taskId"]
+    assert known["successFlag"] == "SUCCESS"
+    assert not list((settings["data"] / "work").iterdir())
+    assert len(list((settings["data"] / "videos").iterdir())) == 2
+
+
+async def test_a_video_is_deleted_after_its_time(serve: Serve, settings: Any) -> None:
+    """After the days of retention the file and the record are gone, and the track is free again."""
+    caller = await serve(retention_days=0.0)
+    data = await caller.made("album", "one")
+    url = data["response"]["videoUrl"]
+
+    await caller.server.sweep()
+
+    assert await caller.details(data["taskId"]) is None
+    async with caller.session.get(url) as response:
+        assert response.status == 404
+    assert not list((settings["data"] / "videos").iterdir())
+    assert (await caller.generate("album", "one"))["code"] == 200
+
+
+async def workers_of(server: Server) -> list[int]:
+    """The process ids of the workers, once there are any."""
+    while True:
+        if pids := server.worker_pids:
+            return pids
+        await asyncio.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process."""
+    return Path(f"/proc/{pid}").exists()
+
+
+async def test_a_stop_does_not_wait_longer_than_it_may(serve: Serve, settings: Any) -> None:
+    """A stopping server asks its render to stop, and leaves no process and no half file."""
+    session = (await serve(data=settings["data"].parent / "unused")).session
+    async with Server(ServerConfig(**settings)) as server:
+        caller = Caller(session, server.url)
+        await caller.generate("album", "one")
+        pids = await workers_of(server)
+
+    assert not [pid for pid in pids if is_alive(pid)]
+    assert not list((settings["data"] / "videos").iterdir())

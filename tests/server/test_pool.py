@@ -1,0 +1,72 @@
+"""Slots: one worker's end is nobody else's."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from mp4gen.server.pool import ProcessExecutor, Slot, WorkerDiedError
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+async def slot() -> AsyncIterator[Slot]:
+    slot = Slot(lambda: ProcessExecutor(memory=900 * MIB))
+    yield slot
+    await slot.close()
+
+
+async def test_a_slot_lives_through_crashes_and_memory_hogs(slot: Slot) -> None:
+    """A worker that dies, or wants more memory than it may, ends its job; the next one runs."""
+    with pytest.raises(WorkerDiedError):
+        await slot.run(os._exit, 3)
+    first = await slot.run(os.getpid)
+    with pytest.raises(MemoryError):
+        await slot.run(bytearray, 2000 * MIB)
+    second = await slot.run(os.getpid)
+
+    assert first == second != os.getpid()
+
+
+async def test_a_worker_is_polite_and_deaf_to_ctrl_c(slot: Slot) -> None:
+    """It runs at low priority, leaves Ctrl-C to its server, and has none of its server's files."""
+    nice = os.nice(0)
+    mine = os.open(__file__, os.O_RDONLY)
+    others = await slot.run(os.listdir, "/proc/self/fd")
+    links = [await slot.run(os.path.realpath, f"/proc/self/fd/{fd}") for fd in others]
+    os.close(mine)
+
+    assert await slot.run(os.nice, 0) == min(19, nice + 10)
+    assert await slot.run(signal.getsignal, signal.SIGINT) == signal.SIG_IGN
+    assert __file__ not in links
+    assert not [link for link in links if "socket:" in link]
+
+
+async def test_a_killed_job_frees_its_slot(slot: Slot) -> None:
+    """A job that would run for ever ends when its slot is killed, and so does its process."""
+    pid = await slot.run(os.getpid)
+    hanging = asyncio.ensure_future(slot.run(time.sleep, 1000))
+    await asyncio.sleep(0.05)
+
+    slot.kill()
+
+    with pytest.raises(WorkerDiedError):
+        await hanging
+    assert await slot.run(os.getpid) != pid
+    assert slot.pids != [pid]
+
+
+async def test_closing_leaves_no_process() -> None:
+    """After close no worker is left."""
+    slot = Slot(ProcessExecutor)
+    pid = await slot.run(os.getpid)
+
+    await slot.close()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert slot.pids == []
