@@ -1,0 +1,206 @@
+"""Measures what is heard, picture by picture, in one pass and little memory; draws nothing.
+
+Each picture gets the loudness of every bar's band as one byte. Low bands are read through a long
+window, which tells tones apart, high ones through two short ones, which tell moments apart and
+leave no gap between pictures; all are placed so that a beat shows when it is heard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+from attrs import frozen
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from numpy.typing import NDArray
+
+from .audio import Decoder, check_length, named, too_long
+from .values import PathLike
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+RATE = 32000
+LONG, SHORT = 4096, 1024
+# How many samples before its picture's moment a window starts. The long one looks back, since a
+# beat at its far end would else move the bars before it is heard.
+LONG_BEFORE, SHORTS_BEFORE = 3200, (939, 405)
+LOWEST_HZ, HIGHEST_HZ = 40.0, 12000.0
+CROSSOVER_HZ = (300.0, 700.0)
+# Music loses level with every octave; the tilt lifts the top by this much against the bottom.
+TILT_DB = 26.0
+FLOOR_DB, STEP_DB = -110.0, 0.5
+_BLOCK = 64
+
+
+@frozen(eq=False)
+class Features:
+    """What was heard, one row a picture.
+
+    Attributes:
+        levels: (pictures, bands), one byte each: `STEP_DB` steps above `FLOOR_DB`.
+        duration: seconds of decoded sound.
+        damaged: packets that could not be decoded and were left out.
+    """
+
+    levels: Bytes
+    duration: float
+    damaged: int
+
+    @property
+    def digest(self) -> bytes:
+        """32 bytes that stand for this very music."""
+        return hashlib.sha256(self.levels.tobytes()).digest()
+
+
+def analyse(
+    path: PathLike,
+    *,
+    fps: int,
+    bands: int,
+    max_duration: float,
+    cancel: threading.Event | None = None,
+) -> Features:
+    """Decode `path` once and measure `bands` levels for each of `fps` pictures a second.
+
+    Raises:
+        RenderError: not music, damaged, too short, or longer than `max_duration` seconds.
+        RenderCancelledError: `cancel` was set.
+    """
+    check_length(path, max_duration, cancel)
+    decoder = Decoder(path, cancel)
+    meter = _Meter(fps, bands)
+    seconds = Fraction(0)
+    for frame, samples in _mono(decoder):
+        seconds += Fraction(frame.samples, frame.sample_rate)
+        if seconds > max_duration:
+            raise too_long(named(path), max_duration)
+        meter.feed(samples)
+    decoder.check(float(seconds))
+    # Rounded up: the picture never ends before the sound.
+    pictures = math.ceil(seconds * fps)
+    return Features(meter.finish(pictures), float(seconds), decoder.damaged)
+
+
+def _mono(decoder: Decoder) -> Iterator[tuple[AudioFrame, Floats]]:
+    """Each decoded frame with its sound as one channel at `RATE`.
+
+    A file may change its rate or layout on the way; each stretch gets its own resampler.
+    """
+    resampler, shape = _resampler(), None
+    for frame in decoder:
+        now = (frame.format.name, frame.layout.name, frame.sample_rate)
+        late: list[Floats] = []
+        if shape not in (None, now):
+            late = [_samples(part) for part in resampler.resample(None)]
+            resampler = _resampler()
+        shape = now
+        frame.pts = None
+        parts = late + [_samples(part) for part in resampler.resample(frame)]
+        yield frame, np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _resampler() -> AudioResampler:
+    return AudioResampler(format="flt", layout="mono", rate=RATE)
+
+
+def _samples(frame: AudioFrame) -> Floats:
+    return np.asarray(frame.to_ndarray(), np.float32).reshape(-1)
+
+
+class _Meter:
+    """Turns a stream of samples into rows of levels; holds a few seconds of sound at most."""
+
+    def __init__(self, fps: int, bands: int) -> None:
+        self._fps = fps
+        self._bands = bands
+        self._long, self._short, self._mix = _filters(bands)
+        self._tilt = np.linspace(0.0, TILT_DB, bands, dtype=np.float32)
+        self._window_long = np.hanning(LONG).astype(np.float32) * np.float32(2 / LONG)
+        self._window_short = np.hanning(SHORT).astype(np.float32) * np.float32(2 / SHORT)
+        self._pending: list[Floats] = [np.zeros(LONG_BEFORE, np.float32)]
+        self._held = LONG_BEFORE
+        self._start = -LONG_BEFORE
+        self._row = 0
+        self._rows = bytearray()
+
+    def feed(self, samples: Floats) -> None:
+        """Take the next samples; rows are measured a block at a time."""
+        self._pending.append(samples)
+        self._held += samples.size
+        while self._held >= self._needed(_BLOCK):
+            self._measure(_BLOCK)
+
+    def finish(self, rows: int) -> Bytes:
+        """All levels, for exactly `rows` pictures; what is missing at the end is silence."""
+        left = rows - self._row
+        if left > 0:
+            self._pending.append(np.zeros(max(self._needed(left) - self._held, 0), np.float32))
+            self._held += self._pending[-1].size
+            while self._row < rows:
+                self._measure(min(_BLOCK, rows - self._row))
+        levels = np.frombuffer(self._rows, np.uint8).reshape(-1, self._bands)
+        return levels[:rows]
+
+    def _at(self, row: int) -> int:
+        return round(row * RATE / self._fps)
+
+    def _needed(self, rows: int) -> int:
+        last = self._at(self._row + rows)
+        return last - LONG_BEFORE + LONG - self._start
+
+    def _measure(self, rows: int) -> None:
+        sound = np.concatenate(self._pending)
+        moments = np.array([self._at(self._row + row) for row in range(rows)]) - self._start
+        power = self._powers(sound, moments)
+        decibels = 10 * np.log10(power + np.float32(1e-12)) + self._tilt
+        steps = np.clip((decibels - FLOOR_DB) / STEP_DB, 0, 255)
+        self._rows += steps.astype(np.uint8).tobytes()
+        self._row += rows
+        used = self._at(self._row) - LONG_BEFORE - self._start
+        self._start += used
+        self._pending = [sound[used:]]
+        self._held = sound.size - used
+
+    def _powers(self, sound: Floats, moments: NDArray[np.int64]) -> Floats:
+        low = _spectra(sound, moments - LONG_BEFORE, self._window_long) @ self._long
+        first, second = (
+            _spectra(sound, moments - before, self._window_short) for before in SHORTS_BEFORE
+        )
+        high = np.maximum(first, second) @ self._short
+        mixed: Floats = low * self._mix + high * (1 - self._mix)
+        return mixed
+
+
+def _spectra(sound: Floats, starts: NDArray[np.int64], window: Floats) -> Floats:
+    pieces = np.lib.stride_tricks.sliding_window_view(sound, window.size)[starts] * window
+    spectrum = np.fft.rfft(pieces, axis=1)
+    power: Floats = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+    return power
+
+
+def _filters(bands: int) -> tuple[Floats, Floats, Floats]:
+    """(bins to bands for the long window, the same for the short one, share of the long one)."""
+    edges = np.geomspace(LOWEST_HZ, HIGHEST_HZ, bands + 1)
+    centres = np.sqrt(edges[1:] * edges[:-1])
+    low, high = np.log(CROSSOVER_HZ)
+    share = np.clip((high - np.log(centres)) / (high - low), 0, 1).astype(np.float32)
+    return _filter(edges, LONG), _filter(edges, SHORT), share
+
+
+def _filter(edges: NDArray[np.float64], size: int) -> Floats:
+    """Weights that take the mean power of the bins within each band, softly at its edges."""
+    width = RATE / size
+    bins = (np.arange(size // 2 + 1) * width)[:, None]
+    low, high = edges[None, :-1], edges[None, 1:]
+    # A band narrower than a bin borrows from both of its neighbours.
+    spread = np.maximum((high - low) / 2, width)
+    middle = (low + high) / 2
+    weights = np.clip(1.5 - np.abs(bins - middle) / spread, 0, 1)
+    normal: Floats = (weights / weights.sum(axis=0)).astype(np.float32)
+    return normal

@@ -1,0 +1,125 @@
+"""What stands still: the blurred ground, the cover with its shadow, the words' compositing."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from .colour import Floats
+from .cover import enlarged
+from .layout import Box, Layout
+from .text import Line
+
+BRIGHTNESS = 0.36
+CORNER = 0.45
+LOWER_THIRD = 0.55
+BORDER = 0.14
+SHADOW = 0.60
+
+
+def ground(cover: Floats, layout: Layout) -> Floats:
+    """The cover filling the picture, blurred and dark, darker still in corners and below."""
+    wide, high = layout.width, layout.height
+    # The blur is so wide that a sixteenth of the size holds all that is left of the cover.
+    small_w, small_h = max(wide // 16, 9), max(high // 16, 9)
+    filled = _filled(cover, small_w, small_h)
+    blurred = _blurred(filled, 90 * layout.unit / 16)
+    shade = _vignette(small_w, small_h)
+    return enlarged(blurred * np.float32(BRIGHTNESS) * shade[..., None], wide, high)
+
+
+def _filled(cover: Floats, width: int, height: int) -> Floats:
+    side = max(width, height)
+    image = Image.fromarray((cover * 255).astype(np.uint8)).resize(
+        (side, side), Image.Resampling.BOX
+    )
+    left, top = (side - width) // 2, (side - height) // 2
+    cropped = image.crop((left, top, left + width, top + height))
+    return np.asarray(cropped, np.float32) / np.float32(255)
+
+
+def _blurred(picture: Floats, radius: float) -> Floats:
+    reach = max(int(radius * 2.5), 1)
+    weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * radius**2))
+    weights = (weights / weights.sum()).astype(np.float32)
+    for axis in (0, 1):
+        margins = [(reach, reach) if here == axis else (0, 0) for here in range(picture.ndim)]
+        padded = np.pad(picture, margins, mode="edge")
+        size = picture.shape[axis]
+        parts = (
+            padded.take(range(shift, shift + size), axis) * weight
+            for shift, weight in enumerate(weights)
+        )
+        picture = sum(parts, np.zeros((), np.float32))
+    return picture
+
+
+def _vignette(width: int, height: int) -> Floats:
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    distance = np.clip((x**2 + y**2) / 2, 0, 1)
+    corners = 1 - (1 - CORNER) * distance**1.2
+    low = np.clip((y - 0.1) / 0.9, 0, 1)
+    lower = 1 - (1 - LOWER_THIRD) * low * low * (3 - 2 * low)
+    shade: Floats = (corners * lower).astype(np.float32)
+    return shade
+
+
+def place_cover(picture: Floats, cover: Floats, layout: Layout) -> None:
+    """Draw the cover with rounded corners, a hairline and a soft shadow, in place."""
+    box, radius = layout.cover, layout.px(20)
+    blur, drop = 24 * layout.unit, layout.px(14)
+    around = box.grown(int(blur * 2.5) + drop, layout.width, layout.height)
+    area = picture[around.top : around.bottom, around.left : around.right]
+    shadow = _shadow(around, box, radius, blur / 2, drop)
+    area *= 1 - shadow[..., None] * np.float32(SHADOW)
+    inside = picture[box.top : box.bottom, box.left : box.right]
+    mask = rounded(box.width, box.height, radius)
+    hairline = mask - _inset(box, radius, max(layout.unit, 1.0))
+    edged = cover + (1 - cover) * (hairline * np.float32(BORDER))[..., None]
+    inside += (edged - inside) * mask[..., None]
+
+
+def rounded(width: int, height: int, radius: float, inset: float = 0.0) -> Floats:
+    """The coverage of a rounded rectangle, smooth at its edges, from 0 to 1."""
+    x = np.abs(np.arange(width, dtype=np.float32) + 0.5 - width / 2) - (width / 2 - radius)
+    y = np.abs(np.arange(height, dtype=np.float32) + 0.5 - height / 2) - (height / 2 - radius)
+    corner = np.hypot(np.maximum(x, 0)[None], np.maximum(y, 0)[:, None])
+    flat = np.minimum(np.maximum(x[None], y[:, None]), 0)
+    distance = corner + flat - (radius - inset)
+    coverage: Floats = np.clip(0.5 - distance, 0, 1).astype(np.float32)
+    return coverage
+
+
+def _inset(box: Box, radius: float, line: float) -> Floats:
+    return rounded(box.width, box.height, radius, inset=line)
+
+
+def _shadow(around: Box, box: Box, radius: int, blur: float, drop: int) -> Floats:
+    # Drawn at a quarter of the size: a shadow has no detail to lose.
+    small = Image.new("L", (max(around.width // 4, 1), max(around.height // 4, 1)), 0)
+    ImageDraw.Draw(small).rounded_rectangle(
+        (
+            (box.left - around.left) / 4,
+            (box.top + drop - around.top) / 4,
+            (box.right - around.left) / 4 - 1,
+            (box.bottom + drop - around.top) / 4 - 1,
+        ),
+        radius / 4,
+        fill=255,
+    )
+    soft = _blurred(np.asarray(small, np.float32)[..., None] / np.float32(255), max(blur / 4, 0.5))
+    return enlarged(soft, around.width, around.height)[..., 0]
+
+
+def place_line(picture: Floats, line: Line, x: float, baseline: float, opacity: float) -> None:
+    """Draw a line of text in place, its pen starting at (x, baseline); clipped at the edges."""
+    left, top = round(x) - line.origin[0], round(baseline) - line.origin[1]
+    height, width = line.pixels.shape[:2]
+    first_row, first_column = max(-top, 0), max(-left, 0)
+    rows = min(height, picture.shape[0] - top)
+    columns = min(width, picture.shape[1] - left)
+    if rows <= first_row or columns <= first_column:
+        return
+    drawn = line.pixels[first_row:rows, first_column:columns].astype(np.float32) / 255
+    area = picture[top + first_row : top + rows, left + first_column : left + columns]
+    area += (drawn[..., :3] - area) * (drawn[..., 3:] * np.float32(opacity))

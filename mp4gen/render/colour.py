@@ -1,0 +1,129 @@
+"""Colour as eyes and codecs see it: OKLCH, the hues of a cover, BT.709 planes; pure numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+BAR_LIGHTNESS, BAR_CHROMA = 0.80, 0.135
+# How far the hue sweeps over all bars, in degrees: neighbours never meet grey between them.
+SWEEP_DEGREES = 50.0
+
+_LMS = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ],
+    np.float32,
+)
+_LAB = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ],
+    np.float32,
+)
+_RGB_FROM_LMS = np.linalg.inv(_LMS).astype(np.float32)
+_LMS_FROM_LAB = np.linalg.inv(_LAB).astype(np.float32)
+_BT709 = np.array([0.2126, 0.7152, 0.0722], np.float32)
+
+
+@frozen
+class Accent:
+    """The colour of a track.
+
+    Attributes:
+        hue: degrees in OKLCH.
+        strength: 0 for a cover without colour, 1 for a colourful one.
+    """
+
+    hue: float
+    strength: float
+
+    def sweep(self, count: int) -> Floats:
+        """`count` neighbouring colours as (count, 3) sRGB, 0 to 1."""
+        hues = self.hue + np.linspace(-SWEEP_DEGREES / 2, SWEEP_DEGREES / 2, count)
+        return rgb(BAR_LIGHTNESS, BAR_CHROMA * self.strength, hues)
+
+
+def rgb(lightness: object, chroma: object, hue: object) -> Floats:
+    """Give sRGB (..., 3), 0 to 1, of OKLCH, the hue in degrees; clipped to what screens have."""
+    light, colour, angle = np.broadcast_arrays(
+        np.asarray(lightness, np.float32),
+        np.asarray(chroma, np.float32),
+        np.radians(np.asarray(hue, np.float32)),
+    )
+    lab = np.stack([light, colour * np.cos(angle), colour * np.sin(angle)], axis=-1)
+    linear = ((lab @ _LMS_FROM_LAB.T) ** 3) @ _RGB_FROM_LMS.T
+    linear = np.clip(linear, 0, 1)
+    gamma = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    srgb: Floats = gamma.astype(np.float32)
+    return srgb
+
+
+def accent_of(picture: Floats, fallback_hue: float) -> Accent:
+    """The hue that most of the colour of an sRGB picture (h, w, 3) gathers round."""
+    lab = _oklab(picture.reshape(-1, 3))
+    chroma = np.hypot(lab[:, 1], lab[:, 2])
+    hues = np.degrees(np.arctan2(lab[:, 2], lab[:, 1])) % 360
+    # Near black and near white a hue is there in numbers only.
+    weight = chroma**1.5 * np.clip(lab[:, 0] / 0.35, 0, 1)
+    counts = np.bincount((hues / 5).astype(int) % 72, weights=weight, minlength=72)
+    around = sum(np.roll(counts, shift) * (4 - abs(shift)) for shift in range(-3, 4))
+    strength = float(np.clip(np.percentile(chroma, 80) / 0.05, 0.08, 1))
+    if float(weight.sum()) < 1e-3:
+        return Accent(fallback_hue, 0.08)
+    near = np.radians(hues - 5 * int(np.argmax(around)))
+    close = weight * (np.cos(near) > np.cos(np.radians(25)))
+    mean = np.arctan2((close * np.sin(near)).sum(), (close * np.cos(near)).sum())
+    return Accent(float(np.degrees(mean) + 5 * int(np.argmax(around))) % 360, strength)
+
+
+def planes_of(picture: Floats, seed: int = 0) -> tuple[Bytes, Bytes, Bytes]:
+    """An sRGB picture (h, w, 3), even both ways, as BT.709 limited-range 4:2:0 planes.
+
+    The luma is dithered: without it a dark gradient shows its steps.
+    """
+    luma = picture @ _BT709
+    small = picture.reshape(picture.shape[0] // 2, 2, picture.shape[1] // 2, 2, 3).mean(axis=(1, 3))
+    small_luma = small @ _BT709
+    noise = np.random.default_rng(seed)
+    blue = (small[..., 2] - small_luma) * (224 / 1.8556) + 128
+    red = (small[..., 0] - small_luma) * (224 / 1.5748) + 128
+    return (
+        _rounded(luma * 219 + 16, noise, 16, 235),
+        _rounded(blue, noise, 16, 240),
+        _rounded(red, noise, 16, 240),
+    )
+
+
+def _rounded(plane: Floats, noise: np.random.Generator, low: int, high: int) -> Bytes:
+    plane += noise.random(plane.shape, np.float32) * np.float32(0.9) - np.float32(0.45)
+    clipped: Bytes = np.clip(np.rint(plane, out=plane), low, high, out=plane).astype(np.uint8)
+    return clipped
+
+
+def picture_of(planes: tuple[Bytes, Bytes, Bytes]) -> Bytes:
+    """The way back: 8-bit sRGB (h, w, 3) of BT.709 limited-range 4:2:0 planes."""
+    luma = (planes[0].astype(np.float32) - 16) / 219
+    blue, red = (
+        ((plane.astype(np.float32) - 128) / 224).repeat(2, axis=0).repeat(2, axis=1)
+        for plane in planes[1:]
+    )
+    r = luma + 1.5748 * red
+    b = luma + 1.8556 * blue
+    g = (luma - _BT709[0] * r - _BT709[2] * b) / _BT709[1]
+    whole: Bytes = np.clip(np.rint(np.stack([r, g, b], -1) * 255), 0, 255).astype(np.uint8)
+    return whole
+
+
+def _oklab(colours: Floats) -> Floats:
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    lab: Floats = (np.cbrt(linear @ _LMS.T) @ _LAB.T).astype(np.float32)
+    return lab

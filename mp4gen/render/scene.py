@@ -1,0 +1,296 @@
+"""The picture of one moment: draws on planes only what changed since the last; no codec, no files.
+
+Every part is told its whole state each time, so a moment can be drawn without those before it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import frozen
+from PIL import Image
+
+from . import backdrop
+from .bars import Bars
+from .canvas import Canvas, Planes
+from .colour import Accent, Floats, planes_of
+from .layout import Box, Layout
+from .text import Line, Typesetter
+
+TITLE_OPACITY, HERO_OPACITY, QUIET_OPACITY, WATERMARK_OPACITY = 0.96, 0.98, 0.75, 0.55
+TRACK_OPACITY, DONE_OPACITY = 0.18, 0.88
+OPENING_SECONDS, SETTLE_SECONDS = 4.0, 0.6
+GLOW_REACH, GLOW_OPACITY, GLOW_LEVELS = 36, 0.55, 12
+
+
+@frozen(eq=False)
+class Spec:
+    """What the picture is made of.
+
+    Attributes:
+        layout: where everything stands.
+        cover: sRGB floats, as large as the layout's cover.
+        accent: the track's colour.
+        title: cleaned, or "".
+        author: cleaned, or "".
+        domain_name: cleaned, or "".
+        fps: pictures a second.
+        frames: pictures in all.
+    """
+
+    layout: Layout
+    cover: Floats
+    accent: Accent
+    title: str
+    author: str
+    domain_name: str
+    fps: int
+    frames: int
+
+
+class Scene:
+    """Draws a track's pictures on one canvas, in any order."""
+
+    def __init__(self, spec: Spec, canvas: Canvas, typesetter: Typesetter) -> None:
+        layout = spec.layout
+        ground = backdrop.ground(spec.cover, layout)
+        backdrop.place_cover(ground, spec.cover, layout)
+        _watermark(ground, spec, typesetter)
+        words = _Words(ground, spec, canvas, typesetter)
+        done = ground[_progress_rows(layout)].copy()
+        _line(ground[_progress_rows(layout)], layout, TRACK_OPACITY)
+        _line(done, layout, DONE_OPACITY)
+        canvas.put(Box(0, 0, layout.width, layout.height), planes_of(ground))
+        colours = spec.accent.sweep(layout.bars_left.size)
+        self._frames = max(spec.frames, 1)
+        self._words = words
+        self._progress = _Progress(canvas, layout, planes_of(done))
+        self._bars = Bars(canvas, ground, layout, colours)
+        self._glow = _Glow(canvas, ground, layout, colours[colours.shape[0] // 4])
+
+    def draw(self, frame: int, heights: Floats, glow: float) -> None:
+        """Bring the canvas to picture number `frame`; heights and glow are from 0 to 1."""
+        self._words.show(frame)
+        self._progress.show((frame + 1) / self._frames)
+        self._bars.show(heights)
+        self._glow.show(glow)
+
+
+def _watermark(ground: Floats, spec: Spec, typesetter: Typesetter) -> None:
+    if not spec.domain_name:
+        return
+    layout = spec.layout
+    room = layout.width - 2 * layout.progress.left
+    text, size = typesetter.fit(spec.domain_name, max(17 * layout.unit, 8), "medium", room)
+    line = typesetter.line(text, size, "medium")
+    left = (layout.width - line.advance) / 2
+    backdrop.place_line(ground, line, left, layout.watermark_base, WATERMARK_OPACITY)
+
+
+class _Words:
+    """Title and author: the author large at first, then settling into a quiet size."""
+
+    def __init__(self, ground: Floats, spec: Spec, canvas: Canvas, typesetter: Typesetter) -> None:
+        layout, design = spec.layout, spec.layout.design
+        self._layout, self._canvas = layout, canvas
+        # A short clip is not all opening.
+        opening = min(OPENING_SECONDS, spec.frames / spec.fps / 2)
+        self._settled = round(opening * spec.fps)
+        self._start = max(self._settled - round(SETTLE_SECONDS * spec.fps), 0)
+        self._shown = -1.0
+        unit, room = layout.unit, layout.words.width
+        base = float(layout.title_base)
+        hero_size, quiet_size = design.hero_size * unit, design.author_size * unit
+        hero_base, quiet_base = base + design.hero_step * unit, base + design.author_step * unit
+        if spec.title:
+            text, size = typesetter.fit(spec.title, design.title_size * unit, "semibold", room)
+            self._put(ground, typesetter.line(text, size, "semibold"), base, TITLE_OPACITY)
+        else:
+            hero_size, quiet_size = design.title_size * unit, design.hero_size * unit
+            hero_base = quiet_base = base
+        text, fitted = typesetter.fit(spec.author, hero_size, "regular", room)
+        self._hero = typesetter.line(text, fitted, "regular")
+        quiet = min(quiet_size, fitted)
+        self._quiet = typesetter.line(text, quiet, "regular")
+        self._bases = hero_base, quiet_base
+        self._shrunk = quiet / fitted
+        box = layout.words
+        self._ground = ground[box.top : box.bottom, box.left : box.right].copy()
+
+    def show(self, frame: int) -> None:
+        """Draw the words of a picture; nothing where they stand still."""
+        steps = max(self._settled - self._start, 1)
+        done = min(max((frame - self._start) / steps, 0.0), 1.0)
+        if done == self._shown:
+            return
+        self._shown = done
+        eased = done * done * (3 - 2 * done)
+        area = self._ground.copy()
+        opacity = HERO_OPACITY + (QUIET_OPACITY - HERO_OPACITY) * eased
+        base = self._bases[0] + (self._bases[1] - self._bases[0]) * eased
+        if eased == 1.0:
+            self._put_in(area, self._quiet, base, opacity)
+        else:
+            self._put_in(area, self._scaled(1 + (self._shrunk - 1) * eased), base, opacity)
+        self._canvas.put(self._layout.words, planes_of(area))
+
+    def _scaled(self, scale: float) -> Line:
+        if scale == 1.0:
+            return self._hero
+        image, (x, y) = Image.fromarray(self._hero.pixels), self._hero.origin
+        back = 1 / scale
+        # The pen's start stays where it is; the rest shrinks towards it.
+        moved = image.transform(
+            image.size,
+            Image.Transform.AFFINE,
+            (back, 0, x - x * back, 0, back, y - y * back),
+            Image.Resampling.BICUBIC,
+        )
+        return Line(np.asarray(moved), (x, y), self._hero.advance * scale)
+
+    def _left(self, line: Line) -> float:
+        if self._layout.design.beside:
+            return float(self._layout.words.left)
+        return (self._layout.width - line.advance) / 2
+
+    def _put(self, picture: Floats, line: Line, base: float, opacity: float) -> None:
+        backdrop.place_line(picture, line, self._left(line), base, opacity)
+
+    def _put_in(self, area: Floats, line: Line, base: float, opacity: float) -> None:
+        box = self._layout.words
+        left = self._left(line) - box.left
+        backdrop.place_line(area, line, left, base - box.top, opacity)
+
+
+def _progress_box(layout: Layout) -> Box:
+    return layout.progress.grown(2, layout.width, layout.height)
+
+
+def _progress_rows(layout: Layout) -> tuple[slice, slice]:
+    box = _progress_box(layout)
+    return slice(box.top, box.bottom), slice(box.left, box.right)
+
+
+def _line(area: Floats, layout: Layout, opacity: float) -> None:
+    box, around = layout.progress, _progress_box(layout)
+    left, top = box.left - around.left, box.top - around.top
+    shape = backdrop.rounded(box.width, box.height, box.height / 2)[..., None]
+    part = area[top : top + box.height, left : left + box.width]
+    part += (1 - part) * (shape * np.float32(opacity))
+
+
+class _Progress:
+    """The line that fills up, its end round and moving by quarters of a pixel."""
+
+    def __init__(self, canvas: Canvas, layout: Layout, done: Planes) -> None:
+        box = _progress_box(layout)
+        self._to = canvas.part(box)
+        self._ahead = [plane.astype(np.float32) for plane in self._to]
+        self._done = [plane.astype(np.float32) for plane in done]
+        self._left = layout.progress.left - box.left
+        self._length = layout.progress.width
+        self._radius = layout.progress.height / 2
+        y = np.arange(box.height) + 0.5 - (layout.progress.top - box.top) - self._radius
+        self._reach = np.sqrt(np.maximum(self._radius**2 - y**2, 0))[:, None]
+        self._shown = -1.0
+
+    def show(self, share: float) -> None:
+        """Fill the line up to `share` of it."""
+        line = max(self._length * share, 2 * self._radius)
+        end = round((self._left + line) * 4) / 4
+        if end == self._shown:
+            return
+        first = max(int(min(self._shown, end) - 2 * self._radius) - 2, 0) // 2 * 2
+        last = min(int(max(self._shown, end)) // 2 * 2 + 2, self._to[0].shape[1])
+        first = 0 if self._shown < 0 else first
+        self._shown = end
+        x = np.arange(first, last) + 0.5
+        cover = np.clip(end - self._radius + self._reach - x + 0.5, 0, 1)
+        small = cover.reshape(cover.shape[0] // 2, 2, -1, 2).mean(axis=(1, 3))
+        for plane, share_of in enumerate((cover, small, small)):
+            columns = slice(first, last) if plane == 0 else slice(first // 2, last // 2)
+            ahead, done = self._ahead[plane][:, columns], self._done[plane][:, columns]
+            self._to[plane][:, columns] = np.rint(ahead + (done - ahead) * share_of)
+
+
+class _Glow:
+    """A ring of light round the cover, in a few levels that are drawn once."""
+
+    def __init__(self, canvas: Canvas, ground: Floats, layout: Layout, colour: Floats) -> None:
+        cover, radius = layout.cover, layout.px(20)
+        grown = cover.grown(layout.px(GLOW_REACH), layout.width, layout.height)
+        box = Box(grown.left, grown.top, grown.right, min(grown.bottom, _limit_below(layout)))
+        area = ground[box.top : box.bottom, box.left : box.right]
+        light = _halo(box, cover, radius, layout.px(GLOW_REACH)) * _room_below(layout, box)
+        strength = (light * np.float32(GLOW_OPACITY))[..., None]
+        glowing = planes_of(area + (colour - area) * strength)
+        inner = Box(cover.left + radius, cover.top + radius, cover.right, cover.bottom)
+        top, bottom = -(-inner.top // 2) * 2, (cover.bottom - radius) // 2 * 2
+        left, right = -(-cover.left // 2) * 2, cover.right // 2 * 2
+        self._parts: list[tuple[Planes, list[Planes]]] = []
+        for part in (
+            Box(box.left, box.top, box.right, top),
+            Box(box.left, bottom, box.right, box.bottom),
+            Box(box.left, top, left, bottom),
+            Box(right, top, box.right, bottom),
+        ):
+            self._parts.append(_levels(canvas, glowing, box, part))
+        self._shown = 0
+
+    def show(self, glow: float) -> None:
+        """Draw the ring, from 0 (none) to 1."""
+        level = round(glow * GLOW_LEVELS)
+        if level == self._shown:
+            return
+        self._shown = level
+        for views, levels in self._parts:
+            for view, drawn in zip(views, levels[level], strict=True):
+                view[:] = drawn
+
+
+def _levels(canvas: Canvas, glowing: Planes, box: Box, part: Box) -> tuple[Planes, list[Planes]]:
+    views = canvas.part(part)
+    whole = Canvas(
+        box.width, box.height, (glowing[0].ravel(), glowing[1].ravel(), glowing[2].ravel())
+    )
+    inside = Box(
+        part.left - box.left, part.top - box.top, part.right - box.left, part.bottom - box.top
+    )
+    ends = [
+        (view.astype(np.float32), lit.astype(np.float32))
+        for view, lit in zip(views, whole.part(inside), strict=True)
+    ]
+    levels: list[Planes] = []
+    for level in range(GLOW_LEVELS + 1):
+        share = np.float32(level / GLOW_LEVELS)
+        luma, blue, red = (np.rint(off + (on - off) * share).astype(np.uint8) for off, on in ends)
+        levels.append((luma, blue, red))
+    return views, levels
+
+
+def _limit_below(layout: Layout) -> int:
+    """The row at which the light must end: what stands below draws itself without it."""
+    below = layout.bars_base - layout.bars_height
+    if not layout.design.beside:
+        below = min(below, layout.words.top)
+    return max(below, layout.cover.bottom) // 2 * 2
+
+
+def _room_below(layout: Layout, box: Box) -> Floats:
+    """1 down to the cover's lower edge, then fading to 0 at the limit."""
+    rows = np.arange(box.top, box.bottom, dtype=np.float32)
+    room = max(_limit_below(layout) - layout.cover.bottom, 1)
+    fade: Floats = np.clip((_limit_below(layout) - rows) / np.float32(room), 0, 1)[:, None]
+    return fade
+
+
+def _halo(box: Box, cover: Box, radius: float, reach: float) -> Floats:
+    """Light falling off with the distance from the cover's edge; none on the cover itself."""
+    middle_x, middle_y = (cover.left + cover.right) / 2, (cover.top + cover.bottom) / 2
+    x = np.abs(np.arange(box.left, box.right) + 0.5 - middle_x) - (cover.width / 2 - radius)
+    y = np.abs(np.arange(box.top, box.bottom) + 0.5 - middle_y) - (cover.height / 2 - radius)
+    outside = np.hypot(np.maximum(x, 0)[None], np.maximum(y, 0)[:, None])
+    distance = outside + np.minimum(np.maximum(x[None], y[:, None]), 0) - radius
+    fade = np.exp(-((np.maximum(distance, 0) / (reach * 0.42)) ** 2))
+    edge = np.clip(1 - distance / reach, 0, 1)
+    light: Floats = (fade * edge * np.clip(distance + 0.5, 0, 1)).astype(np.float32)
+    return light

@@ -1,0 +1,113 @@
+"""What a music file says about itself: title, artist, cover, length; decodes no sound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import av.error
+from attrs import frozen
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from . import audio
+from .text import clean
+from .values import AudioInfo, PathLike
+
+_TITLES = ("title", "tit2", "\u00a9nam")
+_ARTISTS = ("artist", "album_artist", "performer", "author", "tpe1", "\u00a9art")
+_WAV_FACTOR = 1.5
+
+
+@frozen(eq=False)
+class Tags:
+    """A file's own words and picture; "" and None where it has none."""
+
+    title: str
+    artist: str
+    cover: bytes | None
+
+
+def probe(path: PathLike) -> AudioInfo:
+    """Look into a music file without decoding it; milliseconds for most files.
+
+    Raises:
+        RenderError: no file, no music, or no sound in it; one sentence.
+    """
+    with audio.opened(path) as (container, stream):
+        tags = _tags(container, stream)
+        context = stream.codec_context
+        info = AudioInfo(
+            duration=_duration(container, stream),
+            title=tags.title or None,
+            artist=tags.artist or None,
+            codec=audio.codec_of(stream),
+            sample_rate=context.sample_rate,
+            channels=context.layout.nb_channels,
+            bit_rate=context.bit_rate or container.bit_rate or 0,
+            has_cover=bool(_pictures(container)),
+        )
+    if info.duration <= 0:
+        raise audio.no_sound(path)
+    return info
+
+
+def read_tags(path: PathLike) -> Tags:
+    """Title, artist and the bytes of the attached picture.
+
+    Raises:
+        RenderError: as for `probe`.
+    """
+    with audio.opened(path) as (container, stream):
+        return _tags(container, stream, with_cover=True)
+
+
+def _tags(container: InputContainer, stream: AudioStream, *, with_cover: bool = False) -> Tags:
+    # Ogg keeps its comments with the stream, the others with the container.
+    found = {**_lowered(stream.metadata), **_lowered(container.metadata)}
+    cover = _attached(container) if with_cover else None
+    return Tags(_first(found, _TITLES), _first(found, _ARTISTS), cover)
+
+
+def _lowered(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {key.lower(): value for key, value in metadata.items()}
+
+
+def _first(found: Mapping[str, str], keys: tuple[str, ...]) -> str:
+    return next((text for key in keys if (text := clean(found.get(key)))), "")
+
+
+def _pictures(container: InputContainer) -> list[int]:
+    return [
+        stream.index
+        for stream in container.streams.video
+        if "attached_pic" in str(stream.disposition).lower() or (stream.disposition.value & 0x400)
+    ]
+
+
+def _attached(container: InputContainer) -> bytes | None:
+    pictures = _pictures(container)
+    if not pictures:
+        return None
+    try:
+        for packet in container.demux(container.streams[pictures[0]]):
+            if packet.size:
+                return bytes(packet)
+    except (av.error.FFmpegError, ValueError):
+        return None
+    return None
+
+
+def _duration(container: InputContainer, stream: AudioStream) -> float:
+    claimed = audio.header_seconds(container, stream)
+    # Raw AAC has no header at all, and libavformat's guess from the first packets is far off.
+    if claimed > 0 and container.format.name != "aac" and _believable(container, stream, claimed):
+        return claimed
+    return audio.counted_seconds(container, stream)
+
+
+def _believable(container: InputContainer, stream: AudioStream, seconds: float) -> bool:
+    """Whether PCM of that length fits into the file at all."""
+    rate = stream.codec_context.bit_rate or 0
+    if not audio.codec_of(stream).startswith("pcm_") or not rate:
+        return True
+    return seconds * rate / 8 <= container.size * _WAV_FACTOR

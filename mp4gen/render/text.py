@@ -1,0 +1,265 @@
+"""Words to pixels: cleaning, font fallback, direction, fitting; knows nothing of the scene.
+
+Text from tags and requests is foreign: it is cleaned before it is measured, never shows a box
+for a missing glyph, and never grows beyond the width it is given.
+"""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Iterable
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont, features
+
+from . import bidi, fonts
+from .fonts import Weight
+
+MOST_CHARACTERS = 300
+MOST_MARKS = 4
+# The least a text may shrink before it is cut, as a share of its size.
+SMALLEST = 0.5
+_JOINERS = "\u200c\u200d"
+_SHAPED = features.check("raqm")
+# Letters are drawn so much larger and scaled down: at size they would snap to whole pixels.
+OVERSAMPLING = 4
+# Bitmap emoji fonts exist in one size only.
+_BITMAP_SIZES = (109, 136, 160, 96)
+_PACKAGES = {
+    "CJK": ("Chinese", "fonts-noto-cjk"),
+    "HIRAGANA": ("Japanese", "fonts-noto-cjk"),
+    "KATAKANA": ("Japanese", "fonts-noto-cjk"),
+    "HANGUL": ("Korean", "fonts-noto-cjk"),
+    "emoji": ("emoji", "fonts-noto-color-emoji"),
+}
+
+
+@frozen
+class Run:
+    """A piece of a line in one font and one direction, in reading order."""
+
+    text: str
+    font: str
+    level: int
+
+
+@frozen(eq=False)
+class Line:
+    """A drawn line.
+
+    Attributes:
+        pixels: RGBA, 8 bits, not premultiplied.
+        origin: (x, y) of the pen's start on the baseline within `pixels`.
+        advance: the line's width in pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    origin: tuple[int, int]
+    advance: float
+
+
+def clean(text: str | None) -> str:
+    """Plain one-line text: NFC, no controls, no overrides of direction, few stacked marks."""
+    if not text:
+        return ""
+    kept: list[str] = []
+    marks = 0
+    for char in unicodedata.normalize("NFC", text[: 4 * MOST_CHARACTERS]):
+        kind = unicodedata.category(char)
+        if kind in ("Cc", "Zl", "Zp", "Zs"):
+            char = " "  # noqa: PLW2901 (every kind of space is one space)
+        elif kind in ("Cf", "Cs", "Co", "Cn") and char not in _JOINERS:
+            continue
+        marks = marks + 1 if kind in ("Mn", "Me") else 0
+        if marks <= MOST_MARKS:
+            kept.append(char)
+    return " ".join("".join(kept).split())[:MOST_CHARACTERS].strip()
+
+
+def clusters(text: str) -> list[str]:
+    """What a reader takes for one sign: a letter with its marks, a joined emoji, a flag."""
+    found: list[str] = []
+    for char in text:
+        last = found[-1] if found else ""
+        joined = last.endswith("\u200d") and _is_emoji(last)
+        flag = _is_flag(char) and len(last) == 1 and _is_flag(last)
+        if last and (_extends(char) or joined or flag):
+            found[-1] += char
+        else:
+            found.append(char)
+    return found
+
+
+class Typesetter:
+    """Draws lines; remembers which scripts no font was found for.
+
+    Args:
+        given: font files to be tried before the system's.
+    """
+
+    def __init__(self, given: Iterable[str] = ()) -> None:
+        self._given = tuple(given)
+        self._missing: dict[str, str] = {}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One sentence for each script that could not be shown, with the package that helps."""
+        return tuple(
+            f"No font for {script} was found, so {letter!r} and its like are left out: install "
+            f"{package} or give a font file."
+            for script, (letter, package) in sorted(self._sorted_missing().items())
+        )
+
+    def fit(self, text: str, size: float, weight: Weight, width: float) -> tuple[str, float]:
+        """(text, size) that stay within `width`: smaller first, down to half, then cut short."""
+        full = self.width(text, size, weight)
+        if full <= width:
+            return text, size
+        smaller = max(size * width / full * 0.995, size * SMALLEST)
+        pieces = clusters(text)
+        while self.width(text, smaller, weight) > width and len(pieces) > 1:
+            excess = self.width(text, smaller, weight) / width
+            pieces = pieces[: max(min(len(pieces) - 1, int(len(pieces) / excess) + 1), 1)]
+            text = "".join(pieces).rstrip() + "\u2026"
+        return text, smaller
+
+    def width(self, text: str, size: float, weight: Weight) -> float:
+        """The advance in pixels."""
+        return sum(_advance(run, size) for run in self._runs(text, weight))
+
+    def line(self, text: str, size: float, weight: Weight) -> Line:
+        """Draw one line in white, emoji in their colours, with room around for what overhangs."""
+        runs = self._runs(text, weight)
+        ordered = bidi.visual(runs, [run.level for run in runs])
+        advance = sum(_advance(run, size) for run in ordered)
+        pad, rise = round(size * 0.6) + 2, round(size * 1.3) + 2
+        shape = (int(advance) + 2 * pad + 1, rise + round(size * 0.6) + 2)
+        large = Image.new("L", (shape[0] * OVERSAMPLING, shape[1] * OVERSAMPLING), 0)
+        pictures: list[tuple[Run, float]] = []
+        pen = float(pad)
+        for run in ordered:
+            if fonts.is_emoji_font(run.font):
+                pictures.append((run, pen))
+            else:
+                _draw(large, run, size * OVERSAMPLING, pen * OVERSAMPLING, rise * OVERSAMPLING)
+            pen += _advance(run, size)
+        image = Image.new("RGBA", shape, (255, 255, 255, 0))
+        image.putalpha(large.resize(shape, Image.Resampling.BOX))
+        for run, left in pictures:
+            _draw_picture(image, run, size, left, rise)
+        return Line(np.asarray(image), (pad, rise), advance)
+
+    def _runs(self, text: str, weight: Weight) -> list[Run]:
+        levels = bidi.levels(text)
+        runs: list[Run] = []
+        place = 0
+        for cluster in clusters(text):
+            level = levels[place]
+            place += len(cluster)
+            previous = runs[-1] if runs else None
+            path = self._font(cluster, weight, previous)
+            if path is None:
+                continue
+            if previous and previous.font == path and previous.level == level:
+                runs[-1] = Run(previous.text + cluster, path, level)
+            else:
+                runs.append(Run(cluster, path, level))
+        return runs
+
+    def _font(self, cluster: str, weight: Weight, previous: Run | None) -> str | None:
+        if cluster.isspace():
+            return previous.font if previous else fonts.bundled(weight)
+        codes = frozenset(ord(c) for c in cluster if not _is_invisible(c))
+        emoji = _is_emoji(cluster)
+        found = fonts.find(codes, weight, self._given, emoji=emoji)
+        if found is None and len(codes) > 1:
+            found = fonts.find(frozenset({ord(cluster[0])}), weight, self._given, emoji=emoji)
+        if found is None:
+            self._missing.setdefault(_script(cluster), cluster)
+        return found
+
+    def _sorted_missing(self) -> dict[str, tuple[str, str]]:
+        named: dict[str, tuple[str, str]] = {}
+        for script, letter in self._missing.items():
+            name, package = _PACKAGES.get(script, (script.capitalize(), "fonts-noto-core"))
+            named.setdefault(name, (letter, package))
+        return named
+
+
+def _extends(char: str) -> bool:
+    code = ord(char)
+    return (
+        unicodedata.category(char) in ("Mn", "Mc", "Me")
+        or char in _JOINERS
+        or 0xFE00 <= code <= 0xFE0F
+        or 0x1F3FB <= code <= 0x1F3FF
+    )
+
+
+def _is_invisible(char: str) -> bool:
+    return char in _JOINERS or 0xFE00 <= ord(char) <= 0xFE0F
+
+
+def _is_flag(char: str) -> bool:
+    return 0x1F1E6 <= ord(char) <= 0x1F1FF
+
+
+def _is_emoji(cluster: str) -> bool:
+    return "\ufe0f" in cluster or any(0x1F000 <= ord(char) <= 0x1FBFF for char in cluster)
+
+
+def _script(cluster: str) -> str:
+    if _is_emoji(cluster) or unicodedata.category(cluster[0]) == "So":
+        return "emoji"
+    return unicodedata.name(cluster[0], "symbols").split()[0]
+
+
+@functools.lru_cache(maxsize=256)
+def _loaded(path: str, size: float) -> tuple[ImageFont.FreeTypeFont, float]:
+    """(the font, the scale from its size to the one asked for)."""
+    engine = ImageFont.Layout.RAQM if _SHAPED else ImageFont.Layout.BASIC
+    for wanted in (size, *_BITMAP_SIZES):
+        try:
+            return ImageFont.truetype(path, wanted, layout_engine=engine), size / wanted
+        except OSError:
+            continue
+    return ImageFont.truetype(fonts.bundled("regular"), size, layout_engine=engine), 1.0
+
+
+def _direction(run: Run) -> str | None:
+    return ("rtl" if run.level % 2 else "ltr") if _SHAPED else None
+
+
+def _advance(run: Run, size: float) -> float:
+    # Measured large, as it is drawn: small advances are rounded to whole pixels.
+    font, scale = _loaded(run.font, size * OVERSAMPLING)
+    return font.getlength(run.text, direction=_direction(run)) * scale / OVERSAMPLING
+
+
+def _draw(mask: Image.Image, run: Run, size: float, x: float, y: int) -> None:
+    font, _ = _loaded(run.font, size)
+    ImageDraw.Draw(mask).text(
+        (x, y), run.text, fill=255, font=font, anchor="ls", direction=_direction(run)
+    )
+
+
+def _draw_picture(image: Image.Image, run: Run, size: float, x: float, y: int) -> None:
+    """Draw emoji in their own colours and size, then scale them to the line's."""
+    font, scale = _loaded(run.font, size * OVERSAMPLING)
+    scale /= OVERSAMPLING
+    wide, tall = int(_advance(run, size) / scale) + 8, int(2 * size / scale)
+    drawn = Image.new("RGBA", (wide, tall), (255, 255, 255, 0))
+    ImageDraw.Draw(drawn).text(
+        (0, tall * 3 // 4),
+        run.text,
+        fill=(255, 255, 255, 255),
+        font=font,
+        anchor="ls",
+        embedded_color=True,
+        direction=_direction(run),
+    )
+    small = drawn.resize((max(round(wide * scale), 1), max(round(tall * scale), 1)))
+    image.alpha_composite(small, (round(x), max(y - round(tall * 3 // 4 * scale), 0)))

@@ -1,0 +1,240 @@
+"""Music in, MP4 out, judged by what a player would find in the file."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from mp4gen.errors import RenderCancelledError, RenderError
+from mp4gen.render import RenderStyle, render_frame, render_video
+from mp4gen.render.layout import layout_for
+
+SMALL = RenderStyle(width=320, height=180, threads=1)
+FORMATS = (".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".wav")
+
+
+def left_behind(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.suffix == ".part"]
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_every_format_becomes_an_mp4_for_everybody(tools, tmp_path, ending):
+    """Whatever goes in, H.264 High yuv420p with AAC comes out, ready to stream."""
+    music = tools.encode(tmp_path / f"tone{ending}", tools.tone(2.0, 48000), 48000)
+    video = tmp_path / "out.mp4"
+
+    result = render_video(music, video, author="Suno Artist", style=SMALL)
+
+    with av.open(str(video)) as container:
+        picture, sound = container.streams.video[0], container.streams.audio[0]
+        seen = sum(1 for _ in container.decode(picture))
+        assert (picture.codec_context.name, picture.codec_context.profile) == ("h264", "High")
+        assert picture.codec_context.pix_fmt == "yuv420p"
+        assert (picture.width, picture.height, picture.average_rate) == (320, 180, 30)
+        assert sound.codec_context.name == "aac"
+        assert len(container.streams.audio) == 1
+    heard, rate = tools.decode(video)
+    assert seen == result.frames
+    assert 0 <= seen / 30 - heard.shape[1] / rate + 0.03 < 0.1
+    assert result.duration == pytest.approx(2.0, abs=0.1)
+    assert tools.boxes(video).index("moov") < tools.boxes(video).index("mdat")
+    assert result.size_bytes == video.stat().st_size
+    assert result.audio_copied == (ending in (".m4a", ".aac"))
+    assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize("ending", [".m4a", ".aac"])
+def test_aac_is_copied_bit_for_bit(tools, tmp_path, ending):
+    """AAC packets are those of the input; only ADTS' own headers are gone."""
+    music = tools.encode(tmp_path / f"tone{ending}", tools.tone(2.0))
+    video = tmp_path / "out.mp4"
+
+    render_video(music, video, style=SMALL)
+
+    header = 7 if ending == ".aac" else 0
+    assert tools.packet_bytes(video) == [data[header:] for data in tools.packet_bytes(music)]
+    np.testing.assert_array_equal(tools.decode(video)[0], tools.decode(music)[0])
+
+
+def onsets(energy: np.ndarray, threshold: float) -> list[int]:
+    loud = energy > threshold
+    return [i for i in range(1, len(loud)) if loud[i] and not loud[max(i - 5, 0) : i].any()]
+
+
+def heard_and_seen(tools, video: Path) -> tuple[list[float], list[float]]:
+    samples, rate = tools.decode(video)
+    step = rate // 1000
+    level = np.abs(samples[0][: samples.shape[1] // step * step]).reshape(-1, step).max(axis=1)
+    loud = np.flatnonzero(level > 0.12)
+    heard = [i / 1000 for n, i in enumerate(loud) if n == 0 or i - loud[n - 1] > 100]
+    layout = layout_for(320, 180)
+    rows = slice(layout.bars_base - layout.bars_height, layout.bars_base)
+    energy = np.array([picture[rows].mean() for picture in tools.lumas(video)])
+    rises = np.diff(energy, prepend=energy[0])
+    return heard, [i / 30 for i in onsets(rises, 0.2 * rises.max())]
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_every_click_is_seen_when_it_is_heard(tools, tmp_path, ending):
+    """In the finished file each click moves the bars within one picture of its sound."""
+    chance = np.random.default_rng(11)
+    times = np.cumsum(chance.uniform(0.35, 0.6, 9)) + 0.2
+    music = tools.encode(tmp_path / f"clicks{ending}", tools.clicks(times, 5.8, 48000), 48000)
+    video = tmp_path / "out.mp4"
+
+    render_video(music, video, style=SMALL)
+
+    heard, seen = heard_and_seen(tools, video)
+    offsets = [min((s - h for s in seen), key=abs) * 30 for h in heard]
+    assert len(heard) == len(times)
+    assert max(abs(offset) for offset in offsets) <= 1.0, offsets
+
+
+def test_the_author_opens_and_then_steps_back(tools, tmp_path, tone_wav):
+    """The author's name is large at first and smaller once the opening is over."""
+    music = tools.encode(tmp_path / "long.wav", tools.tone(5.0))
+    layout = layout_for(640, 360)
+    style = RenderStyle(width=640, height=360)
+    area = (layout.words.left, layout.title_base + 8, layout.words.right, layout.words.bottom)
+
+    def lit(at: float, author: str) -> int:
+        image = render_frame(music, at=at, author=author, title="T", style=style)
+        return int((np.asarray(image.crop(area).convert("L")) > 120).sum())
+
+    assert lit(0.0, "") == lit(4.9, "") == 0
+    assert lit(0.0, "Suno Artist") > 1.5 * lit(4.9, "Suno Artist") > 0
+
+
+def test_the_watermark_is_there_from_first_to_last(tone_wav):
+    """The domain's letters stand at the bottom, quietly, in every picture."""
+    layout = layout_for(1280, 720)
+    area = (400, layout.watermark_base - 20, 880, layout.watermark_base + 6)
+
+    def bottom(at: float, domain: str | None) -> np.ndarray:
+        image = render_frame(tone_wav, at=at, domain_name=domain, title="T")
+        return np.asarray(image.crop(area).convert("L"), float)
+
+    for at in (0.0, 1.9):
+        ink = bottom(at, "music.example.com") - bottom(at, None)
+        assert 60 < ink.max() < 200
+        assert 0.02 < (ink > 30).mean() < 0.3
+
+
+def test_the_progress_line_fills_up(tone_wav):
+    """It is nearly empty at the beginning, half full halfway and full at the end."""
+    line = layout_for(320, 180).progress
+
+    def filled(at: float) -> float:
+        row = np.asarray(render_frame(tone_wav, at=at, style=SMALL).convert("L"), float)
+        row = row[line.top, line.left : line.right]
+        return float((row > 150).mean())
+
+    assert filled(0.0) < 0.05
+    assert filled(1.0) == pytest.approx(0.5, abs=0.03)
+    assert filled(1.99) > 0.97
+
+
+def test_equal_input_gives_equal_bytes(tone_wav, tmp_path):
+    """Two renders with one thread are the same file."""
+    files = [tmp_path / "a.mp4", tmp_path / "b.mp4"]
+    for file in files:
+        render_video(tone_wav, file, author="A", domain_name="d.example", style=SMALL)
+
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_progress_is_told_in_seconds_of_seconds(tone_wav, tmp_path):
+    """It never goes back, starts at nothing and ends at everything."""
+    told: list[tuple[float, float]] = []
+
+    render_video(
+        tone_wav, tmp_path / "o.mp4", style=SMALL, on_progress=lambda *both: told.append(both)
+    )
+
+    assert told[0] == (0.0, 2.0)
+    assert told[-1] == (2.0, 2.0)
+    assert told == sorted(told)
+
+
+def test_cancel_stops_and_leaves_nothing(tone_wav, tmp_path):
+    """A render told to stop raises, and neither the video nor its beginnings are there."""
+    cancel = threading.Event()
+
+    with pytest.raises(RenderCancelledError):
+        render_video(
+            tone_wav,
+            tmp_path / "o.mp4",
+            style=SMALL,
+            cancel=cancel,
+            on_progress=lambda done, _: cancel.set() if done > 0.9 else None,
+        )
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_keeps_the_older_video(tone_wav, tmp_path):
+    """A callback that fails mid-way leaves the file that was there as it was."""
+    video = tmp_path / "o.mp4"
+    video.write_bytes(b"older")
+
+    def fail(done: float, _: float) -> None:
+        if done > 0.5:
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        render_video(tone_wav, video, style=SMALL, on_progress=fail)
+
+    assert video.read_bytes() == b"older"
+    assert left_behind(tmp_path) == []
+
+
+def test_the_still_picture_is_the_videos_own(tone_wav, tmp_path):
+    """`render_frame` shows what the video shows at that moment."""
+    words = {"author": "Suno Artist", "title": "Tone", "domain_name": "d.example"}
+    video = tmp_path / "o.mp4"
+    render_video(tone_wav, video, style=SMALL, **words)
+
+    image = render_frame(tone_wav, at=1.5, style=SMALL, **words)
+
+    assert isinstance(image, Image.Image)
+    with av.open(str(video)) as container:
+        shown = [frame.to_image() for frame in container.decode(video=0)][45]
+    difference = np.abs(np.asarray(shown, float) - np.asarray(image, float))
+    assert difference.mean() < 2.0
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"width": 321}, "even"),
+        ({"width": 64}, "too small"),
+        ({"height": 4000}, "too large"),
+        ({"fps": 5}, "fps must be from 24 to 60, not 5"),
+        ({"qp": 51}, "qp must be"),
+        ({"threads": -1}, "threads must be"),
+        ({"quality": "best"}, 'quality must be "fast" or "fine"'),
+        ({"fonts": ["/nowhere.ttf"]}, "/nowhere.ttf does not exist"),
+    ],
+)
+def test_a_style_that_cannot_be_is_refused(change, sentence):
+    """One sentence names the value and what it may be."""
+    with pytest.raises(RenderError, match=sentence):
+        RenderStyle(**change)
+
+
+def test_a_target_that_cannot_be_is_refused(tone_wav, tmp_path):
+    """No folder, a folder itself, or the music itself: said before any work."""
+    for target, sentence in (
+        (tmp_path / "no" / "o.mp4", "does not exist"),
+        (tmp_path, "is a folder"),
+        (tone_wav, "is the music itself"),
+    ):
+        with pytest.raises(RenderError, match=sentence):
+            render_video(tone_wav, target, style=SMALL)
+    with pytest.raises(RenderError, match="audio_mode"):
+        render_video(tone_wav, tmp_path / "o.mp4", style=SMALL, audio_mode="best")
