@@ -6,6 +6,7 @@ videos itself (`mp4gen[server]`); importing this module loads neither.
 
 from __future__ import annotations
 
+from .callbacks import CallbackReceiver
 from .client import Client
 from .dialects import Dialect
 from .errors import (
@@ -58,6 +59,7 @@ __all__ = [
     "AlreadyExistsError",
     "ApiError",
     "AuthenticationError",
+    "CallbackReceiver",
     "Client",
     "ConfigurationError",
     "CoolDownEvent",

@@ -7,7 +7,7 @@ those who use it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from random import Random
 from typing import TypeVar
@@ -15,7 +15,7 @@ from typing import TypeVar
 import attrs
 
 from .answers import Answer
-from .errors import ApiError, MaintenanceError, Mp4GenError, RateLimitError
+from .errors import ApiError, MaintenanceError, Mp4GenError, RateLimitError, ServerError
 from .events import CoolDownEvent, MaintenanceEvent, Observers, RetryEvent
 from .maintenance import MaintenanceGate
 from .models import RateLimit, Retry
@@ -61,7 +61,7 @@ class Patience:
         lane: its place at the limiter.
         budget: seconds of failing until it gives up.
         maintenance: seconds of one maintenance window it will sit out.
-        persistent: whether rate refusals and a spent quota are waited out, whatever they take.
+        persistent: whether rate refusals and outages are waited out, whatever they take.
     """
 
     lane: Lane = Lane.DIRECT
@@ -85,7 +85,7 @@ class Calls:
         self.random = random
         self.observers = observers
         self.quota = RetryQuota()
-        self.gate = MaintenanceGate(retry.maintenance_probe)
+        self.gate = MaintenanceGate()
         self._transport = transport
         self._limiter = limiter
         limit = getattr(limiter, "limit", None)
@@ -104,6 +104,7 @@ class Calls:
         *,
         watch: Stopwatch | None = None,
         timeout: float | None = None,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> tuple[T, float | None]:
         """Send `call` once.
 
@@ -113,6 +114,7 @@ class Calls:
             patience: whose call it is.
             watch: stopped while the call waits for its turn.
             timeout: seconds for the call itself; default `Retry.request_timeout`.
+            before: awaited when the call's turn has come, before its first byte.
 
         Returns:
             the value, and the seconds that the server asks to wait.
@@ -126,6 +128,8 @@ class Calls:
             async with self.gate.passage(patience.maintenance), self._slot(call, patience.lane):
                 if watch is not None:
                     watch.start()
+                if before is not None:
+                    await before()
                 answer = await self._transport.send(call, timeout or self.retry.request_timeout)
                 value = self._meaning(answer, read)
         finally:
@@ -170,20 +174,24 @@ class Calls:
             self._limiter.cool_down(seconds)
             self.observers.emit(CoolDownEvent(seconds))
         elif isinstance(error, MaintenanceError):
-            self.gate.close(error)
+            self.gate.close(error, self.retry.maintenance_probe)
             self.observers.emit(MaintenanceEvent(self.retry.maintenance_probe))
-        elif isinstance(error, ApiError) and error.from_api:
+        elif isinstance(error, ApiError) and not isinstance(error, ServerError):
             self.gate.open()
 
 
 class Tries:
-    """The tries of one call: how long to pause before the next, or that there is none."""
+    """The tries of one call: how long to pause before the next, or that there is none.
+
+    Attributes:
+        watch: the seconds of failing so far.
+    """
 
     def __init__(self, calls: Calls, call: ApiCall, patience: Patience) -> None:
         self._calls = calls
         self._call = call
         self._patience = patience
-        self._watch = Stopwatch()
+        self.watch = Stopwatch()
         self._waits: Iterator[float] = waits(calls.retry, calls.random)
 
     async def pause(self, error: Mp4GenError, *, at_once: bool = False) -> None:
@@ -203,7 +211,7 @@ class Tries:
 
     def _seconds(self, error: Mp4GenError) -> float:
         """How long; 0 where the limiter or the gate will hold the call by themselves."""
-        patience, spent = self._patience, self._watch.seconds
+        patience, spent = self._patience, self.watch.seconds
         match decide(error, submit=False):
             case Next.COOL_DOWN if patience.persistent or spent < patience.budget:
                 return 0.0
@@ -211,9 +219,10 @@ class Tries:
                 return 0.0
             case Next.RETRY:
                 wait = max(next(self._waits), getattr(error, "retry_after", None) or 0.0)
-                if spent + wait <= patience.budget and self._has_quota():
+                if spent + wait <= patience.budget and self._calls.quota.take():
                     return wait
+                if spent + wait <= patience.budget and patience.persistent:
+                    # An outage: from here on one call at a time asks whether it is over.
+                    self._calls.gate.close(error, self._calls.retry.longest)
+                    return 0.0
         raise error
-
-    def _has_quota(self) -> bool:
-        return self._calls.quota.take() or self._patience.persistent

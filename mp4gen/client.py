@@ -20,11 +20,12 @@ import aiohttp
 
 from . import protocol
 from .addresses import is_public
+from .callbacks import CallbackReceiver
 from .calls import Calls, Patience
-from .conversion import Submitted, Wait, first_look, submit
+from .conversion import Accepted, Conversions
 from .dialects import Dialect
 from .download import Download, Rules, check_url, open_session
-from .errors import ConfigurationError, Mp4GenError
+from .errors import ConfigurationError, Mp4GenError, WaitTimeoutError
 from .events import DownloadEvent, Event, FailedEvent, Observers
 from .models import Polling, RateLimit, Retry, Track, Video, VideoDetails, VideoRequest
 from .names import name_in_url, safe_stem
@@ -33,6 +34,10 @@ from .settings import KeySource, base_url_of, checked_id, checked_timeout, key_o
 from .transport import Transport
 
 OnSubmitted = Callable[[str], Awaitable[object] | object]
+
+# The defaults; where callbacks tell of the end, looking is only a safety net.
+POLLING = Polling()
+CALLBACK_POLLING = Polling(first=60.0, longest=60.0)
 
 _DOWNLOADS = 8
 _REMEMBERED = 10_000
@@ -52,8 +57,9 @@ class Client:
         dialect: what differs between hosts; default by the host's name.
         rate_limit: calls in a window, or a `RateLimiter` to share between clients.
         concurrency: how many conversions may be between their submit and their end.
-        polling: when to look at a task.
+        polling: when to look at a task; default every minute where there are callbacks.
         retry: how long to go on after failures that may pass.
+        callbacks: what the API reports the end of tasks to.
         on_uncertain_submit: "resubmit" or "raise" where the answer to a submit was lost; default
             "resubmit" on a host that is known to refuse a second submit of a track.
         proxy: an http:// proxy for all calls and downloads.
@@ -74,8 +80,9 @@ class Client:
         dialect: Dialect | None = None,
         rate_limit: RateLimit | RateLimiter = RateLimit(20, per=10.0),
         concurrency: int = 300,
-        polling: Polling = Polling(),
+        polling: Polling = POLLING,
         retry: Retry = Retry(),
+        callbacks: CallbackReceiver | None = None,
         on_uncertain_submit: Literal["resubmit", "raise"] | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
@@ -87,9 +94,7 @@ class Client:
         key = key_of(api_key, self.base_url)
         self._account = (urlsplit(self.base_url).netloc, api_key if callable(api_key) else key())
         self.dialect = dialect or Dialect.for_url(self.base_url)
-        self.polling = polling
         self.random = Random()  # noqa: S311 - jitter, not a secret
-        self._resubmit = _policy(on_uncertain_submit, self.dialect)
         self._trust_env, self._proxy = trust_env, proxy
         self._limiter = (
             WindowLimiter(rate_limit) if isinstance(rate_limit, RateLimit) else rate_limit
@@ -98,11 +103,19 @@ class Client:
         self._observers = Observers(on_event)
         self._calls = Calls(self._transport, self._limiter, retry, self._observers, self.random)
         self._patience = Patience(budget=retry.budget, maintenance=retry.maintenance_timeout or 0.0)
+        self._work = Conversions(
+            self._calls,
+            self.dialect,
+            polling,
+            _policy(on_uncertain_submit, self.dialect),
+            callbacks,
+            CALLBACK_POLLING if polling is POLLING else polling,
+        )
         self._conversions = asyncio.Semaphore(_positive("concurrency", concurrency))
         self._downloads = asyncio.Semaphore(_DOWNLOADS)
         self._files: aiohttp.ClientSession | None = None
         self._private: bool | None = None
-        self._accepted: OrderedDict[str, tuple[float, Submitted]] = OrderedDict()
+        self._accepted: OrderedDict[str, Accepted] = OrderedDict()
         self._warn_of_twins()
 
     def __repr__(self) -> str:
@@ -134,8 +147,9 @@ class Client:
             SubmitUncertainError: the answer was lost, and the submit may have been accepted.
             Mp4GenError: it was not accepted.
         """
-        submitted = await self._submit(request, adopt=False)
-        return submitted.task_id
+        accepted = await self._submit(request, adopt=False)
+        self._remember(accepted)
+        return accepted.submitted.task_id
 
     async def get_music_video_details(self, task_id: str) -> VideoDetails:
         """Look once at a video task ("Get Music Video Details").
@@ -161,9 +175,8 @@ class Client:
             WaitTimeoutError: the task is not finished; the id stays good.
             AuthenticationError: the key was refused.
         """
-        checked_id("task_id", task_id)
-        accepted, submitted = self._accepted.get(task_id, (0.0, None))
-        return await self._wait(task_id, submitted, accepted, checked_timeout(timeout))
+        accepted = self._accepted.get(checked_id("task_id", task_id))
+        return await self._wait(task_id, accepted, checked_timeout(timeout))
 
     async def convert(
         self,
@@ -187,13 +200,13 @@ class Client:
         """
         checked_timeout(timeout)
         async with self._conversions:
-            submitted = await self._submit(request, adopt=True)
-            accepted = asyncio.get_running_loop().time()
+            accepted = await self._submit(request, adopt=True, timeout=timeout)
+            task_id = accepted.submitted.task_id
             if on_submitted is not None:
-                told = on_submitted(submitted.task_id)
+                told = on_submitted(task_id)
                 if inspect.isawaitable(told):
                     await told
-            return await self._wait(submitted.task_id, submitted, accepted, timeout)
+            return await self._wait(task_id, accepted, timeout)
 
     async def download(
         self,
@@ -247,39 +260,45 @@ class Client:
         read = partial(protocol.read_credits, dialect=self.dialect)
         return await self._calls.retried(call, read, self._patience)
 
-    async def _submit(self, request: VideoRequest, *, adopt: bool) -> Submitted:
+    async def _submit(
+        self, request: VideoRequest, *, adopt: bool, timeout: float = 1800.0
+    ) -> Accepted:
+        ticket = self._work.ticket(request)
         try:
-            submitted = await submit(
-                self._calls,
-                self.dialect,
-                request,
-                self._patience,
-                resubmit=self._resubmit,
-                adopt=adopt,
+            return await self._work.submit(
+                request, self._patience, adopt=adopt, timeout=timeout, ticket=ticket
             )
-        except Mp4GenError as error:
-            self._observers.emit(FailedEvent(None, error))
+        except BaseException as error:
+            if ticket is not None:
+                ticket.close()
+            if isinstance(error, Mp4GenError):
+                self._observers.emit(FailedEvent(None, error))
             raise
-        self._accepted[submitted.task_id] = (asyncio.get_running_loop().time(), submitted)
-        if len(self._accepted) > _REMEMBERED:
-            self._accepted.popitem(last=False)
-        return submitted
 
-    async def _wait(
-        self, task_id: str, submitted: Submitted | None, accepted: float, timeout: float
-    ) -> Video:
-        age = asyncio.get_running_loop().time() - accepted
-        wait = Wait(
-            self._calls,
-            self.dialect,
-            self.polling,
-            self._patience,
-            task_id,
-            timeout,
-            adopted=submitted is not None and submitted.adopted,
-            known=submitted is not None,
-        )
-        return await wait.run(first_look(self.polling, self._calls, submitted, age))
+    async def _wait(self, task_id: str, accepted: Accepted | None, timeout: float) -> Video:
+        ended = True
+        try:
+            return await self._work.wait(task_id, self._patience, timeout, accepted)
+        except (WaitTimeoutError, asyncio.CancelledError):
+            # Somebody may wait for it again.
+            ended = False
+            if accepted is not None:
+                self._remember(accepted)
+            raise
+        finally:
+            if ended:
+                self._forget(task_id, accepted)
+
+    def _remember(self, accepted: Accepted) -> None:
+        """Keep what a later `wait_for_video` can use: the task's age, its callbacks."""
+        self._accepted[accepted.submitted.task_id] = accepted
+        if len(self._accepted) > _REMEMBERED:
+            self._forget(*next(iter(self._accepted.items())))
+
+    def _forget(self, task_id: str, accepted: Accepted | None) -> None:
+        self._accepted.pop(task_id, None)
+        if accepted is not None and accepted.ticket is not None:
+            accepted.ticket.close()
 
     async def _renewed_url(self, of: Video | str) -> str | None:
         """A fresh link: what the record says now, else what the host makes of the old one."""

@@ -1,4 +1,4 @@
-"""One gate for the whole client while the API is down for maintenance; sends nothing itself.
+"""One gate for the whole client while the API is down, for maintenance or not; sends nothing.
 
 While it is closed one call at a time may pass, as a probe; all others wait for what it finds.
 """
@@ -8,20 +8,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from copy import copy
 
-from .errors import MaintenanceError
+from .errors import Mp4GenError
 
 
 class MaintenanceGate:
-    """Open until somebody meets a 455.
+    """Open until somebody finds the API down."""
 
-    Args:
-        probe: seconds between one probe and the next.
-    """
-
-    def __init__(self, probe: float) -> None:
-        self._probe = probe
-        self._error: MaintenanceError | None = None
+    def __init__(self) -> None:
+        self._error: Mp4GenError | None = None
+        self._every = 0.0
         self._since = 0.0
         self._probe_at = 0.0
         self._probing = False
@@ -40,7 +37,7 @@ class MaintenanceGate:
             patience: how many seconds of one maintenance window this call is ready to wait.
 
         Raises:
-            MaintenanceError: the window lasts longer than that.
+            Mp4GenError: the window lasts longer than that; the error that closed the gate.
         """
         probe = self._error is not None and await self._wait(patience)
         try:
@@ -48,15 +45,17 @@ class MaintenanceGate:
         finally:
             if probe:
                 self._probing = False
+                # Whatever the probe met that did not open the gate, the next one waits its time.
+                self._probe_at = asyncio.get_running_loop().time() + self._every
                 self._wake()
 
-    def close(self, error: MaintenanceError) -> None:
-        """A call met maintenance."""
+    def close(self, error: Mp4GenError, every: float) -> None:
+        """The API is down; one probe may pass each `every` seconds."""
         now = asyncio.get_running_loop().time()
         if self._error is None:
             self._since = now
-        self._error = error
-        self._probe_at = now + self._probe
+        self._error, self._every = error, every
+        self._probe_at = now + every
 
     def open(self) -> None:
         """A call was answered properly."""
@@ -73,7 +72,7 @@ class MaintenanceGate:
                 self._probing = True
                 return True
             if now >= self._since + patience:
-                raise MaintenanceError(self._error.message, code=self._error.code)
+                raise copy(self._error)
             until = self._since + patience
             await self._change(until if self._probing else min(until, self._probe_at))
         return False

@@ -48,6 +48,7 @@ class WindowLimiter:
         self._in_use = 0
         self._resting: deque[float] = deque()
         self._cool_until = float("-inf")
+        self._careful = False
         self._lanes: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
         self._timer: asyncio.TimerHandle | None = None
 
@@ -64,9 +65,14 @@ class WindowLimiter:
             self._release()
 
     def cool_down(self, seconds: float) -> None:
-        """Let no call out for `seconds`; the end of the pause only ever moves forward."""
+        """Let no call out for `seconds`, then a single one first.
+
+        The end of the pause only ever moves forward.
+        """
         until = asyncio.get_running_loop().time() + seconds
         self._cool_until = max(self._cool_until, until)
+        # A window full of calls against a server that still refuses would only prolong it.
+        self._careful = True
         self._serve()
 
     async def _acquire(self, lane: Lane) -> None:
@@ -88,14 +94,19 @@ class WindowLimiter:
 
     def _release(self) -> None:
         self._in_use -= 1
-        self._resting.append(asyncio.get_running_loop().time() + self.limit.per)
+        now = asyncio.get_running_loop().time()
+        self._resting.append(now + self.limit.per)
+        if now >= self._cool_until:
+            self._careful = False
         self._serve()
 
     def _has_slot(self, now: float) -> bool:
         while self._resting and self._resting[0] <= now:
             self._resting.popleft()
         taken = self._in_use + len(self._resting)
-        return taken < self.limit.requests and now >= self._cool_until
+        if now < self._cool_until or (self._careful and self._in_use):
+            return False
+        return taken < self.limit.requests
 
     def _serve(self) -> None:
         """Hand free slots to those who wait, then see to it that this happens again in time."""

@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[1] / "mp4gen"
 
 # From the ground up; a module may import from what stands before it.
 FLOORS = (
-    "errors models dialects wire answers protocol retry rate_limit maintenance polling events addresses "
-    "names transport settings part_file calls download callbacks conversion ledger bulk client "
-    "testing"
+    "errors models dialects wire answers protocol retry rate_limit maintenance polling events "
+    "addresses names transport settings part_file calls download callbacks submit wait "
+    "conversion ledger bulk client testing"
 ).split()
 
 # Rooms beside the staircase: what each may use of the rest.

@@ -1,0 +1,262 @@
+"""Being told instead of asking: callbacks that wake the right wait, and cannot be forged.
+
+No host of the family signs the link that its callback carries, so what makes one trustworthy is
+the address that it came to: each submit names one that nobody else knows. This module answers the
+requests that arrive there, within bounds, and never raises at those who send them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from .addresses import is_loopback
+from .errors import ConfigurationError, ProtocolError
+from .protocol import CallbackNotice, is_signed, read_callback
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+_log = logging.getLogger("mp4gen")
+
+# The documented bodies have some hundred bytes.
+MAX_CALLBACK = 64 << 10
+_READ_SECONDS = 10.0
+# Tokens of ended conversions, kept so that a late repeat is still answered with 200.
+_REMEMBERED = 10_000
+
+
+@attrs.define(eq=False)
+class Ticket:
+    """One conversion's claim to its callbacks.
+
+    Attributes:
+        tokens: the last parts of its addresses, one for each submit attempt.
+        task_id: the video task, once the submit's answer has told it.
+        notice: the latest callback.
+    """
+
+    _receiver: CallbackReceiver
+    _loop: asyncio.AbstractEventLoop
+    tokens: list[str] = attrs.field(factory=list)
+    task_id: str | None = None
+    notice: CallbackNotice | None = None
+    _waiter: asyncio.Future[None] | None = None
+    _news: bool = False
+
+    def new_url(self) -> str:
+        """A callback address for one more submit attempt."""
+        token = secrets.token_urlsafe(24)
+        self.tokens.append(token)
+        return self._receiver.admit(token, self)
+
+    async def wait(self, seconds: float) -> bool:
+        """Return True when a callback has come since the last wait, False after `seconds`."""
+        if not self._news and seconds > 0:
+            self._waiter = self._loop.create_future()
+            timer = self._loop.call_later(seconds, _finish, self._waiter)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        news, self._news = self._news, False
+        return news
+
+    def close(self) -> None:
+        """The conversion has ended; what still comes is answered and forgotten."""
+        self._receiver.retire(self.tokens)
+
+    def tell(self, notice: CallbackNotice) -> None:
+        """Take a callback in; called on the conversion's own loop."""
+        if self.task_id in (None, notice.task_id):
+            self.notice, self._news = notice, True
+            if self._waiter is not None:
+                _finish(self._waiter)
+
+    def pass_on(self, notice: CallbackNotice) -> None:
+        """Take a callback in, from any thread."""
+        try:
+            self._loop.call_soon_threadsafe(self.tell, notice)
+        except RuntimeError:
+            _log.debug("a callback came after its event loop had ended")
+
+
+class CallbackReceiver:
+    """Where the API reports the end of tasks, at addresses that nobody can guess.
+
+    Args:
+        public_url: the address under which the API reaches this receiver, with its path.
+        secret: the account's webhook key, where the host signs (docs.kie.ai, "Webhook Security
+            Verification"); None where it does not.
+        confirm: whether a callback only wakes its wait, and the truth is read from the API. With
+            False, what comes to a conversion's own address is believed, which saves the look.
+
+    Raises:
+        ConfigurationError: `public_url` is not an http(s) address.
+    """
+
+    def __init__(self, public_url: str, *, secret: str | None = None, confirm: bool = True) -> None:
+        self.public_url = _checked(public_url)
+        self.confirm = confirm
+        self._secret = secret
+        self._tickets: dict[str, Ticket] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"CallbackReceiver({self.public_url!r}, confirm={self.confirm})"
+
+    def ticket(self, *tokens: str) -> Ticket:
+        """A claim for one conversion; `tokens` are those of an earlier run of it."""
+        ticket = Ticket(self, asyncio.get_running_loop())
+        for token in tokens:
+            ticket.tokens.append(token)
+            self.admit(token, ticket)
+        return ticket
+
+    def admit(self, token: str, ticket: Ticket) -> str:
+        """Let callbacks with `token` through to `ticket`; the address they will come to."""
+        with self._lock:
+            self._tickets[token] = ticket
+        return f"{self.public_url}/{token}"
+
+    def retire(self, tokens: list[str]) -> None:
+        """Let no callback with these tokens have an effect any more."""
+        with self._lock:
+            for token in tokens:
+                if self._tickets.pop(token, None) is not None:
+                    self._ended[token] = None
+            while len(self._ended) > _REMEMBERED:
+                self._ended.popitem(last=False)
+
+    def handle(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, bytes]:
+        """Answer one HTTP request of any framework, from any thread; never raises.
+
+        Args:
+            method: the request's method.
+            path: its path; only the last part matters.
+            headers: its headers, in any case.
+            body: its body's bytes, as they came.
+
+        Returns:
+            the status and the body to answer with.
+        """
+        try:
+            return self._handle(method, path, headers, body)
+        except Exception:  # noqa: BLE001 - whatever a stranger sends, the app goes on
+            _log.exception("a callback could not be handled")
+            return 500, b'{"status":"error"}'
+
+    def routes(self) -> list[web.RouteDef]:
+        """The one POST route for an aiohttp application's router."""
+        from aiohttp import web
+
+        path = urlsplit(self.public_url).path.rstrip("/")
+        return [web.post(f"{path}/{{token}}", _handler(self))]
+
+    def refusal(self, path: str, headers: Mapping[str, str], size: int) -> int | None:
+        """The status to refuse a request with, before its body is read; None to go on."""
+        token = path.partition("?")[0].rstrip("/").rpartition("/")[2]
+        with self._lock:
+            known = token in self._tickets or token in self._ended
+        if not known:
+            return 404
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            return 415
+        return 413 if size > MAX_CALLBACK else None
+
+    def _handle(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, bytes]:
+        if method.upper() != "POST":
+            return _refused(405)
+        lowered = {str(name).lower(): str(value) for name, value in headers.items()}
+        if status := self.refusal(path, lowered, len(body)):
+            return _refused(status)
+        try:
+            notice = read_callback(body)
+        except ProtocolError:
+            return _refused(400)
+        if self._secret and not is_signed(lowered, notice.task_id, self._secret, time.time()):
+            return _refused(401)
+        with self._lock:
+            ticket = self._tickets.get(path.partition("?")[0].rstrip("/").rpartition("/")[2])
+        if ticket is not None:
+            if ticket.task_id not in (None, notice.task_id):
+                return _refused(403)
+            ticket.pass_on(notice)
+        return 200, b'{"status":"received"}'
+
+
+def believable_url(notice: CallbackNotice) -> str | None:
+    """The link of a callback that may be used unread: https, or http on this machine."""
+    parts = urlsplit(notice.video_url or "")
+    if notice.code != 200 or not parts.hostname:
+        return None
+    safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+    return notice.video_url if safe else None
+
+
+def _handler(receiver: CallbackReceiver) -> Callable[[web.Request], Awaitable[web.Response]]:
+    from aiohttp import web
+
+    async def receive(request: web.Request) -> web.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        status = receiver.refusal(request.path, headers, request.content_length or 0)
+        if status is None:
+            body = await _body(request)
+            status, answer = (
+                (408, b"") if body is None else receiver.handle("POST", request.path, headers, body)
+            )
+        else:
+            answer = _refused(status)[1]
+        return web.Response(status=status, body=answer, content_type="application/json")
+
+    return receive
+
+
+async def _body(request: Any) -> bytes | None:
+    """The body, a byte over the limit at most; None where it did not come in time."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_READ_SECONDS):
+            while len(body) <= MAX_CALLBACK and (chunk := await request.content.read(1 << 14)):
+                body += chunk
+    except TimeoutError:
+        return None
+    return bytes(body[: MAX_CALLBACK + 1])
+
+
+def _refused(status: int) -> tuple[int, bytes]:
+    return status, b'{"status":"refused"}'
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _checked(public_url: str) -> str:
+    try:
+        parts = urlsplit(public_url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment:
+        raise ConfigurationError(
+            "public_url must be the http(s) address at which the API can reach this program, "
+            f"such as https://bot.example.com/mp4gen, not {public_url!r}"
+        )
+    return public_url.rstrip("/")

@@ -1,0 +1,171 @@
+"""One submit, never doubled: what was refused is sent again, what was lost is looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Protocol
+
+import attrs
+
+from . import protocol
+from .callbacks import Ticket
+from .calls import Calls, Patience, Tries
+from .dialects import Dialect
+from .errors import AlreadyExistsError, Mp4GenError, SubmitUncertainError
+from .events import SubmitEvent
+from .models import VideoRequest
+from .protocol import ApiCall
+from .retry import Next, decide
+
+
+class Journal(Protocol):
+    """Who keeps a durable record of a submit."""
+
+    async def sending(self, tokens: Sequence[str]) -> None:
+        """A slot is there; the submit goes out when this returns, with one of these tokens."""
+
+    async def refused(self) -> None:
+        """The submit was certainly not accepted."""
+
+
+@attrs.frozen
+class Submitted:
+    """What became of a submit.
+
+    Attributes:
+        task_id: the video task.
+        adopted: whether an earlier request had made it.
+        told: whether a callback, not the submit's answer, has told the id.
+        retry_after: seconds after which the server wants to be asked, or None.
+    """
+
+    task_id: str
+    adopted: bool = False
+    told: bool = False
+    retry_after: float | None = None
+
+
+@attrs.define
+class Submit:
+    """One submit, made at most once as far as the account is concerned.
+
+    Attributes:
+        calls: the client's calls.
+        dialect: the host's way of speaking.
+        request: which video.
+        patience: whose submit it is.
+        resubmit: whether a submit whose answer was lost is sent again.
+        adopt: whether a video that somebody else submitted earlier is as good.
+        timeout: seconds to wait for a callback that tells what became of a lost one.
+        ticket: the claim to its callbacks, or None.
+        journal: its durable record, or None.
+    """
+
+    calls: Calls
+    dialect: Dialect
+    request: VideoRequest
+    patience: Patience
+    resubmit: bool
+    adopt: bool = True
+    timeout: float = 1800.0
+    ticket: Ticket | None = None
+    journal: Journal | None = None
+    _lost: bool = False
+
+    async def run(self) -> Submitted:
+        """Submit.
+
+        Raises:
+            SubmitUncertainError: it may or may not have been accepted.
+            AlreadyExistsError: the track has a video, which cannot or shall not be adopted.
+            Mp4GenError: it was certainly not accepted.
+        """
+        submitted = await self._run()
+        if self.ticket is not None:
+            self.ticket.task_id = submitted.task_id
+        event = SubmitEvent(submitted.task_id, self.request.audio_id, submitted.adopted)
+        self.calls.observers.emit(event)
+        return submitted
+
+    async def _run(self) -> Submitted:
+        tries: Tries | None = None
+        while True:
+            call = self._call()
+            try:
+                return await self._send(call, tries)
+            except AlreadyExistsError as error:
+                return await self._existing(error)
+            except Mp4GenError as error:
+                tries = tries or Tries(self.calls, call, self.patience)
+                told = await self._failed(error, tries)
+                if told is not None:
+                    return told
+
+    def _call(self) -> ApiCall:
+        """The call of the next attempt, at a callback address of its own."""
+        own = self.ticket is not None and self.request.callback_url is None
+        url = self.ticket.new_url() if self.ticket is not None and own else None
+        return protocol.create_call(self.request, url)
+
+    async def _send(self, call: ApiCall, tries: Tries | None) -> Submitted:
+        read = partial(protocol.read_create, dialect=self.dialect)
+        # Whoever waits out an outage is not to run out of budget by waiting.
+        watch = tries.watch if tries and self.patience.persistent else None
+        task_id, retry_after = await self.calls.once(
+            call, read, self.patience, watch=watch, before=self._sending
+        )
+        return Submitted(task_id, retry_after=retry_after)
+
+    async def _sending(self) -> None:
+        if self.journal is not None:
+            await self.journal.sending(self.ticket.tokens if self.ticket else ())
+
+    async def _existing(self, error: AlreadyExistsError) -> Submitted:
+        """Adopt the video that is there already, if it can be found.
+
+        Raises:
+            AlreadyExistsError: it cannot, or shall not.
+        """
+        if error.existing_task_id and (self.adopt or self._lost):
+            return Submitted(error.existing_task_id, adopted=True)
+        if self._lost and not error.existing_task_id and (told := await self._told()):
+            return told
+        await self._refused()
+        raise error
+
+    async def _failed(self, error: Mp4GenError, tries: Tries) -> Submitted | None:
+        """Return when it is time for the next attempt, or what a callback has told meanwhile.
+
+        Raises:
+            Mp4GenError: there is no next attempt.
+        """
+        uncertain = decide(error, submit=True) is Next.UNCERTAIN
+        if uncertain and not self.resubmit:
+            if told := await self._told():
+                return told
+            raise SubmitUncertainError(self.request) from error
+        if not uncertain and not self._lost:
+            await self._refused()
+        try:
+            await tries.pause(error, at_once=uncertain and not self._lost)
+        except Mp4GenError:
+            if self._lost or uncertain:
+                raise SubmitUncertainError(self.request) from error
+            raise
+        self._lost = self._lost or uncertain
+        return self._heard()
+
+    async def _refused(self) -> None:
+        if self.journal is not None:
+            await self.journal.refused()
+
+    def _heard(self) -> Submitted | None:
+        notice = self.ticket.notice if self.ticket else None
+        return Submitted(notice.task_id, told=True) if notice else None
+
+    async def _told(self) -> Submitted | None:
+        """What a callback tells of a submit whose answer was lost; None without one in time."""
+        if self.ticket is not None and self.ticket.notice is None:
+            await self.ticket.wait(self.timeout)
+        return self._heard()

@@ -1,0 +1,231 @@
+"""One wait for one task: polls, or is told; a failed look loses nothing, a deadline ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+import attrs
+
+from . import protocol
+from .callbacks import Ticket, believable_url
+from .calls import Calls, Patience, Stopwatch
+from .dialects import Dialect
+from .errors import (
+    AlreadyExistsError,
+    AuthenticationError,
+    ConfigurationError,
+    GenerationFailedError,
+    InvalidRequestError,
+    Mp4GenError,
+    NotFoundError,
+    WaitTimeoutError,
+)
+from .events import DoneEvent, FailedEvent, LookEvent
+from .models import Polling, Video, VideoDetails, VideoStatus
+from .polling import next_waits
+from .retry import Next, decide
+
+# A record can be missing for a while after its creation (docs.kie.ai, "Get Task Details").
+GRACE_SECONDS: Final = 60.0
+GRACE_LOOKS: Final = 3
+# The last look of a wait is not cut shorter than this, however little time is left.
+_LAST_LOOK: Final = 1.0
+_BETWEEN_WOKEN_LOOKS: Final = 5.0
+
+
+@attrs.define
+class Wait:
+    """One wait for one task.
+
+    Attributes:
+        calls: the client's calls.
+        dialect: the host's way of speaking.
+        polling: when to look.
+        patience: whose wait it is.
+        task_id: the video task.
+        timeout: seconds until we stop; pauses for the limiter and for maintenance do not count.
+        adopted: whether an earlier request had made the task.
+        known: whether this host is known to be the API.
+        ticket: the claim to its callbacks, or None.
+        believe: whether what a callback says is the truth, and no look is needed.
+    """
+
+    calls: Calls
+    dialect: Dialect
+    polling: Polling
+    patience: Patience
+    task_id: str
+    timeout: float
+    adopted: bool = False
+    known: bool = False
+    ticket: Ticket | None = None
+    believe: bool = False
+    _details: VideoDetails | None = None
+    _error: Mp4GenError | None = None
+    _missing: int = 0
+    _missing_since: float = 0.0
+    _looked_at: float = float("-inf")
+
+    async def run(self, first: float) -> Video:
+        """The video; the first look comes after `first` seconds.
+
+        Raises:
+            GenerationFailedError: the service gave up on the task.
+            NotFoundError: the service does not know the task.
+            WaitTimeoutError: the task is not finished, and may still be one day.
+            AuthenticationError: the key was refused.
+        """
+        watch = Stopwatch()
+        waits = next_waits(self.polling, self.calls.random)
+        wait = first
+        try:
+            while True:
+                woken = await self._pause(min(wait, max(0.0, self.timeout - watch.seconds)))
+                if video := self._believed(watch):
+                    return video
+                asked = await self._look(watch)
+                if self._details is not None and self._details.ready:
+                    return self._finished(self._details, watch)
+                if watch.seconds >= self.timeout:
+                    return self._out_of_time(watch)
+                wait = self._next(waits, asked, woken=woken)
+        except Mp4GenError as error:
+            self.calls.observers.emit(FailedEvent(self.task_id, error))
+            raise
+
+    async def _pause(self, seconds: float) -> bool:
+        """Return after `seconds`, or earlier (and True) when a callback has come."""
+        if self.ticket is None:
+            await asyncio.sleep(seconds)
+            return False
+        woken = await self.ticket.wait(seconds)
+        if woken and not self.believe:
+            # Whoever knows the address can wake us, but not make us hammer the API.
+            since = asyncio.get_running_loop().time() - self._looked_at
+            await asyncio.sleep(max(0.0, _BETWEEN_WOKEN_LOOKS - since))
+        return woken
+
+    def _next(self, waits: Iterator[float], asked: float | None, *, woken: bool) -> float:
+        """Seconds until the next look."""
+        if woken:
+            # The record may lag behind the callback that announced it.
+            return _BETWEEN_WOKEN_LOOKS
+        if asked is None:
+            return next(waits)
+        # Where callbacks tell of the end, a server that would like to be asked early is not.
+        return max(asked, next(waits)) if self.ticket is not None else asked
+
+    def _believed(self, watch: Stopwatch) -> Video | None:
+        """The video of a callback that is taken at its word.
+
+        Raises:
+            GenerationFailedError: it says that there will be none.
+        """
+        notice = self.ticket.notice if self.ticket is not None and self.believe else None
+        if notice is None or notice.task_id != self.task_id:
+            return None
+        if notice.code != 200:
+            said = f"the service gave up: {notice.message} (code {notice.code})"
+            raise GenerationFailedError(self.task_id, said)
+        if url := believable_url(notice):
+            details = VideoDetails(self.task_id, status=VideoStatus.SUCCESS, video_url=url)
+            return self._finished(details, watch)
+        return None
+
+    async def _look(self, watch: Stopwatch) -> float | None:
+        """Look once; the seconds that the server asks to wait. Most failures are kept for later."""
+        call = protocol.details_call(self.task_id, self.dialect)
+        read = partial(protocol.read_details, dialect=self.dialect, task_id=self.task_id)
+        left = max(_LAST_LOOK, self.timeout - watch.seconds)
+        limit = min(self.calls.retry.request_timeout, left)
+        self._looked_at = asyncio.get_running_loop().time()
+        try:
+            details, asked = await self.calls.once(
+                call, read, self.patience, watch=watch, timeout=limit
+            )
+        except Mp4GenError as error:
+            return self._failed_look(error, watch.seconds)
+        self.known, self._missing, self._error = True, 0, None
+        self._details = details
+        self.calls.observers.emit(LookEvent(self.task_id, details.status, watch.seconds))
+        if details.failed:
+            raise self._given_up(details)
+        return asked
+
+    def _failed_look(self, error: Mp4GenError, age: float) -> float | None:
+        """A failed look fails no wait, except where the answer will not change.
+
+        Raises:
+            Mp4GenError: `error` itself.
+        """
+        self._error = error
+        if self.calls.closed or isinstance(error, AuthenticationError):
+            raise error
+        if isinstance(error, ConfigurationError) and not self.known:
+            raise error
+        if isinstance(error, NotFoundError | InvalidRequestError | ConfigurationError):
+            if self._missing == 0:
+                self._missing_since = age
+            self._missing += 1
+            if self._missing >= GRACE_LOOKS and age - self._missing_since >= GRACE_SECONDS:
+                raise error
+        match decide(error, submit=False):
+            case Next.COOL_DOWN:
+                # The limiter holds the next look back by itself.
+                return 0.0
+            case _:
+                return getattr(error, "retry_after", None)
+
+    def _given_up(self, details: VideoDetails) -> Mp4GenError:
+        said = details.error_message or "no reason given"
+        code = f", code {details.error_code}" if details.error_code else ""
+        if self.adopted:
+            return self._of_no_use(f"had failed ({details.status}: {said}{code})")
+        return GenerationFailedError(
+            self.task_id, f"the service gave up: {details.status}: {said}{code}", details
+        )
+
+    def _of_no_use(self, why: str) -> AlreadyExistsError:
+        return AlreadyExistsError(
+            f"the earlier video of this track {why}, and the API makes no second one",
+            code=409,
+            task_id=self.task_id,
+            existing_task_id=self.task_id,
+        )
+
+    def _finished(self, details: VideoDetails, watch: Stopwatch) -> Video:
+        video = finished_video(details, self.dialect, adopted=self.adopted)
+        if self.adopted and video.expires_at and video.expires_at < datetime.now(UTC):
+            raise self._of_no_use(f"was deleted by the host at {video.expires_at:%Y-%m-%d %H:%M}")
+        self.calls.observers.emit(DoneEvent(video, watch.seconds))
+        return video
+
+    def _out_of_time(self, watch: Stopwatch) -> Video:
+        """The deadline: a link under a flag that we do not know is better than nothing."""
+        if self._details is not None and self._details.video_url:
+            return self._finished(self._details, watch)
+        last = f"its last status was {self._details.status!r}" if self._details else "never seen"
+        trouble = f"; the last look failed: {self._error}" if self._error else ""
+        raise WaitTimeoutError(
+            self.task_id,
+            f"not finished after {self.timeout:g} s ({last}{trouble}); "
+            "it may still finish: wait for the same id again",
+            self._details,
+        )
+
+
+def finished_video(details: VideoDetails, dialect: Dialect, *, adopted: bool = False) -> Video:
+    """The video that `details` tell of; they must hold its URL."""
+    return Video(
+        task_id=details.task_id,
+        url=details.video_url or "",
+        audio_id=details.audio_id,
+        created_at=details.created_at,
+        completed_at=details.completed_at,
+        expires_at=dialect.expires_at(details.completed_at),
+        adopted=adopted,
+    )
