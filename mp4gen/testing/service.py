@@ -1,0 +1,310 @@
+"""The API on loopback: answers as the vendor's pages say, or as a test has scripted it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from random import Random
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from aiohttp import web
+
+from mp4gen import protocol
+from mp4gen.client import Client
+from mp4gen.dialects import Dialect
+from mp4gen.models import RateLimit, Track
+from mp4gen.transport import Secret
+
+from .answering import Answering
+from .replies import Reply, named, of_dialect
+from .sending import send
+from .state import Duration, FakeCall, FakeTask, SecondSubmit, State, busiest
+
+Endpoint = Literal["create", "details", "tracks", "credits", "download_url", "file", "*"]
+_LISTEN = "127.0.0.1"
+
+
+def lognormal(median: float, p95: float) -> Callable[[Random], float]:
+    """Durations as a busy service has them: most near `median` seconds, one in twenty over `p95`.
+
+    Use it as `FakeService(duration=lognormal(40, 120))`.
+    """
+    spread = math.log(p95 / median) / 1.6449
+    return lambda random: random.lognormvariate(math.log(median), spread)
+
+
+class FakeService:
+    """A server of the API on loopback, for tests.
+
+    Use it as `async with` to run in the test's own loop (then also in virtual time), or as `with`
+    to run in a thread of its own, which suits every framework. Point the app at `service.url`, or
+    take a `service.client()`.
+
+        async with FakeService() as service, service.client() as client:
+            service.script("create", "reset_after_accept")
+            video = await client.convert(mp4gen.VideoRequest("music", "track"))
+        assert len(service.tasks) == 1
+
+    Args:
+        dialect: whose codes it answers with.
+        rate_limit: calls admitted in any window, counted by their arrival; None for no limit.
+        counts_looks: whether reading calls count, too; default as the dialect says.
+        second_submit: what a track's second submit gets: the refusal that carries the
+            "existing_id", one "without_id", or a "new_task", which costs again.
+        duration: seconds that a task takes, or a function that draws them, such as `lognormal`.
+        latency: seconds that a message takes each way, or a function that draws them.
+        retry_after: seconds for the `Retry-After` header while a task runs; default 0 where tasks
+            take no time, so that a client need not wait for its first look, else no header.
+        api_key: the only key that is accepted; None for any and none.
+        credits: what the account has; each task costs one.
+        file_size: bytes of a video, at least.
+        seed: of all chance.
+
+    Attributes:
+        calls: every call that arrived, as `FakeCall`s in order.
+        tasks: every `FakeTask` by its id.
+        music: the tracks of each music task, for "Get Music Generation Details".
+        credits: what is left.
+        url: the base URL, once it runs.
+    """
+
+    def __init__(
+        self,
+        *,
+        dialect: Dialect = Dialect.SUNO,
+        rate_limit: RateLimit | None = RateLimit(20, per=10.0),
+        counts_looks: bool | None = None,
+        second_submit: SecondSubmit = "existing_id",
+        duration: Duration = 0.0,
+        latency: Duration = 0.0,
+        retry_after: float | None = None,
+        api_key: str | None = None,
+        credits: float = 1000.0,  # noqa: A002 - what the API calls it
+        file_size: int = 1024,
+        seed: int = 0,
+    ) -> None:
+        self.dialect, self.rate_limit, self.credits = dialect, rate_limit, credits
+        self.second_submit: SecondSubmit = second_submit
+        self.counts_looks = dialect.polls_counted if counts_looks is None else counts_looks
+        self.retry_after = 0.0 if retry_after is None and duration == 0 else retry_after
+        self.music: dict[str, list[Track]] = {}
+        self.url = ""
+        self._latency, self._random = latency, Random(f"{seed}/latency")  # noqa: S311 - a test
+        self._key = None if api_key is None else Secret(api_key)
+        self._state = State(duration, seed, file_size)
+        self._steps: dict[str, deque[Reply]] = {}
+        self._always: dict[str, Reply] = {}
+        self._runner: web.AppRunner | None = None
+        self._thread: _Thread | None = None
+        self._epoch = datetime.now(UTC)
+
+    def __repr__(self) -> str:
+        calls, tasks = len(self.calls), len(self.tasks)
+        return f"<FakeService {self.url or 'not running'}: {calls} calls, {tasks} tasks>"
+
+    @property
+    def calls(self) -> list[FakeCall]:
+        """Every call that arrived, in order."""
+        return self._state.calls
+
+    @property
+    def tasks(self) -> dict[str, FakeTask]:
+        """Every task by its id."""
+        return self._state.tasks
+
+    def client(self, **settings: Any) -> Client:
+        """A `Client` of this service; `settings` are its arguments."""
+        key = self._key or Secret("fake-service-key")
+        defaults = {"api_key": key, "base_url": self.url, "dialect": self.dialect}
+        return Client(**{**defaults, **settings})
+
+    def script(self, endpoint: Endpoint, *steps: str | Reply) -> None:
+        """Answer the next calls of `endpoint` ("*" for any) with `steps`, one each, in order.
+
+        Args:
+            endpoint: which calls; those of its own go before those of "*".
+            steps: a name of `FAULTS`, "rate_limited", "no_credits", "maintenance", "exists",
+                "code_N" for any body code, "ok" for the usual answer, or a `Reply`.
+
+        Raises:
+            ValueError: no fault has that name.
+        """
+        replies = [self._reply(step) for step in steps]
+        self._steps.setdefault(endpoint, deque()).extend(replies)
+
+    def always(self, endpoint: Endpoint, step: str | Reply) -> None:
+        """Answer every call of `endpoint` so, once its script is through, until `clear`."""
+        self._always[endpoint] = self._reply(step)
+
+    def clear(self) -> None:
+        """Forget all that was scripted."""
+        self._steps.clear()
+        self._always.clear()
+
+    def count(self, endpoint: Endpoint = "*") -> int:
+        """How many calls of `endpoint` have arrived."""
+        return sum(endpoint in ("*", call.endpoint) for call in self.calls)
+
+    def busiest_window(self, seconds: float = 10.0) -> int:
+        """The most counted calls that arrived within any `seconds`, refused ones included."""
+        return busiest([call.at for call in self.calls if self._counts(call.endpoint)], seconds)
+
+    def file_url(self, task_id: str) -> str:
+        """Where the file of a task is."""
+        return f"{self.url}/files/{task_id}.mp4"
+
+    # --- running ------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self._start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stop()
+
+    def __enter__(self) -> Self:
+        self._thread = _Thread()
+        self._thread.run(self._start())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._thread is not None:
+            self._thread.run(self._stop())
+            self._thread.close()
+            self._thread = None
+
+    async def _start(self) -> None:
+        app = web.Application(client_max_size=1 << 20)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        # A client that went away takes its handler with it, so that none lingers.
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=0.01
+        )
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, _LISTEN, 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        self._epoch = datetime.now(UTC) - timedelta(seconds=_now())
+
+    async def _stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    # --- answering ----------------------------------------------------------------------------
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        await self._travel()
+        now = _now()
+        endpoint = _endpoint(request.method, request.path)
+        counted = self._counts(endpoint)
+        refused = counted and not self._state.admits(self.rate_limit, now)
+        call = await _recorded(request, endpoint, now, refused=refused)
+        self.calls.append(call)
+        reply = self._next_reply(call)
+        answer = self._answer(call, reply, now)
+        await self._travel()
+        return await send(request, reply, answer)
+
+    def _answer(self, call: FakeCall, reply: Reply, now: float) -> web.Response:
+        answering = Answering(self, self._state, now, self._epoch)
+        if reply.usual or reply.accept:
+            return answering.usual(call, reply)
+        return web.Response()
+
+    def _next_reply(self, call: FakeCall) -> Reply:
+        if call.refused:
+            return of_dialect("rate_limited", self.dialect)
+        if self._key is not None and call.endpoint != "file" and call.key != self._key:
+            return named("unauthorized", self.dialect)
+        for endpoint in (call.endpoint, "*"):
+            if steps := self._steps.get(endpoint):
+                return steps.popleft()
+            if endpoint in self._always:
+                return self._always[endpoint]
+        return Reply(accept=True)
+
+    def _reply(self, step: str | Reply) -> Reply:
+        if isinstance(step, Reply):
+            return step
+        return Reply(accept=True) if step == "ok" else named(step, self.dialect)
+
+    def _counts(self, endpoint: str) -> bool:
+        return endpoint == "create" or (self.counts_looks and endpoint not in {"file", ""})
+
+    async def _travel(self) -> None:
+        latency = self._latency
+        seconds = latency(self._random) if callable(latency) else latency
+        if seconds > 0:
+            await asyncio.sleep(seconds)
+
+
+class _Thread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="mp4gen fake service", daemon=True
+        )
+        self._thread.start()
+
+    def run(self, work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+_ENDPOINTS: Mapping[tuple[str, str], str] = {
+    ("POST", protocol.GENERATE_PATH): "create",
+    ("GET", protocol.DETAILS_PATH): "details",
+    ("GET", protocol.TRACKS_PATH): "tracks",
+    ("GET", Dialect.SUNO.credits_path): "credits",
+    ("GET", Dialect.KIE.credits_path): "credits",
+    ("POST", Dialect.KIE.download_url_path or ""): "download_url",
+}
+
+
+def _endpoint(method: str, path: str) -> str:
+    if path.startswith("/files/"):
+        return "file"
+    return _ENDPOINTS.get((method, path), "")
+
+
+async def _recorded(request: web.Request, endpoint: str, now: float, *, refused: bool) -> FakeCall:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    scheme, _, key = headers.pop("authorization", "").partition(" ")
+    return FakeCall(
+        at=now,
+        endpoint=endpoint,
+        method=request.method,
+        path=request.path,
+        query=dict(request.query),
+        headers=headers,
+        key=Secret(key) if scheme == "Bearer" else None,
+        body=await request.read(),
+        refused=refused,
+    )

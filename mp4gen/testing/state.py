@@ -1,0 +1,168 @@
+"""What the fake service remembers: calls, tasks and the window; time is an argument, no I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from random import Random
+from typing import Literal
+
+import attrs
+
+from mp4gen.models import RateLimit, VideoDetails, VideoRequest, VideoStatus
+from mp4gen.transport import Secret
+
+from .media import tiny_mp4
+
+SecondSubmit = Literal["existing_id", "without_id", "new_task"]
+Duration = float | Callable[[Random], float]
+
+
+@attrs.frozen(kw_only=True)
+class FakeCall:
+    """One call as it arrived.
+
+    Attributes:
+        at: seconds of the service's loop.
+        endpoint: "create", "details", "tracks", "credits", "download_url", "file", or "" for a
+            path that the API does not have.
+        method: in upper case.
+        path: without its query.
+        query: the query's fields.
+        headers: in lower case, without `authorization`.
+        key: what came as the bearer key; it does not show when printed.
+        body: the bytes.
+        refused: whether the rate limit refused it.
+    """
+
+    at: float
+    endpoint: str
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    key: Secret | None
+    body: bytes
+    refused: bool = False
+
+
+@attrs.define(kw_only=True)
+class FakeTask:
+    """One video task; a test may change it at any time.
+
+    Attributes:
+        task_id: what the submit was answered with.
+        request: what was submitted.
+        created: loop time.
+        ends: loop time at which it is finished.
+        status: what it ends as.
+        error_message: the reason, of a failure.
+        content: the file's bytes.
+        looks: how often it was looked at.
+    """
+
+    task_id: str
+    request: VideoRequest
+    created: float
+    ends: float
+    status: VideoStatus | str = VideoStatus.SUCCESS
+    error_message: str | None = None
+    content: bytes
+    looks: int = 0
+
+    def fail(self, message: str = "Failed to generate the video") -> None:
+        """Let the task have failed by the next look."""
+        self.status, self.error_message = VideoStatus.GENERATE_MP4_FAILED, message
+        self.ends = self.created
+
+    def finish(self) -> None:
+        """Let the task be finished by the next look."""
+        self.ends = self.created
+
+    def details(self, now: float, url: str, since: datetime) -> VideoDetails:
+        """The record at loop time `now`; `since` is the wall clock's time at loop time 0."""
+        ended = now >= self.ends
+        # docs.sunoapi.org, "Get Music Video Details": the link is there on success only.
+        ready = ended and self.status not in FAILURES
+        return VideoDetails(
+            task_id=self.task_id,
+            music_task_id=self.request.task_id,
+            audio_id=self.request.audio_id,
+            callback_url=self.request.callback_url,
+            status=self.status if ended else VideoStatus.PENDING,
+            video_url=url if ready else None,
+            created_at=since + timedelta(seconds=self.created),
+            completed_at=since + timedelta(seconds=self.ends) if ended else None,
+            error_code=500 if ended and not ready else None,
+            error_message=self.error_message if ended else None,
+        )
+
+
+FAILURES = frozenset({VideoStatus.CREATE_TASK_FAILED, VideoStatus.GENERATE_MP4_FAILED})
+
+
+@attrs.define
+class State:
+    """All that one service knows.
+
+    Attributes:
+        duration: seconds that a task takes, or what draws them.
+        seed: of all chance.
+        file_size: bytes of a file, at least.
+        calls: every call, in the order of arrival.
+        tasks: every task by its id.
+    """
+
+    duration: Duration
+    seed: int
+    file_size: int
+    calls: list[FakeCall] = attrs.field(factory=list)
+    tasks: dict[str, FakeTask] = attrs.field(factory=dict)
+    _first_of: dict[tuple[str, str], FakeTask] = attrs.field(factory=dict)
+    _counted: deque[float] = attrs.field(factory=deque)
+
+    def admits(self, limit: RateLimit | None, now: float) -> bool:
+        """Whether the window has room for a call that arrives now; takes it if so."""
+        while limit and self._counted and self._counted[0] <= now - limit.per:
+            self._counted.popleft()
+        if limit and len(self._counted) >= limit.requests:
+            return False
+        self._counted.append(now)
+        return True
+
+    def first_of(self, request: VideoRequest) -> FakeTask | None:
+        """The task that the track has already."""
+        return self._first_of.get((request.task_id, request.audio_id))
+
+    def add(self, request: VideoRequest, now: float) -> FakeTask:
+        """A new task, which starts now."""
+        number = len(self.tasks) + 1
+        task = FakeTask(
+            task_id=f"video_{number:06}",
+            request=request,
+            created=now,
+            ends=now + self._seconds(request),
+            content=tiny_mp4(f"{request.task_id}/{request.audio_id}", self.file_size),
+        )
+        self.tasks[task.task_id] = task
+        self._first_of.setdefault((request.task_id, request.audio_id), task)
+        return task
+
+    def _seconds(self, request: VideoRequest) -> float:
+        """A track takes equally long whenever it is submitted, so that runs can be compared."""
+        if not callable(self.duration):
+            return self.duration
+        seed = f"{self.seed}/{request.task_id}/{request.audio_id}"
+        return self.duration(Random(seed))  # noqa: S311 - a test's chance, not a secret
+
+
+def busiest(times: list[float], window: float) -> int:
+    """The most of `times` that lie within any `window` seconds, its end not included."""
+    most, recent = 0, deque[float]()
+    for time in sorted(times):
+        recent.append(time)
+        while recent[0] <= time - window:
+            recent.popleft()
+        most = max(most, len(recent))
+    return most

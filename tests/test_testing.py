@@ -1,0 +1,283 @@
+"""The fake service behaves as the API does, and breaks in the ways that a test asks for."""
+
+import asyncio
+import json
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+import av
+import pytest
+
+import mp4gen
+from mp4gen.testing import FAULTS, Cut, FakeService, FaultProxy, Reply, lognormal
+from mp4gen.testing.media import tiny_mp4
+
+REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")
+BODY = {"taskId": "music", "audioId": "track", "callBackUrl": "https://example.com/done"}
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def post(web: aiohttp.ClientSession, service: FakeService, **fields: Any) -> Any:
+    url = f"{service.url}/api/v1/mp4/generate"
+    async with web.post(url, json={**BODY, **fields}) as answer:
+        return await answer.json()
+
+
+async def look(web: aiohttp.ClientSession, service: FakeService, task_id: str) -> Any:
+    url = f"{service.url}/api/v1/mp4/record-info?taskId={task_id}"
+    async with web.get(url) as answer:
+        return await answer.json()
+
+
+async def test_a_conversion_runs_against_it_in_the_same_loop() -> None:
+    """The default client converts at once: the service asks to be looked at without delay."""
+    async with FakeService() as service, mp4gen.Client(base_url=service.url) as client:
+        video = await client.convert(REQUEST)
+
+    assert video.url == service.file_url(video.task_id)
+    assert [call.endpoint for call in service.calls] == ["create", "details"]
+
+
+def test_the_fixture_runs_in_a_thread_of_its_own(mp4gen_service: FakeService) -> None:
+    """A test without any async plugin drives its own loop, or none."""
+
+    async def convert() -> mp4gen.Video:
+        async with mp4gen_service.client() as client:
+            return await client.convert(REQUEST)
+
+    video = asyncio.run(convert())
+    with urllib.request.urlopen(video.url) as file:  # noqa: S310 - our own loopback server
+        content = file.read()
+
+    assert content == mp4gen_service.tasks[video.task_id].content
+
+
+async def test_a_second_submit_gets_409_and_the_first_id() -> None:
+    """One video exists for each track, as the vendor's clients have met it."""
+    async with FakeService() as service, aiohttp.ClientSession() as web:
+        first = await post(web, service)
+        second = await post(web, service, author="Somebody else")
+
+    assert first["data"]["taskId"] == second["data"]["taskId"]
+    assert (first["code"], second["code"]) == (200, 409)
+    assert len(service.tasks) == 1
+
+
+@pytest.mark.parametrize(
+    ("second_submit", "expected"),
+    [("without_id", (409, None)), ("new_task", (200, {"taskId": "video_000002"}))],
+)
+async def test_a_second_submit_can_be_answered_otherwise(
+    web: aiohttp.ClientSession, second_submit: Any, expected: tuple[int, Any]
+) -> None:
+    """A host that tells no id, and one that makes a second video."""
+    async with FakeService(second_submit=second_submit) as service:
+        await post(web, service)
+        answer = await post(web, service)
+
+    assert (answer["code"], answer["data"]) == expected
+
+
+async def test_kie_refuses_a_second_submit_with_422(web: aiohttp.ClientSession) -> None:
+    """The dialect decides the code, and the shape of the details."""
+    async with FakeService(dialect=mp4gen.Dialect.KIE) as service:
+        first = await post(web, service)
+        second = await post(web, service)
+        details = await look(web, service, first["data"]["taskId"])
+
+    assert second["code"] == 422
+    assert details["data"]["musicIndex"] == 0
+    assert isinstance(details["data"]["createTime"], str)
+
+
+@pytest.mark.looptime
+async def test_the_window_slides_and_counts_arrivals() -> None:
+    """The 21st call within ten seconds is refused; ten seconds after the first, one is admitted."""
+    async with FakeService() as service, aiohttp.ClientSession() as web:
+        codes = [(await look(web, service, "x"))["code"] for _ in range(19)]
+        await asyncio.sleep(4)
+        codes += [(await look(web, service, "x"))["code"] for _ in range(2)]
+        await asyncio.sleep(6)
+        codes += [(await look(web, service, "x"))["code"] for _ in range(20)]
+
+    assert codes == [200] * 20 + [430] + [200] * 19 + [430]
+    assert service.busiest_window() == 22
+
+
+@pytest.mark.looptime
+async def test_a_task_takes_as_long_as_was_asked(web: aiohttp.ClientSession) -> None:
+    """A task is pending until its time is up, in loop time, then has its URL."""
+    async with FakeService(duration=30) as service:
+        task_id = (await post(web, service))["data"]["taskId"]
+        early = await look(web, service, task_id)
+        await asyncio.sleep(30)
+        late = await look(web, service, task_id)
+
+    assert (early["data"]["successFlag"], early["data"]["response"]) == ("PENDING", None)
+    assert late["data"]["response"] == {"videoUrl": service.file_url(task_id)}
+
+
+@pytest.mark.looptime
+async def test_durations_are_seeded_by_track(web: aiohttp.ClientSession) -> None:
+    """The same seed gives a track the same duration, in whatever order tracks come."""
+    found = []
+    for tracks in ("ab", "ba"):
+        async with FakeService(duration=lognormal(40, 120), seed=7) as service:
+            for track in tracks:
+                await post(web, service, audioId=track)
+            times = {
+                task.request.audio_id: round(task.ends - task.created, 3)
+                for task in service.tasks.values()
+            }
+            found.append(times)
+
+    assert found[0] == found[1]
+    assert found[0]["a"] != found[0]["b"]
+
+
+async def test_scripted_answers_come_in_order_and_then_stop(web: aiohttp.ClientSession) -> None:
+    """Each call of the endpoint takes one step of its script; then all is as usual."""
+    async with FakeService() as service:
+        service.script("create", "code_500", "ok", Reply(body=b'{"code":77}'))
+        codes = [(await post(web, service, audioId=str(n)))["code"] for n in range(4)]
+
+    assert codes == [500, 200, 77, 200]
+    assert len(service.tasks) == 2
+
+
+async def test_always_lasts_until_clear(web: aiohttp.ClientSession) -> None:
+    """An outage goes on until the test ends it."""
+    async with FakeService() as service:
+        service.always("*", "maintenance")
+        during = [(await look(web, service, "x"))["code"] for _ in range(3)]
+        service.clear()
+        after = (await look(web, service, "x"))["code"]
+
+    assert (during, after) == ([455] * 3, 200)
+
+
+def test_an_unknown_fault_is_named_at_once() -> None:
+    """A slip in a script fails where it is written, and says which names there are."""
+    with pytest.raises(ValueError, match=r"no scripted answer is called 'html_599'; there are "):
+        FakeService().script("create", "html_599")
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("name", sorted(FAULTS))
+async def test_every_fault_can_be_asked_for(name: str) -> None:
+    """Whatever the fault, the service lives on, and an accepted submit has left its one task."""
+    async with FakeService() as service, aiohttp.ClientSession() as web:
+        service.script("create", name)
+        with suppress(aiohttp.ClientError, ValueError, TimeoutError, RecursionError):
+            await asyncio.wait_for(post(web, service), 20)
+        effect = len(service.tasks)
+        after = await post(web, service, audioId="another")
+
+    assert after["code"] == 200
+    assert effect == int(name.endswith("_after_accept") or FAULTS[name].usual)
+
+
+async def test_calls_are_recorded_without_showing_the_key() -> None:
+    """A test can look at all that arrived; printing it does not print the key."""
+    async with FakeService() as service, service.client(api_key="sentinel-key") as client:
+        await client.create_music_video(REQUEST)
+    call = service.calls[0]
+
+    assert (call.method, call.path) == ("POST", "/api/v1/mp4/generate")
+    assert json.loads(call.body)["author"] == "Ada"
+    assert call.key == "sentinel-key"
+    assert "sentinel-key" not in f"{call!r} {service!r}"
+
+
+async def test_a_wrong_key_is_refused(web: aiohttp.ClientSession) -> None:
+    """With a key of its own the service accepts no other."""
+    async with FakeService(api_key="right") as service:
+        refused = await post(web, service)
+        async with service.client() as client:
+            task_id = await client.create_music_video(REQUEST)
+
+    assert refused["code"] == 401
+    assert task_id in service.tasks
+
+
+async def test_credits_run_out(web: aiohttp.ClientSession) -> None:
+    """Each task costs one; then the refusal is that of the dialect."""
+    async with FakeService(credits=1) as service:
+        codes = [(await post(web, service, audioId=str(n)))["code"] for n in range(2)]
+
+    assert (codes, service.credits) == ([200, 429], 0)
+
+
+async def test_files_are_whole_mp4s_that_can_be_continued(web: aiohttp.ClientSession) -> None:
+    """A range with the right validator is honoured, one with a wrong one is not."""
+    async with FakeService(file_size=4096) as service:
+        task_id = (await post(web, service))["data"]["taskId"]
+        url = service.file_url(task_id)
+        async with web.get(url) as whole:
+            content, tag = await whole.read(), whole.headers["ETag"]
+        async with web.get(url, headers={"Range": "bytes=100-", "If-Range": tag}) as rest:
+            part, span = await rest.read(), rest.headers["Content-Range"]
+        async with web.get(url, headers={"Range": "bytes=100-", "If-Range": '"old"'}) as other:
+            again = other.status
+
+    assert part == content[100:]
+    assert span == f"bytes 100-{len(content) - 1}/{len(content)}"
+    assert again == 200
+
+
+def test_the_tiny_mp4_is_one(tmp_path: Any) -> None:
+    """A real demuxer opens it."""
+    path = tmp_path / "tiny.mp4"
+    path.write_bytes(tiny_mp4("seed"))
+
+    with av.open(str(path)) as container:
+        name = container.format.name
+
+    assert "mp4" in name
+
+
+async def test_music_can_be_listed() -> None:
+    """Tracks that a test puts there are found by the client."""
+    track = mp4gen.Track("music", "a1", title="One", duration=61.5)
+    async with FakeService() as service, service.client() as client:
+        service.music["music"] = [track]
+        found = await client.get_tracks("music")
+
+    assert found == [track]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("cut", [Cut(after_up=0), Cut(after_up=50), Cut(after_down=0)])
+async def test_the_proxy_cuts_where_it_is_told(web: aiohttp.ClientSession, cut: Cut) -> None:
+    """A cut connection fails; the next one is whole."""
+    async with FakeService() as service, FaultProxy(service.url) as proxy:
+        proxy.script(cut)
+        url = f"{proxy.url}/api/v1/mp4/generate"
+        with pytest.raises(aiohttp.ClientError):
+            await web.post(url, json=BODY)
+        before = len(service.tasks)
+        async with web.post(url, json=BODY) as answer:
+            code = (await answer.json())["code"]
+
+    assert before == int(cut.after_down == 0)
+    assert code == (409 if before else 200)
+    assert proxy.connections == 2
+
+
+@pytest.mark.looptime
+async def test_the_proxy_drips_and_stalls(web: aiohttp.ClientSession) -> None:
+    """Slow and silent connections last as long as the client's patience, in virtual time."""
+    async with FakeService() as service, FaultProxy(service.url) as proxy:
+        for cut in (Cut(after_down=20, how="stall"), Cut(drip=1.0)):
+            proxy.script(cut)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(30):
+                    await post(web, service=proxy)  # type: ignore[arg-type]
