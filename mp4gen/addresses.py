@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
+from typing import Final
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# What a public IPv6 host can have (IANA, "IPv6 Global Unicast Address Assignments").
+_GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+# Translated to IPv4 on the way (RFC 6052): the only way to most hosts from some networks.
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def is_loopback(host: str | None) -> bool:
@@ -12,14 +21,28 @@ def is_loopback(host: str | None) -> bool:
 
 
 def is_public(host: str) -> bool | None:
-    """Whether an address may be on the open internet; None for a name, which only DNS knows."""
-    if host.lower().rstrip(".") == "localhost":
+    """Whether an address may be on the open internet; None for a name, which only DNS knows.
+
+    Every spelling that a resolver takes for an address counts as one: 2130706433, 0x7f.1 and
+    ::ffff:7f00:1 are all 127.0.0.1.
+    """
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
         return False
-    address = _address(host)
-    return None if address is None else address.is_global and not address.is_multicast
+    address = _address(name) or _number(name)
+    return None if address is None else _is_global(address)
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _is_global(address: _Address) -> bool:
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast
+    if address in _NAT64:
+        return _is_global(ipaddress.IPv4Address(address.packed[-4:]))
+    inner = address.sixtofour
+    return address in _GLOBAL_UNICAST and address.is_global and (not inner or _is_global(inner))
+
+
+def _address(host: str) -> _Address | None:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -27,3 +50,11 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     # ::ffff:127.0.0.1 reaches what 127.0.0.1 does.
     mapped = getattr(address, "ipv4_mapped", None)
     return mapped or address
+
+
+def _number(host: str) -> ipaddress.IPv4Address | None:
+    """An IPv4 address in one of its old spellings: fewer parts, octal, hexadecimal."""
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        return None

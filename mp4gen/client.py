@@ -16,20 +16,20 @@ from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
-import aiohttp
-
 from . import protocol
 from .addresses import is_public
+from .bulk import ConversionRun, Host, Plan, Requests
 from .callbacks import CallbackReceiver
 from .calls import Calls, Patience
 from .conversion import Accepted, Conversions
 from .dialects import Dialect
-from .download import Download, Rules, check_url, open_session
+from .download import Download
 from .errors import ConfigurationError, Mp4GenError, WaitTimeoutError
-from .events import DownloadEvent, Event, FailedEvent, Observers
+from .events import DownloadEvent, Event, FailedEvent, Observers, RetryEvent
+from .file_host import FileSessions, Rules
 from .models import Polling, RateLimit, Retry, Track, Video, VideoDetails, VideoRequest
 from .names import name_in_url, safe_stem
-from .rate_limit import RateLimiter, WindowLimiter
+from .rate_limit import Lane, RateLimiter, WindowLimiter
 from .settings import KeySource, base_url_of, checked_id, checked_timeout, key_of, secret
 from .transport import Transport
 
@@ -38,6 +38,8 @@ OnSubmitted = Callable[[str], Awaitable[object] | object]
 # The defaults; where callbacks tell of the end, looking is only a safety net.
 POLLING = Polling()
 CALLBACK_POLLING = Polling(first=60.0, longest=60.0)
+
+BULK_MAINTENANCE = 6 * 3600.0
 
 _DOWNLOADS = 8
 _REMEMBERED = 10_000
@@ -56,7 +58,8 @@ class Client:
         base_url: default `MP4GEN_BASE_URL`, else https://api.api.box.
         dialect: what differs between hosts; default by the host's name.
         rate_limit: calls in a window, or a `RateLimiter` to share between clients.
-        concurrency: how many conversions may be between their submit and their end.
+        concurrency: how many conversions may be between their submit and their end; bulk runs
+            have as many places again, so that they never keep a single one waiting.
         polling: when to look at a task; default every minute where there are callbacks.
         retry: how long to go on after failures that may pass.
         callbacks: what the API reports the end of tasks to.
@@ -95,7 +98,6 @@ class Client:
         self._account = (urlsplit(self.base_url).netloc, api_key if callable(api_key) else key())
         self.dialect = dialect or Dialect.for_url(self.base_url)
         self.random = Random()  # noqa: S311 - jitter, not a secret
-        self._trust_env, self._proxy = trust_env, proxy
         self._limiter = (
             WindowLimiter(rate_limit) if isinstance(rate_limit, RateLimit) else rate_limit
         )
@@ -111,9 +113,12 @@ class Client:
             callbacks,
             CALLBACK_POLLING if polling is POLLING else polling,
         )
-        self._conversions = asyncio.Semaphore(_positive("concurrency", concurrency))
+        self._concurrency = _positive("concurrency", concurrency)
+        self._conversions = asyncio.Semaphore(concurrency)
+        self._bulk_places = asyncio.Semaphore(concurrency)
+        self._runs: WeakSet[ConversionRun] = WeakSet()
         self._downloads = asyncio.Semaphore(_DOWNLOADS)
-        self._files: aiohttp.ClientSession | None = None
+        self._files = FileSessions(proxy=proxy, trust_env=trust_env)
         self._private: bool | None = None
         self._accepted: OrderedDict[str, Accepted] = OrderedDict()
         self._warn_of_twins()
@@ -135,9 +140,10 @@ class Client:
     async def aclose(self) -> None:
         """Close all connections; calls that run fail, later ones are refused."""
         Client._open.discard(self)
+        for run in tuple(self._runs):
+            await run.aclose()
         await self._transport.aclose()
-        if self._files is not None:
-            await self._files.close()
+        await self._files.aclose()
 
     async def create_music_video(self, request: VideoRequest) -> str:
         """Submit one track ("Create Music Video"), and give the new task's id.
@@ -208,6 +214,63 @@ class Client:
                     await told
             return await self._wait(task_id, accepted, timeout)
 
+    def convert_many(
+        self,
+        requests: Requests,
+        *,
+        ledger: str | os.PathLike[str] | None = None,
+        download_to: str | os.PathLike[str] | None = None,
+        retry_failed: bool = False,
+        timeout: float = 1800.0,
+        name: Callable[[VideoRequest], str] | None = None,
+    ) -> ConversionRun:
+        """Convert many tracks at the limit of the account.
+
+        Args:
+            requests: any sync or async iterable, pulled as places come free.
+            ledger: a file that lets the same call go on after a kill or a stop, without paying
+                for anything twice; made where missing. None: nothing outlives the run.
+            download_to: a folder to fetch each video into, as `{audio_id}.mp4`.
+            retry_failed: whether tracks that failed in an earlier run are submitted again.
+            timeout: seconds to wait for each task, from the moment when its submit was accepted.
+            name: gives the name of a track's file, without its ending.
+
+        Returns:
+            an async iterator of `Conversion`s, one for each request that came to an end, in the
+            order in which they end; best used as `async with ... as run: async for ... in run`.
+            Iterating it raises, after the last result, what stopped the run: no credits, a bad
+            key, a ledger that cannot be used.
+
+        Raises:
+            ConfigurationError: a setting that cannot work.
+        """
+        plan = Plan(
+            requests,
+            Path(ledger) if ledger is not None else None,
+            Path(download_to) if download_to is not None else None,
+            retry_failed=retry_failed,
+            timeout=checked_timeout(timeout),
+            name=name,
+        )
+        maintenance = self._calls.retry.maintenance_timeout
+        patience = Patience(
+            Lane.BULK,
+            self._calls.retry.budget,
+            BULK_MAINTENANCE if maintenance is None else maintenance,
+            persistent=True,
+        )
+        host = Host(
+            self.base_url,
+            self._work,
+            patience,
+            self._bulk_places,
+            self._concurrency,
+            self.download,
+        )
+        run = ConversionRun(host, plan)
+        self._runs.add(run)
+        return run
+
     async def download(
         self,
         video_or_url: Video | str,
@@ -220,7 +283,8 @@ class Client:
         Args:
             video_or_url: the video, or its link.
             to: the file to write, or a folder, where it is named after its track.
-            on_progress: told the bytes so far and the bytes in all, or None where unknown.
+            on_progress: told the bytes so far and the bytes in all, or None where unknown; what
+                it raises ends the download.
 
         Returns:
             where the file is.
@@ -231,13 +295,15 @@ class Client:
         url = video_or_url.url if isinstance(video_or_url, Video) else video_or_url
         path = _target(video_or_url, to)
         async with self._downloads:
-            private = await self._may_fetch_private()
-            check_url(url, private=private)
-            rules = Rules(private=private, retry=self._calls.retry, proxy=self._proxy)
-            renew = partial(self._renewed_url, video_or_url)
-            progress = partial(self._progress, str(path), on_progress)
-            session = self._file_session(private=private)
-            return await Download(session, url, rules, self.random, progress, renew).to(path)
+            return await Download(
+                self._files,
+                url,
+                Rules(private=await self._may_fetch_private(), retry=self._calls.retry),
+                self.random,
+                partial(self._progress, str(path), on_progress),
+                partial(self._renewed_url, video_or_url),
+                lambda error, wait: self._observers.emit(RetryEvent(str(path), error, wait)),
+            ).to(path)
 
     async def get_tracks(self, task_id: str) -> list[Track]:
         """The tracks of a music task ("Get Music Generation Details"), those that exist so far.
@@ -305,7 +371,7 @@ class Client:
         url = of.url if isinstance(of, Video) else of
         if isinstance(of, Video):
             details = await self.get_music_video_details(of.task_id)
-            if details.video_url != url:
+            if details.video_url not in (None, url):
                 return details.video_url
         call = protocol.download_url_call(url, self.dialect)
         if call is None:
@@ -324,22 +390,13 @@ class Client:
         if hook is not None:
             hook(done, total)
 
-    def _file_session(self, *, private: bool) -> aiohttp.ClientSession:
-        if self._transport.closed:
-            raise ConfigurationError("this client is closed; make a new one")
-        if self._files is None:
-            # Behind a proxy the address that we connect to is the proxy's.
-            unchecked = private or self._proxy is not None or self._trust_env
-            self._files = open_session(private=unchecked, trust_env=self._trust_env)
-        return self._files
-
     async def _may_fetch_private(self) -> bool:
         """Whether the API itself is on a private address; only then may its files be."""
         if self._private is None:
             host = urlsplit(self.base_url).hostname or ""
             public = is_public(host)
             self._private = await _resolves_privately(host) if public is None else not public
-        return self._private
+        return bool(self._private)
 
     def _warn_of_twins(self) -> None:
         for other in tuple(Client._open):
@@ -376,9 +433,10 @@ def _target(video_or_url: Video | str, to: str | os.PathLike[str]) -> Path:
     return path / f"{safe_stem(video_or_url.audio_id or video_or_url.task_id)}.mp4"
 
 
-async def _resolves_privately(host: str) -> bool:
+async def _resolves_privately(host: str) -> bool | None:
+    """Whether DNS gives a private address for `host`; None where it gives nothing just now."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None)
     except OSError:
-        return False
+        return None
     return any(not is_public(str(address[0])) for *_, address in found)

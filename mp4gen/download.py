@@ -1,85 +1,44 @@
 """One file, whole or not at all: fetched with resumed tries, checked, then put in its place.
 
-It neither knows the API nor its key: the session that it is given carries neither key nor cookies.
+It neither knows the API nor its key: the sessions that it is given carry neither key nor cookies.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import re
-import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from random import Random
-from typing import Any
-from urllib.parse import urljoin, urlsplit
+from typing import Final
 
-import aiohttp
 import attrs
 
-from .addresses import is_public
-from .errors import DownloadError
+from .answers import Answer
+from .errors import DownloadError, Mp4GenError
+from .file_host import FileAnswer, FileSessions, Rules, TryAgainError, checked_host, opened
 from .models import Retry
 from .part_file import PartFile, part_file
 from .retry import waits
-from .transport import USER_AGENT, describe
 
 Progress = Callable[[int, int | None], object]
 Renew = Callable[[], Awaitable[str | None]]
+OnRetry = Callable[[DownloadError, float], object]
 
-_CHUNK = 1 << 18
-_MAX_REDIRECTS = 3
-_MAX_BROKEN = 3
-_EXPIRED = frozenset({401, 403, 404, 410})
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_MAX_WRONG: Final = 3
+# A try that brought this much is no reason to lose heart, however it ended.
+_WORTHWHILE: Final = 1 << 16
+_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d{1,19})-\d{1,19}|\*)/(\d{1,19}|\*)")
 
 
 class ExpiredLinkError(DownloadError):
     """The host does not have the file under this link (any more); a newer link may work."""
 
 
-class _BrokenError(Exception):
-    """A try that ended early or brought the wrong bytes; the next one may do better."""
-
-
-@attrs.frozen
-class Rules:
-    """What a download may do.
-
-    Attributes:
-        private: whether files on loopback and private addresses may be fetched.
-        max_bytes: the largest file.
-        retry: waits between tries.
-        stall: seconds without a single byte until a try is given up.
-        proxy: an http:// proxy, or None.
-    """
-
-    private: bool = False
-    max_bytes: int = 8 << 30
-    retry: Retry = attrs.field(factory=Retry)
-    stall: float = 60.0
-    proxy: str | None = None
-
-
-def open_session(*, private: bool, trust_env: bool = False) -> aiohttp.ClientSession:
-    """A session for files: no key, no cookies, no inflating, and no way into a private network."""
-    connector = aiohttp.TCPConnector(socket_factory=None if private else _public_socket)
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=trust_env,
-    )
-
-
-def _public_socket(info: Any) -> socket.socket:
-    """A socket for an address that was resolved, and is about to be connected to."""
-    family, kind, protocol, _, address = info
-    if not is_public(str(address[0])):
-        raise OSError(errno.EACCES, f"the private address {address[0]}")
-    return socket.socket(family, kind, protocol)
+class _WrongFileError(Exception):
+    """The host sent something else than the file; all of it is of no use."""
 
 
 @attrs.define
@@ -87,186 +46,229 @@ class Download:
     """One file on its way.
 
     Attributes:
-        session: from `open_session`.
+        sessions: the connections to file hosts.
         url: where it is; http or https.
         rules: what is allowed.
         random: jitter of the waits between tries.
-        on_progress: told the bytes so far and the bytes in all, or None where unknown.
+        on_progress: told the bytes so far and the bytes in all, or None where unknown; what it
+            raises ends the download.
         renew: gives one fresh link, or None, when the first has expired.
+        on_retry: told why a try failed, and the seconds until the next.
     """
 
-    session: aiohttp.ClientSession
+    sessions: FileSessions
     url: str
     rules: Rules
     random: Random
     on_progress: Progress | None = None
     renew: Renew | None = None
+    on_retry: OnRetry | None = None
 
     async def to(self, path: Path) -> Path:
         """Fetch the file into `path`, which is replaced only by a whole MP4.
 
         Raises:
             DownloadError: nothing was written to `path`; says why.
+            ConfigurationError: the client is closed, or belongs to another loop.
         """
-        check_url(self.url, private=self.rules.private)
+        checked_host(self.url, private=self.rules.private)
         with part_file(path) as part:
             await self._fill(part)
             await part.commit()
         return path
 
     async def _fill(self, part: PartFile) -> None:
-        pauses = waits(self.rules.retry, self.random)
-        broken = 0
+        patience = _Patience(self.rules.retry, self.random)
         while True:
             before = part.done
             try:
                 return await self._try(part)
-            except ExpiredLinkError:
-                if not await self._renewed():
-                    raise
-            except _BrokenError as error:
-                # A try that got further is no reason to lose heart.
-                broken = 1 if part.done > before else broken + 1
-                if broken > _MAX_BROKEN:
-                    problem = f"{self._host}: {error}; gave up after {broken} tries"
-                    raise DownloadError(problem) from None
-                await asyncio.sleep(next(pauses))
+            except ExpiredLinkError as error:
+                await self._renew(error)
+            except _WrongFileError as error:
+                part.restart()
+                patience.wrong += 1
+                await self._pause(patience, str(error), None)
+            except TryAgainError as error:
+                if part.done - before >= _WORTHWHILE:
+                    patience.regain()
+                await self._pause(patience, str(error), error.after)
 
-    async def _renewed(self) -> bool:
-        fresh = await self.renew() if self.renew else None
-        self.renew = None
-        if fresh:
-            check_url(fresh, private=self.rules.private)
-            self.url = fresh
-        return bool(fresh)
+    async def _pause(self, patience: _Patience, problem: str, after: float | None) -> None:
+        if self.sessions.closed:
+            return  # the next try says so, and at once
+        failed = f"{checked_host(self.url, private=True)}: {problem}"
+        seconds = patience.pause(after)
+        if seconds is None:
+            raise DownloadError(f"{failed}; gave up after {patience.tries} tries in a row")
+        if self.on_retry:
+            self.on_retry(DownloadError(failed), seconds)
+        await asyncio.sleep(seconds)
+
+    async def _renew(self, expired: ExpiredLinkError) -> None:
+        renew, self.renew = self.renew, None
+        try:
+            fresh = await renew() if renew else None
+        except Mp4GenError as error:
+            raise DownloadError(f"{expired}; no new link could be had: {error}") from error
+        if not fresh:
+            raise expired
+        checked_host(fresh, private=self.rules.private)
+        self.url = fresh
 
     async def _try(self, part: PartFile) -> None:
-        try:
-            await self._request(self.url, part, redirects=_MAX_REDIRECTS)
-        except TimeoutError:
-            raise _BrokenError(f"no byte for {self.rules.stall:g} s") from None
-        except (aiohttp.ClientError, OSError) as error:
-            if getattr(error, "errno", None) == errno.EACCES:
-                raise DownloadError(
-                    f"{self._host} leads to a private address; not fetched"
-                ) from None
-            raise _BrokenError(describe(error)) from None
+        if not part.validator:
+            # Nobody could say that the rest belongs to the same file.
+            part.restart()
+        async with opened(self.sessions, self.url, _range(part), self.rules) as answer:
+            if _accept(answer, part):
+                await self._receive(answer, part)
+        if part.total is not None and part.done < part.total:
+            raise TryAgainError(f"{part.done} bytes instead of {part.total}")
         if problem := part.problem():
-            # What is short can be continued; what is wrong in any other way cannot.
-            if part.total is None or part.done >= part.total:
-                part.restart()
-            raise _BrokenError(problem)
+            raise _WrongFileError(problem)
 
-    async def _request(self, url: str, part: PartFile, redirects: int) -> None:
-        limits = aiohttp.ClientTimeout(sock_connect=30, sock_read=self.rules.stall)
-        async with self.session.get(
-            url,
-            headers=_headers(part),
-            allow_redirects=False,
-            timeout=limits,
-            proxy=self.rules.proxy,
-        ) as response:
-            location = response.headers.get("Location")
-            if response.status not in {301, 302, 303, 307, 308} or not location:
-                return await self._receive(response, part)
-        if not redirects:
-            raise DownloadError(f"{self._host} redirects more than {_MAX_REDIRECTS} times")
-        return await self._request(self._redirected(url, location), part, redirects - 1)
-
-    def _redirected(self, url: str, location: str) -> str:
-        target = urljoin(url, location)
-        check_url(target, private=self.rules.private)
-        if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
-            raise DownloadError(f"{self._host} redirects from https to an unsafe address")
-        return target
-
-    async def _receive(self, response: aiohttp.ClientResponse, part: PartFile) -> None:
-        if not _accept(response, part):
-            return
+    async def _receive(self, answer: FileAnswer, part: PartFile) -> None:
         most = self.rules.max_bytes
         if (part.total or 0) > most:
             raise DownloadError(f"the file has {part.total} bytes, more than the {most} allowed")
-        async for chunk in response.content.iter_chunked(_CHUNK):
-            if part.done == 0 and chunk[4:8] != b"ftyp":
-                raise _BrokenError(f"the host sent {response.content_type} instead of an MP4")
-            part.write(chunk)
-            if part.done > most:
+        while chunk := await answer.read():
+            if part.done + len(chunk) > most:
                 raise DownloadError(f"the file has more than the {most} bytes allowed")
+            known = part.done >= 8
+            part.write(chunk)
+            if part.done >= 8 and not known and not part.begins_as_mp4:
+                raise _WrongFileError(f"the host sent {_kind(answer)} instead of an MP4")
+            if part.total is not None and part.done > part.total:
+                raise _WrongFileError(f"more than the announced {part.total} bytes")
             if self.on_progress:
                 self.on_progress(part.done, part.total)
 
-    @property
-    def _host(self) -> str:
-        return urlsplit(self.url).hostname or "the host"
+
+@attrs.define
+class _Patience:
+    """How much longer failures are borne: by time those that may pass, by number those that lie."""
+
+    retry: Retry
+    random: Random
+    wrong: int = 0
+    tries: int = 0
+    _since: float | None = None
+    _waits: Iterator[float] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.regain()
+
+    def regain(self) -> None:
+        """The file has grown: what failed before is forgotten."""
+        self.tries, self._since, self._waits = 0, None, waits(self.retry, self.random)
+
+    def pause(self, after: float | None) -> float | None:
+        """Seconds until the next try, at least `after`; None to give up."""
+        now = asyncio.get_running_loop().time()
+        self.tries += 1
+        self._since = now if self._since is None else self._since
+        seconds = max(next(self._waits), after or 0.0)
+        late = now - self._since + seconds > self.retry.budget
+        return None if late or self.wrong > _MAX_WRONG else seconds
 
 
-def check_url(url: str, *, private: bool) -> None:
-    """Refuse what is not an http(s) address, or is a private one by its very text.
-
-    Raises:
-        DownloadError: says which.
-    """
-    try:
-        parts = urlsplit(url)
-        host, usable = parts.hostname or "", parts.scheme in {"http", "https"}
-    except ValueError:
-        host, usable = "", False
-    if not host or not usable:
-        raise DownloadError("the video's link is not an http(s) address")
-    if not private and is_public(host) is False:
-        raise DownloadError(f"the video's link leads to the private address {host}; not fetched")
+def _range(part: PartFile) -> dict[str, str]:
+    if not part.done or not part.validator:
+        return {}
+    return {"Range": f"bytes={part.done}-", "If-Range": part.validator}
 
 
-def _headers(part: PartFile) -> dict[str, str]:
-    headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
-    if part.done and part.validator:
-        headers |= {"Range": f"bytes={part.done}-", "If-Range": part.validator}
-    elif part.done:
-        # Without a validator nobody could say that the rest belongs to the same file.
-        part.restart()
-    return headers
-
-
-def _accept(response: aiohttp.ClientResponse, part: PartFile) -> bool:
+def _accept(answer: FileAnswer, part: PartFile) -> bool:
     """Set `part` up for the bytes to come; False where it is complete already.
 
     Raises:
         DownloadError: the host does not give the file.
-        _BrokenError: not this time.
+        TryAgainError: not this time.
+        _WrongFileError: it gives another file, or an unusable form of it.
     """
-    match response.status:
+    match answer.status:
+        case 200 | 206 if (coding := _coding(answer)) != "identity":
+            raise _WrongFileError(f"the host packed the file ({coding}), unasked")
         case 200:
             part.restart()
-            part.total = response.content_length
-            part.validator = _validator(response)
+            part.total = _length(answer)
+            part.validator = _validator(answer)
             return True
-        case 206 if _continues(response, part):
+        case 206 if _continues(answer, part):
             return True
-        case 416 if part.done and part.done == part.total:
+        case 416 if part.done and (_size(answer) or part.total) == part.done:
+            part.total = part.done
             return False
         case 206 | 416:
-            part.restart()
-            raise _BrokenError("the file changed while it was being fetched")
-        case status if status in _EXPIRED:
-            raise ExpiredLinkError(f"{response.url.host} answered {status}: the link has expired")
+            raise _WrongFileError("the file changed while it was being fetched")
+        case 401 | 403:
+            raise ExpiredLinkError(
+                f"{answer.host} answered {answer.status}: the link has expired, or its firewall "
+                "turns this machine away"
+            )
+        case 404 | 410:
+            raise ExpiredLinkError(
+                f"{answer.host} answered {answer.status}: the link has expired, or was never right"
+            )
         case status if status in _PASSING:
-            raise _BrokenError(f"HTTP {status}")
+            raise TryAgainError(f"HTTP {status}", Answer(status, _lower(answer), b"").retry_after)
         case status:
-            raise DownloadError(f"{response.url.host} answered {status} instead of the file")
+            raise DownloadError(f"{answer.host} answered {status} instead of the file")
 
 
-def _continues(response: aiohttp.ClientResponse, part: PartFile) -> bool:
+def _continues(answer: FileAnswer, part: PartFile) -> bool:
     """Whether the bytes to come go on exactly where ours end, in the same file."""
-    span = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    if span is None or int(span[1]) != part.done:
+    span = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    if not part.done or span is None or span[1] is None or int(span[1]) != part.done:
         return False
-    same_size = span[2] == "*" or part.total is None or int(span[2]) == part.total
-    return same_size and _validator(response) in (None, part.validator)
+    if _validator(answer) not in (None, part.validator):
+        return False
+    size = _size(answer)
+    part.total = part.total or size
+    return size in (None, part.total)
 
 
-def _validator(response: aiohttp.ClientResponse) -> str | None:
-    """What `If-Range` may name: a strong ETag, else the date (RFC 9110, section 13.1.5)."""
-    etag = response.headers.get("ETag")
-    if etag is None:
-        return response.headers.get("Last-Modified")
-    return None if etag.startswith("W/") else etag
+def _size(answer: FileAnswer) -> int | None:
+    """The size of the whole file as `Content-Range` tells it."""
+    span = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    return int(span[2]) if span and span[2] != "*" else None
+
+
+def _length(answer: FileAnswer) -> int | None:
+    text = answer.headers.get("Content-Length", "")
+    return int(text) if text.isdecimal() else None
+
+
+def _validator(answer: FileAnswer) -> str | None:
+    """What `If-Range` may name: a strong ETag, else a date that is strong (RFC 9110, 13.1.5).
+
+    A date counts where the answer is at least a second younger, since two versions of one second
+    would bear the same.
+    """
+    etag = answer.headers.get("ETag")
+    if etag is not None:
+        return etag if etag.startswith('"') and etag.isascii() and etag.isprintable() else None
+    changed, now = (answer.headers.get(name, "") for name in ("Last-Modified", "Date"))
+    try:
+        age = parsedate_to_datetime(now) - parsedate_to_datetime(changed)
+    except (ValueError, TypeError):
+        return None
+    return changed if age.total_seconds() >= 1 else None
+
+
+def _lower(answer: FileAnswer) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items()}
+
+
+def _coding(answer: FileAnswer) -> str:
+    return _shown(answer.headers.get("Content-Encoding", "")).strip().lower() or "identity"
+
+
+def _kind(answer: FileAnswer) -> str:
+    return _shown(answer.headers.get("Content-Type", "")) or "something"
+
+
+def _shown(header: str) -> str:
+    """The first words of what a stranger wrote, fit for a terminal."""
+    return "".join(c for c in header.partition(";")[0][:60] if c.isascii() and c.isprintable())

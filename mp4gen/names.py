@@ -5,40 +5,48 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
-# Bytes in UTF-8; most file systems allow 255, and the temporary file's name is longer than this.
-MAX_NAME = 120
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*]+')
-_DEVICES = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
+# Bytes in UTF-8, the ending included; the temporary file's name is longer, and 255 is the limit of
+# most file systems.
+MAX_NAME: Final = 120
+_MAX_STEM: Final = MAX_NAME - len(".mp4")
+_FORBIDDEN: Final = re.compile(r'[<>:"/\\|?*]+')
+# Names that Windows gives to devices, whatever follows their first dot.
+_DEVICES: Final = re.compile(r"(?i)^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)")
 
 
 def safe_stem(text: str, *, fallback: str = "video") -> str:
     """`text` as a file name without its ending.
 
-    What a file system could stumble over becomes `_`; a name that had to be shortened ends in a
-    digest of the whole, so that two long ones stay different.
+    What a file system, a shell or a reader could stumble over becomes `_` or a space. A name that
+    had to be changed ends in a digest of the whole text, so that two different texts never share a
+    file.
     """
     normal = unicodedata.normalize("NFC", text)
     shown = "".join(c if unicodedata.category(c)[0] not in "CZ" else " " for c in normal)
-    stem = _FORBIDDEN.sub("_", " ".join(shown.split())).strip(" .")
+    stem = _FORBIDDEN.sub("_", " ".join(shown.split())).strip(" .-")
     if not stem.strip("_"):
-        return fallback
+        stem = fallback
     if _DEVICES.match(stem):
         stem = f"_{stem}"
-    return _shortened(stem)
+    if not text or (stem == normal and len(stem.encode()) <= _MAX_STEM):
+        return stem
+    return _marked(stem, normal)
 
 
 def name_in_url(url: str) -> str:
     """The last part of a URL's path as a safe file name ending in `.mp4`."""
-    last = unquote(urlsplit(url).path.rpartition("/")[2])
+    try:
+        last = unquote(urlsplit(url).path.rpartition("/")[2])
+    except ValueError:
+        last = ""
     return f"{safe_stem(re.sub(r'(?i)[.]mp4$', '', last))}.mp4"
 
 
-def _shortened(stem: str) -> str:
-    raw = stem.encode()
-    if len(raw) <= MAX_NAME:
-        return stem
-    digest = hashlib.sha256(raw).hexdigest()[:10]
-    kept = raw[: MAX_NAME - len(digest) - 1].decode(errors="ignore").strip(" .")
+def _marked(stem: str, text: str) -> str:
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:10]
+    room = _MAX_STEM - len(digest) - 1
+    kept = stem.encode()[:room].decode(errors="ignore").strip(" .-")
     return f"{kept}-{digest}"
