@@ -15,11 +15,11 @@ from .canvas import Canvas, Planes
 from .colour import Bytes, Floats, planes_of
 from .layout import Box, Layout
 
-# Heights move in half pixels: slow falls stay smooth.
-PHASES = 2
 SUPERSAMPLES = 8
 REFLECTION_SHARE, REFLECTION_OPACITY, REFLECTION_GAP = 0.28, 0.27, 6
 REFLECTION_LEVELS = 40
+
+States = NDArray[np.int16]
 
 Integers = NDArray[np.int64]
 
@@ -43,18 +43,18 @@ class Cells:
         self._places = (rows[:, None] * canvas.lines[plane] + lefts[None]).reshape(-1)
         self._table = table.reshape(states, height * bars * columns).view(f"V{columns}").reshape(-1)
         self._count = height * bars
-        self._state = np.full(self._count, -1, np.int64)
+        self._state = np.full(self._count, -1, np.int16)
 
-    def show(self, state: Integers) -> None:
+    def show(self, state: States) -> None:
         """Bring every cell, (rows, bars), into its state; those that are in it cost nothing."""
         wanted = state.reshape(-1)
-        changed = np.flatnonzero(wanted != self._state)
+        changed = (wanted != self._state).nonzero()[0]
         if changed.size:
-            chosen = wanted[changed]
-            self._state[changed] = chosen
+            chosen = wanted.take(changed).astype(np.int64)
             chosen *= self._count
             chosen += changed
-            self._items[self._places[changed]] = self._table[chosen]
+            self._items[self._places.take(changed)] = self._table.take(chosen)
+            self._state = wanted
 
 
 class Bars:
@@ -80,17 +80,19 @@ class Bars:
         self._grids = [self._grid(canvas, plane, box, full) for plane in range(3)]
         self._mirrors = [self._mirror(canvas, plane, box, full) for plane in range(3)]
 
-    def show(self, heights: Floats) -> None:
-        """Draw the bars, each from 0 (a dot) to 1 (full)."""
+    def show(self, heights: Floats, *, mirror: bool = True) -> None:
+        """Draw the bars, each from 0 (a dot) to 1 (full), with their reflection or without."""
         layout = self._layout
         span = layout.bars_height - layout.bar_width
-        pixels = layout.bar_width + heights * span
-        tops = layout.bars_base * PHASES - np.rint(pixels * PHASES).astype(np.int64)
+        pixels = layout.bar_width + heights * np.float32(span)
+        tops = (layout.bars_base - np.rint(pixels)).astype(np.int16)
         for cells, starts, most in self._grids:
-            cells.show(np.clip(starts - tops, 0, most))
-        levels = np.rint(pixels / layout.bars_height * self._steps).astype(np.int64)
-        for cells, rows in self._mirrors:
-            cells.show(np.broadcast_to(levels, (rows, levels.size)))
+            state = starts - tops
+            cells.show(np.minimum(np.maximum(state, 0, out=state), most, out=state))
+        if mirror:
+            levels = np.rint(pixels * np.float32(self._steps / layout.bars_height))
+            for cells, rows in self._mirrors:
+                cells.show(np.repeat(levels.astype(np.int16)[None], rows, axis=0))
 
     def _box(self) -> Box:
         layout = self._layout
@@ -134,19 +136,19 @@ class Bars:
 
     def _grid(
         self, canvas: Canvas, plane: int, box: Box, full: Planes
-    ) -> tuple[Cells, Integers, int]:
+    ) -> tuple[Cells, States, np.int16]:
         layout, scale = self._layout, 1 if plane == 0 else 2
         top, base = layout.bars_base - layout.bars_height, layout.bars_base
         rows = np.arange(top // scale, -(-base // scale))
         off, on = self._pixels(canvas, plane, box, full, rows)
-        states = PHASES * (scale + self._cap) + 1
+        states = scale + self._cap + 1
         table = np.empty((states, *off.shape), np.uint8)
         caps = self._caps(plane, states)
         for state in range(states):
             table[state] = np.rint(off + (on - off) * caps[state])
         lefts, _ = self._columns(plane)
-        starts = (rows * scale + scale)[:, None] * PHASES
-        return Cells(canvas, plane, rows, lefts, table), starts, states - 1
+        starts = (rows * scale + scale).astype(np.int16)[:, None]
+        return Cells(canvas, plane, rows, lefts, table), starts, np.int16(states - 1)
 
     def _caps(self, plane: int, states: int) -> Floats:
         """How much of each pixel of a full bar is left, (states, bars, columns)."""
@@ -159,8 +161,7 @@ class Bars:
         caps = np.zeros((states, lefts.size, columns), np.float32)
         whole = within.reshape(lefts.size, columns, -1).sum(axis=2)
         for state in range(1, states):
-            first = state / PHASES - scale
-            y = first + (np.arange(scale * SUPERSAMPLES) + 0.5) / SUPERSAMPLES
+            y = state - scale + (np.arange(scale * SUPERSAMPLES) + 0.5) / SUPERSAMPLES
             rise = np.sqrt(np.maximum(radius**2 - np.maximum(radius - y, 0) ** 2, 0))
             inside = (np.abs(x - radius)[None] <= rise[:, None, None]) & (y >= 0)[:, None, None]
             covered = (inside & within).mean(axis=0).reshape(lefts.size, columns, -1).sum(axis=2)

@@ -6,6 +6,7 @@ quiet recording moves as much as a loud one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,7 +22,11 @@ CONTRAST = 1.6
 # A band this far below the loudest is silent: an old recording or a low bit rate has no treble.
 SILENT_DB = 38.0
 GRAVITY = 8.0
-GLOW_SECONDS = 0.12
+GLOW_SECONDS, AVERAGE_SECONDS = 0.12, 1.5
+# An onset must rise so much above the average to count, and so much more to count in full.
+ONSET_FACTOR, ONSET_DB, ONSET_RANGE_DB = 1.4, 0.8, 6.0
+QUIETEST_DB = -72.0
+_BLOCK = 256
 
 
 def motion(features: Features, fps: int) -> Iterator[tuple[Floats, float]]:
@@ -34,31 +39,27 @@ def motion(features: Features, fps: int) -> Iterator[tuple[Floats, float]]:
     tops = np.interp(spread, np.arange(bands), tops).astype(np.float32)
     height = np.zeros(bands, np.float32)
     speed = np.zeros(bands, np.float32)
-    beat = _Beat(fps)
-    for row in levels:
-        target = _target(_spread(row, spread), tops)
+    for target, glow in zip(_targets(levels, spread, tops), _glows(levels, fps), strict=True):
         fallen = height - speed / fps
         rising = target >= fallen
         height = np.where(rising, target, np.maximum(fallen, 0)).astype(np.float32)
         speed = np.where(rising, 0, speed + GRAVITY / fps).astype(np.float32)
-        yield height, beat.glow(row)
+        yield height, glow
 
 
-def _spread(row: Bytes, places: Floats) -> Floats:
-    bands = row.size
-    if places[-1] == bands - 1:
-        return _decibels(row)
-    return np.interp(places, np.arange(bands), _decibels(row)).astype(np.float32)
-
-
-def _target(levels: Floats, tops: Floats) -> Floats:
-    share = 1 - (tops - levels) / WINDOW_DB
-    share = np.clip(share, 0, 1)
-    # Neighbours lean on each other: a tone becomes a hill, not a needle.
-    padded = np.pad(share, 1, mode="edge")
-    soft = padded[:-2] * 0.2 + share * 0.6 + padded[2:] * 0.2
-    target: Floats = np.power(soft, CONTRAST).astype(np.float32)
-    return target
+def _targets(levels: Bytes, places: Floats, tops: Floats) -> Iterator[Floats]:
+    """Where each bar wants to be, a row a picture."""
+    left = np.floor(places).astype(np.int64)
+    right = np.minimum(left + 1, levels.shape[1] - 1)
+    part = places - left
+    for start in range(0, levels.shape[0], _BLOCK):
+        rows = _decibels(levels[start : start + _BLOCK])
+        spread = rows[:, left] * (1 - part) + rows[:, right] * part
+        share = np.clip(1 - (tops - spread) / np.float32(WINDOW_DB), 0, 1)
+        # Neighbours lean on each other: a tone becomes a hill, not a needle.
+        padded = np.pad(share, ((0, 0), (1, 1)), mode="edge")
+        soft = padded[:, :-2] * 0.2 + share * 0.6 + padded[:, 2:] * 0.2
+        yield from np.power(soft, np.float32(CONTRAST)).astype(np.float32)
 
 
 def _decibels(steps: NDArray[np.generic]) -> Floats:
@@ -87,22 +88,23 @@ def _percentile(counts: NDArray[np.int64], share: float) -> Floats:
     return _decibels((running < running[:, -1:] * share).sum(axis=1))
 
 
-class _Beat:
-    """The glow: up with an onset that stands out from the last second and a half, then gone."""
+def _glows(levels: Bytes, fps: int) -> Iterator[float]:
+    """The glow: up with an onset that stands out from the last seconds, then gone."""
+    decay = math.exp(-1 / (fps * GLOW_SECONDS))
+    follow = 1 - math.exp(-1 / (fps * AVERAGE_SECONDS))
+    average = glow = 0.0
+    for flux in _fluxes(levels):
+        onset = min(max((flux - ONSET_FACTOR * average - ONSET_DB) / ONSET_RANGE_DB, 0.0), 1.0)
+        average += (flux - average) * follow
+        glow = max(onset, glow * decay)
+        yield glow
 
-    def __init__(self, fps: int) -> None:
-        self._decay = float(np.exp(-1 / (fps * GLOW_SECONDS)))
-        self._average_decay = float(np.exp(-1 / (fps * 1.5)))
-        self._before: Floats | None = None
-        self._average = 0.0
-        self._glow = 0.0
 
-    def glow(self, row: Bytes) -> float:
-        now = np.maximum(_decibels(row), -72.0)
-        before = now if self._before is None else self._before
-        flux = float(np.maximum(now - before, 0).mean())
-        self._before = now
-        onset = min(max((flux - 1.4 * self._average - 0.8) / 6.0, 0.0), 1.0)
-        self._average += (flux - self._average) * (1 - self._average_decay)
-        self._glow = max(onset, self._glow * self._decay)
-        return self._glow
+def _fluxes(levels: Bytes) -> Iterator[float]:
+    """How much louder each picture is than the one before, in dB, the mean of all bands."""
+    before = np.maximum(_decibels(levels[:1]), QUIETEST_DB)
+    for start in range(0, levels.shape[0], _BLOCK):
+        rows = np.maximum(_decibels(levels[start : start + _BLOCK]), QUIETEST_DB)
+        rises = np.diff(np.concatenate([before, rows]), axis=0)
+        before = rows[-1:]
+        yield from np.maximum(rises, 0).mean(axis=1).tolist()

@@ -19,7 +19,10 @@ from .text import Line, Typesetter
 TITLE_OPACITY, HERO_OPACITY, QUIET_OPACITY, WATERMARK_OPACITY = 0.96, 0.98, 0.75, 0.55
 TRACK_OPACITY, DONE_OPACITY = 0.18, 0.88
 OPENING_SECONDS, SETTLE_SECONDS = 4.0, 0.6
-GLOW_REACH, GLOW_OPACITY, GLOW_LEVELS = 36, 0.55, 12
+GLOW_REACH, GLOW_OPACITY, GLOW_LEVELS = 36, 0.55, 8
+# Soft light and reflections follow this often a second: each change costs the encoder hundreds
+# of blocks, and nobody sees a faint one sooner.
+SOFT_HERTZ = 15
 
 
 @frozen(eq=False)
@@ -62,6 +65,8 @@ class Scene:
         canvas.put(Box(0, 0, layout.width, layout.height), planes_of(ground))
         colours = spec.accent.sweep(layout.bars_left.size)
         self._frames = max(spec.frames, 1)
+        self._soft_every = max(round(spec.fps / SOFT_HERTZ), 1)
+        self._drawn = False
         self._words = words
         self._progress = _Progress(canvas, layout, planes_of(done))
         self._bars = Bars(canvas, ground, layout, colours)
@@ -71,8 +76,10 @@ class Scene:
         """Bring the canvas to picture number `frame`; heights and glow are from 0 to 1."""
         self._words.show(frame)
         self._progress.show((frame + 1) / self._frames)
-        self._bars.show(heights)
-        self._glow.show(glow)
+        soft = frame % self._soft_every == 0 or not self._drawn
+        self._bars.show(heights, mirror=soft)
+        self._glow.show(glow, fall=soft)
+        self._drawn = True
 
 
 def _watermark(ground: Floats, spec: Spec, typesetter: Typesetter) -> None:
@@ -205,7 +212,8 @@ class _Progress:
         self._shown = end
         x = np.arange(first, last) + 0.5
         cover = np.clip(end - self._radius + self._reach - x + 0.5, 0, 1)
-        small = cover.reshape(cover.shape[0] // 2, 2, -1, 2).mean(axis=(1, 3))
+        pairs = cover[::2] + cover[1::2]
+        small = (pairs[:, ::2] + pairs[:, 1::2]) * 0.25
         for plane, share_of in enumerate((cover, small, small)):
             columns = slice(first, last) if plane == 0 else slice(first // 2, last // 2)
             ahead, done = self._ahead[plane][:, columns], self._done[plane][:, columns]
@@ -236,10 +244,10 @@ class _Glow:
             self._parts.append(_levels(canvas, glowing, box, part))
         self._shown = 0
 
-    def show(self, glow: float) -> None:
-        """Draw the ring, from 0 (none) to 1."""
+    def show(self, glow: float, *, fall: bool = True) -> None:
+        """Draw the ring, from 0 (none) to 1; brighter at once, darker where it may fall."""
         level = round(glow * GLOW_LEVELS)
-        if level == self._shown:
+        if level == self._shown or (level < self._shown and not fall):
             return
         self._shown = level
         for views, levels in self._parts:
