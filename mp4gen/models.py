@@ -6,6 +6,7 @@ import enum
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -136,6 +137,11 @@ class VideoDetails:
     error_code: int | None = None
     error_message: str | None = None
     raw: Mapping[str, Any] = attrs.field(factory=dict, converter=_read_only, eq=False, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A read-only mapping cannot be pickled, and errors that carry details must be.
+        fields = {field.name: getattr(self, field.name) for field in attrs.fields(VideoDetails)}
+        return partial(VideoDetails, **fields | {"raw": dict(self.raw)}), ()
 
     @property
     def failed(self) -> bool:

@@ -73,11 +73,11 @@ def write_video_request(request: VideoRequest) -> dict[str, Any]:
 
 def read_video_details(data: Mapping[str, Any], task_id: str) -> VideoDetails:
     """The details in any of the four published shapes; `task_id` is what was asked for."""
-    response = data.get("response")
+    response, told = data.get("response"), data.get("taskId")
     url = response.get("videoUrl") if isinstance(response, Mapping) else None
     flat = {
         **data,
-        "taskId": data.get("taskId") or task_id,
+        "taskId": told if isinstance(told, str) and told else task_id,
         "audioId": data.get("audioId") or data.get("musicId"),
         "videoUrl": url,
         "raw": data,
@@ -111,7 +111,7 @@ def write_track(track: Track) -> dict[str, Any]:
 
 def whole_number(value: object) -> int | None:
     """`value` as an int where it is one, also as text; None for all else."""
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal() and len(value) < 20:
+    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) < 20:
         return int(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)

@@ -1,5 +1,48 @@
 """What the tests share; kept small."""
 
+import io
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
 from mp4gen.testing.plugin import mp4gen_service
+from mp4gen.testing.service import FAKE_KEY
 
 __all__ = ["mp4gen_service"]
+
+
+@pytest.fixture(scope="session")
+def sample() -> Callable[[str], bytes]:
+    """Reads one of the vendors' published examples, byte for byte."""
+    folder = Path(__file__).parent / "samples"
+    return lambda name: (folder / f"{name}.json").read_bytes()
+
+
+class _Everything(logging.Formatter):
+    """Shows what the chattiest of formatters would: messages, arguments, locals of tracebacks."""
+
+    def formatException(self, ei: object) -> str:  # noqa: N802 - logging's own name
+        told = traceback.TracebackException(*ei, capture_locals=True)  # type: ignore[misc]
+        return "".join(told.format())
+
+
+@pytest.fixture(autouse=True)
+def _the_key_is_never_logged() -> Iterator[None]:
+    """Row 34: at DEBUG, over the whole suite, no log line holds the key of the fake service."""
+    told = io.StringIO()
+    handler = logging.StreamHandler(told)
+    handler.setFormatter(_Everything("%(name)s %(message)s %(args)r"))
+    ours = logging.getLogger("mp4gen")
+    loggers = [ours, logging.getLogger("aiohttp"), logging.getLogger("asyncio")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
+    yield
+    for logger, level in zip(loggers, before, strict=True):
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert FAKE_KEY not in told.getvalue(), "the API key was logged"

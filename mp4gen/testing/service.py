@@ -27,6 +27,8 @@ from .state import Duration, FakeCall, FakeTask, SecondSubmit, State, busiest
 
 Endpoint = Literal["create", "details", "tracks", "credits", "download_url", "file", "*"]
 _LISTEN = "127.0.0.1"
+# The key of `FakeService.client`: a test can look for it where no key must be.
+FAKE_KEY = "fake-key-5d1f0c7e93ab"
 
 
 def lognormal(median: float, p95: float) -> Callable[[Random], float]:
@@ -119,7 +121,7 @@ class FakeService:
 
     def client(self, **settings: Any) -> Client:
         """A `Client` of this service; `settings` are its arguments."""
-        key = self._key or Secret("fake-service-key")
+        key = self._key or Secret(FAKE_KEY)
         defaults = {"api_key": key, "base_url": self.url, "dialect": self.dialect}
         return Client(**{**defaults, **settings})
 

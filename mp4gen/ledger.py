@@ -1,0 +1,207 @@
+"""The durable record of a bulk run: what was asked for, what was sent, what came of it.
+
+One SQLite file in one thread of its own. Each step is committed before the next one is taken: an
+intent before the first byte of a submit, the task id before anything is done with it. So whatever
+kills the process, the next run knows for each track whether it was certainly not submitted,
+certainly accepted, or uncertain. No key is ever in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from .entries import Entry, State
+from .errors import LedgerError, Mp4GenError
+from .ledger_file import (
+    check_host,
+    columns_of,
+    dump_error,
+    entry_of,
+    locked,
+    migrate,
+)
+from .models import Video, VideoRequest
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Ledger:
+    """A ledger that is open for writing, by this process alone; made by `Ledger.open`."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, "mp4gen-ledger")
+        self._lock: int | None = None
+        self._db: sqlite3.Connection
+
+    @classmethod
+    async def open(cls, path: Path | None, host: str, *, retry_failed: bool = False) -> Ledger:
+        """Open the ledger of `host` at `path`, made where missing; None for one in memory.
+
+        Args:
+            path: the file, or None.
+            host: the base URL that its tracks are submitted to.
+            retry_failed: whether tracks that had failed are new again.
+
+        Raises:
+            LedgerError: it is in use, made for another host, or not a ledger.
+        """
+        ledger = cls(path)
+        try:
+            await ledger._run(Ledger._open, host, retry_failed)
+        except BaseException:
+            await ledger.close()
+            raise
+        return ledger
+
+    async def close(self) -> None:
+        """Close it; what was committed stays."""
+        loop = asyncio.get_running_loop()
+        await asyncio.shield(loop.run_in_executor(self._thread, self._close))
+        self._thread.shutdown(wait=False)
+
+    async def admit(self, requests: Sequence[VideoRequest]) -> list[Entry | LedgerError]:
+        """The entries of `requests`, in their order, stored where they are new.
+
+        One that is there with another author, watermark or callback is refused with an error in
+        its place: the API keeps one video for each track.
+        """
+        return await self._run(Ledger._admit, requests)
+
+    async def sending(self, entry: int, tokens: Sequence[str]) -> None:
+        """A submit is about to leave."""
+        await self._set(entry, state=State.INTENT, tokens=" ".join(tokens))
+
+    async def refused(self, entry: int) -> None:
+        """It was certainly not accepted."""
+        await self._set(entry, state=State.NEW)
+
+    async def submitted(self, entry: int, task_id: str, *, adopted: bool) -> None:
+        """It was accepted, or an existing task is adopted."""
+        values = {"video_task_id": task_id, "adopted": int(adopted)}
+        await self._set(entry, state=State.SUBMITTED, **values)
+
+    async def done(self, entry: int, video: Video) -> None:
+        """The video is there."""
+        await self._set(entry, state=State.DONE, error=None, **columns_of(video))
+
+    async def downloaded(self, entry: int, path: Path) -> None:
+        """The file is there."""
+        await self._set(entry, state=State.DOWNLOADED, path=str(path))
+
+    async def failed(self, entry: int, error: Mp4GenError) -> None:
+        """There will be no video."""
+        await self._set(entry, state=State.FAILED, error=dump_error(error))
+
+    async def uncertain(self, entry: int) -> None:
+        """Nobody knows whether a submit was accepted."""
+        await self._set(entry, state=State.UNCERTAIN)
+
+    async def name(self, entry: int, *stems: str) -> str:
+        """The file name of a track: the first of `stems` that no other track has."""
+        return await self._run(Ledger._name, entry, stems)
+
+    async def _set(self, entry: int, **values: Any) -> None:
+        await self._run(Ledger._update, entry, values)
+
+    async def _run(
+        self, work: Callable[Concatenate[Ledger, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do `work` in the ledger's thread, to its end even where the caller is cancelled."""
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self._thread, lambda: work(self, *args, **kwargs))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            raise
+        except sqlite3.Error as error:
+            raise LedgerError(self._explain(error)) from None
+
+    def _explain(self, error: sqlite3.Error) -> str:
+        code = getattr(error, "sqlite_errorname", "")
+        if code == "SQLITE_FULL":
+            return f"no room for the ledger {self._path}: free some space, then run again"
+        if code in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
+            return f"{self._path} is not a ledger, or damaged; name another file"
+        return f"the ledger {self._path} cannot be used: {error}"
+
+    # --- in the thread ----------------------------------------------------------------------
+
+    def _open(self, host: str, retry_failed: bool) -> None:  # noqa: FBT001 - run by _run
+        if self._path is not None:
+            self._lock = locked(self._path)
+        self._db = sqlite3.connect(
+            self._path or ":memory:", isolation_level=None, check_same_thread=False
+        )
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # 2 submits a second leave time for a real commit each.
+        self._db.execute("PRAGMA synchronous = FULL")
+        migrate(self._db, self._path)
+        check_host(self._db, self._path, host)
+        if retry_failed:
+            self._db.execute("UPDATE tracks SET state = 'new', error = NULL WHERE state = 'failed'")
+
+    def _close(self) -> None:
+        if hasattr(self, "_db"):
+            self._db.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _admit(self, requests: Sequence[VideoRequest]) -> list[Entry | LedgerError]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            admitted = [self._admit_one(request) for request in requests]
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+        return admitted
+
+    def _admit_one(self, request: VideoRequest) -> Entry | LedgerError:
+        key = (request.task_id, request.audio_id)
+        row = self._db.execute(
+            "SELECT * FROM tracks WHERE task_id = ? AND audio_id = ?", key
+        ).fetchone()
+        if row is None:
+            values = (*key, request.author, request.domain_name, request.callback_url)
+            number = self._db.execute(
+                "INSERT INTO tracks (task_id, audio_id, author, domain_name, callback_url)"
+                " VALUES (?, ?, ?, ?, ?)",
+                values,
+            ).lastrowid
+            return Entry(int(number or 0), request, State.NEW)
+        entry = entry_of(row)
+        if entry.request != request:
+            return LedgerError(
+                f"audio {request.audio_id} of {request.task_id} was asked for before with another "
+                "author, watermark or callback, and the API keeps one video for each track; use "
+                "another ledger to ask again"
+            )
+        return entry
+
+    def _update(self, entry: int, values: dict[str, Any]) -> None:
+        columns = ", ".join(f"{name} = ?" for name in values)
+        self._db.execute(f"UPDATE tracks SET {columns} WHERE id = ?", (*values.values(), entry))  # noqa: S608 - our own names
+
+    def _name(self, entry: int, stems: Sequence[str]) -> str:
+        known = self._db.execute("SELECT name FROM tracks WHERE id = ?", (entry,)).fetchone()[0]
+        if known is not None:
+            return str(known)
+        for stem in stems[:-1]:
+            try:
+                self._update(entry, {"name": stem})
+            except sqlite3.IntegrityError:
+                continue
+            return stem
+        self._update(entry, {"name": stems[-1]})
+        return stems[-1]

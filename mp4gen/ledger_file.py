@@ -1,0 +1,212 @@
+"""The file that a ledger is: its schema and its versions, its lock, its rows as values."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from . import errors
+from .entries import Entry, State
+from .errors import ApiError, GenerationFailedError, LedgerError, Mp4GenError, WaitTimeoutError
+from .models import Video, VideoRequest
+
+# "mp4g", so that another program's database is not taken for a ledger.
+_APPLICATION = 0x6D703467
+_MIGRATIONS = (
+    """
+    CREATE TABLE run (host TEXT NOT NULL);
+    CREATE TABLE tracks (
+        id INTEGER PRIMARY KEY,
+        task_id TEXT NOT NULL,
+        audio_id TEXT NOT NULL,
+        author TEXT,
+        domain_name TEXT,
+        callback_url TEXT,
+        state TEXT NOT NULL DEFAULT 'new',
+        tokens TEXT NOT NULL DEFAULT '',
+        video_task_id TEXT,
+        adopted INTEGER NOT NULL DEFAULT 0,
+        url TEXT,
+        created_at TEXT,
+        completed_at TEXT,
+        expires_at TEXT,
+        name TEXT COLLATE NOCASE UNIQUE,
+        path TEXT,
+        error TEXT,
+        UNIQUE (task_id, audio_id)
+    );
+    CREATE INDEX tracks_by_state ON tracks (state);
+    """,
+)
+
+
+def read_ledger(path: Path) -> tuple[str, list[Entry]]:
+    """The host and all entries of the ledger at `path`, also while a run writes to it.
+
+    Raises:
+        LedgerError: there is none.
+    """
+    if not path.is_file():
+        raise LedgerError(f"there is no ledger at {path}")
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            db.row_factory = sqlite3.Row
+            _check_kind(db, path)
+            host = db.execute("SELECT host FROM run").fetchone()[0]
+            return str(host), [entry_of(row) for row in db.execute("SELECT * FROM tracks")]
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise LedgerError(f"{path} cannot be read as a ledger: {error}") from None
+
+
+def entry_of(row: sqlite3.Row) -> Entry:
+    """The entry in a row of the table."""
+    request = VideoRequest(
+        row["task_id"],
+        row["audio_id"],
+        author=row["author"],
+        domain_name=row["domain_name"],
+        callback_url=row["callback_url"],
+    )
+    state = State(row["state"])
+    return Entry(
+        row["id"],
+        request,
+        state,
+        tuple(row["tokens"].split()),
+        row["video_task_id"],
+        bool(row["adopted"]),
+        _video_of(row) if state in (State.DONE, State.DOWNLOADED) else None,
+        Path(row["path"]) if row["path"] else None,
+        _load_error(row["error"]) if row["error"] else None,
+    )
+
+
+def _video_of(row: sqlite3.Row) -> Video:
+    return Video(
+        task_id=row["video_task_id"],
+        url=row["url"],
+        audio_id=row["audio_id"],
+        created_at=_time(row["created_at"]),
+        completed_at=_time(row["completed_at"]),
+        expires_at=_time(row["expires_at"]),
+        adopted=bool(row["adopted"]),
+    )
+
+
+def locked(path: Path) -> int:
+    """A descriptor whose lock says that this process writes the ledger; it dies with the process.
+
+    Raises:
+        LedgerError: another run has it, or the file cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LedgerError(f"cannot write the ledger {path}: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise LedgerError(
+            f"the ledger {path} is in use by another run; wait for its end, or name another file"
+        ) from None
+    return lock
+
+
+def migrate(db: sqlite3.Connection, path: Path | None) -> None:
+    """Bring the schema to today's version, step by step.
+
+    Raises:
+        LedgerError: it is another program's, or a newer version's.
+    """
+    if db.execute("PRAGMA application_id").fetchone()[0] or _has_tables(db):
+        _check_kind(db, path)
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    for number, script in enumerate(_MIGRATIONS[version:], version + 1):
+        db.executescript(
+            f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number};"
+            f" PRAGMA application_id = {_APPLICATION}; COMMIT;"
+        )
+
+
+def _check_kind(db: sqlite3.Connection, path: Path | None) -> None:
+    if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
+        raise LedgerError(f"{path} is another program's database; name another file")
+    if db.execute("PRAGMA user_version").fetchone()[0] > len(_MIGRATIONS):
+        raise LedgerError(f"{path} was written by a newer mp4gen; upgrade this one")
+
+
+def _has_tables(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+
+
+def check_host(db: sqlite3.Connection, path: Path | None, host: str) -> None:
+    """See to it that the ledger's tracks are those of `host`.
+
+    Raises:
+        LedgerError: they are another's.
+    """
+    row = db.execute("SELECT host FROM run").fetchone()
+    if row is None:
+        db.execute("INSERT INTO run (host) VALUES (?)", (host,))
+    elif row[0] != host:
+        raise LedgerError(
+            f"the ledger {path} belongs to {row[0]}, not to {host}; name another file"
+        )
+
+
+def dump_error(error: Mp4GenError) -> str:
+    """`error` as text that `entry_of` can read."""
+    values = {
+        "type": type(error).__name__,
+        "text": getattr(error, "message", None) or str(error),
+        "code": getattr(error, "code", None),
+        "task_id": getattr(error, "task_id", None),
+    }
+    return json.dumps(values)
+
+
+def _load_error(text: str) -> Mp4GenError:
+    """The error as it was, without what only its own run could know."""
+    stored = json.loads(text)
+    kind: Any = getattr(errors, stored["type"], Mp4GenError)
+    error: Mp4GenError
+    if issubclass(kind, ApiError):
+        error = kind(stored["text"], code=stored["code"] or 0, task_id=stored["task_id"])
+    elif issubclass(kind, GenerationFailedError | WaitTimeoutError):
+        error = kind(stored["task_id"], stored["text"])
+    else:
+        error = (kind if kind in _PLAIN else Mp4GenError)(stored["text"])
+    return error
+
+
+_PLAIN = (errors.DownloadError, errors.ProtocolError, errors.LedgerError)
+
+
+def columns_of(video: Video) -> dict[str, Any]:
+    """A finished video's columns."""
+    return {
+        "url": video.url,
+        "video_task_id": video.task_id,
+        "adopted": int(video.adopted),
+        "created_at": _iso(video.created_at),
+        "completed_at": _iso(video.completed_at),
+        "expires_at": _iso(video.expires_at),
+    }
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.astimezone(UTC).isoformat() if time else None
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,155 @@
+"""The values of the API: checked when made, frozen, and free of wire names."""
+
+import unicodedata
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mp4gen
+from mp4gen import Polling, RateLimit, Retry, Track, VideoDetails, VideoRequest, VideoStatus
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"task_id": ""}, "task_id must not be empty"),
+        ({"task_id": "  "}, "task_id must not be empty"),
+        ({"audio_id": 7}, "audio_id must be text, not int"),
+        ({"audio_id": "a\r\nX: 1"}, "audio_id must not hold control characters"),
+        ({"author": ""}, "author must not be empty"),
+        ({"author": "x" * 51}, "author must be at most 50 characters, not 51"),
+        ({"author": "\ud800"}, "author must not hold control characters"),
+        ({"domain_name": "a\tb"}, "domain_name must not hold control characters"),
+        ({"callback_url": "ftp://example.com"}, "callback_url must be an http:// or https://"),
+        ({"callback_url": "https://"}, "callback_url must be an http:// or https://"),
+        ({"callback_url": "http://[::1"}, "callback_url must be an http:// or https://"),
+    ],
+)
+def test_a_request_that_cannot_be_right_is_refused_when_made(
+    fields: dict[str, Any], expected: str
+) -> None:
+    """Row 35: line breaks and the like never reach the wire; the text names the field."""
+    with pytest.raises(mp4gen.ValidationError) as caught:
+        VideoRequest(**{"task_id": "music", "audio_id": "track", **fields})
+
+    assert str(caught.value).startswith(expected)
+    assert caught.value.field == next(iter(fields))
+
+
+def test_all_faults_of_a_request_are_told_at_once() -> None:
+    """Somebody who mends a file wants to mend it once."""
+    with pytest.raises(mp4gen.ValidationError) as caught:
+        VideoRequest("", "", author="x" * 60)
+
+    assert list(caught.value.problems) == ["task_id", "audio_id", "author"]
+
+
+def test_length_is_counted_in_code_points_after_nfc() -> None:
+    """Fifty letters with accents are fifty characters, however they were typed."""
+    expected = "é" * 50
+
+    request = VideoRequest("music", "track", author=unicodedata.normalize("NFD", expected))
+
+    assert request.author == expected
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_any_text_is_accepted_or_refused_by_name(author: str, task_id: str) -> None:
+    """No text whatever raises anything but ValidationError."""
+    problems: set[str] = set()
+    try:
+        kept = VideoRequest(task_id, "track", author=author).author or ""
+    except mp4gen.ValidationError as error:
+        problems, kept = set(error.problems), ""
+
+    assert problems <= {"task_id", "author"}
+    assert len(kept) <= 50
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        VideoRequest("music", "track"),
+        VideoDetails("t"),
+        mp4gen.Video("t", "https://example.com/v.mp4"),
+        Track("music", "track"),
+        RateLimit(),
+        Polling(),
+        Retry(),
+    ],
+)
+def test_values_are_frozen_and_slotted(value: Any) -> None:
+    """Nobody changes a value that others hold, and none carries a dict."""
+    field = attrs.fields(type(value))[0].name
+
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        setattr(value, field, "other")
+    assert not hasattr(value, "__dict__")
+
+
+def test_raw_details_cannot_be_changed() -> None:
+    """The answer as it came stays as it came."""
+    source = {"successFlag": "PENDING"}
+    details = VideoDetails("t", raw=source)
+    source["successFlag"] = "SUCCESS"
+
+    assert details.raw == {"successFlag": "PENDING"}
+    with pytest.raises(TypeError):
+        details.raw["successFlag"] = "SUCCESS"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("status", "url", "ready", "failed"),
+    [
+        (VideoStatus.PENDING, None, False, False),
+        (VideoStatus.SUCCESS, "https://e.com/v", True, False),
+        (VideoStatus.SUCCESS, None, False, False),
+        (VideoStatus.CALLBACK_EXCEPTION, "https://e.com/v", True, False),
+        (VideoStatus.CALLBACK_EXCEPTION, None, False, False),
+        (VideoStatus.CREATE_TASK_FAILED, None, False, True),
+        (VideoStatus.GENERATE_MP4_FAILED, "https://e.com/v", False, True),
+        ("SOMETHING_NEW", None, False, False),
+    ],
+)
+def test_row_17_what_a_status_means(
+    status: str, url: str | None, *, ready: bool, failed: bool
+) -> None:
+    """A lost callback takes no video away; an unknown status is not finished."""
+    details = VideoDetails("t", status=status, video_url=url)
+
+    assert (details.ready, details.failed) == (ready, failed)
+
+
+def test_a_track_leads_on_to_its_video() -> None:
+    """`Track.video_request` carries both ids over."""
+    expected = VideoRequest("music", "a1", author="Ada", domain_name="example.com")
+
+    request = Track("music", "a1").video_request(author="Ada", domain_name="example.com")
+
+    assert request == expected
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: RateLimit(0), "requests must be a whole number above 0, not 0"),
+        (lambda: RateLimit(True), "requests must be a whole number above 0, not True"),
+        (lambda: RateLimit(20, per=0), "per must be a number above 0, not 0"),
+        (lambda: RateLimit(20, per=float("inf")), "per must be a number above 0, not inf"),
+        (lambda: Polling(first=0), "first must be a number above 0, not 0"),
+        (lambda: Polling(factor=1), "factor must be above 1, not 1"),
+        (lambda: Polling(jitter=1), "jitter must be at least 0 and below 1, not 1"),
+        (lambda: Polling(longest=float("nan")), "longest must be a number above 0, not nan"),
+        (lambda: Retry(budget=-1), "budget must be a number of at least 0, not -1"),
+        (lambda: Retry(maintenance_timeout=-1), "maintenance_timeout must be a number of at"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_when_made(make: Any, expected: str) -> None:
+    """One sentence names the setting and the value."""
+    with pytest.raises(mp4gen.ConfigurationError) as caught:
+        make()
+
+    assert str(caught.value).startswith(expected)

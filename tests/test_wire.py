@@ -1,0 +1,231 @@
+"""Models to JSON and back: the vendor's names, its four shapes, and nothing that costs a video."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import cattrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mp4gen import Track, VideoDetails, VideoRequest, VideoStatus, wire
+
+Sample = Callable[[str], bytes]
+URL = "https://example.com/videos/video_847715e66259.mp4"
+TRACK_ID = "e231****-****-****-****-****8cadc7dc"
+NEW_YEAR = datetime(2024, 12, 31, 16, 10, tzinfo=UTC)
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def data_of(raw: bytes) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(raw)["data"]
+    return value
+
+
+def test_the_published_request_is_read_and_written(sample: Sample) -> None:
+    """docs.sunoapi.org, "Create Music Video": the capital B of callBackUrl and all."""
+    raw = json.loads(sample("create_request"))
+    expected = VideoRequest(
+        "taskId_774b9aa0422f",
+        TRACK_ID,
+        author="Suno Artist",
+        domain_name="music.example.com",
+        callback_url="https://api.example.com/callback",
+    )
+
+    assert wire.read_video_request(raw) == expected
+    assert wire.write_video_request(expected) == raw
+
+
+def test_what_was_not_given_is_not_sent() -> None:
+    """No null ever stands for "none"."""
+    assert wire.write_video_request(VideoRequest("m", "a")) == {"taskId": "m", "audioId": "a"}
+
+
+def test_null_never_becomes_the_text_none() -> None:
+    """A missing or null id is an error, not an id called "None"."""
+    with pytest.raises(cattrs.BaseValidationError):
+        wire.read_video_request({"taskId": None, "audioId": "a"})
+
+
+@pytest.mark.parametrize(
+    ("name", "times", "index"),
+    [
+        ("details_suno", NEW_YEAR, None),
+        ("details_suno_older", None, 0),
+        ("details_suno_middle", NEW_YEAR, 0),
+    ],
+)
+def test_the_shapes_of_sunoapi(
+    sample: Sample, name: str, times: datetime | None, index: int | None
+) -> None:
+    """The track by id or by number; times in ms, or as text without a zone: then not guessed."""
+    details = wire.read_video_details(data_of(sample(name)), "asked")
+
+    assert (details.task_id, details.audio_id) == ("taskId_774b9aa0422f", TRACK_ID)
+    assert (details.status, details.video_url) == (VideoStatus.SUCCESS, URL)
+    assert (details.created_at, details.completed_at) == (times, times)
+    assert details.music_index == index
+    assert details.raw == data_of(sample(name))
+
+
+def test_the_shape_of_kie(sample: Sample) -> None:
+    """docs.kie.ai: a track number, and local-looking times."""
+    details = wire.read_video_details(data_of(sample("details_kie")), "asked")
+
+    assert (details.task_id, details.music_index) == ("988e****c8d3", 0)
+    assert details.video_url == "https://example.com/s/04e6****e727.mp4"
+    assert details.completed_at is None
+
+
+def test_the_empty_shape_of_kie(sample: Sample) -> None:
+    """Every value empty: the task that was asked for, not finished, no error."""
+    details = wire.read_video_details(data_of(sample("details_kie_empty")), "asked")
+
+    assert details.task_id == "asked"
+    assert (details.video_url, details.error_code, details.error_message) == (None, None, None)
+    assert not details.ready
+    assert not details.failed
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        ("SUCCESS", VideoStatus.SUCCESS),
+        ("success", VideoStatus.SUCCESS),
+        ("SUCCESS-Success", VideoStatus.SUCCESS),
+        (" PENDING ", VideoStatus.PENDING),
+        ("RENDERING", "RENDERING"),
+        ("", ""),
+        (None, ""),
+        (1, "1"),
+        (True, "True"),
+        ({"odd": 1}, "{'odd': 1}"),
+    ],
+)
+def test_an_unknown_flag_is_kept_as_text(flag: object, expected: str) -> None:
+    """Nothing that a flag can be raises, and what is unknown is not finished."""
+    details = wire.read_video_details({"successFlag": flag}, "t")
+
+    assert details.status == expected
+    assert isinstance(details.status, VideoStatus) == isinstance(expected, VideoStatus)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1735661400000, NEW_YEAR),
+        (1735661400000.0, NEW_YEAR),
+        ("1735661400000", NEW_YEAR),
+        ("2024-12-31T16:10:00Z", NEW_YEAR),
+        ("2025-01-01T00:10:00+08:00", NEW_YEAR),
+        ("2025-01-01 00:10:00", None),
+        ("", None),
+        (None, None),
+        ("soon", None),
+        (10**400, None),
+        (-(10**17), None),
+        ("9" * 19, None),
+        (True, None),
+        ([1], None),
+        ("0001-01-01T00:00:00+14:00", None),
+    ],
+)
+def test_row_16_times_are_read_or_left_open(value: object, expected: datetime | None) -> None:
+    """Milliseconds or text with a zone; anything else is None, never a guess, never a crash."""
+    details = wire.read_video_details({"completeTime": value}, "t")
+
+    assert details.completed_at == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0, None), ("", None), ("451", 451), (500, 500)])
+def test_zero_and_empty_are_no_error(value: object, expected: int | None) -> None:
+    """Older pages show 0 and "" where there is none."""
+    assert wire.read_video_details({"errorCode": value}, "t").error_code == expected
+
+
+@pytest.mark.parametrize("task_id", [None, "", 7, ["t"], {"id": "t"}])
+def test_a_misread_side_field_costs_no_video(task_id: object) -> None:
+    """The id that was asked for stands in for one that cannot be read."""
+    data = {"taskId": task_id, "successFlag": "SUCCESS", "response": {"videoUrl": URL}}
+
+    assert wire.read_video_details(data, "asked").task_id == "asked"
+
+
+@given(st.dictionaries(st.sampled_from(sorted({*wire.VIDEO_DETAILS.values(), "response"})), JSON))
+def test_row_16_any_record_can_be_read(data: dict[str, Any]) -> None:
+    """Whatever JSON a record holds, reading it raises nothing."""
+    details = wire.read_video_details(data, "asked")
+
+    assert isinstance(details.task_id, str)
+    assert details.video_url is None or isinstance(details.video_url, str)
+
+
+def test_details_go_there_and_back() -> None:
+    """What the server's end writes, the client's end reads."""
+    expected = VideoDetails(
+        "t1",
+        music_task_id="m1",
+        audio_id="a1",
+        callback_url="https://example.com/cb",
+        status=VideoStatus.SUCCESS,
+        video_url=URL,
+        created_at=NEW_YEAR,
+        completed_at=NEW_YEAR,
+    )
+
+    assert wire.read_video_details(wire.write_video_details(expected), "t1") == expected
+
+
+def test_the_published_tracks(sample: Sample) -> None:
+    """docs.sunoapi.org, "Get Music Generation Details"."""
+    item = data_of(sample("tracks"))["response"]["sunoData"][0]
+    expected = Track(
+        "5c79****be8e",
+        "8551****662c",
+        title="...",
+        duration=198.44,
+        audio_url="https://example.cn/****.mp3",
+        image_url="https://example.cn/****.jpeg",
+        tags="electrifying, rock",
+    )
+
+    assert wire.read_track(item, "5c79****be8e") == expected
+
+
+@pytest.mark.parametrize("duration", [None, "long", True, "nan", float("inf"), [], 10**400])
+def test_a_duration_that_is_none_is_none(duration: object) -> None:
+    """A track is worth having without its length."""
+    assert wire.read_track({"id": "a", "duration": duration}, "m").duration is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (200, 200),
+        ("200", 200),
+        (" 200 ", 200),
+        ("-1", -1),
+        (200.0, 200),
+        (200.5, None),
+        (True, None),
+        (None, None),
+        ("", None),
+        ("--5", None),
+        ("5-", None),
+        ("²", None),
+        ("1" * 30, None),
+        (float("inf"), None),
+        ([200], None),
+    ],
+)
+def test_codes_come_as_number_and_as_text(value: object, expected: int | None) -> None:
+    """Both are seen; what is neither is no code."""
+    assert wire.whole_number(value) == expected
