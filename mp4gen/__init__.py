@@ -6,6 +6,7 @@ videos itself (`mp4gen[server]`); importing this module loads neither.
 
 from __future__ import annotations
 
+from .bulk import ConversionRun
 from .callbacks import CallbackReceiver
 from .client import Client
 from .dialects import Dialect
@@ -44,9 +45,11 @@ from .events import (
     SubmitEvent,
 )
 from .models import (
+    Conversion,
     Polling,
     RateLimit,
     Retry,
+    RunSummary,
     Track,
     Video,
     VideoDetails,
@@ -62,6 +65,8 @@ __all__ = [
     "CallbackReceiver",
     "Client",
     "ConfigurationError",
+    "Conversion",
+    "ConversionRun",
     "CoolDownEvent",
     "Dialect",
     "DoneEvent",
@@ -88,6 +93,7 @@ __all__ = [
     "RenderError",
     "Retry",
     "RetryEvent",
+    "RunSummary",
     "ServerError",
     "SubmitEvent",
     "SubmitUncertainError",

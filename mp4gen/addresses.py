@@ -56,5 +56,5 @@ def _number(host: str) -> ipaddress.IPv4Address | None:
     """An IPv4 address in one of its old spellings: fewer parts, octal, hexadecimal."""
     try:
         return ipaddress.IPv4Address(socket.inet_aton(host))
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):
         return None

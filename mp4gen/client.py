@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import os
 import warnings
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -17,20 +16,27 @@ from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from . import protocol
-from .addresses import is_public
-from .bulk import ConversionRun, Host, Plan, Requests
+from .bulk import ConversionRun
 from .callbacks import CallbackReceiver
 from .calls import Calls, Patience
-from .conversion import Accepted, Conversions
+from .conversion import Accepted, Conversions, Memory
 from .dialects import Dialect
-from .download import Download
-from .errors import ConfigurationError, Mp4GenError, WaitTimeoutError
-from .events import DownloadEvent, Event, FailedEvent, Observers, RetryEvent
-from .file_host import FileSessions, Rules
+from .errors import Mp4GenError, WaitTimeoutError
+from .events import Event, FailedEvent, Observers
+from .files import Files
 from .models import Polling, RateLimit, Retry, Track, Video, VideoDetails, VideoRequest
-from .names import name_in_url, safe_stem
 from .rate_limit import Lane, RateLimiter, WindowLimiter
-from .settings import KeySource, base_url_of, checked_id, checked_timeout, key_of, secret
+from .settings import (
+    KeySource,
+    base_url_of,
+    checked_id,
+    checked_timeout,
+    key_of,
+    resubmits,
+    secret,
+    whole,
+)
+from .track import Host, Plan, Requests
 from .transport import Transport
 
 OnSubmitted = Callable[[str], Awaitable[object] | object]
@@ -40,9 +46,6 @@ POLLING = Polling()
 CALLBACK_POLLING = Polling(first=60.0, longest=60.0)
 
 BULK_MAINTENANCE = 6 * 3600.0
-
-_DOWNLOADS = 8
-_REMEMBERED = 10_000
 
 
 class Client:
@@ -109,18 +112,23 @@ class Client:
             self._calls,
             self.dialect,
             polling,
-            _policy(on_uncertain_submit, self.dialect),
+            resubmits(on_uncertain_submit, self.dialect),
             callbacks,
             CALLBACK_POLLING if polling is POLLING else polling,
         )
-        self._concurrency = _positive("concurrency", concurrency)
+        self._concurrency = whole("concurrency", concurrency)
         self._conversions = asyncio.Semaphore(concurrency)
         self._bulk_places = asyncio.Semaphore(concurrency)
         self._runs: WeakSet[ConversionRun] = WeakSet()
-        self._downloads = asyncio.Semaphore(_DOWNLOADS)
-        self._files = FileSessions(proxy=proxy, trust_env=trust_env)
-        self._private: bool | None = None
-        self._accepted: OrderedDict[str, Accepted] = OrderedDict()
+        self._files = Files(
+            self._calls,
+            self.dialect,
+            self.base_url,
+            patience=self._patience,
+            proxy=proxy,
+            trust_env=trust_env,
+        )
+        self._accepted = Memory()
         self._warn_of_twins()
 
     def __repr__(self) -> str:
@@ -154,7 +162,7 @@ class Client:
             Mp4GenError: it was not accepted.
         """
         accepted = await self._submit(request, adopt=False)
-        self._remember(accepted)
+        self._accepted.keep(accepted)
         return accepted.submitted.task_id
 
     async def get_music_video_details(self, task_id: str) -> VideoDetails:
@@ -292,18 +300,7 @@ class Client:
         Raises:
             DownloadError: nothing was written; says why.
         """
-        url = video_or_url.url if isinstance(video_or_url, Video) else video_or_url
-        path = _target(video_or_url, to)
-        async with self._downloads:
-            return await Download(
-                self._files,
-                url,
-                Rules(private=await self._may_fetch_private(), retry=self._calls.retry),
-                self.random,
-                partial(self._progress, str(path), on_progress),
-                partial(self._renewed_url, video_or_url),
-                lambda error, wait: self._observers.emit(RetryEvent(str(path), error, wait)),
-            ).to(path)
+        return await self._files.fetch(video_or_url, to, on_progress)
 
     async def get_tracks(self, task_id: str) -> list[Track]:
         """The tracks of a music task ("Get Music Generation Details"), those that exist so far.
@@ -349,54 +346,11 @@ class Client:
             # Somebody may wait for it again.
             ended = False
             if accepted is not None:
-                self._remember(accepted)
+                self._accepted.keep(accepted)
             raise
         finally:
             if ended:
-                self._forget(task_id, accepted)
-
-    def _remember(self, accepted: Accepted) -> None:
-        """Keep what a later `wait_for_video` can use: the task's age, its callbacks."""
-        self._accepted[accepted.submitted.task_id] = accepted
-        if len(self._accepted) > _REMEMBERED:
-            self._forget(*next(iter(self._accepted.items())))
-
-    def _forget(self, task_id: str, accepted: Accepted | None) -> None:
-        self._accepted.pop(task_id, None)
-        if accepted is not None and accepted.ticket is not None:
-            accepted.ticket.close()
-
-    async def _renewed_url(self, of: Video | str) -> str | None:
-        """A fresh link: what the record says now, else what the host makes of the old one."""
-        url = of.url if isinstance(of, Video) else of
-        if isinstance(of, Video):
-            details = await self.get_music_video_details(of.task_id)
-            if details.video_url not in (None, url):
-                return details.video_url
-        call = protocol.download_url_call(url, self.dialect)
-        if call is None:
-            return None
-        read = partial(protocol.read_download_url, dialect=self.dialect)
-        return await self._calls.retried(call, read, self._patience)
-
-    def _progress(
-        self,
-        path: str,
-        hook: Callable[[int, int | None], object] | None,
-        done: int,
-        total: int | None,
-    ) -> None:
-        self._observers.emit(DownloadEvent(path, done, total))
-        if hook is not None:
-            hook(done, total)
-
-    async def _may_fetch_private(self) -> bool:
-        """Whether the API itself is on a private address; only then may its files be."""
-        if self._private is None:
-            host = urlsplit(self.base_url).hostname or ""
-            public = is_public(host)
-            self._private = await _resolves_privately(host) if public is None else not public
-        return bool(self._private)
+                self._accepted.forget(task_id, accepted)
 
     def _warn_of_twins(self) -> None:
         for other in tuple(Client._open):
@@ -408,35 +362,3 @@ class Client:
                 )
         if self._account[1] is not None:
             Client._open.add(self)
-
-
-def _policy(given: Literal["resubmit", "raise"] | None, dialect: Dialect) -> bool:
-    if given not in ("resubmit", "raise", None):
-        raise ConfigurationError(
-            f'on_uncertain_submit must be "resubmit" or "raise", not {given!r}'
-        )
-    return dialect.dedupes if given is None else given == "resubmit"
-
-
-def _positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name} must be a whole number above 0, not {value!r}")
-    return value
-
-
-def _target(video_or_url: Video | str, to: str | os.PathLike[str]) -> Path:
-    path = Path(to)
-    if not path.is_dir() and not os.fspath(to).endswith(os.sep):
-        return path
-    if isinstance(video_or_url, str):
-        return path / name_in_url(video_or_url)
-    return path / f"{safe_stem(video_or_url.audio_id or video_or_url.task_id)}.mp4"
-
-
-async def _resolves_privately(host: str) -> bool | None:
-    """Whether DNS gives a private address for `host`; None where it gives nothing just now."""
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None)
-    except OSError:
-        return None
-    return any(not is_public(str(address[0])) for *_, address in found)

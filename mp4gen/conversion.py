@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 
 import attrs
 
@@ -14,6 +15,8 @@ from .polling import first_wait
 from .submit import Journal, Submit, Submitted
 from .wait import Wait
 
+_REMEMBERED = 10_000
+
 
 @attrs.frozen
 class Accepted:
@@ -22,6 +25,29 @@ class Accepted:
     submitted: Submitted
     at: float
     ticket: Ticket | None = None
+
+
+class Memory:
+    """The submits that somebody may yet wait for: each one's age and claim to its callbacks."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Accepted] = OrderedDict()
+
+    def get(self, task_id: str) -> Accepted | None:
+        """What is known of a task's submit."""
+        return self._kept.get(task_id)
+
+    def keep(self, accepted: Accepted) -> None:
+        """Remember it, and forget the oldest where there are too many."""
+        self._kept[accepted.submitted.task_id] = accepted
+        if len(self._kept) > _REMEMBERED:
+            self.forget(*next(iter(self._kept.items())))
+
+    def forget(self, task_id: str, accepted: Accepted | None) -> None:
+        """The task has come to its end."""
+        self._kept.pop(task_id, None)
+        if accepted is not None and accepted.ticket is not None:
+            accepted.ticket.close()
 
 
 @attrs.frozen
@@ -59,6 +85,7 @@ class Conversions:
         timeout: float,
         ticket: Ticket | None,
         journal: Journal | None = None,
+        lost: bool = False,
     ) -> Accepted:
         """Submit `request`; see `Submit`.
 
@@ -75,6 +102,7 @@ class Conversions:
             timeout=timeout,
             ticket=ticket,
             journal=journal,
+            lost=lost,
         )
         submitted = await work.run()
         return Accepted(submitted, asyncio.get_running_loop().time(), ticket)

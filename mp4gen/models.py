@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -220,6 +221,54 @@ class Track:
             domain_name=domain_name,
             callback_url=callback_url,
         )
+
+
+@attrs.frozen
+class Conversion:
+    """What became of one request of a bulk run.
+
+    Attributes:
+        request: what was asked for.
+        task_id: the video task, where a submit was accepted.
+        video: the finished video.
+        path: where it was downloaded to.
+        error: why there is no video, or no file.
+    """
+
+    request: VideoRequest
+    task_id: str | None = None
+    video: Video | None = None
+    path: Path | None = None
+    error: Exception | None = None
+
+    def result(self) -> Video:
+        """The video.
+
+        Raises:
+            Mp4GenError: why there is none, or why its file is missing.
+        """
+        if self.error is not None:
+            raise self.error
+        if self.video is None:
+            raise ValueError("a conversion without a video has an error")
+        return self.video
+
+
+@attrs.frozen
+class RunSummary:
+    """What became of a bulk run so far.
+
+    Attributes:
+        done: videos, with their files where files were asked for.
+        failed: requests that ended with an error.
+        left: requests for another run: not submitted, or not finished when the run was stopped.
+        stopped_by: what ended the run early: "stop" or the name of an error; None for nothing.
+    """
+
+    done: int = 0
+    failed: int = 0
+    left: int = 0
+    stopped_by: str | None = None
 
 
 def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:

@@ -172,12 +172,12 @@ def _locked(to: Path, path: Path) -> FileIO:
 def _opened(to: Path, path: Path) -> FileIO:
     # Never through a link that somebody put there.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        file = FileIO(os.open(path, flags, 0o666), "r+")
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise _in_the_way(to, path) from None
-        with _explained(to):
+    with _explained(to):
+        try:
+            file = FileIO(os.open(path, flags, 0o666), "r+")
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise _in_the_way(to, path) from None
             raise
     about = os.fstat(file.fileno())
     if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Literal
 from urllib.parse import urlsplit
 
 from .addresses import is_loopback
+from .dialects import Dialect
 from .errors import ConfigurationError, ValidationError
 from .transport import Secret, checked_key
 
@@ -88,6 +90,30 @@ def checked_timeout(seconds: float) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
         raise ConfigurationError(f"timeout must be a number of seconds above 0, not {seconds!r}")
     return seconds
+
+
+def resubmits(given: Literal["resubmit", "raise"] | None, dialect: Dialect) -> bool:
+    """Whether a submit whose answer was lost is sent again; the dialect knows where not told.
+
+    Raises:
+        ConfigurationError: `given` is something else.
+    """
+    if given not in ("resubmit", "raise", None):
+        raise ConfigurationError(
+            f'on_uncertain_submit must be "resubmit" or "raise", not {given!r}'
+        )
+    return dialect.dedupes if given is None else given == "resubmit"
+
+
+def whole(name: str, value: int) -> int:
+    """`value`, if it is a whole number above 0.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name} must be a whole number above 0, not {value!r}")
+    return value
 
 
 def _fixed(key: Secret | None) -> Callable[[], Secret | None]:

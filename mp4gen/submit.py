@@ -60,6 +60,7 @@ class Submit:
         timeout: seconds to wait for a callback that tells what became of a lost one.
         ticket: the claim to its callbacks, or None.
         journal: its durable record, or None.
+        lost: whether an earlier attempt's answer was lost.
     """
 
     calls: Calls
@@ -71,7 +72,7 @@ class Submit:
     timeout: float = 1800.0
     ticket: Ticket | None = None
     journal: Journal | None = None
-    _lost: bool = False
+    lost: bool = False
 
     async def run(self) -> Submitted:
         """Submit.
@@ -90,6 +91,8 @@ class Submit:
 
     async def _run(self) -> Submitted:
         tries: Tries | None = None
+        if self.lost and not self.resubmit:
+            return await self._told_or_uncertain()
         while True:
             call = self._call()
             try:
@@ -127,9 +130,9 @@ class Submit:
         Raises:
             AlreadyExistsError: it cannot, or shall not.
         """
-        if error.existing_task_id and (self.adopt or self._lost):
+        if error.existing_task_id and (self.adopt or self.lost):
             return Submitted(error.existing_task_id, adopted=True)
-        if self._lost and not error.existing_task_id and (told := await self._told()):
+        if self.lost and not error.existing_task_id and (told := await self._told()):
             return told
         await self._refused()
         raise error
@@ -142,18 +145,16 @@ class Submit:
         """
         uncertain = decide(error, submit=True) is Next.UNCERTAIN
         if uncertain and not self.resubmit:
-            if told := await self._told():
-                return told
-            raise SubmitUncertainError(self.request) from error
-        if not uncertain and not self._lost:
+            return await self._told_or_uncertain(error)
+        if not uncertain and not self.lost:
             await self._refused()
         try:
-            await tries.pause(error, at_once=uncertain and not self._lost)
+            await tries.pause(error, at_once=uncertain and not self.lost)
         except Mp4GenError:
-            if self._lost or uncertain:
+            if self.lost or uncertain:
                 raise SubmitUncertainError(self.request) from error
             raise
-        self._lost = self._lost or uncertain
+        self.lost = self.lost or uncertain
         return self._heard()
 
     async def _refused(self) -> None:
@@ -163,6 +164,11 @@ class Submit:
     def _heard(self) -> Submitted | None:
         notice = self.ticket.notice if self.ticket else None
         return Submitted(notice.task_id, told=True) if notice else None
+
+    async def _told_or_uncertain(self, error: Mp4GenError | None = None) -> Submitted:
+        if told := await self._told():
+            return told
+        raise SubmitUncertainError(self.request) from error
 
     async def _told(self) -> Submitted | None:
         """What a callback tells of a submit whose answer was lost; None without one in time."""

@@ -10,7 +10,7 @@ import asyncio
 import zlib
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -23,6 +23,7 @@ from .protocol import ApiCall
 USER_AGENT = f"mp4gen/{version('mp4gen')}"
 _CHUNK = 1 << 16
 _MAX_CONNECT = 10.0
+_SHORTEST_KEY = 8
 
 
 class Secret(str):
@@ -228,8 +229,13 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _without(text: str, key: Secret | None) -> str:
-    return text.replace(key, "***") if key else text
+    return text.replace(key, "***") if _tells(key) else text
 
 
 def _without_bytes(body: bytes, key: Secret | None) -> bytes:
-    return body.replace(key.encode(), b"***") if key else body
+    return body.replace(key.encode(), b"***") if _tells(key) else body
+
+
+def _tells(key: Secret | None) -> TypeGuard[Secret]:
+    """Whether finding `key` in an answer means something; a word of a few letters is anywhere."""
+    return key is not None and len(key) >= _SHORTEST_KEY

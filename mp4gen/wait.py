@@ -35,6 +35,8 @@ GRACE_LOOKS: Final = 3
 # The last look of a wait is not cut shorter than this, however little time is left.
 _LAST_LOOK: Final = 1.0
 _BETWEEN_WOKEN_LOOKS: Final = 5.0
+# However soon a server wants to be asked again: the rate limit is for all.
+_SHORTEST_STEP: Final = 0.5
 
 
 @attrs.define
@@ -117,7 +119,8 @@ class Wait:
         if asked is None:
             return next(waits)
         # Where callbacks tell of the end, a server that would like to be asked early is not.
-        return max(asked, next(waits)) if self.ticket is not None else asked
+        shortest = next(waits) if self.ticket is not None else _SHORTEST_STEP
+        return max(asked, shortest)
 
     def _believed(self, watch: Stopwatch) -> Video | None:
         """The video of a callback that is taken at its word.

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1] / "mp4gen"
 # From the ground up; a module may import from what stands before it.
 FLOORS = (
     "errors models dialects wire answers protocol retry rate_limit maintenance polling events "
-    "addresses names transport settings part_file file_host calls download callbacks "
-    "submit wait conversion ledger bulk client testing"
+    "addresses names transport settings part_file file_host calls download files callbacks "
+    "submit wait conversion entries ledger_file ledger track bulk client testing"
 ).split()
 
 # Rooms beside the staircase: what each may use of the rest.
@@ -29,14 +29,14 @@ ROOMS = {
         "render",
     },
     "cli": {*FLOORS, "render", "server"},
-    "__init__": set(FLOORS) - {"testing", "ledger"},
+    "__init__": set(FLOORS) - {"testing", "ledger", "ledger_file"},
     "__main__": {"cli"},
 }
 
 # Who may touch the world outside, by the top-level name of what is imported.
 EDGES = {
     "aiohttp": {"transport", "file_host", "callbacks", "testing", "server", "cli"},
-    "sqlite3": {"ledger", "server"},
+    "sqlite3": {"ledger", "ledger_file", "server"},
     "subprocess": {"server", "cli"},
     "multiprocessing": {"server"},
     "concurrent": {"server", "ledger", "cli"},
@@ -49,7 +49,7 @@ EDGES = {
 }
 
 # (module, what it imports lazily): paid for only by those who use it.
-LAZY = {("client", "ledger"), ("callbacks", "aiohttp.web")}
+LAZY = {("client", "ledger"), ("bulk", "ledger"), ("callbacks", "aiohttp.web")}
 
 MODULES = sorted(path for path in ROOT.rglob("*.py"))
 
