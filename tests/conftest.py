@@ -1,5 +1,6 @@
 """What the tests share; kept small."""
 
+import asyncio
 import io
 import logging
 import traceback
@@ -46,3 +47,11 @@ def _the_key_is_never_logged() -> Iterator[None]:
         logger.removeHandler(handler)
         logger.setLevel(level)
     assert FAKE_KEY not in told.getvalue(), "the API key was logged"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before Python 3.14, pytest-asyncio would make a loop here that nobody closes.
+
+    Whichever test ran at the next garbage collection would fail with its ResourceWarning.
+    """
+    asyncio.set_event_loop(None)
