@@ -1,0 +1,10 @@
+"""`python -m mp4gen` is the command `mp4gen`."""
+
+from __future__ import annotations
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""`mp4gen demo`: music, server, client and videos on this machine alone, in about a minute."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import attrs
+from cyclopts import Parameter
+
+from mp4gen.client import Client
+from mp4gen.events import Event, LookEvent
+from mp4gen.models import Video, VideoRequest
+from mp4gen.server import Server, ServerConfig
+
+from .exits import DONE
+from .live import Bar, Live
+from .options import AsJson
+from .running import run
+from .screen import Screen, place
+from .tunes import PIECES, Piece, write_tune
+
+_TASK = "demo"
+_AUTHOR = "The mp4gen Trio"
+_DOMAIN = "made with mp4gen"
+_NEXT = (
+    ("mp4gen serve --music ~/Music", "the same service with your own music"),
+    ('mp4gen render song.mp3 --to song.mp4 --author "You"', "one file, no server"),
+    ("mp4gen convert tracks.csv --to videos/", "your tracks on the API, with MP4GEN_API_KEY set"),
+)
+
+
+def demo(
+    *,
+    to: Annotated[Path, Parameter(help="The folder for the three videos.")] = Path("videos"),
+    as_json: AsJson = False,
+) -> int:
+    """Make three short pieces of music, serve them, convert them, fetch the videos.
+
+    Everything happens on this machine: the music is made by arithmetic, mp4gen's own server
+    renders it on a free port of the loopback address, mp4gen's own client submits, waits and
+    downloads. It needs neither a key nor a network.
+    """
+    to.mkdir(parents=True, exist_ok=True)
+    return run(_demo(to, Screen(as_json=as_json)))
+
+
+async def _demo(to: Path, screen: Screen) -> int:
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mp4gen-demo-") as scratch:
+        music = Path(scratch) / "music"
+        (music / _TASK).mkdir(parents=True)
+        key = secrets.token_hex(16)
+        # Ctrl-C is to be obeyed at once: nobody waits for a half-rendered demo.
+        config = ServerConfig(
+            music=music, data=Path(scratch) / "data", port=0, key=key, stop_timeout=0.0
+        )
+        async with Server(config) as server:
+            screen.note(f"mp4gen's own server answers on {server.url}")
+            shows = [_Show(piece, music / _TASK, to, screen) for piece in PIECES]
+            with Live(screen, keep=True) as live:
+                await _play(shows, live, server.url, key)
+    _sum_up(screen, shows, time.monotonic() - started)
+    return DONE
+
+
+async def _play(shows: Sequence[_Show], live: Live, url: str, key: str) -> None:
+    # One after the other, so that the first is rendered while the second is played.
+    studio = asyncio.Lock()
+    for show in shows:
+        show.bar = live.bar(show.piece.title)
+
+    def on_event(event: Event) -> None:
+        for show in shows:
+            show.heed(event)
+
+    async with Client(key, base_url=url, on_event=on_event) as client, asyncio.TaskGroup() as group:
+        for show in shows:
+            group.create_task(show.run(client, studio))
+
+
+@attrs.define(eq=False)
+class _Show:
+    """One piece on its way to a video."""
+
+    piece: Piece
+    music: Path
+    to: Path
+    screen: Screen
+    bar: Bar = attrs.field(init=False)
+    path: Path = attrs.field(init=False)
+    _task_id: str = ""
+
+    async def run(self, client: Client, studio: asyncio.Lock) -> None:
+        async with studio:
+            self.bar.move("playing the music")
+            await asyncio.to_thread(write_tune, self.piece, self.music)
+        self.bar.move("submitted")
+        request = VideoRequest(_TASK, self.piece.title, author=_AUTHOR, domain_name=_DOMAIN)
+        video = await client.convert(request, on_submitted=self._submitted)
+        self.bar.move("downloading")
+        self.path = await client.download(video, self.to / f"demo-{_slug(self.piece.title)}.mp4")
+        self.bar.end(f"done: {place(self.path)}")
+        self._record(video)
+
+    def heed(self, event: Event) -> None:
+        if isinstance(event, LookEvent) and event.task_id == self._task_id:
+            self.bar.move("rendering")
+
+    def _submitted(self, task_id: str) -> None:
+        self._task_id = task_id
+        self.bar.move("rendering")
+
+    def _record(self, video: Video) -> None:
+        self.screen.record(
+            {
+                "title": self.piece.title,
+                "task_id": video.task_id,
+                "audio_id": video.audio_id,
+                "seconds": self.piece.seconds,
+                "path": str(self.path),
+            }
+        )
+
+
+def _sum_up(screen: Screen, shows: Sequence[_Show], seconds: float) -> None:
+    screen.line()
+    screen.line(f"Three videos of music that did not exist {seconds:.0f} seconds ago:")
+    for show in shows:
+        megabytes = show.path.stat().st_size / 1e6
+        screen.line(f"  {place(show.path)}  ({show.piece.seconds:.0f} s, {megabytes:.1f} MB)")
+    screen.line()
+    screen.line("What to try next:")
+    width = max(len(command) for command, _ in _NEXT)
+    for command, why in _NEXT:
+        screen.line(f"  {command:<{width}}  {why}")
+
+
+def _slug(title: str) -> str:
+    return "-".join(title.lower().split())

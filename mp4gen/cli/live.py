@@ -1,0 +1,105 @@
+"""Progress on stderr: moving bars on a terminal, one line for each change elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
+
+from .screen import Screen, is_terminal, shown
+
+
+class Bar:
+    """One thing under way.
+
+    Args:
+        screen: where its plain lines go.
+        label: what it is; may hold anything.
+        progress: the display, or None for plain lines.
+    """
+
+    def __init__(self, screen: Screen, label: str, progress: Progress | None) -> None:
+        self._screen, self._label, self._progress = screen, label, progress
+        self._saying = ""
+        self._task: TaskID | None = None
+        if progress is not None:
+            self._task = progress.add_task(shown(label), total=None, saying="")
+
+    def move(self, saying: str, share: float | None = None, beside: str = "") -> None:
+        """Show how far it is.
+
+        Args:
+            saying: what is being done; a new one is a new plain line.
+            share: 0 to 1, None where unknown.
+            beside: what changes too often for a plain line.
+        """
+        if self._progress is not None and self._task is not None:
+            total = None if share is None else 1.0
+            text = shown(f"{saying} {beside}".strip())
+            self._progress.update(self._task, total=total, completed=share or 0.0, saying=text)
+        elif saying != self._saying:
+            self._screen.note(f"{self._label}: {saying}")
+        self._saying = saying
+
+    def end(self, saying: str) -> None:
+        """It is over."""
+        self.move(saying, 1.0)
+        if self._progress is not None and self._task is not None:
+            self._progress.stop_task(self._task)
+
+
+class Live(AbstractContextManager["Live"]):
+    """The progress display of one command, from `with` until its end.
+
+    Args:
+        screen: what else the command writes; it is kept apart from the display.
+        keep: whether the display stays when it is over.
+    """
+
+    def __init__(self, screen: Screen, *, keep: bool = False) -> None:
+        self._screen = screen
+        self._progress = _progress(keep=keep) if _can_move() else None
+
+    def __enter__(self) -> Self:
+        if self._progress is not None:
+            self._progress.start()
+            self._screen.live = self._progress.console
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._screen.live = None
+        if self._progress is not None:
+            self._progress.stop()
+
+    def bar(self, label: str) -> Bar:
+        """One more bar."""
+        return Bar(self._screen, label, self._progress)
+
+
+def _can_move() -> bool:
+    return is_terminal(sys.stderr) and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _progress(*, keep: bool) -> Progress:
+    return Progress(
+        SpinnerColumn(finished_text="*"),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[saying]}", markup=False, table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(),
+        console=Console(stderr=True, highlight=False, markup=False, emoji=False),
+        redirect_stdout=False,
+        redirect_stderr=False,
+        transient=not keep,
+    )

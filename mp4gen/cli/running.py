@@ -1,0 +1,65 @@
+"""Runs a command's coroutine and turns signals into a clean end; knows no command."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from .exits import InterruptedBySignal
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Brake:
+    """What Ctrl-C does.
+
+    Attributes:
+        gently: called by the first Ctrl-C in place of stopping now; the command ends by itself.
+    """
+
+    def __init__(self) -> None:
+        self.gently: Callable[[], object] | None = None
+        self._caught: list[int] = []
+
+    @property
+    def pulled(self) -> int | None:
+        """The first signal that came; None for none."""
+        return self._caught[0] if self._caught else None
+
+    def pull(self, number: signal.Signals, task: asyncio.Task[Any]) -> None:
+        """A signal came: stop gently, then at once."""
+        first = not self._caught
+        self._caught.append(number)
+        if first and number == signal.SIGINT and self.gently is not None:
+            self.gently()
+            return
+        task.cancel()
+        if len(self._caught) > 2:  # it does not heed: the next one ends the process
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+
+def run(work: Coroutine[Any, Any, int], brake: Brake | None = None) -> int:
+    """Run `work` to its end and give its exit code.
+
+    Raises:
+        InterruptedBySignal: a signal ended it, after everything was cleaned up.
+    """
+    return asyncio.run(_braked(work, brake or Brake()))
+
+
+async def _braked(work: Coroutine[Any, Any, int], brake: Brake) -> int:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in one
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, brake.pull, number, task)
+    try:
+        code = await work
+    except asyncio.CancelledError:
+        if brake.pulled is None:
+            raise
+        raise InterruptedBySignal(brake.pulled) from None
+    if brake.pulled is not None:
+        raise InterruptedBySignal(brake.pulled)
+    return code
