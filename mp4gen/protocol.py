@@ -146,11 +146,10 @@ def read_credits(answer: Answer, dialect: Dialect) -> float:
     Raises:
         Mp4GenError: as `read_answer`; something that is no number is a `ProtocolError`.
     """
-    data = read_answer(answer, dialect)
-    try:
-        return float(data)
-    except (TypeError, ValueError):
-        raise ProtocolError(f"the credits are not a number: {excerpt(answer)}") from None
+    left = wire.real_number(read_answer(answer, dialect))
+    if left is None:
+        raise ProtocolError(f"the credits are not a number: {excerpt(answer)}")
+    return left
 
 
 def read_download_url(answer: Answer, dialect: Dialect) -> str:

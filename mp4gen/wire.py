@@ -118,6 +118,15 @@ def whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def real_number(value: Any) -> float | None:
+    """`value` as a finite float where it is one, also as text; None for all else."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and not isinstance(value, bool) else None
+
+
 def _strict_text(value: Any, _: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected text, not {type(value).__name__}")
@@ -170,11 +179,7 @@ def _index(value: Any, _: Any) -> int | None:
 
 
 def _seconds(value: Any, _: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) and not isinstance(value, bool) else None
+    return real_number(value)
 
 
 def _request_converter(converter: cattrs.Converter) -> None:

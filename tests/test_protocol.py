@@ -1,0 +1,357 @@
+"""Both ends of the conversation, against each other and against the vendors' own bytes."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mp4gen
+from mp4gen import Dialect, Track, VideoDetails, VideoRequest, VideoStatus, protocol
+from mp4gen.answers import Answer
+
+Sample = Callable[[str], bytes]
+SAMPLES = Path(__file__).parent / "samples"
+SUNO, KIE = Dialect.SUNO, Dialect.KIE
+REQUEST = VideoRequest("music", "track", author="Ada", domain_name="example.com")
+
+
+def valid(text: str) -> bool:
+    try:
+        VideoRequest(text, text, author=text)
+    except mp4gen.ValidationError:
+        return False
+    return True
+
+
+TEXT = st.text(min_size=1, max_size=50).filter(valid)
+
+READERS: dict[str, Callable[[Answer, Dialect], object]] = {
+    "create": protocol.read_create,
+    "details": lambda answer, dialect: protocol.read_details(answer, dialect, "t1"),
+    "tracks": lambda answer, dialect: protocol.read_tracks(answer, dialect, "m1"),
+    "credits": protocol.read_credits,
+    "download_url": protocol.read_download_url,
+}
+
+
+def ok(body: bytes) -> Answer:
+    return Answer(200, {}, body)
+
+
+# --- the vendors' bytes ---------------------------------------------------------------------
+
+
+def test_the_published_submit(sample: Sample) -> None:
+    """What we send is, field by field, what the page shows."""
+    published = json.loads(sample("create_request"))
+    request = VideoRequest(
+        published["taskId"],
+        published["audioId"],
+        author=published["author"],
+        domain_name=published["domainName"],
+        callback_url=published["callBackUrl"],
+    )
+
+    call = protocol.create_call(request)
+
+    assert (call.method, call.path) == ("POST", "/api/v1/mp4/generate")
+    assert json.loads(call.body or b"") == published
+    assert call.submit
+    assert protocol.read_create(ok(sample("create_answer")), SUNO) == published["taskId"]
+
+
+def test_kies_published_success_is_empty_and_so_none(sample: Sample) -> None:
+    """Code 0 without an id cannot be a task."""
+    with pytest.raises(mp4gen.ApiError) as caught:
+        protocol.read_create(ok(sample("create_answer_kie")), KIE)
+
+    assert caught.value.code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("unauthorized_kie", mp4gen.AuthenticationError), ("server_error_kie", mp4gen.ServerError)],
+)
+def test_the_published_refusals(sample: Sample, name: str, expected: type[Exception]) -> None:
+    """docs.kie.ai; the first has no `data` at all."""
+    with pytest.raises(expected):
+        protocol.read_create(ok(sample(name)), KIE)
+
+
+def test_the_published_answers_of_the_reading_calls(sample: Sample) -> None:
+    """Credits, a fresh link, tracks."""
+    assert protocol.read_credits(ok(sample("credits")), SUNO) == 100.0
+    assert protocol.read_download_url(ok(sample("download_url")), KIE).endswith("/fresh.mp4")
+    assert [t.audio_id for t in protocol.read_tracks(ok(sample("tracks")), SUNO, "m")] == [
+        "8551****662c"
+    ]
+
+
+def test_the_published_callbacks(sample: Sample) -> None:
+    """docs.sunoapi.org: what the other end writes is what the page shows, and we read it."""
+    url = "https://example.com/videos/video_847715e66259.mp4"
+    success, failure = sample("callback_success"), sample("callback_failure")
+
+    assert protocol.callback_body("taskId_774b9aa0422f", url) == success
+    assert protocol.callback_body("taskId_774b9aa0422f", None, code=400) == failure
+    assert protocol.read_callback(success).video_url == url
+    assert protocol.read_callback(failure).code == 400
+    assert protocol.read_callback(failure).video_url is None
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("reader", sorted(READERS))
+@pytest.mark.parametrize("status", [200, 502])
+def test_row_07_an_answer_cut_anywhere_is_never_an_untyped_error(
+    path: Path, reader: str, status: int
+) -> None:
+    """Every byte offset of every recorded answer, read by every reader in both dialects."""
+    whole = path.read_bytes()
+    untyped = []
+
+    for end in range(len(whole)):
+        for dialect in (SUNO, KIE):
+            try:
+                READERS[reader](Answer(status, {}, whole[:end]), dialect)
+            except mp4gen.Mp4GenError:
+                continue
+            except Exception as error:  # noqa: BLE001 - what this test is about
+                untyped.append((end, error))
+
+    assert untyped == []
+
+
+# --- our two ends ---------------------------------------------------------------------------
+
+
+def test_a_submit_arrives_as_it_was_sent() -> None:
+    """The client's body, read by the server's end."""
+    call = protocol.create_call(REQUEST, "https://app.example.com/cb/1")
+
+    arrived = protocol.read_create_body(call.body or b"")
+
+    assert arrived.callback_url == "https://app.example.com/cb/1"
+    assert (arrived.task_id, arrived.author) == (REQUEST.task_id, REQUEST.author)
+
+
+@given(TEXT, TEXT, TEXT)
+def test_any_valid_request_arrives_as_it_was_sent(task: str, audio: str, author: str) -> None:
+    """Whatever a request may hold survives the wire."""
+    request = VideoRequest(task, audio, author=author, callback_url="https://e.com/cb")
+
+    assert protocol.read_create_body(protocol.create_call(request).body or b"") == request
+
+
+def test_without_a_callback_nothing_of_the_users_is_told() -> None:
+    """The required field gets an address on a reserved host, which no one can own."""
+    body = json.loads(protocol.create_call(REQUEST).body or b"")
+
+    assert (urlsplit(body["callBackUrl"]).hostname or "").endswith(".invalid")
+
+
+def test_a_requests_own_callback_wins() -> None:
+    """The client's choice is only a stand-in."""
+    request = VideoRequest("m", "a", callback_url="https://own.example.com/")
+    body = json.loads(protocol.create_call(request, "https://other.example.com/").body or b"")
+
+    assert body["callBackUrl"] == "https://own.example.com/"
+
+
+@given(st.text(min_size=1, max_size=60))
+def test_any_id_survives_the_query(task_id: str) -> None:
+    """Ids are quoted, so that none can add a field of its own."""
+    try:
+        task_id.encode()
+    except UnicodeEncodeError:
+        return
+    call = protocol.details_call(task_id, SUNO)
+
+    assert parse_qs(urlsplit(call.path).query, strict_parsing=True, keep_blank_values=True) == {
+        "taskId": [task_id]
+    }
+
+
+def test_details_arrive_as_they_were_answered() -> None:
+    """The server's end writes, the client's end reads."""
+    expected = VideoDetails(
+        "t1",
+        music_task_id="m1",
+        audio_id="a1",
+        status=VideoStatus.GENERATE_MP4_FAILED,
+        created_at=datetime(2025, 1, 1, tzinfo=UTC),
+        error_code=500,
+        error_message="no picture",
+    )
+
+    assert protocol.read_details(ok(protocol.answer_details(expected)), SUNO, "t1") == expected
+
+
+def test_tracks_and_ids_arrive_as_they_were_answered() -> None:
+    """As above, for the other two answers."""
+    tracks = [Track("m1", "a1", title="One", duration=1.5), Track("m1", "a2")]
+
+    assert protocol.read_tracks(ok(protocol.answer_tracks("m1", tracks)), SUNO, "m1") == tracks
+    assert protocol.read_create(ok(protocol.answer_created("t1")), SUNO) == "t1"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        mp4gen.RateLimitError("too often", code=430),
+        mp4gen.AlreadyExistsError("Mp4 record already exists", code=409, existing_task_id="t0"),
+        mp4gen.MaintenanceError("down", code=455),
+    ],
+)
+def test_a_refusal_arrives_as_it_was_answered(error: mp4gen.ApiError) -> None:
+    """Class, code, words, and the first task's id."""
+    with pytest.raises(type(error)) as caught:
+        protocol.read_create(ok(protocol.answer_error(error)), SUNO)
+
+    assert str(caught.value) == str(error)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", "the body must be a JSON object"),
+        (b"[]", "the body must be a JSON object"),
+        (b"{}", "callBackUrl is required; taskId is required; audioId is required"),
+        (
+            b'{"taskId":7,"audioId":"a","callBackUrl":"https://e.com"}',
+            "taskId must be text, not int",
+        ),
+        (
+            b'{"taskId":"m","audioId":"a","callBackUrl":"https://e.com","author":"%s"}'
+            % (b"x" * 51),
+            "author must be at most 50 characters, not 51",
+        ),
+        (
+            b'{"taskId":"m","audioId":"a","callBackUrl":"mailto:me"}',
+            "callBackUrl must be an http:// or https:// address",
+        ),
+    ],
+    ids=["empty", "list", "nothing", "number", "long", "scheme"],
+)
+def test_a_bad_body_is_answered_in_the_apis_names(body: bytes, expected: str) -> None:
+    """Every fault in one sentence, as the sender spelt the fields."""
+    with pytest.raises(mp4gen.InvalidRequestError) as caught:
+        protocol.read_create_body(body)
+
+    assert (caught.value.code, caught.value.message) == (400, expected)
+
+
+@given(st.binary(max_size=300))
+def test_no_body_breaks_the_servers_end(body: bytes) -> None:
+    """Any bytes are a request or a refusal."""
+    try:
+        protocol.read_create_body(body)
+    except mp4gen.InvalidRequestError as error:
+        assert error.code == 400  # noqa: PT017 - both ways are right
+
+
+# --- answers that are not what the pages promise -----------------------------------------------
+
+
+@pytest.mark.parametrize("data", [None, {}, {"taskId": ""}, {"taskId": 7}, "t1", 7, ["t1"]])
+def test_a_submit_answered_without_an_id_is_no_success(data: Any) -> None:
+    """Code 200 alone does not make a task: something was accepted, nobody knows what."""
+    with pytest.raises(mp4gen.ProtocolError):
+        protocol.read_create(ok(protocol.answer_data(data)), SUNO)
+
+
+def test_no_record_is_not_found() -> None:
+    """`data: null`, and kie's "recordInfo is null"; for how long, the wait decides."""
+    null = protocol.answer_error(mp4gen.ApiError("recordInfo is null", code=422))
+
+    for body in (protocol.answer_data(None), null):
+        with pytest.raises(mp4gen.NotFoundError) as caught:
+            protocol.read_details(ok(body), KIE, "t1")
+        assert caught.value.task_id == "t1"
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["many", None, {}, [], True, "nan", "inf", 10**400, -(10**400), {"credits": 5}],
+    ids=lambda data: str(data)[:9],
+)
+def test_credits_that_are_no_number(data: Any) -> None:
+    """One typed error, whatever it is."""
+    with pytest.raises(mp4gen.ProtocolError, match="the credits are not a number"):
+        protocol.read_credits(ok(protocol.answer_data(data)), SUNO)
+
+
+@pytest.mark.parametrize(("data", "expected"), [(812.5, 812.5), ("100", 100.0), (0, 0.0)])
+def test_credits_may_be_a_fraction_or_a_text(data: Any, expected: float) -> None:
+    """A fraction has been seen on kie."""
+    assert protocol.read_credits(ok(protocol.answer_data(data)), KIE) == expected
+
+
+# --- callbacks ------------------------------------------------------------------------------
+
+KNOWN = [
+    (
+        "ee9c2715375b7837f8bb51d641ff5863",
+        1769670760,
+        "test-webhook-hmac-key",
+        "xG6/yOyrMyJtUdc1yjmHpKLHSHF3MpzOPa6uxSj3qb4=",
+    ),
+    (
+        "taskId_774b9aa0422f",
+        1735661400,
+        "k" * 32,
+        "3Yzs9OUzsEpAcJE3EjdbyHmcqR2cnW1zW6f5qv9UbXo=",
+    ),
+]
+
+
+@pytest.mark.parametrize(("task_id", "stamp", "secret", "signature"), KNOWN)
+def test_known_signatures(task_id: str, stamp: int, secret: str, signature: str) -> None:
+    """Answers that were computed apart from this package."""
+    headers = protocol.sign_callback(task_id, secret, stamp)
+
+    assert headers["X-Webhook-Signature"] == signature
+    lower = {name.lower(): value for name, value in headers.items()}
+    assert protocol.is_signed(lower, task_id, secret, now=stamp + 299)
+    assert not protocol.is_signed(lower, task_id, secret, now=stamp + 301)
+    assert not protocol.is_signed(lower, task_id, secret, now=stamp - 301)
+    assert not protocol.is_signed(lower, task_id + "x", secret, now=stamp)
+    assert not protocol.is_signed(lower, task_id, secret + "x", now=stamp)
+
+
+@given(st.text(max_size=60), st.text(max_size=30))
+def test_no_header_breaks_the_check_of_a_signature(signature: str, stamp: str) -> None:
+    """Any text is refused, none raises."""
+    headers = {"x-webhook-signature": signature, "x-webhook-timestamp": stamp}
+
+    assert not protocol.is_signed(headers, "t1", "secret", now=0.0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": 200, "data": {"task_id": "t1"}},
+        {"code": 200, "data": {"taskId": "t1"}},
+        {"code": "200", "taskId": "t1"},
+        {"task_id": "t1", "data": None},
+    ],
+)
+def test_a_callback_names_its_task_in_one_of_four_ways(body: dict[str, Any]) -> None:
+    """Receivers in the wild have met each."""
+    notice = protocol.read_callback(json.dumps(body).encode())
+
+    assert (notice.task_id, notice.code) == ("t1", 200)
+
+
+@given(st.binary(max_size=200))
+def test_no_callback_body_raises_an_untyped_error(body: bytes) -> None:
+    """Any bytes are a notice or a ProtocolError."""
+    try:
+        protocol.read_callback(body)
+    except mp4gen.ProtocolError as error:
+        assert str(error) == "the callback names no task"  # noqa: PT017 - both ways are right
