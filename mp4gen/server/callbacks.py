@@ -57,6 +57,11 @@ class CallbackSender:
             self._sending.add(sending)
             sending.add_done_callback(self._sending.discard)
 
+    async def wait(self) -> None:
+        """Wait until everything that is being sent has come to its end."""
+        while self._sending:
+            await asyncio.wait(self._sending)
+
     async def stop(self) -> None:
         """Send no more; what is under way stays due."""
         for sending in self._sending:

@@ -16,42 +16,22 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import attrs
-
-from mp4gen.errors import RenderCancelledError, RenderError
-
 from . import worker
 from .config import ServerConfig
 from .datadir import DataFolder
 from .estimate import Pace, Progress, first_look, retry_after
 from .fair import FairQueue
 from .library import Library
-from .mailbox import Mailbox
-from .pool import ProcessExecutor, Slot, WorkerDiedError
+from .pool import ProcessExecutor, Slot
+from .render import NO_AUDIO, Render, RenderFailedError, RenderInterruptedError
 from .shapes import style_for
 from .store import Store
 from .tasks import Task
 
 log = logging.getLogger("mp4gen.server")
 
-_LOOK_EVERY = 0.2
-# A render that was asked to stop and has not by then is ended by force.
-_GRACE = 3.0
 _PACE = "pace"
-# The codes of docs.sunoapi.org, "Music Video Generation Callbacks".
-BAD_AUDIO, NO_AUDIO, BROKEN = 400, 451, 500
-
-
-@attrs.define
-class _Running:
-    """One render under way."""
-
-    task: Task
-    slot: Slot
-    progress: Progress
-    mailbox: Mailbox | None = None
-    asked_at: float | None = None
-    because: str = ""
+_TRY_AGAIN = 10.0
 
 
 class Jobs:
@@ -79,7 +59,7 @@ class Jobs:
         self._config, self._store, self._library, self._data = config, store, library, data
         self._ended, self._moved = ended, moved
         self._queue = FairQueue()
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Render] = {}
         self._renders: set[asyncio.Task[None]] = set()
         self._free = [Slot(self._executor) for _ in range(config.workers)]
         self._slots = tuple(self._free)
@@ -120,7 +100,7 @@ class Jobs:
         """Stop working on a task whose owner does not want it any more."""
         self._queue.remove(task_id)
         if running := self._running.get(task_id):
-            self._ask_to_stop(running, "deleted")
+            running.stop()
 
     def progress(self, task_id: str) -> Progress | None:
         """How far a running render is; None where it does not run."""
@@ -144,7 +124,7 @@ class Jobs:
         if self._renders:
             await asyncio.wait(self._renders, timeout=patience)
         for running in self._running.values():
-            self._ask_to_stop(running, "stopping")
+            running.stop()
         if self._renders:
             await asyncio.wait(self._renders)
         await asyncio.gather(*(slot.close() for slot in self._slots))
@@ -171,13 +151,20 @@ class Jobs:
 
     async def _see_through(self, task: Task, slot: Slot) -> None:
         now = asyncio.get_running_loop().time()
-        guess = self._pace.seconds_for(task.guessed_seconds)
-        running = _Running(task, slot, Progress(now, guess))
-        self._running[task.task_id] = running
+        render = Render(
+            slot,
+            Progress(now, self._pace.seconds_for(task.guessed_seconds)),
+            timeout=self._config.render_timeout,
+            stall_timeout=self._config.stall_timeout,
+            moved=self._moved,
+        )
+        self._running[task.task_id] = render
         try:
-            await self._render(running)
+            await self._make(task, render)
         except Exception:
+            # A full disk, most likely. What was made is not lost, so it costs little to try again.
             log.exception("task %s could not be recorded", task.task_id)
+            asyncio.get_running_loop().call_later(_TRY_AGAIN, self.submit, task)
         finally:
             del self._running[task.task_id]
             self._queue.ended(task.task_id)
@@ -185,38 +172,35 @@ class Jobs:
             self._moved()
             self._fill()
 
-    async def _render(self, running: _Running) -> None:
-        task = running.task
-        if await asyncio.to_thread(self._adopt, task):
-            await self._finish(running, None, None)
+    async def _make(self, task: Task, render: Render) -> None:
+        if await asyncio.to_thread(self._is_made, task):
+            await self._finish(task, render, None, None)
             return
         await self._store.started(task.task_id, time.time())
         self._moved()
         folder = self._data.work / Path(task.file).stem
         try:
             job = await asyncio.to_thread(self._prepare, task, folder)
-            running.mailbox = Mailbox(folder)
-            seconds = await self._watched(running, job)
-            await self._finish(running, job.video, seconds)
-        except RenderCancelledError:
-            await self._interrupted(running)
-        except RenderError as error:
-            await self._fail(running, BAD_AUDIO, str(error))
-        except FileNotFoundError as error:
-            await self._fail(running, NO_AUDIO, str(error))
-        except Exception as error:  # noqa: BLE001 - whatever a worker raises is its task's end
-            await self._died(running, error)
+            seconds = await render.run(job)
+            await self._finish(task, render, job.video, seconds)
+        except RenderInterruptedError:
+            # A task that was deleted is not there to be put back.
+            await self._store.put_back(task.task_id)
+        except RenderFailedError as error:
+            await self._store.fail(task.task_id, error.code, str(error), time.time())
+            await self._tell_end(task, render)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    def _adopt(self, task: Task) -> bool:
+    def _is_made(self, task: Task) -> bool:
         """Whether the last server had put the video in its place and died before saying so."""
         return (self._data.videos / task.file).is_file()
 
     def _prepare(self, task: Task, folder: Path) -> worker.RenderJob:
         track = self._library.find(task.music_task_id, task.audio_id)
         if track is None:
-            raise FileNotFoundError("the music file is not in the music folder any more")
+            said = "the music file is not in the music folder any more"
+            raise RenderFailedError(NO_AUDIO, said)
         folder.mkdir(mode=0o700)
         style = style_for(self._config.style, task.shape, threads=self._threads())
         return worker.RenderJob(
@@ -236,45 +220,9 @@ class Jobs:
         alone = len(self._running) <= 1 and not len(self._queue)
         return None if alone else 1
 
-    async def _watched(self, running: _Running, job: worker.RenderJob) -> float:
-        """Run the job, looking at it from time to time."""
-        render = asyncio.ensure_future(running.slot.run(worker.render, job))
-        try:
-            while not (await asyncio.wait({render}, timeout=_LOOK_EVERY))[0]:
-                self._look_at(running)
-            return render.result()
-        finally:
-            if not render.done():
-                running.slot.kill()
-                await asyncio.wait({render})
-
-    def _look_at(self, running: _Running) -> None:
-        now = asyncio.get_running_loop().time()
-        progress = running.progress
-        if running.mailbox and (told := running.mailbox.progress()):
-            before = progress.done
-            progress.seen(now, *told)
-            if progress.done != before:
-                self._moved()
-        if now - progress.started > self._config.render_timeout:
-            self._ask_to_stop(running, f"took longer than {self._config.render_timeout:g} s")
-        elif now - progress.changed > self._config.stall_timeout:
-            self._ask_to_stop(running, f"made no progress for {self._config.stall_timeout:g} s")
-        if running.asked_at is not None and now - running.asked_at > _GRACE:
-            running.slot.kill()
-
-    def _ask_to_stop(self, running: _Running, because: str) -> None:
-        if running.asked_at is None:
-            running.asked_at = asyncio.get_running_loop().time()
-            running.because = because
-            if running.mailbox:
-                running.mailbox.cancel()
-
-    # --- the ends ---------------------------------------------------------------------------
-
-    async def _finish(self, running: _Running, made: Path | None, seconds: float | None) -> None:
-        task = running.task
-
+    async def _finish(
+        self, task: Task, render: Render, made: Path | None, seconds: float | None
+    ) -> None:
         def publish() -> dict[str, Any]:
             if made is not None:
                 size = self._data.publish(made, task.file)
@@ -286,42 +234,15 @@ class Jobs:
             await asyncio.to_thread(self._data.remove_video, task.file)
             return
         if seconds is not None:
-            self._pace.learn(seconds, self._took(running))
+            self._pace.learn(seconds, _took(render))
             await self._store.note(_PACE, self._pace.speed)
-        await self._tell_end(running)
+        await self._tell_end(task, render)
 
-    async def _fail(self, running: _Running, code: int, message: str) -> None:
-        await self._store.fail(running.task.task_id, code, message, time.time())
-        await self._tell_end(running)
-
-    async def _died(self, running: _Running, error: Exception) -> None:
-        """A worker that ended, was ended by us, or raised what it should not."""
-        if running.because in {"deleted", "stopping"}:
-            await self._interrupted(running)
-        elif running.because:
-            await self._fail(running, BROKEN, f"the render {running.because} and was ended")
-        elif isinstance(error, WorkerDiedError):
-            await self._fail(running, BROKEN, "the render crashed or used too much memory or time")
-        elif isinstance(error, MemoryError):
-            await self._fail(running, BROKEN, "the render needed more memory than it may use")
-        else:
-            log.error("the render of task %s raised %r", running.task.task_id, error)
-            await self._fail(running, BROKEN, f"the render failed: {type(error).__name__}")
-
-    async def _interrupted(self, running: _Running) -> None:
-        if running.because == "stopping":
-            await self._store.put_back(running.task.task_id)
-        elif running.because != "deleted":
-            await self._fail(running, BROKEN, f"the render {running.because} and was ended")
-
-    async def _tell_end(self, running: _Running) -> None:
-        task = self._store.get(running.task.task_id)
-        if task is not None and task.ended:
-            _log_end(task, self._took(running))
-            await self._ended(task)
-
-    def _took(self, running: _Running) -> float:
-        return asyncio.get_running_loop().time() - running.progress.started
+    async def _tell_end(self, task: Task, render: Render) -> None:
+        ended = self._store.get(task.task_id)
+        if ended is not None and ended.ended:
+            _log_end(ended, _took(render))
+            await self._ended(ended)
 
     def _seconds_until_done(self, task: Task, now: float) -> float:
         own = self._pace.seconds_for(task.guessed_seconds)
@@ -330,6 +251,10 @@ class Jobs:
         running = sum(one.progress.left(now) for one in self._running.values())
         ahead = self._queue.ahead_of(task.task_id) * own
         return own + (running + ahead) / len(self._slots)
+
+
+def _took(render: Render) -> float:
+    return asyncio.get_running_loop().time() - render.progress.started
 
 
 def _log_end(task: Task, took: float) -> None:

@@ -194,6 +194,9 @@ class Store:
         except BaseException:
             self._out.execute("ROLLBACK")
             raise
+        self._commit()
+
+    def _commit(self) -> None:
         self._out.execute("COMMIT")
 
     def _select(self, where: str, values: tuple[Any, ...] = ()) -> list[Task]:

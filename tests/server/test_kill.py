@@ -1,0 +1,190 @@
+"""Killed at any moment and started again: nothing lost, nothing made twice, no half file."""
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from mp4gen.server import Server, ServerConfig
+
+from .conftest import QUICK, Caller
+from .zygote import POINTS
+
+
+class Zygote:
+    """The program that starts servers which kill themselves."""
+
+    def __init__(self) -> None:
+        program = Path(__file__).with_name("zygote.py")
+        self._process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def start(self, music: Path, data: Path, point: str = "", *, processes: bool = False) -> str:
+        """Start a server that ends at `point`; its address."""
+        order = {"music": str(music), "data": str(data), "point": point, "processes": processes}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        self.pid = self.heard()["pid"]
+        return self.heard()["url"]
+
+    def heard(self) -> dict[str, Any]:
+        """The next thing it says."""
+        return json.loads(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    zygote = Zygote()
+    yield zygote
+    zygote.close()
+
+
+@asynccontextmanager
+async def receiver() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+    """Somebody who takes callbacks: where, and what came."""
+    came: list[dict[str, Any]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        came.append(await request.json())
+        return web.json_response({"status": "received"})
+
+    app = web.Application()
+    app.add_routes([web.post("/told", take)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/told", came
+    await runner.cleanup()
+
+
+@asynccontextmanager
+async def restarted(music: Path, data: Path) -> AsyncIterator[Server]:
+    config = ServerConfig(
+        music=music,
+        data=data,
+        port=0,
+        style=QUICK,
+        workers=1,
+        min_free_bytes=0,
+        allow_local_callbacks=True,
+        executor=lambda: ThreadPoolExecutor(1),
+    )
+    async with Server(config) as server:
+        yield server
+
+
+def is_whole(video: Path) -> bool:
+    """Whether the boxes of an MP4 fill its file to the byte, its index among them."""
+    content, at, kinds = video.read_bytes(), 0, []
+    while at < len(content):
+        size = int.from_bytes(content[at : at + 4], "big")
+        kinds.append(content[at + 4 : at + 8])
+        if size < 8:
+            return False
+        at += size
+    return at == len(content) and kinds[0] == b"ftyp" and b"moov" in kinds and b"mdat" in kinds
+
+
+def rows(data: Path) -> list[tuple[str, str, str]]:
+    with sqlite3.connect(data / "mp4gen.sqlite") as database:
+        found = database.execute("SELECT task_id, state, callback FROM tasks").fetchall()
+    database.close()
+    return found
+
+
+async def submitted(caller: Caller, callback: str) -> dict[str, Any] | None:
+    """The answer of a submit; None where the server died over it."""
+    try:
+        return await caller.generate("album", "one", callBackUrl=callback)
+    except aiohttp.ClientError:
+        return None
+
+
+async def heard_of(came: list[dict[str, Any]], task_id: str) -> None:
+    """Wait until a callback told of `task_id`."""
+    while task_id not in {body["data"]["task_id"] for body in came}:
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_kill_loses_nothing(
+    zygote: Zygote, music: Path, tmp_path: Path, point: str
+) -> None:
+    """Killed at this point: the task ends once, with one whole video and its callback sent."""
+    data = tmp_path / "data"
+    async with receiver() as (callback, came), aiohttp.ClientSession() as session:
+        url = zygote.start(music, data, point)
+        answer = await submitted(Caller(session, url), callback)
+        status = await asyncio.to_thread(zygote.heard)
+        left = list((data / "videos").iterdir())
+        async with asyncio.timeout(20), restarted(music, data) as server:
+            caller = Caller(session, server.url)
+            again = await caller.generate("album", "one", callBackUrl=callback)
+            task_id = again["data"]["taskId"]
+            ended = await caller.ended(task_id)
+            await heard_of(came, task_id)
+
+    assert status == {"ended": -signal.SIGKILL}
+    assert all(is_whole(video) for video in left)
+    if answer is not None:
+        assert answer["code"] == 200
+        assert again["code"] == 409
+        assert task_id == answer["data"]["taskId"]
+    assert ended["successFlag"] == "SUCCESS"
+    assert [(row[0], row[1]) for row in rows(data)] == [(task_id, "done")]
+    videos = list((data / "videos").iterdir())
+    assert [is_whole(video) for video in videos] == [True]
+    assert not list((data / "work").iterdir())
+
+
+async def test_workers_end_with_a_killed_server(
+    zygote: Zygote, music: Path, tmp_path: Path
+) -> None:
+    """After kill -9 of the server in the middle of a render no worker is left, and no port."""
+    async with aiohttp.ClientSession() as session:
+        url = zygote.start(music, tmp_path / "data", processes=True)
+        caller = Caller(session, url)
+        task_id = (await caller.generate("album", "one"))["data"]["taskId"]
+        workers = (await asyncio.to_thread(zygote.heard))["workers"]
+        os.kill(zygote.pid, signal.SIGKILL)
+        await asyncio.to_thread(zygote.heard)
+        async with asyncio.timeout(5):
+            await gone(workers)
+        async with restarted(music, tmp_path / "data") as server:
+            ended = await Caller(session, server.url).ended(task_id)
+
+    assert ended["successFlag"] == "SUCCESS"
+
+
+async def gone(pids: list[int]) -> None:
+    """Wait until none of these processes runs."""
+    for pid in pids:
+        while is_running(pid):
+            await asyncio.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process runs; one that only waits for its parent's notice does not."""
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,126 @@
+"""Starts servers that kill themselves at a named point: a program of its own, driven by stdin.
+
+It imports everything once and forks a server for each line it reads, which costs milliseconds
+instead of a second. Nothing in the server knows of the points: they are wrapped around its own
+functions here, in the forked child alone.
+"""
+
+import asyncio
+import inspect
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from mp4gen import protocol
+from mp4gen.render import RenderStyle
+from mp4gen.server import Server, ServerConfig, callbacks, datadir, jobs, library, render, store
+
+STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
+BEFORE, AFTER = "before", "after"
+
+# name: whose, which function, on which side of it, at which call of it.
+POINTS: dict[str, tuple[Any, str, str, int]] = {
+    "the body is about to be read": (protocol, "read_create_body", BEFORE, 1),
+    "the body is read": (protocol, "read_create_body", AFTER, 1),
+    "the track is found": (library.Library, "find", AFTER, 1),
+    "the task is about to be stored": (store.Store, "_add", BEFORE, 1),
+    "the task is written, not committed": (store.Store, "_commit", BEFORE, 1),
+    "the task is committed, nobody knows": (store.Store, "_add", AFTER, 1),
+    "the task is about to be queued": (jobs.Jobs, "submit", BEFORE, 1),
+    "the task is queued, not answered": (protocol, "answer_created", BEFORE, 1),
+    "the render is about to be noted": (store.Store, "started", BEFORE, 1),
+    "the render is noted": (store.Store, "started", AFTER, 1),
+    "the render is prepared": (jobs.Jobs, "_prepare", AFTER, 1),
+    "the render has a mailbox": (render.Mailbox, "__init__", AFTER, 1),
+    "the render tells its first progress": (render.Mailbox, "tell", AFTER, 1),
+    "the render tells its second progress": (render.Mailbox, "tell", AFTER, 2),
+    "the video is made": (render.Render, "run", AFTER, 1),
+    "the video is about to be published": (datadir.DataFolder, "publish", BEFORE, 1),
+    "the video is published, not committed": (datadir.DataFolder, "publish", AFTER, 1),
+    "the end is committed": (store.Store, "_finish", AFTER, 1),
+    "the callback is about to be made": (callbacks.CallbackSender, "send", BEFORE, 1),
+    "the callback is about to be sent": (callbacks, "post", BEFORE, 1),
+    "the callback is answered": (callbacks, "post", AFTER, 1),
+    "the callback is about to be noted": (store.Store, "callback", BEFORE, 1),
+    "the callback is noted": (store.Store, "callback", AFTER, 1),
+}
+
+
+def arm(point: str) -> None:
+    """Let this process end as by kill -9 when it reaches `point`."""
+    owner, name, side, count = POINTS[point]
+    real: Callable[..., Any] = getattr(owner, name)
+    calls = 0
+
+    def reached(at: str) -> None:
+        if at == side and calls == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        reached(BEFORE)
+        result = real(*args, **kwargs)
+        reached(AFTER)
+        return result
+
+    async def waiting(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        reached(BEFORE)
+        result = await real(*args, **kwargs)
+        reached(AFTER)
+        return result
+
+    setattr(owner, name, waiting if inspect.iscoroutinefunction(real) else plain)
+
+
+def say(**what: Any) -> None:
+    """One line of JSON to whoever drives us."""
+    os.write(1, json.dumps(what).encode() + b"\n")
+
+
+async def serve(music: str, data: str, processes: bool) -> None:
+    """A server until it is killed."""
+    config = ServerConfig(
+        music=music,
+        data=data,
+        port=0,
+        style=STYLE,
+        workers=1,
+        min_free_bytes=0,
+        allow_local_callbacks=True,
+        executor=None if processes else lambda: ThreadPoolExecutor(1),
+    )
+    async with Server(config) as server:
+        say(url=server.url)
+        while True:
+            await asyncio.sleep(0.02)
+            if processes and server.worker_pids:
+                say(workers=server.worker_pids)
+                processes = False
+
+
+def main() -> None:
+    """Fork a server for each line of JSON, and say when it ended and how."""
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            # A point that is never reached must not keep anybody waiting.
+            signal.alarm(20)
+            if order["point"]:
+                arm(order["point"])
+            asyncio.run(serve(order["music"], order["data"], order["processes"]))
+            os._exit(0)
+        say(pid=pid)
+        _, status = os.waitpid(pid, 0)
+        say(ended=os.waitstatus_to_exitcode(status))
+
+
+if __name__ == "__main__":
+    main()
