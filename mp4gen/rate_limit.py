@@ -40,7 +40,8 @@ class RateLimiter(Protocol):
 class WindowLimiter:
     """The `RateLimiter` of one process and one event loop, in loop time.
 
-    Share one among the clients of a key. One timer serves all waiters.
+    Share one among the clients of a key. One timer serves all waiters. After a cool-down one call
+    goes alone: only when it was answered, and brought no other cool-down, do the others follow.
     """
 
     def __init__(self, limit: RateLimit | None = None) -> None:

@@ -1,0 +1,80 @@
+"""When a task is looked at: late first, then in steps that grow, then constant."""
+
+from itertools import accumulate, chain, islice, pairwise
+from random import Random
+
+import backoff
+import pytest
+
+from mp4gen import Polling
+from mp4gen.polling import first_wait, next_waits
+
+STEADY = Polling(jitter=0)
+
+
+def looks(polling: Polling, random: Random, until: float) -> list[float]:
+    """The ages at which a task is looked at, up to the first look at or after `until`."""
+    ages = accumulate(chain([first_wait(polling, random)], next_waits(polling, random)))
+    found = []
+    for age in ages:
+        found.append(age)
+        if age >= until:
+            return found
+    raise AssertionError
+
+
+def test_the_waits_are_backoffs() -> None:
+    """Every step is what `backoff.expo` gives for the same base, factor and cap."""
+    steps = backoff.expo(base=1.3, factor=15 * (1.3 - 1), max_value=8)
+    next(steps)
+    expected = list(islice(steps, 30))
+
+    assert list(islice(next_waits(STEADY, Random()), 30)) == pytest.approx(expected)
+
+
+def test_ages_grow_by_the_factor_until_the_cap() -> None:
+    """15, x1.3, x1.3, then every eight seconds."""
+    ages = looks(STEADY, Random(), 60)
+
+    assert ages[:3] == pytest.approx([15, 19.5, 25.35])
+    assert [round(b - a, 2) for a, b in pairwise(ages)][-3:] == [8, 8, 8]
+
+
+def test_the_first_look_waits_for_what_is_left_of_its_time() -> None:
+    """A task that is older already is looked at sooner, never in the past."""
+    assert first_wait(STEADY, Random()) == 15
+    assert first_wait(STEADY, Random(), age=10) == 5
+    assert first_wait(STEADY, Random(), age=100) == 0
+
+
+def test_jitter_is_a_share_of_each_step_and_seeded() -> None:
+    """Ten percent of the step, not of the age; the same seed, the same looks."""
+    steady = looks(STEADY, Random(), 200)
+    steps = list(islice(next_waits(Polling(), Random(3)), 20))
+    plain = list(islice(next_waits(STEADY, Random()), 20))
+
+    assert all(0.9 <= a / b <= 1.1 for a, b in zip(steps, plain, strict=True))
+    assert looks(Polling(), Random(3), 200) == looks(Polling(), Random(3), 200)
+    assert looks(Polling(), Random(3), 200) != looks(Polling(), Random(4), 200)
+    assert abs(len(looks(Polling(), Random(3), 200)) - len(steady)) <= 2
+
+
+def test_a_usual_task_costs_seven_or_eight_looks() -> None:
+    """Over 200 seeds of the documented durations: few requests, and a small delay."""
+    chance = Random(11)
+    lengths = [chance.lognormvariate(3.6889, 0.6679) for _ in range(200)]
+
+    ages = [looks(Polling(), chance, length) for length in lengths]
+    mean_looks = sum(len(found) for found in ages) / 200
+    delay = sum(found[-1] - length for found, length in zip(ages, lengths, strict=True))
+
+    assert 5.5 <= mean_looks <= 7.5
+    assert delay / sum(lengths) <= 0.09
+
+
+def test_waits_never_end_and_never_grow_past_the_cap() -> None:
+    """A wait of hours neither runs out of steps nor of numbers."""
+    steps = list(islice(next_waits(Polling(factor=3.0), Random(1)), 20_000))
+
+    assert max(steps) <= 8 * 1.1
+    assert min(steps) > 0

@@ -1,0 +1,307 @@
+"""The limit as the server counts it: exact, in order, in two lanes, and whole after any cancel."""
+
+import asyncio
+import gc
+from collections.abc import Callable
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+import looptime
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from mp4gen import Lane, RateLimit, RateLimiter, WindowLimiter
+from mp4gen.testing.state import busiest
+
+pytestmark = pytest.mark.looptime
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def call(limiter: WindowLimiter, seconds: float, lane: Lane = Lane.DIRECT) -> float:
+    """Hold a slot for a call of `seconds`; when it went out."""
+    async with limiter.slot(lane):
+        sent = now()
+        await asyncio.sleep(seconds)
+    return sent
+
+
+async def test_a_slot_rests_a_full_period_after_the_answer() -> None:
+    """Not after the sending: the next one leaves at answer + period."""
+    limiter = WindowLimiter(RateLimit(2, per=10))
+
+    sent = await asyncio.gather(*(call(limiter, 0.5) for _ in range(5)))
+
+    assert sent == pytest.approx([0, 0, 10.5, 10.5, 21.0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_no_window_at_the_server_is_ever_exceeded(seed: int) -> None:
+    """Whatever the network does to each message, arrivals stay within the limit."""
+    chance = Random(seed)
+    limiter = WindowLimiter(RateLimit(20, per=10))
+    arrivals: list[float] = []
+
+    async def one() -> None:
+        async with limiter.slot():
+            await asyncio.sleep(chance.choice([0.01, 0.06, 0.3, 3.0]) * chance.random())
+            arrivals.append(now())
+            await asyncio.sleep(chance.choice([0.01, 0.06, 0.3, 3.0]) * chance.random())
+
+    await asyncio.gather(*(one() for _ in range(300)))
+
+    assert busiest(arrivals, 10) == 20
+    assert now() < 300 / 20 * 13.1
+
+
+async def test_each_lane_is_first_in_first_out_and_direct_goes_ahead() -> None:
+    """A direct call overtakes all of a bulk run, and no other direct one."""
+    limiter = WindowLimiter(RateLimit(1, per=10))
+    order: list[str] = []
+
+    async def one(name: str, lane: Lane) -> None:
+        async with limiter.slot(lane):
+            order.append(name)
+
+    tasks = [asyncio.create_task(one(f"bulk{n}", Lane.BULK)) for n in range(3)]
+    await asyncio.sleep(1)
+    tasks += [asyncio.create_task(one(f"direct{n}", Lane.DIRECT)) for n in range(2)]
+    await asyncio.gather(*tasks)
+
+    assert order == ["bulk0", "direct0", "direct1", "bulk1", "bulk2"]
+
+
+async def test_cancelled_waiters_take_nothing_with_them() -> None:
+    """Half of those who wait are cancelled; the rest go out as if they had never been there."""
+    limiter = WindowLimiter(RateLimit(2, per=10))
+    tasks = [asyncio.create_task(call(limiter, 0)) for _ in range(10)]
+    await asyncio.sleep(1)
+
+    for task in tasks[2::2]:
+        task.cancel()
+    sent = await asyncio.gather(*tasks, return_exceptions=True)
+
+    times = [time for time in sent if isinstance(time, float)]
+    assert times == pytest.approx([0, 0, 10, 10, 20, 20])
+
+
+async def test_a_waiter_cancelled_in_the_moment_of_its_turn_gives_the_slot_back() -> None:
+    """The slot was handed over, the cancel came first: somebody else gets it at once."""
+    limiter = WindowLimiter(RateLimit(1, per=10))
+    first = asyncio.create_task(call(limiter, 0))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(call(limiter, 0))
+    third = asyncio.create_task(call(limiter, 0))
+    await first
+
+    asyncio.get_running_loop().call_at(10.0, second.cancel)
+    with suppress(asyncio.CancelledError):
+        await second
+
+    assert await third == pytest.approx(10)
+
+
+async def test_a_call_that_fails_gives_its_slot_back_after_the_period() -> None:
+    """It may have arrived, so it counts as one that did."""
+    limiter = WindowLimiter(RateLimit(1, per=10))
+    with suppress(OSError):
+        async with limiter.slot():
+            await asyncio.sleep(2)
+            raise OSError
+
+    assert await call(limiter, 0) == pytest.approx(12)
+
+
+async def test_a_cool_down_only_moves_forward() -> None:
+    """A shorter one neither shortens nor lengthens the one that runs."""
+    limiter = WindowLimiter(RateLimit(20, per=10))
+    limiter.cool_down(30)
+    limiter.cool_down(5)
+
+    first = asyncio.create_task(call(limiter, 0))
+    await asyncio.sleep(20)
+    limiter.cool_down(2)
+
+    assert await first == pytest.approx(30)
+
+
+async def test_a_longer_cool_down_holds_those_who_wait_already() -> None:
+    """Waiters ask again on waking."""
+    limiter = WindowLimiter(RateLimit(20, per=10))
+    limiter.cool_down(10)
+    waiting = asyncio.create_task(call(limiter, 0))
+    await asyncio.sleep(9)
+
+    limiter.cool_down(10)
+
+    assert await waiting == pytest.approx(19)
+
+
+async def test_row_10_one_call_asks_whether_a_cool_down_has_helped() -> None:
+    """After it, one call goes alone; the others follow when it was answered, not before."""
+    limiter = WindowLimiter(RateLimit(20, per=10))
+    limiter.cool_down(10)
+
+    sent = await asyncio.gather(*(call(limiter, 2) for _ in range(4)))
+
+    assert sent == pytest.approx([10, 12, 12, 12])
+
+
+async def test_row_10_a_storm_meets_one_call_a_window() -> None:
+    """As long as every call is refused, no more than one goes out at a time."""
+    limiter = WindowLimiter(RateLimit(20, per=10))
+    sent: list[float] = []
+
+    async def refused_for_ten_minutes() -> None:
+        while True:
+            async with limiter.slot():
+                sent.append(now())
+                await asyncio.sleep(0.1)
+                if now() > 600:
+                    return
+                limiter.cool_down(10)
+
+    await asyncio.gather(*(refused_for_ten_minutes() for _ in range(50)))
+
+    during = [time for time in sent if 10 < time < 600]
+    assert len(during) <= 60
+    assert busiest(sent, 10) <= 20
+
+
+async def test_one_timer_serves_all_waiters() -> None:
+    """A thousand waiters cost one timer, not a thousand."""
+    limiter = WindowLimiter(RateLimit(1, per=10))
+    tasks = [asyncio.create_task(call(limiter, 0)) for _ in range(1000)]
+    await asyncio.sleep(1)
+    gc.collect()
+
+    timers = [h for h in gc.get_objects() if isinstance(h, asyncio.TimerHandle)]
+    ours = [h for h in timers if not h.cancelled() and "_serve" in repr(h)]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert len(ours) == 1
+
+
+async def test_row_19_a_pause_of_the_machine_causes_no_burst() -> None:
+    """Hours that nobody saw free the slots once, not many times over."""
+    limiter = WindowLimiter(RateLimit(20, per=10))
+    await asyncio.gather(*(call(limiter, 0) for _ in range(20)))
+    await asyncio.sleep(8 * 3600)
+
+    sent = await asyncio.gather(*(call(limiter, 0) for _ in range(60)))
+
+    assert busiest(list(sent), 10) == 20
+
+
+def test_the_window_limiter_is_a_rate_limiter() -> None:
+    """What a client needs of a limiter is a protocol that anybody can implement."""
+    assert isinstance(WindowLimiter(), RateLimiter)
+    assert "20" in repr(WindowLimiter())
+
+
+class LimiterMachine(RuleBasedStateMachine):
+    """Calls of any length in both lanes, cancelled at any time, with cool-downs between."""
+
+    LIMIT = RateLimit(3, per=10)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = looptime.new_event_loop()
+        self.limiter = WindowLimiter(self.LIMIT)
+        self.tasks: list[asyncio.Task[None]] = []
+        self.arrivals: list[float] = []
+        self.asked: dict[Lane, list[int]] = {lane: [] for lane in Lane}
+        self.granted: list[tuple[Lane, int]] = []
+        self.cool_until = float("-inf")
+        self.early = 0
+        self.number = 0
+
+    async def one(self, number: int, lane: Lane, before: float, after: float) -> None:
+        async with self.limiter.slot(lane):
+            self.granted.append((lane, number))
+            self.early += self.loop.time() < self.cool_until
+            await asyncio.sleep(before)
+            self.arrivals.append(self.loop.time())
+            await asyncio.sleep(after)
+
+    def run(self, work: Callable[[], Any], seconds: float = 0.0) -> None:
+        async def step() -> None:
+            work()
+            await asyncio.sleep(seconds)
+
+        self.loop.run_until_complete(step())
+
+    @rule(
+        lane=st.sampled_from(Lane),
+        before=st.sampled_from([0.0, 0.3, 4.0]),
+        after=st.sampled_from([0.0, 0.5, 12.0]),
+    )
+    def start(self, lane: Lane, before: float, after: float) -> None:
+        self.number += 1
+        number = self.number
+        self.asked[lane].append(number)
+        work = self.one(number, lane, before, after)
+        self.run(lambda: self.tasks.append(self.loop.create_task(work)))
+
+    @rule(place=st.integers(0, 50))
+    def cancel(self, place: int) -> None:
+        if self.tasks:
+            self.run(self.tasks[place % len(self.tasks)].cancel)
+
+    @rule(place=st.integers(0, 50), wait=st.sampled_from([0.0, 10.0, 10.3]))
+    def cancel_in_the_moment_of_a_turn(self, place: int, wait: float) -> None:
+        if self.tasks:
+            task = self.tasks[place % len(self.tasks)]
+            self.run(lambda: self.loop.call_later(wait, task.cancel), wait)
+
+    @rule(seconds=st.sampled_from([0.0, 3.0, 15.0]))
+    def cool_down(self, seconds: float) -> None:
+        self.cool_until = max(self.cool_until, self.loop.time() + seconds)
+        self.run(lambda: self.limiter.cool_down(seconds))
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 9.9, 10.0, 30.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.run(lambda: None, seconds)
+
+    @invariant()
+    def no_window_is_exceeded(self) -> None:
+        assert busiest(self.arrivals, 10) <= 3
+
+    @invariant()
+    def each_lane_keeps_its_order(self) -> None:
+        for lane in Lane:
+            granted = [number for where, number in self.granted if where is lane]
+            assert granted == sorted(granted)
+
+    @invariant()
+    def nothing_goes_out_in_a_cool_down(self) -> None:
+        assert self.early == 0
+
+    def teardown(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+
+        async def all_slots_are_back() -> list[float]:
+            await asyncio.gather(*self.tasks, return_exceptions=True)
+            await asyncio.sleep(60)
+            start = self.loop.time()
+            sent = await asyncio.gather(*(call(self.limiter, 0) for _ in range(3)))
+            return [time - start for time in sent]
+
+        try:
+            assert self.loop.run_until_complete(all_slots_are_back()) == [0, 0, 0]
+        finally:
+            self.loop.close()
+
+
+LimiterMachine.TestCase.settings = settings(
+    max_examples=40, stateful_step_count=25, deadline=None, derandomize=True
+)
+TestLimiterMachine = LimiterMachine.TestCase

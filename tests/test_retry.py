@@ -1,0 +1,132 @@
+"""Which failure is tried again: a table, with the rows that must NOT be; and how long to wait."""
+
+from itertools import islice
+from random import Random
+
+import backoff
+import pytest
+
+import mp4gen
+from mp4gen import Retry
+from mp4gen.retry import Next, RetryQuota, decide, waits
+
+REQUEST = mp4gen.VideoRequest("music", "track")
+
+
+def gateway(code: int) -> mp4gen.ServerError:
+    error = mp4gen.ServerError("not the API's own answer", code=code)
+    error.from_api = False
+    return error
+
+
+NEVER = [
+    mp4gen.InvalidRequestError("", code=400),
+    mp4gen.InvalidRequestError("", code=413),
+    mp4gen.InvalidRequestError("", code=422),
+    mp4gen.AuthenticationError("", code=401),
+    mp4gen.AuthenticationError("", code=403),
+    mp4gen.NotFoundError("", code=404),
+    mp4gen.InsufficientCreditsError("", code=429),
+    mp4gen.InsufficientCreditsError("", code=402),
+    mp4gen.AlreadyExistsError("", code=409),
+    mp4gen.ApiError("unknown", code=299),
+    mp4gen.ConfigurationError("not the API"),
+    mp4gen.ValidationError({"author": "must not be empty"}),
+    mp4gen.GenerationFailedError("t", "gave up"),
+    mp4gen.WaitTimeoutError("t", "late"),
+    mp4gen.SubmitUncertainError(REQUEST),
+    mp4gen.DownloadError("expired"),
+    mp4gen.LedgerError("in use"),
+    mp4gen.RenderError("silent"),
+]
+
+
+@pytest.mark.parametrize("error", NEVER, ids=lambda error: repr(error)[:40])
+@pytest.mark.parametrize("submit", [True, False])
+def test_what_must_not_be_retried(error: mp4gen.Mp4GenError, *, submit: bool) -> None:
+    """The same call would get the same answer, or cost again."""
+    assert decide(error, submit=submit) is Next.GIVE_UP
+
+
+@pytest.mark.parametrize(
+    ("error", "of_a_submit", "of_a_look"),
+    [
+        (mp4gen.RateLimitError("", code=430), Next.COOL_DOWN, Next.COOL_DOWN),
+        (mp4gen.MaintenanceError("", code=455), Next.MAINTENANCE, Next.MAINTENANCE),
+        (mp4gen.ServerError("", code=500), Next.RETRY, Next.RETRY),
+        (gateway(502), Next.UNCERTAIN, Next.RETRY),
+        (mp4gen.TransportError("", sent=False), Next.RETRY, Next.RETRY),
+        (mp4gen.TransportError("", sent=True), Next.UNCERTAIN, Next.RETRY),
+        (mp4gen.ProtocolError("cut"), Next.UNCERTAIN, Next.RETRY),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_what_may_pass(error: mp4gen.Mp4GenError, of_a_submit: Next, of_a_look: Next) -> None:
+    """A submit is repeated only where it certainly was not accepted; all else is uncertain."""
+    assert decide(error, submit=True) is of_a_submit
+    assert decide(error, submit=False) is of_a_look
+
+
+def test_every_error_of_the_tree_has_its_row() -> None:
+    """A new error class has to be thought about here."""
+    tried = {
+        mp4gen.RateLimitError,
+        mp4gen.MaintenanceError,
+        mp4gen.ServerError,
+        mp4gen.TransportError,
+        mp4gen.ProtocolError,
+    }
+    rows = {type(error) for error in NEVER} | tried
+    public = {
+        kind
+        for name in mp4gen.__all__
+        if isinstance(kind := getattr(mp4gen, name), type) and issubclass(kind, Exception)
+    }
+
+    assert public - rows <= {mp4gen.Mp4GenError, mp4gen.RenderCancelledError}
+
+
+def test_waits_come_from_backoffs_generators() -> None:
+    """Each wait lies below what `backoff.expo` says, and the same seed gives the same waits."""
+    growing = backoff.expo(base=2, factor=0.5, max_value=30)
+    next(growing)
+    ceilings = list(islice(growing, 12))
+
+    found = list(islice(waits(Retry(), Random(1)), 12))
+
+    assert ceilings[:4] == [0.5, 1, 2, 4]
+    assert ceilings[-1] == 30
+    assert all(0 <= wait <= most for wait, most in zip(found, ceilings, strict=True))
+    assert found == list(islice(waits(Retry(), Random(1)), 12))
+    assert found != list(islice(waits(Retry(), Random(2)), 12))
+
+
+def test_full_jitter_spreads_waits_over_the_whole_range() -> None:
+    """A thousand clients that failed together do not come back together."""
+    tenth = [next(islice(waits(Retry(), Random(seed)), 9, None)) for seed in range(300)]
+
+    assert min(tenth) < 3
+    assert max(tenth) > 27
+    assert 13 < sum(tenth) / len(tenth) < 17
+
+
+def test_the_quota_ends_a_storm() -> None:
+    """Ten retries in a row, then none until calls go through again."""
+    quota = RetryQuota()
+
+    allowed = sum(quota.take() for _ in range(50))
+    for _ in range(10):
+        quota.succeeded()
+
+    assert allowed == 10
+    assert quota.take()
+    assert not quota.take()
+
+
+def test_the_quota_never_grows_beyond_its_size() -> None:
+    """A long good time saves nothing up."""
+    quota = RetryQuota()
+    for _ in range(1000):
+        quota.succeeded()
+
+    assert quota == RetryQuota()
