@@ -12,6 +12,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import attrs
@@ -62,8 +63,8 @@ class Transport:
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._key = key
-        self._proxy = proxy
-        self._trust_env = trust_env
+        # Read here and not by aiohttp, which would also read netrc and then refuse our header.
+        self._proxy = _proxy_of_environment(base_url) if trust_env and proxy is None else proxy
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks: aiohttp.ClientSession | None = None
         self._submits: aiohttp.ClientSession | None = None
@@ -92,6 +93,8 @@ class Transport:
         problem = ""
         try:
             return await self._exchange(session, call, key, timeout, sent)
+        except aiohttp.ConnectionTimeoutError:
+            problem = f"no connection within {min(timeout, _MAX_CONNECT):g} s"
         except TimeoutError:
             problem = f"no answer within {timeout:g} s"
         except (aiohttp.ClientError, OSError, zlib.error) as error:
@@ -163,7 +166,6 @@ class Transport:
             connector=aiohttp.TCPConnector(force_close=force_close, limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            trust_env=self._trust_env,
             trace_configs=[trace],
         )
 
@@ -182,6 +184,12 @@ def checked_key(key: Secret | None) -> Secret | None:
             "where none can be; copy it again"
         )
     return key
+
+
+def _proxy_of_environment(url: str) -> str | None:
+    """The proxy that the environment names for `url`, as curl and others would use it."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def describe(error: BaseException) -> str:
