@@ -7,8 +7,8 @@ those who use it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from random import Random
 from typing import TypeVar
 
@@ -89,6 +89,7 @@ class Calls:
         self._transport = transport
         self._limiter = limiter
         limit = getattr(limiter, "limit", None)
+        self._cool_until = float("-inf")
         self._window = limit.per if isinstance(limit, RateLimit) else RateLimit().per
 
     @property
@@ -125,7 +126,7 @@ class Calls:
         if watch is not None:
             watch.stop()
         try:
-            async with self.gate.passage(patience.maintenance), self._slot(call, patience.lane):
+            async with self._turn(call, patience):
                 if watch is not None:
                     watch.start()
                 if before is not None:
@@ -152,8 +153,29 @@ class Calls:
             else:
                 return value
 
+    @asynccontextmanager
+    async def _turn(self, call: ApiCall, patience: Patience) -> AsyncIterator[None]:
+        """Entered when `call` may go out: a slot is held, and the gate open or this its probe."""
+        while True:
+            async with (
+                self.gate.passage(patience.maintenance) as probe,
+                self._slot(call, patience.lane),
+            ):
+                # The gate may have closed while the call waited for its slot.
+                if probe or not self.gate.is_closed:
+                    yield
+                    return
+
     def _slot(self, call: ApiCall, lane: Lane) -> AbstractAsyncContextManager[None]:
-        return self._limiter.slot(lane) if call.counted else nullcontext()
+        return self._limiter.slot(lane) if call.counted else self._cooled_down()
+
+    @asynccontextmanager
+    async def _cooled_down(self) -> AsyncIterator[None]:
+        """The slot of a call that no limit counts: a cool-down holds it back all the same."""
+        loop = asyncio.get_running_loop()
+        while (left := self._cool_until - loop.time()) > 0:  # noqa: ASYNC110 - its end can move
+            await asyncio.sleep(left)
+        yield
 
     def _meaning(self, answer: Answer, read: Callable[[Answer], T]) -> T:
         try:
@@ -170,7 +192,10 @@ class Calls:
     def _heed(self, error: Mp4GenError) -> None:
         """Let the whole client know of a refusal that is not this call's alone."""
         if isinstance(error, RateLimitError):
-            seconds = max(self._window, error.retry_after or 0.0)
+            # A server that asks for hours is not believed: asking again costs one call.
+            seconds = max(self._window, min(error.retry_after or 0.0, self.retry.budget))
+            until = asyncio.get_running_loop().time() + seconds
+            self._cool_until = max(self._cool_until, until)
             self._limiter.cool_down(seconds)
             self.observers.emit(CoolDownEvent(seconds))
         elif isinstance(error, MaintenanceError):
@@ -212,6 +237,8 @@ class Tries:
     def _seconds(self, error: Mp4GenError) -> float:
         """How long; 0 where the limiter or the gate will hold the call by themselves."""
         patience, spent = self._patience, self.watch.seconds
+        if self._calls.gate.outlasts(patience.maintenance):
+            raise error
         match decide(error, submit=False):
             case Next.COOL_DOWN if patience.persistent or spent < patience.budget:
                 return 0.0

@@ -30,8 +30,8 @@ class MaintenanceGate:
         return self._error is not None
 
     @asynccontextmanager
-    async def passage(self, patience: float) -> AsyncIterator[None]:
-        """Entered when a call may go out.
+    async def passage(self, patience: float) -> AsyncIterator[bool]:
+        """Entered when a call may go out; gives whether it is the probe.
 
         Args:
             patience: how many seconds of one maintenance window this call is ready to wait.
@@ -40,14 +40,24 @@ class MaintenanceGate:
             Mp4GenError: the window lasts longer than that; the error that closed the gate.
         """
         probe = self._error is not None and await self._wait(patience)
+        cancelled = False
         try:
-            yield
+            yield probe
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
         finally:
             if probe:
                 self._probing = False
-                # Whatever the probe met that did not open the gate, the next one waits its time.
-                self._probe_at = asyncio.get_running_loop().time() + self._every
+                if not cancelled:
+                    # Whatever it met that did not open the gate, the next probe waits its time.
+                    self._probe_at = asyncio.get_running_loop().time() + self._every
                 self._wake()
+
+    def outlasts(self, patience: float) -> bool:
+        """Whether the window has lasted longer already than somebody is ready to wait."""
+        now = asyncio.get_running_loop().time()
+        return self._error is not None and now >= self._since + patience
 
     def close(self, error: Mp4GenError, every: float) -> None:
         """The API is down; one probe may pass each `every` seconds."""
@@ -71,7 +81,7 @@ class MaintenanceGate:
             if now >= self._probe_at and not self._probing:
                 self._probing = True
                 return True
-            if now >= self._since + patience:
+            if self.outlasts(patience):
                 raise copy(self._error)
             until = self._since + patience
             await self._change(until if self._probing else min(until, self._probe_at))

@@ -35,8 +35,17 @@ GRACE_LOOKS: Final = 3
 # The last look of a wait is not cut shorter than this, however little time is left.
 _LAST_LOOK: Final = 1.0
 _BETWEEN_WOKEN_LOOKS: Final = 5.0
+# However soon a server asks to be asked again.
+_BETWEEN_LOOKS: Final = 0.5
 # However soon a server wants to be asked again: the rate limit is for all.
 _SHORTEST_STEP: Final = 0.5
+# What fails a wait when it lasts beyond the grace.
+_LASTING: Final = (
+    NotFoundError,
+    InvalidRequestError,
+    ConfigurationError,
+    AuthenticationError,
+)
 
 
 @attrs.define
@@ -166,11 +175,12 @@ class Wait:
             Mp4GenError: `error` itself.
         """
         self._error = error
-        if self.calls.closed or isinstance(error, AuthenticationError):
+        # A firewall's 403 may pass; a key that is refused stays so.
+        if self.calls.closed or (isinstance(error, AuthenticationError) and error.code == 401):
             raise error
         if isinstance(error, ConfigurationError) and not self.known:
             raise error
-        if isinstance(error, NotFoundError | InvalidRequestError | ConfigurationError):
+        if isinstance(error, _LASTING):
             if self._missing == 0:
                 self._missing_since = age
             self._missing += 1
