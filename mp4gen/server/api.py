@@ -10,11 +10,11 @@ import time
 from aiohttp import web
 
 from mp4gen import protocol
-from mp4gen.dialects import Dialect
 from mp4gen.errors import ApiError, InvalidRequestError
 from mp4gen.models import Track, VideoRequest
 
 from .answers import UNKNOWN_TRACK, answer, refusal
+from .calls import CALLS
 from .config import ServerConfig
 from .datadir import DataFolder
 from .jobs import Jobs
@@ -25,7 +25,7 @@ from .targets import wants_callback
 from .tasks import Callback, Task
 
 MAX_BODY = 64 << 10
-CREDITS_PATH = Dialect.SUNO.credits_path
+_BODY_TIMEOUT = 30.0
 
 
 class Api:
@@ -56,12 +56,7 @@ class Api:
 
     def routes(self) -> list[web.RouteDef]:
         """Where each call is answered."""
-        return [
-            web.post(protocol.GENERATE_PATH, self.generate),
-            web.get(protocol.DETAILS_PATH, self.details, allow_head=False),
-            web.get(protocol.TRACKS_PATH, self.tracks, allow_head=False),
-            web.get(CREDITS_PATH, self.credits, allow_head=False),
-        ]
+        return [web.route(call.method, call.path, getattr(self, call.name)) for call in CALLS]
 
     async def generate(self, request: web.Request) -> web.Response:
         """Answer "Create Music Video"."""
@@ -78,7 +73,8 @@ class Api:
             task = new_task(account, wanted, track, base_url_of(request, self._config))
             await self._store.add(task)
         except ApiError as error:
-            return answer(protocol.answer_error(error))
+            # The rest of a body that is too large is never read, which only HTTP can tell.
+            return answer(protocol.answer_error(error), status=413 if error.code == 413 else 200)
         self._jobs.submit(task)
         body = protocol.answer_created(task.task_id)
         return answer(body, retry_after=self._jobs.retry_after(task))
@@ -143,13 +139,20 @@ async def read_capped(request: web.Request, most: int) -> bytes:
     """The body, of at most `most` bytes.
 
     Raises:
-        InvalidRequestError: code 413; it is larger.
+        InvalidRequestError: it is larger (code 413), does not come, or is cut off (code 400).
     """
     body = bytearray()
-    while chunk := await request.content.readany():
-        body += chunk
-        if len(body) > most:
-            raise InvalidRequestError(f"the body has more than {most} bytes", code=413)
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT):
+            while chunk := await request.content.readany():
+                body += chunk
+                if len(body) > most:
+                    raise InvalidRequestError(f"the body has more than {most} bytes", code=413)
+    except TimeoutError:
+        said = f"the body did not come within {_BODY_TIMEOUT:.0f} s"
+        raise InvalidRequestError(said, code=400) from None
+    except web.RequestPayloadError:
+        raise InvalidRequestError("the body was cut off", code=400) from None
     return bytes(body)
 
 

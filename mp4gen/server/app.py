@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import signal
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from mp4gen.errors import ConfigurationError
 
@@ -21,6 +23,7 @@ from .config import ServerConfig
 from .datadir import DataFolder
 from .files import Files
 from .guard import guard
+from .health import Health
 from .jobs import Jobs
 from .library import Library
 from .limits import Accounts
@@ -118,6 +121,7 @@ class Server:
             accounts=Accounts(config.accounts),
         )
         app.add_routes(api.routes())
+        app.add_routes(Health(config, jobs, data).routes())
         app.add_routes(Files(data.videos).routes())
         await self._listen(app)
         callbacks.start()
@@ -126,7 +130,14 @@ class Server:
 
     async def _listen(self, app: web.Application) -> None:
         config = self.config
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSING)
+        # Compressed bodies are not part of the API, and may grow a thousandfold when unpacked.
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            logger=_http_log(),
+            shutdown_timeout=_CLOSING,
+            auto_decompress=False,
+        )
         await runner.setup()
         self._undo.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, config.host, config.port)
@@ -198,6 +209,18 @@ def _first_then_default(
         loop.remove_signal_handler(name)
 
     return handle
+
+
+def _http_log() -> logging.Logger:
+    """A log without what strangers send: a broken request is no error here, and may hold a key."""
+    log = logging.getLogger("mp4gen.server.http")
+    if not log.filters:
+        log.addFilter(lambda record: not (record.exc_info and _is_theirs(record.exc_info[1])))
+    return log
+
+
+def _is_theirs(error: BaseException | None) -> bool:
+    return isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError)
 
 
 def _cannot_listen(config: ServerConfig, error: OSError) -> ConfigurationError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping
 from concurrent.futures import Executor
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from mp4gen.addresses import is_loopback
 from mp4gen.errors import ConfigurationError
 from mp4gen.models import RateLimit
 
@@ -34,14 +34,6 @@ def default_data() -> Path:
     """Where a server keeps its state unless told otherwise (the XDG base directory rules)."""
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(home) / "mp4gen" / "server"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a bind address can be reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _music(value: str | os.PathLike[str]) -> Path:
@@ -132,7 +124,7 @@ class ServerConfig:
             _check_key(name, key)
         if len(set(self.accounts.values())) != len(self.accounts):
             raise ConfigurationError("two accounts have the same key; give each its own")
-        if not self.accounts and not is_loopback(self.host):
+        if not self.accounts and not is_loopback(self.host.strip("[]")):
             raise ConfigurationError(
                 f"listening on {self.host} lets others in: set a key, or listen on 127.0.0.1"
             )

@@ -14,7 +14,9 @@ import socket
 import ssl
 from collections.abc import Mapping
 
-from .targets import Target, is_public
+from mp4gen.addresses import is_public
+
+from .targets import Target
 
 _AGENT = "mp4gen"
 _STATUS_LINE = 1024
@@ -91,7 +93,7 @@ async def _resolve(target: Target, *, allow_local: bool) -> list[str]:
     except OSError as error:
         raise PostError(f"no such host: {_reason(error)}") from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    if not allow_local and not all(is_public(address) for address in addresses):
+    if not allow_local and not all(map(is_public, addresses)):
         raise PostError("its address is not a public one", final=True)
     return addresses
 

@@ -1,8 +1,7 @@
-"""Where a callback may go: rules about addresses and URLs; resolves and connects nothing."""
+"""A callback's address taken apart; resolves and connects nothing."""
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
 
 import attrs
@@ -55,39 +54,8 @@ def read_target(url: str) -> Target | None:
     return Target(parts.scheme == "https", host, port, path)
 
 
-def is_public(address: str) -> bool:
-    """Whether `address` is one that everybody on the internet means the same by.
-
-    IPv4 in IPv6 clothes (mapped, 6to4, Teredo, NAT64) is judged by what it carries.
-    """
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    return all(_is_global(one) for one in (found, *_carried(found)))
-
-
-def _is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    return address.is_global and not address.is_multicast and not address.is_unspecified
-
-
-def _carried(
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
-) -> list[ipaddress.IPv4Address]:
-    if isinstance(address, ipaddress.IPv4Address):
-        return []
-    carried = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in _NAT64 or address in _COMPATIBLE:
-        carried.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return [one for one in carried if one is not None]
-
-
 def _host(url: str) -> str:
     try:
         return (urlsplit(url).hostname or "").lower().rstrip(".")
     except ValueError:
         return ""
-
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_COMPATIBLE = ipaddress.IPv6Network("::/96")

@@ -28,7 +28,7 @@ class Zygote:
 
     def __init__(self) -> None:
         program = Path(__file__).with_name("zygote.py")
-        self._process = subprocess.Popen(  # noqa: S603 - our own program
+        self._process = subprocess.Popen(
             [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
@@ -121,7 +121,9 @@ async def submitted(caller: Caller, callback: str) -> dict[str, Any] | None:
 
 async def heard_of(came: list[dict[str, Any]], task_id: str) -> None:
     """Wait until a callback told of `task_id`."""
-    while task_id not in {body["data"]["task_id"] for body in came}:
+    while True:
+        if task_id in {body["data"]["task_id"] for body in came}:
+            return
         await asyncio.sleep(0.01)
 
 
@@ -177,9 +179,10 @@ async def test_workers_end_with_a_killed_server(
 
 async def gone(pids: list[int]) -> None:
     """Wait until none of these processes runs."""
-    for pid in pids:
-        while is_running(pid):
-            await asyncio.sleep(0.02)
+    while True:
+        if not any(map(is_running, pids)):
+            return
+        await asyncio.sleep(0.02)
 
 
 def is_running(pid: int) -> bool:
