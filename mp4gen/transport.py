@@ -198,7 +198,7 @@ def describe(error: BaseException) -> str:
         return "the host name is not known; check base_url and the network"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return "no secure connection could be made (TLS)"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
+    if isinstance(error, aiohttp.ServerDisconnectedError | _ResentError):
         return "the server closed the connection without an answer"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer broke off"
@@ -216,7 +216,14 @@ def _headers(call: ApiCall, key: Secret | None) -> dict[str, str]:
     return headers
 
 
+class _ResentError(aiohttp.ClientError):
+    """aiohttp was about to send a GET again by itself."""
+
+
 async def _note_sent(_: Any, context: Any, __: Any) -> None:
+    # A second sending would be a call that no limiter has counted.
+    if context.trace_request_ctx.yes:
+        raise _ResentError
     context.trace_request_ctx.yes = True
 
 

@@ -192,6 +192,19 @@ async def test_an_idle_connection_that_died_makes_no_false_doubt(service: FakeSe
         assert proxy.connections == 4
 
 
+@pytest.mark.parametrize("fault", ["reset", "close_without_answer", "half_headers"])
+async def test_nothing_is_sent_twice_behind_the_limiters_back(
+    service: FakeService, transport: Transport, fault: Any
+) -> None:
+    """Left alone, aiohttp repeats a GET whose connection broke: two arrivals for one slot."""
+    service.script("details", fault)
+
+    error = await failure(transport, LOOK)
+
+    assert error.sent
+    assert service.count() == 1
+
+
 async def test_row_33_an_answer_beyond_the_cap_is_not_read(
     service: FakeService, transport: Transport
 ) -> None:

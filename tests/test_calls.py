@@ -1,0 +1,273 @@
+"""One call with all that surrounds it: slots, cool-down, maintenance, retries and their ends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import attrs
+import pytest
+
+import mp4gen
+from mp4gen import Dialect, RateLimit, Retry
+from mp4gen.testing import FakeService, Reply
+
+pytestmark = pytest.mark.looptime
+REQUEST = mp4gen.VideoRequest("music", "track")
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[FakeService]:
+    async with FakeService() as service:
+        service.music["music"] = [mp4gen.Track("music", "track")]
+        yield service
+
+
+@pytest.fixture
+async def client(service: FakeService) -> AsyncIterator[mp4gen.Client]:
+    async with service.client() as client:
+        client.random.seed(1)
+        yield client
+
+
+async def failure(work: Any) -> Any:
+    with pytest.raises(mp4gen.Mp4GenError) as caught:
+        await work
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "fault", "reset close_without_answer half_headers truncated html_502 empty code_500".split()
+)
+async def test_row_04_a_call_that_costs_nothing_is_tried_again(
+    service: FakeService, client: mp4gen.Client, fault: str
+) -> None:
+    """Whatever broke, the next answer counts."""
+    service.script("credits", fault, fault)
+
+    assert await client.get_credits() == 1000
+    assert service.count("credits") == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("code_400", mp4gen.InvalidRequestError),
+        ("unauthorized", mp4gen.AuthenticationError),
+        ("blocked", mp4gen.AuthenticationError),
+        ("code_404", mp4gen.NotFoundError),
+        ("no_credits", mp4gen.InsufficientCreditsError),
+        ("html_404", mp4gen.ConfigurationError),
+        ("html_405", mp4gen.ConfigurationError),
+        ("redirect", mp4gen.ConfigurationError),
+        ("code_299", mp4gen.ApiError),
+    ],
+)
+async def test_what_will_not_change_is_not_asked_again(
+    service: FakeService, client: mp4gen.Client, fault: str, expected: type
+) -> None:
+    """One request, one typed error."""
+    service.script("credits", fault)
+
+    assert type(await failure(client.get_credits())) is expected
+    assert service.count() == 1
+
+
+async def test_the_budget_ends_a_calls_tries(service: FakeService) -> None:
+    """A call that has been failing for so long gives up with its last error."""
+    service.always("credits", "code_500")
+    async with service.client(retry=Retry(budget=20.0)) as client:
+        client.random.seed(2)
+        error = await failure(client.get_credits())
+
+    assert type(error) is mp4gen.ServerError
+    assert 0 < now() <= 20
+    assert 3 <= service.count() <= 11
+
+
+async def test_one_quota_keeps_an_outage_from_multiplying_the_traffic(service: FakeService) -> None:
+    """Fifty calls during an outage send some sixty requests, not hundreds."""
+    service.always("credits", "code_500")
+    service.rate_limit = None
+    async with service.client(rate_limit=RateLimit(1000, per=1.0)) as client:
+        calls = [client.get_credits() for _ in range(50)]
+        errors = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert {type(error) for error in errors} == {mp4gen.ServerError}
+    assert service.count() <= 60
+
+
+async def test_a_longer_retry_after_wins(service: FakeService, client: mp4gen.Client) -> None:
+    """A server that says when to come back is taken at its word."""
+    page = Reply(status=503, body=b"busy", headers={"Retry-After": "40"})
+    service.script("credits", page)
+    await client.get_credits()
+
+    assert 40 <= now() < 41
+
+
+async def test_a_retry_after_beyond_the_budget_is_not_waited_for(
+    service: FakeService, client: mp4gen.Client
+) -> None:
+    """Better an error now than one in an hour."""
+    service.script("credits", Reply(status=503, body=b"", headers={"Retry-After": "3600"}))
+
+    assert type(await failure(client.get_credits())) is mp4gen.ServerError
+    assert now() < 1
+
+
+@pytest.mark.parametrize("dialect", [Dialect.SUNO, Dialect.KIE])
+@pytest.mark.parametrize("endpoint", ["create", "credits"])
+async def test_row_11_a_rate_refusal_is_waited_out_by_every_call(
+    dialect: Dialect, endpoint: Any
+) -> None:
+    """405, 430, kie's 429: a full window without any call, then all is well; nothing doubled."""
+    async with FakeService(dialect=dialect) as service, service.client() as client:
+        service.script(endpoint, "rate_limited")
+        await asyncio.gather(client.create_music_video(REQUEST), client.get_credits())
+    times = [call.at for call in service.calls]
+
+    assert len(service.tasks) == 1
+    assert [time for time in times if 0.5 < time < 10] == []
+    assert max(times) == pytest.approx(10, abs=0.5)
+
+
+@pytest.mark.parametrize("fault", ["code_405", "code_430", "html_429"])
+async def test_row_10_a_storm_of_ten_minutes_costs_a_call_a_window(
+    service: FakeService, fault: str
+) -> None:
+    """405 for all calls: no more than one each ten seconds, none fails, then full speed."""
+    service.always("*", fault)
+    asyncio.get_running_loop().call_later(600, service.clear)
+    retry = Retry(budget=3600)
+    async with service.client(retry=retry) as client:
+        requests = [mp4gen.VideoRequest("music", str(n)) for n in range(60)]
+        await asyncio.gather(*(client.create_music_video(r) for r in requests))
+    during = [call.at for call in service.calls if call.at < 600]
+    after = [call.at for call in service.calls if call.at >= 600]
+
+    assert len(during) <= 20 + 60
+    assert len(service.tasks) == 60
+    assert max(after) - min(after) <= 31
+
+
+async def test_row_10_a_single_call_gives_up_on_a_storm(
+    service: FakeService, client: mp4gen.Client
+) -> None:
+    """After its budget, with the refusal itself."""
+    service.always("*", "rate_limited")
+
+    assert type(await failure(client.get_credits())) is mp4gen.RateLimitError
+    assert 290 <= now() <= 320
+
+
+async def test_a_cool_down_holds_calls_that_no_limit_counts(service: FakeService) -> None:
+    """Where looks are not counted, a refused one still pauses them all."""
+    dialect = attrs.evolve(Dialect.SUNO, polls_counted=False)
+    service.script("credits", "rate_limited")
+    async with service.client(dialect=dialect) as client:
+        await asyncio.gather(client.get_credits(), client.get_tracks("music"))
+        await client.get_tracks("music")
+
+    assert sorted(round(call.at) for call in service.calls) == [0, 0, 10, 10]
+
+
+async def test_a_cool_down_of_hours_is_not_believed(
+    service: FakeService, client: mp4gen.Client
+) -> None:
+    """A gateway's slip does not silence a client for a day."""
+    headers = {"Retry-After": "86400"}
+    service.script("credits", Reply(status=429, body=b"", headers=headers))
+    await client.get_credits()
+
+    assert now() == pytest.approx(300, abs=1)
+
+
+# --- maintenance ------------------------------------------------------------------------------
+
+
+async def test_a_single_call_is_told_of_maintenance_at_once(
+    service: FakeService, client: mp4gen.Client
+) -> None:
+    """By default it waits for nothing; the calls after it do not even ask."""
+    service.always("*", "maintenance")
+    first = await failure(client.get_credits())
+    second = await failure(client.create_music_video(REQUEST))
+
+    assert type(first) is type(second) is mp4gen.MaintenanceError
+    assert (service.count(), now() < 1) == (1, True)
+
+
+async def test_a_patient_call_waits_maintenance_out(service: FakeService) -> None:
+    """One probe each five minutes, and the call itself when it is over."""
+    service.always("*", "maintenance")
+    asyncio.get_running_loop().call_later(1000, service.clear)
+    async with service.client(retry=Retry(maintenance_timeout=3600)) as client:
+        assert await client.get_credits() == 1000
+
+    assert [round(call.at) for call in service.calls] == [0, 300, 600, 900, 1200]
+
+
+async def test_patience_with_maintenance_ends(service: FakeService) -> None:
+    """After `maintenance_timeout` the refusal is the answer, and the loop goes on."""
+    service.always("*", "maintenance")
+    async with service.client(retry=Retry(maintenance_timeout=700)) as client:
+        error = await failure(client.get_credits())
+
+    assert type(error) is mp4gen.MaintenanceError
+    assert now() == pytest.approx(700, abs=1)
+    assert service.count() == 3
+
+
+@pytest.mark.parametrize("other", ["html_503", "reset", "code_500", "empty", "stall"])
+async def test_row_12_maintenance_with_other_faults_between_is_not_hammered(
+    service: FakeService, other: str
+) -> None:
+    """A probe that meets a gateway's page instead of 455 waits its time, too."""
+    service.always("*", "maintenance")
+    asyncio.get_running_loop().call_later(5, service.always, "*", other)
+    retry = Retry(maintenance_timeout=6 * 3600, budget=6 * 3600)
+    async with service.client(retry=retry) as client:
+        calls = [asyncio.create_task(client.get_credits()) for _ in range(50)]
+        await asyncio.sleep(3600)
+        asked = service.count()
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    assert 20 + 6 <= asked <= 20 + 12
+
+
+async def test_row_12_six_hours_of_455_for_many_conversions(service: FakeService) -> None:
+    """The calls that were out when it began, a probe each five minutes; all finish after."""
+    service.always("*", "maintenance")
+    asyncio.get_running_loop().call_later(6 * 3600, service.clear)
+    requests = [mp4gen.VideoRequest("music", str(n)) for n in range(150)]
+    async with service.client(retry=Retry(maintenance_timeout=7 * 3600)) as client:
+        conversions = [asyncio.create_task(client.convert(request)) for request in requests]
+        await asyncio.sleep(6 * 3600 - 1)
+        asked = service.count()
+        await asyncio.gather(*conversions)
+
+    assert asked <= 20 + 72
+    assert len(service.tasks) == 150
+
+
+async def test_calls_that_waited_for_a_slot_heed_a_gate_that_closed_meanwhile(
+    service: FakeService,
+) -> None:
+    """The queue of the limiter does not drain into a service that is down."""
+    async with service.client(retry=Retry(maintenance_timeout=3600)) as client:
+        calls = [asyncio.create_task(client.get_credits()) for _ in range(100)]
+        await asyncio.sleep(5)
+        service.always("*", "maintenance")
+        await asyncio.sleep(295)
+        asked = service.count()
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    assert asked == 40
