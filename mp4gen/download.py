@@ -73,7 +73,8 @@ class Download:
         """
         checked_host(self.url, private=self.rules.private)
         with part_file(path) as part:
-            await self._fill(part)
+            async with self.sessions.in_use():
+                await self._fill(part)
             await part.commit()
         return path
 
@@ -95,12 +96,11 @@ class Download:
                 await self._pause(patience, str(error), error.after)
 
     async def _pause(self, patience: _Patience, problem: str, after: float | None) -> None:
-        if self.sessions.closed:
-            return  # the next try says so, and at once
         failed = f"{checked_host(self.url, private=True)}: {problem}"
         seconds = patience.pause(after)
         if seconds is None:
-            raise DownloadError(f"{failed}; gave up after {patience.tries} tries in a row")
+            tries = f" after {patience.tries} tries in a row" if patience.tries > 1 else ""
+            raise DownloadError(f"{failed}; gave up{tries}")
         if self.on_retry:
             self.on_retry(DownloadError(failed), seconds)
         await asyncio.sleep(seconds)

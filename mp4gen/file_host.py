@@ -83,33 +83,47 @@ class FileSessions:
         self._trust_env = trust_env
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._scopes: set[asyncio.Timeout] = set()
         self._closed = False
 
-    @property
-    def closed(self) -> bool:
-        """Whether `aclose` was called."""
-        return self._closed
-
     async def aclose(self) -> None:
-        """Close all connections; a second call does nothing."""
+        """End what runs and close all connections; a second call does nothing."""
         self._closed = True
+        for scope in self._scopes:
+            # Not left to aiohttp: it forgets those who wait for a body that it closes.
+            scope.reschedule(asyncio.get_running_loop().time())
         for session in self._sessions.values():
             await session.close()
 
-    def route(self, url: str, *, private: bool) -> tuple[aiohttp.ClientSession, str | None]:
-        """The session and the proxy for `url`.
+    @asynccontextmanager
+    async def in_use(self) -> AsyncIterator[None]:
+        """A block that uses the connections, and ends at once when they are closed.
 
         Raises:
             ConfigurationError: the client is closed, or belongs to another loop.
         """
         loop = asyncio.get_running_loop()
         if self._closed:
-            raise ConfigurationError("this client is closed; make a new one")
+            raise _closed()
         if self._loop not in (None, loop):
             raise ConfigurationError(
                 "this client belongs to another event loop; make one client for each loop"
             )
         self._loop = loop
+        scope = asyncio.timeout(None)
+        self._scopes.add(scope)
+        try:
+            async with scope:
+                yield
+        except TimeoutError:
+            if scope.expired():
+                raise _closed() from None
+            raise
+        finally:
+            self._scopes.discard(scope)
+
+    def route(self, url: str, *, private: bool) -> tuple[aiohttp.ClientSession, str | None]:
+        """The session and the proxy for `url`; for use inside `in_use`."""
         proxy = self._proxy or (_environments_proxy(url) if self._trust_env else None)
         unchecked = private or proxy is not None
         if unchecked not in self._sessions:
@@ -171,7 +185,6 @@ async def opened(
     Raises:
         DownloadError: the way leads where it must not.
         TryAgainError: no usable connection this time.
-        ConfigurationError: the client is closed, or belongs to another loop.
     """
     for _ in range(MAX_REDIRECTS + 1):
         host = checked_host(url, private=rules.private)
@@ -203,6 +216,10 @@ def checked_host(url: str, *, private: bool) -> str:
     if not private and is_public(host) is False:
         raise _not_fetched(host)
     return host
+
+
+def _closed() -> ConfigurationError:
+    return ConfigurationError("this client is closed; make a new one")
 
 
 def _not_fetched(host: str) -> DownloadError:

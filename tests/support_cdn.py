@@ -46,6 +46,8 @@ class Says:
         headers: sent as they are; no length is added.
         body: all that is sent after the head.
         cut: bytes of the body after which the connection breaks, once the client has them.
+        most: bytes of the file that the client can have at the cut, where coding adds others.
+        known: bytes of the file that the client has by then; None for as many as were sent.
         hang: seconds of silence before anything else happens at the cut, or before the head.
         drip: seconds after each byte of the body.
         reset: whether the connection breaks with a reset.
@@ -55,6 +57,7 @@ class Says:
     headers: dict[str, str] = attrs.field(factory=dict)
     body: bytes = b""
     cut: int | None = None
+    known: int | None = None
     hang: float = 0.0
     drip: float = 0.0
     reset: bool = False
@@ -100,6 +103,7 @@ class FileHost:
         self.most = 0
         self.content = MOVIE
         self._tls = tls
+        self._asked = asyncio.Event()
         self._moved = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -136,20 +140,20 @@ class FileHost:
         self._tasks.add(task)
         self.most = max(self.most, len(self._tasks))
         task.add_done_callback(self._tasks.discard)
+        # Not in the task itself, which may be cancelled before its first step.
+        task.add_done_callback(lambda _: writer.close())
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
-                while True:
-                    asked = await _read(reader)
-                    self.asked.append(asked)
-                    says = self.script.pop(0) if self.script else self._properly
-                    says = says if isinstance(says, Says) else says(asked)
-                    await self._say(says, asked.offset, writer)
-                    if says.cut is not None or "Content-Length" not in says.headers:
-                        break
-        finally:
-            writer.close()
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                asked = await _read(reader)
+                self.asked.append(asked)
+                self._asked.set()
+                says = self.script.pop(0) if self.script else self._properly
+                says = says if isinstance(says, Says) else says(asked)
+                await self._say(says, asked.offset, writer)
+                if says.cut is not None or "Content-Length" not in says.headers:
+                    break
 
     def _properly(self, asked: Asked) -> Says:
         return rest(asked, self.content)
@@ -161,23 +165,30 @@ class FileHost:
         writer.write(
             f"HTTP/1.1 {says.status} Word\r\n{headers}\r\n".encode("utf-8", "surrogateescape")
         )
-        body = says.body[: says.cut]
-        for at in range(len(body)) if says.drip else ():
-            writer.write(body[at : at + 1])
-            await asyncio.sleep(says.drip)
-        writer.write(b"" if says.drip else body)
-        await writer.drain()
+        body = memoryview(says.body)[: says.cut]
+        step = 1 if says.drip else 1 << 16
+        for at in range(0, len(body), step):
+            writer.write(body[at : at + step])
+            await writer.drain()
+            if says.drip:
+                await asyncio.sleep(says.drip)
         if says.cut is not None:
             start = offset if says.status == 206 else 0
-            await self._arrived(start + says.cut if says.cut else 0)
+            sent = start + says.cut if says.cut else 0
+            await self.arrived(sent if says.known is None else says.known)
             await asyncio.sleep(says.hang)
         if says.reset:
             raw = writer.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
-    async def _arrived(self, size: int) -> None:
-        while size and (not self.told or self.told[-1][0] != size):
+    async def asked_for(self) -> None:
+        """Return when a request has come in."""
+        await self._asked.wait()
+
+    async def arrived(self, size: int) -> None:
+        """Return when the download has told of at least `size` bytes since the last restart."""
+        while size and (not self.told or self.told[-1][0] < size):
             self._moved.clear()
             await self._moved.wait()
 
@@ -194,7 +205,7 @@ def download(host: FileHost, sessions: FileSessions, **changes: Any) -> Download
     rules = changes.pop("rules", Rules(private=True, retry=AT_ONCE))
     url = changes.pop("url", host.url)
     given = {"on_progress": host.progress} | changes
-    return Download(sessions, url, rules, Random(1), **given)  # noqa: S311 - jitter
+    return Download(sessions, url, rules, Random(1), **given)
 
 
 @asynccontextmanager
@@ -224,6 +235,15 @@ def open_files() -> set[str]:
         with suppress(OSError):
             names.add(f"{entry.name} {entry.readlink()}")
     return names
+
+
+async def files_settled(expected: set[str]) -> set[str]:
+    """What is open once asyncio has closed what it was told to; it takes a few turns."""
+    for _ in range(100):
+        if open_files() == expected:
+            break
+        await asyncio.sleep(0.001)
+    return open_files()
 
 
 def inside(folder: Path) -> list[str]:
