@@ -18,6 +18,7 @@ _STARTING = 1.0
 _CLOSE = 4.0
 _EARLY = 0.9
 _LONGEST = 120
+_SHORTEST_CAP = 2
 
 
 @attrs.define
@@ -78,10 +79,15 @@ class Progress:
         return max(0.0, (self.total - self.done) / speed - (now - self.changed))
 
 
-def retry_after(left: float) -> int:
-    """When to look again at something that ends in `left` seconds."""
+def retry_after(left: float, age: float = math.inf) -> int:
+    """When to look again at something that ends in `left` seconds.
+
+    No caller is sent away for longer than the render has run so far (`age` seconds): a cold start
+    makes the first estimates several times too long.
+    """
     wait = left if left < _CLOSE else left * _EARLY
-    return min(_LONGEST, max(1, math.floor(wait) if left >= _CLOSE else math.ceil(wait)))
+    whole = math.ceil(wait) if left < _CLOSE else math.floor(wait)
+    return min(_LONGEST, max(1, whole), max(_SHORTEST_CAP, math.ceil(min(age, _LONGEST))))
 
 
 def first_look(left: float) -> int:

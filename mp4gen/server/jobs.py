@@ -111,7 +111,7 @@ class Jobs:
         """When to look at an unfinished task again, in whole seconds."""
         now = asyncio.get_running_loop().time()
         if running := self._running.get(task.task_id):
-            return retry_after(running.progress.left(now))
+            return retry_after(running.progress.left(now), now - running.progress.started)
         return first_look(self._seconds_until_done(task, now))
 
     def seconds_for(self, seconds: float) -> float:

@@ -104,6 +104,13 @@ def test_retry_after_is_whole_seconds_of_at_least_one(left: float, expected: int
     assert retry_after(left) == expected
 
 
+def test_a_cold_start_sends_nobody_away_for_long() -> None:
+    """However bad the first estimates are, a caller is back within twice the time so far."""
+    assert retry_after(100.0, age=0.3) == 2
+    assert retry_after(100.0, age=7.2) == 8
+    assert retry_after(3.1, age=30.0) == 4
+
+
 def test_what_is_left_follows_the_measured_speed() -> None:
     """The rest is judged by the pace since the first sign of progress, start-up left out."""
     progress = Progress(started=100.0, guess=30.0)
