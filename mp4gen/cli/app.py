@@ -9,33 +9,29 @@ import traceback
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from cyclopts import App, CycloptsError, Group
+from cyclopts import App, CycloptsError, Group, MissingArgumentError, UnusedCliTokensError
 
+from . import words
 from .exits import BAD_INPUT, DONE, exit_code, sentence
+from .running import typed
 from .screen import Screen
 
-_HELP = """Turn music tracks into MP4 videos.
-
-Begin with `mp4gen demo`: it needs no key and no network.
-"""
-_EPILOGUE = (
-    "Exit codes: 0 all done, 1 something failed, 2 bad input, 3 stopped by the key or the "
-    "credits, 130 stopped by Ctrl-C."
-)
 _HERE = Group("On this machine", sort_key=1)
 _THERE = Group("With the API", sort_key=2)
+_REST = Group("Options", sort_key=3)
 # (name, where, group, what): loaded when used, so that each command starts as fast as it can.
 _COMMANDS = (
-    ("demo", "demo:demo", _HERE, "Make three pieces of music and three videos of them."),
-    ("serve", "serve:serve", _HERE, "Serve the API from a music folder; renders by itself."),
-    ("render", "render:render", _HERE, "Render one music file into an MP4."),
-    ("convert", "convert:convert", _THERE, "Turn all tracks of a table into videos."),
-    ("create", "single:create", _THERE, "Submit one track; prints the video task's id."),
-    ("wait", "single:wait", _THERE, "Wait for a video task; prints the video's link."),
-    ("details", "single:details", _THERE, "Look once at a video task."),
-    ("download", "single:download", _THERE, "Fetch the video of a task, or of a link."),
-    ("tracks", "account:tracks", _THERE, "List the tracks of a music task."),
-    ("credits", "account:credits_left", _THERE, "Tell how many credits are left."),
+    ("demo", "demo:demo", _HERE, words.DEMO),
+    ("serve", "serve:serve", _HERE, words.SERVE),
+    ("render", "render:render", _HERE, words.RENDER),
+    ("convert", "convert:convert", _THERE, words.CONVERT),
+    ("create", "single:create", _THERE, words.CREATE),
+    ("wait", "single:wait", _THERE, words.WAIT),
+    ("details", "single:details", _THERE, words.DETAILS),
+    ("download", "single:download", _THERE, words.DOWNLOAD),
+    ("tracks", "account:tracks", _THERE, words.TRACKS),
+    ("credits", "account:credits_left", _THERE, words.CREDITS),
+    ("ledger", "ledger:ledger", _THERE, words.LEDGER),
 )
 
 
@@ -43,28 +39,36 @@ def build() -> App:
     """The command line as cyclopts knows it."""
     app = App(
         name="mp4gen",
-        help=_HELP,
-        help_epilogue=_EPILOGUE,
+        help=_flowing(words.INTRODUCTION),
+        help_epilogue=words.EXIT_CODES,
         help_format="plaintext",
+        group_commands=_REST,
         version=_version,
         result_action="return_value",
         exit_on_error=False,
         print_error=False,
     )
-    for name, where, group, text in _COMMANDS:
-        app.command(f"mp4gen.cli.{where}", name=name, group=group, help=text)
+    for place, (name, where, group, text) in enumerate(_COMMANDS):
+        help_ = _flowing(text)
+        app.command(f"mp4gen.cli.{where}", name=name, group=group, help=help_, sort_key=place)
     return app
+
+
+def _flowing(text: str) -> str:
+    """`text` with a line for each paragraph, to be broken wherever the terminal ends."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def run(tokens: Sequence[str]) -> int:
     """Run one command line; whatever happens, it ends in an exit code and at most one sentence."""
     screen = Screen(as_json="--json" in tokens)
     _quiet_logs()
+    typed.set(tuple(tokens))
     try:
         result = build()(tokens)
         sys.stdout.flush()
     except CycloptsError as error:
-        return _report(screen, error, f"{error}{_where_help_is(tokens)}", BAD_INPUT)
+        return _report(screen, error, f"{_misread(error)}{_where_help_is(tokens)}", BAD_INPUT)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last place to be polite
         if os.environ.get("MP4GEN_DEBUG"):
             traceback.print_exc()
@@ -89,6 +93,18 @@ def _let_go_of_stdout(error: BaseException) -> None:
     """What is left in a buffer that cannot be written must not fail again at the very end."""
     if isinstance(error, OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _misread(error: CycloptsError) -> str:
+    """What cyclopts could not read, in our words where its own would mislead or show too much."""
+    match error:
+        case MissingArgumentError() if error.argument and not error.argument.tokens:
+            return f"{error.argument.name} is missing."
+        case UnusedCliTokensError():
+            # Not which: a key may stand where it does not belong.
+            return "There are words too many."
+        case _:
+            return str(error)
 
 
 def _where_help_is(tokens: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from mp4gen.server import Server, ServerConfig
 
 from .exits import DONE
 from .live import Bar, Live
-from .options import AsJson
+from .options import AsJson, made_folder
 from .running import run
 from .screen import Screen, place
 from .tunes import PIECES, Piece, write_tune
@@ -40,14 +40,8 @@ def demo(
     to: Annotated[Path, Parameter(help="The folder for the three videos.")] = Path("videos"),
     as_json: AsJson = False,
 ) -> int:
-    """Make three short pieces of music, serve them, convert them, fetch the videos.
-
-    Everything happens on this machine: the music is made by arithmetic, mp4gen's own server
-    renders it on a free port of the loopback address, mp4gen's own client submits, waits and
-    downloads. It needs neither a key nor a network.
-    """
-    to.mkdir(parents=True, exist_ok=True)
-    return run(_demo(to, Screen(as_json=as_json)))
+    """Make three pieces of music, serve them, convert them, fetch the videos."""
+    return run(_demo(made_folder(to), Screen(as_json=as_json)))
 
 
 async def _demo(to: Path, screen: Screen) -> int:

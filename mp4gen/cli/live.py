@@ -82,6 +82,11 @@ class Live(AbstractContextManager["Live"]):
         if self._progress is not None:
             self._progress.stop()
 
+    @property
+    def moves(self) -> bool:
+        """Whether somebody sees it move."""
+        return self._progress is not None
+
     def bar(self, label: str) -> Bar:
         """One more bar."""
         return Bar(self._screen, label, self._progress)

@@ -27,6 +27,7 @@ AsJson = Annotated[
     Parameter(
         name="--json",
         negative=(),
+        show_default=False,
         group=_OUTPUT,
         help="One JSON record a line on stdout; progress stays on stderr.",
     ),
@@ -59,6 +60,13 @@ class Connection:
     ] = None
     proxy: Annotated[str | None, Parameter(help="An http:// proxy for everything.")] = None
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether the API can be asked: with a key, or on this machine without one."""
+        named = self.key is not None or self.key_file is not None
+        known = named or bool(os.environ.get("MP4GEN_API_KEY", "").strip())
+        return known or is_loopback(urlsplit(base_url_of(self.base_url)).hostname)
+
     def client(self, **more: Any) -> Client:
         """A client of that account; `more` are arguments of `Client`.
 
@@ -67,11 +75,10 @@ class Connection:
             ConfigurationError: an address that cannot be one.
         """
         base_url = base_url_of(self.base_url)
-        key, host = self._key(), urlsplit(base_url).hostname
-        given = key or os.environ.get("MP4GEN_API_KEY", "").strip()
-        if not given and not is_loopback(host):
+        key = self._key()
+        if not self.can_ask:
             raise UsageError(
-                f"no API key for {host}: set MP4GEN_API_KEY, or name a file with --key-file; "
+                f"no API key for {urlsplit(base_url).hostname}: set MP4GEN_API_KEY, or name a file with --key-file; "
                 "without a key, `mp4gen demo` shows everything on this machine"
             )
         dialects = {"suno": Dialect.SUNO, "kie": Dialect.KIE}
@@ -84,6 +91,10 @@ class Connection:
         if self.key is not None and not self.key.strip():
             raise UsageError("--key is empty; give the key, or leave the option out")
         return read_secret(self.key_file, "--key-file") if self.key_file else self.key
+
+
+# Everything from the environment.
+FROM_ENVIRONMENT = Connection()
 
 
 def read_secret(path: Path, option: str) -> str:
@@ -103,6 +114,23 @@ def read_secret(path: Path, option: str) -> str:
     if not text or len(raw) > _KEY_BYTES or len(text.split()) != 1:
         raise UsageError(f"{option}: {path} must hold the key alone, on one line")
     return text
+
+
+def made_folder(path: Path) -> Path:
+    """The folder of `--to`, made where missing.
+
+    Raises:
+        UsageError: it is a file, or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError(f"--to {path}: there is a file of that name; name a folder") from None
+    except OSError as error:
+        raise UsageError(
+            f"--to {path}: the folder cannot be made ({error.strerror}); name another"
+        ) from None
+    return path
 
 
 def rate_limit(text: str) -> RateLimit:

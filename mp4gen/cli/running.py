@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import signal
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from typing import Any
 
 from .exits import InterruptedBySignal
+
+# The words of the command line that runs, without the program's name.
+typed: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -63,3 +68,15 @@ async def _braked(work: Coroutine[Any, Any, int], brake: Brake) -> int:
     if brake.pulled is not None:
         raise InterruptedBySignal(brake.pulled)
     return code
+
+
+def same_line(*more: str) -> str:
+    """The command line that runs, with `more` at its end, as it can be pasted; without its key."""
+    kept: list[str] = []
+    words = iter(word for word in typed.get() if word not in more)
+    for word in words:
+        if word == "--key":
+            next(words, None)
+        elif not word.startswith("--key="):
+            kept.append(word)
+    return shlex.join(["mp4gen", *kept, *more])

@@ -53,6 +53,11 @@ class Screen:
         if not self.as_json:
             self._result(shown(text))
 
+    def raw(self, text: str) -> None:
+        """A whole result that is safe already, as it is."""
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
     def note(self, text: str) -> None:
         """Something beside the result; `text` may hold anything."""
         if self.live is not None:

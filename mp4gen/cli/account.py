@@ -1,0 +1,55 @@
+"""`mp4gen tracks` and `mp4gen credits`: what the account has."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import attrs
+from cyclopts import Parameter
+
+from .exits import DONE
+from .options import FROM_ENVIRONMENT, AsJson, Connection
+from .running import run
+from .screen import Screen
+
+
+def tracks(
+    task_id: Annotated[str, Parameter(help="The id of a music task.")],
+    /,
+    *,
+    connection: Connection = FROM_ENVIRONMENT,
+    as_json: AsJson = False,
+) -> int:
+    """List the tracks of a music task ("Get Music Generation Details")."""
+    screen = Screen(as_json=as_json)
+
+    async def work() -> int:
+        async with connection.client() as client:
+            found = await client.get_tracks(task_id)
+        for track in found:
+            screen.record(attrs.asdict(track))
+        rows = [(one.audio_id, one.title, _length(one.duration), one.tags) for one in found]
+        screen.table(("audio id", "title", "length", "tags"), rows)
+        if not found:
+            screen.note(f"the music task {task_id} has no tracks yet")
+        return DONE
+
+    return run(work())
+
+
+def credits_left(*, connection: Connection = FROM_ENVIRONMENT, as_json: AsJson = False) -> int:
+    """Print how many credits are left ("Get Remaining Credits")."""
+    screen = Screen(as_json=as_json)
+
+    async def work() -> int:
+        async with connection.client() as client:
+            left = await client.get_credits()
+        screen.line(f"{left:g}")
+        screen.record({"credits": left})
+        return DONE
+
+    return run(work())
+
+
+def _length(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02}"

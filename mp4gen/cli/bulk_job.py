@@ -1,0 +1,266 @@
+"""One bulk run on the screen: what is shown of it, and what is said at its end.
+
+What is submitted, recorded and fetched is the SDK's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mp4gen.bulk import ConversionRun
+from mp4gen.client import Client
+from mp4gen.entries import Entry, State
+from mp4gen.errors import (
+    DownloadError,
+    LedgerError,
+    Mp4GenError,
+    SubmitUncertainError,
+    WaitTimeoutError,
+)
+from mp4gen.ledger_file import read_ledger
+from mp4gen.models import Conversion, RateLimit, RunSummary
+from mp4gen.names import safe_stem
+
+from .exits import DONE, FAILED
+from .live import Live
+from .naming import Template
+from .outlook import Outlook, duration, least_seconds
+from .rows import Row
+from .running import Brake, same_line
+from .screen import Screen, place
+
+LEDGER = "mp4gen-ledger.sqlite"
+# These come right by themselves in the next run.
+_OPEN = (DownloadError, SubmitUncertainError, WaitTimeoutError)
+_OLDER = "  (made by an earlier request, maybe with other words on it)"
+_TICK = 0.5
+_PLAIN_EVERY = 120
+
+
+@attrs.define
+class Job:
+    """What one `mp4gen convert` does.
+
+    Attributes:
+        screen: where it is told.
+        to: the folder.
+        ledger: the record.
+        template: how files are called.
+        rows: what is wanted.
+        outlook: the counts.
+        retry_failed: whether what failed before is submitted again.
+        timeout: seconds to wait for each video.
+    """
+
+    screen: Screen
+    to: Path
+    ledger: Path
+    template: Template
+    rows: list[Row]
+    outlook: Outlook
+    retry_failed: bool = False
+    timeout: float = 1800.0
+    _hints: set[str] = attrs.field(factory=set)
+
+    async def run(self, client: Client, brake: Brake) -> int:
+        """Convert all rows; give the exit code.
+
+        Raises:
+            Mp4GenError: what stopped the run, after all that was under way is told.
+        """
+        rows = {row.key: row for row in self.rows}
+        self.outlook.total = len(self.rows)
+        before = set(self._finished_before(client.base_url))
+        if before:
+            self.screen.note(f"{len(before)} of {len(rows)} were done in an earlier run")
+        bulk = client.convert_many(
+            [row.request for row in self.rows],
+            ledger=self.ledger,
+            download_to=self.to,
+            retry_failed=self.retry_failed,
+            timeout=self.timeout,
+            name=lambda request: self._file_stem(rows[request.task_id, request.audio_id]),
+        )
+        brake.gently = lambda: self._stop(bulk)
+        try:
+            with Live(self.screen) as live:
+                async with bulk, _ticking(self, live):
+                    async for conversion in bulk:
+                        self._tell(conversion, rows, before)
+        finally:
+            self._sum_up(bulk.summary, len(before))
+        return FAILED if bulk.summary.failed or bulk.summary.left else DONE
+
+    def _finished_before(self, host: str) -> list[tuple[str, str]]:
+        """The tracks whose files are there from an earlier run."""
+        wanted = {row.key for row in self.rows}
+        found = []
+        for entry in self.entries(host):
+            key = (entry.request.task_id, entry.request.audio_id)
+            there = entry.path is not None and entry.path.exists()
+            if key in wanted and entry.state is State.DOWNLOADED and there:
+                found.append(key)
+        return found
+
+    def entries(self, host: str) -> list[Entry]:
+        """What the ledger says so far.
+
+        Raises:
+            LedgerError: it cannot be read, or belongs to another host.
+        """
+        if not self.ledger.exists() or not self.ledger.stat().st_size:
+            return []
+        owner, entries = read_ledger(self.ledger)
+        if owner != host:
+            raise LedgerError(
+                f"the ledger {self.ledger} belongs to {owner}, not to {host}: name another folder "
+                "with --to, or another file with --ledger"
+            )
+        return entries
+
+    def _file_stem(self, row: Row) -> str:
+        stem = safe_stem(self.template.fill(row))
+        if not (self.to / f"{stem}.mp4").exists():
+            return stem
+        # Somebody else's file: ours gets a name that no other track can have.
+        return f"{stem}-{hashlib.sha256(repr(row.key).encode()).hexdigest()[:8]}"
+
+    def _stop(self, bulk: ConversionRun) -> None:
+        bulk.stop()
+        self.screen.note(
+            f"stopping: nothing more is submitted, {self.outlook.under_way} under way are waited "
+            "for; Ctrl-C again stops at once, and loses nothing"
+        )
+
+    def _tell(
+        self,
+        conversion: Conversion,
+        rows: dict[tuple[str, str], Row],
+        before: set[tuple[str, str]],
+    ) -> None:
+        self.outlook.count(conversion)
+        key = (conversion.request.task_id, conversion.request.audio_id)
+        self.screen.record(_record(conversion, rows[key]))
+        if conversion.error is not None:
+            self._hints.add("same" if isinstance(conversion.error, _OPEN) else "--retry-failed")
+            where = f"line {rows[key].line}, " if rows[key].line else ""
+            self.screen.line(f"FAILED {where}audio {key[1]}: {conversion.error}")
+        elif key not in before and conversion.path is not None:
+            older = (
+                " (made by an earlier request, maybe with other words)"
+                if _is_older(conversion)
+                else ""
+            )
+            self.screen.line(f"{place(conversion.path)}{older}")
+
+    def _sum_up(self, summary: RunSummary, before: int) -> None:
+        self.screen.record({"summary": attrs.asdict(summary)})
+        earlier = f" ({before} of them from earlier runs)" if before else ""
+        self.screen.line(
+            f"{summary.done} videos in {place(self.to)}{earlier}, {summary.failed} failed, "
+            f"{summary.left} left"
+        )
+        if summary.left or "same" in self._hints:
+            self.screen.note(f"go on with: {same_line()}")
+        if "--retry-failed" in self._hints:
+            self.screen.note(f"try again what failed with: {same_line('--retry-failed')}")
+
+
+@contextlib.asynccontextmanager
+async def _ticking(job: Job, live: Live) -> AsyncIterator[None]:
+    """Show the outlook twice a second, or every minute where nothing can move."""
+    bar = live.bar("converting") if live.moves else None
+
+    async def tick() -> None:
+        count = 0
+        while True:
+            if bar is not None:
+                bar.move(str(job.outlook), job.outlook.share)
+            elif count % _PLAIN_EVERY == _PLAIN_EVERY - 1:
+                job.screen.note(str(job.outlook))
+            count += 1
+            await asyncio.sleep(_TICK)
+
+    task = asyncio.create_task(tick())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def foretell(job: Job, client: Client | None, limit: RateLimit) -> int:
+    """Tell what a run would do: how many, how long, what is left of the credits."""
+    entries = job.entries(client.base_url) if client else []
+    states = {(one.request.task_id, one.request.audio_id): one.state for one in entries}
+    counts = {"done": 0, "failed": 0, "submitted": 0, "new": 0}
+    for row in job.rows:
+        counts[_kind(states.get(row.key))] += 1
+    to_submit = counts["new"] + (counts["failed"] if job.retry_failed else 0)
+    least = least_seconds(to_submit, limit)
+    credits_left, problem = await _credits(client)
+    record: dict[str, Any] = {"tracks": len(job.rows), **counts, "to_submit": to_submit}
+    record |= {"least_seconds": least, "credits": credits_left}
+    job.screen.record({"dry_run": record})
+    job.screen.line(
+        f"{len(job.rows)} tracks: {counts['done']} done before, {counts['submitted']} under way, "
+        f"{counts['failed']} failed before, {counts['new']} new"
+    )
+    job.screen.line(
+        f"{to_submit} would be submitted; their calls alone take {duration(least)} at "
+        f"{limit.requests} in {limit.per:g} s"
+    )
+    known = f"unknown ({problem})" if credits_left is None else f"{credits_left:g}"
+    job.screen.line(f"credits left: {known}")
+    return DONE
+
+
+async def _credits(client: Client | None) -> tuple[float | None, str]:
+    """What is left, or why that is not known."""
+    if client is None:
+        return None, "no API key"
+    try:
+        return await client.get_credits(), ""
+    except Mp4GenError as error:
+        return None, str(error)
+
+
+def _kind(state: State | None) -> str:
+    match state:
+        case None | State.NEW:
+            return "new"
+        case State.FAILED:
+            return "failed"
+        case State.DONE | State.DOWNLOADED:
+            return "done"
+        case _:
+            return "submitted"
+
+
+def _is_older(conversion: Conversion) -> bool:
+    return conversion.video is not None and conversion.video.adopted
+
+
+def _record(conversion: Conversion, row: Row) -> dict[str, Any]:
+    video, error, request = conversion.video, conversion.error, conversion.request
+    return {
+        "line": row.line or None,
+        "status": "failed" if error else "done",
+        "task_id": request.task_id,
+        "audio_id": request.audio_id,
+        "author": request.author,
+        "domain_name": request.domain_name,
+        "video_task_id": conversion.task_id,
+        "video_url": video.url if video else None,
+        "adopted": video.adopted if video else None,
+        "path": conversion.path and str(conversion.path),
+        "error": type(error).__name__ if error else None,
+        "message": str(error) if error else None,
+    }

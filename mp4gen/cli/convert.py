@@ -1,0 +1,141 @@
+"""`mp4gen convert`: a table of tracks in, videos in a folder out; the run itself is the SDK's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from mp4gen.client import Client
+from mp4gen.models import RateLimit, Track
+
+from .bulk_job import LEDGER, Job, foretell
+from .exits import UsageError
+from .naming import DEFAULT, Template
+from .options import FROM_ENVIRONMENT, AsJson, Connection, made_folder, rate_limit
+from .outlook import Outlook
+from .rows import BadRowsError, Row, Table, read_table
+from .running import Brake, run
+from .screen import Screen
+
+
+def convert(
+    source: Annotated[
+        str | None,
+        Parameter(
+            name="INPUT",
+            allow_leading_hyphen=True,
+            help="A CSV or JSON Lines file, or - for standard input.",
+        ),
+    ] = None,
+    /,
+    *,
+    to: Annotated[Path, Parameter(help="The folder for the videos and the ledger.")],
+    music_task: Annotated[
+        list[str] | None,
+        Parameter(
+            negative=(), help="All tracks of this music task, in place of INPUT; may be repeated."
+        ),
+    ] = None,
+    author: Annotated[str | None, Parameter(help="Author of rows that name none.")] = None,
+    domain_name: Annotated[str | None, Parameter(help="Watermark of rows that name none.")] = None,
+    name: Annotated[
+        str,
+        Parameter(
+            help="How the files are called, from {task_id} {audio_id} {author} {domain_name} "
+            "{line} and the table's other columns; with --music-task also {title}."
+        ),
+    ] = DEFAULT,
+    retry_failed: Annotated[
+        bool,
+        Parameter(
+            negative=(), show_default=False, help="Submit again what failed in an earlier run."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        Parameter(
+            negative=(), show_default=False, help="Check everything, tell what would be done, stop."
+        ),
+    ] = False,
+    ledger: Annotated[
+        Path | None,
+        Parameter(help=f"What is done and what is not. Without it: {LEDGER} in the folder."),
+    ] = None,
+    timeout: Annotated[float, Parameter(help="Seconds to wait for each video.")] = 1800.0,
+    limit: Annotated[
+        str, Parameter(name="--rate-limit", help="Calls the account may make, as calls/seconds.")
+    ] = "20/10",
+    concurrency: Annotated[int, Parameter(help="Videos under way at once.")] = 300,
+    connection: Connection = FROM_ENVIRONMENT,
+    as_json: AsJson = False,
+) -> int:
+    """Turn all tracks of a table into videos."""
+    screen = Screen(as_json=as_json)
+    if music_task and source:
+        raise UsageError("give either INPUT or --music-task, not both")
+    words = {"author": author, "domain_name": domain_name}
+    table = Table([], [], ["title"]) if music_task else _table(screen, source, words)
+    outlook, limited = Outlook(), rate_limit(limit)
+    job = Job(
+        screen=screen,
+        to=to,
+        ledger=ledger or to / LEDGER,
+        template=Template.parse(name, table.unused),
+        rows=table.rows,
+        outlook=outlook,
+        retry_failed=retry_failed,
+        timeout=timeout,
+    )
+    brake = Brake()
+    if not dry_run:
+        made_folder(to)
+    if dry_run and not connection.can_ask and not music_task:
+        return run(foretell(job, None, limited))
+    client = connection.client(rate_limit=limited, concurrency=concurrency, on_event=outlook.heed)
+    dry = limited if dry_run else None
+    return run(_work(job, client, music_task or [], words, brake=brake, dry_run=dry), brake)
+
+
+async def _work(
+    job: Job,
+    client: Client,
+    music_tasks: Sequence[str],
+    words: Mapping[str, str | None],
+    *,
+    brake: Brake,
+    dry_run: RateLimit | None,
+) -> int:
+    async with client:
+        for task_id in music_tasks:
+            job.rows += [_row(track, words) for track in await client.get_tracks(task_id)]
+        if not job.rows:
+            raise UsageError(f"the music task {' '.join(music_tasks)} has no tracks yet")
+        if dry_run is not None:
+            return await foretell(job, client, dry_run)
+        return await job.run(client, brake)
+
+
+def _row(track: Track, words: Mapping[str, str | None]) -> Row:
+    return Row(0, track.video_request(**words), {"title": track.title or ""})
+
+
+def _table(screen: Screen, source: str | None, words: dict[str, str | None]) -> Table:
+    if source is None:
+        raise UsageError("name a table of tracks, - for standard input, or --music-task ID")
+    if source.startswith("-") and source != "-":
+        raise UsageError(f"there is no option {source}; `mp4gen convert --help` lists them all")
+    try:
+        table = read_table(source, words)
+    except BadRowsError as error:
+        for line, problem in error.problems:
+            screen.note(f"{source}:{line}: {problem}")
+            screen.record({"line": line, "status": "bad_input", "error": problem})
+        raise
+    if table.repeated:
+        lines = ", ".join(map(str, table.repeated[:10]))
+        more = ", ..." if len(table.repeated) > 10 else ""
+        screen.note(f"lines that repeat an earlier one are taken once: {lines}{more}")
+    return table

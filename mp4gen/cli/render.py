@@ -1,0 +1,114 @@
+"""`mp4gen render`: one music file into one MP4, without any server."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import attrs
+from cyclopts import Parameter
+
+from mp4gen.render import RenderResult, RenderStyle, render_video
+
+from .exits import DONE
+from .live import Live
+from .options import AsJson, picture_size
+from .outlook import duration
+from .running import run
+from .screen import Screen, place
+
+
+def render(
+    audio: Annotated[Path, Parameter(help="mp3, m4a, aac, flac, ogg, opus, wav or aiff.")],
+    /,
+    *,
+    to: Annotated[Path, Parameter(help="The MP4; an existing file is replaced.")],
+    author: Annotated[
+        str | None, Parameter(help="Shown at the beginning. Without it: the file's artist tag.")
+    ] = None,
+    domain_name: Annotated[str | None, Parameter(help="A watermark at the bottom.")] = None,
+    title: Annotated[str | None, Parameter(help="Without it: the file's title tag.")] = None,
+    cover: Annotated[
+        Path | None,
+        Parameter(help="PNG, JPEG or WEBP. Without it: the file's own, or one made from it."),
+    ] = None,
+    audio_mode: Annotated[
+        Literal["compatible", "copy"],
+        Parameter(
+            name="--audio",
+            help="compatible: AAC, which plays everywhere. copy: mp3, aac, flac, alac and opus "
+            "bit for bit, the rest lossless as FLAC.",
+        ),
+    ] = "compatible",
+    size: Annotated[
+        str, Parameter(help="Width x height; 720x1280 and 720x720 have layouts of their own.")
+    ] = "1280x720",
+    fps: Annotated[int, Parameter(help="Pictures a second, 24 to 60.")] = 30,
+    quality: Annotated[
+        Literal["fast", "fine"], Parameter(help="fine: smaller files for more work.")
+    ] = "fast",
+    qp: Annotated[int, Parameter(help="Of fast: 16 (best) to 28 (smallest).")] = 20,
+    threads: Annotated[int, Parameter(help="Encoder threads; 0 for as many as are good.")] = 0,
+    font: Annotated[
+        list[Path] | None,
+        Parameter(
+            negative=(), help="A font for letters that the bundled one lacks; may be repeated."
+        ),
+    ] = None,
+    max_duration: Annotated[float, Parameter(help="Seconds of music at most.")] = 1200.0,
+    as_json: AsJson = False,
+) -> int:
+    """Render one music file into an MP4."""
+    width, height = picture_size(size)
+    style = RenderStyle(
+        width=width,
+        height=height,
+        fps=fps,
+        quality=quality,
+        qp=qp,
+        threads=threads,
+        fonts=tuple(map(str, font or ())),
+    )
+    job = partial(
+        render_video,
+        audio,
+        to,
+        author=author,
+        domain_name=domain_name,
+        title=title,
+        cover=cover,
+        style=style,
+        audio_mode=audio_mode,
+        max_duration=max_duration,
+    )
+    return run(_render(job, str(audio.name), Screen(as_json=as_json)))
+
+
+async def _render(job: Callable[..., RenderResult], label: str, screen: Screen) -> int:
+    cancel = threading.Event()
+    with Live(screen) as live:
+        bar = live.bar(label)
+
+        def on_progress(done: float, total: float) -> None:
+            share = done / total if total else None
+            bar.move("rendering", share, beside=f"{duration(done)} of {duration(total)}")
+
+        work = asyncio.ensure_future(asyncio.to_thread(job, on_progress=on_progress, cancel=cancel))
+        try:
+            result = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            cancel.set()
+            await asyncio.wait([work])
+            raise
+    for warning in result.warnings:
+        screen.note(warning)
+    screen.line(
+        f"{place(result.path)}  ({duration(result.duration)}, {result.width}x{result.height}, "
+        f"{result.size_bytes / 1e6:.1f} MB)"
+    )
+    screen.record(attrs.asdict(result))
+    return DONE

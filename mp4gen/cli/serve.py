@@ -1,0 +1,130 @@
+"""`mp4gen serve`: the API on this machine, from a music folder; the server itself is not here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shlex
+import signal
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+from mp4gen.server import Server, ServerConfig
+from mp4gen.server.config import DEFAULT_PORT, default_data
+from mp4gen.server.library import Library, LibraryTrack
+
+from .exits import DONE, InterruptedBySignal
+from .options import AsJson
+from .running import Brake, run
+from .screen import Screen, shown
+from .serve_options import (
+    ANYBODY_HERE,
+    USUAL_LIMITS,
+    USUAL_PICTURE,
+    Access,
+    Limits,
+    Picture,
+    from_env,
+)
+
+
+def serve(
+    *,
+    music: Annotated[
+        Path,
+        from_env("MUSIC", "The music folder: a folder in it is a music task, a file a track."),
+    ],
+    data: Annotated[
+        Path | None,
+        from_env("DATA", f"Where state and videos are kept. Without it: {default_data()}"),
+    ] = None,
+    host: Annotated[
+        str, from_env("HOST", "The address to listen on; one that others reach needs a key.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, from_env("PORT", "The port to listen on; 0 for any free one.")
+    ] = DEFAULT_PORT,
+    public_url: Annotated[
+        str | None,
+        from_env("PUBLIC_URL", "The address callers use where it is another (behind a proxy)."),
+    ] = None,
+    access: Access = ANYBODY_HERE,
+    picture: Picture = USUAL_PICTURE,
+    limits: Limits = USUAL_LIMITS,
+    as_json: AsJson = False,
+) -> int:
+    """Serve the API from a music folder."""
+    config = ServerConfig(
+        music=music,
+        data=data,
+        host=host,
+        port=port,
+        public_url=public_url,
+        **access.settings(),
+        **picture.settings(),
+        **limits.settings(),
+    )
+    return _until_told(config, Screen(as_json=as_json))
+
+
+def _until_told(config: ServerConfig, screen: Screen) -> int:
+    log = logging.getLogger("mp4gen.server")
+    handler = _Lines()
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    brake = Brake()
+    try:
+        return run(_serve(config, screen, brake), brake)
+    except InterruptedBySignal as stopped:
+        if stopped.code == 128 + signal.SIGTERM:
+            # What a service manager does is no failure.
+            return DONE
+        raise
+    finally:
+        log.removeHandler(handler)
+
+
+async def _serve(config: ServerConfig, screen: Screen, brake: Brake) -> int:
+    async with Server(config) as server:
+        _announce(config, screen, server.url)
+        stop = asyncio.Event()
+        brake.gently = stop.set
+        await stop.wait()
+        screen.note(
+            f"stopping: running renders get {config.stop_timeout:g} s to finish; "
+            "Ctrl-C again stops at once"
+        )
+    return DONE
+
+
+def _announce(config: ServerConfig, screen: Screen, url: str) -> None:
+    screen.record({"url": url})
+    screen.line(f"serving {config.music} on {url}")
+    first = next(islice(Library(config.music).all_tracks(), 1), None)
+    if first is None:
+        screen.note("the music folder holds no music yet; what is put there is found at once")
+    elif not screen.as_json:
+        screen.note(_example(config, url, first))
+
+
+def _example(config: ServerConfig, url: str, track: LibraryTrack) -> str:
+    key = " MP4GEN_API_KEY=..." if config.accounts else ""
+    return (
+        f"try: MP4GEN_BASE_URL={url}{key} mp4gen convert --music-task {shlex.quote(track.task_id)} "
+        "--to videos/"
+    )
+
+
+class _Lines(logging.Handler):
+    """The server's log on stderr, a line each, whatever music files are called."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        time = logging.Formatter().formatTime(record, "%Y-%m-%d %H:%M:%S")
+        try:
+            sys.stderr.write(shown(f"{time} {record.levelname} {record.getMessage()}") + "\n")
+            sys.stderr.flush()
+        except OSError:
+            # Nobody reads the log any more: no reason to stop serving.
+            return

@@ -1,0 +1,163 @@
+"""`mp4gen create`, `wait`, `details`, `download`: one video task at a time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import attrs
+from cyclopts import Parameter
+
+from mp4gen.client import Client
+from mp4gen.errors import Mp4GenError
+from mp4gen.events import Event, LookEvent
+from mp4gen.models import Video, VideoDetails, VideoRequest
+from mp4gen.wait import finished_video
+
+from .exits import DONE, FAILED
+from .live import Bar, Live
+from .options import FROM_ENVIRONMENT, AsJson, Connection
+from .running import run
+from .screen import Screen, place
+
+_TaskId = Annotated[str, Parameter(help="The id of a video task, as `mp4gen create` prints it.")]
+_MIB = 1 << 20
+
+
+def create(
+    task_id: Annotated[str, Parameter(help="The music task that made the track.")],
+    audio_id: Annotated[str, Parameter(help="The track within it.")],
+    /,
+    *,
+    author: Annotated[
+        str | None, Parameter(help="Shown at the beginning; at most 50 characters.")
+    ] = None,
+    domain_name: Annotated[
+        str | None, Parameter(help="A watermark at the bottom; at most 50 characters.")
+    ] = None,
+    callback_url: Annotated[str | None, Parameter(help="Where the API reports the end.")] = None,
+    connection: Connection = FROM_ENVIRONMENT,
+    as_json: AsJson = False,
+) -> int:
+    """Submit one track ("Create Music Video") and print the new video task's id."""
+    request = VideoRequest(
+        task_id, audio_id, author=author, domain_name=domain_name, callback_url=callback_url
+    )
+    screen = Screen(as_json=as_json)
+
+    async def work() -> int:
+        async with connection.client() as client:
+            made = await client.create_music_video(request)
+        screen.line(made)
+        screen.record({"task_id": made})
+        return DONE
+
+    return run(work())
+
+
+def wait(
+    task_id: _TaskId,
+    /,
+    *,
+    to: Annotated[
+        Path | None, Parameter(help="Also download the video: into this folder or file.")
+    ] = None,
+    timeout: Annotated[float, Parameter(help="Seconds until it gives up waiting.")] = 1800.0,
+    connection: Connection = FROM_ENVIRONMENT,
+    as_json: AsJson = False,
+) -> int:
+    """Wait until the video of a task is there; print its link, or with --to its file."""
+    screen = Screen(as_json=as_json)
+
+    async def work() -> int:
+        with Live(screen) as live:
+            bar = live.bar(f"task {task_id}")
+
+            def on_event(event: Event) -> None:
+                if isinstance(event, LookEvent):
+                    bar.move(f"status {event.status}", beside=f"after {event.seconds:.0f} s")
+
+            async with connection.client(on_event=on_event) as client:
+                video = await client.wait_for_video(task_id, timeout=timeout)
+                path = await _fetched(client, video, to, bar) if to is not None else None
+        screen.line(place(path) if path else video.url)
+        screen.record({**_video_record(video), "path": path and str(path)})
+        return DONE
+
+    return run(work())
+
+
+def details(
+    task_id: _TaskId,
+    /,
+    *,
+    connection: Connection = FROM_ENVIRONMENT,
+    as_json: AsJson = False,
+) -> int:
+    """Look once at a video task ("Get Music Video Details")."""
+    screen = Screen(as_json=as_json)
+
+    async def work() -> int:
+        async with connection.client() as client:
+            found = await client.get_music_video_details(task_id)
+        values = attrs.asdict(found, recurse=False)
+        screen.record(values)
+        del values["raw"]
+        screen.table(("field", "value"), [(name, _said(value)) for name, value in values.items()])
+        return FAILED if found.failed else DONE
+
+    return run(work())
+
+
+def download(
+    source: Annotated[
+        str, Parameter(name="TASK_ID_OR_URL", help="A video task's id, or a video's link.")
+    ],
+    /,
+    *,
+    to: Annotated[Path, Parameter(help="The folder or the file.")] = Path(),
+    connection: Connection = FROM_ENVIRONMENT,
+    as_json: AsJson = False,
+) -> int:
+    """Fetch a finished video, whole or not at all; print where it is."""
+    screen = Screen(as_json=as_json)
+
+    async def work() -> int:
+        async with connection.client() as client:
+            video: Video | str = source
+            if not source.startswith(("http://", "https://")):
+                video = _finished(await client.get_music_video_details(source), client)
+            with Live(screen) as live:
+                path = await _fetched(client, video, to, live.bar("video"))
+        screen.line(place(path))
+        screen.record({"path": str(path), "bytes": path.stat().st_size})
+        return DONE
+
+    return run(work())
+
+
+def _finished(found: VideoDetails, client: Client) -> Video:
+    if not found.ready:
+        raise Mp4GenError(
+            f"task {found.task_id} has no video: its status is {found.status}"
+            + (f" ({found.error_message})" if found.error_message else "")
+            + ("" if found.failed else f"; wait for it with: mp4gen wait {found.task_id} --to DIR")
+        )
+    return finished_video(found, client.dialect)
+
+
+async def _fetched(client: Client, video: Video | str, to: Path, bar: Bar) -> Path:
+    def on_progress(done: int, total: int | None) -> None:
+        share = done / total if total else None
+        bar.move("downloading", share, beside=f"{done / _MIB:.1f} MB")
+
+    return await client.download(video, to, on_progress=on_progress)
+
+
+def _video_record(video: Video) -> dict[str, Any]:
+    return attrs.asdict(video)
+
+
+def _said(value: object) -> object:
+    return f"{value:%Y-%m-%d %H:%M:%S %Z}" if isinstance(value, datetime) else value
