@@ -45,7 +45,8 @@ OnSubmitted = Callable[[str], Awaitable[object] | object]
 POLLING = Polling()
 CALLBACK_POLLING = Polling(first=60.0, longest=60.0)
 
-BULK_MAINTENANCE = 6 * 3600.0
+# Six hours, and the time until a probe finds them over.
+BULK_MAINTENANCE = 6 * 3600.0 + 600.0
 
 
 class Client:
