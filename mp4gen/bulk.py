@@ -7,12 +7,9 @@ that is under way. What is common to a single conversion and a bulk one is not h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Sized,
-)
-from itertools import islice
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
+from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -69,6 +66,8 @@ class ConversionRun:
         self._results: asyncio.Queue[Conversion | None] = asyncio.Queue()
         self._error: BaseException | None = None
         self._stopped_by: str | None = None
+        self._halted = asyncio.Event()
+        self._closed = False
         self._done = self._failed = self._left = 0
 
     def __repr__(self) -> str:
@@ -102,23 +101,20 @@ class ConversionRun:
 
     async def aclose(self) -> None:
         """End the run now; what was submitted goes on at the service, and in the next run."""
-        if self._main is not None and not self._main.done():
+        closed, self._closed = self._closed, True
+        if self._main is None:
+            return
+        if not closed and not self._main.done():
             self._stopped_by = self._stopped_by or "aclose"
-        tasks = [task for task in (self._main, *self._tasks) if task is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        if self._ledger is not None:
-            ledger, self._ledger = self._ledger, None
-            await ledger.close()
-        self._results.put_nowait(None)
+            # Once only: a second cancel would cut the first one's cleaning up short.
+            self._main.cancel()
+        await asyncio.wait([self._main])
 
     # --- the results ------------------------------------------------------------------------
 
     async def _iterate(self) -> AsyncIterator[Conversion]:
-        if self._main is not None:
-            raise ConfigurationError("a run can be iterated once; make another one")
+        if self._main is not None or self._closed:
+            raise ConfigurationError("a run can be iterated once, before its end; make another one")
         self._main = asyncio.get_running_loop().create_task(self._run(), name="mp4gen-bulk")
         try:
             while (conversion := await self._results.get()) is not None:
@@ -153,12 +149,24 @@ class ConversionRun:
 
     async def _run(self) -> None:
         try:
-            await self._pull()
-        except Exception as error:  # noqa: BLE001 - the user's iterable may raise anything
-            self._halt(error)
+            try:
+                await self._pull()
+            except Exception as error:  # noqa: BLE001 - the user's iterable may raise anything
+                self._halt(error)
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+        finally:
+            await self._clean_up()
+            self._results.put_nowait(None)
+
+    async def _clean_up(self) -> None:
+        """Leave no task and no lock behind, whatever ended the run."""
+        for task in self._tasks:
+            task.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
-        self._results.put_nowait(None)
+        if self._ledger is not None:
+            await self._ledger.close()
 
     async def _pull(self) -> None:
         """Start a task for each request, as places come free."""
@@ -168,19 +176,41 @@ class ConversionRun:
         self._ledger = await Ledger.open(
             plan.ledger, self._host.base_url, retry_failed=plan.retry_failed
         )
-        async for requests in _chunks(plan.requests):
-            if self._is_halted():
-                return
-            self._told.clear()
-            for request, entry in zip(requests, await self._ledger.admit(requests), strict=True):
-                await self._alive.acquire()
-                if self._is_halted():
-                    self._leave(request)
-                else:
-                    self._start(request, await self._current(request, entry))
+        async with aclosing(_chunks(plan.requests)) as chunks:
+            while not self._halted.is_set():
+                requests = await self._next(chunks)
+                if requests is None:
+                    return
+                await self._admit(requests)
 
-    def _is_halted(self) -> bool:
-        return self._stopped_by is not None
+    async def _next(
+        self, chunks: AsyncGenerator[list[VideoRequest], None]
+    ) -> list[VideoRequest] | None:
+        """The next few requests; None at their end, or when the run is halted meanwhile."""
+        loop = asyncio.get_running_loop()
+        more = loop.create_task(_anext(chunks))
+        halted = loop.create_task(self._halted.wait())
+        try:
+            await asyncio.wait({more, halted}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            more.cancel()
+            halted.cancel()
+            await asyncio.wait({more, halted})
+        return None if more.cancelled() else more.result()
+
+    async def _admit(self, requests: list[VideoRequest]) -> None:
+        """Start what the ledger lets in; count for another run what a halt leaves over."""
+        self._told.clear()
+        waiting = deque(requests)
+        try:
+            for entry in await self._open_ledger.admit(requests):
+                await self._alive.acquire()
+                current = await self._current(waiting[0], entry)
+                if self._halted.is_set():
+                    return
+                self._start(waiting.popleft(), current)
+        finally:
+            self._left += len(waiting)
 
     async def _current(
         self, request: VideoRequest, entry: Entry | LedgerError
@@ -218,6 +248,7 @@ class ConversionRun:
         if isinstance(why, BaseException) and self._error is None:
             self._error = why
         self._stopped_by = self._stopped_by or (why if isinstance(why, str) else type(why).__name__)
+        self._halted.set()
         for task, work in self._tasks.items():
             if work.unsent:
                 task.cancel()
@@ -247,15 +278,32 @@ class ConversionRun:
         return self._ledger
 
 
-async def _chunks(requests: Requests) -> AsyncIterator[list[VideoRequest]]:
+async def _chunks(requests: Requests) -> AsyncGenerator[list[VideoRequest], None]:
     """The requests, a few at a time, pulled only when the next few are asked for."""
     if isinstance(requests, AsyncIterable):
         async for request in requests:
             yield [_checked(request)]
         return
-    waiting = iter(requests)
-    while chunk := [_checked(request) for request in islice(waiting, _AHEAD)]:
+    for chunk in _few(requests):
         yield chunk
+
+
+def _few(requests: Iterable[VideoRequest]) -> Iterator[list[VideoRequest]]:
+    """Up to `_AHEAD` at a time; where the iterable raises, those before it come first."""
+    chunk: list[VideoRequest] = []
+    try:
+        for request in requests:
+            chunk.append(_checked(request))
+            if len(chunk) == _AHEAD:
+                full, chunk = chunk, []
+                yield full
+    finally:
+        if chunk:
+            yield chunk
+
+
+async def _anext(chunks: AsyncGenerator[list[VideoRequest], None]) -> list[VideoRequest] | None:
+    return await anext(chunks, None)
 
 
 def _checked(request: object) -> VideoRequest:

@@ -9,21 +9,22 @@ certainly accepted, or uncertain. No key is ever in it.
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from .entries import Entry, State
 from .errors import LedgerError, Mp4GenError
 from .ledger_file import (
+    Lock,
     check_host,
+    check_kind,
     columns_of,
     dump_error,
     entry_of,
-    locked,
     migrate,
 )
 from .models import Video, VideoRequest
@@ -38,7 +39,8 @@ class Ledger:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._thread = ThreadPoolExecutor(1, "mp4gen-ledger")
-        self._lock: int | None = None
+        self._lock: Lock | None = None
+        self._closed = False
         self._db: sqlite3.Connection
 
     @classmethod
@@ -62,10 +64,13 @@ class Ledger:
         return ledger
 
     async def close(self) -> None:
-        """Close it; what was committed stays."""
-        loop = asyncio.get_running_loop()
-        await asyncio.shield(loop.run_in_executor(self._thread, self._close))
+        """Close it; what was committed stays. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        closing = asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
+        await asyncio.shield(closing)
 
     async def admit(self, requests: Sequence[VideoRequest]) -> list[Entry | LedgerError]:
         """The entries of `requests`, in their order, stored where they are new.
@@ -104,9 +109,9 @@ class Ledger:
         """Nobody knows whether a submit was accepted."""
         await self._set(entry, state=State.UNCERTAIN)
 
-    async def name(self, entry: int, *stems: str) -> str:
-        """The file name of a track: the first of `stems` that no other track has."""
-        return await self._run(Ledger._name, entry, stems)
+    async def name(self, entry: int, stem: str) -> str:
+        """The file name of a track: `stem`, with a number where another track has that."""
+        return await self._run(Ledger._name, entry, stem)
 
     async def _set(self, entry: int, **values: Any) -> None:
         await self._run(Ledger._update, entry, values)
@@ -121,6 +126,8 @@ class Ledger:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             await asyncio.wait([running])
+            if not running.cancelled():
+                running.exception()
             raise
         except sqlite3.Error as error:
             raise LedgerError(self._explain(error)) from None
@@ -137,25 +144,30 @@ class Ledger:
 
     def _open(self, host: str, retry_failed: bool) -> None:  # noqa: FBT001 - run by _run
         if self._path is not None:
-            self._lock = locked(self._path)
+            self._lock = Lock(self._path)
         self._db = sqlite3.connect(
             self._path or ":memory:", isolation_level=None, check_same_thread=False
         )
         self._db.row_factory = sqlite3.Row
+        check_kind(self._db, self._path)
         self._db.execute("PRAGMA journal_mode = WAL")
         # 2 submits a second leave time for a real commit each.
         self._db.execute("PRAGMA synchronous = FULL")
-        migrate(self._db, self._path)
+        migrate(self._db)
         check_host(self._db, self._path, host)
         if retry_failed:
-            self._db.execute("UPDATE tracks SET state = 'new', error = NULL WHERE state = 'failed'")
+            # Callbacks to the old addresses would tell of the task that has failed.
+            self._db.execute(
+                "UPDATE tracks SET state = 'new', error = NULL, tokens = '', video_task_id = NULL,"
+                " adopted = 0 WHERE state = 'failed'"
+            )
 
     def _close(self) -> None:
         if hasattr(self, "_db"):
             self._db.close()
         if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+            # Last of all: closing any descriptor of the file drops SQLite's own locks on it.
+            self._lock.release()
 
     def _admit(self, requests: Sequence[VideoRequest]) -> list[Entry | LedgerError]:
         self._db.execute("BEGIN IMMEDIATE")
@@ -193,15 +205,16 @@ class Ledger:
         columns = ", ".join(f"{name} = ?" for name in values)
         self._db.execute(f"UPDATE tracks SET {columns} WHERE id = ?", (*values.values(), entry))  # noqa: S608 - our own names
 
-    def _name(self, entry: int, stems: Sequence[str]) -> str:
+    def _name(self, entry: int, stem: str) -> str:
         known = self._db.execute("SELECT name FROM tracks WHERE id = ?", (entry,)).fetchone()[0]
         if known is not None:
             return str(known)
-        for stem in stems[:-1]:
+        marks = chain(("", f"-{entry}"), (f"-{entry}-{number}" for number in count(2)))
+        for name in (f"{stem}{mark}" for mark in marks):
             try:
-                self._update(entry, {"name": stem})
+                # Some file systems see no difference between capitals and small letters.
+                self._update(entry, {"name": name, "name_key": name.casefold()})
             except sqlite3.IntegrityError:
                 continue
-            return stem
-        self._update(entry, {"name": stems[-1]})
-        return stems[-1]
+            return name
+        raise AssertionError("there is always a next number")

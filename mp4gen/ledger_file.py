@@ -6,9 +6,10 @@ import fcntl
 import json
 import os
 import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from . import errors
 from .entries import Entry, State
@@ -17,7 +18,7 @@ from .models import Video, VideoRequest
 
 # "mp4g", so that another program's database is not taken for a ledger.
 _APPLICATION = 0x6D703467
-_MIGRATIONS = (
+MIGRATIONS = (
     """
     CREATE TABLE run (host TEXT NOT NULL);
     CREATE TABLE tracks (
@@ -35,7 +36,8 @@ _MIGRATIONS = (
         created_at TEXT,
         completed_at TEXT,
         expires_at TEXT,
-        name TEXT COLLATE NOCASE UNIQUE,
+        name TEXT,
+        name_key TEXT UNIQUE,
         path TEXT,
         error TEXT,
         UNIQUE (task_id, audio_id)
@@ -57,9 +59,11 @@ def read_ledger(path: Path) -> tuple[str, list[Entry]]:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
             db.row_factory = sqlite3.Row
-            _check_kind(db, path)
-            host = db.execute("SELECT host FROM run").fetchone()[0]
-            return str(host), [entry_of(row) for row in db.execute("SELECT * FROM tracks")]
+            check_kind(db, path)
+            row = _is_begun(db) and db.execute("SELECT host FROM run").fetchone()
+            if not row:
+                raise LedgerError(f"{path} is empty: the run that made it was ended at once")
+            return str(row[0]), [entry_of(row) for row in db.execute("SELECT * FROM tracks")]
         finally:
             db.close()
     except sqlite3.Error as error:
@@ -67,7 +71,18 @@ def read_ledger(path: Path) -> tuple[str, list[Entry]]:
 
 
 def entry_of(row: sqlite3.Row) -> Entry:
-    """The entry in a row of the table."""
+    """The entry in a row of the table.
+
+    Raises:
+        LedgerError: some other hand has been at the row.
+    """
+    try:
+        return _entry_of(row)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise LedgerError(f"track {row['id']} of the ledger cannot be read: {error}") from None
+
+
+def _entry_of(row: sqlite3.Row) -> Entry:
     request = VideoRequest(
         row["task_id"],
         row["audio_id"],
@@ -101,51 +116,72 @@ def _video_of(row: sqlite3.Row) -> Video:
     )
 
 
-def locked(path: Path) -> int:
-    """A descriptor whose lock says that this process writes the ledger; it dies with the process.
+class Lock:
+    """Says that this process writes the ledger at `path`; dies with the process.
 
     Raises:
         LedgerError: another run has it, or the file cannot be made.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise LedgerError(f"cannot write the ledger {path}: {error.strerror}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise LedgerError(
-            f"the ledger {path} is in use by another run; wait for its end, or name another file"
-        ) from None
-    return lock
+
+    # Of this process: looking at a file by opening it would, at the closing, drop the locks that
+    # SQLite holds on it for the run that has it.
+    _held: ClassVar[set[tuple[int, int]]] = set()
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and _identity(path.stat()) in self._held:
+                raise _in_use(path)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LedgerError(f"cannot write the ledger {path}: {error.strerror}") from None
+        self._identity = _identity(os.fstat(self._file))
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            raise _in_use(path) from None
+        self._held.add(self._identity)
+
+    def release(self) -> None:
+        """Let another run write."""
+        os.close(self._file)
+        self._held.discard(self._identity)
 
 
-def migrate(db: sqlite3.Connection, path: Path | None) -> None:
-    """Bring the schema to today's version, step by step.
+def _identity(about: os.stat_result) -> tuple[int, int]:
+    return about.st_dev, about.st_ino
+
+
+def _in_use(path: Path) -> LedgerError:
+    return LedgerError(
+        f"the ledger {path} is in use by another run; wait for its end, or name another file"
+    )
+
+
+def check_kind(db: sqlite3.Connection, path: Path | None) -> None:
+    """See to it that the file is a ledger that this version knows, or is still empty.
 
     Raises:
         LedgerError: it is another program's, or a newer version's.
     """
-    if db.execute("PRAGMA application_id").fetchone()[0] or _has_tables(db):
-        _check_kind(db, path)
+    if _is_begun(db) and db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
+        raise LedgerError(f"{path} is another program's database; name another file")
+    if db.execute("PRAGMA user_version").fetchone()[0] > len(MIGRATIONS):
+        raise LedgerError(f"{path} was written by a newer mp4gen; upgrade this one")
+
+
+def migrate(db: sqlite3.Connection, steps: Sequence[str] = MIGRATIONS) -> None:
+    """Bring the schema to today's version, one whole step after the other."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    for number, script in enumerate(_MIGRATIONS[version:], version + 1):
+    for number, script in enumerate(steps[version:], version + 1):
         db.executescript(
             f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number};"
             f" PRAGMA application_id = {_APPLICATION}; COMMIT;"
         )
 
 
-def _check_kind(db: sqlite3.Connection, path: Path | None) -> None:
-    if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
-        raise LedgerError(f"{path} is another program's database; name another file")
-    if db.execute("PRAGMA user_version").fetchone()[0] > len(_MIGRATIONS):
-        raise LedgerError(f"{path} was written by a newer mp4gen; upgrade this one")
-
-
-def _has_tables(db: sqlite3.Connection) -> bool:
+def _is_begun(db: sqlite3.Connection) -> bool:
     return bool(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
 
 

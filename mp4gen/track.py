@@ -13,7 +13,7 @@ from .callbacks import Ticket
 from .calls import Patience
 from .conversion import Accepted, Conversions
 from .entries import Entry, State
-from .errors import DownloadError
+from .errors import DownloadError, SubmitUncertainError
 from .models import Conversion, Video, VideoRequest
 from .names import safe_stem
 from .submit import Submitted
@@ -86,9 +86,17 @@ class TrackWork:
 
     async def sending(self, tokens: Sequence[str]) -> None:
         """Record that a submit is about to leave."""
+        earlier = self.sent or self.entry.state in (State.INTENT, State.UNCERTAIN)
         # Before the commit: from here on, a stop of the run has to let this one finish.
         self.sent = True
-        await self.ledger.sending(self.entry.id, (*self.entry.tokens, *tokens))
+        known = dict.fromkeys((*self.entry.tokens, *tokens))
+        try:
+            await self.ledger.sending(self.entry.id, tuple(known))
+        except asyncio.CancelledError:
+            # Not a byte of it has left, and it must not look as if one had.
+            if not earlier:
+                await self.ledger.refused(self.entry.id)
+            raise
 
     async def refused(self) -> None:
         """Record that it was certainly not accepted."""
@@ -136,6 +144,9 @@ class TrackWork:
                 ticket.task_id = entry.task_id
             known = Submitted(entry.task_id, adopted=entry.adopted, told=True)
             return Accepted(known, asyncio.get_running_loop().time(), ticket)
+        if entry.state is State.UNCERTAIN and not self.host.conversions.resubmit:
+            # Its callback was awaited in vain for a whole timeout already.
+            raise SubmitUncertainError(entry.request)
         accepted = await self.host.conversions.submit(
             entry.request,
             self.host.patience,
@@ -154,8 +165,8 @@ class TrackWork:
         folder = self.plan.download_to
         if folder is None:
             return conversion
-        if entry.path is not None and entry.path.parent == folder and entry.path.exists():
-            return attrs.evolve(conversion, path=entry.path)
+        if entry.path is not None and (folder / entry.path.name).is_file():
+            return attrs.evolve(conversion, path=folder / entry.path.name)
         try:
             path = await self.host.download(video, folder / await self._file_name(entry))
         except DownloadError as error:
@@ -168,4 +179,4 @@ class TrackWork:
         """A name that no other track of the ledger has."""
         request = entry.request
         stem = safe_stem(self.plan.name(request) if self.plan.name else request.audio_id)
-        return f"{await self.ledger.name(entry.id, stem, f'{stem}-{entry.id}')}.mp4"
+        return f"{await self.ledger.name(entry.id, stem)}.mp4"
