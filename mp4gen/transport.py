@@ -7,6 +7,7 @@ be printed: each call gets it by itself, and no aiohttp error ever leaves this m
 from __future__ import annotations
 
 import asyncio
+import os
 import zlib
 from collections.abc import Callable
 from importlib.metadata import version
@@ -202,7 +203,8 @@ def describe(error: BaseException) -> str:
         return "the server closed the connection without an answer"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer broke off"
-    reason = error.strerror if isinstance(error, OSError) else None
+    number = error.errno if isinstance(error, OSError) else None
+    reason = os.strerror(number) if number else None
     return f"no usable connection ({reason or type(error).__name__})"
 
 

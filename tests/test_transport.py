@@ -84,7 +84,7 @@ async def test_row_01_a_refused_connection_sent_nothing() -> None:
 
     assert type(error) is mp4gen.TransportError
     assert not error.sent
-    assert "127.0.0.1: no usable connection (Connect" in str(error)
+    assert str(error) == "127.0.0.1: no usable connection (Connection refused)"
 
 
 async def test_row_09_an_unknown_host_sent_nothing() -> None:

@@ -43,14 +43,16 @@ class FaultProxy:
 
     Args:
         to: the server's base URL.
+        port: where to listen; 0 for any free port.
 
     Attributes:
         url: the base URL to use instead.
         connections: how many were opened.
     """
 
-    def __init__(self, to: str) -> None:
+    def __init__(self, to: str, *, port: int = 0) -> None:
         parts = urlsplit(to)
+        self._listen = port
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._cuts: deque[Cut | None] = deque()
         self._server: asyncio.Server | None = None
@@ -63,7 +65,7 @@ class FaultProxy:
         self._cuts.extend(cuts)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._listen)
         port = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         return self

@@ -1,0 +1,276 @@
+"""A submit is never doubled: what was refused is sent again, what was lost is looked for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+import mp4gen
+from mp4gen import Retry
+from mp4gen.testing import Cut, FakeService, FaultProxy, Reply
+
+pytestmark = pytest.mark.looptime
+REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")
+
+# Whatever can happen to an answer after the submit was accepted.
+LOST = (
+    "reset_after_accept close_after_accept half_headers_after_accept truncated_after_accept "
+    "stall_after_accept drip_after_accept html_502_after_accept html_504_after_accept "
+    "empty_after_accept data_null_after_accept"
+).split()
+# The same, but nothing was accepted: the client cannot know.
+VAIN = (
+    "reset close_without_answer half_headers truncated garbage stall html_200 html_500 html_502 "
+    "html_503 html_504 empty bom nan_code deep_json wrong_types huge bomb data_null"
+).split()
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[FakeService]:
+    async with FakeService() as service:
+        yield service
+
+
+async def failure(work: Any) -> Any:
+    with pytest.raises(mp4gen.Mp4GenError) as caught:
+        await work
+    return caught.value
+
+
+@pytest.mark.parametrize("fault", LOST)
+async def test_row_02_a_lost_answer_is_found_again_by_the_conflict(
+    service: FakeService, fault: str
+) -> None:
+    """Where a second submit is refused with the first id: sent again at once, adopted, one task."""
+    service.script("create", fault)
+    async with service.client() as client:
+        task_id = await client.create_music_video(REQUEST)
+
+    assert list(service.tasks) == [task_id]
+    assert service.count("create") == 2
+
+
+@pytest.mark.parametrize("fault", VAIN)
+async def test_row_03_an_answer_that_proves_nothing_is_asked_again(
+    service: FakeService, fault: str
+) -> None:
+    """It had not been accepted, as the second submit shows; one task."""
+    service.script("create", fault)
+    async with service.client() as client:
+        task_id = await client.create_music_video(REQUEST)
+
+    assert list(service.tasks) == [task_id]
+
+
+@pytest.mark.parametrize("fault", LOST + VAIN)
+async def test_where_a_second_submit_could_cost_again_none_is_sent(
+    service: FakeService, fault: str
+) -> None:
+    """With "raise", the default for unknown hosts: one request, and an error that says so."""
+    service.script("create", fault)
+    async with mp4gen.Client(base_url=service.url) as client:
+        error = await failure(client.convert(REQUEST))
+
+    assert type(error) is mp4gen.SubmitUncertainError
+    assert error.request == REQUEST
+    assert isinstance(error.__cause__, mp4gen.Mp4GenError)
+    assert service.count("create") == 1
+    assert len(service.tasks) == int(fault in LOST)
+
+
+@pytest.mark.parametrize("how", ["reset", "close", "stall"])
+async def test_row_02_cut_after_every_byte_of_the_request(service: FakeService, how: Any) -> None:
+    """For every N bytes that got through: one task, whose id the caller gets."""
+    async with FaultProxy(service.url) as proxy:
+        service.rate_limit = None
+        limit = mp4gen.RateLimit(10_000, per=0.001)
+        settings: dict[str, Any] = {"base_url": proxy.url, "rate_limit": limit}
+        async with service.client(**settings) as client:
+            for number, after in enumerate([*range(0, 420, 11), None]):
+                cut = Cut(after_up=after, how=how) if after is not None else Cut(after_down=0)
+                proxy.script(cut)
+                request = mp4gen.VideoRequest("music", str(number))
+                task_id = await client.create_music_video(request)
+
+                assert service.tasks[task_id].request.audio_id == str(number)
+                assert len(service.tasks) == number + 1
+
+
+async def test_row_01_what_was_certainly_not_sent_is_tried_again_under_any_policy(
+    service: FakeService,
+) -> None:
+    """Nobody listened for a while: not a byte left, so even "raise" goes on; one task."""
+    async with FaultProxy(service.url) as gone:
+        port = int(gone.url.rpartition(":")[2])
+    async with mp4gen.Client(base_url=gone.url, on_uncertain_submit="raise") as client:
+        submit = asyncio.create_task(client.create_music_video(REQUEST))
+        await asyncio.sleep(3)
+        async with FaultProxy(service.url, port=port):
+            await submit
+
+    assert len(service.tasks) == 1
+    assert asyncio.get_running_loop().time() >= 3
+
+
+@pytest.mark.parametrize("policy", ["raise", "resubmit"])
+async def test_row_05_a_refusal_in_the_body_is_certain_and_tried_again(
+    service: FakeService, policy: Any
+) -> None:
+    """HTTP 200 with code 500: the API itself said that it was not accepted."""
+    service.script("create", "code_500", "code_500")
+    async with service.client(on_uncertain_submit=policy) as client:
+        await client.create_music_video(REQUEST)
+
+    assert len(service.tasks) == 1
+    assert service.count("create") == 3
+
+
+async def test_a_conflict_raises_from_create_and_is_adopted_by_convert(
+    service: FakeService,
+) -> None:
+    """`create_music_video` tells the first id; `convert` goes on with it and says so."""
+    async with service.client() as client:
+        first = await client.create_music_video(REQUEST)
+        error = await failure(client.create_music_video(REQUEST))
+        video = await client.convert(REQUEST)
+
+    assert type(error) is mp4gen.AlreadyExistsError
+    assert error.existing_task_id == first == video.task_id
+    assert video.adopted
+    assert len(service.tasks) == 1
+
+
+async def test_kies_422_is_the_same_conflict() -> None:
+    """By its text; and the dialect's default is not to send twice."""
+    async with FakeService(dialect=mp4gen.Dialect.KIE) as service, service.client() as client:
+        first = await client.create_music_video(REQUEST)
+        video = await client.convert(REQUEST)
+
+    assert (video.task_id, video.adopted) == (first, True)
+
+
+async def test_a_conflict_without_an_id_cannot_be_adopted() -> None:
+    """The error says that the API did not tell."""
+    async with FakeService(second_submit="without_id") as service, service.client() as client:
+        await client.create_music_video(REQUEST)
+        error = await failure(client.convert(REQUEST))
+
+    assert type(error) is mp4gen.AlreadyExistsError
+    assert error.existing_task_id is None
+    assert "did not say which task made it" in str(error)
+
+
+async def test_a_lost_answer_on_a_host_that_tells_no_id() -> None:
+    """Sent again, refused without an id: known to exist, not doubled, not found."""
+    async with FakeService(second_submit="without_id") as service, service.client() as client:
+        service.script("create", "reset_after_accept")
+        error = await failure(client.convert(REQUEST))
+
+    assert type(error) is mp4gen.AlreadyExistsError
+    assert len(service.tasks) == 1
+
+
+async def test_an_adopted_record_that_had_failed_is_of_no_use(service: FakeService) -> None:
+    """No second one will be made: the error says why, and which task it was."""
+    async with service.client() as client:
+        task_id = await client.create_music_video(REQUEST)
+        service.tasks[task_id].fail("no picture")
+        error = await failure(client.convert(REQUEST))
+
+    assert type(error) is mp4gen.AlreadyExistsError
+    assert "had failed (GENERATE_MP4_FAILED: no picture, code 500)" in str(error)
+    assert error.existing_task_id == task_id
+
+
+async def test_an_adopted_record_whose_file_is_gone_is_of_no_use(service: FakeService) -> None:
+    """The host keeps files for 15 days."""
+    async with service.client() as client:
+        task_id = await client.create_music_video(REQUEST)
+        month = 30 * 24 * 3600
+        service.tasks[task_id].created -= month
+        service.tasks[task_id].ends -= month
+        error = await failure(client.convert(REQUEST))
+
+    assert type(error) is mp4gen.AlreadyExistsError
+    assert "was deleted by the host at" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        ("no_credits", mp4gen.SubmitUncertainError),
+        ("unauthorized", mp4gen.SubmitUncertainError),
+        ("code_400", mp4gen.SubmitUncertainError),
+    ],
+)
+async def test_a_refusal_after_a_lost_answer_settles_nothing(
+    service: FakeService, later: str, expected: type
+) -> None:
+    """The first attempt may have been accepted all the same, and have taken the last credit."""
+    service.script("create", "reset_after_accept", later)
+    async with service.client() as client:
+        error = await failure(client.create_music_video(REQUEST))
+
+    assert type(error) is expected
+    assert isinstance(error.__cause__, mp4gen.ApiError)
+
+
+async def test_answers_that_stay_lost_end_in_uncertainty(service: FakeService) -> None:
+    """After the budget, not after one try, and never as a plain network error."""
+    service.always("create", "reset")
+    async with service.client(retry=Retry(budget=60)) as client:
+        error = await failure(client.create_music_video(REQUEST))
+
+    assert type(error) is mp4gen.SubmitUncertainError
+    assert 4 <= service.count("create") <= 12
+
+
+async def test_the_wait_for_a_slot_is_no_part_of_the_budget(service: FakeService) -> None:
+    """A submit that queued for ten minutes has failed for no second yet."""
+    service.always("create", "ok")
+    async with service.client(rate_limit=mp4gen.RateLimit(1, per=600.0)) as client:
+        await client.get_credits()
+        service.script("create", "code_500")
+        await client.create_music_video(REQUEST)
+
+    assert service.count("create") == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("no_credits", mp4gen.InsufficientCreditsError),
+        ("unauthorized", mp4gen.AuthenticationError),
+        ("unknown_track", mp4gen.NotFoundError),
+        ("html_404", mp4gen.ConfigurationError),
+        ("redirect", mp4gen.ConfigurationError),
+        ("code_400", mp4gen.InvalidRequestError),
+    ],
+)
+async def test_row_13_and_14_a_final_refusal_is_sent_once(
+    service: FakeService, fault: str, expected: type
+) -> None:
+    """No credits, a bad key, an unknown track, not the API at all: one request."""
+    service.script("create", fault)
+    async with service.client() as client:
+        error = await failure(client.convert(REQUEST))
+
+    assert type(error) is expected
+    assert service.count() == 1
+
+
+async def test_row_06_a_valid_body_wins_over_its_status(service: FakeService) -> None:
+    """HTTP 500 with code 200 and an id: accepted."""
+    service.script("create", Reply(status=500, body=b'{"code":200,"data":{"taskId":"t7"}}'))
+    async with service.client(on_uncertain_submit="raise") as client:
+        assert await client.create_music_video(REQUEST) == "t7"
+
+
+async def test_the_placeholder_is_sent_where_no_callback_is_given(service: FakeService) -> None:
+    """The field is required; the address leads nowhere."""
+    async with service.client() as client:
+        await client.create_music_video(REQUEST)
+    (task,) = service.tasks.values()
+
+    assert task.request.callback_url == "https://mp4gen.invalid/no-callback"
