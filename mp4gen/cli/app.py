@@ -69,11 +69,17 @@ def run(tokens: Sequence[str]) -> int:
         sys.stdout.flush()
     except CycloptsError as error:
         return _report(screen, error, f"{_misread(error)}{_where_help_is(tokens)}", BAD_INPUT)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last place to be polite
+    except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - the last place to be polite
+        error = _first(raised)
         if os.environ.get("MP4GEN_DEBUG"):
             traceback.print_exc()
         return _report(screen, error, sentence(error), exit_code(error))
     return result if isinstance(result, int) else DONE
+
+
+def _first(error: BaseException) -> BaseException:
+    """The one that counts where several things failed at once."""
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _report(screen: Screen, error: BaseException, text: str, code: int) -> int:

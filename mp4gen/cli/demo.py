@@ -7,6 +7,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,18 +15,18 @@ import attrs
 from cyclopts import Parameter
 
 from mp4gen.client import Client
-from mp4gen.events import Event, LookEvent
 from mp4gen.models import Video, VideoRequest
 from mp4gen.server import Server, ServerConfig
 
 from .exits import DONE
 from .live import Bar, Live
 from .options import AsJson, made_folder
-from .running import run
+from .running import in_thread, run
 from .screen import Screen, place
 from .tunes import PIECES, Piece, write_tune
 
 _TASK = "demo"
+_LOOK_EVERY = 0.2
 _AUTHOR = "The mp4gen Trio"
 _DOMAIN = "made with mp4gen"
 _NEXT = (
@@ -58,24 +59,35 @@ async def _demo(to: Path, screen: Screen) -> int:
             screen.note(f"mp4gen's own server answers on {server.url}")
             shows = [_Show(piece, music / _TASK, to, screen) for piece in PIECES]
             with Live(screen, keep=True) as live:
-                await _play(shows, live, server.url, key)
+                await _play(shows, live, server, key)
     _sum_up(screen, shows, time.monotonic() - started)
     return DONE
 
 
-async def _play(shows: Sequence[_Show], live: Live, url: str, key: str) -> None:
+async def _play(shows: Sequence[_Show], live: Live, server: Server, key: str) -> None:
     # One after the other, so that the first is rendered while the second is played.
     studio = asyncio.Lock()
     for show in shows:
         show.bar = live.bar(show.piece.title)
 
-    def on_event(event: Event) -> None:
-        for show in shows:
-            show.heed(event)
+    async with Client(key, base_url=server.url) as client:
+        watching = asyncio.create_task(_watch(shows, server))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for show in shows:
+                    group.create_task(show.run(client, studio))
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
 
-    async with Client(key, base_url=url, on_event=on_event) as client, asyncio.TaskGroup() as group:
+
+async def _watch(shows: Sequence[_Show], server: Server) -> None:
+    """Look at the renders; only here do the client and its server share a process."""
+    while True:
         for show in shows:
-            group.create_task(show.run(client, studio))
+            if show.task_id and (progress := server.progress(show.task_id)):
+                show.bar.move("rendering", progress[0] / progress[1])
+        await asyncio.sleep(_LOOK_EVERY)
 
 
 @attrs.define(eq=False)
@@ -88,26 +100,23 @@ class _Show:
     screen: Screen
     bar: Bar = attrs.field(init=False)
     path: Path = attrs.field(init=False)
-    _task_id: str = ""
+    task_id: str = ""
 
     async def run(self, client: Client, studio: asyncio.Lock) -> None:
         async with studio:
             self.bar.move("playing the music")
-            await asyncio.to_thread(write_tune, self.piece, self.music)
+            await in_thread(partial(write_tune, self.piece, self.music))
         self.bar.move("submitted")
         request = VideoRequest(_TASK, self.piece.title, author=_AUTHOR, domain_name=_DOMAIN)
         video = await client.convert(request, on_submitted=self._submitted)
+        self.task_id = ""
         self.bar.move("downloading")
         self.path = await client.download(video, self.to / f"demo-{_slug(self.piece.title)}.mp4")
         self.bar.end(f"done: {place(self.path)}")
         self._record(video)
 
-    def heed(self, event: Event) -> None:
-        if isinstance(event, LookEvent) and event.task_id == self._task_id:
-            self.bar.move("rendering")
-
     def _submitted(self, task_id: str) -> None:
-        self._task_id = task_id
+        self.task_id = task_id
         self.bar.move("rendering")
 
     def _record(self, video: Video) -> None:

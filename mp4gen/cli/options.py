@@ -78,8 +78,8 @@ class Connection:
         key = self._key()
         if not self.can_ask:
             raise UsageError(
-                f"no API key for {urlsplit(base_url).hostname}: set MP4GEN_API_KEY, or name a file with --key-file; "
-                "without a key, `mp4gen demo` shows everything on this machine"
+                f"no API key for {urlsplit(base_url).hostname}: set MP4GEN_API_KEY, or name a "
+                "file with --key-file; `mp4gen demo` needs none, and shows everything"
             )
         dialects = {"suno": Dialect.SUNO, "kie": Dialect.KIE}
         dialect = dialects[self.dialect] if self.dialect else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +17,7 @@ from .exits import DONE
 from .live import Live
 from .options import AsJson, picture_size
 from .outlook import duration
-from .running import run
+from .running import in_thread, run
 from .screen import Screen, place
 
 
@@ -97,13 +96,8 @@ async def _render(job: Callable[..., RenderResult], label: str, screen: Screen) 
             share = done / total if total else None
             bar.move("rendering", share, beside=f"{duration(done)} of {duration(total)}")
 
-        work = asyncio.ensure_future(asyncio.to_thread(job, on_progress=on_progress, cancel=cancel))
-        try:
-            result = await asyncio.shield(work)
-        except asyncio.CancelledError:
-            cancel.set()
-            await asyncio.wait([work])
-            raise
+        work = partial(job, on_progress=on_progress, cancel=cancel)
+        result = await in_thread(work, on_cancel=cancel.set)
     for warning in result.warnings:
         screen.note(warning)
     screen.line(

@@ -7,9 +7,11 @@ import shlex
 import signal
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 from .exits import InterruptedBySignal
+
+T = TypeVar("T")
 
 # The words of the command line that runs, without the program's name.
 typed: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
@@ -68,6 +70,22 @@ async def _braked(work: Coroutine[Any, Any, int], brake: Brake) -> int:
     if brake.pulled is not None:
         raise InterruptedBySignal(brake.pulled)
     return code
+
+
+async def in_thread(work: Callable[[], T], *, on_cancel: Callable[[], object] = lambda: None) -> T:
+    """What `work` gives, done in a thread; when cancelled, not left before the thread has ended.
+
+    Args:
+        work: blocks.
+        on_cancel: tells it to end.
+    """
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        on_cancel()
+        await asyncio.wait([task])
+        raise
 
 
 def same_line(*more: str) -> str:

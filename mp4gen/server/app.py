@@ -65,6 +65,11 @@ class Server:
         """The process ids of the render workers."""
         return self._jobs.worker_pids
 
+    def progress(self, task_id: str) -> tuple[float, float] | None:
+        """Seconds of music done and in all of a running render; None where none runs or tells."""
+        progress = self._jobs.progress(task_id)
+        return (progress.done, progress.total) if progress and progress.total else None
+
     async def sweep(self) -> int:
         """Delete at once what has been kept long enough, as happens every ten minutes anyway.
 
