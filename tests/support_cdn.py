@@ -182,9 +182,11 @@ class FileHost:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
-    async def asked_for(self) -> None:
-        """Return when a request has come in."""
-        await self._asked.wait()
+    async def asked_for(self, times: int = 1) -> None:
+        """Return when so many requests have come in."""
+        while len(self.asked) < times:
+            self._asked.clear()
+            await self._asked.wait()
 
     async def arrived(self, size: int) -> None:
         """Return when the download has told of at least `size` bytes since the last restart."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import resource
 import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -663,6 +664,21 @@ async def test_what_on_progress_raises_ends_the_download(
             await download(host, sessions, on_progress=tell).to(to)
 
     assert inside(to.parent) == []
+    assert len(host.asked) == 1
+
+
+async def test_a_full_disk_ends_the_download(sessions: FileSessions, to: Path) -> None:
+    """Row 23: at once, saying what to do, and giving back the room that was taken."""
+    content = tiny_mp4("large", 2 << 20)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with FileHost(whole(content)) as host:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+        try:
+            why = await refused(host, sessions, to)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert why.startswith(f"cannot write {to}: File too large; the file system or `ulimit -f` ")
     assert len(host.asked) == 1
 
 
