@@ -6,13 +6,15 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App, CycloptsError, Group, MissingArgumentError, UnusedCliTokensError
 
 from . import words
-from .exits import BAD_INPUT, DONE, exit_code, sentence
+from .exits import BAD_INPUT, DONE, PIPE_CLOSED, exit_code, sentence
 from .running import typed
 from .screen import Screen
 
@@ -62,18 +64,21 @@ def _flowing(text: str) -> str:
 def run(tokens: Sequence[str]) -> int:
     """Run one command line; whatever happens, it ends in an exit code and at most one sentence."""
     screen = Screen(as_json="--json" in tokens)
-    _quiet_logs()
     typed.set(tuple(tokens))
-    try:
-        result = build()(tokens)
-        sys.stdout.flush()
-    except CycloptsError as error:
-        return _report(screen, error, f"{_misread(error)}{_where_help_is(tokens)}", BAD_INPUT)
-    except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - the last place to be polite
-        error = _first(raised)
-        if os.environ.get("MP4GEN_DEBUG"):
-            traceback.print_exc()
-        return _report(screen, error, sentence(error), exit_code(error))
+    with _quietly():
+        try:
+            result = build()(tokens)
+            sys.stdout.flush()
+        except CycloptsError as error:
+            return _report(screen, error, f"{_misread(error)}{_where_help_is(tokens)}", BAD_INPUT)
+        except SystemExit:
+            # What rich does when nobody reads its output any more.
+            return _report(screen, BrokenPipeError(), "", PIPE_CLOSED)
+        except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - the last to be polite
+            first = _first(raised)
+            if _debugging():
+                traceback.print_exc()
+            return _report(screen, first, sentence(first), exit_code(first))
     return result if isinstance(result, int) else DONE
 
 
@@ -118,12 +123,19 @@ def _where_help_is(tokens: Sequence[str]) -> str:
     return f" See: mp4gen {named} --help" if named else " See: mp4gen --help"
 
 
-def _quiet_logs() -> None:
+@contextmanager
+def _quietly() -> Iterator[None]:
     """The commands tell what matters themselves; the rest is for MP4GEN_DEBUG=1."""
     root = logging.getLogger()
-    if not root.handlers:
-        root.addHandler(logging.StreamHandler() if _debugging() else logging.NullHandler())
-    logging.captureWarnings(not _debugging())
+    handler = logging.StreamHandler() if _debugging() else logging.NullHandler()
+    root.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            if not _debugging():
+                warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.removeHandler(handler)
 
 
 def _debugging() -> bool:

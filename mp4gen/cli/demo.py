@@ -42,10 +42,11 @@ def demo(
     as_json: AsJson = False,
 ) -> int:
     """Make three pieces of music, serve them, convert them, fetch the videos."""
-    return run(_demo(made_folder(to), Screen(as_json=as_json)))
+    return run(show(PIECES, made_folder(to), Screen(as_json=as_json)))
 
 
-async def _demo(to: Path, screen: Screen) -> int:
+async def show(pieces: Sequence[Piece], to: Path, screen: Screen) -> int:
+    """Bring `pieces` all the way to videos in the folder `to`."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mp4gen-demo-") as scratch:
         music = Path(scratch) / "music"
@@ -57,7 +58,7 @@ async def _demo(to: Path, screen: Screen) -> int:
         )
         async with Server(config) as server:
             screen.note(f"mp4gen's own server answers on {server.url}")
-            shows = [_Show(piece, music / _TASK, to, screen) for piece in PIECES]
+            shows = [_Show(piece, music / _TASK, to, screen) for piece in pieces]
             with Live(screen, keep=True) as live:
                 await _play(shows, live, server, key)
     _sum_up(screen, shows, time.monotonic() - started)
@@ -133,7 +134,7 @@ class _Show:
 
 def _sum_up(screen: Screen, shows: Sequence[_Show], seconds: float) -> None:
     screen.line()
-    screen.line(f"Three videos of music that did not exist {seconds:.0f} seconds ago:")
+    screen.line(f"Videos of music that did not exist {seconds:.0f} seconds ago:")
     for show in shows:
         megabytes = show.path.stat().st_size / 1e6
         screen.line(f"  {place(show.path)}  ({show.piece.seconds:.0f} s, {megabytes:.1f} MB)")

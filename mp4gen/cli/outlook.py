@@ -53,7 +53,7 @@ class Outlook:
         now = self.clock()
         match event:
             case SubmitEvent() | LookEvent():
-                self._started = self._started or now
+                self._started = now if self._started is None else self._started
                 self._under_way.add(event.task_id)
                 self._calls.append(now)
             case RetryEvent():
@@ -95,13 +95,17 @@ class Outlook:
             self._calls.popleft()
         parts = [counts]
         if self._calls:
-            span = min(_WINDOW, max(1.0, now - (self._started or now)))
+            span = min(_WINDOW, max(1.0, now - self._since))
             parts.append(f"{len(self._calls) / span:.1f} calls/s")
         if now < self._pause[0]:
             parts.append(self._pause[1])
         elif (left := self._seconds_left(now)) is not None:
             parts.append(f"about {duration(left)} to go")
         return ", ".join(parts)
+
+    @property
+    def _since(self) -> float:
+        return self.clock() if self._started is None else self._started
 
     def _seconds_left(self, now: float) -> float | None:
         if self._started is None or self._ended < _FEW:

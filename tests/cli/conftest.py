@@ -1,0 +1,43 @@
+"""What the command line's tests share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from mp4gen.cli import main
+
+
+@attrs.frozen
+class Ended:
+    """How one command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def mp4gen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command line in this process, with neither a key nor an address around."""
+    for name in ("MP4GEN_API_KEY", "MP4GEN_BASE_URL", "MP4GEN_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    # As wide as nobody's words are long, so that no line is broken.
+    monkeypatch.setenv("COLUMNS", "400")
+
+    def run(*words: object) -> Ended:
+        code = main([str(word) for word in words])
+        return Ended(code, *capsys.readouterr())
+
+    return run

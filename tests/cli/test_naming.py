@@ -1,0 +1,37 @@
+"""File names from templates."""
+
+from __future__ import annotations
+
+import pytest
+
+from mp4gen.cli.exits import UsageError
+from mp4gen.cli.naming import Template
+from mp4gen.cli.rows import Row
+from mp4gen.models import VideoRequest
+
+ROW = Row(7, VideoRequest("m", "a1", author="Ann"), {"title": "One", "empty": ""})
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{audio_id}", "a1"),
+        ("{author} - {title}", "Ann - One"),
+        ("{line}. {{x}} {task_id}", "7. {x} m"),
+        ("{domain_name}{empty}", "a1"),
+        ("{domain_name} - ", "a1"),
+        ("fixed", "fixed"),
+    ],
+)
+def test_a_template_is_filled(template: str, expected: str) -> None:
+    """From the request and the table's other columns; never to nothing."""
+    assert Template.parse(template, ["title", "empty"]).fill(ROW) == expected
+
+
+@pytest.mark.parametrize(
+    "template", ["{nope}", "{author.__class__}", "{author!r}", "{author:>9}", "{0}", "{}", "{", "}"]
+)
+def test_a_template_that_cannot_be_filled_is_refused(template: str) -> None:
+    """Before anything is sent, and it says what there is."""
+    with pytest.raises(UsageError, match="--name"):
+        Template.parse(template, ["title"])

@@ -1,0 +1,68 @@
+"""How far a run is, in numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from mp4gen import Conversion, Mp4GenError, RateLimit, Video, VideoRequest
+from mp4gen.cli.outlook import Outlook, duration, least_seconds
+from mp4gen.events import CoolDownEvent, DoneEvent, FailedEvent, LookEvent, SubmitEvent
+
+
+def test_the_counts_follow_the_events() -> None:
+    """Submitted is under way, done and failed are not any more."""
+    now = 0.0
+    outlook = Outlook(total=10, clock=lambda: now)
+
+    for number in range(5):
+        outlook.heed(SubmitEvent(f"v{number}", f"a{number}", adopted=False))
+    outlook.heed(LookEvent("v1", "PENDING", 3.0))
+    outlook.heed(DoneEvent(Video("v0", "https://x.example/v0.mp4"), 4.0))
+    outlook.heed(FailedEvent("v1", Mp4GenError("no")))
+    outlook.count(Conversion(VideoRequest("m", "a0")))
+    outlook.count(Conversion(VideoRequest("m", "a1"), error=Mp4GenError("no")))
+    now = 3.0
+
+    assert str(outlook) == "1 done, 1 failed, 3 under way, 5 left, 2.0 calls/s"
+    assert outlook.share == 0.2
+
+
+def test_the_time_left_comes_from_what_was_finished() -> None:
+    """Six in a minute leave 24 four minutes more; old calls do not count as speed."""
+    now = 0.0
+    outlook = Outlook(total=30, clock=lambda: now)
+
+    for number in range(6):
+        outlook.heed(SubmitEvent(f"v{number}", "a", adopted=False))
+        outlook.heed(DoneEvent(Video(f"v{number}", "https://x.example/"), 4.0))
+        outlook.count(Conversion(VideoRequest("m", "a")))
+    now = 60.0
+
+    assert str(outlook) == "6 done, 0 failed, 0 under way, 24 left, about 4 min to go"
+
+
+def test_a_pause_is_told_in_place_of_the_time_left() -> None:
+    """For as long as it lasts."""
+    now = 0.0
+    outlook = Outlook(total=1, clock=lambda: now)
+
+    outlook.heed(CoolDownEvent(10.0))
+
+    assert str(outlook).endswith("pausing: the API said too many calls")
+    now = 11.0
+    assert str(outlook) == "0 done, 0 failed, 0 under way, 1 left"
+
+
+@pytest.mark.parametrize(("videos", "expected"), [(0, 0), (1, 0), (9, 0), (10, 10), (1000, 1040)])
+def test_the_calls_of_a_run_take_their_time(videos: int, expected: float) -> None:
+    """20 in 10 seconds, a little more than two a video."""
+    assert least_seconds(videos, RateLimit(20, per=10.0)) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0, "0 s"), (99, "99 s"), (100, "2 min"), (3600, "60 min"), (20_000, "5 h 33 min")],
+)
+def test_a_duration_is_said_as_people_do(seconds: float, expected: str) -> None:
+    """Seconds, minutes, hours."""
+    assert duration(seconds) == expected
