@@ -12,6 +12,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -164,6 +165,10 @@ class Ledger:
 
     def _close(self) -> None:
         if hasattr(self, "_db"):
+            # At rest a ledger is one file, which can be moved, and read without making others.
+            with suppress(sqlite3.Error):
+                self._db.execute("PRAGMA busy_timeout = 0")
+                self._db.execute("PRAGMA journal_mode = DELETE")
             self._db.close()
         if self._lock is not None:
             # Last of all: closing any descriptor of the file drops SQLite's own locks on it.
@@ -174,7 +179,9 @@ class Ledger:
         try:
             admitted = [self._admit_one(request) for request in requests]
         except BaseException:
-            self._db.execute("ROLLBACK")
+            # SQLite has done it by itself where the disk is full.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
         return admitted

@@ -1,0 +1,442 @@
+"""A run that was killed goes on where it was, whatever its ledger says; nothing is paid twice."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mp4gen
+from mp4gen.entries import Entry, State
+from mp4gen.ledger import Ledger
+from mp4gen.ledger_file import read_ledger
+from mp4gen.testing import FakeService
+
+pytestmark = pytest.mark.looptime
+
+REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")
+OTHER = mp4gen.VideoRequest("music", "other")
+FAST = mp4gen.Polling(first=1, longest=2)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.sqlite"
+
+
+async def outcome(run: mp4gen.ConversionRun) -> tuple[list[mp4gen.Conversion], Exception | None]:
+    """All results of a run, and what it raised after the last."""
+    found = []
+    try:
+        async for conversion in run:
+            found.append(conversion)  # noqa: PERF401 - those before the error count
+    except Exception as error:  # noqa: BLE001 - whatever it is, the test looks at it
+        return found, error
+    return found, None
+
+
+async def one(service: FakeService, path: Path, **settings: Any) -> mp4gen.Conversion:
+    """The one result of a run over `REQUEST`."""
+    run_settings = {
+        key: settings.pop(key) for key in ("retry_failed", "download_to") if key in settings
+    }
+    async with service.client(polling=FAST, **settings) as client:
+        found, error = await outcome(client.convert_many([REQUEST], ledger=path, **run_settings))
+    assert error is None
+    [conversion] = found
+    return conversion
+
+
+async def left_in(
+    path: Path, host: str, state: State, service: FakeService, *, known: bool
+) -> mp4gen.Video | None:
+    """Write the ledger of a run that was killed when its track was in `state`.
+
+    With `known`, the service has the track's task already.
+    """
+    task_id = None
+    if known:
+        async with service.client() as client:
+            task_id = await client.create_music_video(REQUEST)
+    ledger = await Ledger.open(path, host)
+    [entry] = await ledger.admit([REQUEST])
+    assert isinstance(entry, Entry)
+    video = mp4gen.Video(task_id or "video_x", f"{service.url}/files/{task_id}.mp4", "track")
+    if state not in (State.NEW, State.FAILED):
+        await ledger.sending(entry.id, ["token"])
+    if state in (State.SUBMITTED, State.DONE, State.DOWNLOADED):
+        await ledger.submitted(entry.id, video.task_id, adopted=False)
+    if state in (State.DONE, State.DOWNLOADED):
+        await ledger.done(entry.id, video)
+    if state is State.DOWNLOADED:
+        file = path.parent / "track.mp4"
+        await ledger.name(entry.id, "track")
+        file.write_bytes(service.tasks[video.task_id].content)
+        await ledger.downloaded(entry.id, file)
+    if state is State.FAILED:
+        await ledger.failed(entry.id, mp4gen.GenerationFailedError("video_x", "no luck"))
+    if state is State.UNCERTAIN:
+        await ledger.uncertain(entry.id)
+    await ledger.close()
+    return video
+
+
+# --- resume: every state, with and without a 409 ------------------------------------------------
+
+IDEMPOTENT = {True: "existing_id", False: "new_task"}
+
+
+@pytest.fixture(params=[True, False], ids=["409", "no 409"])
+async def service(request: pytest.FixtureRequest) -> AsyncIterator[FakeService]:
+    dialect = mp4gen.Dialect.SUNO if request.param else mp4gen.Dialect.for_url("http://unknown")
+    async with FakeService(second_submit=IDEMPOTENT[request.param], dialect=dialect) as service:
+        yield service
+
+
+def knows_409(service: FakeService) -> bool:
+    return service.dialect.dedupes
+
+
+async def test_resume_new_is_submitted(service: FakeService, path: Path) -> None:
+    """What was stored and never sent is a submit like any other."""
+    await left_in(path, service.url, State.NEW, service, known=False)
+    conversion = await one(service, path)
+
+    assert conversion.error is None
+    assert (service.count("create"), len(service.tasks)) == (1, 1)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["accepted", "never arrived"])
+@pytest.mark.parametrize("state", [State.INTENT, State.UNCERTAIN])
+async def test_resume_of_an_unknown_submit(
+    service: FakeService, path: Path, state: State, known: bool
+) -> None:
+    """With 409 it is sent again, and an existing task adopted; without, the doubt is told."""
+    await left_in(path, service.url, state, service, known=known)
+    for _ in range(2):
+        conversion = await one(service, path)
+    [entry] = read_ledger(path)[1]
+
+    assert len(service.tasks) == int(known or knows_409(service))
+    if knows_409(service):
+        assert conversion.result().adopted == known
+        assert entry.state is State.DONE
+    else:
+        assert isinstance(conversion.error, mp4gen.SubmitUncertainError)
+        assert (entry.state, service.count("create")) == (State.UNCERTAIN, int(known))
+
+
+async def test_resume_submitted_is_awaited_by_its_id(service: FakeService, path: Path) -> None:
+    """What was accepted is never submitted again."""
+    await left_in(path, service.url, State.SUBMITTED, service, known=True)
+    conversion = await one(service, path)
+
+    assert (conversion.task_id, conversion.error) == ("video_000001", None)
+    assert (service.count("create"), service.count("details")) == (1, 1)
+
+
+@pytest.mark.parametrize("state", [State.DONE, State.DOWNLOADED])
+async def test_resume_finished_costs_no_call(
+    service: FakeService, path: Path, state: State
+) -> None:
+    """A finished track is told from the ledger."""
+    video = await left_in(path, service.url, state, service, known=True)
+    before = service.count()
+    conversion = await one(service, path)
+
+    assert conversion.video == video
+    assert service.count() == before
+
+
+async def test_resume_done_is_downloaded(service: FakeService, path: Path) -> None:
+    """A run that was killed before its download fetches the file, and nothing else."""
+    await left_in(path, service.url, State.DONE, service, known=True)
+    conversion = await one(service, path, download_to=path.parent / "videos")
+
+    assert conversion.path == path.parent / "videos" / "track.mp4"
+    assert conversion.path.is_file()
+    assert [call.endpoint for call in service.calls] == ["create", "file"]
+
+
+async def test_resume_downloaded_stays_as_it_is(service: FakeService, path: Path) -> None:
+    """A file that is there is not fetched again; one that was deleted by hand is."""
+    await left_in(path, service.url, State.DOWNLOADED, service, known=True)
+    first = await one(service, path, download_to=path.parent)
+    fetched = service.count("file")
+    (path.parent / "track.mp4").unlink()
+    second = await one(service, path, download_to=path.parent)
+
+    assert first.path == second.path == path.parent / "track.mp4"
+    assert (fetched, service.count("file")) == (0, 1)
+
+
+async def test_resume_finds_files_in_a_folder_that_was_moved(
+    service: FakeService, path: Path
+) -> None:
+    """Ledger and videos can be moved together, or named by another way to them."""
+    await left_in(path, service.url, State.DOWNLOADED, service, known=True)
+    moved = path.parent / "moved"
+    moved.mkdir()
+    for file in ("run.sqlite", "track.mp4"):
+        (path.parent / file).rename(moved / file)
+    conversion = await one(service, moved / "run.sqlite", download_to=moved)
+
+    assert conversion.path == moved / "track.mp4"
+    assert service.count("file") == 0
+
+
+async def test_resume_failed_is_told_again_and_tried_only_when_asked(
+    service: FakeService, path: Path
+) -> None:
+    """The reason survives; `retry_failed` makes the track new."""
+    await left_in(path, service.url, State.FAILED, service, known=False)
+    told = await one(service, path)
+    calls = service.count()
+    tried = await one(service, path, retry_failed=True)
+
+    assert isinstance(told.error, mp4gen.GenerationFailedError)
+    assert (str(told.error), told.error.task_id) == ("task video_x: no luck", "video_x")
+    assert calls == 0
+    assert (tried.error, service.count("create")) == (None, 1)
+
+
+async def test_a_submit_cancelled_before_its_first_byte_is_not_in_doubt(
+    service: FakeService, path: Path
+) -> None:
+    """Whatever the moment of the cancel, only what may have been sent is uncertain."""
+    await left_in(path, service.url, State.NEW, service, known=False)
+    sent = turns = 0
+    while not sent:
+        [entry] = read_ledger(path)[1]
+
+        assert entry.state is State.NEW
+        turns += 1
+        async with service.client() as client:
+            task = asyncio.create_task(outcome(client.convert_many([REQUEST], ledger=path)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+        sent = (
+            turns > 60 or service.count("create") or read_ledger(path)[1][0].state is State.INTENT
+        )
+    await one(service, path)
+
+    assert len(service.tasks) <= 1
+
+
+# --- whose ledger it is -------------------------------------------------------------------------
+
+
+def contents(*paths: Path) -> list[bytes]:
+    return [path.read_bytes() for path in paths]
+
+
+async def refusal(service: FakeService, path: Path) -> str:
+    """The sentence with which a run over the ledger is refused."""
+    async with service.client(api_key="another-key") as client:
+        found, error = await outcome(client.convert_many([REQUEST], ledger=path))
+    assert found == []
+    assert isinstance(error, mp4gen.LedgerError)
+    return str(error)
+
+
+async def test_the_ledger_of_another_host_is_refused(path: Path) -> None:
+    """Ids mean nothing elsewhere; both hosts are named."""
+    async with FakeService() as service:
+        await left_in(path, "https://api.example.com", State.NEW, service, known=False)
+        said = await refusal(service, path)
+
+    assert said.endswith(
+        f"belongs to https://api.example.com, not to {service.url}; name another file"
+    )
+    assert service.calls == []
+
+
+async def test_the_same_track_with_another_author_is_refused(path: Path) -> None:
+    """One result with one sentence; the other tracks go on."""
+    changed = mp4gen.VideoRequest("music", "track", author="Bob")
+    async with FakeService() as service, service.client() as client:
+        await left_in(path, service.url, State.NEW, service, known=False)
+        found, error = await outcome(client.convert_many([changed, OTHER], ledger=path))
+    errors = {c.request.audio_id: c.error for c in found}
+
+    assert error is None
+    assert isinstance(errors["track"], mp4gen.LedgerError)
+    assert (errors["other"], service.count("create")) == (None, 1)
+
+
+async def test_row_37_a_second_run_of_the_same_process_is_refused(path: Path) -> None:
+    """The first run goes on undisturbed, its locks in place."""
+    async with FakeService(duration=60) as service, service.client() as client:
+        first = asyncio.create_task(outcome(client.convert_many([REQUEST], ledger=path)))
+        await asyncio.sleep(5)
+        said = await refusal(service, path)
+        held = _locks_of(path)
+        found, error = await first
+
+    assert said == (
+        f"the ledger {path} is in use by another run; wait for its end, or name another file"
+    )
+    assert held
+    assert (len(found), error) == (1, None)
+
+
+def _locks_of(path: Path) -> bool:
+    """Whether SQLite's own lock on the file, which guards its journal, is still held."""
+    inode = f":{path.stat().st_ino} "
+    return any(
+        "POSIX" in line for line in Path("/proc/locks").read_text().splitlines() if inode in line
+    )
+
+
+async def test_row_37_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(path: Path) -> None:
+    """A kill frees the lock at once: there is no lease to wait out."""
+    script = (
+        "import asyncio, pathlib, sys, time\nfrom mp4gen.ledger import Ledger\n"
+        "asyncio.run(Ledger.open(pathlib.Path(sys.argv[1]), sys.argv[2]))\n"
+        "print('open', flush=True)\ntime.sleep(60)\n"
+    )
+    async with FakeService() as service:
+        other = subprocess.Popen(  # noqa: ASYNC220 - looptime knows no child processes
+            [sys.executable, "-c", script, path, service.url], stdout=subprocess.PIPE
+        )
+        assert other.stdout is not None
+        with other, other.stdout:
+            other.stdout.readline()
+            said = await refusal(service, path)
+            other.kill()
+            other.wait()
+        after = await one(service, path)
+
+    assert "in use by another run" in said
+    assert after.error is None
+
+
+async def test_other_files_are_refused_and_left_as_they_are(path: Path) -> None:
+    """Another program's database is not even switched to another journal."""
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE songs (title TEXT)")
+    db.close()
+    text = path.with_suffix(".txt")
+    text.write_text("not a ledger, and long enough to see it\n" * 20)
+    before = contents(path, text)
+    async with FakeService() as service:
+        foreign = await refusal(service, path)
+        garbage = await refusal(service, text)
+        folder = await refusal(service, path.parent)
+
+    assert foreign == f"{path} is another program's database; name another file"
+    assert garbage == f"{text} is not a ledger, or damaged; name another file"
+    assert folder == f"cannot write the ledger {path.parent}: Is a directory"
+    assert contents(path, text) == before
+
+
+async def test_a_newer_version_is_refused(path: Path) -> None:
+    """An old mp4gen does not guess at what a new one meant."""
+    async with FakeService() as service:
+        await one(service, path)
+        db = sqlite3.connect(path)
+        db.execute("PRAGMA user_version = 99")
+        db.close()
+        said = await refusal(service, path)
+
+    assert said == f"{path} was written by a newer mp4gen; upgrade this one"
+
+
+async def test_a_row_that_was_tampered_with_is_one_sentence(path: Path) -> None:
+    """No raw ValueError reaches the caller."""
+    async with FakeService() as service:
+        await one(service, path)
+        db = sqlite3.connect(path)
+        db.execute("UPDATE tracks SET state = 'wonderful'")
+        db.commit()
+        db.close()
+        said = await refusal(service, path)
+
+    assert said.startswith("track 1 of the ledger cannot be read: ")
+
+
+async def test_no_key_is_in_it_and_nobody_else_reads_it(path: Path) -> None:
+    """Mode 0600 for the file and its journals, and not a trace of the key."""
+    async with FakeService() as service, service.client(api_key="sentinel-key-123") as client:
+        modes = set()
+        async for _ in client.convert_many([REQUEST, OTHER], ledger=path):
+            files = list(path.parent.glob("run.sqlite*"))
+            modes |= {file.stat().st_mode & 0o777 for file in files}
+            contents = b"".join(file.read_bytes() for file in files)
+
+    assert modes == {0o600}
+    assert b"track" in contents
+    assert b"sentinel-key" not in contents
+
+
+# --- a full disk --------------------------------------------------------------------------------
+
+
+async def test_row_22_a_full_disk_stops_submits_before_an_intent_is_lost(path: Path) -> None:
+    """Whatever was submitted has its intent in the ledger; the rest waits for room."""
+    requests = [mp4gen.VideoRequest("music", f"{n}".rjust(2000, "x")) for n in range(60)]
+    async with (
+        FakeService(duration=5) as service,
+        service.client(polling=FAST, concurrency=5) as client,
+    ):
+        run = client.convert_many(requests, ledger=path)
+        results = run.__aiter__()
+        found = [await anext(results)]
+        await fill(run)
+        found += [c async for c in _until_error(results)]
+        submitted = {task.request.audio_id for task in service.tasks.values()}
+        recorded = {e.request.audio_id for e in read_ledger(path)[1] if e.state is not State.NEW}
+        rest, error = await outcome(client.convert_many(requests, ledger=path))
+
+    assert run.summary.stopped_by == "LedgerError"
+    assert submitted <= recorded
+    assert len(submitted) < 60
+    assert (len(rest), error) == (60, None)
+    assert len(service.tasks) == 60
+
+
+async def fill(run: mp4gen.ConversionRun) -> None:
+    """Let the disk of the run's ledger have no room left."""
+    ledger = run._ledger
+    assert ledger is not None
+    [pages] = await ledger._run(lambda self: self._db.execute("PRAGMA page_count").fetchone())
+    await ledger._run(lambda self: self._db.execute(f"PRAGMA max_page_count = {pages}"))
+
+
+async def _until_error(results: Any) -> AsyncIterator[mp4gen.Conversion]:
+    try:
+        async for conversion in results:
+            yield conversion
+    except mp4gen.LedgerError as error:
+        assert str(error).startswith("no room for the ledger ")  # noqa: PT017 - the text is the test
+
+
+async def test_row_23_a_disk_without_room_for_videos_stops_nothing_else(path: Path) -> None:
+    """Each download says so; videos are known, and fetched by the next run."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with (
+        FakeService(duration=5, file_size=1 << 20) as service,
+        service.client(polling=FAST) as client,
+    ):
+        both = [REQUEST, OTHER]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, hard))
+        try:
+            run = client.convert_many(both, ledger=path, download_to=path.parent)
+            found, error = await outcome(run)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        run = client.convert_many(both, ledger=path, download_to=path.parent)
+        again, _ = await outcome(run)
+
+    assert error is None
+    assert {type(c.error) for c in found} == {mp4gen.DownloadError}
+    assert all(c.video for c in found)
+    assert {c.error for c in again} == {None}
+    assert service.count("create") == 2

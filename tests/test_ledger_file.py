@@ -1,0 +1,216 @@
+"""The file that a ledger is: its versions, its readers, and errors that survive it."""
+
+import asyncio
+import os
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import mp4gen
+from mp4gen.entries import Entry, State
+from mp4gen.ledger import Ledger
+from mp4gen.ledger_file import MIGRATIONS, check_kind, dump_error, migrate, read_ledger
+
+HOST = "https://api.example.com"
+REQUEST = mp4gen.VideoRequest("music", "track", author="Ada", callback_url="https://x.example/cb")
+VIDEO = mp4gen.Video(
+    "video_1",
+    "https://cdn.example.com/1.mp4",
+    "track",
+    created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    expires_at=datetime(2026, 1, 16, tzinfo=UTC),
+    adopted=True,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.sqlite"
+
+
+async def opened(path: Path | None) -> tuple[Ledger, Entry]:
+    ledger = await Ledger.open(path, HOST)
+    [entry] = await ledger.admit([REQUEST])
+    assert isinstance(entry, Entry)
+    return ledger, entry
+
+
+async def test_what_is_written_is_read(path: Path) -> None:
+    """Every field of an entry makes the way through the file and back."""
+    ledger, entry = await opened(path)
+    await ledger.sending(entry.id, ["one", "two"])
+    await ledger.submitted(entry.id, "video_1", adopted=True)
+    await ledger.done(entry.id, VIDEO)
+    await ledger.downloaded(entry.id, path.with_name("track.mp4"))
+    await ledger.close()
+    host, entries = read_ledger(path)
+
+    assert host == HOST
+    assert entries == [
+        Entry(
+            1,
+            REQUEST,
+            State.DOWNLOADED,
+            ("one", "two"),
+            "video_1",
+            adopted=True,
+            video=VIDEO,
+            path=path.with_name("track.mp4"),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        mp4gen.InvalidRequestError("author too long", code=400),
+        mp4gen.AlreadyExistsError("exists", code=409, task_id="video_1"),
+        mp4gen.NotFoundError("no record", code=404, task_id="video_1"),
+        mp4gen.ServerError("down", code=500),
+        mp4gen.GenerationFailedError("video_1", "the service gave up: no reason"),
+        mp4gen.WaitTimeoutError("video_1", "not finished after 3 s"),
+        mp4gen.DownloadError("gone"),
+        mp4gen.ProtocolError("not JSON"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_an_error_survives_the_file(path: Path, error: mp4gen.Mp4GenError) -> None:
+    """Its class, its text and its task are what the next run tells."""
+    ledger, entry = await opened(path)
+    await ledger.failed(entry.id, error)
+    await ledger.close()
+    [again] = read_ledger(path)[1]
+
+    assert type(again.error) is type(error)
+    assert str(again.error) == str(error)
+    assert getattr(again.error, "task_id", None) == getattr(error, "task_id", None)
+
+
+def test_an_error_of_an_unknown_class_is_still_told(path: Path) -> None:
+    """A class that this version does not have becomes the root of the tree, its text kept."""
+    stored = dump_error(type("NewerError", (mp4gen.Mp4GenError,), {})("something new"))
+
+    async def write() -> None:
+        ledger, entry = await opened(path)
+        await ledger._run(Ledger._update, entry.id, {"state": "failed", "error": stored})
+        await ledger.close()
+
+    asyncio.run(write())
+    [entry] = read_ledger(path)[1]
+
+    assert type(entry.error) is mp4gen.Mp4GenError
+    assert str(entry.error) == "something new"
+
+
+async def test_a_reader_sees_a_run_that_writes(path: Path) -> None:
+    """Reading needs no lock, sees what was committed, and disturbs nothing."""
+    ledger, entry = await opened(path)
+    await ledger.sending(entry.id, ["token"])
+    during = read_ledger(path)[1][0].state
+    await ledger.submitted(entry.id, "video_1", adopted=False)
+    after = read_ledger(path)[1][0].state
+    await ledger.close()
+
+    assert (during, after) == (State.INTENT, State.SUBMITTED)
+
+
+async def test_a_reader_leaves_no_files_behind(path: Path) -> None:
+    """Looking into a ledger that no run has open changes nothing beside it."""
+    ledger, _ = await opened(path)
+    await ledger.close()
+    before = sorted(file.name for file in path.parent.iterdir())
+    read_ledger(path)
+
+    assert sorted(file.name for file in path.parent.iterdir()) == before == ["run.sqlite"]
+
+
+def test_a_file_that_is_no_ledger_is_one_sentence(path: Path) -> None:
+    """Missing, empty, foreign or garbage: the reader says which."""
+    said = []
+    for content in (None, b"", b"garbage " * 100):
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(mp4gen.LedgerError) as caught:
+            read_ledger(path)
+        said.append(str(caught.value))
+
+    assert said[0] == f"there is no ledger at {path}"
+    assert said[1] == f"{path} is empty: the run that made it was ended at once"
+    assert said[2].startswith(f"{path} cannot be read as a ledger: ")
+
+
+async def test_a_run_killed_before_its_first_row_can_be_taken_up(path: Path) -> None:
+    """Between the making of the file and the first row nothing is lost, whatever is there."""
+    for script in ("", MIGRATIONS[0]):
+        begin(path, script)
+        with pytest.raises(mp4gen.LedgerError):
+            read_ledger(path)
+        ledger, entry = await opened(path)
+        await ledger.close()
+
+        assert entry.state is State.NEW
+
+
+def begin(path: Path, script: str) -> None:
+    path.unlink(missing_ok=True)
+    db = sqlite3.connect(path)
+    if script:
+        migrate(db)
+    db.close()
+
+
+def test_an_older_version_is_migrated_step_by_step(path: Path) -> None:
+    """Each missing step runs once, in order, and the rows of the old version are kept."""
+    steps = ("CREATE TABLE t (a)", "ALTER TABLE t ADD COLUMN b", "UPDATE t SET b = a + 1")
+    db = sqlite3.connect(path, isolation_level=None)
+    migrate(db, steps[:1])
+    db.execute("INSERT INTO t VALUES (1)")
+    migrate(db, steps)
+    migrate(db, steps)
+    rows = db.execute("SELECT * FROM t").fetchall()
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    db.close()
+
+    assert (rows, version) == ([(1, 2)], 3)
+
+
+def test_a_step_that_fails_leaves_the_older_version(path: Path) -> None:
+    """A migration is all or nothing: after a crash in the middle it starts anew."""
+    db = sqlite3.connect(path, isolation_level=None)
+    migrate(db, ("CREATE TABLE t (a)",))
+    with pytest.raises(sqlite3.Error):
+        migrate(db, ("CREATE TABLE t (a)", "ALTER TABLE t ADD COLUMN b; nonsense"))
+    db.close()
+    db = sqlite3.connect(path, isolation_level=None)
+    columns = [row[1] for row in db.execute("PRAGMA table_info(t)")]
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    check_kind(db, path)
+    db.close()
+
+    assert (columns, version) == (["a"], 1)
+
+
+async def test_the_thread_and_the_lock_end_with_the_ledger(path: Path) -> None:
+    """Opening, closing, opening again: no descriptor is left, closing twice is nothing."""
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counts descriptors
+    for _ in range(3):
+        ledger, _ = await opened(path)
+        await ledger.close()
+        await ledger.close()
+
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above
+
+
+async def test_tokens_of_a_failed_track_are_forgotten(path: Path) -> None:
+    """A late callback of the task that failed cannot speak for the one that follows."""
+    ledger, entry = await opened(path)
+    await ledger.sending(entry.id, ["token"])
+    await ledger.submitted(entry.id, "video_1", adopted=True)
+    await ledger.failed(entry.id, mp4gen.GenerationFailedError("video_1", "no luck"))
+    await ledger.close()
+    await (await Ledger.open(path, HOST, retry_failed=True)).close()
+    [again] = read_ledger(path)[1]
+
+    assert again == Entry(1, REQUEST, State.NEW)
