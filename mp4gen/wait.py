@@ -77,6 +77,7 @@ class Wait:
     believe: bool = False
     _details: VideoDetails | None = None
     _error: Mp4GenError | None = None
+    _held: bool = False
     _missing: int = 0
     _missing_since: float = 0.0
     _looked_at: float = float("-inf")
@@ -125,6 +126,9 @@ class Wait:
         if woken:
             # The record may lag behind the callback that announced it.
             return _BETWEEN_WOKEN_LOOKS
+        if self._held:
+            # The limiter or the gate holds the next look back by itself, and no time counts.
+            return 0.0
         if asked is None:
             return next(waits)
         # Where callbacks tell of the end, a server that would like to be asked early is not.
@@ -155,6 +159,7 @@ class Wait:
         left = max(_LAST_LOOK, self.timeout - watch.seconds)
         limit = min(self.calls.retry.request_timeout, left)
         self._looked_at = asyncio.get_running_loop().time()
+        self._held = False
         try:
             details, asked = await self.calls.once(
                 call, read, self.patience, watch=watch, timeout=limit
@@ -188,10 +193,10 @@ class Wait:
                 raise error
         match decide(error, submit=False):
             case Next.COOL_DOWN:
-                # The limiter holds the next look back by itself.
-                return 0.0
-            case _:
-                return getattr(error, "retry_after", None)
+                self._held = True
+            case Next.MAINTENANCE:
+                self._held = not self.calls.gate.outlasts(self.patience.maintenance)
+        return getattr(error, "retry_after", None)
 
     def _given_up(self, details: VideoDetails) -> Mp4GenError:
         said = details.error_message or "no reason given"

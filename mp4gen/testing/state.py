@@ -16,6 +16,8 @@ from mp4gen.transport import Secret
 from .media import tiny_mp4
 
 SecondSubmit = Literal["existing_id", "without_id", "new_task"]
+# Loop times are sums of fractions: what is a window apart may seem to be a hair less.
+_ROUNDING = 1e-9
 Duration = float | Callable[[Random], float]
 
 
@@ -124,7 +126,7 @@ class State:
 
     def admits(self, limit: RateLimit | None, now: float) -> bool:
         """Whether the window has room for a call that arrives now; takes it if so."""
-        while limit and self._counted and self._counted[0] <= now - limit.per:
+        while limit and self._counted and self._counted[0] <= now - limit.per + _ROUNDING:
             self._counted.popleft()
         if limit and len(self._counted) >= limit.requests:
             return False
@@ -162,7 +164,7 @@ def busiest(times: list[float], window: float) -> int:
     most, recent = 0, deque[float]()
     for time in sorted(times):
         recent.append(time)
-        while recent[0] <= time - window:
+        while recent[0] <= time - window + _ROUNDING:
             recent.popleft()
         most = max(most, len(recent))
     return most

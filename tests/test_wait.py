@@ -1,0 +1,317 @@
+"""A wait polls late, loses nothing to a failed look, and ends at its deadline."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+import mp4gen
+from mp4gen import Polling, VideoStatus
+from mp4gen.testing import FakeService, Reply, lognormal
+
+pytestmark = pytest.mark.looptime
+REQUEST = mp4gen.VideoRequest("music", "track")
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[FakeService]:
+    async with FakeService(duration=40) as service:
+        yield service
+
+
+@pytest.fixture
+async def client(service: FakeService) -> AsyncIterator[mp4gen.Client]:
+    async with service.client() as client:
+        client.random.seed(1)
+        yield client
+
+
+async def failure(work: Any) -> Any:
+    with pytest.raises(mp4gen.Mp4GenError) as caught:
+        await work
+    return caught.value
+
+
+def look_times(service: FakeService) -> list[float]:
+    return [call.at for call in service.calls if call.endpoint == "details"]
+
+
+async def test_the_first_look_comes_late_and_the_next_ones_soon(service: FakeService) -> None:
+    """Ages 15, 19.5, 25.4, 33, 40.8: five looks at a task of forty seconds."""
+    async with service.client(polling=Polling(jitter=0)) as client:
+        video = await client.convert(REQUEST)
+
+    assert look_times(service) == pytest.approx([15, 19.5, 25.35, 32.96, 40.96], abs=0.1)
+    assert video == mp4gen.Video(
+        task_id=video.task_id,
+        url=service.file_url(video.task_id),
+        audio_id="track",
+        created_at=video.created_at,
+        completed_at=video.completed_at,
+        expires_at=video.expires_at,
+    )
+    assert (video.expires_at - video.completed_at).days == 15  # type: ignore[operator]
+
+
+async def test_an_id_from_before_a_restart_is_looked_at_at_once(service: FakeService) -> None:
+    """Nobody knows its age; it may long be finished."""
+    async with service.client() as before:
+        task_id = await before.create_music_video(REQUEST)
+    await asyncio.sleep(100)
+    async with service.client() as after:
+        video = await after.wait_for_video(task_id)
+
+    assert look_times(service) == pytest.approx([100], abs=0.1)
+    assert video.task_id == task_id
+
+
+async def test_a_wait_after_a_create_knows_the_tasks_age(service: FakeService) -> None:
+    """What was done since the submit counts."""
+    async with service.client(polling=Polling(jitter=0)) as client:
+        task_id = await client.create_music_video(REQUEST)
+        await asyncio.sleep(10)
+        await client.wait_for_video(task_id)
+
+    assert look_times(service)[0] == pytest.approx(15, abs=0.1)
+
+
+async def test_on_submitted_is_told_before_the_first_look(
+    service: FakeService, client: mp4gen.Client
+) -> None:
+    """Plain or a coroutine function."""
+    told: list[tuple[str, int]] = []
+
+    async def later(task_id: str) -> None:
+        await asyncio.sleep(1)
+        told.append((task_id, service.count("details")))
+
+    await client.convert(REQUEST, on_submitted=lambda task_id: told.append((task_id, -1)))
+    await client.convert(mp4gen.VideoRequest("music", "other"), on_submitted=later)
+
+    assert told[0] == ("video_000001", -1)
+    assert told[1][0] == "video_000002"
+
+
+LOOK_FAULTS = (
+    "reset close_without_answer half_headers truncated garbage stall drip html_200 html_404 "
+    "html_429 html_500 html_502 html_503 html_504 empty blocked redirect data_null record_null "
+    "code_400 code_404 code_500 code_299 maintenance rate_limited no_credits wrong_types bomb "
+    "huge deep_json nan_code unknown_track"
+).split()
+
+
+@pytest.mark.parametrize("fault", LOOK_FAULTS)
+async def test_row_04_a_failed_look_fails_no_conversion(
+    service: FakeService, client: mp4gen.Client, fault: str
+) -> None:
+    """Whatever one or two looks meet, the video is paid for and is waited for."""
+    task_id = await client.create_music_video(REQUEST)
+    await client.get_music_video_details(task_id)
+    service.script("details", "ok", fault, fault)
+
+    video = await client.wait_for_video(task_id)
+
+    assert video.url == service.file_url(task_id)
+
+
+async def test_row_14_a_refused_key_ends_a_wait_at_once(
+    service: FakeService, client: mp4gen.Client
+) -> None:
+    """It will not get better by asking again."""
+    service.script("details", "unauthorized")
+
+    assert type(await failure(client.convert(REQUEST))) is mp4gen.AuthenticationError
+    assert service.count("details") == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("data_null", mp4gen.NotFoundError),
+        ("record_null", mp4gen.NotFoundError),
+        ("unknown_track", mp4gen.NotFoundError),
+        ("code_400", mp4gen.InvalidRequestError),
+        ("blocked", mp4gen.AuthenticationError),
+    ],
+)
+async def test_what_lasts_beyond_the_grace_is_an_answer(
+    service: FakeService, client: mp4gen.Client, fault: str, expected: type
+) -> None:
+    """An unknown task is not waited for until the deadline: 60 s and three looks."""
+    service.always("details", fault)
+
+    assert type(await failure(client.wait_for_video("unknown"))) is expected
+    assert 60 <= now() <= 120
+    assert service.count("details") >= 3
+
+
+async def test_a_host_that_is_not_the_api_is_told_apart(
+    service: FakeService, client: mp4gen.Client
+) -> None:
+    """The first look of a client that has seen nothing proper from this host."""
+    service.always("details", "html_404")
+
+    error = await failure(client.wait_for_video("t1"))
+
+    assert type(error) is mp4gen.ConfigurationError
+    assert "is not the API" in str(error)
+    assert service.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "status"),
+    [
+        ("pending", VideoStatus.PENDING),
+        ("unknown_flag", "QUEUED_FOR_REVIEW"),
+        ("success_without_url", VideoStatus.SUCCESS),
+        ("callback_exception_without_url", VideoStatus.CALLBACK_EXCEPTION),
+    ],
+)
+async def test_row_15_and_16_what_never_finishes_ends_at_the_deadline(
+    service: FakeService, client: mp4gen.Client, step: str, status: str
+) -> None:
+    """With the task's id, for another wait, and the last details."""
+    service.always("details", step)
+
+    error = await failure(client.convert(REQUEST, timeout=300))
+
+    assert type(error) is mp4gen.WaitTimeoutError
+    assert error.task_id in service.tasks
+    assert error.details is not None
+    assert error.details.status == status
+    assert now() == pytest.approx(300, abs=1)
+    assert "wait for the same id again" in str(error)
+
+
+async def test_row_17_a_lost_callback_is_no_lost_video(
+    service: FakeService, client: mp4gen.Client
+) -> None:
+    """CALLBACK_EXCEPTION with a URL is a success."""
+    service.script("details", "callback_exception")
+
+    video = await client.convert(REQUEST)
+
+    assert video.url == service.file_url(video.task_id)
+
+
+async def test_a_flag_that_we_do_not_know_with_a_url_is_better_than_nothing(
+    service: FakeService, client: mp4gen.Client
+) -> None:
+    """At the deadline at the latest, the link is given."""
+    url = "https://example.com/v.mp4"
+    odd = Reply(data={"successFlag": "READY", "response": {"videoUrl": url}})
+    service.always("details", odd)
+
+    assert (await client.convert(REQUEST, timeout=60)).url == url
+    assert now() <= 61
+
+
+@pytest.mark.parametrize(
+    ("step", "flag"), [("failed", "GENERATE_MP4"), ("create_failed", "CREATE")]
+)
+async def test_a_failed_task_is_final(
+    service: FakeService, client: mp4gen.Client, step: str, flag: str
+) -> None:
+    """With the service's own reason, the id and the details."""
+    service.script("details", step)
+
+    error = await failure(client.convert(REQUEST))
+
+    assert type(error) is mp4gen.GenerationFailedError
+    assert flag in str(error)
+    assert error.details is not None
+    assert error.details.failed
+
+
+async def test_a_retry_after_wins_over_the_schedule() -> None:
+    """The server knows how far it is."""
+    async with FakeService(duration=30, retry_after=10) as service, service.client() as client:
+        await client.convert(REQUEST)
+
+    assert look_times(service) == pytest.approx([10, 20, 30], abs=0.1)
+
+
+async def test_a_retry_after_is_capped_by_the_deadline() -> None:
+    """A last look comes at the deadline, however late the server would like it."""
+    async with FakeService(duration=100, retry_after=86_400) as service, service.client() as client:
+        video = await client.convert(REQUEST, timeout=120)
+
+    assert look_times(service) == pytest.approx([120], abs=0.1)
+    assert video.url
+
+
+async def test_a_retry_after_of_nothing_is_no_licence_to_hammer() -> None:
+    """Half a second between two looks at the least."""
+    async with FakeService(duration=5, retry_after=0, rate_limit=None) as service:
+        limit = mp4gen.RateLimit(1000, per=1.0)
+        async with service.client(rate_limit=limit) as client:
+            await client.convert(REQUEST)
+
+    assert service.count("details") <= 12
+
+
+async def test_waiting_for_a_slot_or_a_cool_down_is_not_waiting_for_the_video(
+    service: FakeService,
+) -> None:
+    """The clock stands still meanwhile: a timeout of 60 s outlives ten minutes of queueing."""
+    async with service.client(rate_limit=mp4gen.RateLimit(1, per=600.0)) as client:
+        video = await client.convert(REQUEST, timeout=60)
+
+    assert video.url
+    assert now() >= 600
+
+
+async def test_waiting_for_maintenance_to_end_does_not_count(service: FakeService) -> None:
+    """An hour of 455 with a timeout of a minute."""
+    async with service.client(retry=mp4gen.Retry(maintenance_timeout=7200)) as client:
+        loop = asyncio.get_running_loop()
+        loop.call_later(5, service.always, "*", "maintenance")
+        loop.call_later(3600, service.clear)
+        video = await client.convert(REQUEST, timeout=60)
+
+    assert video.url
+    assert 3600 <= now() <= 3600 + 400
+
+
+async def test_the_concurrency_is_held_from_submit_to_end(service: FakeService) -> None:
+    """Three at a time: the fourth is submitted when one has ended."""
+    requests = [mp4gen.VideoRequest("music", str(n)) for n in range(7)]
+    async with service.client(concurrency=3) as client:
+        await asyncio.gather(*(client.convert(request) for request in requests))
+    starts = sorted(task.created for task in service.tasks.values())
+
+    assert starts[2] < 1
+    assert starts[3] >= 40
+    assert starts[6] >= 80
+
+
+@pytest.mark.parametrize("count", [20, 50, 200])
+async def test_every_track_of_a_crowd_is_finished(count: int) -> None:
+    """With the exact limit of the service, no call too many, no track lost."""
+    requests = [mp4gen.VideoRequest("music", str(n)) for n in range(count)]
+    service = FakeService(duration=lognormal(40, 120), seed=count)
+    async with service, service.client() as client:
+        videos = await asyncio.gather(*(client.convert(request) for request in requests))
+
+    assert len({video.task_id for video in videos}) == count
+    assert service.busiest_window() <= 20
+    assert not any(call.refused for call in service.calls)
+
+
+async def test_row_18_the_wall_clock_decides_nothing(
+    service: FakeService, client: mp4gen.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A year forward, a year back: waits and deadlines are loop time."""
+    real = __import__("time").time
+    shift = iter([365 * 86400.0, -365 * 86400.0] * 10_000)
+    monkeypatch.setattr("time.time", lambda: real() + next(shift))
+
+    video = await client.convert(REQUEST, timeout=60)
+
+    assert video.url
+    assert now() <= 50
