@@ -1,7 +1,7 @@
 """Measures what is heard, picture by picture, in one pass and little memory; draws nothing.
 
 Each picture gets the loudness of every bar's band as one byte. Low bands are read through a long
-window, which tells tones apart, high ones through two short ones, which tell moments apart and
+window, which tells tones apart, high ones through three short ones, which tell moments apart and
 leave no gap between pictures; all are placed so that a beat shows when it is heard.
 """
 
@@ -27,9 +27,10 @@ Bytes = NDArray[np.uint8]
 
 RATE = 32000
 LONG, SHORT = 4096, 1024
-# How many samples before its picture's moment a window starts. The long one looks back, since a
-# beat at its far end would else move the bars before it is heard.
-LONG_BEFORE, SHORTS_BEFORE = 3200, (939, 405)
+# How many samples before its picture's moment the long window starts. It looks back, since a beat
+# at its far end would else move the bars before it is heard.
+LONG_BEFORE = 2976
+FARTHEST_AHEAD = 0.81
 LOWEST_HZ, HIGHEST_HZ = 40.0, 12000.0
 CROSSOVER_HZ = (300.0, 700.0)
 # Music loses level with every octave; the tilt lifts the top by this much against the bottom.
@@ -46,16 +47,13 @@ class Features:
         levels: (pictures, bands), one byte each: `STEP_DB` steps above `FLOOR_DB`.
         duration: seconds of decoded sound.
         damaged: packets that could not be decoded and were left out.
+        digest: 32 bytes that stand for this very music, whatever the video's size and rate.
     """
 
     levels: Bytes
     duration: float
     damaged: int
-
-    @property
-    def digest(self) -> bytes:
-        """32 bytes that stand for this very music."""
-        return hashlib.sha256(self.levels.tobytes()).digest()
+    digest: bytes
 
 
 def analyse(
@@ -74,17 +72,18 @@ def analyse(
     """
     check_length(path, max_duration, cancel)
     decoder = Decoder(path, cancel)
-    meter = _Meter(fps, bands)
+    meter, digest = _Meter(fps, bands), hashlib.sha256()
     seconds = Fraction(0)
     for frame, samples in _mono(decoder):
         seconds += Fraction(frame.samples, frame.sample_rate)
         if seconds > max_duration:
             raise too_long(named(path), max_duration)
         meter.feed(samples)
+        digest.update(samples.data)
     decoder.check(float(seconds))
     # Rounded up: the picture never ends before the sound.
     pictures = math.ceil(seconds * fps)
-    return Features(meter.finish(pictures), float(seconds), decoder.damaged)
+    return Features(meter.finish(pictures), float(seconds), decoder.damaged, digest.digest())
 
 
 def _mono(decoder: Decoder) -> Iterator[tuple[AudioFrame, Floats]]:
@@ -169,10 +168,15 @@ class _Meter:
 
     def _powers(self, sound: Floats, moments: NDArray[np.int64]) -> Floats:
         low = _spectra(sound, moments - LONG_BEFORE, self._window_long) @ self._long
-        first, second = (
-            _spectra(sound, moments - before, self._window_short) for before in SHORTS_BEFORE
+        step = RATE / self._fps
+        third = round(step / 3)
+        # No window reaches a whole picture ahead, or a beat would be seen before it is heard.
+        moments = moments - max(0, round(third + SHORT / 2 - FARTHEST_AHEAD * step))
+        before, here, after = (
+            _spectra(sound, moments + shift - SHORT // 2, self._window_short)
+            for shift in (-third, 0, third)
         )
-        high = np.maximum(first, second) @ self._short
+        high = np.maximum(np.maximum(before, here, out=here), after, out=here) @ self._short
         mixed: Floats = low * self._mix + high * (1 - self._mix)
         return mixed
 

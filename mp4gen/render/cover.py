@@ -19,9 +19,10 @@ from .values import PathLike
 FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_PIXELS = 40_000_000
 MOST_BYTES = 32 << 20
-SIDE = 1024
 BLOB_LIGHTNESS, BLOB_CHROMA = 0.62, 0.14
 SPREAD_DEGREES = 50.0
+# From green over blue and red to orange: between lies olive, which is mud when darkened.
+HUES = (155.0, 430.0)
 
 
 def read_cover(source: PathLike | bytes, side: int) -> Bytes:
@@ -88,7 +89,7 @@ def made_cover(seed: bytes, side: int) -> tuple[Floats, float]:
     The same seed gives the same picture.
     """
     chance = np.random.default_rng(int.from_bytes(seed[:8], "big"))
-    hue = float(chance.uniform(0, 360))
+    hue = float(chance.uniform(*HUES)) % 360
     picture = enlarged(_blobs(chance, hue, 48), side, side)
     centre = (0.62 + 0.08 * chance.random(), 0.30 + 0.08 * chance.random())
     rings = _rings(side, centre)[..., None] * np.float32(0.15)
@@ -127,6 +128,13 @@ def _rings(side: int, centre: tuple[float, float]) -> Floats:
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=255, width=line)
     small = image.resize((side, side), Image.Resampling.BOX)
     return np.asarray(small, np.float32) / np.float32(255)
+
+
+def cover_jpeg(picture: Floats) -> bytes:
+    """The cover as a JPEG file."""
+    file = io.BytesIO()
+    Image.fromarray((picture * 255 + 0.5).astype(np.uint8)).save(file, "JPEG", quality=88)
+    return file.getvalue()
 
 
 def enlarged(picture: Floats, width: int, height: int) -> Floats:

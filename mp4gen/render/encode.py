@@ -7,6 +7,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,6 +15,7 @@ import av.error
 import numpy as np
 from attrs import frozen
 from av.container import OutputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -41,6 +43,7 @@ class Job:
         audio: the music file.
         sound: how its sound gets in.
         tags: the MP4's own, by libavformat's names.
+        cover: a JPEG for the MP4's own tags.
         frames: pictures in all.
         seconds: of decoded sound.
     """
@@ -48,6 +51,7 @@ class Job:
     audio: PathLike
     sound: Plan
     tags: dict[str, str]
+    cover: bytes
     frames: int
     seconds: float
 
@@ -129,6 +133,7 @@ def _fill(
     video = video_stream(output, style)
     sound = open_sound(job.sound, job.audio, output, cancel)
     try:
+        _attach(output, job.cover)
         for number in range(job.frames):
             check_cancelled(cancel)
             if on_progress is not None and number % (style.fps // 2) == 0:
@@ -144,6 +149,19 @@ def _fill(
         sound.close()
     if on_progress is not None:
         on_progress(job.seconds, job.seconds)
+
+
+def _attach(output: OutputContainer, jpeg: bytes) -> None:
+    """Put a picture among the tags, where file browsers and players look for it."""
+    stream = output.add_stream("mjpeg", rate=1)
+    context = stream.codec_context
+    context.width, context.height, context.pix_fmt = 2, 2, "yuvj420p"
+    stream.disposition = Disposition.attached_pic
+    output.start_encoding()
+    packet = av.Packet(jpeg)
+    packet.stream, packet.time_base = stream, Fraction(1)
+    packet.pts = packet.dts = 0
+    output.mux(packet)
 
 
 def video_stream(output: OutputContainer, style: RenderStyle) -> VideoStream:

@@ -44,7 +44,7 @@ LANDSCAPE = Design(
 )  # fmt: skip
 PORTRAIT = Design(
     width=720, height=1280, margin=72, cover=456, cover_top=150,
-    title_size=50, title_base=702, author_size=28, author_step=52, hero_size=42, hero_step=62,
+    title_size=50, title_base=702, author_size=28, author_step=52, hero_size=42, hero_step=56,
     bars=48, bars_base=986, bars_height=210, progress_top=1096, watermark_up=60, beside=False,
 )  # fmt: skip
 SQUARE = Design(
@@ -136,14 +136,17 @@ def bar_count(width: int, height: int) -> int:
     return min(design.bars, int((width - 2 * design.margin * unit) // 4))
 
 
-def layout_for(width: int, height: int) -> Layout:
-    """Place everything for a video of width x height pixels."""
+def layout_for(width: int, height: int, *, with_words: bool = True) -> Layout:
+    """Place everything for a video of width x height pixels.
+
+    Without words the cover stands in the middle.
+    """
     design = design_for(width, height)
     unit = min(width / design.width, height / design.height)
     down = (height - design.height * unit) / 2
     margin = round(design.margin * unit)
     side = round(design.cover * unit)
-    cover_left = margin if design.beside else (width - side) // 2
+    cover_left = margin if design.beside and with_words else (width - side) // 2
     cover_top = round(design.cover_top * unit + down)
     cover = Box(cover_left, cover_top, cover_left + side, cover_top + side)
     words_left = round(cover.right + 56 * unit) if design.beside else margin
@@ -152,7 +155,7 @@ def layout_for(width: int, height: int) -> Layout:
         words_left,
         round(title_base - 1.15 * design.title_size * unit),
         width - margin,
-        round(title_base + (design.hero_step + 0.45 * design.hero_size) * unit),
+        round(title_base + (design.hero_step + 0.4 * design.hero_size) * unit),
     )
     count = bar_count(width, height)
     pitch = (width - 2 * margin) / count

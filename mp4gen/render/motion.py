@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from .analysis import FLOOR_DB, STEP_DB, Bytes, Features, Floats
 
 WINDOW_DB = 40.0
-QUIETEST_TOP_DB = -66.0
+QUIETEST_TOP_DB = -50.0
 # A band of its own may be this far below the loudest and still fill its bar half the way.
 BAND_REACH_DB = 18.0
-CONTRAST = 1.6
+CONTRAST = 1.9
 # A band this far below the loudest is silent: an old recording or a low bit rate has no treble.
 SILENT_DB = 38.0
-GRAVITY = 8.0
+GRAVITY = 10.0
 GLOW_SECONDS, AVERAGE_SECONDS = 0.12, 1.5
 # An onset must rise so much above the average to count, and so much more to count in full.
 ONSET_FACTOR, ONSET_DB, ONSET_RANGE_DB = 1.4, 0.8, 6.0

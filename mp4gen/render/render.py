@@ -19,6 +19,7 @@ from mp4gen.errors import RenderError
 from . import analysis, audio, cover, encode, layout, motion, sound, tags
 from .canvas import Canvas
 from .colour import Floats, accent_of
+from .cover import cover_jpeg
 from .encode import OnProgress
 from .scene import Scene, Spec
 from .text import Typesetter, clean
@@ -100,6 +101,7 @@ def render_video(
         audio=audio,
         sound=chosen,
         tags=_own_tags(spec),
+        cover=cover_jpeg(spec.cover),
         frames=spec.frames,
         seconds=prepared.features.duration,
     )
@@ -193,8 +195,10 @@ def _prepare(
 ) -> _Prepared:
     if not (math.isfinite(max_duration) and max_duration > 0):
         raise RenderError(f"max_duration must be a number of seconds, not {max_duration!r}.")
-    placed = layout.layout_for(style.width, style.height)
     own = tags.read_tags(music)
+    words = [clean(own.title if title is None else title)]
+    words.append(clean(own.artist if author is None else author))
+    placed = layout.layout_for(style.width, style.height, with_words=any(words))
     # A wrong option is told before minutes are spent on the music.
     side = placed.cover.width
     given = cover.read_cover(cover_file, side) if cover_file is not None else None
@@ -216,8 +220,8 @@ def _prepare(
         layout=placed,
         cover=floats,
         accent=accent_of(floats[::4, ::4], hue),
-        title=clean(own.title if title is None else title),
-        author=clean(own.artist if author is None else author),
+        title=words[0],
+        author=words[1],
         domain_name=clean(domain_name),
         fps=style.fps,
         frames=features.levels.shape[0],

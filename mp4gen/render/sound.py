@@ -152,6 +152,7 @@ class Encoded:
             else _flac(output, rate, layout, name)
         )
         self._coder: AudioCodecContext = self._stream.codec_context
+        self._tick = Fraction(1, self._coder.sample_rate)
         self._fifo = AudioFifo()
         self._resampler = self._new_resampler()
         self._shape: tuple[str, str, int] | None = None
@@ -193,7 +194,7 @@ class Encoded:
 
     def _store(self, frames: list[AudioFrame]) -> None:
         for frame in frames:
-            frame.pts = None
+            frame.pts, frame.time_base = None, self._tick
             self._fifo.write(frame)
 
     def _encode(self, size: int) -> None:
@@ -201,8 +202,7 @@ class Encoded:
             self._send(frame)
 
     def _send(self, frame: AudioFrame) -> None:
-        frame.pts = self._sent
-        frame.time_base = Fraction(1, self._coder.sample_rate)
+        frame.pts, frame.time_base = self._sent, self._tick
         self._sent += frame.samples
         self._output.mux(self._stream.encode(frame))
 

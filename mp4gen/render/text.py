@@ -26,6 +26,8 @@ _JOINERS = "\u200c\u200d"
 _SHAPED = features.check("raqm")
 # Letters are drawn so much larger and scaled down: at size they would snap to whole pixels.
 OVERSAMPLING = 4
+# Emoji hang below the line by themselves; so much of the size lifts them to the letters' middle.
+EMOJI_RISE = 0.09
 # Bitmap emoji fonts exist in one size only.
 _BITMAP_SIZES = (109, 136, 160, 96)
 _PACKAGES = {
@@ -171,7 +173,10 @@ class Typesetter:
 
     def _font(self, cluster: str, weight: Weight, previous: Run | None) -> str | None:
         if cluster.isspace():
-            return previous.font if previous else fonts.bundled(weight)
+            # A space is as wide as its neighbour's script likes it, but an emoji's is a gap.
+            if previous is None or fonts.is_emoji_font(previous.font):
+                return fonts.bundled(weight)
+            return previous.font
         codes = frozenset(ord(c) for c in cluster if not _is_invisible(c))
         emoji = _is_emoji(cluster)
         found = fonts.find(codes, weight, self._given, emoji=emoji)
@@ -262,4 +267,5 @@ def _draw_picture(image: Image.Image, run: Run, size: float, x: float, y: int) -
         direction=_direction(run),
     )
     small = drawn.resize((max(round(wide * scale), 1), max(round(tall * scale), 1)))
-    image.alpha_composite(small, (round(x), max(y - round(tall * 3 // 4 * scale), 0)))
+    top = y - round(tall * 3 // 4 * scale) - round(size * EMOJI_RISE)
+    image.alpha_composite(small, (round(x), max(top, 0)))

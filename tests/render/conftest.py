@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -56,7 +57,7 @@ def encode(
             packet = av.Packet(cover)
             packet.stream = picture
             packet.pts = packet.dts = 0
-            packet.time_base = picture.time_base
+            packet.time_base = Fraction(1)
             output.start_encoding()
             output.mux(packet)
         for start in range(0, samples.shape[1], 4096):

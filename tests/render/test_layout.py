@@ -1,0 +1,86 @@
+"""Three designs, any size: everything inside, nothing on top of anything else."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from mp4gen.render.layout import LANDSCAPE, PORTRAIT, SQUARE, design_for, layout_for
+
+SIZES = [
+    (1280, 720),
+    (720, 1280),
+    (720, 720),
+    (1920, 1080),
+    (1080, 1920),
+    (1080, 1080),
+    (1080, 1350),
+    (640, 360),
+    (320, 180),
+    (180, 320),
+    (144, 144),
+    (854, 480),
+    (2560, 800),
+    (400, 2000),
+    (1440, 1080),
+]
+
+
+@pytest.mark.parametrize(
+    ("size", "design"),
+    [((1920, 1080), LANDSCAPE), ((1080, 1920), PORTRAIT), ((1080, 1080), SQUARE),
+     ((1080, 1350), SQUARE), ((2560, 1080), LANDSCAPE), ((600, 1200), PORTRAIT)],
+)  # fmt: skip
+def test_each_shape_has_a_design_of_its_own(size, design):
+    """The nearest shape decides."""
+    assert design_for(*size) is design
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_everything_stands_inside_and_apart(size):
+    """Cover, words, bars, line and watermark neither overlap nor leave the picture."""
+    width, height = size
+    layout = layout_for(width, height)
+
+    tops = [layout.cover.top, layout.bars_base - layout.bars_height, layout.progress.top]
+    ends = [layout.cover.bottom, layout.bars_base, layout.progress.bottom]
+    assert all(end <= top for end, top in zip(ends, tops[1:], strict=False))
+    assert layout.cover.left >= 0
+    assert layout.cover.right <= width
+    assert layout.progress.bottom < layout.watermark_base < height
+    assert layout.words.bottom <= layout.bars_base - layout.bars_height
+    assert layout.words.left >= (layout.cover.right if layout.design.beside else 0)
+    assert layout.words.right <= width
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_bars_never_share_a_sample_of_colour(size):
+    """Neighbours are at least two pixels apart, so each owns its chroma."""
+    layout = layout_for(*size)
+    lefts, width = layout.bars_left, layout.bar_width
+    columns = [set((left // 2 + np.arange(width // 2 + 1)).tolist()) for left in lefts]
+
+    assert np.diff(lefts).min() - width >= 1
+    assert all(not one & other for one, other in itertools.pairwise(columns))
+    assert lefts[0] >= 0
+    assert lefts[-1] + width <= size[0]
+
+
+def test_1280x720_is_as_drawn():
+    """The numbers of the design, unscaled."""
+    layout = layout_for(1280, 720)
+
+    assert (layout.cover.left, layout.cover.top, layout.cover.width) == (96, 84, 312)
+    assert (layout.words.left, layout.title_base) == (464, 234)
+    assert (layout.bars_left.size, layout.bar_width, layout.bars_base) == (64, 10, 566)
+    assert (layout.progress.left, layout.progress.right, layout.progress.top) == (96, 1184, 646)
+    assert layout.watermark_base == 694
+
+
+def test_without_words_the_cover_is_in_the_middle():
+    """Half of the picture is not left empty."""
+    cover = layout_for(1280, 720, with_words=False).cover
+
+    assert (cover.left + cover.right) / 2 == 640
