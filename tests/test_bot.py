@@ -1,0 +1,383 @@
+"""The README's bot, run as written: discord.py itself, Discord's REST API and ours on loopback."""
+
+import asyncio
+import itertools
+import json
+import re
+import sqlite3
+import warnings
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+import mp4gen
+from mp4gen.testing import FakeService
+from mp4gen.testing.service import FAKE_KEY
+
+with warnings.catch_warnings():
+    # Before Python 3.13, discord.py imports a module of the standard library that was on its way
+    # out; from 3.13 on, it brings its own.
+    warnings.filterwarnings("ignore", "'audioop' is deprecated", DeprecationWarning)
+    import discord
+
+pytestmark = pytest.mark.looptime
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+APPLICATION, CHANNEL, GUILD = 11, 22, 33
+ANN, BEN = 101, 102
+
+
+class Discord:
+    """Discord's REST API, as far as the bot needs it; what it was told is kept.
+
+    Attributes:
+        answers: what each interaction's answer has said, edit by edit, by the interaction's token.
+        messages: what was sent to the channel.
+        mentions: who may be pinged, according to each text that came.
+        deferred: the tokens of the interactions that were answered in time.
+        commands: what was registered.
+        closed: whether the tokens of interactions have run out.
+    """
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[str]] = {}
+        self.messages: list[str] = []
+        self.mentions: list[Any] = []
+        self.deferred: list[str] = []
+        self.commands: list[dict[str, Any]] = []
+        self.closed = False
+        self.url = ""
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/users/@me", self._me),
+                web.get("/oauth2/applications/@me", self._application),
+                web.put(f"/applications/{APPLICATION}/commands", self._register),
+                web.post("/interactions/{id}/{token}/callback", self._defer),
+                web.patch(f"/webhooks/{APPLICATION}/{{token}}/messages/@original", self._edit),
+                web.post(f"/channels/{CHANNEL}/messages", self._say),
+            ]
+        )
+        return app
+
+    async def _me(self, request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bot a-token"
+        return _json(_user(APPLICATION, "bot") | {"bot": True})
+
+    async def _application(self, _: web.Request) -> web.Response:
+        about = {"id": str(APPLICATION), "name": "bot", "description": "", "icon": None}
+        rights = {"bot_public": True, "bot_require_code_grant": False, "verify_key": "", "flags": 0}
+        return _json(about | rights | {"owner": _user(1, "owner")})
+
+    async def _register(self, request: web.Request) -> web.Response:
+        self.commands = await request.json()
+        ids = {"application_id": str(APPLICATION), "version": "1"}
+        return _json(
+            [{**each, **ids, "id": str(number)} for number, each in enumerate(self.commands, 1)]
+        )
+
+    async def _defer(self, request: web.Request) -> web.Response:
+        assert (await request.json())[
+            "type"
+        ] == discord.InteractionResponseType.deferred_channel_message.value
+        self.deferred.append(request.match_info["token"])
+        return _json({"interaction": {"id": request.match_info["id"], "type": 2}})
+
+    async def _edit(self, request: web.Request) -> web.Response:
+        if self.closed:
+            refusal = {"message": "Invalid Webhook Token", "code": 50027}
+            return _json(refusal, status=401)
+        return await self._take(request, self.answers.setdefault(request.match_info["token"], []))
+
+    async def _say(self, request: web.Request) -> web.Response:
+        return await self._take(request, self.messages)
+
+    async def _take(self, request: web.Request, said: list[str]) -> web.Response:
+        told = await request.json()
+        said.append(told["content"])
+        self.mentions.append(told.get("allowed_mentions"))
+        return _json(_message(told["content"]))
+
+
+def _json(data: Any, *, status: int = 200) -> web.Response:
+    # Discord names no charset, and its library reads the header to the letter.
+    headers = {"Content-Type": "application/json"}
+    return web.Response(body=json.dumps(data).encode(), status=status, headers=headers)
+
+
+def _user(number: int, name: str) -> dict[str, Any]:
+    return {"id": str(number), "username": name, "discriminator": "0", "avatar": None}
+
+
+def _message(content: str) -> dict[str, Any]:
+    lists = ("mentions", "mention_roles", "attachments", "embeds", "components")
+    flags = {"tts": False, "mention_everyone": False, "pinned": False, "edited_timestamp": None}
+    return {
+        "id": "44",
+        "type": 0,
+        "channel_id": str(CHANNEL),
+        "author": _user(APPLICATION, "bot"),
+        "content": content,
+        "timestamp": "2026-01-01T00:00:00+00:00",
+        **flags,
+        **{name: [] for name in lists},
+    }
+
+
+_numbers = itertools.count(1)
+
+
+def command(
+    user: int, *, audio_id: str, age: timedelta = timedelta(), **more: str
+) -> dict[str, Any]:
+    """What the gateway would tell the bot when `user` types /video; its token names the track."""
+    given = {"task_id": "music", "audio_id": audio_id, **more}
+    member = {"user": _user(user, f"user-{user}"), "roles": [], "joined_at": None, "flags": 0}
+    snowflake = discord.utils.time_snowflake(datetime.now(UTC) - age) + next(_numbers)
+    return {
+        "id": str(snowflake),
+        "application_id": str(APPLICATION),
+        "type": 2,
+        "token": audio_id,
+        "version": 1,
+        "guild_id": str(GUILD),
+        "channel": {"id": str(CHANNEL), "type": 0, "name": "music", "position": 0},
+        "member": member | {"deaf": False, "mute": False, "permissions": "0"},
+        "attachment_size_limit": 1 << 20,
+        "entitlements": [],
+        "data": {
+            "id": "1",
+            "name": "video",
+            "type": 1,
+            "options": [{"name": name, "type": 3, "value": text} for name, text in given.items()],
+        },
+    }
+
+
+@pytest.fixture
+async def discord_api(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Discord]:
+    api = Discord()
+    runner = web.AppRunner(api.app(), access_log=None, shutdown_timeout=0.01)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    monkeypatch.setattr(discord.http.Route, "BASE", f"http://127.0.0.1:{runner.addresses[0][1]}")
+    yield api
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[FakeService]:
+    """Our API; tasks take 40 seconds. The bot finds all it needs in its surroundings."""
+    async with FakeService(duration=40.0) as service:
+        monkeypatch.setenv("MP4GEN_BASE_URL", service.url)
+        monkeypatch.setenv("MP4GEN_API_KEY", FAKE_KEY)
+        monkeypatch.delenv("DISCORD_TOKEN", raising=False)
+        monkeypatch.chdir(tmp_path)
+        yield service
+
+
+Start = Callable[[], Coroutine[Any, Any, Any]]
+
+
+@pytest.fixture
+async def start(discord_api: Discord, service: FakeService) -> AsyncIterator[Start]:
+    """Starts a bot as `Bot().run` would, but for the gateway."""
+    (program,) = (program for program in PROGRAMS if "import discord" in program)
+    names: dict[str, Any] = {"__name__": "bot"}
+    exec(program, names)  # noqa: S102 - the README is ours
+    bots = []
+
+    async def started() -> Any:
+        bots.append(names["Bot"]())
+        await bots[-1].login("a-token")
+        return bots[-1]
+
+    yield started
+    for bot in bots:
+        await bot.close()
+
+
+def type_in(bot: Any, interaction: dict[str, Any]) -> None:
+    """Tell the bot of a command by the door that the gateway would use."""
+    bot._connection.parse_interaction_create(interaction)
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """Return when it has; a virtual hour is long enough for everything here."""
+    async with asyncio.timeout(3600):
+        while not happened():  # noqa: ASYNC110 - the bot has no event for it
+            await asyncio.sleep(0.5)
+
+
+def stored() -> list[str]:
+    """The ids that a bot would go on with."""
+    connection = sqlite3.connect("bot.sqlite")
+    found = [task_id for (task_id,) in connection.execute("SELECT task_id FROM jobs")]
+    connection.close()
+    return found
+
+
+async def test_a_command_ends_with_its_link(
+    start: Start, service: FakeService, discord_api: Discord
+) -> None:
+    """The bot defers at once, tells of its progress in the answer, and ends with the link."""
+    bot = await start()
+
+    type_in(bot, command(ANN, audio_id="track", author="Ann <@&5>"))
+    await until(lambda: "track" in discord_api.answers)
+    begun, kept = discord_api.answers["track"][:], stored()
+    await until(lambda: not bot.tasks)
+    *progress, last = discord_api.answers["track"]
+    (task,) = service.tasks.values()
+
+    assert [each["name"] for each in discord_api.commands] == ["video"]
+    assert discord_api.deferred == ["track"]
+    assert begun == ["Submitted: the video is being made."]
+    assert kept == [task.task_id]
+    assert len(progress) >= 3
+    assert all(re.fullmatch(r"PENDING after \d+ s", said) for said in progress[1:])
+    assert last == service.file_url(task.task_id)
+    assert task.request.author == "Ann <@&5>"
+    assert discord_api.messages == []
+    assert discord_api.mentions == [{"parse": []}] * len(discord_api.answers["track"])
+    assert stored() == []
+
+
+async def test_users_share_one_client(
+    start: Start, service: FakeService, discord_api: Discord
+) -> None:
+    """Thirty commands of two users at once keep the account's one limit, and all get their own."""
+    bot = await start()
+    tracks = {f"{user}-{number}": user for number in range(15) for user in (ANN, BEN)}
+
+    for track, user in tracks.items():
+        type_in(bot, command(user, audio_id=track))
+    await until(lambda: len(discord_api.deferred) == 30 and not bot.tasks)
+    links = {
+        task.request.audio_id: service.file_url(task.task_id) for task in service.tasks.values()
+    }
+
+    assert {track: said[-1] for track, said in discord_api.answers.items()} == links
+    assert links.keys() == tracks.keys()
+    assert service.busiest_window() <= 20
+    assert not any(call.refused for call in service.calls)
+
+
+async def test_a_redeploy_loses_nothing(
+    start: Start, service: FakeService, discord_api: Discord
+) -> None:
+    """What the first bot waited for, the second tells in the channel, and nobody pays twice."""
+    first = await start()
+    type_in(first, command(ANN, audio_id="track"))
+    await until(lambda: len(discord_api.answers.get("track", [])) == 2)
+    await first.close()
+    answered = discord_api.answers["track"][:]
+    (task,) = service.tasks.values()
+    kept = stored()
+
+    second = await start()
+    await until(lambda: not second.tasks)
+
+    assert kept == [task.task_id]
+    assert discord_api.messages == [f"<@{ANN}> {service.file_url(task.task_id)}"]
+    assert discord_api.mentions[-1] == {"parse": []}
+    assert discord_api.answers["track"] == answered
+    assert service.count("create") == 1
+    assert stored() == []
+
+
+async def test_a_failure_ends_in_one_sentence(
+    start: Start, service: FakeService, discord_api: Discord
+) -> None:
+    """Whoever's video failed is told why, in one line, which pings nobody."""
+    bot = await start()
+
+    type_in(bot, command(ANN, audio_id="track"))
+    await until(lambda: bool(service.tasks))
+    service.tasks["video_000001"].fail("@everyone, the renderer is down")
+    await until(lambda: not bot.tasks)
+
+    assert discord_api.answers["track"][-1] == (
+        "No video: task video_000001: the service gave up: GENERATE_MP4_FAILED: "
+        "@everyone, the renderer is down, code 500"
+    )
+    assert discord_api.mentions[-1] == {"parse": []}
+    assert stored() == []
+
+
+async def test_a_request_that_cannot_be_right_costs_nothing(
+    start: Start, service: FakeService, discord_api: Discord
+) -> None:
+    """Bad input is answered with what is wrong with it, and never sent."""
+    bot = await start()
+
+    type_in(bot, command(ANN, audio_id="track", author="A" * 51))
+    await until(lambda: bool(discord_api.answers))
+
+    (said,) = discord_api.answers["track"]
+    assert said.startswith("No video: author")
+    assert service.count() == 0
+
+
+@pytest.mark.parametrize("how", ["old", "refused"])
+async def test_what_comes_too_late_goes_to_the_channel(
+    start: Start, service: FakeService, discord_api: Discord, how: str
+) -> None:
+    """After 15 minutes, by our clock or by Discord's, the link is said where it was asked for."""
+    bot = await start()
+    discord_api.closed = how == "refused"
+    age = timedelta(minutes=15 if how == "old" else 0)
+
+    type_in(bot, command(BEN, audio_id="track", age=age))
+    await until(lambda: bool(discord_api.messages))
+
+    assert discord_api.messages == [f"<@{BEN}> {service.file_url('video_000001')}"]
+    assert discord_api.answers == {}
+
+
+async def test_a_refused_key_loses_no_video(
+    start: Start, service: FakeService, discord_api: Discord
+) -> None:
+    """Whatever ends a wait but not its task keeps the id, and the next start waits again."""
+    first = await start()
+    service.script("details", "unauthorized")
+    type_in(first, command(ANN, audio_id="track"))
+    await until(lambda: bool(service.tasks) and not first.tasks)
+    said = discord_api.answers["track"][-1]
+    await first.close()
+
+    second = await start()
+    await until(lambda: not second.tasks)
+
+    assert said.startswith("No video: ")
+    assert "Unauthorized access" in said
+    assert discord_api.messages == [f"<@{ANN}> {service.file_url('video_000001')}"]
+    assert service.count("create") == 1
+    assert stored() == []
+
+
+async def test_closing_leaves_nothing_behind(
+    start: Start, service: FakeService, discord_api: Discord
+) -> None:
+    """A bot that is closed in the middle of everything has no task and no connection left."""
+    before = asyncio.all_tasks()
+    bot = await start()
+    for number in range(30):
+        type_in(bot, command(ANN, audio_id=f"track-{number}"))
+    await until(lambda: service.count("details") > 0 and service.count("create") == 30)
+
+    await bot.close()
+    await bot.close()
+    await until(lambda: asyncio.all_tasks() == before)
+
+    assert len(stored()) == 30
+    assert discord_api.messages == []
+    with pytest.raises(mp4gen.Mp4GenError):
+        await bot.mp4gen.get_credits()
