@@ -18,6 +18,8 @@ from .text import Line, Typesetter
 
 TITLE_OPACITY, HERO_OPACITY, QUIET_OPACITY, WATERMARK_OPACITY = 0.96, 0.98, 0.75, 0.55
 TRACK_OPACITY, DONE_OPACITY = 0.18, 0.88
+# An author without a title takes the title's place, and is quiet at so much of the usual size.
+ALONE = 1.2
 OPENING_SECONDS, SETTLE_SECONDS = 4.0, 0.6
 GLOW_REACH, GLOW_OPACITY, GLOW_LEVELS = 36, 0.55, 8
 # Soft light and reflections follow this often a second: each change costs the encoder hundreds
@@ -112,7 +114,7 @@ class _Words:
             text, size = typesetter.fit(spec.title, design.title_size * unit, "semibold", room)
             self._put(ground, typesetter.line(text, size, "semibold"), base, TITLE_OPACITY)
         else:
-            hero_size, quiet_size = design.title_size * unit, design.hero_size * unit
+            hero_size, quiet_size = design.title_size * unit, ALONE * design.author_size * unit
             hero_base = quiet_base = base
         text, fitted = typesetter.fit(spec.author, hero_size, "regular", room)
         self._hero = typesetter.line(text, fitted, "regular")

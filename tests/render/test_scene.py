@@ -1,0 +1,142 @@
+"""Golden pictures: where light and colour stand, in every shape; and drawing from any moment."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mp4gen.render.canvas import Canvas
+from mp4gen.render.colour import accent_of
+from mp4gen.render.cover import made_cover
+from mp4gen.render.layout import layout_for
+from mp4gen.render.scene import Scene, Spec
+from mp4gen.render.text import Typesetter
+
+# Mean luma of a 12 x 8 grid over the picture at full bars, after the opening: strict on layout,
+# and a few levels of tolerance for another font rasteriser.
+GOLDEN = {
+    (320, 180): [
+        [35, 46, 49, 49, 45, 46, 46, 45, 44, 41, 38, 35],
+        [48, 120, 122, 103, 50, 51, 51, 50, 49, 47, 44, 40],
+        [52, 124, 125, 105, 84, 94, 83, 80, 82, 65, 47, 44],
+        [54, 125, 126, 105, 57, 58, 55, 54, 53, 51, 49, 46],
+        [47, 72, 74, 69, 56, 57, 57, 56, 55, 53, 51, 45],
+        [50, 99, 106, 107, 103, 109, 109, 104, 105, 110, 103, 45],
+        [36, 53, 57, 58, 57, 59, 60, 58, 57, 58, 55, 34],
+        [28, 45, 47, 48, 53, 58, 46, 39, 35, 34, 32, 27],
+    ],
+    (180, 320): [
+        [35, 38, 44, 47, 49, 50, 50, 49, 48, 44, 38, 35],
+        [40, 43, 104, 119, 121, 121, 122, 121, 121, 105, 43, 40],
+        [43, 46, 108, 124, 125, 125, 125, 124, 123, 108, 47, 43],
+        [45, 48, 95, 107, 107, 107, 107, 106, 105, 93, 48, 45],
+        [45, 48, 71, 70, 74, 71, 74, 65, 70, 66, 49, 45],
+        [41, 82, 98, 93, 94, 101, 101, 94, 94, 99, 84, 41],
+        [33, 52, 59, 59, 60, 62, 55, 53, 52, 52, 47, 33],
+        [27, 29, 31, 35, 38, 39, 39, 38, 35, 31, 29, 27],
+    ],
+    (240, 240): [
+        [34, 38, 41, 51, 76, 78, 78, 77, 52, 41, 38, 35],
+        [39, 43, 46, 68, 121, 123, 123, 122, 70, 46, 43, 40],
+        [43, 46, 49, 71, 124, 126, 126, 124, 73, 50, 47, 43],
+        [45, 48, 51, 62, 93, 93, 93, 92, 64, 51, 49, 45],
+        [45, 48, 63, 80, 81, 82, 84, 71, 76, 60, 48, 45],
+        [41, 67, 67, 71, 69, 72, 72, 70, 71, 67, 67, 40],
+        [33, 63, 62, 67, 65, 68, 68, 65, 67, 63, 64, 33],
+        [27, 41, 43, 44, 51, 52, 44, 41, 34, 33, 31, 27],
+    ],
+}
+
+
+def drawn(width: int, height: int, moments: list[tuple[int, float, float]]) -> Canvas:
+    layout = layout_for(width, height)
+    cover, hue = made_cover(b"golden--", layout.cover.width)
+    spec = Spec(
+        layout=layout,
+        cover=cover,
+        accent=accent_of(cover, hue),
+        title="Midnight Over Lisbon",
+        author="Suno Artist",
+        domain_name="music.example.com",
+        fps=30,
+        frames=300,
+    )
+    canvas = Canvas(width, height)
+    scene = Scene(spec, canvas, Typesetter())
+    for frame, height_of, glow in moments:
+        scene.draw(frame, np.full(layout.bars_left.size, height_of, np.float32), glow)
+    return canvas
+
+
+def grid(canvas: Canvas) -> list[list[int]]:
+    luma = canvas.planes[0].astype(float)
+    rows = np.array_split(np.arange(luma.shape[0]), 8)
+    columns = np.array_split(np.arange(luma.shape[1]), 12)
+    return [[round(luma[np.ix_(row, column)].mean()) for column in columns] for row in rows]
+
+
+@pytest.mark.parametrize("size", [(320, 180), (180, 320), (240, 240)])
+def test_the_picture_is_as_it_was_looked_at(size):
+    """The grid of each shape equals the one that eyes have approved."""
+    assert np.abs(np.array(grid(drawn(*size, [(150, 0.7, 0.0)]))) - GOLDEN[size]).max() <= 3
+
+
+@pytest.mark.parametrize("size", [(320, 180), (180, 320), (240, 240), (250, 146)])
+def test_a_moment_looks_the_same_however_it_was_reached(size):
+    """Drawing only what changed ends in the same picture as drawing it alone."""
+    way = [(0, 0.1, 0.0), (40, 1.0, 1.0), (110, 0.4, 0.5), (148, 0.0, 0.1), (200, 0.55, 0.75)]
+
+    there, alone = drawn(*size, way), drawn(*size, way[-1:])
+
+    for one, other in zip(there.planes, alone.planes, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_bars_at_rest_are_dots_and_full_ones_reach_the_top():
+    """Heights are kept to the pixel, round at both ends."""
+    layout = layout_for(1280, 720)
+    left, width, base = int(layout.bars_left[20]), layout.bar_width, layout.bars_base
+    for height, pixels in ((0.0, width), (1.0, layout.bars_height)):
+        before = drawn(1280, 720, [(150, 0.0, 0.0)]).planes[0]
+        luma = drawn(1280, 720, [(150, height, 0.0)]).planes[0].astype(int)
+        lit = luma[base - layout.bars_height - 4 : base + 4, left + width // 2] > 110
+        corner = luma[base - pixels, left]
+        assert int(lit.sum()) == pytest.approx(pixels, abs=1)
+        assert corner < 110
+        assert before[base - 1, left] < 110
+
+
+def test_nothing_else_moves():
+    """Between two pictures after the opening only bars, line, glow and reflection differ."""
+    layout = layout_for(640, 360)
+    first = drawn(640, 360, [(150, 0.2, 0.0)]).planes[0]
+    second = drawn(640, 360, [(151, 0.9, 0.0)]).planes[0]
+
+    rows = np.flatnonzero((first != second).any(axis=1))
+    assert rows.min() >= layout.bars_base - layout.bars_height
+    assert rows.max() <= layout.progress.bottom
+    assert not (first != second)[:, : layout.progress.left - 1].any()
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (720, 720), (320, 180)])
+def test_nothing_leaves_the_safe_area(size):
+    """Even with the longest words the margins hold ground only."""
+    width, height = size
+    layout = layout_for(width, height)
+    cover, hue = made_cover(b"golden--", layout.cover.width)
+
+    def luma(words: str) -> np.ndarray:
+        spec = Spec(
+            layout=layout, cover=cover, accent=accent_of(cover, hue), title=words, author=words,
+            domain_name=words, fps=30, frames=300,
+        )  # fmt: skip
+        canvas = Canvas(width, height)
+        Scene(spec, canvas, Typesetter()).draw(0, np.zeros(layout.bars_left.size, np.float32), 0.0)
+        return canvas.planes[0].astype(int)
+
+    ink = np.abs(luma("W" * 300) - luma("")) > 25
+    edge = layout.progress.left - 2
+    assert ink.any()
+    assert not ink[:, :edge].any()
+    assert not ink[:, width - edge :].any()
+    assert not ink[height - max(round(10 * layout.unit), 1) :].any()
