@@ -6,6 +6,7 @@ pytest, the fixture `mp4gen_service` gives one that runs in a thread of its own.
 
 from __future__ import annotations
 
+from .callbacks import Callbacks, FakeCallback
 from .proxy import Cut, FaultProxy
 from .replies import FAULTS, Reply
 from .service import FakeService, lognormal
@@ -13,8 +14,10 @@ from .state import FakeCall, FakeTask
 
 __all__ = [
     "FAULTS",
+    "Callbacks",
     "Cut",
     "FakeCall",
+    "FakeCallback",
     "FakeService",
     "FakeTask",
     "FaultProxy",

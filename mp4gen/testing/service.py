@@ -21,6 +21,7 @@ from mp4gen.models import RateLimit, Track
 from mp4gen.transport import Secret
 
 from .answering import Answering
+from .callbacks import Callbacks, FakeCallback, Sender
 from .replies import Reply, named, of_dialect
 from .sending import send
 from .state import Duration, FakeCall, FakeTask, SecondSubmit, State, busiest
@@ -65,6 +66,7 @@ class FakeService:
         api_key: the only key that is accepted; None for any and none.
         credits: what the account has; each task costs one.
         file_size: bytes of a video, at least.
+        callbacks: how the `callBackUrl` of a submit is told of its end; default not at all.
         seed: of all chance.
 
     Attributes:
@@ -88,6 +90,7 @@ class FakeService:
         api_key: str | None = None,
         credits: float = 1000.0,  # noqa: A002 - what the API calls it
         file_size: int = 1024,
+        callbacks: Callbacks | None = None,
         seed: int = 0,
     ) -> None:
         self.dialect, self.rate_limit, self.credits = dialect, rate_limit, credits
@@ -101,6 +104,8 @@ class FakeService:
         self._state = State(duration, seed, file_size)
         self._steps: dict[str, deque[Reply]] = {}
         self._always: dict[str, Reply] = {}
+        self._callbacks, self._seed = callbacks, seed
+        self._sender: Sender | None = None
         self._runner: web.AppRunner | None = None
         self._thread: _Thread | None = None
         self._epoch = datetime.now(UTC)
@@ -118,6 +123,11 @@ class FakeService:
     def tasks(self) -> dict[str, FakeTask]:
         """Every task by its id."""
         return self._state.tasks
+
+    @property
+    def callbacks(self) -> list[FakeCallback]:
+        """Every callback that was sent, in the order of their answers."""
+        return self._sender.sent if self._sender is not None else []
 
     def client(self, **settings: Any) -> Client:
         """A `Client` of this service; `settings` are its arguments."""
@@ -203,8 +213,12 @@ class FakeService:
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
         self._epoch = datetime.now(UTC) - timedelta(seconds=_now())
+        if self._callbacks is not None:
+            self._sender = Sender(self._callbacks, self._seed, self.url)
 
     async def _stop(self) -> None:
+        if self._sender is not None:
+            await self._sender.aclose()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -226,9 +240,11 @@ class FakeService:
 
     def _answer(self, call: FakeCall, reply: Reply, now: float) -> web.Response:
         answering = Answering(self, self._state, now, self._epoch)
-        if reply.usual or reply.accept:
-            return answering.usual(call, reply)
-        return web.Response()
+        known = len(self.tasks)
+        answer = answering.usual(call, reply) if reply.usual or reply.accept else web.Response()
+        if self._sender is not None and len(self.tasks) > known:
+            self._sender.expect(next(reversed(self.tasks.values())))
+        return answer
 
     def _next_reply(self, call: FakeCall) -> Reply:
         if call.refused:
