@@ -99,6 +99,8 @@ class Wait:
                 woken = await self._pause(min(wait, max(0.0, self.timeout - watch.seconds)))
                 if video := self._believed(watch):
                     return video
+                if woken:
+                    await self._hold_back()
                 asked = await self._look(watch)
                 if self._details is not None and self._details.ready:
                     return self._finished(self._details, watch)
@@ -114,12 +116,12 @@ class Wait:
         if self.ticket is None:
             await asyncio.sleep(seconds)
             return False
-        woken = await self.ticket.wait(seconds)
-        if woken and not self.believe:
-            # Whoever knows the address can wake us, but not make us hammer the API.
-            since = asyncio.get_running_loop().time() - self._looked_at
-            await asyncio.sleep(max(0.0, _BETWEEN_WOKEN_LOOKS - since))
-        return woken
+        return await self.ticket.wait(seconds)
+
+    async def _hold_back(self) -> None:
+        """Whoever knows the address can wake us, but not make us hammer the API."""
+        since = asyncio.get_running_loop().time() - self._looked_at
+        await asyncio.sleep(max(0.0, _BETWEEN_WOKEN_LOOKS - since))
 
     def _next(self, waits: Iterator[float], asked: float | None, *, woken: bool) -> float:
         """Seconds until the next look."""
