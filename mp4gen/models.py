@@ -130,7 +130,8 @@ class VideoDetails:
     music_task_id: str | None = None
     audio_id: str | None = None
     music_index: int | None = None
-    callback_url: str | None = None
+    # Not shown: what it ends in lets whoever reads a log speak for the API.
+    callback_url: str | None = attrs.field(default=None, repr=False)
     status: VideoStatus | str = VideoStatus.PENDING
     video_url: str | None = None
     created_at: datetime | None = None
