@@ -22,6 +22,7 @@ import attrs
 from .addresses import is_loopback
 from .errors import ConfigurationError, ProtocolError
 from .protocol import CallbackNotice, is_signed, read_callback
+from .transport import Secret
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -102,13 +103,15 @@ class CallbackReceiver:
             False, what comes to a conversion's own address is believed, which saves the look.
 
     Raises:
-        ConfigurationError: `public_url` is not an http(s) address.
+        ConfigurationError: `public_url` is not an http(s) address, or `secret` is empty.
     """
 
     def __init__(self, public_url: str, *, secret: str | None = None, confirm: bool = True) -> None:
         self.public_url = _checked(public_url)
+        if secret is not None and not secret.strip():
+            raise ConfigurationError("secret is empty: no callback could be verified; pass None")
         self.confirm = confirm
-        self._secret = secret
+        self._secret = Secret(secret) if secret is not None else None
         self._tickets: dict[str, Ticket] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
@@ -155,8 +158,9 @@ class CallbackReceiver:
         """
         try:
             return self._handle(method, path, headers, body)
-        except Exception:  # noqa: BLE001 - whatever a stranger sends, the app goes on
-            _log.exception("a callback could not be handled")
+        except Exception as error:  # noqa: BLE001 - whatever a stranger sends, the app goes on
+            # Without its traceback, whose variables would show the address.
+            _log.error("a callback could not be handled (%s)", type(error).__name__)
             return 500, b'{"status":"error"}'
 
     def routes(self) -> list[web.RouteDef]:
@@ -189,7 +193,8 @@ class CallbackReceiver:
             notice = read_callback(body)
         except ProtocolError:
             return _refused(400)
-        if self._secret and not is_signed(lowered, notice.task_id, self._secret, time.time()):
+        secret = self._secret
+        if secret is not None and not is_signed(lowered, notice.task_id, secret, time.time()):
             return _refused(401)
         with self._lock:
             ticket = self._tickets.get(path.partition("?")[0].rstrip("/").rpartition("/")[2])

@@ -1,0 +1,606 @@
+"""Callbacks wake the right wait, tell the fate of a lost submit, and cannot be forged."""
+
+import asyncio
+import base64
+import io
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from random import Random
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import mp4gen
+from mp4gen.callbacks import MAX_CALLBACK
+from mp4gen.protocol import callback_body, is_signed, sign_callback
+from mp4gen.testing import Callbacks, FakeService, Reply
+
+REQUEST = mp4gen.VideoRequest("music", "track")
+UNKNOWN = mp4gen.Dialect.for_url("http://unknown")
+SECRET = "test-webhook-hmac-key"
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class App:
+    """A receiver in an aiohttp application on a real port."""
+
+    def __init__(self) -> None:
+        self._runners: list[web.AppRunner] = []
+
+    async def receiver(self, **options: Any) -> mp4gen.CallbackReceiver:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        receiver = mp4gen.CallbackReceiver(f"http://127.0.0.1:{port}/hooks/mp4", **options)
+        app = web.Application()
+        app.add_routes(receiver.routes())
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        self._runners.append(runner)
+        return receiver
+
+    async def aclose(self) -> None:
+        for runner in self._runners:
+            await runner.cleanup()
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[App]:
+    app = App()
+    yield app
+    await app.aclose()
+
+
+def token_of(service: FakeService, number: int = 0) -> str:
+    """The callback address of a submit, as the API got it."""
+    creates = [call for call in service.calls if call.endpoint == "create"]
+    url: str = json.loads(creates[number].body)["callBackUrl"]
+    return url
+
+
+async def post(url: str, body: bytes, headers: dict[str, str] | None = None) -> int:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(url, data=body, headers=headers) as answer,
+    ):
+        return answer.status
+
+
+# --- one track ----------------------------------------------------------------------------------
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("confirm", "calls"), [(True, 2), (False, 1)])
+async def test_a_callback_ends_the_wait_at_once(app: App, confirm: bool, calls: int) -> None:
+    """Two requests for a confirmed video, one for a believed one, and no delay."""
+    receiver = await app.receiver(confirm=confirm)
+    async with FakeService(duration=47, callbacks=Callbacks()) as service:
+        async with service.client(callbacks=receiver) as client:
+            video = await client.convert(REQUEST)
+        late = now() - service.tasks[video.task_id].ends
+
+    assert video.url == service.file_url(video.task_id)
+    assert service.count() == calls
+    assert late < 0.3
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("confirm", [True, False])
+async def test_row_29_a_callback_before_the_submits_answer_is_kept(app: App, confirm: bool) -> None:
+    """The answer may be slower than the video: nothing waits for a second callback."""
+    receiver = await app.receiver(confirm=confirm)
+    async with FakeService(callbacks=Callbacks()) as service:
+        service.script("create", Reply(delay=20))
+        async with service.client(callbacks=receiver) as client:
+            video = await client.convert(REQUEST)
+        spent = now()
+
+    assert video.task_id == "video_000001"
+    assert [callback.status for callback in service.callbacks] == [200]
+    assert spent < 21
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("confirm", [True, False])
+async def test_row_27_a_hundred_repeats_change_nothing(app: App, confirm: bool) -> None:
+    """Each is answered with 200, also those that come after the end."""
+    receiver = await app.receiver(confirm=confirm)
+    async with FakeService(duration=30, callbacks=Callbacks(times=100)) as service:
+        async with service.client(callbacks=receiver) as client:
+            await client.convert(REQUEST)
+        await asyncio.sleep(10)
+        late = await post(token_of(service), callback_body("video_000001", "https://x.example/"))
+
+    assert [callback.status for callback in service.callbacks] == [200] * 100
+    assert (late, service.count()) == (200, 2 if confirm else 1)
+
+
+@pytest.mark.looptime
+async def test_a_failure_is_told_too(app: App) -> None:
+    """The callback of a failed task ends its wait with the service's reason."""
+    receiver = await app.receiver(confirm=False)
+    async with (
+        FakeService(duration=30, callbacks=Callbacks()) as service,
+        service.client(callbacks=receiver) as client,
+    ):
+        wait = asyncio.create_task(client.convert(REQUEST))
+        await asyncio.sleep(5)
+        service.tasks["video_000001"].status = mp4gen.VideoStatus.GENERATE_MP4_FAILED
+        with pytest.raises(mp4gen.GenerationFailedError, match="code 500"):
+            await wait
+
+    assert service.count() == 1
+
+
+@pytest.mark.looptime
+async def test_row_17_a_callback_that_could_not_be_delivered_loses_no_video(app: App) -> None:
+    """The host reports CALLBACK_EXCEPTION; the poll underneath finds the file."""
+    receiver = await app.receiver()
+    async with (
+        FakeService(duration=30, callbacks=Callbacks()) as service,
+        service.client(callbacks=receiver) as client,
+    ):
+        wait = asyncio.create_task(client.convert(REQUEST))
+        await asyncio.sleep(5)
+        await app.aclose()
+        video = await wait
+
+    assert service.tasks[video.task_id].status == mp4gen.VideoStatus.CALLBACK_EXCEPTION
+    assert video.url == service.file_url(video.task_id)
+
+
+@pytest.mark.looptime
+async def test_a_requests_own_address_wins(app: App) -> None:
+    """Who names a callback address of his own gets it, and the client polls."""
+    receiver = await app.receiver()
+    own = mp4gen.VideoRequest("music", "track", callback_url="https://mine.invalid/cb")
+    async with FakeService(duration=30) as service, service.client(callbacks=receiver) as client:
+        await client.convert(own)
+
+    assert token_of(service) == "https://mine.invalid/cb"
+
+
+# --- many tracks --------------------------------------------------------------------------------
+
+
+@pytest.mark.looptime
+async def test_row_17_lost_callbacks_lose_no_video(app: App) -> None:
+    """One in five never comes: polling underneath finds each of those."""
+    receiver = await app.receiver()
+    how = Callbacks(lost=0.2, delay=lambda random: random.uniform(0, 30))
+    async with (
+        FakeService(duration=20, latency=0.05, callbacks=how, seed=4) as service,
+        service.client(callbacks=receiver) as client,
+    ):
+        requests = [mp4gen.VideoRequest("music", str(n)) for n in range(60)]
+        found = [conversion async for conversion in client.convert_many(requests)]
+
+    assert {conversion.error for conversion in found} == {None}
+    assert 0 < 60 - len({callback.task_id for callback in service.callbacks}) < 30
+    assert sum(call.refused for call in service.calls) == 0
+
+
+@pytest.mark.looptime
+async def test_lost_answers_are_told_by_their_callbacks(app: App) -> None:
+    """No 409, no second submit: nothing doubled, nothing uncertain, whatever was lost."""
+    receiver = await app.receiver()
+    lost = ["reset_after_accept", "html_502_after_accept", "truncated_after_accept"]
+    async with FakeService(
+        duration=20, second_submit="new_task", dialect=UNKNOWN, callbacks=Callbacks()
+    ) as service:
+        service.script("create", *(lost[n % 3] if n % 4 == 0 else "ok" for n in range(40)))
+        async with service.client(callbacks=receiver) as client:
+            requests = [mp4gen.VideoRequest("music", str(n)) for n in range(40)]
+            found = [conversion async for conversion in client.convert_many(requests)]
+
+    assert {conversion.error for conversion in found} == {None}
+    assert len(service.tasks) == service.count("create") == 40
+    assert len({conversion.task_id for conversion in found}) == 40
+
+
+@pytest.mark.looptime
+async def test_a_restarted_run_hears_of_the_submit_that_its_crash_lost(
+    app: App, tmp_path: Any
+) -> None:
+    """The ledger keeps the address of an intent: its callback tells the next run the id."""
+    receiver = await app.receiver()
+    async with FakeService(
+        duration=100, second_submit="new_task", dialect=UNKNOWN, callbacks=Callbacks()
+    ) as service:
+        for _ in range(2):
+            service.script("create", Reply(accept=True, delay=50))
+            async with service.client(callbacks=receiver) as client:
+                run = client.convert_many([REQUEST], ledger=tmp_path / "run.sqlite")
+                task = asyncio.create_task(_all(run))
+                await asyncio.sleep(10)
+                if service.count("create") == 1 and now() < 15:
+                    task.cancel()
+                await asyncio.wait([task])
+    [conversion] = task.result()
+
+    assert (conversion.error, conversion.task_id) == (None, "video_000001")
+    assert service.count("create") == 1
+
+
+async def _all(run: mp4gen.ConversionRun) -> list[mp4gen.Conversion]:
+    return [conversion async for conversion in run]
+
+
+# --- what is not believed -----------------------------------------------------------------------
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("confirm", [True, False])
+async def test_row_28_forgeries_change_nothing(app: App, confirm: bool) -> None:
+    """Guessed addresses get 404, other tasks 403; the video is the API's, at no further look."""
+    receiver = await app.receiver(confirm=confirm)
+    async with (
+        FakeService(duration=30, callbacks=Callbacks(forged=40)) as service,
+        service.client(callbacks=receiver) as client,
+    ):
+        video = await client.convert(REQUEST)
+    statuses = {callback.status for callback in service.callbacks if callback.forged}
+
+    assert statuses == {403, 404}
+    assert video.url == service.file_url(video.task_id)
+    assert service.count("details") == int(confirm)
+
+
+@pytest.mark.looptime
+async def test_row_28_a_confirmed_callback_is_only_a_wake_up(app: App) -> None:
+    """A changed link is never used, even by somebody who knows the address; one look in 5 s."""
+    receiver = await app.receiver()
+    async with FakeService(duration=52) as service, service.client(callbacks=receiver) as client:
+        wait = asyncio.create_task(client.convert(REQUEST))
+        await asyncio.sleep(1)
+        body = callback_body("video_000001", "https://evil.example/video.mp4")
+        for _ in range(300):
+            await post(token_of(service), body)
+            await asyncio.sleep(0.1)
+        looks = service.count("details")
+        video = await wait
+
+    assert looks <= 30 / 5 + 1
+    assert video.url == service.file_url(video.task_id)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    "url", ["http://cdn.example/v.mp4", "ftp://x/v.mp4", "file:///etc", "", "https://"]
+)
+async def test_row_28_only_https_is_believed(app: App, url: str) -> None:
+    """Another link only wakes the wait, at most once in 5 s, and the API is asked."""
+    receiver = await app.receiver(confirm=False)
+    async with FakeService(duration=22) as service, service.client(callbacks=receiver) as client:
+        wait = asyncio.create_task(client.convert(REQUEST))
+        await asyncio.sleep(1)
+        for _ in range(100):
+            await post(token_of(service), callback_body("video_000001", url))
+            await asyncio.sleep(0.1)
+        looks = service.count("details")
+        video = await wait
+
+    assert looks <= 10 / 5 + 1
+    assert video.url == service.file_url(video.task_id)
+
+
+@pytest.mark.looptime
+async def test_a_believed_link_is_used(app: App) -> None:
+    """With `confirm=False`, https by the right address is the truth."""
+    receiver = await app.receiver(confirm=False)
+    async with FakeService(duration=1000) as service, service.client(callbacks=receiver) as client:
+        wait = asyncio.create_task(client.convert(REQUEST))
+        await asyncio.sleep(1)
+        body = json.dumps({"data": {"taskId": "video_000001", "videoUrl": "https://cdn.example/v"}})
+        await post(token_of(service), body.encode())
+        video = await wait
+
+    assert video.url == "https://cdn.example/v"
+    assert service.count() == 1
+
+
+@pytest.mark.looptime
+async def test_a_signature_is_asked_for_where_a_secret_is_set(app: App) -> None:
+    """Missing, wrong, stale and foreign signatures get 401; the right one wakes the wait."""
+    receiver = await app.receiver(secret=SECRET)
+    body, seconds = callback_body("video_000001", "https://x.example/v.mp4"), int(time.time())
+    signed = sign_callback("video_000001", SECRET, seconds)
+    wrong = [
+        {},
+        sign_callback("video_000001", "another-key", seconds),
+        sign_callback("video_000001", SECRET, seconds - 301),
+        sign_callback("video_000001", SECRET, seconds + 400),
+        sign_callback("video_000002", SECRET, seconds),
+        {**signed, "X-Webhook-Signature": "garbage"},
+        {**signed, "X-Webhook-Timestamp": "-1"},
+        {**signed, "X-Webhook-Timestamp": "9" * 400},
+    ]
+    async with (
+        FakeService(duration=20, callbacks=Callbacks(secret=SECRET)) as service,
+        service.client(callbacks=receiver) as client,
+    ):
+        wait = asyncio.create_task(client.convert(REQUEST))
+        await asyncio.sleep(1)
+        statuses = [await post(token_of(service), body, headers) for headers in wrong]
+        await wait
+
+    assert statuses == [401] * len(wrong)
+    assert service.count("details") == 1
+    assert [callback.status for callback in service.callbacks] == [200]
+
+
+@pytest.mark.parametrize(
+    ("task_id", "stamp", "secret", "signature"),
+    [
+        (
+            "ee9c2715375b7837f8bb51d641ff5863",
+            1769670760,
+            SECRET,
+            "xG6/yOyrMyJtUdc1yjmHpKLHSHF3MpzOPa6uxSj3qb4=",
+        ),
+        (
+            "taskId_774b9aa0422f",
+            1735661400,
+            "k" * 32,
+            "3Yzs9OUzsEpAcJE3EjdbyHmcqR2cnW1zW6f5qv9UbXo=",
+        ),
+    ],
+)
+def test_known_answers_of_the_signature(
+    task_id: str, stamp: int, secret: str, signature: str
+) -> None:
+    """The scheme of docs.kie.ai, "Webhook Security Verification", byte for byte."""
+    headers = {"x-webhook-timestamp": str(stamp), "x-webhook-signature": signature}
+
+    assert sign_callback(task_id, secret, stamp)["X-Webhook-Signature"] == signature
+    assert is_signed(headers, task_id, secret, stamp + 300)
+    assert not is_signed(headers, task_id, secret, stamp + 301)
+    assert not is_signed(headers, task_id, secret, stamp - 301)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "bot.example.com", "ftp://x", "https://", "https://x/?a", "http://["]
+)
+def test_a_public_address_that_cannot_be_one_is_refused(url: str) -> None:
+    """The sentence says what it must be."""
+    with pytest.raises(mp4gen.ConfigurationError, match="public_url must be the http"):
+        mp4gen.CallbackReceiver(url)
+
+
+def test_an_empty_secret_is_refused() -> None:
+    """A variable that was forgotten does not silently switch the verification off."""
+    with pytest.raises(mp4gen.ConfigurationError, match="secret is empty"):
+        mp4gen.CallbackReceiver("https://bot.example.com", secret="")
+
+
+# --- bodies -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def waiting(app: App) -> AsyncIterator[tuple[FakeService, mp4gen.CallbackReceiver, str]]:
+    """A conversion that waits for its callback, the receiver and its address."""
+    receiver = await app.receiver()
+    async with (
+        FakeService(duration=10**6) as service,
+        service.client(callbacks=receiver) as client,
+    ):
+        wait = asyncio.create_task(client.convert(REQUEST))
+        while not service.tasks:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        yield service, receiver, token_of(service)
+        wait.cancel()
+        await asyncio.wait([wait])
+
+
+GOOD = callback_body("video_000001", "https://x.example/v.mp4")
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"", {}, 400),
+        (b"null", {}, 400),
+        (b"\xff\xfe\x00", {}, 400),
+        (b"[" * 50_000, {}, 400),
+        (b'{"code":NaN}', {}, 400),
+        (b'{"data":{"task_id":7}}', {}, 400),
+        (GOOD + b" " * MAX_CALLBACK, {}, 413),
+        (GOOD, {"Content-Encoding": "gzip"}, 415),
+        (GOOD, {"Content-Encoding": "br"}, 415),
+        (GOOD.replace(b"000001", b"000002"), {}, 403),
+        (GOOD, {}, 200),
+    ],
+)
+async def test_row_30_each_body_gets_its_status(
+    waiting: tuple[FakeService, mp4gen.CallbackReceiver, str],
+    body: bytes,
+    headers: dict[str, str],
+    status: int,
+) -> None:
+    """Over the socket and by `handle`, from the loop's thread and from another."""
+    service, receiver, url = waiting
+    path = url.partition("/hooks")[2]
+    by_hand = receiver.handle("POST", path, headers, body)[0]
+    from_thread = await asyncio.to_thread(receiver.handle, "post", path, headers, body)
+    # What the socket's parser cannot inflate never reaches us.
+    over_socket = status if "Content-Encoding" in headers else await post(url, body, headers)
+
+    assert (by_hand, from_thread[0], over_socket) == (status,) * 3
+    assert service.count("details") == 0 or status == 200
+
+
+@pytest.mark.looptime
+async def test_row_30_endless_and_slow_bodies_end_early(
+    waiting: tuple[FakeService, mp4gen.CallbackReceiver, str],
+) -> None:
+    """A body without a length is cut at 64 KiB, a slow one after ten seconds."""
+    _, _, url = waiting
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b" " * 10_000
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(60)
+
+    statuses = []
+    async with aiohttp.ClientSession() as http:
+        for body in (endless(), slow()):
+            try:
+                async with http.post(url, data=body) as answer:
+                    statuses.append(answer.status)
+            except aiohttp.ClientError:
+                statuses.append(0)
+
+    assert statuses[0] in (413, 0)
+    assert statuses[1] == 408
+
+
+@pytest.mark.looptime
+async def test_row_30_a_bomb_is_refused_before_it_is_inflated(
+    waiting: tuple[FakeService, mp4gen.CallbackReceiver, str],
+) -> None:
+    """A packed body gets 415 by its head alone, over a raw socket."""
+    _, _, url = waiting
+    host, _, rest = url.removeprefix("http://").partition("/")
+    reader, writer = await asyncio.open_connection(*host.split(":"))
+    packed = "Content-Encoding: gzip\r\nContent-Length: 100000000"
+    writer.write(f"POST /{rest} HTTP/1.1\r\nHost: {host}\r\n{packed}\r\n\r\n".encode())
+    status = await reader.readline()
+    writer.close()
+
+    assert b" 415 " in status
+
+
+@pytest.mark.looptime
+async def test_other_methods_and_unknown_addresses(
+    waiting: tuple[FakeService, mp4gen.CallbackReceiver, str],
+) -> None:
+    """405 for what is no POST, 404 for a token that nobody has, whatever the body."""
+    _, receiver, url = waiting
+    base = url.rpartition("/")[0]
+    statuses = [
+        receiver.handle("GET", url, {}, b"")[0],
+        receiver.handle("POST", "/", {}, GOOD)[0],
+        receiver.handle("POST", f"{base}/guessed", {}, GOOD)[0],
+        await post(f"{base}/guessed", GOOD),
+        receiver.handle("POST", f"{url}?x=1", {}, GOOD)[0],
+    ]
+
+    assert statuses == [405, 404, 404, 404, 200]
+
+
+async def test_handle_never_raises_whatever_a_framework_gives_it() -> None:
+    """Even arguments of the wrong type are answered."""
+    receiver = mp4gen.CallbackReceiver("https://bot.example.com/cb")
+    wrong: Any = [None, 7, [], object()]
+    statuses = [receiver.handle(*([value] * 4))[0] for value in wrong]
+
+    assert statuses == [500] * 4
+
+
+# --- ten thousand of them -----------------------------------------------------------------------
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    method=st.sampled_from(["POST", "post", "GET", ""]),
+    tail=st.text(max_size=40),
+    headers=st.dictionaries(st.text(max_size=20), st.text(max_size=40), max_size=4),
+    body=st.one_of(st.binary(max_size=200), st.just(GOOD)),
+)
+def test_row_28_arbitrary_requests_are_refused(
+    method: str, tail: str, headers: dict[str, str], body: bytes
+) -> None:
+    """Any text and any bytes: a status below 500, never 200 without the token."""
+    receiver = mp4gen.CallbackReceiver("https://bot.example.com/cb", secret=SECRET)
+
+    status, _ = receiver.handle(method, f"/cb/{tail}", headers, body)
+
+    assert status in {400, 401, 403, 404, 405, 413, 415}
+
+
+@settings(max_examples=300, deadline=None)
+@given(stamp=st.text(max_size=30), signature=st.text(max_size=60), task_id=st.text(max_size=30))
+def test_row_28_arbitrary_signatures_are_refused(stamp: str, signature: str, task_id: str) -> None:
+    """The check is total: any text is accepted or refused, and none is accepted by luck."""
+    headers = {"x-webhook-timestamp": stamp, "x-webhook-signature": signature}
+
+    assert not is_signed(headers, task_id, SECRET, 1.7e9)
+
+
+@pytest.mark.looptime
+async def test_row_28_ten_thousand_forgeries_cost_nothing(
+    waiting: tuple[FakeService, mp4gen.CallbackReceiver, str],
+) -> None:
+    """0 accepted, 0 exceptions, 0 looks at the API, from four threads at once."""
+    service, receiver, url = waiting
+    statuses: list[int] = []
+
+    def forge(seed: int) -> None:
+        random = Random(seed)
+        for _ in range(2500):
+            token = base64.urlsafe_b64encode(random.randbytes(24)).decode()
+            wrong = url[:-1] + random.choice("-_=.~")
+            path = random.choice([f"/{token}", url + "x", wrong, url.swapcase()])
+            body = random.choice([GOOD, random.randbytes(40), b"{}"])
+            statuses.append(receiver.handle("POST", path, {}, body)[0])
+
+    threads = [threading.Thread(target=forge, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    await asyncio.sleep(30)
+
+    assert len(statuses) == 10_000
+    assert set(statuses) == {404}
+    assert service.count("details") == 0
+
+
+# --- what is told of it -------------------------------------------------------------------------
+
+
+@pytest.mark.looptime
+async def test_the_token_is_never_logged(app: App) -> None:
+    """At DEBUG, with failures, time-outs and nonsense, no log line, repr or error shows it."""
+    told = io.StringIO()
+    handler = logging.StreamHandler(told)
+    logging.getLogger().addHandler(handler)
+    receiver = await app.receiver()
+    nonsense: Callable[..., Any] = receiver.handle
+    errors = []
+    try:
+        async with FakeService(duration=50, callbacks=Callbacks()) as service:
+            service.script("create", "code_500", "ok", "reset_after_accept")
+            async with service.client(callbacks=receiver) as client:
+                for name, timeout in (("a", 10.0), ("b", 100.0), ("c", 100.0)):
+                    try:
+                        request = mp4gen.VideoRequest("music", name)
+                        await client.convert(request, timeout=timeout)
+                    except mp4gen.Mp4GenError as error:
+                        errors.append(repr(error) + str(error))
+                nonsense("POST", token_of(service), None, GOOD)
+    finally:
+        logging.getLogger().removeHandler(handler)
+    tokens = [token_of(service, n).rpartition("/")[2] for n in range(service.count("create"))]
+
+    assert len(errors) == 1
+    assert told.getvalue()
+    assert not any(token in told.getvalue() + "".join(errors) for token in tokens)
+    assert not any(token in repr(receiver) for token in tokens)
