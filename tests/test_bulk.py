@@ -96,7 +96,7 @@ class Counting:
 @pytest.mark.parametrize("pause", [0.0, 3.0])
 async def test_no_more_tracks_are_alive_than_are_at_work(kind: str, pause: float) -> None:
     """Any iterable, sync or async, is pulled as places come free, also by a slow consumer."""
-    source, places = Counting(60), 5
+    source, places = Counting(40), 5
     async with (
         FakeService(duration=4, rate_limit=None) as service,
         service.client(concurrency=places, polling=FAST) as client,
@@ -105,7 +105,7 @@ async def test_no_more_tracks_are_alive_than_are_at_work(kind: str, pause: float
             source.alive -= 1
             await asyncio.sleep(pause)
 
-    assert source.pulled == 60
+    assert source.pulled == 40
     assert source.most <= places + 20
 
 
@@ -525,9 +525,9 @@ async def test_twins_are_left_together(sized: bool) -> None:
 async def test_a_direct_call_goes_ahead_of_a_full_run() -> None:
     """With hundreds of tracks under way, one `convert` is submitted within a window."""
     async with FakeService(duration=60, seed=1) as service, service.client() as client:
-        run = client.convert_many(tracks(400))
+        run = client.convert_many(tracks(150))
         task = asyncio.create_task(outcome(run))
-        await asyncio.sleep(200)
+        await asyncio.sleep(70)
         asked = asyncio.get_running_loop().time()
         await client.convert(track("direct"))
         task.cancel()
@@ -557,7 +557,7 @@ async def test_two_runs_of_one_client_share_its_places() -> None:
 async def test_row_12_six_hours_of_maintenance_cost_few_calls_and_no_track() -> None:
     """The window of calls that were out, one probe in five minutes; afterwards all finish."""
     async with FakeService(duration=50, seed=3) as service, service.client() as client:
-        run = client.convert_many(tracks(400))
+        run = client.convert_many(tracks(150))
         task = asyncio.create_task(outcome(run))
         await asyncio.sleep(120)
         before = service.count()
@@ -568,14 +568,14 @@ async def test_row_12_six_hours_of_maintenance_cost_few_calls_and_no_track() -> 
         found, error = await task
 
     assert error is None
-    assert [conversion.error for conversion in found] == [None] * 400
+    assert [conversion.error for conversion in found] == [None] * 150
     assert during <= 20 + 72
 
 
 async def test_row_10_a_storm_of_405_fails_no_track() -> None:
     """Ten minutes of refusals: one probe a window, and the full rate soon after."""
     async with FakeService(duration=50, seed=3) as service, service.client() as client:
-        task = asyncio.create_task(outcome(client.convert_many(tracks(300))))
+        task = asyncio.create_task(outcome(client.convert_many(tracks(200))))
         await asyncio.sleep(60)
         before = service.count()
         service.always("*", "code_405")
