@@ -28,13 +28,18 @@ class Ended:
 Run = Callable[..., Ended]
 
 
-@pytest.fixture
-def mp4gen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command line in this process, with neither a key nor an address around."""
-    for name in ("MP4GEN_API_KEY", "MP4GEN_BASE_URL", "MP4GEN_DEBUG"):
+@pytest.fixture(autouse=True)
+def _nothing_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a key nor a real host; and lines as wide as nobody's words are long."""
+    for name in ("MP4GEN_API_KEY", "MP4GEN_DEBUG"):
         monkeypatch.delenv(name, raising=False)
-    # As wide as nobody's words are long, so that no line is broken.
+    monkeypatch.setenv("MP4GEN_BASE_URL", "https://api.invalid")
     monkeypatch.setenv("COLUMNS", "400")
+
+
+@pytest.fixture
+def mp4gen(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command line in this process."""
 
     def run(*words: object) -> Ended:
         code = main([str(word) for word in words])
