@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -203,9 +203,9 @@ async def test_a_body_without_end_is_not_read_to_its_end(served: Served) -> None
     head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Length: {10 << 30}\r\n\r\n"
 
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    writer.write(head.encode() + bytes(LIMIT + 1))
-    answer = await asyncio.wait_for(reader.readline(), 10)
-    writer.close()
+    with closing(writer):
+        writer.write(head.encode() + bytes(LIMIT + 1))
+        answer = await asyncio.wait_for(reader.readline(), 10)
 
     assert int(answer.split()[1]) == 413
 
@@ -222,12 +222,12 @@ async def test_a_body_in_pieces_is_put_together(served: Served, *, chunked: bool
         pieces = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in [*pieces, b""]]
 
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    for piece in [head.encode(), *pieces]:
-        writer.write(piece)
-        await writer.drain()
-        await asyncio.sleep(0.002)
-    answer = await asyncio.wait_for(reader.readline(), 10)
-    writer.close()
+    with closing(writer):
+        for piece in [head.encode(), *pieces]:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.002)
+        answer = await asyncio.wait_for(reader.readline(), 10)
 
     assert int(answer.split()[1]) == 200
     assert await ticket.wait(10.0)
