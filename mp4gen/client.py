@@ -25,13 +25,14 @@ from .errors import Mp4GenError, WaitTimeoutError
 from .events import Event, FailedEvent, Observers
 from .files import Files
 from .models import Polling, RateLimit, Retry, Track, Video, VideoDetails, VideoRequest
-from .rate_limit import Lane, RateLimiter, WindowLimiter
+from .rate_limit import Lane, RateLimiter
 from .settings import (
     KeySource,
     base_url_of,
     checked_id,
     checked_timeout,
     key_of,
+    limiter_of,
     resubmits,
     secret,
     whole,
@@ -102,9 +103,7 @@ class Client:
         self._account = (urlsplit(self.base_url).netloc, api_key if callable(api_key) else key())
         self.dialect = dialect or Dialect.for_url(self.base_url)
         self.random = Random()  # noqa: S311 - jitter, not a secret
-        self._limiter = (
-            WindowLimiter(rate_limit) if isinstance(rate_limit, RateLimit) else rate_limit
-        )
+        self._limiter = limiter_of(rate_limit)
         self._transport = Transport(self.base_url, key, proxy=proxy, trust_env=trust_env)
         self._observers = Observers(on_event)
         self._calls = Calls(self._transport, self._limiter, retry, self._observers, self.random)
@@ -133,7 +132,9 @@ class Client:
         self._warn_of_twins()
 
     def __repr__(self) -> str:
-        return f"<mp4gen.Client {self.base_url} ({self.dialect.name})>"
+        # Error reporters show a client that was refused halfway through, too.
+        dialect = getattr(self, "dialect", None)
+        return f"<mp4gen.Client {getattr(self, 'base_url', '')} ({dialect and dialect.name})>"
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from .addresses import is_loopback
 from .dialects import Dialect
 from .errors import ConfigurationError, ValidationError
+from .models import RateLimit
+from .rate_limit import RateLimiter, WindowLimiter
 from .transport import Secret, checked_key
 
 DEFAULT_BASE_URL = "https://api.api.box"
@@ -66,8 +68,31 @@ def key_of(given: KeySource | None, base_url: str) -> Callable[[], Secret | None
 
 
 def secret(text: str | None) -> Secret | None:
-    """`text` as a `Secret`, without the line break that a file or a paste leaves at its end."""
+    """`text` as a `Secret`, without the line break that a file or a paste leaves at its end.
+
+    Raises:
+        ConfigurationError: it is no text.
+    """
+    if text is not None and not isinstance(text, str):
+        raise ConfigurationError(
+            f"api_key must be a text or a callable that gives one, not {type(text).__name__}"
+        )
     return Secret(text.strip()) if text and text.strip() else None
+
+
+def limiter_of(given: RateLimit | RateLimiter) -> RateLimiter:
+    """`given`, or one of our own that keeps it.
+
+    Raises:
+        ConfigurationError: it is neither a limit nor a limiter.
+    """
+    if isinstance(given, RateLimit):
+        return WindowLimiter(given)
+    if not isinstance(given, RateLimiter):
+        raise ConfigurationError(
+            f"rate_limit must be a RateLimit or have slot() and cool_down(), not {given!r}"
+        )
+    return given
 
 
 def checked_id(name: str, value: str) -> str:

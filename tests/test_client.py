@@ -1,0 +1,382 @@
+"""The client joins it all: settings, keys, events, shared limits, and leaves nothing behind."""
+
+import asyncio
+import gc
+import logging
+import traceback
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mp4gen
+from mp4gen import Client
+from mp4gen.testing import FAULTS, FakeService
+from mp4gen.testing.service import FAKE_KEY
+
+REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")
+virtual = pytest.mark.looptime
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[FakeService]:
+    async with FakeService(duration=5, file_size=300_000) as service:
+        service.music["music"] = [mp4gen.Track("music", "track")]
+        yield service
+
+
+# --- settings ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "no API key for api.api.box: pass api_key or set MP4GEN_API_KEY; "),
+        ({"api_key": "  "}, "no API key for api.api.box"),
+        ({"api_key": "a b\nc"}, "the API key is empty or holds spaces, line breaks"),
+        ({"api_key": "clé"}, "the API key is empty or holds spaces, line breaks"),
+        ({"api_key": 7}, "api_key must be a text or a callable that gives one, not int"),
+        ({"api_key": b"key"}, "api_key must be a text or a callable that gives one, not bytes"),
+        ({"api_key": "k", "base_url": "api.api.box"}, "base_url must be an address such as"),
+        ({"api_key": "k", "base_url": "ftp://api.api.box"}, "base_url must be an address"),
+        ({"api_key": "k", "base_url": "https://"}, "base_url must be an address"),
+        ({"api_key": "k", "base_url": "https://a b"}, "base_url must be an address"),
+        ({"api_key": "k", "base_url": "https://a.com/?q=1"}, "base_url must not hold a user, a"),
+        ({"api_key": "k", "base_url": "https://u:p@a.com"}, "base_url must not hold a user, a"),
+        ({"api_key": "k", "base_url": "http://a.com"}, "base_url http://a.com would send the key"),
+        ({"api_key": "k", "base_url": "http://10.0.0.1"}, "base_url http://10.0.0.1 would send"),
+        ({"api_key": "k", "concurrency": 0}, "concurrency must be a whole number above 0, not 0"),
+        ({"api_key": "k", "on_uncertain_submit": "hope"}, "on_uncertain_submit must be"),
+        ({"api_key": "k", "rate_limit": 20}, "rate_limit must be a RateLimit or have slot() and"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_when_made(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], expected: str
+) -> None:
+    """One sentence that says what is wrong and, where it helps, what to do."""
+    monkeypatch.delenv("MP4GEN_API_KEY", raising=False)
+    monkeypatch.delenv("MP4GEN_BASE_URL", raising=False)
+
+    with pytest.raises(mp4gen.ConfigurationError) as caught:
+        Client(**settings)
+
+    assert str(caught.value).startswith(expected)
+
+
+def test_row_34_no_refused_setting_shows_the_key() -> None:
+    """Neither the text nor a traceback with the locals of our frames."""
+    for settings in ({"base_url": "http://a.com"}, {"concurrency": 0}, {"rate_limit": 1}):
+        with pytest.raises(mp4gen.ConfigurationError) as caught:
+            Client(FAKE_KEY, **settings)  # type: ignore[arg-type]
+
+        # The first frame is this test's own.
+        told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        assert FAKE_KEY not in "".join(list(told.format())[2:])
+
+
+def test_a_client_can_be_made_without_a_loop_and_shows_no_key() -> None:
+    """At import time of an app, say."""
+    client = Client(FAKE_KEY, base_url="https://api.kie.ai/")
+
+    assert repr(client) == "<mp4gen.Client https://api.kie.ai (kie)>"
+    assert FAKE_KEY not in f"{client!r} {vars(client)}"
+
+
+def test_the_environment_fills_in_what_was_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`MP4GEN_BASE_URL` and `MP4GEN_API_KEY`, read when the client is made."""
+    monkeypatch.setenv("MP4GEN_BASE_URL", "https://api.kie.ai")
+    monkeypatch.setenv("MP4GEN_API_KEY", "from-environment")
+
+    assert Client().base_url == "https://api.kie.ai"
+    assert Client("k", base_url="https://x.example.com").base_url == "https://x.example.com"
+
+
+def test_a_second_client_of_one_key_is_warned_about() -> None:
+    """Each would keep the limit by itself; one limiter for both is fine."""
+    with pytest.warns(UserWarning, match="share one client, or pass one rate_limit object"):
+        first, second = Client("twin-key"), Client("twin-key")
+    limiter = mp4gen.WindowLimiter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pair = [Client("pair-key", rate_limit=limiter) for _ in range(2)]
+        other = Client("twin-key", base_url="https://api.kie.ai")
+
+    assert len({first, second, other, *pair}) == 5
+
+
+@virtual
+async def test_a_rotated_key_needs_no_restart(service: FakeService) -> None:
+    """A callable is asked for each call."""
+    keys = iter(["first", "second\n"])
+    async with service.client(api_key=lambda: next(keys)) as client:
+        await client.get_credits()
+        await client.get_credits()
+
+    assert [call.key for call in service.calls] == ["first", "second"]
+
+
+@virtual
+async def test_a_rotated_key_that_is_none_is_refused_without_sending(service: FakeService) -> None:
+    """Nothing goes out with half a header."""
+    async with service.client(api_key=lambda: "bad\nkey") as client:
+        with pytest.raises(mp4gen.ConfigurationError, match="the API key is empty or holds"):
+            await client.get_credits()
+
+    assert service.calls == []
+
+
+@virtual
+async def test_clients_can_share_a_limiter(service: FakeService) -> None:
+    """Forty calls of two clients keep one limit."""
+    limiter = mp4gen.WindowLimiter()
+    one, two = (service.client(rate_limit=limiter) for _ in range(2))
+    async with one, two:
+        await asyncio.gather(*(client.get_credits() for client in (one, two) * 20))
+
+    assert not any(call.refused for call in service.calls)
+    assert service.busiest_window() == 20
+
+
+@virtual
+async def test_ids_and_timeouts_are_checked_before_anything_is_sent(service: FakeService) -> None:
+    """An empty id, a line break, a timeout of nothing."""
+    async with service.client() as client:
+        for work in (
+            client.get_music_video_details(""),
+            client.wait_for_video("a\nb"),
+            client.get_tracks(" "),
+        ):
+            with pytest.raises(mp4gen.ValidationError, match="task_id must be a non-empty text"):
+                await work
+        for timeout in (0, -1, float("nan"), True, "60"):
+            with pytest.raises(mp4gen.ConfigurationError, match="timeout must be a number"):
+                await client.convert(REQUEST, timeout=timeout)  # type: ignore[arg-type]
+
+    assert service.calls == []
+
+
+@virtual
+async def test_a_closed_client_says_so(service: FakeService) -> None:
+    """Every call, and closing again is no fault."""
+    client = service.client()
+    await client.get_credits()
+    await client.aclose()
+    await client.aclose()
+
+    for work in (
+        client.get_credits(),
+        client.convert(REQUEST),
+        client.download("http://e.com", "x"),
+    ):
+        with pytest.raises(mp4gen.ConfigurationError, match="this client is closed"):
+            await work
+
+
+# --- events -----------------------------------------------------------------------------------
+
+
+@virtual
+async def test_events_tell_the_story_of_a_conversion(
+    service: FakeService, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Frozen records in order, and a line of the log for each."""
+    events: list[mp4gen.Event] = []
+    service.script("create", "code_500", "rate_limited")
+    with caplog.at_level(logging.DEBUG, "mp4gen"):
+        async with service.client(on_event=events.append) as client:
+            video = await client.convert(REQUEST)
+            await client.download(video, tmp_path)
+    names = [type(event).__name__ for event in events]
+
+    assert names[:4] == ["RetryEvent", "CoolDownEvent", "RetryEvent", "SubmitEvent"]
+    assert names[4:6] == ["LookEvent", "DoneEvent"]
+    assert set(names[6:]) == {"DownloadEvent"}
+    assert len([r for r in caplog.records if r.name == "mp4gen"]) == len(events)
+
+
+@virtual
+async def test_a_hook_that_fails_ends_no_conversion(service: FakeService) -> None:
+    """Its fault is logged, the video is there."""
+
+    def broken(_: mp4gen.Event) -> None:
+        raise RuntimeError("the hook's own fault")
+
+    async with service.client(on_event=broken) as client:
+        video = await client.convert(REQUEST)
+
+    assert video.url
+
+
+# --- the key, over every fault ------------------------------------------------------------------
+
+
+@virtual
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+async def test_row_34_no_error_of_any_call_shows_the_key(service: FakeService, fault: str) -> None:
+    """Text, repr, and traceback with locals over the whole chain of causes."""
+    shown = []
+    async with service.client(on_uncertain_submit="raise") as client:
+        for endpoint, work in (
+            ("create", client.create_music_video),
+            ("details", lambda _: client.wait_for_video("t1", timeout=5)),
+        ):
+            service.always(endpoint, fault)  # type: ignore[arg-type]
+            try:
+                async with asyncio.timeout(1000):
+                    await work(REQUEST)  # type: ignore[operator]
+            except (mp4gen.Mp4GenError, TimeoutError) as error:
+                told = traceback.TracebackException.from_exception(error, capture_locals=True)
+                shown.append("".join(told.format()) + repr(error))
+            service.clear()
+
+    assert not [text for text in shown if FAKE_KEY in text]
+
+
+# --- row 40: cancel everywhere ------------------------------------------------------------------
+
+Call = Callable[[Client, Path], Awaitable[object]]
+
+
+async def _download(client: Client, folder: Path) -> object:
+    task_id = await client.create_music_video(REQUEST)
+    video = await client.wait_for_video(task_id)
+    return await client.download(video, folder / "video.mp4")
+
+
+CALLS: dict[str, Call] = {
+    "create_music_video": lambda client, _: client.create_music_video(REQUEST),
+    "get_music_video_details": lambda client, _: client.get_music_video_details("video_000001"),
+    "wait_for_video": lambda client, _: client.wait_for_video("video_000001"),
+    "convert": lambda client, _: client.convert(REQUEST),
+    "get_tracks": lambda client, _: client.get_tracks("music"),
+    "get_credits": lambda client, _: client.get_credits(),
+    "download": _download,
+}
+
+
+class CancelAt:
+    """Runs a coroutine in a task that is cancelled while it waits for the k-th time."""
+
+    def __init__(self, work: Any, place: int) -> None:
+        self._work, self._place = work, place
+        self.reached = False
+
+    def __await__(self) -> Any:
+        inner, seen, error = self._work.__await__(), 0, None
+        while True:
+            try:
+                step = inner.throw(error) if error else inner.send(None)
+            except StopIteration as end:
+                return end.value
+            seen, error = seen + 1, None
+            if seen == self._place:
+                self.reached = True
+                task = asyncio.current_task()
+                asyncio.get_running_loop().call_soon(task.cancel)  # type: ignore[union-attr]
+            try:
+                yield step
+            except BaseException as thrown:  # noqa: BLE001 - handed on to whoever is driven
+                error = thrown
+
+    async def run(self) -> None:
+        with suppress(asyncio.CancelledError):
+            await self
+
+
+def open_sockets() -> int:
+    gc.collect()
+    return len([link for link in Path("/proc/self/fd").iterdir() if is_socket(link)])
+
+
+def unfinished(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix != ".mp4"]
+
+
+def is_socket(link: Path) -> bool:
+    try:
+        return str(link.readlink()).startswith("socket:")
+    except OSError:
+        return False
+
+
+@virtual
+@pytest.mark.parametrize("name", sorted(CALLS))
+async def test_row_40_a_cancel_at_any_await_leaves_nothing_behind(
+    service: FakeService, tmp_path: Path, name: str
+) -> None:
+    """At the k-th suspension, for every k: no task, socket, slot or temporary file is left."""
+    place, reached = 0, True
+    leftovers = []
+    limiter = mp4gen.WindowLimiter(mp4gen.RateLimit(20, per=10))
+    while reached:
+        place += 1
+        service.tasks.clear()
+        service._state._first_of.clear()
+        sockets, tasks = open_sockets(), len(asyncio.all_tasks())
+        async with service.client(rate_limit=limiter) as client:
+            if name in {"wait_for_video", "get_music_video_details"}:
+                await client.create_music_video(REQUEST)
+            work = CancelAt(CALLS[name](client, tmp_path), place)
+            await asyncio.create_task(work.run())
+            reached = work.reached
+            busy = limiter._in_use
+            places = client._conversions._value, client._files._places._value
+        await asyncio.sleep(60)
+        left = {
+            "tasks": len(asyncio.all_tasks()) - tasks,
+            "sockets": open_sockets() - sockets,
+            "slots": busy,
+            "places": (300 - places[0]) + (8 - places[1]),
+            "files": len(unfinished(tmp_path)),
+        }
+        leftovers += [(place, left)] if any(left.values()) else []
+
+    assert leftovers == []
+    assert place > 3
+
+
+@virtual
+async def test_row_40_an_accepted_task_was_told_before_any_cancel(service: FakeService) -> None:
+    """Cancelled while it waits: the id was given to `on_submitted` and to the log."""
+    told: list[str] = []
+    async with service.client() as client:
+        work = asyncio.create_task(client.convert(REQUEST, on_submitted=told.append))
+        await asyncio.sleep(1)
+        work.cancel()
+        await asyncio.wait([work])
+
+    assert told == list(service.tasks)
+
+
+@virtual
+async def test_row_40_half_of_a_crowd_is_cancelled_and_the_rest_is_served(
+    service: FakeService,
+) -> None:
+    """Slots and places of the cancelled go to the others; the service sees no call too many."""
+    requests = [mp4gen.VideoRequest("music", str(n)) for n in range(60)]
+    async with service.client(concurrency=10) as client:
+        works = [asyncio.create_task(client.convert(request)) for request in requests]
+        await asyncio.sleep(12)
+        for work in works[::2]:
+            work.cancel()
+        ended = await asyncio.gather(*works, return_exceptions=True)
+
+    assert all(isinstance(video, mp4gen.Video) for video in ended[1::2])
+    assert not any(call.refused for call in service.calls)
+
+
+@virtual
+async def test_row_19_after_a_long_pause_there_is_no_burst(service: FakeService) -> None:
+    """Hours asleep: what waited goes on within the limit, and nobody's deadline has passed."""
+    requests = [mp4gen.VideoRequest("music", str(n)) for n in range(50)]
+    async with service.client() as client:
+        works = [asyncio.create_task(client.convert(request)) for request in requests[:20]]
+        await asyncio.sleep(1)
+        await asyncio.sleep(8 * 3600)
+        works += [asyncio.create_task(client.convert(request)) for request in requests[20:]]
+        await asyncio.gather(*works)
+
+    assert not any(call.refused for call in service.calls)
