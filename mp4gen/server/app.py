@@ -17,17 +17,23 @@ from aiohttp.http import HttpProcessingError
 
 from mp4gen.errors import ConfigurationError
 
+from . import uploads
 from .api import MAX_BODY, Api
 from .callbacks import CallbackSender
+from .catalog import Catalog
 from .config import ServerConfig
 from .datadir import DataFolder
+from .feed import Feed
 from .files import Files
 from .guard import guard
 from .health import Health
 from .jobs import Jobs
 from .library import Library
 from .limits import Accounts
+from .pages import Pages
+from .pool import ProcessExecutor, Slot
 from .retention import Retention
+from .sessions import Sessions
 from .store import Store
 from .tasks import Task
 
@@ -111,21 +117,39 @@ class Server:
         async def ended(task: Task) -> None:
             callbacks.send(task)
 
-        jobs = Jobs(config, store, library, data, ended=ended, moved=lambda: None)
+        feed = Feed()
+        jobs = Jobs(config, store, library, data, ended=ended, moved=feed.moved)
         self._jobs = jobs
         undo.push_async_callback(jobs.stop, config.stop_timeout)
         self._retention = Retention(config.retention_days, store, data, clock=time.time)
         undo.push_async_callback(self._retention.stop)
         app = web.Application(middlewares=[guard(config)], client_max_size=MAX_BODY)
+        accounts = Accounts(config.accounts)
         api = Api(
+            config=config, store=store, jobs=jobs, library=library, data=data, accounts=accounts
+        )
+        uploads.clear(library.root / uploads.FOLDER)
+        catalog = Catalog(
+            library,
+            Slot(lambda: ProcessExecutor(config.worker_memory_bytes)),
+            data.cache,
+            max_duration=config.max_duration,
+            moved=feed.library_moved,
+        )
+        undo.push_async_callback(catalog.stop)
+        pages = Pages(
             config=config,
             store=store,
             jobs=jobs,
             library=library,
             data=data,
-            accounts=Accounts(config.accounts),
+            catalog=catalog,
+            sessions=Sessions(config, accounts, data.secret()),
+            feed=feed,
         )
         app.add_routes(api.routes())
+        app.add_routes(pages.routes())
+        app.on_shutdown.append(lambda _: _let_go(feed))
         app.add_routes(Health(config, jobs, data).routes())
         app.add_routes(Files(data.videos).routes())
         await self._listen(app)
@@ -159,6 +183,10 @@ class Server:
         if self.config.public_url is not None:
             return self.config.public_url.rstrip("/")
         return task.base_url or self._url
+
+
+async def _let_go(feed: Feed) -> None:
+    feed.close()
 
 
 def check_music(config: ServerConfig) -> None:

@@ -85,7 +85,7 @@ def render(job: RenderJob) -> float:
         RenderError: the music cannot become a video; says why.
         RenderCancelledError: the server said to stop.
     """
-    from mp4gen.render import RenderStyle, render_video
+    from mp4gen.render import RenderStyle, probe, render_video
 
     _allow_cpu(job.cpu_seconds)
     if not job.audio.resolve().is_relative_to(job.root):
@@ -94,6 +94,8 @@ def render(job: RenderJob) -> float:
     result = render_video(
         job.audio,
         job.video,
+        # Music that names itself nowhere has its file's name for a title.
+        title=probe(job.audio).title or job.audio.stem,
         author=job.author,
         domain_name=job.domain_name,
         style=RenderStyle(**job.style),  # type: ignore[arg-type]

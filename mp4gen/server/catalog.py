@@ -1,0 +1,141 @@
+"""The library with what its files say about themselves, found out once and in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mp4gen.errors import Mp4GenError
+
+from . import studio
+from .library import Library, LibraryTrack
+from .pool import Slot
+
+T = TypeVar("T")
+
+_BATCH = 16
+_Version = tuple[str, float, int]
+
+
+class Catalog:
+    """Titles, artists, lengths and covers; whatever is not known yet is filled in later.
+
+    Args:
+        library: the music.
+        slot: a worker for looking into files.
+        covers: the folder that small covers are kept in.
+        max_duration: seconds of music in one video at most.
+        moved: called when more is known.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        slot: Slot,
+        covers: Path,
+        *,
+        max_duration: float,
+        moved: Callable[[], None],
+    ) -> None:
+        self._library, self._slot, self._covers = library, slot, covers
+        self._max_duration, self._moved = max_duration, moved
+        self._known: dict[_Version, studio.MusicInfo] = {}
+        self._looking: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+        self._urgent = 0
+        self._calm = asyncio.Event()
+        self._calm.set()
+
+    async def tracks(self) -> list[tuple[LibraryTrack, studio.MusicInfo]]:
+        """Every track, with what is known of it."""
+        found = await asyncio.to_thread(lambda: list(self._library.all_tracks()))
+        unknown = [track for track in found if _version(track) not in self._known]
+        if unknown and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look_into(unknown))
+        nothing = studio.MusicInfo()
+        return [(track, self._known.get(_version(track), nothing)) for track in found]
+
+    async def info(self, track: LibraryTrack) -> studio.MusicInfo:
+        """What a file says about itself, looked up now where it is not known."""
+        if _version(track) not in self._known:
+            await self._look_at([track], urgent=True)
+        return self._known[_version(track)]
+
+    async def preview(
+        self, track: LibraryTrack, words: dict[str, str | None], style: dict[str, object]
+    ) -> bytes:
+        """A moment of the video, as a JPEG.
+
+        Raises:
+            Mp4GenError: this is no music that can become a video.
+        """
+        info = await self.info(track)
+        words = {"title": info.title or track.path.stem, **words}
+        return await self._now(studio.preview, track.path, words, style, self._max_duration)
+
+    async def cover(self, track: LibraryTrack) -> bytes:
+        """The track's square picture, as a JPEG.
+
+        Raises:
+            Mp4GenError: this is no music that can become a video.
+        """
+        name = hashlib.sha256(repr(_version(track)).encode()).hexdigest()[:32]
+        kept = self._covers / f"{name}.jpg"
+        if not kept.exists():
+            made = await self._later(studio.cover, track.path, self._max_duration)
+            await asyncio.to_thread(_keep, kept, made)
+        return await asyncio.to_thread(kept.read_bytes)
+
+    async def stop(self) -> None:
+        """Look no further, and end the worker."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+        await self._slot.close()
+
+    async def _look_into(self, tracks: list[LibraryTrack]) -> None:
+        for at in range(0, len(tracks), _BATCH):
+            await self._look_at(tracks[at : at + _BATCH], urgent=False)
+            self._moved()
+
+    async def _look_at(self, tracks: list[LibraryTrack], *, urgent: bool) -> None:
+        try:
+            run = self._now if urgent else self._later
+            infos = await run(studio.look, [track.path for track in tracks])
+        except Mp4GenError:
+            infos = [studio.MusicInfo(problem="It cannot be read.") for _ in tracks]
+        self._known.update(zip(map(_version, tracks), infos, strict=True))
+
+    async def _now(self, do: Callable[..., T], *args: Any) -> T:
+        """One job at a time: this one before whatever can come later."""
+        self._urgent += 1
+        self._calm.clear()
+        try:
+            async with self._turn:
+                return await self._slot.run(do, *args)
+        finally:
+            self._urgent -= 1
+            if not self._urgent:
+                self._calm.set()
+
+    async def _later(self, do: Callable[..., T], *args: Any) -> T:
+        """One job at a time: this one once nobody waits for another."""
+        while True:
+            await self._calm.wait()
+            async with self._turn:
+                if not self._urgent:
+                    return await self._slot.run(do, *args)
+
+
+def _version(track: LibraryTrack) -> _Version:
+    return os.fspath(track.path), track.modified, track.size
+
+
+def _keep(path: Path, content: bytes) -> None:
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_bytes(content)
+    part.replace(path)

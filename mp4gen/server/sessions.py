@@ -1,0 +1,93 @@
+"""Who uses the page: signed cookies, and a token for every change; keeps nothing, knows no page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+import time
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from .config import ServerConfig
+from .limits import Accounts
+
+COOKIE = "mp4gen_session"
+TOKEN_HEADER = "X-Mp4gen-Token"  # noqa: S105 - a header's name
+_LASTS = 30 * 86400
+
+
+class Sessions:
+    """Sessions that live in their cookies: signed, and worth nothing once the key has changed.
+
+    Args:
+        config: the keys.
+        accounts: whose key is whose.
+        secret: signs; stays the same over restarts.
+    """
+
+    def __init__(self, config: ServerConfig, accounts: Accounts, secret: bytes) -> None:
+        self._keys, self._accounts, self._secret = config.accounts, accounts, secret
+
+    @property
+    def open(self) -> bool:
+        """Whether the page needs no key."""
+        return self._accounts.open
+
+    def account_of(self, request: web.Request) -> str | None:
+        """The account of the request's cookie; None where it has no good one."""
+        name, _, rest = request.cookies.get(COOKIE, "").partition(".")
+        expires, _, mark = rest.partition(".")
+        account = _unpacked(name)
+        if account is None or not expires.isdecimal() or int(expires[:12]) < time.time():
+            return None
+        if not self.open and account not in self._keys:
+            return None
+        good = self._mark("session", account, expires)
+        return account if hmac.compare_digest(mark.encode(), good.encode()) else None
+
+    def enter(self, response: web.StreamResponse, key: str | None) -> str | None:
+        """Give the owner of `key` a cookie; the account, or None where the key is nobody's."""
+        account = self._accounts.named(key)
+        if account is not None:
+            expires = str(int(time.time()) + _LASTS)
+            mark = self._mark("session", account, expires)
+            value = f"{_packed(account)}.{expires}.{mark}"
+            response.set_cookie(COOKIE, value, max_age=_LASTS, httponly=True, samesite="Strict")
+        return account
+
+    def token(self, request: web.Request) -> str:
+        """What a change made in this session must carry."""
+        return self._mark("change", request.cookies.get(COOKIE, ""), "")
+
+    def may_change(self, request: web.Request) -> bool:
+        """Whether a change comes from our own page, in this session."""
+        origin = request.headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc != request.host:
+            return False
+        given = request.headers.get(TOKEN_HEADER, "")
+        return hmac.compare_digest(given.encode(), self.token(request).encode())
+
+    def _mark(self, purpose: str, account: str, more: str) -> str:
+        key = hashlib.sha256(self._keys.get(account, "").encode()).hexdigest()
+        text = "\0".join((purpose, account, more, key))
+        return hmac.new(self._secret, text.encode(), "sha256").hexdigest()
+
+
+def _packed(account: str) -> str:
+    # Never empty, so that the name of the nameless account is not mistaken for a missing one.
+    return "a" + base64.urlsafe_b64encode(account.encode()).decode().rstrip("=")
+
+
+def _unpacked(name: str) -> str | None:
+    try:
+        return base64.urlsafe_b64decode(name[1:] + "==").decode() if name[:1] == "a" else None
+    except ValueError:
+        return None
+
+
+def fresh_name() -> str:
+    """A name that nobody can guess."""
+    return secrets.token_urlsafe(12)

@@ -1,0 +1,88 @@
+"""Takes a music file into the library: whole or not at all, under a name that harms nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import unicodedata
+from pathlib import Path
+
+from aiohttp import web
+
+from mp4gen.errors import InvalidRequestError, RenderError
+
+from .library import SUFFIXES
+from .sessions import fresh_name
+
+FOLDER = "Uploads"
+_LONGEST = 120
+_PART = ".mp4gen-upload-"
+
+
+def safe_name(name: str) -> str:
+    """A file name made of what somebody sent: no folder, no control characters, not too long.
+
+    Raises:
+        InvalidRequestError: it is not the name of a music file.
+    """
+    plain = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
+    kept = "".join(char for char in plain if unicodedata.category(char)[0] != "C")
+    stem, suffix = os.path.splitext(kept.strip())  # noqa: PTH122 - of a name, not of a path
+    stem = stem.lstrip(". ").rstrip(". ")
+    while len(stem.encode()) > _LONGEST:
+        stem = stem[:-1]
+    if suffix.lower() not in SUFFIXES or not stem:
+        raise InvalidRequestError(f"only music can be added: {', '.join(SUFFIXES)}", code=400)
+    return stem + suffix.lower()
+
+
+async def receive(request: web.Request, folder: Path, most: int) -> Path:
+    """The request's body as a hidden file in `folder`, which the caller names or removes.
+
+    Raises:
+        InvalidRequestError: it is too large (code 413), cut off, or the folder cannot be written.
+    """
+    part = folder / f"{_PART}{fresh_name()}"
+    try:
+        await asyncio.to_thread(folder.mkdir, exist_ok=True)
+        await _write(request, part, most)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, web.RequestPayloadError):
+            raise InvalidRequestError("the upload was cut off", code=400) from None
+        if isinstance(error, OSError) and not isinstance(error, ConnectionError):
+            said = f"the music folder cannot be written: {error.strerror or error}"
+            raise InvalidRequestError(said, code=400) from error
+        raise
+    return part
+
+
+async def _write(request: web.Request, part: Path, most: int) -> None:
+    size = 0
+    with part.open("wb") as file:
+        async for chunk in request.content.iter_chunked(1 << 18):
+            size += len(chunk)
+            if size > most:
+                raise InvalidRequestError(f"the file has more than {most >> 20} MB", code=413)
+            await asyncio.to_thread(file.write, chunk)
+
+
+def settle(part: Path, name: str) -> Path:
+    """Give a received file its name, or the next one that is free; nothing is overwritten."""
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122 - as above
+    for number in range(1, 1000):
+        target = part.with_name(name if number == 1 else f"{stem} ({number}){suffix}")
+        try:
+            os.link(part, target)
+        except FileExistsError:
+            continue
+        part.unlink()
+        return target
+    part.unlink()
+    raise RenderError(f"there are too many files named {name}")
+
+
+def clear(folder: Path) -> None:
+    """Remove what uploads left that were cut off by a kill."""
+    for part in folder.glob(f"{_PART}*"):
+        part.unlink(missing_ok=True)

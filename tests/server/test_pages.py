@@ -1,0 +1,254 @@
+"""What the page's script asks for: who may, what it gets, what it changes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from mp4gen.errors import InvalidRequestError
+from mp4gen.server.uploads import safe_name
+
+from .conftest import Caller, Serve, write_song
+
+ONE = {"task": "album", "audio": "one"}
+
+
+class Visitor:
+    """A browser: keeps its cookie, and knows its page's token."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.token = url, ""
+        self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+
+    async def ask(
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any
+    ) -> tuple[int, Any, bytes]:
+        sent = {"X-Mp4gen-Token": self.token, **(headers or {})}
+        url = self.url + path
+        async with self.session.request(method, url, headers=sent, **more) as answer:
+            return answer.status, answer.headers, await answer.read()
+
+    async def open(self) -> dict[str, Any]:
+        await self.ask("GET", "/")
+        return await self.state()
+
+    async def state(self) -> dict[str, Any]:
+        status, _, body = await self.ask("GET", "/page/state")
+        assert status == 200, body
+        told = json.loads(body)
+        self.token = told["token"]
+        return told
+
+
+@pytest.fixture
+async def visit() -> Any:
+    visitors: list[Visitor] = []
+
+    def enter(caller: Caller) -> Visitor:
+        visitors.append(Visitor(caller.url))
+        return visitors[-1]
+
+    yield enter
+    for visitor in visitors:
+        await visitor.session.close()
+
+
+async def test_the_page_is_locked_down_and_whole(serve: Serve, visit: Any) -> None:
+    """The page loads nothing from elsewhere, cannot be framed, and gives a strict cookie."""
+    visitor = visit(await serve())
+
+    status, headers, body = await visitor.ask("GET", "/")
+
+    assert status == 200
+    assert b"<title>mp4gen</title>" in body
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert "HttpOnly" in headers["Set-Cookie"]
+    assert "SameSite=Strict" in headers["Set-Cookie"]
+    for name in ("style.css", "app.js", "icon.svg", "Inter-Regular.ttf"):
+        status, headers, content = await visitor.ask("GET", f"/page/asset/{name}")
+        assert status == 200
+        assert content
+        assert b"http://" not in content.replace(b"http://www.w3.org/", b"") or name.endswith("ttf")
+    assert (await visitor.ask("GET", "/page/asset/..%2fapp.py"))[0] == 404
+
+
+async def test_the_library_is_shown_with_what_its_files_say(serve: Serve, visit: Any) -> None:
+    """Every track is listed by the ids of the API; lengths are filled in."""
+    caller = await serve()
+    visitor = visit(caller)
+    expected = {(".", "loose"), ("album", "one"), ("album", "two"), ("Artist/Nachtmusik", "夜の窓")}
+
+    told = await visitor.open()
+    async with visitor.session.get(f"{caller.url}/page/events") as events:
+        async for line in events.content:
+            if line.startswith(b"data:") and json.loads(line[5:])["library_version"]:
+                break
+    later = await visitor.state()
+
+    assert {(one["task"], one["audio"]) for one in told["library"]} == expected
+    assert {round(one["seconds"]) for one in later["library"]} == {1}
+    assert not told["locked"]
+
+
+async def test_a_video_is_made_shown_and_deleted(serve: Serve, visit: Any) -> None:
+    """The page makes as many videos of a track as its user wants, and each can go again."""
+    caller = await serve()
+    visitor = visit(caller)
+    await visitor.open()
+
+    wish = {**ONE, "author": "Me", "domainName": "", "shape": "1:1", "sound": "copy"}
+    made = [json.loads((await visitor.ask("POST", "/page/videos", json=wish))[2])["id"]]
+    made.append(json.loads((await visitor.ask("POST", "/page/videos", json=ONE))[2])["id"])
+    for task_id in made:
+        assert (await caller.ended(task_id))["successFlag"] == "SUCCESS"
+    videos = (await visitor.state())["videos"]
+    deleted = await visitor.ask("DELETE", f"/page/videos/{made[0]}")
+
+    assert [video["id"] for video in videos] == made[::-1]
+    assert videos[1]["shape"] == "1:1"
+    assert videos[1]["days"] == 14
+    assert (await visitor.ask("GET", videos[1]["url"]))[0] == 404
+    assert (await visitor.ask("GET", videos[0]["url"]))[0] == 200
+    assert deleted[0] == 200
+    assert (await visitor.ask("DELETE", f"/page/videos/{made[0]}"))[0] == 404
+    assert [video["id"] for video in (await visitor.state())["videos"]] == made[1:]
+    assert (await caller.generate("album", "one"))["code"] == 200
+
+
+async def test_a_render_that_is_cancelled_stops(serve: Serve, visit: Any, music: Path) -> None:
+    """A cancelled video leaves nothing, and the next one is made."""
+    write_song(music / "album" / "long.wav", 90.0)
+    caller = await serve()
+    visitor = visit(caller)
+    await visitor.open()
+    wish = {"task": "album", "audio": "long"}
+
+    long = json.loads((await visitor.ask("POST", "/page/videos", json=wish))[2])["id"]
+    assert (await visitor.ask("DELETE", f"/page/videos/{long}"))[0] == 200
+
+    assert (await caller.made("album", "one"))["successFlag"] == "SUCCESS"
+    assert [video["audio"] for video in (await visitor.state())["videos"]] == ["one"]
+
+
+async def test_covers_previews_and_music_can_be_had(serve: Serve, visit: Any) -> None:
+    """Pictures are JPEGs, music comes in parts; what is no track is told as such."""
+    visitor = visit(await serve())
+    await visitor.open()
+
+    cover = await visitor.ask("GET", "/page/cover", params=ONE)
+    wish = {**ONE, "author": "A", "shape": "9:16"}
+    preview = await visitor.ask("GET", "/page/preview", params=wish)
+    music = await visitor.ask("GET", "/page/music", params=ONE, headers={"Range": "bytes=0-3"})
+
+    assert cover[2][:2] == preview[2][:2] == b"\xff\xd8"
+    assert (music[0], music[2]) == (206, b"RIFF")
+    assert (await visitor.ask("GET", "/page/music", params={"task": "..", "audio": "x"}))[0] == 404
+    assert (await visitor.ask("GET", "/page/preview", params={**ONE, "author": "x" * 51}))[0] == 400
+
+
+async def test_nobody_changes_anything_from_elsewhere(serve: Serve, visit: Any) -> None:
+    """A change needs the session's token, and does not come from another page."""
+    visitor = visit(await serve())
+    await visitor.open()
+
+    tries = [
+        await visitor.ask("POST", "/page/videos", json=ONE, headers={"X-Mp4gen-Token": token})
+        for token in ("", "x", "é")
+    ]
+    foreign = {"Origin": "http://evil.example"}
+    tries.append(await visitor.ask("POST", "/page/videos", json=ONE, headers=foreign))
+    tries.append(await visitor.ask("DELETE", "/page/videos/x", headers={"X-Mp4gen-Token": ""}))
+    own = {"Origin": visitor.url}
+
+    assert [status for status, _, _ in tries] == [403] * 5
+    assert (await visitor.ask("POST", "/page/videos", json=ONE, headers=own))[0] == 200
+
+
+async def test_the_page_asks_for_the_key_where_there_is_one(serve: Serve, visit: Any) -> None:
+    """Without the key nothing is shown; with it, its account's videos and nobody else's."""
+    caller = await serve(keys={"anna": "key-a", "ben": "key-b"})
+    anna, ben = visit(caller), visit(caller)
+    await anna.ask("GET", "/")
+    paths = ("state", "events", "cover", "music", "preview")
+
+    shut = [(await anna.ask("GET", f"/page/{path}"))[0] for path in paths]
+    wrong = await anna.ask("POST", "/page/enter", json={"key": "key-c"})
+    right = await anna.ask("POST", "/page/enter", json={"key": "key-a"})
+    await ben.ask("POST", "/page/enter", json={"key": "key-b"})
+    await anna.state()
+    await ben.state()
+    made = json.loads((await anna.ask("POST", "/page/videos", json=ONE))[2])["id"]
+
+    assert shut == [401] * 5
+    assert (wrong[0], right[0]) == (401, 200)
+    assert [video["id"] for video in (await anna.state())["videos"]] == [made]
+    assert (await ben.state())["videos"] == []
+    assert (await ben.ask("DELETE", f"/page/videos/{made}"))[0] == 404
+
+
+@pytest.mark.parametrize("value", ["", "x", "a.9.x", "aYW5uYQ.99999999999.00", "é", "a=.1.1"])
+async def test_a_forged_cookie_opens_nothing(serve: Serve, value: str) -> None:
+    """Only our own signature makes a session."""
+    caller = await serve(keys={"anna": "key-a"})
+    caller.headers = {"Cookie": f"mp4gen_session={value}"}
+
+    assert (await caller.look("/page/state"))[0] == 401
+
+
+async def test_an_upload_becomes_a_track(serve: Serve, visit: Any, tmp_path: Path) -> None:
+    """A music file is added under its own name, a second of that name beside it."""
+    caller = await serve()
+    visitor = visit(caller)
+    await visitor.open()
+    song = write_song(tmp_path / "new.wav").read_bytes()
+
+    answers = [
+        await visitor.ask("POST", "/page/upload", params={"name": "../My Song.WAV"}, data=song)
+        for _ in range(2)
+    ]
+
+    assert [json.loads(body)["audio"] for _, _, body in answers] == ["My Song", "My Song (2)"]
+    assert json.loads(answers[0][2])["task"] == "Uploads"
+    made = await caller.made("Uploads", "My Song")
+    assert made["successFlag"] == "SUCCESS"
+
+
+async def test_what_is_no_music_is_not_kept(serve: Serve, visit: Any, music: Path) -> None:
+    """A wrong ending, something that is no music, too much of it: a sentence and no file."""
+    visitor = visit(await serve(max_upload_bytes=50_000))
+    await visitor.open()
+    path = "/page/upload"
+
+    ending = await visitor.ask("POST", path, params={"name": "a.exe"}, data=b"MZ")
+    noise = await visitor.ask("POST", path, params={"name": "a.mp3"}, data=b"no music")
+    large = await visitor.ask("POST", path, params={"name": "a.mp3"}, data=b"x" * 60_000)
+
+    assert [status for status, _, _ in (ending, noise, large)] == [400, 400, 413]
+    assert b"a.mp3 is not music" in noise[2]
+    folder = music / "Uploads"
+    assert not folder.exists() or not list(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("a.mp3", "a.mp3"),
+        ("../../etc/x.MP3", "x.mp3"),
+        ("..\\x.flac", "x.flac"),
+        (".hidden.ogg", "hidden.ogg"),
+        ("a\x00b\u202e.wav", "ab.wav"),
+        ("é" * 300 + ".mp3", "é" * 60 + ".mp3"),
+    ],
+)
+def test_names_of_uploads_are_made_safe(given: str, kept: str) -> None:
+    """What is kept of a name cannot lead anywhere, hide, or be too long."""
+    assert safe_name(given) == kept
+
+
+@pytest.mark.parametrize("given", ["", ".mp3", "mp3", "a", "a.mp4", "../", "a.mp3/.."])
+def test_what_is_no_name_of_music_is_refused(given: str) -> None:
+    """A name without a music file's ending, or with nothing before it, is refused."""
+    with pytest.raises(InvalidRequestError):
+        safe_name(given)
