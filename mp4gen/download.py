@@ -113,7 +113,6 @@ class Download:
             raise DownloadError(f"{expired}; no new link could be had: {error}") from error
         if not fresh:
             raise expired
-        checked_host(fresh, private=self.rules.private)
         self.url = fresh
 
     async def _try(self, part: PartFile) -> None:
@@ -174,7 +173,7 @@ class _Patience:
 
 
 def _range(part: PartFile) -> dict[str, str]:
-    if not part.done or not part.validator:
+    if part.validator is None or not part.done:
         return {}
     return {"Range": f"bytes={part.done}-", "If-Range": part.validator}
 

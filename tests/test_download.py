@@ -371,6 +371,24 @@ async def test_a_continued_file_that_grows_too_long_is_fetched_anew(
     assert host.offsets == [0, 1000, 0]
 
 
+@pytest.mark.looptime
+async def test_a_body_without_an_end_is_left_at_the_announced_one(
+    sessions: FileSessions, to: Path
+) -> None:
+    """At the first byte too many, without waiting for more."""
+    clock = asyncio.get_running_loop().time
+    span = {"Content-Range": f"bytes 1000-{SIZE - 1}/{SIZE}", "Transfer-Encoding": "chunked"}
+    body = chunked(MOVIE[1000:], b"more")[:-5]
+    endless = Says(status=206, headers=span, body=body, cut=len(body), known=0, hang=1e6)
+    async with FileHost(whole(cut=1000), endless) as host:
+        start = clock()
+        content = await fetched(host, sessions, to)
+        spent = clock() - start
+
+    assert content == MOVIE
+    assert spent < 10
+
+
 async def test_what_follows_the_announced_length_is_not_the_file(
     sessions: FileSessions, to: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import ssl
@@ -343,6 +344,33 @@ async def test_what_is_no_http_is_tried_again(
     assert len(host.asked) in (2, 3)
 
 
+@pytest.mark.looptime
+async def test_a_trickling_head_is_no_answer(sessions: FileSessions, tmp_path: Path) -> None:
+    """No single byte of it is late, and still it would take hours."""
+    clock = asyncio.get_running_loop().time
+    failures: list[str] = []
+
+    class Trickles(FileHost):
+        async def _say(self, says: Says, offset: int, writer: Any) -> None:
+            if len(self.asked) > 1:
+                await super()._say(says, offset, writer)
+                return
+            writer.write(b"HTTP/1.1 200 OK\r\nX-Reason: ")
+            while True:
+                writer.write(b"x")
+                await asyncio.sleep(10)
+
+    async with Trickles() as host:
+        start = clock()
+        one = download(host, sessions, on_retry=lambda e, _: failures.append(str(e)))
+        path = await one.to(tmp_path / "movie.mp4")
+        spent = clock() - start
+
+    assert path.read_bytes() == MOVIE
+    assert failures == ["127.0.0.1: no answer for 60 s"]
+    assert spent < 100
+
+
 async def test_a_file_host_learns_nothing_about_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,7 +384,10 @@ async def test_a_file_host_learns_nothing_about_the_user(
         FileHost(Says(status=302, headers=cookie)) as host,
         files(trust_env=True) as sessions,
     ):
-        await download(host, sessions).to(tmp_path / "movie.mp4")
+        # By a name, since no jar would keep a cookie of an address.
+        resolved(sessions, Names(["127.0.0.1"]), private=True)
+        url = f"http://files.example.com:{host.port}/movie.mp4"
+        await download(host, sessions, url=url).to(tmp_path / "movie.mp4")
 
     assert [set(asked.headers) for asked in host.asked] == [
         {"host", "user-agent", "accept", "accept-encoding"}
