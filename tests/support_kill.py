@@ -1,0 +1,121 @@
+"""Runs small bulk jobs in forked children, and kills them at a named point; a program of its own.
+
+It reads one JSON object a line: `url`, `folder`, `tracks`, `dedupes` and `point` (None for a run to
+its end), forks, and answers with the child's exit status. It loads everything once and has no
+threads, so that a child costs some milliseconds.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import mp4gen
+from mp4gen import ledger  # noqa: F401 - loaded once, before the forks
+
+# What is about to happen, or has just happened: function, event, state that is being recorded.
+POINTS: dict[str, tuple[str, str, str | None]] = {
+    "before the ledger is locked": ("Lock.__init__", "call", None),
+    "the ledger is locked": ("Lock.__init__", "return", None),
+    "before the schema": ("migrate", "call", None),
+    "the schema is there": ("migrate", "return", None),
+    "the host is there": ("check_host", "return", None),
+    "before the requests are stored": ("Ledger._admit", "call", None),
+    "the requests are stored": ("Ledger._admit", "return", None),
+    "before the intent": ("Ledger._update", "call", "intent"),
+    "the intent is committed": ("Ledger._update", "return", "intent"),
+    "before the connection": ("Transport._exchange", "call", None),
+    "the submit has left": ("_note_sent", "call", None),
+    "the answer begins": ("_read", "call", None),
+    "the answer is there": ("read_create", "call", None),
+    "before a refusal is recorded": ("Ledger._update", "call", "new"),
+    "a refusal is recorded": ("Ledger._update", "return", "new"),
+    "before the id is recorded": ("Ledger._update", "call", "submitted"),
+    "the id is recorded": ("Ledger._update", "return", "submitted"),
+    "before the look": ("details_call", "call", None),
+    "the video is seen": ("read_details", "return", None),
+    "before the end is recorded": ("Ledger._update", "call", "done"),
+    "the end is recorded": ("Ledger._update", "return", "done"),
+    "the name is chosen": ("Ledger._name", "return", None),
+    "the temporary file is open": ("_opened", "return", None),
+    "the file is written": ("PartFile.write", "return", None),
+    "before the rename": ("Path.replace", "call", None),
+    "the file has its name": ("Path.replace", "return", None),
+    "before the file is recorded": ("Ledger._update", "call", "downloaded"),
+    "the file is recorded": ("Ledger._update", "return", "downloaded"),
+    "before the doubt is recorded": ("Ledger._update", "call", "uncertain"),
+    "before the ledger is closed": ("Ledger._close", "call", None),
+}
+
+
+def kill_at(point: str) -> None:
+    """From now on, end this process without a word when it comes to `point`."""
+    name, wanted, state = POINTS[point]
+
+    def watch(frame: FrameType, event: str, _: object) -> None:
+        if event != wanted or frame.f_code.co_qualname != name:
+            return
+        if state is None or frame.f_locals["values"].get("state") == state:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.setprofile(watch)
+    sys.setprofile(watch)
+
+
+async def convert(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """One bulk run over the job's tracks, and what came of each."""
+    dialect = mp4gen.Dialect.SUNO if job["dedupes"] else mp4gen.Dialect.for_url("http://unknown")
+    requests = [mp4gen.VideoRequest("music", track) for track in job["tracks"]]
+    folder = Path(job["folder"])
+    async with (
+        mp4gen.Client(
+            base_url=job["url"],
+            dialect=dialect,
+            rate_limit=mp4gen.RateLimit(1000, per=0.01),
+            polling=mp4gen.Polling(first=0.01, longest=0.02),
+            retry=mp4gen.Retry(first=0.01, longest=0.01, request_timeout=5),
+        ) as client,
+        client.convert_many(requests, ledger=folder / "run.sqlite", download_to=folder) as run,
+    ):
+        return [
+            {
+                "track": conversion.request.audio_id,
+                "error": type(conversion.error).__name__ if conversion.error else None,
+                "path": str(conversion.path),
+            }
+            async for conversion in run
+        ]
+
+
+def child(job: dict[str, Any]) -> None:
+    """The whole life of a child."""
+    if job["point"]:
+        kill_at(job["point"])
+    results = asyncio.run(convert(job))
+    Path(job["folder"], "results.json").write_text(json.dumps(results))
+
+
+def main() -> None:
+    """Fork for each job that comes in."""
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                child(json.loads(line))
+                status = 0
+            finally:
+                sys.stderr.flush()
+                os._exit(status)
+        _, status = os.waitpid(pid, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

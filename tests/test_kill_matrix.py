@@ -1,0 +1,100 @@
+"""Row 21: whatever the moment of a kill -9, the next run loses, doubles and half-writes nothing."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mp4gen.testing import FakeService
+
+from .support_kill import POINTS
+
+FAULTS = (
+    "reset",
+    "reset_after_accept",
+    "truncated_after_accept",
+    "html_502_after_accept",
+    "code_500",
+    "rate_limited",
+)
+# Only some faults lead there.
+RARE = {"before a refusal is recorded", "a refusal is recorded", "before the doubt is recorded"}
+
+Run = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    """Runs a job in a forked child; its exit status."""
+    script = Path(__file__).with_name("support_kill.py")
+    parent = subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    stdin, stdout = parent.stdin, parent.stdout
+
+    def run(**job: Any) -> int:
+        stdin.write(json.dumps(job) + "\n")
+        stdin.flush()
+        return int(stdout.readline())
+
+    with parent:
+        yield run
+        stdin.close()
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["409", "no 409"])
+def service(request: pytest.FixtureRequest) -> Iterator[FakeService]:
+    kind = "existing_id" if request.param else "new_task"
+    with FakeService(
+        second_submit=kind, rate_limit=None, file_size=300_000, credits=1e9
+    ) as service:
+        yield service
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("point", POINTS)
+def test_row_21_kill(
+    run: Run, service: FakeService, tmp_path: Path, point: str, fault: str
+) -> None:
+    """0 lost, 0 doubled, 0 partial: each track has its whole file, or one line of doubt."""
+    dedupes = service.second_submit == "existing_id"
+    tracks = [f"{fault}-{point}-{number}" for number in range(2)]
+    job = {"url": service.url, "folder": str(tmp_path), "tracks": tracks, "dedupes": dedupes}
+    service.clear()
+    service.script("create", fault)
+    first = run(point=point, **job)
+    partial = [path.name for path in tmp_path.glob("*.mp4") if not is_whole(path, service)]
+    second = run(point=None, **job)
+    results = json.loads((tmp_path / "results.json").read_text())
+    errors = {result["error"] for result in results}
+    made = Counter(task.request.audio_id for task in service.tasks.values())
+
+    assert (first, second) == (-signal.SIGKILL if first or point not in RARE else 0, 0)
+    assert partial == []
+    assert sorted(result["track"] for result in results) == sorted(tracks)
+    assert errors <= ({None} if dedupes else {None, "SubmitUncertainError"})
+    assert all(made[track] <= 1 for track in tracks)
+    for result in results:
+        assert result["error"] or is_whole(Path(result["path"]), service)
+
+
+def is_whole(path: Path, service: FakeService) -> bool:
+    """Whether the file is the very one that the service made for its track."""
+    [content] = [
+        task.content for task in service.tasks.values() if task.request.audio_id == path.stem
+    ]
+    return path.read_bytes() == content
+
+
+def test_row_21_the_matrix_is_large_enough() -> None:
+    """No fewer than twenty points and six faults."""
+    assert len(POINTS) >= 20
+    assert len(FAULTS) == 6
