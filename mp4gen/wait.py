@@ -96,7 +96,8 @@ class Wait:
         wait = first
         try:
             while True:
-                woken = await self._pause(min(wait, max(0.0, self.timeout - watch.seconds)))
+                left = max(0.0, self.timeout - watch.seconds)
+                woken = await self._pause(min(wait, left))
                 if video := self._believed(watch):
                     return video
                 if woken:
@@ -104,7 +105,8 @@ class Wait:
                 asked = await self._look(watch)
                 if self._details is not None and self._details.ready:
                     return self._finished(self._details, watch)
-                if watch.seconds >= self.timeout:
+                # The clock alone would not do: a sum of pauses can fall short by a rounding error.
+                if (wait >= left and not woken) or watch.seconds >= self.timeout:
                     return self._out_of_time(watch)
                 wait = self._next(waits, asked, woken=woken)
         except Mp4GenError as error:
