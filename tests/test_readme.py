@@ -4,12 +4,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import mp4gen
-from mp4gen.testing import FakeService
+from mp4gen.testing import Callbacks, FakeService
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -23,14 +24,19 @@ def purpose(program: str) -> str:
     return "-".join(re.findall(r"convert\w*|wait_for\w*|FakeService|CallbackReceiver", program)[:2])
 
 
+@pytest.fixture
+def service() -> Iterator[FakeService]:
+    """The API on loopback; it also calls back."""
+    with FakeService(callbacks=Callbacks()) as running:
+        yield running
+
+
 @pytest.mark.parametrize("program", PROGRAMS, ids=purpose)
-def test_the_programs_run_as_written(
-    program: str, mp4gen_service: FakeService, tmp_path: Path
-) -> None:
+def test_the_programs_run_as_written(program: str, service: FakeService, tmp_path: Path) -> None:
     """Whoever copies a program from the README gets what it promises."""
     surroundings = {
         **os.environ,
-        "MP4GEN_BASE_URL": mp4gen_service.url,
+        "MP4GEN_BASE_URL": service.url,
         "MP4GEN_API_KEY": "a-key-for-the-readme",
         "DISCORD_TOKEN": "",  # whoever runs the tests may have a bot
     }
