@@ -9,12 +9,13 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App, CycloptsError, Group, MissingArgumentError, UnusedCliTokensError
 
 from . import words
-from .exits import BAD_INPUT, DONE, PIPE_CLOSED, exit_code, sentence
+from .exits import BAD_INPUT, DONE, PIPE_CLOSED, UsageError, exit_code, sentence
 from .running import typed
 from .screen import Screen
 
@@ -67,6 +68,7 @@ def run(tokens: Sequence[str]) -> int:
     typed.set(tuple(tokens))
     with _quietly():
         try:
+            _check_command(tokens)
             result = build()(tokens)
             sys.stdout.flush()
         except CycloptsError as error:
@@ -82,9 +84,27 @@ def run(tokens: Sequence[str]) -> int:
     return result if isinstance(result, int) else DONE
 
 
+def _check_command(tokens: Sequence[str]) -> None:
+    """See to it that there is such a command, before all of them are loaded to be compared.
+
+    Raises:
+        UsageError: there is none.
+    """
+    names = [name for name, *_ in _COMMANDS]
+    if not tokens or tokens[0].startswith("-") or tokens[0] in names:
+        return
+    close = get_close_matches(tokens[0], names, n=1)
+    meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+    raise UsageError(f"there is no command {tokens[0]}; {meant}")
+
+
 def _first(error: BaseException) -> BaseException:
-    """The one that counts where several things failed at once."""
-    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+    """The one that counts: of several at once the first, of a failed import what was missing."""
+    if isinstance(error, BaseExceptionGroup):
+        return _first(error.exceptions[0])
+    if isinstance(error, ImportError) and isinstance(error.__cause__, ImportError):
+        return _first(error.__cause__)
+    return error
 
 
 def _report(screen: Screen, error: BaseException, text: str, code: int) -> int:
