@@ -1,0 +1,116 @@
+"""What type checkers must make of the public API; checked, never run."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import assert_type
+
+import mp4gen
+from mp4gen.testing import FakeService, FaultProxy, Reply, lognormal
+
+REQUEST = mp4gen.VideoRequest("music", "track", author="Ada", domain_name=None)
+
+
+def make() -> mp4gen.Client:
+    """Every argument of the client, with its kinds."""
+    mp4gen.Client()
+    mp4gen.Client(lambda: os.environ["KEY"])
+    return mp4gen.Client(
+        "key",
+        base_url="https://api.kie.ai",
+        dialect=mp4gen.Dialect.KIE,
+        rate_limit=mp4gen.RateLimit(10, per=5.0),
+        concurrency=10,
+        polling=mp4gen.Polling(first=5.0, factor=1.5, longest=10.0, jitter=0.0),
+        retry=mp4gen.Retry(maintenance_timeout=None),
+        callbacks=mp4gen.CallbackReceiver("https://app.example.com/cb", secret=None, confirm=True),
+        on_uncertain_submit="raise",
+        proxy=None,
+        trust_env=False,
+        on_event=print,
+    )
+
+
+def share(limiter: mp4gen.RateLimiter) -> mp4gen.Client:
+    """A limiter of one's own is any object of the protocol."""
+    mp4gen.Client(rate_limit=mp4gen.WindowLimiter())
+    return mp4gen.Client(rate_limit=limiter)
+
+
+async def single_calls(client: mp4gen.Client) -> None:
+    """What each call gives."""
+    assert_type(await client.create_music_video(REQUEST), str)
+    assert_type(await client.get_music_video_details("t"), mp4gen.VideoDetails)
+    assert_type(await client.wait_for_video("t", timeout=60), mp4gen.Video)
+    assert_type(await client.get_tracks("m"), list[mp4gen.Track])
+    assert_type(await client.get_credits(), float)
+
+
+async def on_submitted(task_id: str) -> None:
+    """As a coroutine function."""
+
+
+async def conversions(client: mp4gen.Client, stored: dict[str, str]) -> None:
+    """Plain and coroutine hooks; files to a path or a text."""
+    await client.convert(REQUEST, on_submitted=on_submitted)
+    video = await client.convert(REQUEST, on_submitted=lambda task_id: stored.update(id=task_id))
+    assert_type(video.adopted, bool)
+    assert_type(await client.download(video, "videos/"), Path)
+    assert_type(await client.download(video.url, Path("v.mp4"), on_progress=print), Path)
+
+
+async def many(client: mp4gen.Client, source: AsyncIterator[mp4gen.VideoRequest]) -> None:
+    """A bulk run over a sync or an async iterable."""
+    async with client.convert_many([REQUEST], ledger="run.sqlite", download_to=Path()) as run:
+        async for conversion in run:
+            assert_type(conversion, mp4gen.Conversion)
+            assert_type(conversion.error, Exception | None)
+            assert_type(conversion.path, Path | None)
+            assert_type(conversion.result(), mp4gen.Video)
+        run.stop()
+    assert_type(run.summary, mp4gen.RunSummary)
+    client.convert_many(source)
+
+
+def values(track: mp4gen.Track, details: mp4gen.VideoDetails) -> None:
+    """What the values hold."""
+    assert_type(track.video_request(author="Ada"), mp4gen.VideoRequest)
+    assert_type(details.status, mp4gen.VideoStatus | str)
+    assert_type(details.video_url, str | None)
+    REQUEST.author = "x"  # type: ignore[misc]
+    mp4gen.VideoRequest("m", "a", "author")  # type: ignore[call-arg]
+    mp4gen.Client("key", "https://api.kie.ai")  # type: ignore[call-arg]
+    mp4gen.Client(on_uncertain_submit="hope")  # type: ignore[arg-type]
+
+
+def errors(error: mp4gen.ApiError | mp4gen.WaitTimeoutError) -> str | None:
+    """What an error knows."""
+    if isinstance(error, mp4gen.AlreadyExistsError):
+        return error.existing_task_id
+    if isinstance(error, mp4gen.ApiError):
+        assert_type(error.code, int)
+        return error.task_id
+    return error.task_id
+
+
+def watch(event: mp4gen.Event) -> None:
+    """Events are told apart by their class."""
+    match event:
+        case mp4gen.DoneEvent(video=video):
+            assert_type(video, mp4gen.Video)
+        case mp4gen.CoolDownEvent(seconds=seconds):
+            assert_type(seconds, float)
+        case _:
+            pass
+
+
+async def fakes() -> None:
+    """The fake service, in the loop and in a thread."""
+    async with FakeService(duration=lognormal(40, 120), second_submit="new_task") as service:
+        service.script("create", "reset_after_accept", Reply(status=502, body=b""))
+        assert_type(service.url, str)
+        async with FaultProxy(service.url) as proxy:
+            assert_type(proxy.url, str)
+    with FakeService(rate_limit=None) as threaded:
+        assert_type(threaded.client(), mp4gen.Client)
+        threaded.script("nothing", "reset")  # type: ignore[arg-type]
