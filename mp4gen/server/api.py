@@ -6,6 +6,7 @@ import asyncio
 import math
 import secrets
 import time
+from datetime import UTC, datetime
 
 from aiohttp import web
 
@@ -15,12 +16,14 @@ from mp4gen.models import Track, VideoRequest
 
 from .answers import UNKNOWN_TRACK, answer, refusal
 from .calls import CALLS
+from .catalog import Catalog
 from .config import ServerConfig
 from .datadir import DataFolder
 from .jobs import Jobs
 from .library import Library, LibraryTrack
 from .limits import Accounts, Window
 from .store import Store
+from .studio import MusicInfo
 from .targets import wants_callback
 from .tasks import Callback, Task
 
@@ -38,6 +41,7 @@ class Api:
         library: the music.
         data: the data folder, for its free room.
         accounts: whose key is whose.
+        catalog: what the files say about themselves.
     """
 
     def __init__(
@@ -49,9 +53,11 @@ class Api:
         library: Library,
         data: DataFolder,
         accounts: Accounts,
+        catalog: Catalog,
     ) -> None:
         self._config, self._store, self._jobs = config, store, jobs
         self._library, self._data, self._accounts = library, data, accounts
+        self._catalog = catalog
         self._window = Window(config.rate_limit)
 
     def routes(self) -> list[web.RouteDef]:
@@ -110,7 +116,9 @@ class Api:
         found = await asyncio.to_thread(self._library.tracks, task_id)
         if not found:
             return answer(protocol.answer_data(None))
-        return answer(protocol.answer_tracks(task_id, [_track(one) for one in found]))
+        infos = await self._catalog.infos(found)
+        tracks = [_track(one, info) for one, info in zip(found, infos, strict=True)]
+        return answer(protocol.answer_tracks(task_id, tracks))
 
     async def credits(self, request: web.Request) -> web.Response:
         """Answer "Get Remaining Credits": how many more videos can be queued right now."""
@@ -194,5 +202,11 @@ def new_task(
     )
 
 
-def _track(found: LibraryTrack) -> Track:
-    return Track(found.task_id, found.audio_id, title=found.audio_id)
+def _track(found: LibraryTrack, info: MusicInfo) -> Track:
+    return Track(
+        found.task_id,
+        found.audio_id,
+        title=info.title or found.path.stem,
+        duration=info.seconds,
+        created_at=datetime.fromtimestamp(found.modified, UTC),
+    )

@@ -125,9 +125,6 @@ class Server:
         undo.push_async_callback(self._retention.stop)
         app = web.Application(middlewares=[guard(config)], client_max_size=MAX_BODY)
         accounts = Accounts(config.accounts)
-        api = Api(
-            config=config, store=store, jobs=jobs, library=library, data=data, accounts=accounts
-        )
         uploads.clear(library.root / uploads.FOLDER)
         catalog = Catalog(
             library,
@@ -137,6 +134,15 @@ class Server:
             moved=feed.library_moved,
         )
         undo.push_async_callback(catalog.stop)
+        api = Api(
+            config=config,
+            store=store,
+            jobs=jobs,
+            library=library,
+            data=data,
+            accounts=accounts,
+            catalog=catalog,
+        )
         pages = Pages(
             config=config,
             store=store,

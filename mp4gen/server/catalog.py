@@ -61,9 +61,13 @@ class Catalog:
 
     async def info(self, track: LibraryTrack) -> studio.MusicInfo:
         """What a file says about itself, looked up now where it is not known."""
-        if _version(track) not in self._known:
-            await self._look_at([track], urgent=True)
-        return self._known[_version(track)]
+        return (await self.infos([track]))[0]
+
+    async def infos(self, tracks: list[LibraryTrack]) -> list[studio.MusicInfo]:
+        """The same for several files, in their order."""
+        if unknown := [track for track in tracks if _version(track) not in self._known]:
+            await self._look_at(unknown, urgent=True)
+        return [self._known[_version(track)] for track in tracks]
 
     async def preview(
         self, track: LibraryTrack, words: dict[str, str | None], style: dict[str, object]

@@ -67,7 +67,12 @@ class Library:
     def find(self, task_id: str, audio_id: str) -> LibraryTrack | None:
         """One track by its ids; None where there is no such track."""
         wanted = _nfc(audio_id)
-        tracks = self.tracks(task_id) or []
+        folder = self._folder(task_id)
+        if folder is None:
+            return None
+        # An id depends on the files of its stem alone: the others of a large folder can wait.
+        stems = {wanted, Path(wanted).stem}
+        tracks = self._tracks_in(folder, self._id_of(folder), stems)
         for track in tracks:
             if track.audio_id == wanted:
                 return track
@@ -118,8 +123,15 @@ class Library:
         except (OSError, RuntimeError):
             return False
 
-    def _tracks_in(self, folder: Path, task_id: str) -> list[LibraryTrack]:
-        files = [entry for entry in self._entries(folder) if _is_music(entry)]
+    def _tracks_in(
+        self, folder: Path, task_id: str, stems: set[str] | None = None
+    ) -> list[LibraryTrack]:
+        """The tracks of a folder, or those of certain stems."""
+        files = [
+            entry
+            for entry in self._entries(folder)
+            if (stems is None or _nfc(Path(entry.name).stem) in stems) and _is_music(entry)
+        ]
         files.sort(key=lambda entry: (SUFFIXES.index(_suffix(entry.name)), entry.name))
         tracks: dict[str, LibraryTrack] = {}
         for entry in files:

@@ -55,7 +55,7 @@ def cover(path: Path, max_duration: float) -> bytes:
     attached = tags.read_tags(path).cover
     if attached is not None:
         try:
-            return _jpeg(covers.read_cover(attached, COVER_SIDE))
+            return covers.cover_jpeg(covers.read_cover(attached, COVER_SIDE) / 255)
         except RenderError:
             # As in the video: one made from the music stands in for a broken picture.
             attached = None
@@ -117,12 +117,6 @@ def _measured_once() -> Any:
         return kept(os.fspath(path), version, tuple(sorted(settings.items())))
 
     return once
-
-
-def _jpeg(pixels: Any) -> bytes:
-    from PIL import Image
-
-    return _saved(Image.fromarray(pixels))
 
 
 def _saved(picture: Any) -> bytes:

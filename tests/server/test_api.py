@@ -140,6 +140,7 @@ async def test_a_folder_is_told_as_a_music_task(serve: Serve) -> None:
     assert data["taskId"] == "album"
     tracks = data["response"]["sunoData"]
     assert [track["id"] for track in tracks] == ["one", "two"]
+    assert [track["duration"] for track in tracks] == [1.0, 1.0]
     deep = await caller.get("/api/v1/generate/record-info", taskId="Artist/Nachtmusik")
     assert [track["id"] for track in deep["data"]["response"]["sunoData"]] == ["夜の窓"]
     loose = await caller.get("/api/v1/generate/record-info", taskId=".")
