@@ -123,8 +123,15 @@ class FileSessions:
             self._scopes.discard(scope)
 
     def route(self, url: str, *, private: bool) -> tuple[aiohttp.ClientSession, str | None]:
-        """The session and the proxy for `url`; for use inside `in_use`."""
+        """The session and the proxy for `url`; for use inside `in_use`.
+
+        Raises:
+            ConfigurationError: the proxy is none that HTTP can be spoken to.
+        """
         proxy = self._proxy or (_environments_proxy(url) if self._trust_env else None)
+        if proxy is not None and not proxy.lower().startswith(("http://", "https://")):
+            # Not shown: it can hold a password.
+            raise ConfigurationError("the proxy must be given as http://host:port")
         unchecked = private or proxy is not None
         if unchecked not in self._sessions:
             self._sessions[unchecked] = _session(unchecked=unchecked)

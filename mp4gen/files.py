@@ -126,6 +126,6 @@ async def _resolves_privately(host: str) -> bool | None:
     """Whether DNS gives a private address for `host`; None where it gives nothing just now."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None)
-    except OSError:
+    except (OSError, UnicodeError):
         return None
     return any(not is_public(str(address[0])) for *_, address in found)

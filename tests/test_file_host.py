@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from mp4gen import DownloadError, Retry
+from mp4gen import ConfigurationError, DownloadError, Retry
 from mp4gen.download import Download
 from mp4gen.file_host import FileSessions, Rules, checked_host
 from mp4gen.transport import USER_AGENT
@@ -433,6 +433,16 @@ async def test_a_proxy_may_be_on_a_private_address(
 
     assert proxy.asked[0].line == "GET http://files.example.com/movie.mp4 HTTP/1.1"
     assert "proxy-authorization" in proxy.asked[0].headers
+
+
+@pytest.mark.parametrize("proxy", ["socks5://me:pw@127.0.0.1:9", "127.0.0.1:9", "nonsense"])
+async def test_a_proxy_of_another_kind_is_told(tmp_path: Path, proxy: str) -> None:
+    """Rather than spoken to in a language that it does not know; its password is not shown."""
+    async with FileHost() as host, files(proxy=proxy) as sessions:
+        with pytest.raises(ConfigurationError, match=r"^the proxy must be given as http"):
+            await download(host, sessions).to(tmp_path / "movie.mp4")
+
+    assert inside(tmp_path) == []
 
 
 async def test_an_exception_from_the_proxy_is_checked_again(
