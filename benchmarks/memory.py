@@ -1,0 +1,91 @@
+"""Memory of a conversion that waits, against a task that sleeps; and a great many of them.
+
+The first rows count the bytes that Python holds for each (tracemalloc), the last one what the
+process takes in all, and how busy it is while nothing happens.
+"""
+
+import asyncio
+import gc
+import resource
+import time
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from report import arguments, show
+
+import mp4gen
+from mp4gen.calls import Patience
+from mp4gen.testing import FakeService
+from mp4gen.wait import Wait
+
+# So long that nothing wakes while we measure.
+LONG = mp4gen.Polling(first=1e6, longest=1e6)
+
+
+async def held(make: Callable[[int], Awaitable[Any]], count: int) -> int:
+    """Bytes that are held for each of `count` tasks once all of them wait."""
+    gc.collect()
+    before, _ = tracemalloc.get_traced_memory()
+    tasks = [asyncio.ensure_future(make(number)) for number in range(count)]
+    await asyncio.sleep(0.5)
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return (after - before) // count
+
+
+async def compare(count: int) -> list[dict[str, Any]]:
+    """Sleeping tasks, then conversions between their submit and their first look."""
+    tracemalloc.start()
+    sleeping = await held(lambda _: asyncio.sleep(1e6), count)
+    limit = mp4gen.RateLimit(1_000_000, per=0.001)
+    with FakeService(rate_limit=None, duration=1e6) as service:
+        async with service.client(polling=LONG, rate_limit=limit) as client:
+            requests = [mp4gen.VideoRequest("music", str(number)) for number in range(count)]
+            # Submitted beforehand: what the service itself remembers is not ours.
+            ids = [await client.create_music_video(request) for request in requests]
+            waiting = await held(lambda n: client.wait_for_video(ids[n], timeout=1e9), count)
+    tracemalloc.stop()
+    return [
+        {"what": "sleeping task", "count": count, "bytes each": sleeping, "ratio": 1.0},
+        {
+            "what": "waiting conversion",
+            "count": count,
+            "bytes each": waiting,
+            "ratio": waiting / sleeping,
+        },
+    ]
+
+
+async def crowd(count: int) -> dict[str, Any]:
+    """So many waits alive at once: megabytes in all, and the share of a core while idle."""
+    client = mp4gen.Client("key", polling=LONG)
+    calls = client._calls  # noqa: SLF001 - a public wait would have to be submitted first
+    waits = [Wait(calls, client.dialect, LONG, Patience(), f"t{n}", 1e9) for n in range(count)]
+    tasks = [asyncio.ensure_future(wait.run(1e6)) for wait in waits]
+    await asyncio.sleep(1)
+    busy, start = time.process_time(), time.monotonic()
+    await asyncio.sleep(3)
+    share = (time.process_time() - busy) / (time.monotonic() - start)
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await client.aclose()
+    return {"waits": count, "process MB": megabytes, "core while idle": share}
+
+
+def main() -> None:
+    """Print the tables."""
+    options = arguments(__doc__, count=1_000, crowd=100_000)
+    # First, since the process never gets smaller again.
+    many = asyncio.run(crowd(options.crowd))
+    show("Memory of one that waits", asyncio.run(compare(options.count)), as_json=options.json)
+    show("A crowd", [many], as_json=options.json)
+
+
+if __name__ == "__main__":
+    main()
