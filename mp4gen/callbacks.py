@@ -102,6 +102,9 @@ class CallbackReceiver:
         confirm: whether a callback only wakes its wait, and the truth is read from the API. With
             False, what comes to a conversion's own address is believed, which saves the look.
 
+    Attributes:
+        heard: whether a callback has ever come through, so that more can be expected.
+
     Raises:
         ConfigurationError: `public_url` is not an http(s) address, or `secret` is empty.
     """
@@ -111,6 +114,7 @@ class CallbackReceiver:
         if secret is not None and not secret.strip():
             raise ConfigurationError("secret is empty: no callback could be verified; pass None")
         self.confirm = confirm
+        self.heard = False
         self._secret = Secret(secret) if secret is not None else None
         self._tickets: dict[str, Ticket] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
@@ -201,6 +205,7 @@ class CallbackReceiver:
         if ticket is not None:
             if ticket.task_id not in (None, notice.task_id):
                 return _refused(403)
+            self.heard = True
             ticket.pass_on(notice)
         return 200, b'{"status":"received"}'
 

@@ -45,6 +45,8 @@ OnSubmitted = Callable[[str], Awaitable[object] | object]
 # The defaults; where callbacks tell of the end, looking is only a safety net.
 POLLING = Polling()
 CALLBACK_POLLING = Polling(first=60.0, longest=60.0)
+# Once callbacks are known to arrive, a look is for those few that get lost on their way.
+PROVEN_POLLING = Polling(first=300.0, longest=300.0)
 
 # Six hours, and the time until a probe finds them over.
 BULK_MAINTENANCE = 6 * 3600.0 + 600.0
@@ -65,7 +67,8 @@ class Client:
         rate_limit: calls in a window, or a `RateLimiter` to share between clients.
         concurrency: how many conversions may be between their submit and their end; bulk runs
             have as many places again, so that they never keep a single one waiting.
-        polling: when to look at a task; default every minute where there are callbacks.
+        polling: when to look at a task; default every minute where there are callbacks, and every
+            five once one has arrived.
         retry: how long to go on after failures that may pass.
         callbacks: what the API reports the end of tasks to.
         on_uncertain_submit: "resubmit" or "raise" where the answer to a submit was lost; default
@@ -115,6 +118,7 @@ class Client:
             resubmits(on_uncertain_submit, self.dialect),
             callbacks,
             CALLBACK_POLLING if polling is POLLING else polling,
+            PROVEN_POLLING if polling is POLLING else polling,
         )
         self._concurrency = whole("concurrency", concurrency)
         self._conversions = asyncio.Semaphore(concurrency)

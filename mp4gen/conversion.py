@@ -60,7 +60,8 @@ class Conversions:
         polling: when to look at a task.
         resubmit: whether a submit whose answer was lost is sent again.
         receiver: what is told of the end of tasks, or None.
-        told_polling: when to look at a task whose end a callback will tell.
+        told_polling: when to look at a task whose end a callback will tell, as far as we know.
+        proven_polling: the same, once a callback has arrived.
     """
 
     calls: Calls
@@ -69,6 +70,7 @@ class Conversions:
     resubmit: bool
     receiver: CallbackReceiver | None = None
     told_polling: Polling = Polling()
+    proven_polling: Polling = Polling()
 
     def ticket(self, request: VideoRequest, *tokens: str) -> Ticket | None:
         """The claim to the request's callbacks; None where they go elsewhere."""
@@ -140,7 +142,8 @@ class Conversions:
         """Whoever adopts a task may wait in vain for the callback, which goes to its maker."""
         if accepted is None or accepted.ticket is None or accepted.submitted.adopted:
             return self.polling
-        return self.told_polling
+        heard = self.receiver is not None and self.receiver.heard
+        return self.proven_polling if heard else self.told_polling
 
     def _first_look(self, accepted: Accepted | None, polling: Polling) -> float:
         """Seconds until the first look at a task: at once where its age is not known."""

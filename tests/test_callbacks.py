@@ -238,6 +238,28 @@ async def _all(run: mp4gen.ConversionRun) -> list[mp4gen.Conversion]:
     return [conversion async for conversion in run]
 
 
+@pytest.mark.looptime
+async def test_polling_rests_once_callbacks_are_known_to_arrive(app: App) -> None:
+    """A first lost callback costs a minute, a later one five; neither loses its video."""
+    receiver = await app.receiver()
+    late = []
+    async with (
+        FakeService(duration=20, callbacks=Callbacks(delay=10**6)) as service,
+        service.client(callbacks=receiver) as client,
+    ):
+        for name in ("unproven", "told", "proven"):
+            wait = asyncio.create_task(client.convert(mp4gen.VideoRequest("music", name)))
+            await asyncio.sleep(25)
+            if name == "told":
+                body = callback_body("video_000002", "https://cdn.example/v")
+                await post(token_of(service, 1), body)
+            video = await wait
+            late.append(now() - service.tasks[video.task_id].ends)
+
+    assert [round(seconds, -1) for seconds in late[:2]] == [40, 10]
+    assert 250 <= late[2] <= 310
+
+
 # --- what is not believed -----------------------------------------------------------------------
 
 
