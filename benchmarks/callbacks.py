@@ -1,0 +1,112 @@
+"""Callbacks in a bulk run: requests a video and makespan, confirmed and believed; virtual time.
+
+    python benchmarks/callbacks.py [--seeds 5] [--large 1] [--full] [--json FILE]
+
+1,000 tracks for each of `--seeds`, 10,000 for each of `--large`, in both modes; `--full` takes 20
+and 3. Then one track alone, and 10,000 forgeries against a receiver that waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from random import Random
+from typing import Any
+
+import bulk_world as world
+
+from mp4gen import CallbackReceiver, VideoRequest
+from mp4gen.protocol import callback_body
+
+PUBLIC = "https://bot.example.com/mp4"
+
+
+async def one(seed: int, number: int, *, confirm: bool) -> tuple[float, float, int]:
+    """Requests a video, makespan / floor, and 405s of one run."""
+    service = world.service(seed)
+    receiver = CallbackReceiver(PUBLIC, confirm=confirm)
+    async with world.client(service, seed, receiver) as client:
+        run = client.convert_many(world.tracks(number))
+        async for _ in run:
+            pass
+    assert run.summary.done == number
+    makespan = asyncio.get_running_loop().time()
+    least = world.floor(world.durations(service), 2 if confirm else 1)
+    refused = sum(call.refused for call in service.calls)
+    return service.count() / number, makespan / least, refused
+
+
+async def alone(seed: int) -> tuple[int, int, float]:
+    """Requests of a bot's first and second track, and how late the second is told, in seconds."""
+    service, loop = world.service(seed), asyncio.get_running_loop()
+    async with world.client(service, seed, CallbackReceiver(PUBLIC)) as client:
+        await client.convert(VideoRequest("music", "first"))
+        first = service.count()
+        video = await client.convert(VideoRequest("music", "second"))
+    late = loop.time() - service.tasks[video.task_id].ends
+    return first, service.count() - first, late
+
+
+async def forged(number: int) -> tuple[int, int]:
+    """How many forgeries were accepted, and how many looks they caused."""
+    service, receiver, random = world.service(0, duration=1e6), CallbackReceiver(PUBLIC), Random(0)
+    async with world.client(service, 0, receiver) as client:
+        wait = asyncio.create_task(client.convert(VideoRequest("music", "one"), timeout=1e5))
+        await asyncio.sleep(10)
+        accepted = 0
+        for _ in range(number):
+            token = base64.urlsafe_b64encode(random.randbytes(24)).decode()
+            body = random.choice(
+                [random.randbytes(60), callback_body("video_000001", "https://x.y/")]
+            )
+            accepted += receiver.handle("POST", f"/mp4/{token}", {}, body)[0] == 200
+        await asyncio.sleep(10)
+        looks = service.count("details")
+        wait.cancel()
+        await asyncio.wait([wait])
+    return accepted, looks
+
+
+def rows(number: int, seeds: int, most: tuple[float, float], *, confirm: bool) -> list[Any]:
+    """The figures of `seeds` runs."""
+    found = [world.run(one(seed, number, confirm=confirm)) for seed in range(seeds)]
+    name = f"{number:,} tracks, {seeds} seeds, {'confirmed' if confirm else 'believed'}"
+    requests, spans = world.mean([f[0] for f in found]), world.mean([f[1] for f in found])
+    refused = sum(f[2] for f in found)
+    return [
+        (f"{name}: requests a video", f"{requests:.3f}", f"<= {most[0]}", requests <= most[0]),
+        (f"{name}: makespan / floor", f"{spans:.3f}", f"<= {most[1]}", spans <= most[1]),
+        (f"{name}: answers 405", f"{refused}", "0", refused == 0),
+    ]
+
+
+def main() -> None:
+    """Run, print, write."""
+
+    def add(parser: Any) -> None:
+        parser.add_argument("--seeds", type=int, default=5)
+        parser.add_argument("--large", type=int, default=1)
+        parser.add_argument("--full", action="store_true")
+
+    args = world.arguments(__doc__, add)
+    seeds, large = (20, 3) if args.full else (args.seeds, args.large)
+    table = []
+    for confirm, requests in ((True, 2.05), (False, 1.05)):
+        table += rows(1000, seeds, (requests, 1.15), confirm=confirm) if seeds else []
+        table += rows(10_000, large, (requests, 1.05), confirm=confirm) if large else []
+    single = [world.run(alone(seed)) for seed in range(50)]
+    first = world.median([s[0] for s in single])
+    most, late = max(s[1] for s in single), world.median([s[2] for s in single])
+    accepted, looks = world.run(forged(10_000))
+    table += [
+        ("a bot's first track, 50 seeds: median requests", f"{first}", "<= 2", first <= 2),
+        ("its second track: most requests", f"{most}", "<= 2", most <= 2),
+        ("its second track: end to result, median", f"{late:.2f} s", "<= 0.3 s", late <= 0.3),
+        ("10,000 forgeries: accepted", f"{accepted}", "0", accepted == 0),
+        ("10,000 forgeries: looks caused", f"{looks}", "0", looks == 0),
+    ]
+    world.report(table, args.json)
+
+
+if __name__ == "__main__":
+    main()
