@@ -90,7 +90,7 @@ class Job:
         )
         brake.gently = lambda: self._stop(bulk)
         try:
-            with Live(self.screen) as live:
+            with Live(self.screen, clock=False) as live:
                 async with bulk, _ticking(self, live):
                     async for conversion in bulk:
                         self._tell(conversion, rows, before)
@@ -136,7 +136,7 @@ class Job:
         bulk.stop()
         self.screen.note(
             f"stopping: nothing more is submitted, {self.outlook.under_way} under way are waited "
-            "for; Ctrl-C again stops at once, and loses nothing"
+            "for; Ctrl-C again stops at once and loses nothing"
         )
 
     def _tell(
@@ -176,7 +176,7 @@ class Job:
 @contextlib.asynccontextmanager
 async def _ticking(job: Job, live: Live) -> AsyncIterator[None]:
     """Show the outlook twice a second, or every minute where nothing can move."""
-    bar = live.bar("converting") if live.moves else None
+    bar = live.bar("") if live.moves else None
 
     async def tick() -> None:
         count = 0

@@ -60,11 +60,12 @@ class Live(AbstractContextManager["Live"]):
     Args:
         screen: what else the command writes; it is kept apart from the display.
         keep: whether the display stays when it is over.
+        clock: whether each bar tells its time.
     """
 
-    def __init__(self, screen: Screen, *, keep: bool = False) -> None:
+    def __init__(self, screen: Screen, *, keep: bool = False, clock: bool = True) -> None:
         self._screen = screen
-        self._progress = _progress(keep=keep) if _can_move() else None
+        self._progress = _progress(keep=keep, clock=clock) if _can_move() else None
 
     def __enter__(self) -> Self:
         if self._progress is not None:
@@ -96,13 +97,13 @@ def _can_move() -> bool:
     return is_terminal(sys.stderr) and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def _progress(*, keep: bool) -> Progress:
+def _progress(*, keep: bool, clock: bool) -> Progress:
     return Progress(
         SpinnerColumn(finished_text="*"),
         TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
         BarColumn(bar_width=24),
         TextColumn("{task.fields[saying]}", markup=False, table_column=Column(no_wrap=True)),
-        TimeElapsedColumn(),
+        *([TimeElapsedColumn()] if clock else []),
         console=Console(stderr=True, highlight=False, markup=False, emoji=False),
         redirect_stdout=False,
         redirect_stderr=False,

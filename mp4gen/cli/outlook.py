@@ -100,7 +100,7 @@ class Outlook:
         if now < self._pause[0]:
             parts.append(self._pause[1])
         elif (left := self._seconds_left(now)) is not None:
-            parts.append(f"about {duration(left)} to go")
+            parts.append(f"{duration(left)} to go")
         return ", ".join(parts)
 
     @property

@@ -38,7 +38,7 @@ def test_the_time_left_comes_from_what_was_finished() -> None:
         outlook.count(Conversion(VideoRequest("m", "a")))
     now = 60.0
 
-    assert str(outlook) == "6 done, 0 failed, 0 under way, 24 left, about 4 min to go"
+    assert str(outlook) == "6 done, 0 failed, 0 under way, 24 left, 4 min to go"
 
 
 def test_a_pause_is_told_in_place_of_the_time_left() -> None:
