@@ -55,7 +55,8 @@ def cover(path: Path, max_duration: float) -> bytes:
     attached = tags.read_tags(path).cover
     if attached is not None:
         try:
-            return covers.cover_jpeg(covers.read_cover(attached, COVER_SIDE) / 255)
+            pixels = covers.read_cover(attached, COVER_SIDE)
+            return covers.cover_jpeg((pixels / 255).astype("float32"))
         except RenderError:
             # As in the video: one made from the music stands in for a broken picture.
             attached = None
