@@ -103,6 +103,7 @@ def test_an_mp4_cut_anywhere_is_none(to: Path) -> None:
         (b"\x1f\x8b\x08\x00" * 10, "the file is not an MP4"),
         (FTYP + box(b"moov", size=7), "the MP4 is cut short"),
         (FTYP + box(b"moov") + box(b"mdat", size=15, wide=True), "the MP4 is cut short"),
+        (FTYP + box(b"moov") + box(b"mdat", size=8, wide=True), "the MP4 is cut short"),
         (FTYP + box(b"moov") + box(b"mdat", size=1 << 63, wide=True), "the MP4 is cut short"),
         (FTYP + box(b"moov") + box(b"mdat") + bytes(4), "the MP4 is cut short"),
         (FTYP + box(b"moov"), "the MP4 is cut short"),
