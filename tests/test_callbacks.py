@@ -256,7 +256,8 @@ async def test_polling_rests_once_callbacks_are_known_to_arrive(app: App) -> Non
             video = await wait
             late.append(now() - service.tasks[video.task_id].ends)
 
-    assert [round(seconds, -1) for seconds in late[:2]] == [40, 10]
+    assert 30 <= late[0] <= 50
+    assert late[1] < 10
     assert 250 <= late[2] <= 310
 
 
