@@ -62,6 +62,8 @@ async def lives(
 
     for life in range(crashes + 1):
         left = [request for request in TRACKS if request.audio_id not in videos]
+        if not left:
+            break
         async with service.client(base_url=proxy.url, retry=retry) as client:
             client.random.seed(random.random())
             client._calls.quota.left = client._calls.quota.most = 10_000
