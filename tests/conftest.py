@@ -9,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mp4gen.testing.plugin import mp4gen_service
 from mp4gen.testing.service import FAKE_KEY
-
-__all__ = ["mp4gen_service"]
 
 
 @pytest.fixture(scope="session")
