@@ -38,8 +38,8 @@ def _is_global(address: _Address) -> bool:
         return address.is_global and not address.is_multicast
     if address in _NAT64:
         return _is_global(ipaddress.IPv4Address(address.packed[-4:]))
-    inner = address.sixtofour
-    return address in _GLOBAL_UNICAST and address.is_global and (not inner or _is_global(inner))
+    # 6to4, which could lead to any IPv4 address, is given up (RFC 7526).
+    return address in _GLOBAL_UNICAST and address.is_global and not address.sixtofour
 
 
 def _address(host: str) -> _Address | None:
