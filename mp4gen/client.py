@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-import warnings
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from random import Random
-from types import TracebackType
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
-from . import protocol
+from . import protocol, twins
 from .bulk import ConversionRun
 from .callbacks import CallbackReceiver
 from .calls import Calls, Patience
@@ -55,15 +53,14 @@ BULK_MAINTENANCE = 6 * 3600.0 + 600.0
 class Client:
     """A client of the "Create Music Video" API, for one event loop and any number of tasks.
 
-    Make one and share it: the rate limit is the account's, and so is kept here for all its users.
-    It can be made before the loop runs; the first call opens its connections, `aclose` (or leaving
-    `async with`) closes them.
+    Make one and share it: the rate limit is the account's, and is kept here for all its users. It
+    can be made before the loop runs; the first call opens its connections, `aclose` closes them.
 
     Args:
         api_key: the key, or a callable that gives the current one; default `MP4GEN_API_KEY`.
             A server on this machine may do without.
         base_url: default `MP4GEN_BASE_URL`, else https://api.api.box.
-        dialect: what differs between hosts; default by the host's name.
+        dialect: what differs between hosts; default by name.
         rate_limit: calls in a window, or a `RateLimiter` to share between clients.
         concurrency: how many conversions may be between their submit and their end; bulk runs
             have as many places again, so that they never keep a single one waiting.
@@ -75,13 +72,11 @@ class Client:
             "resubmit" on a host that is known to refuse a second submit of a track.
         proxy: an http:// proxy for all calls and downloads.
         trust_env: whether proxies are read from the environment.
-        on_event: called with each `Event`, from the loop; it must not block.
+        on_event: called with each `Event`; it must not block.
 
     Raises:
         ConfigurationError: a setting that cannot work.
     """
-
-    _open: ClassVar[WeakSet[Client]] = WeakSet()
 
     def __init__(
         self,
@@ -103,7 +98,7 @@ class Client:
         api_key = api_key if callable(api_key) else secret(api_key)
         self.base_url = base_url_of(base_url)
         key = key_of(api_key, self.base_url)
-        self._account = (urlsplit(self.base_url).netloc, api_key if callable(api_key) else key())
+        account = (urlsplit(self.base_url).netloc, api_key if callable(api_key) else key())
         self.dialect = dialect or Dialect.for_url(self.base_url)
         self.random = Random()  # noqa: S311 - jitter, not a secret
         self._limiter = limiter_of(rate_limit)
@@ -133,7 +128,7 @@ class Client:
             trust_env=trust_env,
         )
         self._accepted = Memory()
-        self._warn_of_twins()
+        twins.announce(self, account, self._limiter)
 
     def __repr__(self) -> str:
         # Error reporters show a client that was refused halfway through, too.
@@ -143,17 +138,12 @@ class Client:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
         """Close all connections; calls that run fail, later ones are refused."""
-        Client._open.discard(self)
+        twins.leave(self)
         for run in tuple(self._runs):
             await run.aclose()
         await self._transport.aclose()
@@ -175,8 +165,7 @@ class Client:
         """Look once at a video task ("Get Music Video Details").
 
         Raises:
-            NotFoundError: the API has no record of the task (yet).
-            Mp4GenError: no usable answer.
+            Mp4GenError: no usable answer; no record of the task (yet) is a `NotFoundError`.
         """
         call = protocol.details_call(checked_id("task_id", task_id), self.dialect)
         read = partial(protocol.read_details, dialect=self.dialect, task_id=task_id)
@@ -312,8 +301,7 @@ class Client:
         """The tracks of a music task ("Get Music Generation Details"), those that exist so far.
 
         Raises:
-            NotFoundError: the API has no record of the music task.
-            Mp4GenError: no usable answer.
+            Mp4GenError: no usable answer; an unknown music task is a `NotFoundError`.
         """
         call = protocol.tracks_call(checked_id("task_id", task_id), self.dialect)
         read = partial(protocol.read_tracks, dialect=self.dialect, task_id=task_id)
@@ -345,26 +333,15 @@ class Client:
             raise
 
     async def _wait(self, task_id: str, accepted: Accepted | None, timeout: float) -> Video:
-        ended = True
         try:
-            return await self._work.wait(task_id, self._patience, timeout, accepted)
+            video = await self._work.wait(task_id, self._patience, timeout, accepted)
         except (WaitTimeoutError, asyncio.CancelledError):
             # Somebody may wait for it again.
-            ended = False
             if accepted is not None:
                 self._accepted.keep(accepted)
             raise
-        finally:
-            if ended:
-                self._accepted.forget(task_id, accepted)
-
-    def _warn_of_twins(self) -> None:
-        for other in tuple(Client._open):
-            if other._account == self._account and other._limiter is not self._limiter:  # noqa: SLF001
-                warnings.warn(
-                    f"two clients of one key on {self._account[0]} keep the rate limit each by "
-                    "itself; share one client, or pass one rate_limit object to both",
-                    stacklevel=3,
-                )
-        if self._account[1] is not None:
-            Client._open.add(self)
+        except BaseException:
+            self._accepted.forget(task_id, accepted)
+            raise
+        self._accepted.forget(task_id, accepted)
+        return video

@@ -83,10 +83,10 @@ class VideoRequest:
         audio_id: the track's own id within it.
         author: shown at the beginning, at most 50 code points (NFC); None for none.
         domain_name: a subtle watermark at the bottom, at most 50 code points; None for none.
-        callback_url: where the API reports the end; None for the client's own choice.
+        callback_url: where the API reports the end; None for the client's own.
 
     Raises:
-        ValidationError: a field that cannot be right; all of them at once, by name.
+        ValidationError: fields that cannot be right; all at once, by name.
     """
 
     task_id: str
@@ -117,12 +117,11 @@ class VideoDetails:
         audio_id: the track's id; older answers carry it as `musicId`.
         music_index: the track's place in its music task, in answers that number it.
         callback_url: the address the API reports to.
-        status: a `VideoStatus`, or the plain text of one we do not know: not finished.
-        video_url: the one MP4, once it is there.
-        created_at: aware UTC, or None where the API's text names no zone.
-        completed_at: aware UTC, or None as above or while the task runs.
+        status: a `VideoStatus`, or the text of one we do not know: not finished.
+        video_url: the one MP4, once there.
+        created_at, completed_at: aware UTC, or None where the API's text names no zone.
         error_code: the API's own number for a failure.
-        error_message: the API's own words for a failure.
+        error_message: the API's own words for it.
         raw: the answer's `data` as it came.
     """
 
@@ -164,8 +163,7 @@ class Video:
         task_id: the video task that made it.
         url: the single download URL.
         audio_id: the track, where the API tells it.
-        created_at: aware UTC, or None where the API names no zone.
-        completed_at: as above.
+        created_at, completed_at: aware UTC, or None where the API names no zone.
         expires_at: when the host deletes the file, or None where unknown.
         adopted: the video was made by an earlier request, whose author and watermark it may carry.
     """
@@ -185,8 +183,7 @@ class Track:
 
     Attributes:
         task_id: the music task's id.
-        audio_id: the track's id.
-        title: the track's title.
+        audio_id, title: of the track.
         duration: seconds.
         audio_url: where the sound is.
         image_url: where the cover is.
@@ -232,7 +229,7 @@ class Conversion:
         request: what was asked for.
         task_id: the video task, where a submit was accepted.
         video: the finished video.
-        path: where it was downloaded to.
+        path: where its file is.
         error: why there is no video, or no file.
     """
 
@@ -262,8 +259,8 @@ class RunSummary:
     Attributes:
         done: videos, with their files where files were asked for.
         failed: requests that ended with an error.
-        left: requests for another run: not submitted, or not finished when the run was stopped.
-        stopped_by: what ended the run early: "stop" or the name of an error; None for nothing.
+        left: requests for another run: not submitted, or not finished at a stop.
+        stopped_by: what ended it early: "stop" or an error's name; None for nothing.
     """
 
     done: int = 0
@@ -299,7 +296,7 @@ def _whole(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 class RateLimit:
     """At most `requests` calls in any window of `per` seconds.
 
-    The default is the vendor's (docs.kie.ai, "Getting Started": 20 in 10 seconds, per account).
+    The default is the vendor's (docs.kie.ai, "Getting Started"), per account.
     """
 
     requests: int = attrs.field(default=20, validator=_whole)

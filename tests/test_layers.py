@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1] / "mp4gen"
 FLOORS = (
     "errors models dialects wire answers protocol retry rate_limit maintenance polling events "
     "addresses names transport settings part_file file_host calls download files callbacks "
-    "submit wait conversion entries ledger_file ledger track bulk client testing"
+    "submit wait conversion entries ledger_file ledger track bulk twins client testing"
 ).split()
 
 # Rooms beside the staircase: what each may use of the rest.

@@ -75,7 +75,7 @@ def _is_address(host: str) -> bool:
 
 def _not_ours(host: str) -> web.Response:
     shown = "".join(char for char in host if char.isascii() and char.isprintable())[:100]
-    said = f"This server does not answer to the name '{shown}'. Allow it with --allow-host."
+    said = f"This server does not answer to the name '{shown}'. Allow it with --allowed-host."
     return refusal(403, said, status=403)
 
 
