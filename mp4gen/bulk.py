@@ -27,7 +27,7 @@ from .errors import (
     WaitTimeoutError,
 )
 from .models import Conversion, RunSummary, VideoRequest
-from .track import Host, Plan, Requests, TrackWork
+from .track import Host, Plan, Requests, TrackWork, told_by
 
 if TYPE_CHECKING:
     from .ledger import Ledger
@@ -181,6 +181,8 @@ class ConversionRun:
         self, chunks: AsyncGenerator[list[VideoRequest], None]
     ) -> list[VideoRequest] | None:
         """The next few requests; None at their end, or when the run is halted meanwhile."""
+        if not isinstance(self._plan.requests, AsyncIterable):
+            return await anext(chunks, None)
         loop = asyncio.get_running_loop()
         more = loop.create_task(_anext(chunks))
         halted = loop.create_task(self._halted.wait())
@@ -222,6 +224,9 @@ class ConversionRun:
         key = (request.task_id, request.audio_id)
         if key in self._twins:
             self._twins[key].append(request)
+            return
+        if finished := told_by(entry, self._plan.download_to):
+            self._tell(finished)
             return
         self._twins[key] = []
         work = TrackWork(self._host, self._plan, self._open_ledger, entry)

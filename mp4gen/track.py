@@ -66,6 +66,20 @@ class Plan:
     name: Callable[[VideoRequest], str] | None = None
 
 
+def told_by(entry: Entry, folder: Path | None) -> Conversion | None:
+    """What became of a track for which nothing is left to do; None for any other."""
+    if entry.state is State.FAILED:
+        return Conversion(entry.request, entry.task_id, error=entry.error)
+    if entry.video is None:
+        return None
+    if folder is None:
+        return Conversion(entry.request, entry.task_id, entry.video)
+    path = folder / entry.path.name if entry.path is not None else None
+    if path is None or not path.is_file():
+        return None
+    return Conversion(entry.request, entry.task_id, entry.video, path)
+
+
 @attrs.define(eq=False)
 class TrackWork:
     """The work on one track; also the journal of its submit.
@@ -115,8 +129,8 @@ class TrackWork:
             Mp4GenError: it has no video, at least not yet.
         """
         entry = self.entry
-        if entry.state is State.FAILED:
-            return Conversion(entry.request, entry.task_id, error=entry.error)
+        if finished := told_by(entry, self.plan.download_to):
+            return finished
         video = entry.video or await self._video()
         return await self._with_file(entry, video)
 
@@ -165,8 +179,6 @@ class TrackWork:
         folder = self.plan.download_to
         if folder is None:
             return conversion
-        if entry.path is not None and (folder / entry.path.name).is_file():
-            return attrs.evolve(conversion, path=folder / entry.path.name)
         try:
             path = await self.host.download(video, folder / await self._file_name(entry))
         except DownloadError as error:

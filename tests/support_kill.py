@@ -1,8 +1,8 @@
 """Runs small bulk jobs in forked children, and kills them at a named point; a program of its own.
 
-It reads one JSON object a line: `url`, `folder`, `tracks`, `dedupes` and `point` (None for a run to
-its end), forks, and answers with the child's exit status. It loads everything once and has no
-threads, so that a child costs some milliseconds.
+It reads one JSON object a line: `url`, `folder`, `tracks`, `dedupes`, `point` (None for a run to
+its end) and perhaps `signals` (default SIGKILL); it forks, and answers with the child's exit
+status. It loads everything once and has no threads, so that a child costs some milliseconds.
 """
 
 import asyncio
@@ -53,15 +53,17 @@ POINTS: dict[str, tuple[str, str, str | None]] = {
 }
 
 
-def kill_at(point: str) -> None:
-    """From now on, end this process without a word when it comes to `point`."""
+def signal_at(point: str, signals: list[int]) -> None:
+    """From now on, send this process `signals` when it first comes to `point`."""
     name, wanted, state = POINTS[point]
+    waiting = list(signals)
 
     def watch(frame: FrameType, event: str, _: object) -> None:
         if event != wanted or frame.f_code.co_qualname != name:
             return
         if state is None or frame.f_locals["values"].get("state") == state:
-            os.kill(os.getpid(), signal.SIGKILL)
+            while waiting:
+                os.kill(os.getpid(), waiting.pop())
 
     threading.setprofile(watch)
     sys.setprofile(watch)
@@ -95,7 +97,7 @@ async def convert(job: dict[str, Any]) -> list[dict[str, Any]]:
 def child(job: dict[str, Any]) -> None:
     """The whole life of a child."""
     if job["point"]:
-        kill_at(job["point"])
+        signal_at(job["point"], job.get("signals", [signal.SIGKILL]))
     results = asyncio.run(convert(job))
     Path(job["folder"], "results.json").write_text(json.dumps(results))
 
@@ -109,6 +111,8 @@ def main() -> None:
             try:
                 child(json.loads(line))
                 status = 0
+            except KeyboardInterrupt:
+                status = 130
             finally:
                 sys.stderr.flush()
                 os._exit(status)

@@ -86,6 +86,37 @@ def test_row_21_kill(
         assert result["error"] or is_whole(Path(result["path"]), service)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "the intent is committed",
+        "the submit has left",
+        "before the id is recorded",
+        "before the look",
+    ],
+)
+def test_row_20_ctrl_c(
+    run: Run, service: FakeService, tmp_path: Path, point: str, times: int
+) -> None:
+    """SIGINT once or twice ends the run, the ledger stays true, the next run goes on."""
+    tracks = [f"ctrl-c-{times}-{point}-{number}" for number in range(3)]
+    dedupes = service.second_submit == "existing_id"
+    job = {"url": service.url, "folder": str(tmp_path), "tracks": tracks, "dedupes": dedupes}
+    service.clear()
+    first = run(point=point, signals=[signal.SIGINT] * times, **job)
+    second = run(point=None, **job)
+    results = json.loads((tmp_path / "results.json").read_text())
+    made = Counter(task.request.audio_id for task in service.tasks.values())
+
+    assert (first, second) == (130, 0)
+    assert {result["error"] for result in results} <= {
+        None,
+        None if dedupes else "SubmitUncertainError",
+    }
+    assert all(made[track] <= 1 for track in tracks)
+
+
 def is_whole(path: Path, service: FakeService) -> bool:
     """Whether the file is the very one that the service made for its track."""
     [content] = [
