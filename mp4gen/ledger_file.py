@@ -42,7 +42,6 @@ MIGRATIONS = (
         error TEXT,
         UNIQUE (task_id, audio_id)
     );
-    CREATE INDEX tracks_by_state ON tracks (state);
     """,
 )
 
