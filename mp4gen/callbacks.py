@@ -51,7 +51,7 @@ class Ticket:
     tokens: list[str] = attrs.field(factory=list)
     task_id: str | None = None
     notice: CallbackNotice | None = None
-    _waiter: asyncio.Future[None] | None = None
+    _waiters: set[asyncio.Future[bool]] = attrs.field(factory=set)
     _news: bool = False
 
     def new_url(self) -> str:
@@ -62,16 +62,17 @@ class Ticket:
 
     async def wait(self, seconds: float) -> bool:
         """Return True when a callback has come since the last wait, False after `seconds`."""
-        if not self._news and seconds > 0:
-            self._waiter = self._loop.create_future()
-            timer = self._loop.call_later(seconds, _finish, self._waiter)
-            try:
-                await self._waiter
-            finally:
-                timer.cancel()
-                self._waiter = None
-        news, self._news = self._news, False
-        return news
+        if self._news or seconds <= 0:
+            news, self._news = self._news, False
+            return news
+        waiter: asyncio.Future[bool] = self._loop.create_future()
+        timer = self._loop.call_later(seconds, _finish, waiter, False)  # noqa: FBT003
+        self._waiters.add(waiter)
+        try:
+            return await waiter
+        finally:
+            timer.cancel()
+            self._waiters.discard(waiter)
 
     def close(self) -> None:
         """The conversion has ended; what still comes is answered and forgotten."""
@@ -80,9 +81,10 @@ class Ticket:
     def tell(self, notice: CallbackNotice) -> None:
         """Take a callback in; called on the conversion's own loop."""
         if self.task_id in (None, notice.task_id):
-            self.notice, self._news = notice, True
-            if self._waiter is not None:
-                _finish(self._waiter)
+            # News for nobody is kept for whoever waits next.
+            self.notice, self._news = notice, not self._waiters
+            for waiter in self._waiters:
+                _finish(waiter, True)  # noqa: FBT003
 
     def pass_on(self, notice: CallbackNotice) -> None:
         """Take a callback in, from any thread."""
@@ -253,9 +255,9 @@ def _refused(status: int) -> tuple[int, bytes]:
     return status, b'{"status":"refused"}'
 
 
-def _finish(future: asyncio.Future[None]) -> None:
+def _finish(future: asyncio.Future[bool], told: bool) -> None:  # noqa: FBT001 - its result
     if not future.done():
-        future.set_result(None)
+        future.set_result(told)
 
 
 def _checked(public_url: str) -> str:

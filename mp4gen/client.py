@@ -144,10 +144,12 @@ class Client:
     async def aclose(self) -> None:
         """Close all connections; calls that run fail, later ones are refused."""
         twins.leave(self)
-        for run in tuple(self._runs):
-            await run.aclose()
-        await self._transport.aclose()
-        await self._files.aclose()
+        try:
+            for run in tuple(self._runs):
+                await run.aclose()
+        finally:
+            await self._transport.aclose()
+            await self._files.aclose()
 
     async def create_music_video(self, request: VideoRequest) -> str:
         """Submit one track ("Create Music Video"), and give the new task's id.
@@ -211,6 +213,8 @@ class Client:
         async with self._conversions:
             accepted = await self._submit(request, adopt=True, timeout=timeout)
             task_id = accepted.submitted.task_id
+            # Whatever happens now, somebody who has the id may wait for it again.
+            self._accepted.keep(accepted)
             if on_submitted is not None:
                 told = on_submitted(task_id)
                 if inspect.isawaitable(told):
@@ -336,9 +340,6 @@ class Client:
         try:
             video = await self._work.wait(task_id, self._patience, timeout, accepted)
         except (WaitTimeoutError, asyncio.CancelledError):
-            # Somebody may wait for it again.
-            if accepted is not None:
-                self._accepted.keep(accepted)
             raise
         except BaseException:
             self._accepted.forget(task_id, accepted)

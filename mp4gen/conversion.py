@@ -15,7 +15,7 @@ from .polling import first_wait
 from .submit import Journal, Submit, Submitted
 from .wait import Wait
 
-_REMEMBERED = 10_000
+_REMEMBERED = 100_000
 
 
 @attrs.frozen
@@ -39,6 +39,9 @@ class Memory:
 
     def keep(self, accepted: Accepted) -> None:
         """Remember it, and forget the oldest where there are too many."""
+        older = self._kept.pop(accepted.submitted.task_id, None)
+        if older is not None and older.ticket is not None and older.ticket is not accepted.ticket:
+            older.ticket.close()
         self._kept[accepted.submitted.task_id] = accepted
         if len(self._kept) > _REMEMBERED:
             self.forget(*next(iter(self._kept.items())))

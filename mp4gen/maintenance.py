@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from copy import copy
 
-from .errors import Mp4GenError
+from .errors import MaintenanceError, Mp4GenError, TransportError
 
 
 class MaintenanceGate:
@@ -37,7 +37,8 @@ class MaintenanceGate:
             patience: how many seconds of one maintenance window this call is ready to wait.
 
         Raises:
-            Mp4GenError: the window lasts longer than that; the error that closed the gate.
+            MaintenanceError: the window lasts longer than that.
+            TransportError: so does an outage; nothing of this call was sent.
         """
         probe = self._error is not None and await self._wait(patience)
         cancelled = False
@@ -82,7 +83,7 @@ class MaintenanceGate:
                 self._probing = True
                 return True
             if self.outlasts(patience):
-                raise copy(self._error)
+                raise _refusal(self._error)
             until = self._since + patience
             await self._change(until if self._probing else min(until, self._probe_at))
         return False
@@ -102,6 +103,13 @@ class MaintenanceGate:
     def _wake(self) -> None:
         for waiter in self._waiters:
             _finish(waiter)
+
+
+def _refusal(error: Mp4GenError) -> Mp4GenError:
+    """What a call gets that waits no longer; it must not look as if the call had been sent."""
+    if isinstance(error, MaintenanceError):
+        return copy(error)
+    return TransportError(f"the API is down ({error}), nothing was sent", sent=False)
 
 
 def _finish(future: asyncio.Future[None]) -> None:

@@ -69,6 +69,7 @@ class Transport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks: aiohttp.ClientSession | None = None
         self._submits: aiohttp.ClientSession | None = None
+        self._reading: set[aiohttp.ClientResponse] = set()
         self._closed = False
 
     @property
@@ -106,6 +107,9 @@ class Transport:
     async def aclose(self) -> None:
         """Close all connections; a second call does nothing."""
         self._closed = True
+        for response in self._reading:
+            # aiohttp would let whoever reads a body wait on after its connection is closed.
+            response.content.set_exception(aiohttp.ClientConnectionError())
         for session in (self._looks, self._submits):
             if session is not None:
                 await session.close()
@@ -133,11 +137,14 @@ class Transport:
             proxy=self._proxy,
             trace_request_ctx=sent,
         )
+        self._reading.add(response)
         try:
             body = await _read(response)
         except BaseException:
             response.close()
             raise
+        finally:
+            self._reading.discard(response)
         # From here to the caller nothing is awaited, so that no cancel can lose an answer.
         response.release()
         headers = {name.lower(): _without(value, key) for name, value in response.headers.items()}

@@ -627,3 +627,20 @@ async def test_the_token_is_never_logged(app: App) -> None:
     assert told.getvalue()
     assert not any(token in told.getvalue() + "".join(errors) for token in tokens)
     assert not any(token in repr(receiver) for token in tokens)
+
+
+async def test_one_callback_wakes_all_who_wait_for_it() -> None:
+    """Two parts of an app may wait for one task; news for nobody waits for the next."""
+    receiver = mp4gen.CallbackReceiver("http://127.0.0.1:1/hooks")
+    ticket = receiver.ticket()
+    url = ticket.new_url()
+    both = [asyncio.create_task(ticket.wait(30)) for _ in range(2)]
+    await asyncio.sleep(0)
+
+    receiver.handle("POST", url, {}, callback_body("video", None))
+
+    assert await asyncio.gather(*both) == [True, True]
+    receiver.handle("POST", url, {}, callback_body("video", None))
+    await asyncio.sleep(0)
+    assert await ticket.wait(30)
+    assert not await ticket.wait(0)

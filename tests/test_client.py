@@ -380,3 +380,18 @@ async def test_row_19_after_a_long_pause_there_is_no_burst(service: FakeService)
         await asyncio.gather(*works)
 
     assert not any(call.refused for call in service.calls)
+
+
+async def test_a_failing_on_submitted_leaves_a_task_that_can_be_waited_for() -> None:
+    """The task is paid for: its error is the caller's to see, its video the next wait's to give."""
+
+    def broken(task_id: str) -> None:
+        raise LookupError(task_id)
+
+    async with FakeService() as service, service.client() as client:
+        with pytest.raises(LookupError) as told:
+            await client.convert(REQUEST, on_submitted=broken)
+        video = await client.wait_for_video(str(told.value.args[0]))
+
+        assert video.url
+        assert len(service.tasks) == 1

@@ -126,3 +126,15 @@ async def test_the_gate_knows_whose_patience_it_outlasts() -> None:
     assert not gate.outlasts(10)
     await asyncio.sleep(10)
     assert gate.outlasts(10)
+
+
+async def test_a_call_that_was_never_sent_does_not_look_as_if_it_had_been() -> None:
+    """An outage that began with lost answers leaves those at the gate in no doubt."""
+    gate = MaintenanceGate()
+    gate.close(mp4gen.TransportError("the answer broke off", sent=True), 30)
+
+    with pytest.raises(mp4gen.TransportError) as refused:
+        async with gate.passage(0.0):
+            pass
+
+    assert refused.value.sent is False
