@@ -127,7 +127,7 @@ def _refusal(code: int, message: str, data: Any, dialect: Dialect, task_id: str 
 def _foreign(answer: Answer, task_id: str | None) -> Exception:
     """What an answer means that is not the API's JSON, by its HTTP status."""
     status, seen = answer.status, excerpt(answer)
-    if status in {404, 405} or 300 <= status < 400:
+    if status in {404, 405, 501} or 300 <= status < 400:
         return ConfigurationError(
             f"the server at this base_url is not the API ({seen}); correct base_url"
         )

@@ -145,6 +145,8 @@ def test_row_06_the_body_wins_over_the_status(status: int) -> None:
         (403, mp4gen.AuthenticationError),
         (404, mp4gen.ConfigurationError),
         (405, mp4gen.ConfigurationError),
+        # A web server that knows no POST at all; the API's own 501 is JSON.
+        (501, mp4gen.ConfigurationError),
         (413, mp4gen.InvalidRequestError),
         (429, mp4gen.RateLimitError),
         (500, mp4gen.ServerError),
