@@ -20,7 +20,7 @@ import attrs
 from .addresses import is_public
 from .errors import ConfigurationError, DownloadError
 from .models import Retry
-from .transport import USER_AGENT, describe
+from .transport import describe, user_agent
 
 MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -251,7 +251,7 @@ async def _get(
 ) -> aiohttp.ClientResponse:
     session, proxy = sessions.route(url, private=rules.private)
     limits = aiohttp.ClientTimeout(sock_connect=_CONNECT, sock_read=rules.stall)
-    own = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+    own = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
     with _network(host, f"no answer for {rules.stall:g} s"):
         # The head of an answer can trickle too, and no single byte of it is late.
         async with asyncio.timeout(_CONNECT + rules.stall):

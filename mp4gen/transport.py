@@ -7,10 +7,10 @@ be printed: each call gets it by itself, and no aiohttp error ever leaves this m
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import zlib
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -22,7 +22,6 @@ from .answers import MAX_BODY, Answer
 from .errors import ConfigurationError, ProtocolError, TransportError
 from .protocol import ApiCall
 
-USER_AGENT = f"mp4gen/{version('mp4gen')}"
 _CHUNK = 1 << 16
 _MAX_CONNECT = 10.0
 _SHORTEST_KEY = 8
@@ -178,6 +177,15 @@ class Transport:
         )
 
 
+@functools.cache
+def user_agent() -> str:
+    """How we name ourselves to every server."""
+    # Looking a version up loads more than the rest of this module; the first call pays for it.
+    from importlib.metadata import version
+
+    return f"mp4gen/{version('mp4gen')}"
+
+
 def checked_key(key: Secret | None) -> Secret | None:
     """`key`, if a header can carry it.
 
@@ -217,7 +225,7 @@ def describe(error: BaseException) -> str:
 
 def _headers(call: ApiCall, key: Secret | None) -> dict[str, str]:
     # docs.kie.ai's firewall and file host refuse some default user agents.
-    headers = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
+    headers = {"User-Agent": user_agent(), "Accept": "application/json", "Accept-Encoding": "gzip"}
     if call.body is not None:
         headers["Content-Type"] = "application/json"
     if key is not None:

@@ -18,7 +18,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from mp4gen import ConfigurationError, DownloadError, Retry
 from mp4gen.download import Download
 from mp4gen.file_host import FileSessions, Rules, checked_host
-from mp4gen.transport import USER_AGENT
+from mp4gen.transport import user_agent
 
 from .support_cdn import AT_ONCE, MOVIE, FileHost, Says, download, files, inside
 
@@ -392,7 +392,7 @@ async def test_a_file_host_learns_nothing_about_the_user(
     assert [set(asked.headers) for asked in host.asked] == [
         {"host", "user-agent", "accept", "accept-encoding"}
     ] * 2
-    assert {asked.headers["user-agent"] for asked in host.asked} == {USER_AGENT}
+    assert {asked.headers["user-agent"] for asked in host.asked} == {user_agent()}
 
 
 PROXIES = "http_proxy https_proxy all_proxy no_proxy".split()

@@ -16,7 +16,7 @@ from mp4gen.answers import MAX_BODY
 from mp4gen.protocol import ApiCall
 from mp4gen.testing import Cut, FakeService, FaultProxy, Reply
 from mp4gen.testing.service import FAKE_KEY
-from mp4gen.transport import USER_AGENT, Secret, Transport
+from mp4gen.transport import Secret, Transport, user_agent
 
 pytestmark = pytest.mark.looptime
 SUBMIT = ApiCall("POST", "/api/v1/mp4/generate", b'{"taskId":"m"}', submit=True)
@@ -61,7 +61,7 @@ async def test_what_goes_out(service: FakeService, transport: Transport) -> None
 
     assert (submit.key, look.key) == (FAKE_KEY, FAKE_KEY)
     assert submit.body == SUBMIT.body
-    assert submit.headers["user-agent"] == USER_AGENT
+    assert submit.headers["user-agent"] == user_agent()
     assert submit.headers["content-type"] == "application/json"
     assert "content-type" not in look.headers
     assert set(look.headers) <= {"host", "user-agent", "accept", "accept-encoding"}
