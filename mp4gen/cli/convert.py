@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from .outlook import Outlook
 from .rows import BadRowsError, Row, Table, read_table
 from .running import Brake, run
 from .screen import Screen
+from .told import UNTOLD, Told
 
 
 def convert(
@@ -69,6 +71,7 @@ def convert(
         str, Parameter(name="--rate-limit", help="Calls the account may make, as calls/seconds.")
     ] = "20/10",
     concurrency: Annotated[int, Parameter(help="Videos under way at once.")] = 300,
+    told: Told = UNTOLD,
     connection: Connection = FROM_ENVIRONMENT,
     as_json: AsJson = False,
 ) -> int:
@@ -94,9 +97,20 @@ def convert(
         made_folder(to)
     if dry_run and not connection.can_ask and not music_task:
         return run(foretell(job, None, limited))
-    client = connection.client(rate_limit=limited, concurrency=concurrency, on_event=outlook.heed)
-    dry = limited if dry_run else None
-    return run(_work(job, client, music_task or [], words, brake=brake, dry_run=dry), brake)
+    receiver = None if dry_run else told.receiver()
+    client = connection.client(
+        rate_limit=limited, concurrency=concurrency, on_event=outlook.heed, callbacks=receiver
+    )
+    work = _work(
+        job,
+        client,
+        music_task or [],
+        words,
+        brake=brake,
+        dry_run=limited if dry_run else None,
+        listening=told.listening(receiver),
+    )
+    return run(work, brake)
 
 
 async def _work(
@@ -107,8 +121,9 @@ async def _work(
     *,
     brake: Brake,
     dry_run: RateLimit | None,
+    listening: AbstractAsyncContextManager[None],
 ) -> int:
-    async with client:
+    async with listening, client:
         for task_id in music_tasks:
             job.rows += [_row(track, words) for track in await client.get_tracks(task_id)]
         if not job.rows:

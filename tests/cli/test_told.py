@@ -1,0 +1,76 @@
+"""`mp4gen convert --public-url`: the API tells of the end, and is hardly asked."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mp4gen.testing import Callbacks, FakeService
+
+Run = Callable[..., object]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "tracks.csv"
+    path.write_text("taskId,audioId\nmusic,one\nmusic,two\n")
+    return path
+
+
+def test_a_run_is_told_of_its_videos(mp4gen, table: Path, tmp_path: Path, monkeypatch) -> None:
+    """Two tracks cost two submits and two looks, and take no minute of polling."""
+    port = free_port()
+    with FakeService(callbacks=Callbacks(), duration=0.2) as service:
+        monkeypatch.setenv("MP4GEN_BASE_URL", service.url)
+
+        ended = mp4gen(
+            "convert", table, "--to", tmp_path / "videos",
+            "--public-url", f"http://127.0.0.1:{port}/told", "--callback-port", port,
+        )  # fmt: skip
+
+        assert ended.code == 0, ended.err
+        assert service.count("create") == service.count("details") == 2
+        assert sorted(path.name for path in (tmp_path / "videos").glob("*.mp4")) == [
+            "one.mp4",
+            "two.mp4",
+        ]
+
+
+def test_a_port_in_use_is_named_before_anything_is_sent(
+    mp4gen, table: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """One sentence with what to do, and no submit."""
+    with FakeService() as service, socket.socket() as taken:
+        monkeypatch.setenv("MP4GEN_BASE_URL", service.url)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        ended = mp4gen(
+            "convert", table, "--to", tmp_path / "videos",
+            "--public-url", "https://here.example", "--callback-port", port,
+        )  # fmt: skip
+
+        assert ended.code == 2
+        assert f"port {port}" in ended.err
+        assert "--callback-port" in ended.err
+        assert service.calls == []
+
+
+def test_a_public_url_that_cannot_be_one_is_refused(mp4gen, table: Path, tmp_path: Path) -> None:
+    """Before anything was sent, in one sentence."""
+    ended = mp4gen(
+        "convert", table, "--to", tmp_path, "--public-url", "here.example", "--key", "k" * 12
+    )
+
+    assert ended.code == 2
+    assert "public_url must be the http(s) address" in ended.err
