@@ -20,7 +20,7 @@ from .events import CoolDownEvent, MaintenanceEvent, Observers, RetryEvent
 from .maintenance import MaintenanceGate
 from .models import RateLimit, Retry
 from .protocol import ApiCall
-from .rate_limit import Lane, RateLimiter
+from .rate_limit import MOMENT, Lane, RateLimiter
 from .retry import Next, RetryQuota, decide, waits
 from .transport import Transport
 
@@ -173,7 +173,7 @@ class Calls:
     async def _cooled_down(self) -> AsyncIterator[None]:
         """The slot of a call that no limit counts: a cool-down holds it back all the same."""
         loop = asyncio.get_running_loop()
-        while (left := self._cool_until - loop.time()) > 0:  # noqa: ASYNC110 - its end can move
+        while (left := self._cool_until - loop.time()) > MOMENT:  # noqa: ASYNC110 - its end can move
             await asyncio.sleep(left)
         yield
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from copy import copy
 
 from .errors import MaintenanceError, Mp4GenError, TransportError
+from .rate_limit import MOMENT
 
 
 class MaintenanceGate:
@@ -58,7 +59,7 @@ class MaintenanceGate:
     def outlasts(self, patience: float) -> bool:
         """Whether the window has lasted longer already than somebody is ready to wait."""
         now = asyncio.get_running_loop().time()
-        return self._error is not None and now >= self._since + patience
+        return self._error is not None and now + MOMENT >= self._since + patience
 
     def close(self, error: Mp4GenError, every: float) -> None:
         """The API is down; one probe may pass each `every` seconds."""
@@ -79,7 +80,7 @@ class MaintenanceGate:
         loop = asyncio.get_running_loop()
         while self._error is not None:
             now = loop.time()
-            if now >= self._probe_at and not self._probing:
+            if now + MOMENT >= self._probe_at and not self._probing:
                 self._probing = True
                 return True
             if self.outlasts(patience):

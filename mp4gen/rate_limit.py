@@ -17,6 +17,11 @@ from typing import Protocol, runtime_checkable
 from .models import RateLimit
 
 
+# A timer may fire a rounding error before its time; whoever then set it again for that very time
+# would, on a clock that does not move by itself, do so for ever.
+MOMENT = 1e-6
+
+
 class Lane(enum.IntEnum):
     """Who goes first: somebody waiting for one answer, or a bulk run. Each lane keeps its order."""
 
@@ -96,16 +101,17 @@ class WindowLimiter:
     def _release(self) -> None:
         self._in_use -= 1
         now = asyncio.get_running_loop().time()
-        self._resting.append(now + self.limit.per)
-        if now >= self._cool_until:
+        # Rested a moment longer, so that counting it as over a moment early keeps the limit exact.
+        self._resting.append(now + self.limit.per + MOMENT)
+        if now + MOMENT >= self._cool_until:
             self._careful = False
         self._serve()
 
     def _has_slot(self, now: float) -> bool:
-        while self._resting and self._resting[0] <= now:
+        while self._resting and self._resting[0] <= now + MOMENT:
             self._resting.popleft()
         taken = self._in_use + len(self._resting)
-        if now < self._cool_until or (self._careful and self._in_use):
+        if now + MOMENT < self._cool_until or (self._careful and self._in_use):
             return False
         return taken < self.limit.requests
 
@@ -126,6 +132,6 @@ class WindowLimiter:
 
     def _next_chance(self, now: float) -> float | None:
         """When a slot can be free; None while that hangs on an answer which serves by itself."""
-        if now < self._cool_until:
+        if now + MOMENT < self._cool_until:
             return self._cool_until
         return self._resting[0] if self._resting else None

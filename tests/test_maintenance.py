@@ -138,3 +138,16 @@ async def test_a_call_that_was_never_sent_does_not_look_as_if_it_had_been() -> N
             pass
 
     assert refused.value.sent is False
+
+
+@pytest.mark.parametrize("start", [0.1, 0.3, 17.1, 77.77, 1234.567, 24680.13579])
+async def test_a_timer_that_fires_a_hair_early_is_not_set_for_ever(start: float) -> None:
+    """Whatever the clock shows when maintenance begins, rounding keeps nobody at the gate."""
+    await asyncio.sleep(start)
+    gate, passed = MaintenanceGate(), list[float]()
+    for _ in range(20):
+        gate.close(DOWN, 300 + start / 7)
+
+        await ask(gate, 1e9, passed, now())
+
+    assert len(passed) == 20

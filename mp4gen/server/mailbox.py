@@ -7,6 +7,7 @@ outlives the folder, and a server that was killed leaves no end of a pipe behind
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 _RECORD = struct.Struct("<dd")
@@ -38,7 +39,9 @@ class Mailbox:
 
     def cancel(self) -> None:
         """Ask the render to stop."""
-        self._cancel.touch()
+        # A job that has just ended took its folder with it.
+        with suppress(FileNotFoundError):
+            self._cancel.touch()
 
     @property
     def cancelled(self) -> bool:

@@ -1,5 +1,7 @@
 """The small pure parts: turns, windows, keys, estimates, shapes."""
 
+from pathlib import Path
+
 import attrs
 import pytest
 
@@ -8,6 +10,7 @@ from mp4gen.render import RenderStyle
 from mp4gen.server.estimate import Pace, Progress, first_look, retry_after
 from mp4gen.server.fair import FairQueue
 from mp4gen.server.limits import Accounts, Window
+from mp4gen.server.mailbox import Mailbox
 from mp4gen.server.shapes import size_for, style_for
 
 
@@ -150,3 +153,15 @@ def test_a_style_becomes_the_arguments_of_the_renderers() -> None:
     assert RenderStyle(**style_for(None, None, None)) == RenderStyle()
     made = RenderStyle(**style_for(style, "9:16", threads=1))
     assert made == attrs.evolve(style, width=360, height=640, threads=1)
+
+
+def test_asking_a_render_to_stop_that_has_just_ended_does_nothing(tmp_path: Path) -> None:
+    """Its folder went with it, and the server that stops goes on stopping."""
+    folder = tmp_path / "job"
+    folder.mkdir()
+    mailbox = Mailbox(folder)
+    folder.rmdir()
+
+    mailbox.cancel()
+
+    assert not mailbox.cancelled
