@@ -16,7 +16,6 @@ from typing import Protocol, runtime_checkable
 
 from .models import RateLimit
 
-
 # A timer may fire a rounding error before its time; whoever then set it again for that very time
 # would, on a clock that does not move by itself, do so for ever.
 MOMENT = 1e-6
