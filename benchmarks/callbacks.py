@@ -3,20 +3,25 @@
     python benchmarks/callbacks.py [--seeds 5] [--large 1] [--full] [--json FILE]
 
 1,000 tracks for each of `--seeds`, 10,000 for each of `--large`, in both modes; `--full` takes 20
-and 3. Then one track alone, and 10,000 forgeries against a receiver that waits.
+and 3. Then one track alone, 10,000 forgeries against a receiver that waits, and over real sockets
+300 tracks with a fifth of the callbacks lost, and with a twentieth of the submits' answers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 from random import Random
 from typing import Any
 
 import bulk_world as world
+import looptime
+from aiohttp import web
 
-from mp4gen import CallbackReceiver, VideoRequest
+from mp4gen import CallbackReceiver, Dialect, SubmitUncertainError, VideoRequest
 from mp4gen.protocol import callback_body
+from mp4gen.testing import Callbacks, FakeService
 
 PUBLIC = "https://bot.example.com/mp4"
 
@@ -67,6 +72,34 @@ async def forged(number: int) -> tuple[int, int]:
     return accepted, looks
 
 
+async def losses(tracks: int, *, callbacks: float, answers: float) -> tuple[int, int, int]:
+    """Over sockets: videos lost, submits doubled and left uncertain, with a host without a 409."""
+    chance = Random(1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    receiver = CallbackReceiver(f"http://127.0.0.1:{port}/mp4")
+    app = web.Application()
+    app.add_routes(receiver.routes())
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    how = Callbacks(lost=callbacks)
+    async with FakeService(second_submit="new_task", duration=40, callbacks=how) as service:
+        faults = (
+            "reset_after_accept" if chance.random() < answers else "ok" for _ in range(tracks)
+        )
+        service.script("create", *faults)
+        async with service.client(
+            callbacks=receiver, dialect=Dialect.for_url("https://unknown.example")
+        ) as client:
+            found = [one async for one in client.convert_many(world.tracks(tracks))]
+    await runner.cleanup()
+    uncertain = sum(isinstance(one.error, SubmitUncertainError) for one in found)
+    lost = sum(one.video is None for one in found) + tracks - len(found)
+    return lost, len(service.tasks) - tracks, uncertain
+
+
 def rows(number: int, seeds: int, most: tuple[float, float], *, confirm: bool) -> list[Any]:
     """The figures of `seeds` runs."""
     found = [world.run(one(seed, number, confirm=confirm)) for seed in range(seeds)]
@@ -105,6 +138,11 @@ def main() -> None:
         ("10,000 forgeries: accepted", f"{accepted}", "0", accepted == 0),
         ("10,000 forgeries: looks caused", f"{looks}", "0", looks == 0),
     ]
+    for name, shares in (("20 % of callbacks", (0.2, 0.0)), ("5 % of submit answers", (0.0, 0.05))):
+        with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
+            found = runner.run(losses(300, callbacks=shares[0], answers=shares[1]))
+        for what, number in zip(("lost", "doubled", "uncertain"), found, strict=True):
+            table.append((f"300 tracks, {name} lost: {what}", f"{number}", "0", number == 0))
     world.report(table, args.json)
 
 
