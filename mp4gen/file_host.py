@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import attrs
@@ -20,7 +19,7 @@ import attrs
 from .addresses import is_public
 from .errors import ConfigurationError, DownloadError
 from .models import Retry
-from .transport import describe, user_agent
+from .transport import describe, proxy_of_environment, user_agent
 
 MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -128,7 +127,7 @@ class FileSessions:
         Raises:
             ConfigurationError: the proxy is none that HTTP can be spoken to.
         """
-        proxy = self._proxy or (_environments_proxy(url) if self._trust_env else None)
+        proxy = self._proxy or (proxy_of_environment(url) if self._trust_env else None)
         if proxy is not None and not proxy.lower().startswith(("http://", "https://")):
             # Not shown: it can hold a password.
             raise ConfigurationError("the proxy must be given as http://host:port")
@@ -297,8 +296,3 @@ def _public_socket(info: Any) -> socket.socket:
     if not is_public(str(address[0])):
         raise _PrivateAddressError
     return socket.socket(family, kind, protocol)
-
-
-def _environments_proxy(url: str) -> str | None:
-    parts = urlsplit(url)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)

@@ -64,7 +64,7 @@ class Transport:
         self._base_url = base_url.rstrip("/")
         self._key = key
         # Read here and not by aiohttp, which would also read netrc and then refuse our header.
-        self._proxy = _proxy_of_environment(base_url) if trust_env and proxy is None else proxy
+        self._proxy = proxy_of_environment(base_url) if trust_env and proxy is None else proxy
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks: aiohttp.ClientSession | None = None
         self._submits: aiohttp.ClientSession | None = None
@@ -202,7 +202,7 @@ def checked_key(key: Secret | None) -> Secret | None:
     return key
 
 
-def _proxy_of_environment(url: str) -> str | None:
+def proxy_of_environment(url: str) -> str | None:
     """The proxy that the environment names for `url`, as curl and others would use it."""
     parts = urlsplit(url)
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)

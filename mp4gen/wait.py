@@ -35,8 +35,6 @@ GRACE_LOOKS: Final = 3
 # The last look of a wait is not cut shorter than this, however little time is left.
 _LAST_LOOK: Final = 1.0
 _BETWEEN_WOKEN_LOOKS: Final = 5.0
-# However soon a server asks to be asked again.
-_BETWEEN_LOOKS: Final = 0.5
 # However soon a server wants to be asked again: the rate limit is for all.
 _SHORTEST_STEP: Final = 0.5
 # What fails a wait when it lasts beyond the grace.
