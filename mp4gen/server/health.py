@@ -23,7 +23,7 @@ class Health:
 
     def __init__(self, config: ServerConfig, jobs: Jobs, data: DataFolder) -> None:
         self._config, self._jobs, self._data = config, jobs, data
-        self._document = document(own_version())
+        self._document = document(own_version(), locked=bool(config.accounts))
 
     def routes(self) -> list[web.RouteDef]:
         """Where each is told."""

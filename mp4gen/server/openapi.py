@@ -11,15 +11,27 @@ from .answers import CODES
 from .calls import CALLS, Call
 
 _TEXT = {"type": "string"}
+_NOT_EMPTY = {**_TEXT, "minLength": 1}
 _NUMBER = {"type": "number"}
 _WHOLE = {"type": "integer"}
+# Anything but control characters, and not only space.
+_CONTROLS = r"\u0000-\u001f\u007f-\u009f"
+_SAYS_SOMETHING = rf"[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*"
+_ID = {**_TEXT, "pattern": rf"^{_SAYS_SOMETHING}$"}
+# An empty text means none, as null does.
+_LABEL = {
+    "type": ["string", "null"],
+    "maxLength": MAX_TEXT,
+    "pattern": rf"^({_SAYS_SOMETHING})?$",
+}
+_ADDRESS = {**_TEXT, "format": "uri", "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]"}
 _REQUIRED = ("task_id", "audio_id", "callback_url")
 _REQUEST = {
-    "task_id": {**_TEXT, "minLength": 1, "description": "The track's folder."},
-    "audio_id": {**_TEXT, "minLength": 1, "description": "The track's file, without its ending."},
-    "callback_url": {**_TEXT, "format": "uri", "description": "Told the end of the task."},
-    "author": {**_TEXT, "maxLength": MAX_TEXT, "description": "Shown at the beginning."},
-    "domain_name": {**_TEXT, "maxLength": MAX_TEXT, "description": "The watermark."},
+    "task_id": {**_ID, "description": "The track's folder."},
+    "audio_id": {**_ID, "description": "The track's file, without its ending."},
+    "callback_url": {**_ADDRESS, "description": "Told the end of the task."},
+    "author": {**_LABEL, "description": "Shown at the beginning."},
+    "domain_name": {**_LABEL, "description": "The watermark."},
 }
 _DETAILS: dict[str, dict[str, Any]] = {
     "task_id": _TEXT,
@@ -34,8 +46,14 @@ _DETAILS: dict[str, dict[str, Any]] = {
 }
 
 
-def document(version: str) -> dict[str, Any]:
-    """The whole document, for this version of the package."""
+def document(version: str, *, locked: bool) -> dict[str, Any]:
+    """The whole document.
+
+    Args:
+        version: of the package.
+        locked: whether callers need a key.
+    """
+    calls = {call.path: {call.method.lower(): _operation(call)} for call in CALLS}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -43,14 +61,17 @@ def document(version: str) -> dict[str, Any]:
             "version": version,
             "description": "Turns the music of one folder into MP4 videos.",
         },
-        "paths": {call.path: {call.method.lower(): _operation(call)} for call in CALLS},
+        "paths": {**calls, "/files/{name}": {"get": _file()}, "/healthz": {"get": _health()}},
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
             "schemas": {"VideoRequest": _request()},
         },
-        # A server without a key takes calls without one too.
-        "security": [{}, {"bearer": []}],
+        # A server without a key takes calls with any, and with none.
+        "security": [{"bearer": []}] if locked else [{}, {"bearer": []}],
     }
+
+
+# --- the vendor's calls ---------------------------------------------------------------------
 
 
 def _operation(call: Call) -> dict[str, Any]:
@@ -66,8 +87,8 @@ def _operation(call: Call) -> dict[str, Any]:
         operation["requestBody"] = body
         operation["responses"]["413"] = _answer(call)
     if call.task_id is not None:
-        query = {"name": "taskId", "in": "query", "required": True, "schema": _TEXT}
-        operation["parameters"] = [{**query, "description": call.task_id}]
+        query = {"name": "taskId", "in": "query", "required": True}
+        operation["parameters"] = [{**query, "schema": _NOT_EMPTY, "description": call.task_id}]
     return operation
 
 
@@ -123,3 +144,58 @@ _DATA: dict[str, dict[str, Any]] = {
     "tracks": _or_null(_tracks()),
     "credits": {"anyOf": [_NUMBER, {"type": "null"}]},
 }
+
+
+# --- what a finished task leads to, and the server itself -----------------------------------
+
+
+def _file() -> dict[str, Any]:
+    video: dict[str, Any] = {"content": {"video/mp4": {}}}
+    name = {"name": "name", "in": "path", "required": True, "schema": _NOT_EMPTY}
+    part = {"name": "Range", "in": "header", "schema": _TEXT}
+    return {
+        "operationId": "video",
+        "summary": "A finished video",
+        "description": "`videoUrl` of the details; its unguessable name is all the permission.",
+        "security": [],
+        "parameters": [
+            {**name, "description": "As `videoUrl` ends."},
+            {**part, "description": "Which bytes, as in RFC 9110; anything else is left out."},
+        ],
+        "responses": {
+            "200": {"description": "The whole file.", **video},
+            "206": {"description": "The part that was asked for.", **video},
+            "304": {"description": "It is still what the caller has."},
+            "404": {"description": "There is no such file, or it has expired.", **_refusal(404)},
+            "412": {"description": "It is not the version that the caller wants."},
+            "416": {"description": "The range lies beyond its end."},
+        },
+    }
+
+
+def _refusal(code: int) -> dict[str, Any]:
+    schema = _object({"code": {"const": code}, "msg": _TEXT, "data": {"type": "null"}})
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def _health() -> dict[str, Any]:
+    kinds = {"type": "string", "enum": ["ok", "maintenance", "disk full"]}
+    schema = _object(
+        {
+            "status": kinds,
+            "version": _TEXT,
+            "waiting": _WHOLE,
+            "rendering": _WHOLE,
+            "free_bytes": _WHOLE,
+        }
+    )
+    body = {"content": {"application/json": {"schema": schema}}}
+    return {
+        "operationId": "health",
+        "summary": "How the server is",
+        "security": [],
+        "responses": {
+            "200": {"description": "New tasks are taken.", **body},
+            "503": {"description": "None is; `status` says why.", **body},
+        },
+    }

@@ -39,12 +39,12 @@ async def test_health_says_why_nothing_is_taken(serve: Serve, tmp_path: Any) -> 
 
 
 async def test_the_contract_is_made_of_the_tables(serve: Serve) -> None:
-    """Every call and every field of the API is in the OpenAPI document."""
+    """Every call and every field is in the OpenAPI document, and the file that a task leads to."""
     caller = await serve()
 
     _, _, told = await caller.look("/openapi.json")
 
-    assert set(told["paths"]) == {call.path for call in CALLS}
+    assert set(told["paths"]) == {call.path for call in CALLS} | {"/files/{name}", "/healthz"}
     fields = told["components"]["schemas"]["VideoRequest"]["properties"]
     assert set(fields) == set(wire.VIDEO_REQUEST.values())
     assert fields["author"]["maxLength"] == 50
