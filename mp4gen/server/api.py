@@ -6,6 +6,7 @@ import asyncio
 import math
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -18,7 +19,7 @@ from .answers import UNKNOWN_TRACK, answer, refusal
 from .calls import CALLS
 from .catalog import Catalog
 from .config import ServerConfig
-from .datadir import DataFolder
+from .gate import Closed, Gate
 from .jobs import Jobs
 from .library import Library, LibraryTrack
 from .limits import Accounts, Window
@@ -31,17 +32,20 @@ MAX_BODY = 64 << 10
 _BODY_TIMEOUT = 30.0
 
 
+_Handler = Callable[[web.Request, str], Awaitable[web.Response]]
+
+
 class Api:
     """The handlers of one server.
 
     Args:
-        config: limits and the mode of operation.
+        config: limits and the public address.
         store: where tasks are kept.
         jobs: what renders them.
         library: the music.
-        data: the data folder, for its free room.
         accounts: whose key is whose.
         catalog: what the files say about themselves.
+        gate: whether new tasks are taken.
     """
 
     def __init__(
@@ -51,51 +55,56 @@ class Api:
         store: Store,
         jobs: Jobs,
         library: Library,
-        data: DataFolder,
         accounts: Accounts,
         catalog: Catalog,
+        gate: Gate,
     ) -> None:
         self._config, self._store, self._jobs = config, store, jobs
-        self._library, self._data, self._accounts = library, data, accounts
-        self._catalog = catalog
+        self._library, self._accounts, self._catalog, self._gate = library, accounts, catalog, gate
         self._window = Window(config.rate_limit)
 
     def routes(self) -> list[web.RouteDef]:
         """Where each call is answered."""
-        return [web.route(call.method, call.path, getattr(self, call.name)) for call in CALLS]
+        return [
+            web.route(call.method, call.path, self._for_callers(getattr(self, call.name)))
+            for call in CALLS
+        ]
 
-    async def generate(self, request: web.Request) -> web.Response:
+    def _for_callers(self, handler: _Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """What every call has in common: who calls, whether we are there, and how it is refused."""
+
+        async def check(request: web.Request) -> web.Response:
+            account = self._accounts.of_header(request.headers.get("Authorization"))
+            if account is None:
+                return refusal(401)
+            if self._gate.maintenance:
+                return refusal(455)
+            try:
+                return await handler(request, account)
+            except ApiError as error:
+                # The rest of a body that is too large is never read, which only HTTP can tell.
+                status = 413 if error.code == 413 else 200
+                return answer(protocol.answer_error(error), status=status)
+
+        return check
+
+    async def generate(self, request: web.Request, account: str) -> web.Response:
         """Answer "Create Music Video"."""
-        account = self._accounts.of_header(request.headers.get("Authorization"))
-        if account is None:
-            return refusal(401)
-        if refused := self._closed(account):
+        if refused := self._no_room(account):
             return refused
-        try:
-            wanted = protocol.read_create_body(await read_capped(request, MAX_BODY))
-            track = await asyncio.to_thread(self._library.find, wanted.task_id, wanted.audio_id)
-            if track is None:
-                return refusal(404, UNKNOWN_TRACK)
-            task = new_task(account, wanted, track, base_url_of(request, self._config))
-            await self._store.add(task)
-        except ApiError as error:
-            # The rest of a body that is too large is never read, which only HTTP can tell.
-            return answer(protocol.answer_error(error), status=413 if error.code == 413 else 200)
+        wanted = protocol.read_create_body(await read_capped(request, MAX_BODY))
+        track = await asyncio.to_thread(self._library.find, wanted.task_id, wanted.audio_id)
+        if track is None:
+            return refusal(404, UNKNOWN_TRACK)
+        task = new_task(account, wanted, track, base_url_of(request, self._config))
+        await self._store.add(task)
         self._jobs.submit(task)
         body = protocol.answer_created(task.task_id)
         return answer(body, retry_after=self._jobs.retry_after(task))
 
-    async def details(self, request: web.Request) -> web.Response:
+    async def details(self, request: web.Request, account: str) -> web.Response:
         """Answer "Get Music Video Details"."""
-        account = self._accounts.of_header(request.headers.get("Authorization"))
-        if account is None:
-            return refusal(401)
-        if self._config.maintenance:
-            return refusal(455)
-        task_id = request.query.get("taskId", "")
-        if not task_id:
-            return refusal(400, "taskId is required")
-        task = self._store.get(task_id)
+        task = self._store.get(_task_id(request))
         if task is None or task.account != account:
             # What the vendor answers where there is no record, or none yet.
             return answer(protocol.answer_data(None))
@@ -103,16 +112,9 @@ class Api:
         wait = None if task.ended else self._jobs.retry_after(task)
         return answer(protocol.answer_details(task.details(base)), retry_after=wait)
 
-    async def tracks(self, request: web.Request) -> web.Response:
+    async def tracks(self, request: web.Request, _: str) -> web.Response:
         """Answer "Get Music Generation Details", for a folder of the library."""
-        account = self._accounts.of_header(request.headers.get("Authorization"))
-        if account is None:
-            return refusal(401)
-        if self._config.maintenance:
-            return refusal(455)
-        task_id = request.query.get("taskId", "")
-        if not task_id:
-            return refusal(400, "taskId is required")
+        task_id = _task_id(request)
         found = await asyncio.to_thread(self._library.tracks, task_id)
         if not found:
             return answer(protocol.answer_data(None))
@@ -120,27 +122,36 @@ class Api:
         tracks = [_track(one, info) for one, info in zip(found, infos, strict=True)]
         return answer(protocol.answer_tracks(task_id, tracks))
 
-    async def credits(self, request: web.Request) -> web.Response:
+    async def credits(self, _: web.Request, __: str) -> web.Response:
         """Answer "Get Remaining Credits": how many more videos can be queued right now."""
-        account = self._accounts.of_header(request.headers.get("Authorization"))
-        if account is None:
-            return refusal(401)
-        if self._config.maintenance:
-            return refusal(455)
         left = max(0, self._config.queue_limit - self._jobs.waiting)
         return answer(protocol.answer_data(left))
 
-    def _closed(self, account: str) -> web.Response | None:
+    def _no_room(self, account: str) -> web.Response | None:
         """Why no submit can be taken now; None where it can."""
-        if self._config.maintenance:
-            return refusal(455)
-        if self._data.free_bytes() < self._config.min_free_bytes:
-            return refusal(455, "The server's disk is full: make room in its data folder")
-        if self._jobs.waiting >= self._config.queue_limit:
-            said = f"{self._config.queue_limit} tasks are waiting already. Please try again later."
-            return refusal(430, said, retry_after=math.ceil(self._config.rate_limit.per))
+        match self._gate.closed:
+            case Closed.MAINTENANCE:
+                return refusal(455)
+            case Closed.DISK_FULL:
+                return refusal(455, "The server's disk is full: make room in its data folder")
+            case Closed.QUEUE_FULL:
+                said = (
+                    f"{self._config.queue_limit} tasks are waiting already. Please try again later."
+                )
+                return refusal(430, said, retry_after=math.ceil(self._config.rate_limit.per))
         wait = self._window.take(account, asyncio.get_running_loop().time())
         return refusal(430, retry_after=math.ceil(wait)) if wait else None
+
+
+def _task_id(request: web.Request) -> str:
+    """The task that is asked for.
+
+    Raises:
+        InvalidRequestError: none is.
+    """
+    if task_id := request.query.get("taskId", ""):
+        return task_id
+    raise InvalidRequestError("taskId is required", code=400)
 
 
 async def read_capped(request: web.Request, most: int) -> bytes:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import signal
+import socket
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+import attrs
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
@@ -25,11 +26,14 @@ from .config import ServerConfig
 from .datadir import DataFolder
 from .feed import Feed
 from .files import Files
+from .front import Front
+from .gate import Gate
 from .guard import guard
 from .health import Health
 from .jobs import Jobs
 from .library import Library
 from .limits import Accounts
+from .listening import bind, cannot_listen, url_of
 from .pages import Pages
 from .pool import ProcessExecutor, Slot
 from .retention import Retention
@@ -104,67 +108,50 @@ class Server:
         """Each part is undone in the opposite order: first no new calls, last the data folder."""
         config, undo = self.config, self._undo
         check_music(config)
+        # Before the data folder, which is not to be made for a server that cannot listen.
+        sockets = bind(config)
+        for one in sockets:
+            undo.callback(one.close)
+        self._url = url_of(config, sockets)
         library = Library(config.music)
-        data = DataFolder(config.data)
-        data.open()
-        undo.callback(data.close)
-        store = Store(data.database)
-        undo.callback(store.close)
-        data.remove_strangers(store.files())
+        uploads.clear(library.root / uploads.FOLDER)
+        data, store = self._open_data()
+        feed = Feed()
         callbacks = CallbackSender(config, store, self._base_url)
         undo.push_async_callback(callbacks.stop)
 
         async def ended(task: Task) -> None:
             callbacks.send(task)
 
-        feed = Feed()
-        jobs = Jobs(config, store, library, data, ended=ended, moved=feed.moved)
-        self._jobs = jobs
-        undo.push_async_callback(jobs.stop, config.stop_timeout)
+        self._jobs = Jobs(config, store, library, data, ended=ended, moved=feed.moved)
+        undo.push_async_callback(self._jobs.stop, config.stop_timeout)
         self._retention = Retention(config.retention_days, store, data, clock=time.time)
         undo.push_async_callback(self._retention.stop)
-        app = web.Application(middlewares=[guard(config)], client_max_size=MAX_BODY)
-        accounts = Accounts(config.accounts)
-        uploads.clear(library.root / uploads.FOLDER)
+        slot = Slot(lambda: ProcessExecutor(config.worker_memory_bytes))
         catalog = Catalog(
             library,
-            Slot(lambda: ProcessExecutor(config.worker_memory_bytes)),
+            slot,
             data.cache,
             max_duration=config.max_duration,
             moved=feed.library_moved,
         )
         undo.push_async_callback(catalog.stop)
-        api = Api(
-            config=config,
-            store=store,
-            jobs=jobs,
-            library=library,
-            data=data,
-            accounts=accounts,
-            catalog=catalog,
-        )
-        pages = Pages(
-            config=config,
-            store=store,
-            jobs=jobs,
-            library=library,
-            data=data,
-            catalog=catalog,
-            sessions=Sessions(config, accounts, data.secret()),
-            feed=feed,
-        )
-        app.add_routes(api.routes())
-        app.add_routes(pages.routes())
-        app.on_shutdown.append(lambda _: _let_go(feed))
-        app.add_routes(Health(config, jobs, data).routes())
-        app.add_routes(Files(data.videos).routes())
-        await self._listen(app)
+        parts = _Parts(config, store, self._jobs, library, data, catalog, feed)
+        await self._listen(_app(parts), sockets)
         callbacks.start()
         self._retention.start()
-        jobs.start()
+        self._jobs.start()
 
-    async def _listen(self, app: web.Application) -> None:
-        config = self.config
+    def _open_data(self) -> tuple[DataFolder, Store]:
+        data = DataFolder(self.config.data)
+        data.open()
+        self._undo.callback(data.close)
+        store = Store(data.database)
+        self._undo.callback(store.close)
+        data.remove_strangers(store.files())
+        return data, store
+
+    async def _listen(self, app: web.Application, sockets: list[socket.socket]) -> None:
         # Compressed bodies are not part of the API, and may grow a thousandfold when unpacked.
         runner = web.AppRunner(
             app,
@@ -175,14 +162,11 @@ class Server:
         )
         await runner.setup()
         self._undo.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, config.host, config.port)
         try:
-            await site.start()
+            for one in sockets:
+                await web.SockSite(runner, one).start()
         except OSError as error:
-            raise _cannot_listen(config, error) from error
-        port = runner.addresses[0][1]
-        host = f"[{config.host}]" if ":" in config.host else config.host
-        self._url = f"http://{host}:{port}"
+            raise cannot_listen(self.config, error) from error
 
     def _base_url(self, task: Task) -> str:
         """The address that a callback tells: what the caller knew us by, unless we know better."""
@@ -191,8 +175,45 @@ class Server:
         return task.base_url or self._url
 
 
-async def _let_go(feed: Feed) -> None:
-    feed.close()
+@attrs.frozen
+class _Parts:
+    """What the handlers of one server are made of."""
+
+    config: ServerConfig
+    store: Store
+    jobs: Jobs
+    library: Library
+    data: DataFolder
+    catalog: Catalog
+    feed: Feed
+
+
+def _app(parts: _Parts) -> web.Application:
+    """Everything that is answered, and by whom."""
+    config, data, feed = parts.config, parts.data, parts.feed
+    accounts = Accounts(config.accounts)
+    sessions = Sessions(config, accounts, data.secret())
+    gate = Gate(config, data, parts.jobs)
+    shared: dict[str, Any] = {
+        "config": config,
+        "store": parts.store,
+        "jobs": parts.jobs,
+        "library": parts.library,
+        "catalog": parts.catalog,
+        "gate": gate,
+    }
+    app = web.Application(middlewares=[guard(config)], client_max_size=MAX_BODY)
+    app.add_routes(Api(accounts=accounts, **shared).routes())
+    app.add_routes(Front(sessions).routes())
+    app.add_routes(Pages(data=data, sessions=sessions, feed=feed, **shared).routes())
+    app.add_routes(Health(config, parts.jobs, data, gate).routes())
+    app.add_routes(Files(data.videos).routes())
+
+    async def let_go(_: web.Application) -> None:
+        feed.close()
+
+    app.on_shutdown.append(let_go)
+    return app
 
 
 def check_music(config: ServerConfig) -> None:
@@ -260,13 +281,3 @@ def _http_log() -> logging.Logger:
 
 def _is_theirs(error: BaseException | None) -> bool:
     return isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError)
-
-
-def _cannot_listen(config: ServerConfig, error: OSError) -> ConfigurationError:
-    where = f"{config.host} port {config.port}"
-    if error.errno == errno.EADDRINUSE:
-        return ConfigurationError(
-            f"{where} is in use by another program; choose another with --port, or 0 for any"
-        )
-    reason = error.strerror or "no such address on this machine"
-    return ConfigurationError(f"{where} cannot be listened on: {reason}")

@@ -6,6 +6,7 @@
     cache/          small pictures and the like; may be deleted at any time
     secret          signs the page's cookies
     lock            held by the running server, and by nobody after its death
+    maintenance     while a file of this name is there, every call is answered with code 455
 
 To back it up while the server runs, copy the database with SQLite's own backup (`sqlite3
 mp4gen.sqlite ".backup copy.sqlite"`), then `videos/`.
@@ -35,6 +36,7 @@ class DataFolder:
         self.videos = root / "videos"
         self.work = root / "work"
         self.cache = root / "cache"
+        self._maintenance = os.fspath(root / "maintenance")
         self._lock: int | None = None
 
     def open(self) -> None:
@@ -60,6 +62,10 @@ class DataFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def in_maintenance(self) -> bool:
+        """Whether the owner put a file named `maintenance` into the folder."""
+        return os.path.exists(self._maintenance)  # noqa: PTH110 - asked with every call: quick
 
     def free_bytes(self) -> int:
         """How much room the disk has."""

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from .config import ServerConfig
 from .datadir import DataFolder
+from .gate import Closed, Gate
 from .jobs import Jobs
 from .openapi import document
 
@@ -19,10 +20,11 @@ class Health:
         config: the mode of operation.
         jobs: how much there is to do.
         data: how much room there is.
+        gate: whether new tasks are taken.
     """
 
-    def __init__(self, config: ServerConfig, jobs: Jobs, data: DataFolder) -> None:
-        self._config, self._jobs, self._data = config, jobs, data
+    def __init__(self, config: ServerConfig, jobs: Jobs, data: DataFolder, gate: Gate) -> None:
+        self._jobs, self._data, self._gate = jobs, data, gate
         self._document = document(own_version(), locked=bool(config.accounts))
 
     def routes(self) -> list[web.RouteDef]:
@@ -31,18 +33,15 @@ class Health:
 
     async def health(self, _: web.Request) -> web.Response:
         """HTTP 200 while new tasks are taken, else 503; the body says why."""
-        free = self._data.free_bytes()
-        status = "ok"
-        if self._config.maintenance:
-            status = "maintenance"
-        elif free < self._config.min_free_bytes:
-            status = "disk full"
+        closed = self._gate.closed
+        # A full queue is a server at work: it takes tasks again by itself.
+        status = "ok" if closed in {None, Closed.QUEUE_FULL} else closed.value
         body = {
             "status": status,
             "version": own_version(),
             "waiting": self._jobs.waiting,
             "rendering": self._jobs.rendering,
-            "free_bytes": free,
+            "free_bytes": self._data.free_bytes(),
         }
         return web.json_response(body, status=200 if status == "ok" else 503)
 

@@ -1,4 +1,4 @@
-"""The page for people, and what its script asks for; everything it does goes through the store."""
+"""What the page's script asks for: what there is, what moves, and the changes people make."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import attrs
 from aiohttp import web
 
-from mp4gen.errors import ApiError, InvalidRequestError, Mp4GenError, ValidationError
+from mp4gen.errors import InvalidRequestError
 from mp4gen.models import VideoRequest
 
 from . import uploads
-from .answers import UNKNOWN_TRACK, refusal
-from .api import MAX_BODY, base_url_of, new_task, read_capped
+from .answers import UNKNOWN_TRACK
+from .api import base_url_of, new_task
 from .catalog import Catalog
 from .config import ServerConfig
 from .datadir import DataFolder
 from .feed import PAUSE, Feed
+from .front import SAFE, Visit, json_of, visited
+from .gate import Closed, Gate
 from .jobs import Jobs
 from .library import SUFFIXES, Library, LibraryTrack
 from .sessions import Sessions, fresh_name
@@ -31,34 +31,19 @@ from .shapes import SHAPES, style_for
 from .store import Store
 from .tasks import State, Task
 
-_HERE = Path(__file__).with_name("page")
-_FONTS = Path(__file__).parents[1] / "render" / "fonts"
-_ASSETS = {
-    "style.css": (_HERE, "text/css"),
-    "app.js": (_HERE, "text/javascript"),
-    "icon.svg": (_HERE, "image/svg+xml"),
-    "Inter-Regular.ttf": (_FONTS, "font/ttf"),
-    "Inter-Medium.ttf": (_FONTS, "font/ttf"),
-    "InterDisplay-SemiBold.ttf": (_FONTS, "font/ttf"),
-}
-_SAFE = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self'; media-src 'self'; font-src 'self'; connect-src 'self'; form-action 'none'; "
-    "base-uri 'none'; frame-ancestors 'none'",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 _SHOWN = 200
 _PREVIEW_SIDE = 540
 _DAY = 86400.0
-
-_Handler = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
+_CLOSED = {
+    Closed.MAINTENANCE: (503, "The server is being maintained."),
+    Closed.DISK_FULL: (507, "The server's disk is full."),
+    Closed.QUEUE_FULL: (503, "Too many videos are waiting already."),
+}
 
 
 @attrs.frozen(kw_only=True)
 class Pages:
-    """The page of one server."""
+    """The part of one server that its page talks to; only those with a session are heard."""
 
     config: ServerConfig
     store: Store
@@ -68,13 +53,11 @@ class Pages:
     catalog: Catalog
     sessions: Sessions
     feed: Feed
+    gate: Gate
 
     def routes(self) -> list[web.RouteDef]:
-        """The page, its parts, and what its script calls."""
+        """What the script calls."""
         return [
-            web.get("/", self.index),
-            web.get("/page/asset/{name}", self.asset),
-            web.post("/page/enter", self.enter),
             web.get("/page/state", self._seen(self.state)),
             web.get("/page/events", self._seen(self.events)),
             web.get("/page/cover", self._seen(self.cover)),
@@ -85,57 +68,8 @@ class Pages:
             web.post("/page/upload", self._seen(self.upload, changes=True)),
         ]
 
-    # --- for everybody ----------------------------------------------------------------------
-
-    async def index(self, request: web.Request) -> web.StreamResponse:
-        """The page itself; where no key is needed its visitor gets a session at once."""
-        content = await asyncio.to_thread((_HERE / "index.html").read_bytes)
-        headers = {**_SAFE, "Cache-Control": "no-cache"}
-        response = web.Response(body=content, content_type="text/html", headers=headers)
-        response.charset = "utf-8"
-        if self.sessions.open and self.sessions.account_of(request) is None:
-            self.sessions.enter(response, None)
-        return response
-
-    async def asset(self, request: web.Request) -> web.StreamResponse:
-        """A part of the page."""
-        name = request.match_info["name"]
-        if name not in _ASSETS:
-            raise web.HTTPNotFound
-        folder, kind = _ASSETS[name]
-        headers = {**_SAFE, "Content-Type": kind, "Cache-Control": "no-cache"}
-        return web.FileResponse(folder / name, headers=headers)
-
-    async def enter(self, request: web.Request) -> web.StreamResponse:
-        """Begin a session with the server's key."""
-        if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-            return refusal(403, status=403)
-        key = await _json_of(request)
-        response = web.json_response({})
-        given = key.get("key")
-        if self.sessions.enter(response, given if isinstance(given, str) else None) is None:
-            return refusal(401, "That is not the key of this server.", status=401)
-        return response
-
-    def _seen(self, handler: _Handler, *, changes: bool = False) -> Any:
-        """Only for those with a session; what changes something needs its token as well."""
-
-        async def check(request: web.Request) -> web.StreamResponse:
-            account = self.sessions.account_of(request)
-            if account is None:
-                return refusal(401, status=401)
-            if changes and not self.sessions.may_change(request):
-                return refusal(403, "Reload the page and try again.", status=403)
-            try:
-                return await handler(request, account)
-            except ApiError as error:
-                return refusal(error.code, error.message, status=error.code)
-            except ValidationError as error:
-                return refusal(400, str(error), status=400)
-            except Mp4GenError as error:
-                return refusal(400, str(error), status=422)
-
-        return check
+    def _seen(self, handler: Visit, *, changes: bool = False) -> Any:
+        return visited(self.sessions, handler, changes=changes)
 
     # --- what is there ----------------------------------------------------------------------
 
@@ -160,11 +94,11 @@ class Pages:
             "endings": SUFFIXES,
             "locked": not self.sessions.open,
         }
-        return web.json_response({**own, **self._moving(account)}, headers=_SAFE)
+        return web.json_response({**own, **self._moving(account)}, headers=SAFE)
 
     async def events(self, request: web.Request, account: str) -> web.StreamResponse:
         """Server-sent events: the queue and the videos whenever they have moved."""
-        headers = {**_SAFE, "Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        headers = {**SAFE, "Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         seen = -1
@@ -208,13 +142,13 @@ class Pages:
     async def cover(self, request: web.Request, _: str) -> web.StreamResponse:
         """A track's square picture."""
         made = await self.catalog.cover(await self._track(request))
-        headers = {**_SAFE, "Cache-Control": "private, max-age=86400"}
+        headers = {**SAFE, "Cache-Control": "private, max-age=86400"}
         return web.Response(body=made, content_type="image/jpeg", headers=headers)
 
     async def music(self, request: web.Request, _: str) -> web.StreamResponse:
         """A track to listen to."""
         track = await self._track(request)
-        return web.FileResponse(track.path, headers={**_SAFE, "Cache-Control": "no-cache"})
+        return web.FileResponse(track.path, headers={**SAFE, "Cache-Control": "no-cache"})
 
     async def preview(self, request: web.Request, _: str) -> web.StreamResponse:
         """A moment of the video that would be made."""
@@ -227,7 +161,7 @@ class Pages:
         words = {"author": wanted.author, "domain_name": wanted.domain_name}
         made = await self.catalog.preview(track, words, style)
         # The page asks twice: for a picture to decode, then for the same one to show.
-        headers = {**_SAFE, "Cache-Control": "private, max-age=60"}
+        headers = {**SAFE, "Cache-Control": "private, max-age=60"}
         return web.Response(body=made, content_type="image/jpeg", headers=headers)
 
     async def _track(self, request: web.Request) -> LibraryTrack:
@@ -244,7 +178,7 @@ class Pages:
     async def make(self, request: web.Request, account: str) -> web.StreamResponse:
         """Queue a video; the page may make as many of one track as its user asks for."""
         self._check_room()
-        body = await _json_of(request)
+        body = await json_of(request)
         track = await self._find(body.get("task"), body.get("audio"))
         task = new_task(
             account,
@@ -257,7 +191,7 @@ class Pages:
         )
         await self.store.add(task)
         self.jobs.submit(task)
-        return web.json_response({"id": task.task_id}, headers=_SAFE)
+        return web.json_response({"id": task.task_id}, headers=SAFE)
 
     async def remove(self, request: web.Request, account: str) -> web.StreamResponse:
         """Delete a video, or stop making it."""
@@ -268,7 +202,7 @@ class Pages:
         self.jobs.drop(task.task_id)
         await asyncio.to_thread(self.data.remove_video, task.file)
         self.feed.moved()
-        return web.json_response({}, headers=_SAFE)
+        return web.json_response({}, headers=SAFE)
 
     async def upload(self, request: web.Request, _: str) -> web.StreamResponse:
         """Take a music file into the library, where it can be read as music."""
@@ -287,25 +221,12 @@ class Pages:
             part.unlink(missing_ok=True)
         self.feed.library_moved()
         found = await self._find(uploads.FOLDER, path.name)
-        return web.json_response({"task": found.task_id, "audio": found.audio_id}, headers=_SAFE)
+        return web.json_response({"task": found.task_id, "audio": found.audio_id}, headers=SAFE)
 
     def _check_room(self) -> None:
-        if self.config.maintenance:
-            raise InvalidRequestError("The server is being maintained.", code=503)
-        if self.data.free_bytes() < self.config.min_free_bytes:
-            raise InvalidRequestError("The server's disk is full.", code=507)
-        if self.jobs.waiting >= self.config.queue_limit:
-            raise InvalidRequestError("Too many videos are waiting already.", code=503)
-
-
-async def _json_of(request: web.Request) -> dict[str, Any]:
-    try:
-        body = json.loads(await read_capped(request, MAX_BODY))
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        raise InvalidRequestError("the body must be a JSON object", code=400)
-    return body
+        if closed := self.gate.closed:
+            status, said = _CLOSED[closed]
+            raise InvalidRequestError(said, code=status)
 
 
 def _wanted(track: LibraryTrack, given: Any) -> VideoRequest:

@@ -1,0 +1,46 @@
+"""Whether new work is taken now, and why not: one answer for the API, the page and the health."""
+
+from __future__ import annotations
+
+import enum
+
+from .config import ServerConfig
+from .datadir import DataFolder
+from .jobs import Jobs
+
+
+class Closed(enum.Enum):
+    """Why no new work is taken."""
+
+    MAINTENANCE = "maintenance"
+    DISK_FULL = "disk full"
+    QUEUE_FULL = "queue full"
+
+
+class Gate:
+    """The gate of one server.
+
+    Args:
+        config: the limits.
+        data: how much room there is, and whether its owner put a `maintenance` file there.
+        jobs: how much there is to do.
+    """
+
+    def __init__(self, config: ServerConfig, data: DataFolder, jobs: Jobs) -> None:
+        self._config, self._data, self._jobs = config, data, jobs
+
+    @property
+    def maintenance(self) -> bool:
+        """Whether callers are to come back later, whatever they want."""
+        return self._config.maintenance or self._data.in_maintenance()
+
+    @property
+    def closed(self) -> Closed | None:
+        """Why no new work is taken now; None while it is."""
+        if self.maintenance:
+            return Closed.MAINTENANCE
+        if self._data.free_bytes() < self._config.min_free_bytes:
+            return Closed.DISK_FULL
+        if self._jobs.waiting >= self._config.queue_limit:
+            return Closed.QUEUE_FULL
+        return None

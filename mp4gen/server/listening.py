@@ -1,0 +1,70 @@
+"""The server's place on the network: its sockets and its address; knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from mp4gen.errors import ConfigurationError
+
+from .config import ServerConfig
+
+
+def bind(config: ServerConfig) -> list[socket.socket]:
+    """Sockets that hold the server's port, one for each address of its host; none listens yet.
+
+    Raises:
+        ConfigurationError: the port is taken, or the host is no address of this machine.
+    """
+    bound: list[socket.socket] = []
+    port = config.port
+    try:
+        for family, address in _addresses(config.host.strip("[]"), port):
+            one = socket.socket(family, socket.SOCK_STREAM)
+            bound.append(one)
+            _bind(one, (address[0], port, *address[2:]))
+            # With 0 the first address chooses for all.
+            port = one.getsockname()[1]
+    except OSError as error:
+        for one in bound:
+            one.close()
+        raise cannot_listen(config, error) from error
+    return bound
+
+
+def url_of(config: ServerConfig, bound: list[socket.socket]) -> str:
+    """The address of a server that listens there."""
+    host = config.host.strip("[]")
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{bound[0].getsockname()[1]}"
+
+
+def cannot_listen(config: ServerConfig, error: OSError) -> ConfigurationError:
+    """Why not, as a sentence with what to do."""
+    where = f"{config.host} port {config.port}"
+    if error.errno == errno.EADDRINUSE:
+        return ConfigurationError(
+            f"{where} is in use by another program; choose another with --port, or 0 for any"
+        )
+    if error.errno == errno.EACCES:
+        return ConfigurationError(
+            f"{where} is for the system's own programs; choose one from 1024 on with --port"
+        )
+    reason = error.strerror or "no such address on this machine"
+    return ConfigurationError(f"{where} cannot be listened on: {reason}; choose with --host")
+
+
+def _addresses(host: str, port: int) -> list[tuple[int, tuple[str, ...]]]:
+    found = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
+    )
+    return list(dict.fromkeys((one[0], one[4]) for one in found))  # type: ignore[misc]
+
+
+def _bind(one: socket.socket, address: tuple[object, ...]) -> None:
+    # A port that a server has just left can be taken again at once; one in use cannot.
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if one.family == socket.AF_INET6:
+        # The other family has a socket of its own.
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    one.bind(address)
