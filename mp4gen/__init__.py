@@ -6,7 +6,8 @@ videos itself (`mp4gen[server]`); importing this module loads neither.
 
 from __future__ import annotations
 
-from .bulk import ConversionRun
+import typing
+
 from .callbacks import CallbackReceiver
 from .client import Client
 from .dialects import Dialect
@@ -57,6 +58,9 @@ from .models import (
     VideoStatus,
 )
 from .rate_limit import Lane, RateLimiter, WindowLimiter
+
+if typing.TYPE_CHECKING:
+    from .bulk import ConversionRun
 
 __all__ = [
     "AlreadyExistsError",
@@ -109,6 +113,20 @@ __all__ = [
 ]
 
 # The package claims its public names: where they are defined is nobody's business.
-for _name in __all__:
+for _name in {*__all__} - {"ConversionRun"}:
     globals()[_name].__module__ = __name__
 del _name
+
+
+def __getattr__(name: str) -> object:
+    # Bulk runs, their ledger and their downloads are loaded by those who start one.
+    if name != "ConversionRun":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .bulk import ConversionRun
+
+    ConversionRun.__module__ = __name__
+    return ConversionRun
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,19 +9,17 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from . import protocol, twins
-from .bulk import ConversionRun
 from .callbacks import CallbackReceiver
 from .calls import Calls, Patience
 from .conversion import Accepted, Conversions, Memory
 from .dialects import Dialect
 from .errors import Mp4GenError, WaitTimeoutError
 from .events import Event, FailedEvent, Observers
-from .files import Files
 from .models import Polling, RateLimit, Retry, Track, Video, VideoDetails, VideoRequest
 from .rate_limit import Lane, RateLimiter
 from .settings import (
@@ -35,8 +33,12 @@ from .settings import (
     secret,
     whole,
 )
-from .track import Host, Plan, Requests
 from .transport import Transport
+
+if TYPE_CHECKING:
+    from .bulk import ConversionRun
+    from .files import Files
+    from .track import Requests
 
 OnSubmitted = Callable[[str], Awaitable[object] | object]
 
@@ -119,14 +121,8 @@ class Client:
         self._conversions = asyncio.Semaphore(concurrency)
         self._bulk_places = asyncio.Semaphore(concurrency)
         self._runs: WeakSet[ConversionRun] = WeakSet()
-        self._files = Files(
-            self._calls,
-            self.dialect,
-            self.base_url,
-            patience=self._patience,
-            proxy=proxy,
-            trust_env=trust_env,
-        )
+        self._proxy, self._trust_env = proxy, trust_env
+        self._files: Files | None = None
         self._accepted = Memory()
         twins.announce(self, account, self._limiter)
 
@@ -149,7 +145,8 @@ class Client:
                 await run.aclose()
         finally:
             await self._transport.aclose()
-            await self._files.aclose()
+            if self._files is not None:
+                await self._files.aclose()
 
     async def create_music_video(self, request: VideoRequest) -> str:
         """Submit one track ("Create Music Video"), and give the new task's id.
@@ -251,6 +248,9 @@ class Client:
         Raises:
             ConfigurationError: a setting that cannot work.
         """
+        from .bulk import ConversionRun
+        from .track import Host, Plan
+
         plan = Plan(
             requests,
             Path(ledger) if ledger is not None else None,
@@ -299,7 +299,7 @@ class Client:
         Raises:
             DownloadError: nothing was written; says why.
         """
-        return await self._files.fetch(video_or_url, to, on_progress)
+        return await self._downloads().fetch(video_or_url, to, on_progress)
 
     async def get_tracks(self, task_id: str) -> list[Track]:
         """The tracks of a music task ("Get Music Generation Details"), those that exist so far.
@@ -320,6 +320,20 @@ class Client:
         call = protocol.credits_call(self.dialect)
         read = partial(protocol.read_credits, dialect=self.dialect)
         return await self._calls.retried(call, read, self._patience)
+
+    def _downloads(self) -> Files:
+        """What fetches files; made by the first download, for those who never do without it."""
+        from .files import Files
+
+        self._files = self._files or Files(
+            self._calls,
+            self.dialect,
+            self.base_url,
+            patience=self._patience,
+            proxy=self._proxy,
+            trust_env=self._trust_env,
+        )
+        return self._files
 
     async def _submit(
         self, request: VideoRequest, *, adopt: bool, timeout: float = 1800.0

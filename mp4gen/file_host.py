@@ -103,7 +103,7 @@ class FileSessions:
         """
         loop = asyncio.get_running_loop()
         if self._closed:
-            raise _closed()
+            raise closed()
         if self._loop not in (None, loop):
             raise ConfigurationError(
                 "this client belongs to another event loop; make one client for each loop"
@@ -116,7 +116,7 @@ class FileSessions:
                 yield
         except TimeoutError:
             if scope.expired():
-                raise _closed() from None
+                raise closed() from None
             raise
         finally:
             self._scopes.discard(scope)
@@ -224,7 +224,8 @@ def checked_host(url: str, *, private: bool) -> str:
     return host
 
 
-def _closed() -> ConfigurationError:
+def closed() -> ConfigurationError:
+    """What a call gets after `aclose`."""
     return ConfigurationError("this client is closed; make a new one")
 
 

@@ -15,7 +15,7 @@ from .calls import Calls, Patience
 from .dialects import Dialect
 from .download import Download, Progress
 from .events import DownloadEvent, RetryEvent
-from .file_host import FileSessions, Rules
+from .file_host import FileSessions, Rules, closed
 from .models import Video
 from .names import name_in_url, safe_stem
 
@@ -66,6 +66,8 @@ class Files:
         """
         url = video_or_url.url if isinstance(video_or_url, Video) else video_or_url
         path = _target(video_or_url, to)
+        if self._calls.closed:
+            raise closed()
         observers = self._calls.observers
         async with self._places:
             return await Download(

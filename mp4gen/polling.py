@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-import backoff
-
 from .models import Polling
 
 
@@ -23,6 +21,8 @@ def next_waits(polling: Polling, random: Random) -> Iterator[float]:
     steps. Measured on one task, that costs 7.5 looks for a delay of 8 % of its length; doubling
     from one second without a cap costs as many looks for a delay of 50 %.
     """
+    import backoff
+
     step = polling.first * (polling.factor - 1)
     steps = backoff.expo(base=polling.factor, factor=step, max_value=polling.longest)
     for wait in steps:

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import attrs
-import cattrs
 
 from . import wire
 from .answers import Answer, dump_json, excerpt, load_json, read_answer, task_id_in
@@ -167,7 +166,7 @@ def read_download_url(answer: Answer, dialect: Dialect) -> str:
 def _structured(read: Any, data: dict[str, Any], task_id: str, answer: Answer) -> Any:
     try:
         return read(data, task_id)
-    except (cattrs.BaseValidationError, TypeError, ValueError):
+    except (ExceptionGroup, TypeError, ValueError):
         raise ProtocolError(f"unreadable answer about {task_id}: {excerpt(answer)}") from None
 
 
@@ -187,7 +186,7 @@ def read_create_body(body: bytes) -> VideoRequest:
         raise InvalidRequestError(_problems_in(data, "callBackUrl is required"), code=400)
     try:
         return wire.read_video_request(data)
-    except (ValidationError, cattrs.BaseValidationError):
+    except (ValidationError, ExceptionGroup):
         raise InvalidRequestError(_problems_in(data), code=400) from None
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from random import Random
 
 import attrs
-import backoff
 
 from .errors import (
     MaintenanceError,
@@ -55,6 +54,8 @@ def decide(error: Mp4GenError, *, submit: bool) -> Next:
 
 def waits(retry: Retry, random: Random) -> Iterator[float]:
     """Seconds before each further try: exponential, capped, with full jitter; endless."""
+    import backoff
+
     growing = backoff.expo(base=2, factor=retry.first, max_value=retry.longest)
     for longest in growing:
         # The generator's first item only starts it.

@@ -7,15 +7,19 @@ forgiving about all else: a misread side field must never cost a finished video.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cattrs
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+import attrs
 
+from . import models
 from .models import Track, VideoDetails, VideoRequest, VideoStatus
+
+if TYPE_CHECKING:
+    import cattrs
 
 # docs.sunoapi.org, "Create Music Video".
 VIDEO_REQUEST = {
@@ -62,12 +66,12 @@ def read_video_request(data: Mapping[str, Any]) -> VideoRequest:
     """
     # An empty optional text means "none", as it does to the vendor.
     given = {name: value for name, value in data.items() if value not in (None, "")}
-    return _converter.structure(given, VideoRequest)
+    return _converter().structure(given, VideoRequest)
 
 
 def write_video_request(request: VideoRequest) -> dict[str, Any]:
     """The request as the API wants it; what was not given is left out."""
-    written = _converter.unstructure(request)
+    written = _converter().unstructure(request)
     return {name: value for name, value in written.items() if value is not None}
 
 
@@ -82,12 +86,12 @@ def read_video_details(data: Mapping[str, Any], task_id: str) -> VideoDetails:
         "videoUrl": url,
         "raw": data,
     }
-    return _converter.structure(flat, VideoDetails)
+    return _converter().structure(flat, VideoDetails)
 
 
 def write_video_details(details: VideoDetails) -> dict[str, Any]:
     """The details in the shape of docs.sunoapi.org, "Get Music Video Details"."""
-    written: dict[str, Any] = _converter.unstructure(details)
+    written: dict[str, Any] = _converter().unstructure(details)
     url = written.pop("videoUrl")
     written.pop("musicIndex")
     return {**written, "response": {"videoUrl": url} if url else None}
@@ -99,12 +103,12 @@ def read_track(data: Mapping[str, Any], task_id: str) -> Track:
     Raises:
         cattrs.BaseValidationError: a track without an id.
     """
-    return _converter.structure({**data, "taskId": task_id}, Track)
+    return _converter().structure({**data, "taskId": task_id}, Track)
 
 
 def write_track(track: Track) -> dict[str, Any]:
     """The track as an item of `response.sunoData`."""
-    written: dict[str, Any] = _converter.unstructure(track)
+    written: dict[str, Any] = _converter().unstructure(track)
     del written["taskId"]
     return written
 
@@ -183,6 +187,8 @@ def _seconds(value: Any, _: Any) -> float | None:
 
 
 def _request_converter(converter: cattrs.Converter) -> None:
+    from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
     names: Any = {field: override(rename=name) for field, name in VIDEO_REQUEST.items()}
     converter.register_structure_hook(
         VideoRequest, make_dict_structure_fn(VideoRequest, converter, **names)
@@ -196,6 +202,8 @@ def _record_converter(
     converter: cattrs.Converter, model: Any, names: dict[str, str], hooks: dict[str, Any]
 ) -> None:
     """Every field of `model` by its name and its own reader; all others are optional texts."""
+    from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
     reads: Any = {
         field: override(rename=name, struct_hook=hooks.get(field, _optional_text))
         for field, name in names.items()
@@ -212,7 +220,14 @@ def _as_it_came(value: Any, _: Any) -> Any:
     return value
 
 
-def _build() -> cattrs.Converter:
+@functools.cache
+def _converter() -> cattrs.Converter:
+    """Built once, by the first body that is read or written: both it and cattrs cost a while."""
+    import cattrs
+
+    for model in (VideoRequest, VideoDetails, Track):
+        # The package claims these classes, and its own names are not those of their annotations.
+        attrs.resolve_types(model, vars(models))
     converter = cattrs.Converter()
     converter.register_structure_hook(str, _strict_text)
     converter.register_unstructure_hook(datetime, _write_time)
@@ -228,7 +243,3 @@ def _build() -> cattrs.Converter:
     track |= {"duration": _seconds, "created_at": _time}
     _record_converter(converter, Track, TRACK, track)
     return converter
-
-
-# Built once: making a converter costs hundreds of times what one record does.
-_converter = _build()

@@ -49,7 +49,18 @@ EDGES = {
 }
 
 # (module, what it imports lazily): paid for only by those who use it.
-LAZY = {("client", "ledger"), ("bulk", "ledger"), ("callbacks", "aiohttp.web")}
+LAZY = {
+    ("__init__", "bulk"),
+    ("client", "bulk"),
+    ("client", "track"),
+    ("client", "files"),
+    ("client", "ledger"),
+    ("bulk", "ledger"),
+    ("callbacks", "aiohttp.web"),
+    ("wire", "cattrs"),
+    ("retry", "backoff"),
+    ("polling", "backoff"),
+}
 
 MODULES = sorted(path for path in ROOT.rglob("*.py"))
 
