@@ -2,8 +2,9 @@
 
     python benchmarks/bulk_ledger.py [--tracks 100000] [--commits 3000] [--json FILE]
 
-`--commits` tracks take all four steps of a run, each one a commit that is synced to the disk; then
-the ledger is filled up to `--tracks` finished ones, scanned as a resumed run does, and resumed.
+`--commits` tracks take all four steps, each synced to the disk before the next one is begun; forty
+are under way at a time (a run has up to 300). Then `--tracks` finished ones are put into it, read
+as a resumed run does, and told again. About 20 s.
 """
 
 # ruff: noqa: SLF001 - a ledger is filled faster than a run would, and looked into
@@ -21,11 +22,12 @@ from typing import Any
 import bulk_world as world
 
 from mp4gen import Client, Video, VideoRequest
-from mp4gen.entries import Entry
+from mp4gen.entries import Entry, State
 from mp4gen.ledger import Ledger
 
 HOST = "http://127.0.0.1:1"
 CHUNK = 8
+UNDER_WAY = 40
 
 
 def memory() -> float:
@@ -54,13 +56,18 @@ async def through(path: Path, number: int) -> float:
     """Tracks a second through all steps of a run."""
     ledger = await Ledger.open(path, HOST)
     start = time.perf_counter()
-    for first in range(0, number, CHUNK):
-        requests = [VideoRequest("music", f"a{n}") for n in range(first, first + CHUNK)]
-        admitted = await ledger.admit(requests)
-        await asyncio.gather(*(_steps(ledger, e) for e in admitted if isinstance(e, Entry)))
+    for first in range(0, number, UNDER_WAY):
+        starts = range(first, first + UNDER_WAY, CHUNK)
+        await asyncio.gather(*(_chunk(ledger, start) for start in starts))
     spent = time.perf_counter() - start
     await ledger.close()
     return number / spent
+
+
+async def _chunk(ledger: Ledger, first: int) -> None:
+    requests = [VideoRequest("music", f"a{n}") for n in range(first, first + CHUNK)]
+    entries = [entry for entry in await ledger.admit(requests) if isinstance(entry, Entry)]
+    await asyncio.gather(*(_steps(ledger, entry) for entry in entries))
 
 
 async def _steps(ledger: Ledger, entry: Entry) -> None:
@@ -73,32 +80,30 @@ async def _steps(ledger: Ledger, entry: Entry) -> None:
 
 def fill(ledger: Ledger, number: int) -> None:
     """Finished tracks, as a run of some nights would have left them."""
-    db = ledger._db
-    db.execute("BEGIN")
-    db.executemany(
+    ledger._db.executemany(
         "INSERT INTO tracks (task_id, audio_id, state, video_task_id, url, tokens)"
         " VALUES ('music', ?, 'done', ?, 'https://cdn.example.com/v.mp4', 'token')",
         ((f"b{n}", f"video_b{n}") for n in range(number)),
     )
-    db.execute("COMMIT")
 
 
 async def scan(path: Path, number: int) -> float:
-    """CPU seconds in which SQLite finds each of the tracks by its key, as a resumed run asks."""
+    """CPU seconds in which the ledger gives all tracks to a run that asks for eight at a time."""
     ledger = await Ledger.open(path, HOST)
     await ledger._run(fill, number)
-    spent = await ledger._run(_scan, number)
+    # The least of three: others use this machine too.
+    spent = min([await ledger._run(_scan, number) for _ in range(3)])
     await ledger.close()
     return spent
 
 
 def _scan(ledger: Ledger, number: int) -> float:
+    requests = [VideoRequest("music", f"b{n}") for n in range(number)]
     start = time.process_time()
-    for n in range(number):
-        row = ledger._db.execute(
-            "SELECT state FROM tracks WHERE task_id = 'music' AND audio_id = ?", (f"b{n}",)
-        ).fetchone()
-        assert row[0] == "done"
+    for first in range(0, number, CHUNK):
+        for entry in ledger._admit(requests[first : first + CHUNK]):
+            assert isinstance(entry, Entry)
+            assert entry.state is State.DONE
     return time.process_time() - start
 
 
@@ -133,7 +138,7 @@ def main() -> None:
         size = path.stat().st_size / args.tracks
     world.report(
         [
-            ("tracks a second, four synced commits each", f"{speed:.0f}", ">= 500", speed >= 500),
+            ("tracks a second, four synced steps each", f"{speed:.0f}", ">= 500", speed >= 500),
             (
                 "  of what SQLite makes on this disk, one by one",
                 f"{speed / possible:.0%}",

@@ -130,7 +130,8 @@ class ConversionRun:
                 self._done += 1
             else:
                 self._failed += 1
-            self._results.put_nowait(attrs.evolve(conversion, request=asked))
+            told = conversion if asked is request else attrs.evolve(conversion, request=asked)
+            self._results.put_nowait(told)
 
     def _leave(self, request: VideoRequest) -> None:
         """Count a track, and its twins, for another run."""

@@ -45,6 +45,13 @@ MIGRATIONS = (
     """,
 )
 
+# A request's five, in its own order, come right after the number.
+COLUMNS = (
+    "id, task_id, audio_id, author, domain_name, callback_url, state, tokens, video_task_id,"
+    " adopted, path, error, url, created_at, completed_at, expires_at"
+)
+Row = tuple[Any, ...]
+
 
 def read_ledger(path: Path) -> tuple[str, list[Entry]]:
     """The host and all entries of the ledger at `path`, also while a run writes to it.
@@ -57,61 +64,59 @@ def read_ledger(path: Path) -> tuple[str, list[Entry]]:
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
-            db.row_factory = sqlite3.Row
             check_kind(db, path)
             row = _is_begun(db) and db.execute("SELECT host FROM run").fetchone()
             if not row:
                 raise LedgerError(f"{path} is empty: the run that made it was ended at once")
-            return str(row[0]), [entry_of(row) for row in db.execute("SELECT * FROM tracks")]
+            rows = db.execute(f"SELECT {COLUMNS} FROM tracks")  # noqa: S608 - our own names
+            return str(row[0]), [entry_of(row) for row in rows]
         finally:
             db.close()
     except sqlite3.Error as error:
         raise LedgerError(f"{path} cannot be read as a ledger: {error}") from None
 
 
-def entry_of(row: sqlite3.Row) -> Entry:
-    """The entry in a row of the table.
+def entry_of(row: Row, request: VideoRequest | None = None) -> Entry:
+    """The entry in a row of `COLUMNS`; its request is `request`, where that is known.
 
     Raises:
         LedgerError: some other hand has been at the row.
     """
     try:
-        return _entry_of(row)
+        return _entry_of(row, request)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise LedgerError(f"track {row['id']} of the ledger cannot be read: {error}") from None
+        raise LedgerError(f"track {row[0]} of the ledger cannot be read: {error}") from None
 
 
-def _entry_of(row: sqlite3.Row) -> Entry:
-    request = VideoRequest(
-        row["task_id"],
-        row["audio_id"],
-        author=row["author"],
-        domain_name=row["domain_name"],
-        callback_url=row["callback_url"],
-    )
-    state = State(row["state"])
+def _entry_of(row: Row, request: VideoRequest | None) -> Entry:
+    number, *asked, state, tokens, task_id, adopted, path, error, url, made, ended, expires = row
+    state = State(state)
+    video = None
+    if state in (State.DONE, State.DOWNLOADED):
+        times = (_time(made), _time(ended), _time(expires))
+        video = Video(task_id, url, asked[1], *times, adopted=bool(adopted))
     return Entry(
-        row["id"],
-        request,
+        number,
+        request if request is not None else _request_of(*asked),
         state,
-        tuple(row["tokens"].split()),
-        row["video_task_id"],
-        bool(row["adopted"]),
-        _video_of(row) if state in (State.DONE, State.DOWNLOADED) else None,
-        Path(row["path"]) if row["path"] else None,
-        _load_error(row["error"]) if row["error"] else None,
+        tuple(tokens.split()),
+        task_id,
+        bool(adopted),
+        video,
+        Path(path) if path else None,
+        _load_error(error) if error else None,
     )
 
 
-def _video_of(row: sqlite3.Row) -> Video:
-    return Video(
-        task_id=row["video_task_id"],
-        url=row["url"],
-        audio_id=row["audio_id"],
-        created_at=_time(row["created_at"]),
-        completed_at=_time(row["completed_at"]),
-        expires_at=_time(row["expires_at"]),
-        adopted=bool(row["adopted"]),
+def _request_of(
+    task_id: str,
+    audio_id: str,
+    author: str | None,
+    domain_name: str | None,
+    callback_url: str | None,
+) -> VideoRequest:
+    return VideoRequest(
+        task_id, audio_id, author=author, domain_name=domain_name, callback_url=callback_url
     )
 
 

@@ -3,8 +3,11 @@
 import asyncio
 import os
 import sqlite3
+import threading
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -214,3 +217,61 @@ async def test_tokens_of_a_failed_track_are_forgotten(path: Path) -> None:
     [again] = read_ledger(path)[1]
 
     assert again == Entry(1, REQUEST, State.NEW)
+
+
+async def at_once(ledger: Ledger, *steps: Coroutine[Any, Any, Any]) -> tuple[list[Any], list[str]]:
+    """What comes of steps that all wait for the thread, and the transactions that they took."""
+    free, said = threading.Event(), list[str]()
+    ledger._thread.submit(free.wait)
+    ledger._thread.submit(ledger._db.set_trace_callback, said.append)
+    tasks = [asyncio.create_task(step) for step in steps]
+    await asyncio.sleep(0)
+    free.set()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    return found, [text for text in said if text.startswith(("BEGIN", "COMMIT", "ROLLBACK"))]
+
+
+async def test_steps_that_wait_share_one_commit(path: Path) -> None:
+    """A disk that takes its time for each sync slows no full run down."""
+    ledger, entry = await opened(path)
+    found, said = await at_once(
+        ledger,
+        ledger.sending(entry.id, ["token"]),
+        ledger.submitted(entry.id, "video_1", adopted=False),
+        ledger.name(entry.id, "track"),
+    )
+    [again] = read_ledger(path)[1]
+    await ledger.close()
+
+    assert (found, said) == ([None, None, "track"], ["BEGIN IMMEDIATE", "COMMIT"])
+    assert again.state is State.SUBMITTED
+
+
+async def test_a_step_that_fails_takes_no_other_along(path: Path) -> None:
+    """Those that shared its commit are done again, each for itself."""
+    ledger, entry = await opened(path)
+    found, _ = await at_once(
+        ledger,
+        ledger.submitted(entry.id, "video_1", adopted=False),
+        ledger._run(Ledger._update, entry.id, {"state": None}),
+        ledger.done(entry.id, VIDEO),
+    )
+    [again] = read_ledger(path)[1]
+    await ledger.close()
+
+    assert [type(one) for one in found] == [type(None), mp4gen.LedgerError, type(None)]
+    assert again.state is State.DONE
+
+
+async def test_a_closed_ledger_says_so(path: Path) -> None:
+    """What waits at the closing is still committed; what comes later is refused."""
+    ledger, entry = await opened(path)
+    waiting = asyncio.create_task(ledger.submitted(entry.id, "video_1", adopted=False))
+    await asyncio.sleep(0)
+    await ledger.close()
+    await waiting
+    with pytest.raises(mp4gen.LedgerError, match="is closed"):
+        await ledger.done(entry.id, VIDEO)
+    [again] = read_ledger(path)[1]
+
+    assert again.state is State.SUBMITTED
