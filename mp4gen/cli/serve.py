@@ -11,11 +11,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
+import attrs
+from cyclopts import Parameter
+
 from mp4gen.server import Server, ServerConfig
+from mp4gen.server.checkup import checkup
 from mp4gen.server.config import DEFAULT_PORT, default_data
 from mp4gen.server.library import Library, LibraryTrack
 
-from .exits import DONE, InterruptedBySignal
+from .exits import BAD_INPUT, DONE, InterruptedBySignal
 from .options import AsJson
 from .running import Brake, run
 from .screen import Screen, shown
@@ -53,6 +57,13 @@ def serve(
     access: Access = ANYBODY_HERE,
     picture: Picture = USUAL_PICTURE,
     limits: Limits = USUAL_LIMITS,
+    check: Annotated[
+        bool,
+        Parameter(
+            help="Look whether all is well, say what to do where not, and start nothing.",
+            negative=(),
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Serve the API from a music folder."""
@@ -66,7 +77,17 @@ def serve(
         **picture.settings(),
         **limits.settings(),
     )
-    return _until_told(config, Screen(as_json=as_json))
+    screen = Screen(as_json=as_json)
+    return run(_check(config, screen)) if check else _until_told(config, screen)
+
+
+async def _check(config: ServerConfig, screen: Screen) -> int:
+    well = True
+    async for finding in checkup(config):
+        well = well and finding.ok
+        screen.record(attrs.asdict(finding))
+        screen.line(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name:9} {finding.said}")
+    return DONE if well else BAD_INPUT
 
 
 def _until_told(config: ServerConfig, screen: Screen) -> int:

@@ -159,7 +159,11 @@ class Limits:
     maintenance: Annotated[
         bool,
         from_env(
-            "MAINTENANCE", "Answer every call with code 455.", negative=(), show_default=False
+            "MAINTENANCE",
+            "Answer every call with code 455. A running server does so while a file named "
+            "`maintenance` is in its data folder.",
+            negative=(),
+            show_default=False,
         ),
     ] = False
 

@@ -16,12 +16,11 @@ import attrs
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from mp4gen.errors import ConfigurationError
-
 from . import uploads
 from .api import MAX_BODY, Api
 from .callbacks import CallbackSender
 from .catalog import Catalog
+from .checkup import check_music
 from .config import ServerConfig
 from .datadir import DataFolder
 from .feed import Feed
@@ -214,24 +213,6 @@ def _app(parts: _Parts) -> web.Application:
 
     app.on_shutdown.append(let_go)
     return app
-
-
-def check_music(config: ServerConfig) -> None:
-    """See whether the music folder is there.
-
-    Raises:
-        ConfigurationError: it is not, or cannot be read.
-    """
-    try:
-        if not config.music.is_dir():
-            raise ConfigurationError(
-                f"the music folder {config.music} does not exist; name one that does with --music"
-            )
-        next(config.music.iterdir(), None)
-    except OSError as error:
-        raise ConfigurationError(
-            f"the music folder {config.music} cannot be read: {error.strerror}"
-        ) from error
 
 
 def serve(config: ServerConfig, on_ready: Callable[[str], None] | None = None) -> None:

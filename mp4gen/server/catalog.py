@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,8 @@ from .pool import Slot
 T = TypeVar("T")
 
 _BATCH = 16
+_DAY = 86400.0
+_LOOK_AGAIN = 8.0
 _Version = tuple[str, float, int]
 
 
@@ -45,6 +48,7 @@ class Catalog:
         self._max_duration, self._moved = max_duration, moved
         self._known: dict[_Version, studio.MusicInfo] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._folders, self._next_look = "", 0.0
         self._turn = asyncio.Lock()
         self._urgent = 0
         self._calm = asyncio.Event()
@@ -53,11 +57,24 @@ class Catalog:
     async def tracks(self) -> list[tuple[LibraryTrack, studio.MusicInfo]]:
         """Every track, with what is known of it."""
         found = await asyncio.to_thread(lambda: list(self._library.all_tracks()))
+        # What is not there any more, or is another file now, needs no memory.
+        there = set(map(_version, found))
+        self._known = {key: info for key, info in self._known.items() if key in there}
         unknown = [track for track in found if _version(track) not in self._known]
         if unknown and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look_into(unknown))
         nothing = studio.MusicInfo()
         return [(track, self._known.get(_version(track), nothing)) for track in found]
+
+    async def look_again(self) -> None:
+        """Tell of it when files have come or gone since the last look; looks not too often."""
+        now = asyncio.get_running_loop().time()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_AGAIN
+        before, self._folders = self._folders, await asyncio.to_thread(self._library.fingerprint)
+        if before not in {"", self._folders}:
+            self._moved()
 
     async def info(self, track: LibraryTrack) -> studio.MusicInfo:
         """What a file says about itself, looked up now where it is not known."""
@@ -92,7 +109,7 @@ class Catalog:
         if not kept.exists():
             made = await self._later(studio.cover, track.path, self._max_duration)
             await asyncio.to_thread(_keep, kept, made)
-        return await asyncio.to_thread(kept.read_bytes)
+        return await asyncio.to_thread(_read, kept)
 
     async def stop(self) -> None:
         """Look no further, and end the worker."""
@@ -137,6 +154,14 @@ class Catalog:
 
 def _version(track: LibraryTrack) -> _Version:
     return os.fspath(track.path), track.modified, track.size
+
+
+def _read(path: Path) -> bytes:
+    content = path.read_bytes()
+    if time.time() - path.stat().st_mtime > _DAY:
+        # The cache loses first what nobody asked for lately.
+        path.touch()
+    return content
 
 
 def _keep(path: Path, content: bytes) -> None:

@@ -3,7 +3,7 @@
     mp4gen.sqlite   every task (with -wal and -shm beside it)
     videos/         finished videos; a file appears here whole, by one rename
     work/           one folder for each running render; emptied at every start
-    cache/          small pictures and the like; may be deleted at any time
+    cache/          small pictures; kept bounded, and may be deleted at any time
     secret          signs the page's cookies
     lock            held by the running server, and by nobody after its death
     maintenance     while a file of this name is there, every call is answered with code 455
@@ -22,6 +22,9 @@ from pathlib import Path
 
 from mp4gen.errors import ConfigurationError
 
+CACHE_BYTES = 128 << 20
+CACHE_SECONDS = 90 * 86400.0
+
 
 class DataFolder:
     """One server's folder, from `open` to `close`.
@@ -36,6 +39,7 @@ class DataFolder:
         self.videos = root / "videos"
         self.work = root / "work"
         self.cache = root / "cache"
+        self.lock = root / "lock"
         self._maintenance = os.fspath(root / "maintenance")
         self._lock: int | None = None
 
@@ -48,9 +52,11 @@ class DataFolder:
         try:
             for folder in (self.root, self.videos, self.work, self.cache):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._take()
+            self.take()
             for left in self.work.iterdir():
                 shutil.rmtree(left, ignore_errors=True)
+            for part in self.cache.glob("*.part"):
+                part.unlink(missing_ok=True)
         except OSError as error:
             raise ConfigurationError(
                 f"the data folder {self.root} cannot be used ({error.strerror}); "
@@ -95,6 +101,21 @@ class DataFolder:
             if path.name not in known:
                 path.unlink(missing_ok=True)
 
+    def prune_cache(self, now: float) -> int:
+        """Keep the cache small: what nobody asked for lately goes first; how many files went.
+
+        Args:
+            now: seconds since 1970.
+        """
+        kept, gone = 0, 0
+        files = ((path, path.stat()) for path in self.cache.iterdir())
+        for path, stat in sorted(files, key=lambda one: one[1].st_mtime, reverse=True):
+            kept += stat.st_size
+            if kept > CACHE_BYTES or stat.st_mtime < now - CACHE_SECONDS:
+                path.unlink(missing_ok=True)
+                gone += 1
+        return gone
+
     def publish(self, made: Path, name: str) -> int:
         """Move a finished video to its place in one step, to stay; its size in bytes."""
         target = self.videos / name
@@ -106,8 +127,13 @@ class DataFolder:
             os.close(descriptor)
         return target.stat().st_size
 
-    def _take(self) -> None:
-        self._lock = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    def take(self) -> None:
+        """Hold the folder until `close`, or until this process ends.
+
+        Raises:
+            ConfigurationError: another server holds it.
+        """
+        self._lock = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

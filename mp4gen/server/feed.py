@@ -6,7 +6,7 @@ import asyncio
 
 # A watcher is woken at most so often, however much moves.
 PAUSE = 0.25
-BEAT = 15.0
+BEAT = 10.0
 
 
 class Feed:

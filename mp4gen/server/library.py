@@ -15,6 +15,7 @@ sizes; never opens a file.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import unicodedata
 from collections.abc import Iterator
@@ -90,6 +91,18 @@ class Library:
         for folder, folders, _ in os.walk(self.root):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             yield from self._tracks_in(Path(folder), self._id_of(Path(folder)))
+
+    def fingerprint(self) -> str:
+        """A text that is another one after files have come or gone."""
+        mark = hashlib.blake2b(digest_size=16)
+        for folder, folders, _ in os.walk(self.root):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            try:
+                changed = Path(folder).stat().st_mtime_ns
+            except OSError:
+                continue
+            mark.update(f"{os.fsencode(folder)!r}{changed}".encode())
+        return mark.hexdigest()
 
     def _folder(self, task_id: str) -> Path | None:
         if task_id == ROOT_ID:

@@ -104,6 +104,7 @@ class Pages:
         seen = -1
         with contextlib.suppress(ConnectionError):
             while not self.feed.closed:
+                await self.catalog.look_again()
                 seen = await self.feed.next(seen)
                 text = json.dumps(self._moving(account), ensure_ascii=False)
                 await response.write(f"data: {text}\n\n".encode())

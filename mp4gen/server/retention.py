@@ -1,4 +1,4 @@
-"""Deletes what has been kept long enough: first the file, then the record of it."""
+"""Deletes what has been kept long enough: first the file, then the record; keeps caches small."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ class Retention:
         while True:
             try:
                 await self.sweep()
+                await asyncio.to_thread(self._data.prune_cache, self._clock())
             except Exception:
                 log.exception("old videos could not be deleted")
             await asyncio.sleep(_EVERY)

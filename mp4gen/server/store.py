@@ -8,10 +8,10 @@ their own, each in one transaction. With the write-ahead log neither waits for t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -186,7 +186,7 @@ class Store:
             out.execute(sql, (*values.values(), task_id))
         return True
 
-    @contextmanager
+    @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         self._out.execute("BEGIN IMMEDIATE")
         try:
@@ -205,6 +205,27 @@ class Store:
         return [Task(**dict(zip(_FIELDS, row, strict=True))) for row in rows]
 
 
+def examine(path: Path) -> int:
+    """Read a database through without changing it; how many tasks it holds.
+
+    Raises:
+        ConfigurationError: it is damaged, of a newer version, or none of ours.
+    """
+    try:
+        # A reader of the write-ahead log needs its own file beside it, so not quite read-only.
+        with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection:
+            _check_version(connection, path)
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found == "ok":
+                return int(connection.execute("SELECT count(*) FROM tasks").fetchone()[0])
+    except sqlite3.Error as error:
+        found = str(error)
+    raise ConfigurationError(
+        f"the database {path} is damaged ({found}): put your last copy of it back, or move it "
+        "away to begin with an empty one"
+    )
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
     connection.execute("PRAGMA journal_mode = WAL")
@@ -214,11 +235,15 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if _check_version(connection, path) == 0:
+        script = f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        connection.executescript(script)
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
         raise ConfigurationError(
             f"the database {path} was made by a newer mp4gen; use that, or another data folder"
         )
-    if version == 0:
-        script = f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-        connection.executescript(script)
+    return version

@@ -1,14 +1,20 @@
 """What a restarted server still knows, and what it goes on with."""
 
 import asyncio
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mp4gen.server import Server, ServerConfig
+from mp4gen.errors import ConfigurationError
+from mp4gen.server import Server, ServerConfig, datadir
+from mp4gen.server.datadir import DataFolder
 
 from .conftest import QUICK, Caller, Serve
+
+NOW = 1_800_000_000.0
 
 
 @pytest.fixture
@@ -84,3 +90,50 @@ async def test_a_stop_does_not_wait_longer_than_it_may(serve: Serve, settings: A
 
     assert not [pid for pid in pids if is_alive(pid)]
     assert not list((settings["data"] / "videos").iterdir())
+
+
+async def test_what_a_kill_left_is_cleared_away(serve: Serve, settings: Any) -> None:
+    """Parts of renders, of covers and of uploads are gone after the next start; the rest stays."""
+    data, music = settings["data"], settings["music"]
+    left = [
+        data / "work" / "abc" / ".mp4gen-0011.part",
+        data / "cache" / "cover.17.part",
+        data / "videos" / ".mp4gen-0011.part",
+        music / "Uploads" / ".mp4gen-upload-x",
+    ]
+    stays = [data / "cache" / "cover.jpg", music / "Uploads" / "song.wav"]
+    for path in left + stays:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+
+    await serve()
+
+    assert [path for path in left if path.exists()] == []
+    assert [path for path in stays if not path.exists()] == []
+
+
+def test_the_cache_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not asked for lately goes first: by age, and where there is too much of it."""
+    data = DataFolder(tmp_path)
+    data.open()
+    monkeypatch.setattr(datadir, "CACHE_BYTES", 250)
+    for name, age in {"old": 91 * 86400, "c": 300, "b": 200, "a": 100}.items():
+        path = data.cache / name
+        path.write_bytes(b"x" * 100)
+        os.utime(path, (NOW - age, NOW - age))
+
+    gone = data.prune_cache(NOW)
+    data.close()
+
+    assert gone == 2
+    assert sorted(path.name for path in data.cache.iterdir()) == ["a", "b"]
+
+
+async def test_a_port_in_use_makes_no_data_folder(tmp_path: Path, music: Path) -> None:
+    """A server that cannot listen leaves nothing behind."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config = ServerConfig(music=music, data=tmp_path / "d", port=taken.getsockname()[1])
+        with pytest.raises(ConfigurationError):
+            await Server(config).__aenter__()
+
+    assert not (tmp_path / "d").exists()

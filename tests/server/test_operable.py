@@ -38,6 +38,22 @@ async def test_health_says_why_nothing_is_taken(serve: Serve, tmp_path: Any) -> 
     assert (await closed.look("/healthz"))[2]["status"] == "maintenance"
 
 
+async def test_a_file_closes_a_running_server(serve: Serve, tmp_path: Any) -> None:
+    """While `maintenance` lies in the data folder every call is 455, and 200 again afterwards."""
+    caller = await serve()
+    mark = tmp_path / "data" / "maintenance"
+
+    mark.touch()
+    closed = [await caller.generate("album", "one"), await caller.get("/api/v1/generate/credit")]
+    told = await caller.look("/healthz")
+    mark.unlink()
+    opened = await caller.generate("album", "one")
+
+    assert [answer["code"] for answer in closed] == [455, 455]
+    assert (told[0], told[2]["status"]) == (503, "maintenance")
+    assert opened["code"] == 200
+
+
 async def test_the_contract_is_made_of_the_tables(serve: Serve) -> None:
     """Every call and every field is in the OpenAPI document, and the file that a task leads to."""
     caller = await serve()

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from mp4gen.errors import InvalidRequestError
+from mp4gen.server import catalog, feed
 from mp4gen.server.uploads import safe_name
 
 from .conftest import Caller, Serve, write_song
@@ -90,6 +91,34 @@ async def test_the_library_is_shown_with_what_its_files_say(serve: Serve, visit:
     assert {(one["task"], one["audio"]) for one in told["library"]} == expected
     assert {round(one["seconds"]) for one in later["library"]} == {1}
     assert not told["locked"]
+
+
+async def test_files_that_come_later_are_noticed(
+    serve: Serve, visit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An open page learns of music that was put into the folder, without being loaded again."""
+    monkeypatch.setattr(feed, "BEAT", 0.05)
+    monkeypatch.setattr(catalog, "_LOOK_AGAIN", 0.0)
+    caller = await serve()
+    visitor = visit(caller)
+    await visitor.open()
+    before = None
+
+    async with visitor.session.get(f"{caller.url}/page/events") as events:
+        async for line in events.content:
+            told = json.loads(line[5:])["library_version"] if line.startswith(b"data:") else None
+            if told is None:
+                continue
+            if before is None and told:
+                # The titles and lengths of what was there are known by now.
+                before = told
+                write_song(caller.server.config.music / "album" / "three.wav")
+            elif before is not None and told > before:
+                break
+
+    assert ("album", "three") in {
+        (one["task"], one["audio"]) for one in (await visitor.state())["library"]
+    }
 
 
 async def test_a_video_is_made_shown_and_deleted(serve: Serve, visit: Any) -> None:
