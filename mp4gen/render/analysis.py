@@ -109,7 +109,8 @@ def _resampler() -> AudioResampler:
 
 
 def _samples(frame: AudioFrame) -> Floats:
-    return np.asarray(frame.to_ndarray(), np.float32).reshape(-1)
+    # One plane of floats as it lies there: `to_ndarray` would copy it twice.
+    return np.frombuffer(frame.planes[0], np.float32, frame.samples).copy()
 
 
 class _Meter:

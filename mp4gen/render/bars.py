@@ -2,7 +2,7 @@
 
 A bar crosses each row in one of a few ways: not at all, in full, or with a slice of its round
 cap. For every way the row's pixels are kept ready, so a frame costs a handful of array
-operations over the rows that changed.
+operations over the rows that a tip passed.
 """
 
 from __future__ import annotations
@@ -19,42 +19,87 @@ SUPERSAMPLES = 8
 REFLECTION_SHARE, REFLECTION_OPACITY, REFLECTION_GAP = 0.28, 0.27, 6
 REFLECTION_LEVELS = 40
 
-States = NDArray[np.int16]
-
 Integers = NDArray[np.int64]
+Pieces = NDArray[np.void]
 
 
-class Cells:
-    """Ready-made pixels for a grid of rows and bars in one plane.
+class _Tips:
+    """Moves the bars' upper ends in the planes of one scale, over ready-made pixels.
+
+    Args:
+        canvas: to draw on.
+        planes: the planes, all with lines of the same length.
+        scale: the picture's pixels for one of the planes' rows and columns.
+        lefts: each bar's first column.
+        rows: the first row of the highest bars, and the row below all.
+        cap: rows of the picture that a round end takes.
+        tables: for each plane (rows, bars, states, columns) pixels.
+    """
+
+    def __init__(
+        self,
+        canvas: Canvas,
+        planes: tuple[int, ...],
+        *,
+        scale: int,
+        lefts: Integers,
+        rows: tuple[int, int],
+        cap: int,
+        tables: list[Bytes],
+    ) -> None:
+        height, bars, states, columns = tables[0].shape
+        line = canvas.lines[planes[0]]
+        self._items = [canvas.items(plane, columns) for plane in planes]
+        self._tables = [_pieces(table, columns) for table in tables]
+        self._scale, self._cap, self._most, self._bars = scale, cap, states - 1, bars
+        self._first, self._end = rows
+        self._lefts, self._line, self._states = lefts, line, states
+        # What one row further down adds to a state, a place and a piece; cut to length each time.
+        down = np.arange(height * bars)
+        self._steps = down * scale, down * line, down * (bars * states)
+
+    def move(self, bars: Integers, old: Integers, new: Integers) -> None:
+        """Take the tops of some bars from the picture's rows `old` to `new`."""
+        scale = self._scale
+        first = np.maximum(np.minimum(old, new) // scale, self._first)
+        end = -(-(np.maximum(old, new) + self._cap) // scale)
+        counts = np.minimum(end, self._end) - first
+        sums = counts.cumsum()
+        total, before = int(sums[-1]), sums - counts
+        states, places, pieces = (steps[:total] for steps in self._steps)
+        state = ((first + 1 - before) * scale - new).repeat(counts) + states
+        np.minimum(np.maximum(state, 0, out=state), self._most, out=state)
+        state += ((first - self._first - before) * self._bars + bars).repeat(counts) * self._states
+        state += pieces
+        place = (self._lefts.take(bars) + (first - before) * self._line).repeat(counts) + places
+        for items, table in zip(self._items, self._tables, strict=True):
+            items[place] = table.take(state)
+
+
+class _Mirror:
+    """The reflections in one plane, each as long as its bar is high.
 
     Args:
         canvas: to draw on.
         plane: 0 luma, 1 blue, 2 red.
         rows: the plane's rows.
-        lefts: each bar's first column in the plane.
-        table: (states, rows, bars, columns) pixels.
+        lefts: each bar's first column.
+        table: (levels, bars, rows, columns) pixels.
     """
 
     def __init__(
         self, canvas: Canvas, plane: int, rows: Integers, lefts: Integers, table: Bytes
     ) -> None:
-        states, height, bars, columns = table.shape
+        levels, bars, height, columns = table.shape
+        self._bars = bars
         self._items = canvas.items(plane, columns)
-        self._places = (rows[:, None] * canvas.lines[plane] + lefts[None]).reshape(-1)
-        self._table = table.reshape(states, height * bars * columns).view(f"V{columns}").reshape(-1)
-        self._count = height * bars
-        self._state = np.full(self._count, -1, np.int16)
+        self._places = lefts[:, None] + rows[None] * canvas.lines[plane]
+        self._table = _pieces(table, columns).reshape(levels * bars, height)
 
-    def show(self, state: States) -> None:
-        """Bring every cell, (rows, bars), into its state; those that are in it cost nothing."""
-        wanted = state.reshape(-1)
-        changed = (wanted != self._state).nonzero()[0]
-        if changed.size:
-            chosen = wanted.take(changed).astype(np.int64)
-            chosen *= self._count
-            chosen += changed
-            self._items[self._places.take(changed)] = self._table.take(chosen)
-            self._state = wanted
+    def show(self, bars: Integers, levels: Integers) -> None:
+        """Bring the reflections of some bars to their levels."""
+        drawn = self._table.take(levels * self._bars + bars, axis=0)
+        self._items[self._places.take(bars, axis=0)] = drawn
 
 
 class Bars:
@@ -77,22 +122,30 @@ class Bars:
         area = ground[box.top : box.bottom, box.left : box.right].copy()
         self._draw_full(area, box, colours)
         full = planes_of(area)
-        self._grids = [self._grid(canvas, plane, box, full) for plane in range(3)]
+        self._tips = [self._tip(canvas, planes, box, full) for planes in ((0,), (1, 2))]
         self._mirrors = [self._mirror(canvas, plane, box, full) for plane in range(3)]
+        self._tops = np.full(layout.bars_left.size, layout.bars_base, np.int64)
+        self._levels = np.full(layout.bars_left.size, -1, np.int64)
 
     def show(self, heights: Floats, *, mirror: bool = True) -> None:
         """Draw the bars, each from 0 (a dot) to 1 (full), with their reflection or without."""
         layout = self._layout
-        span = layout.bars_height - layout.bar_width
-        pixels = layout.bar_width + heights * np.float32(span)
-        tops = (layout.bars_base - np.rint(pixels)).astype(np.int16)
-        for cells, starts, most in self._grids:
-            state = starts - tops
-            cells.show(np.minimum(np.maximum(state, 0, out=state), most, out=state))
-        if mirror:
-            levels = np.rint(pixels * np.float32(self._steps / layout.bars_height))
-            for cells, rows in self._mirrors:
-                cells.show(np.repeat(levels.astype(np.int16)[None], rows, axis=0))
+        pixels = np.rint(layout.bar_width + heights * (layout.bars_height - layout.bar_width))
+        tops = (layout.bars_base - pixels).astype(np.int64)
+        moved = (tops != self._tops).nonzero()[0]
+        if moved.size:
+            old, new = self._tops.take(moved), tops.take(moved)
+            for tips in self._tips:
+                tips.move(moved, old, new)
+            self._tops = tops
+        if not mirror:
+            return
+        levels = np.rint(pixels * (self._steps / layout.bars_height)).astype(np.int64)
+        moved = (levels != self._levels).nonzero()[0]
+        if moved.size:
+            for reflection in self._mirrors:
+                reflection.show(moved, levels.take(moved))
+            self._levels = levels
 
     def _box(self) -> Box:
         layout = self._layout
@@ -134,21 +187,24 @@ class Bars:
         on = full[plane][down[:, None, None], along[None]].astype(np.float32)
         return off, on
 
-    def _grid(
-        self, canvas: Canvas, plane: int, box: Box, full: Planes
-    ) -> tuple[Cells, States, np.int16]:
-        layout, scale = self._layout, 1 if plane == 0 else 2
+    def _tip(self, canvas: Canvas, planes: tuple[int, ...], box: Box, full: Planes) -> _Tips:
+        layout, scale = self._layout, 1 if planes == (0,) else 2
         top, base = layout.bars_base - layout.bars_height, layout.bars_base
         rows = np.arange(top // scale, -(-base // scale))
-        off, on = self._pixels(canvas, plane, box, full, rows)
-        states = scale + self._cap + 1
-        table = np.empty((states, *off.shape), np.uint8)
-        caps = self._caps(plane, states)
-        for state in range(states):
-            table[state] = np.rint(off + (on - off) * caps[state])
-        lefts, _ = self._columns(plane)
-        starts = (rows * scale + scale).astype(np.int16)[:, None]
-        return Cells(canvas, plane, rows, lefts, table), starts, np.int16(states - 1)
+        caps = self._caps(planes[0], scale + self._cap + 1).transpose(1, 0, 2)
+        tables = []
+        for plane in planes:
+            off, on = (ends[:, :, None] for ends in self._pixels(canvas, plane, box, full, rows))
+            tables.append(np.rint(off + (on - off) * caps).astype(np.uint8))
+        return _Tips(
+            canvas,
+            planes,
+            scale=scale,
+            lefts=self._columns(planes[0])[0],
+            rows=(int(rows[0]), int(rows[-1]) + 1),
+            cap=self._cap,
+            tables=tables,
+        )
 
     def _caps(self, plane: int, states: int) -> Floats:
         """How much of each pixel of a full bar is left, (states, bars, columns)."""
@@ -169,15 +225,20 @@ class Bars:
         caps[-1] = whole > 0
         return caps
 
-    def _mirror(self, canvas: Canvas, plane: int, box: Box, full: Planes) -> tuple[Cells, int]:
+    def _mirror(self, canvas: Canvas, plane: int, box: Box, full: Planes) -> _Mirror:
         scale = 1 if plane == 0 else 2
         start = self._layout.bars_base + self._gap
         rows = np.arange(-(-start // scale), (start + self._length) // scale)
-        off, on = self._pixels(canvas, plane, box, full, rows)
+        ends = self._pixels(canvas, plane, box, full, rows)
+        off, on = (end.transpose(1, 0, 2) for end in ends)
         table = np.empty((self._steps + 1, *off.shape), np.uint8)
-        down = ((rows + 0.5) * scale - start)[:, None, None]
+        down = ((rows + 0.5) * scale - start)[:, None]
         for level in range(self._steps + 1):
             length = max(self._length * level / self._steps, 1.0)
             table[level] = np.rint(off + (on - off) * np.clip(1 - down / length, 0, 1))
-        lefts, _ = self._columns(plane)
-        return Cells(canvas, plane, rows, lefts, table), rows.size
+        return _Mirror(canvas, plane, rows, self._columns(plane)[0], table)
+
+
+def _pieces(table: Bytes, columns: int) -> Pieces:
+    """The table's last axis as one item each."""
+    return np.ascontiguousarray(table).reshape(-1).view(f"V{columns}")

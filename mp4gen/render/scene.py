@@ -22,8 +22,8 @@ TRACK_OPACITY, DONE_OPACITY = 0.18, 0.88
 ALONE = 1.2
 OPENING_SECONDS, SETTLE_SECONDS = 4.0, 0.6
 GLOW_REACH, GLOW_OPACITY, GLOW_LEVELS = 36, 0.55, 8
-# Soft light and reflections follow this often a second: each change costs the encoder hundreds
-# of blocks, and nobody sees a faint one sooner.
+# Soft light, reflections and the slow line follow this often a second: each change costs the
+# encoder blocks, hundreds of them for light, and nobody sees a faint one sooner.
 SOFT_HERTZ = 15
 
 
@@ -77,8 +77,9 @@ class Scene:
     def draw(self, frame: int, heights: Floats, glow: float) -> None:
         """Bring the canvas to picture number `frame`; heights and glow are from 0 to 1."""
         self._words.show(frame)
-        self._progress.show((frame + 1) / self._frames)
         soft = frame % self._soft_every == 0 or not self._drawn
+        if soft or frame + 1 >= self._frames:
+            self._progress.show((frame + 1) / self._frames)
         self._bars.show(heights, mirror=soft)
         self._glow.show(glow, fall=soft)
         self._drawn = True
