@@ -5,7 +5,7 @@ Blocking, and free of HTTP: it knows files, pictures and sound. Needs the `rende
 
 from __future__ import annotations
 
-from .render import render_frame, render_video
+from .render import render_cover, render_frame, render_video
 from .tags import probe
 from .values import AudioInfo, RenderResult, RenderStyle
 
@@ -14,6 +14,7 @@ __all__ = [
     "RenderResult",
     "RenderStyle",
     "probe",
+    "render_cover",
     "render_frame",
     "render_video",
 ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import threading
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from .audio import Decoder, check_length, named, too_long
 from .values import PathLike
+from .watch import Stop
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -62,7 +62,7 @@ def analyse(
     fps: int,
     bands: int,
     max_duration: float,
-    cancel: threading.Event | None = None,
+    cancel: Stop | None = None,
 ) -> Features:
     """Decode `path` once and measure `bands` levels for each of `fps` pictures a second.
 
@@ -110,7 +110,7 @@ def _resampler() -> AudioResampler:
 
 def _samples(frame: AudioFrame) -> Floats:
     # One plane of floats as it lies there: `to_ndarray` would copy it twice.
-    return np.frombuffer(frame.planes[0], np.float32, frame.samples).copy()
+    return np.frombuffer(memoryview(frame.planes[0]), np.float32, frame.samples).copy()
 
 
 class _Meter:

@@ -7,7 +7,6 @@ but the file itself is read, and only what was decoded counts as duration.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +17,10 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from mp4gen.errors import RenderCancelledError, RenderError
+from mp4gen.errors import RenderError
 
 from .values import PathLike
+from .watch import Stop, check_cancelled
 
 # Without these lists a text file that names other files would be opened, and they with it.
 CONTAINERS = "mp3,mov,flac,ogg,wav,aac,aiff"
@@ -71,7 +71,7 @@ class Decoder:
         damaged: how many of them could not be decoded.
     """
 
-    def __init__(self, path: PathLike, cancel: threading.Event | None = None) -> None:
+    def __init__(self, path: PathLike, cancel: Stop | None = None) -> None:
         self.packets = 0
         self.damaged = 0
         self._path = path
@@ -111,7 +111,7 @@ class Decoder:
 
 
 def packets_of(
-    container: InputContainer, stream: AudioStream, cancel: threading.Event | None
+    container: InputContainer, stream: AudioStream, cancel: Stop | None
 ) -> Iterator[av.Packet[AudioStream]]:
     """The packets of the sound; a file that breaks off ends them as if it were its end."""
     demuxed = container.demux(stream)
@@ -127,13 +127,7 @@ def packets_of(
             yield packet
 
 
-def check_cancelled(cancel: threading.Event | None) -> None:
-    """Raise RenderCancelledError once `cancel` is set."""
-    if cancel is not None and cancel.is_set():
-        raise RenderCancelledError("The render was cancelled.")
-
-
-def check_length(path: PathLike, limit: float, cancel: threading.Event | None) -> None:
+def check_length(path: PathLike, limit: float, cancel: Stop | None) -> None:
     """Refuse a file whose packets, not only its header, say that it is longer than `limit`.
 
     It reads without decoding, and only where the header raises the suspicion: a header may lie
@@ -172,7 +166,7 @@ def header_seconds(container: InputContainer, stream: AudioStream) -> float:
 def counted_seconds(
     container: InputContainer,
     stream: AudioStream,
-    cancel: threading.Event | None = None,
+    cancel: Stop | None = None,
     *,
     limit: float = float("inf"),
     name: str = "",

@@ -25,8 +25,10 @@ SPREAD_DEGREES = 50.0
 HUES = (155.0, 430.0)
 
 
-def read_cover(source: PathLike | bytes, side: int) -> Bytes:
+def read_cover(source: PathLike | bytes, side: int, largest: int = 0) -> Bytes:
     """An image file, or one's bytes, as (side, side, 3) sRGB, cropped to its middle.
+
+    A picture that has more is given larger, up to `largest`.
 
     Raises:
         RenderError: missing, too large, or no PNG, JPEG or WEBP.
@@ -36,7 +38,7 @@ def read_cover(source: PathLike | bytes, side: int) -> Bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                return _square(image, name, side)
+                return _square(image, name, side, largest)
     except RenderError:
         raise
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, MemoryError) as error:
@@ -64,10 +66,11 @@ def _bytes_of(source: PathLike | bytes) -> tuple[bytes, str]:
         raise RenderError(f"{name} cannot be read.") from error
 
 
-def _square(image: Image.Image, name: str, side: int) -> Bytes:
+def _square(image: Image.Image, name: str, side: int, largest: int) -> Bytes:
     # The header alone is read so far: a bomb is refused before it is unpacked.
     if image.width * image.height > MOST_PIXELS:
         raise RenderError(_too_large(name))
+    side = max(side, min(image.width, image.height, largest))
     if image.format == "JPEG":
         image.draft("RGB", (2 * side, 2 * side))
     upright = ImageOps.exif_transpose(image)
@@ -83,13 +86,22 @@ def _flat(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def made_hue(seed: bytes) -> float:
+    """The hue in degrees that a picture made from `seed` has."""
+    return _hue(np.random.default_rng(int.from_bytes(seed[:8], "big")))
+
+
+def _hue(chance: np.random.Generator) -> float:
+    return float(chance.uniform(*HUES)) % 360
+
+
 def made_cover(seed: bytes, side: int) -> tuple[Floats, float]:
     """(picture (side, side, 3) from 0 to 1, its hue): soft neighbouring colours and faint rings.
 
     The same seed gives the same picture.
     """
     chance = np.random.default_rng(int.from_bytes(seed[:8], "big"))
-    hue = float(chance.uniform(*HUES)) % 360
+    hue = _hue(chance)
     picture = enlarged(_blobs(chance, hue, 48), side, side)
     centre = (0.62 + 0.08 * chance.random(), 0.30 + 0.08 * chance.random())
     rings = _rings(side, centre)[..., None] * np.float32(0.15)
@@ -128,6 +140,14 @@ def _rings(side: int, centre: tuple[float, float]) -> Floats:
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=255, width=line)
     small = image.resize((side, side), Image.Resampling.BOX)
     return np.asarray(small, np.float32) / np.float32(255)
+
+
+def resized(picture: Bytes, side: int) -> Floats:
+    """An 8-bit square picture as (side, side, 3) floats from 0 to 1."""
+    image = Image.fromarray(picture)
+    if image.width != side:
+        image = image.resize((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(image, np.float32) / np.float32(255)
 
 
 def cover_jpeg(picture: Floats) -> bytes:

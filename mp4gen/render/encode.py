@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -21,10 +20,11 @@ from av.video.stream import VideoStream
 
 from mp4gen.errors import RenderError
 
-from .audio import check_cancelled, named
+from .audio import named
 from .canvas import Canvas
 from .sound import Plan, open_sound
 from .values import PathLike, RenderStyle
+from .watch import Stop, check_cancelled
 
 # The sound is written so far ahead of the picture, in seconds.
 AHEAD = 0.5
@@ -94,7 +94,7 @@ def write(
     frame: VideoFrame,
     draw: Callable[[int], None],
     on_progress: OnProgress | None,
-    cancel: threading.Event | None,
+    cancel: Stop | None,
 ) -> None:
     """Draw, encode and mux `job.frames` pictures with the sound into the file `part`.
 
@@ -128,7 +128,7 @@ def _fill(
     frame: VideoFrame,
     draw: Callable[[int], None],
     on_progress: OnProgress | None,
-    cancel: threading.Event | None,
+    cancel: Stop | None,
 ) -> None:
     video = video_stream(output, style)
     sound = open_sound(job.sound, job.audio, output, cancel)

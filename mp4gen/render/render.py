@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import os
@@ -10,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
 from attrs import frozen
 from PIL import Image
 
@@ -18,17 +18,34 @@ from mp4gen.errors import RenderError
 
 from . import analysis, audio, cover, encode, layout, motion, sound, tags
 from .canvas import Canvas
-from .colour import Floats, accent_of
+from .colour import Bytes, accent_of
 from .cover import cover_jpeg
 from .encode import OnProgress
 from .scene import Scene, Spec
 from .text import Typesetter, clean
 from .values import AudioMode, PathLike, RenderResult, RenderStyle
+from .watch import Watch
 
 DEFAULT_STYLE = RenderStyle()
 MAX_DURATION = 1200.0
 ENCODER = "mp4gen"
+# The cover among the MP4's tags has so many pixels a side, where the music's own has as many.
+TAG_SIDE = 640
+# A render may take a minute and so many times its music, at 1280x720 and 30 pictures a second.
+_SLOWEST, _USUAL_PIXELS = 10, 1280 * 720 * 30
 _log = logging.getLogger("mp4gen.render")
+
+
+@frozen
+class _Wishes:
+    """What is asked for, whether of a video or of one picture."""
+
+    author: str | None
+    domain_name: str | None
+    title: str | None
+    cover: PathLike | None
+    style: RenderStyle
+    max_duration: float
 
 
 @frozen(eq=False)
@@ -37,6 +54,7 @@ class _Prepared:
 
     features: analysis.Features
     spec: Spec
+    picture: Bytes | None
     typesetter: Typesetter
     warnings: tuple[str, ...]
 
@@ -54,6 +72,7 @@ def render_video(
     max_duration: float = MAX_DURATION,
     on_progress: OnProgress | None = None,
     cancel: threading.Event | None = None,
+    time_limit: float | None = None,
 ) -> RenderResult:
     """Make an MP4 of a music file; blocks until it is written.
 
@@ -74,6 +93,8 @@ def render_video(
         max_duration: seconds of music at most.
         on_progress: called with (seconds done, seconds in all), from this thread.
         cancel: set it from another thread to stop; obeyed between pictures.
+        time_limit: seconds of real time at most; default: a minute and ten times the music, more
+            for larger pictures.
 
     Raises:
         RenderError: one sentence says what was wrong; nothing is left behind.
@@ -82,54 +103,55 @@ def render_video(
     target = _target(to, audio)
     if audio_mode not in get_args(AudioMode):
         raise RenderError(f'audio_mode must be "compatible" or "copy", not {audio_mode!r}.')
-    prepared = _prepare(
-        audio,
-        author=author,
-        domain_name=domain_name,
-        title=title,
-        cover_file=cover,
-        style=style,
-        max_duration=max_duration,
-        cancel=cancel,
-    )
+    wishes = _Wishes(author, domain_name, title, cover, style, max_duration)
+    watch = Watch(cancel, 60 + max_duration if time_limit is None else time_limit)
+    prepared = _prepare(audio, wishes, functools.partial(analysis.analyse, cancel=watch))
+    if time_limit is None:
+        watch.allow(_patience(prepared.features.duration, style))
     chosen = sound.plan(audio, audio_mode, damaged=prepared.features.damaged > 0)
     if chosen.warning:
         _log.warning("%s", chosen.warning)
-    spec = prepared.spec
     frame, canvas = encode.new_picture(style)
     job = encode.Job(
         audio=audio,
         sound=chosen,
-        tags=_own_tags(spec),
-        cover=cover_jpeg(spec.cover),
-        frames=spec.frames,
+        tags=_own_tags(prepared.spec),
+        cover=_tag_cover(prepared),
+        frames=prepared.spec.frames,
         seconds=prepared.features.duration,
     )
     draw = _drawing(prepared, canvas)
     with encode.whole_file(target) as part:
         encode.write(
-            part,
-            job,
-            style,
-            frame=frame,
-            draw=draw,
-            on_progress=on_progress,
-            cancel=cancel,
+            part, job, style, frame=frame, draw=draw, on_progress=on_progress, cancel=watch
         )
+    return _result(target, prepared, chosen, style)
+
+
+def _result(
+    target: Path, prepared: _Prepared, chosen: sound.Plan, style: RenderStyle
+) -> RenderResult:
+    frames = prepared.spec.frames
     warnings = (*prepared.warnings, *prepared.typesetter.warnings, chosen.warning)
     return RenderResult(
         path=target,
-        duration=spec.frames / style.fps,
+        duration=frames / style.fps,
         width=style.width,
         height=style.height,
         fps=style.fps,
-        frames=spec.frames,
+        frames=frames,
         audio_codec=chosen.codec,
         audio_copied=chosen.copied,
         video_codec="h264",
         size_bytes=target.stat().st_size,
         warnings=tuple(warning for warning in warnings if warning),
     )
+
+
+def _patience(duration: float, style: RenderStyle) -> float:
+    """Seconds that a render of so much music may take."""
+    share = style.width * style.height * style.fps / _USUAL_PIXELS
+    return 60 + _SLOWEST * duration * max(share, 1)
 
 
 def render_frame(
@@ -146,20 +168,13 @@ def render_frame(
     """The picture that the video shows `at` so many seconds, as an RGB image, before encoding.
 
     The arguments are those of `render_video`; a moment beyond the end gives the last picture.
+    What was heard is kept for the last few files, so further pictures of one come quickly.
 
     Raises:
         RenderError: as for `render_video`.
     """
-    prepared = _prepare(
-        audio,
-        author=author,
-        domain_name=domain_name,
-        title=title,
-        cover_file=cover,
-        style=style,
-        max_duration=max_duration,
-        cancel=None,
-    )
+    wishes = _Wishes(author, domain_name, title, cover, style, max_duration)
+    prepared = _prepare(audio, wishes, _heard)
     canvas = Canvas(style.width, style.height)
     scene = Scene(prepared.spec, canvas, prepared.typesetter)
     wanted = min(max(int(at * style.fps + 1e-6), 0), prepared.spec.frames - 1)
@@ -168,6 +183,41 @@ def render_frame(
             scene.draw(number, heights, glow)
             break
     return Image.fromarray(canvas.picture())
+
+
+def render_cover(audio: PathLike, side: int = 600, *, max_duration: float = MAX_DURATION) -> bytes:
+    """The track's square picture, as its video shows it without a `cover` option, as a JPEG.
+
+    Args:
+        audio: as for `render_video`.
+        side: pixels.
+        max_duration: seconds of music at most.
+
+    Raises:
+        RenderError: as for `render_video`.
+    """
+    picture, _ = _picture(None, tags.read_tags(audio).cover, side)
+    if picture is not None:
+        return cover_jpeg(cover.resized(picture, side))
+    features = _heard(audio, fps=30, bands=64, max_duration=max_duration)
+    return cover_jpeg(cover.made_cover(features.digest, side)[0])
+
+
+def _heard(music: PathLike, *, fps: int, bands: int, max_duration: float) -> analysis.Features:
+    try:
+        stat = Path(os.fspath(music)).stat()
+    except (OSError, ValueError):
+        # The analysis says in plain words what is wrong with it.
+        return analysis.analyse(music, fps=fps, bands=bands, max_duration=max_duration)
+    version = stat.st_mtime_ns, stat.st_size
+    return _kept(str(Path(os.fspath(music)).resolve()), version, fps, bands, max_duration)
+
+
+@functools.lru_cache(maxsize=6)
+def _kept(
+    path: str, _version: tuple[int, int], fps: int, bands: int, max_duration: float
+) -> analysis.Features:
+    return analysis.analyse(path, fps=fps, bands=bands, max_duration=max_duration)
 
 
 def _target(to: PathLike, music: PathLike) -> Path:
@@ -183,59 +233,57 @@ def _target(to: PathLike, music: PathLike) -> Path:
 
 
 def _prepare(
-    music: PathLike,
-    *,
-    author: str | None,
-    domain_name: str | None,
-    title: str | None,
-    cover_file: PathLike | None,
-    style: RenderStyle,
-    max_duration: float,
-    cancel: threading.Event | None,
+    music: PathLike, wishes: _Wishes, measure: Callable[..., analysis.Features]
 ) -> _Prepared:
-    if not (math.isfinite(max_duration) and max_duration > 0):
-        raise RenderError(f"max_duration must be a number of seconds, not {max_duration!r}.")
+    style, limit = wishes.style, wishes.max_duration
+    if not (math.isfinite(limit) and limit > 0):
+        raise RenderError(f"max_duration must be a number of seconds, not {limit!r}.")
     own = tags.read_tags(music)
-    words = [clean(own.title if title is None else title)]
-    words.append(clean(own.artist if author is None else author))
+    words = [clean(own.title if wishes.title is None else wishes.title)]
+    words.append(clean(own.artist if wishes.author is None else wishes.author))
     placed = layout.layout_for(style.width, style.height, with_words=any(words))
     # A wrong option is told before minutes are spent on the music.
     side = placed.cover.width
-    given = cover.read_cover(cover_file, side) if cover_file is not None else None
-    features = analysis.analyse(
-        music,
-        fps=style.fps,
-        bands=placed.bars_left.size,
-        max_duration=max_duration,
-        cancel=cancel,
-    )
+    given = None
+    if wishes.cover is not None:
+        given = cover.read_cover(wishes.cover, side, TAG_SIDE)
+    features = measure(music, fps=style.fps, bands=placed.bars_left.size, max_duration=limit)
     picture, warnings = _picture(given, own.cover, side)
-    made, hue = cover.made_cover(features.digest, side)
-    floats: Floats = made if picture is None else picture.astype(np.float32) / np.float32(255)
+    if picture is None:
+        shown = cover.made_cover(features.digest, side)[0]
+    else:
+        shown = cover.resized(picture, side)
     if features.damaged:
         warnings.append(
             f"{features.damaged} damaged packets of {audio.named(music)} were left out."
         )
     spec = Spec(
         layout=placed,
-        cover=floats,
-        accent=accent_of(floats[::4, ::4], hue),
+        cover=shown,
+        accent=accent_of(shown[::4, ::4], cover.made_hue(features.digest)),
         title=words[0],
         author=words[1],
-        domain_name=clean(domain_name),
+        domain_name=clean(wishes.domain_name),
         fps=style.fps,
         frames=features.levels.shape[0],
     )
-    return _Prepared(features, spec, Typesetter(style.fonts), tuple(warnings))
+    return _Prepared(features, spec, picture, Typesetter(style.fonts), tuple(warnings))
+
+
+def _tag_cover(prepared: _Prepared) -> bytes:
+    """The picture for the MP4's tags: larger than the one on the screen, where there is more."""
+    if prepared.picture is not None:
+        return cover_jpeg(cover.resized(prepared.picture, prepared.picture.shape[0]))
+    return cover_jpeg(cover.made_cover(prepared.features.digest, TAG_SIDE)[0])
 
 
 def _picture(
-    given: analysis.Bytes | None, attached: bytes | None, side: int
-) -> tuple[analysis.Bytes | None, list[str]]:
+    given: Bytes | None, attached: bytes | None, side: int
+) -> tuple[Bytes | None, list[str]]:
     if given is not None or attached is None:
         return given, []
     try:
-        return cover.read_cover(attached, side), []
+        return cover.read_cover(attached, side, TAG_SIDE), []
     except RenderError as error:
         # A broken picture inside good music is no reason to refuse the music.
         return None, [f"{error} One made from the music is shown."]

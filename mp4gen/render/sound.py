@@ -5,7 +5,6 @@ Both ways start at sample 0 of what was decoded: a codec's delay becomes an edit
 
 from __future__ import annotations
 
-import threading
 from contextlib import ExitStack
 from fractions import Fraction
 from typing import Protocol
@@ -20,6 +19,7 @@ from av.container import OutputContainer
 
 from . import audio
 from .values import AudioMode, PathLike
+from .watch import Stop
 
 STEREO_BIT_RATE, MONO_BIT_RATE = 320_000, 192_000
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -79,9 +79,7 @@ def plan(path: PathLike, mode: AudioMode, *, damaged: bool) -> Plan:
     return Plan("aac", copied=False, warning="")
 
 
-def open_sound(
-    chosen: Plan, path: PathLike, output: OutputContainer, cancel: threading.Event | None
-) -> Sound:
+def open_sound(chosen: Plan, path: PathLike, output: OutputContainer, cancel: Stop | None) -> Sound:
     """Add the sound's stream to the output."""
     return (Copied if chosen.copied else Encoded)(chosen, path, output, cancel)
 
@@ -94,7 +92,7 @@ class Copied:
         chosen: Plan,
         path: PathLike,
         output: OutputContainer,
-        cancel: threading.Event | None,
+        cancel: Stop | None,
     ) -> None:
         self._closing = ExitStack()
         container, self._input = self._closing.enter_context(audio.opened(path))
@@ -137,7 +135,7 @@ class Encoded:
         chosen: Plan,
         path: PathLike,
         output: OutputContainer,
-        cancel: threading.Event | None,
+        cancel: Stop | None,
     ) -> None:
         with audio.opened(path) as (_, source):
             context = source.codec_context

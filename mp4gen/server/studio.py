@@ -5,9 +5,7 @@ Runs in a worker process, like the renders: files are other people's, and a deco
 
 from __future__ import annotations
 
-import functools
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -49,20 +47,9 @@ def cover(path: Path, max_duration: float) -> bytes:
     Raises:
         RenderError: this is no music that can become a video.
     """
-    from mp4gen.render import cover as covers
-    from mp4gen.render import tags
+    from mp4gen.render import render_cover
 
-    attached = tags.read_tags(path).cover
-    if attached is not None:
-        try:
-            pixels = covers.read_cover(attached, COVER_SIDE)
-            return covers.cover_jpeg((pixels / 255).astype("float32"))
-        except RenderError:
-            # As in the video: one made from the music stands in for a broken picture.
-            attached = None
-    features = _measured_once()(path, fps=30, bands=64, max_duration=max_duration)
-    made, _ = covers.made_cover(features.digest, COVER_SIDE)
-    return covers.cover_jpeg(made)
+    return render_cover(path, COVER_SIDE, max_duration=max_duration)
 
 
 def preview(path: Path, words: dict[str, Any], style: dict[str, Any], most: float) -> bytes:
@@ -77,10 +64,8 @@ def preview(path: Path, words: dict[str, Any], style: dict[str, Any], most: floa
     Raises:
         RenderError: this is no music that can become a video.
     """
-    from mp4gen.render import RenderStyle, analysis, render_frame
+    from mp4gen.render import RenderStyle, render_frame
 
-    # Only the words change from one preview to the next: the music is measured once.
-    analysis.analyse = _measured_once()
     picture = render_frame(
         path,
         at=_MOMENT,
@@ -99,25 +84,6 @@ def _look(path: Path) -> MusicInfo:
     except RenderError as error:
         return MusicInfo(problem=str(error))
     return MusicInfo(info.title, info.artist, info.duration)
-
-
-@functools.lru_cache(maxsize=1)
-def _measured_once() -> Any:
-    """The renderer's own analysis, keeping what it found for the last few files."""
-    from mp4gen.render import analysis
-
-    real = analysis.analyse
-
-    @functools.lru_cache(maxsize=6)
-    def kept(path: str, _: tuple[int, int], settings: tuple[tuple[str, Any], ...]) -> Any:
-        return real(path, **dict(settings))
-
-    def once(path: Any, *, cancel: Any = None, **settings: Any) -> Any:
-        stat = Path(path).stat()
-        version = (stat.st_mtime_ns, stat.st_size)
-        return kept(os.fspath(path), version, tuple(sorted(settings.items())))
-
-    return once
 
 
 def _saved(picture: Any) -> bytes:

@@ -15,7 +15,7 @@ from mp4gen.render import RenderStyle, probe, render_video
 SMALL = RenderStyle(width=320, height=180, threads=1)
 
 
-def refuse(music: Path, folder: Path, sentence: str, **options) -> None:
+def assert_refused(music: Path, folder: Path, sentence: str, **options) -> None:
     """`music` is refused with one sentence, and nothing is left in the folder of the video."""
     folder.mkdir(exist_ok=True)
     with pytest.raises(RenderError, match=sentence) as refusal:
@@ -29,8 +29,8 @@ def refuse(music: Path, folder: Path, sentence: str, **options) -> None:
 
 def test_a_missing_file_is_named(tmp_path):
     """The name is told, not a traceback of a library."""
-    refuse(tmp_path / "none.mp3", tmp_path / "out", "none.mp3 does not exist")
-    refuse(tmp_path, tmp_path / "out", "is not a file")
+    assert_refused(tmp_path / "none.mp3", tmp_path / "out", "none.mp3 does not exist")
+    assert_refused(tmp_path, tmp_path / "out", "is not a file")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_what_is_not_music_is_refused(tmp_path, name, data):
     music = tmp_path / name
     music.write_bytes(data)
 
-    refuse(music, tmp_path / "out", "is not music that can be read")
+    assert_refused(music, tmp_path / "out", "is not music that can be read")
 
 
 def test_an_empty_file_is_refused(tmp_path):
@@ -56,7 +56,7 @@ def test_an_empty_file_is_refused(tmp_path):
     music = tmp_path / "empty.mp3"
     music.touch()
 
-    refuse(music, tmp_path / "out", "is empty")
+    assert_refused(music, tmp_path / "out", "is empty")
 
 
 def test_random_bytes_are_refused(tmp_path):
@@ -64,7 +64,7 @@ def test_random_bytes_are_refused(tmp_path):
     music = tmp_path / "noise.mp3"
     music.write_bytes(np.random.default_rng(3).bytes(60_000))
 
-    refuse(music, tmp_path / "out", "noise.mp3 (is not music|is damaged|holds)")
+    assert_refused(music, tmp_path / "out", "noise.mp3 (is not music|is damaged|holds)")
 
 
 @pytest.mark.parametrize("name", ["neighbour.mp3", "/etc/hostname"])
@@ -74,7 +74,7 @@ def test_a_list_of_files_in_disguise_reads_no_other_file(tools, tmp_path, name):
     music = tmp_path / "script.mp3"
     music.write_text(f"ffconcat version 1.0\nfile {name}\n")
 
-    refuse(music, tmp_path / "out", "is not music that can be read")
+    assert_refused(music, tmp_path / "out", "is not music that can be read")
 
 
 def test_a_file_name_is_never_a_protocol(tmp_path, monkeypatch):
@@ -97,14 +97,14 @@ def test_a_picture_without_sound_is_refused(tools, tmp_path, tone_wav):
         output.mux(stream.encode(av.VideoFrame(160, 160, "yuv420p")))
         output.mux(stream.encode(None))
 
-    refuse(video, tmp_path / "out", "holds no sound")
+    assert_refused(video, tmp_path / "out", "holds no sound")
 
 
 def test_too_short_a_sound_is_refused(tools, tmp_path):
     """A tenth of a second is no track."""
     music = tools.encode(tmp_path / "blip.wav", tools.tone(0.1))
 
-    refuse(music, tmp_path / "out", "0.10 s of sound")
+    assert_refused(music, tmp_path / "out", "0.10 s of sound")
 
 
 def test_a_cut_file_gives_what_is_there(tools, tmp_path):
@@ -154,7 +154,27 @@ def test_more_than_the_limit_is_refused(tools, tmp_path, ending):
     """The limit is told in minutes."""
     music = tools.encode(tmp_path / f"long{ending}", tools.tone(4.0))
 
-    refuse(music, tmp_path / "out", "longer than the limit of 0.05 minutes", max_duration=3.0)
+    assert_refused(
+        music, tmp_path / "out", "longer than the limit of 0.05 minutes", max_duration=3.0
+    )
+
+
+@pytest.mark.parametrize("ending", [".mp3", ".wav", ".aac"])
+def test_ten_hours_of_silence_are_refused_unheard(tools, tmp_path, ending):
+    """Packets are counted up to the limit, whatever the header says, and no sound is decoded."""
+    silence = tools.encode(tmp_path / f"short{ending}", np.zeros((1, 80_000), np.float32), 8000)
+    music = tmp_path / f"long{ending}"
+    if ending == ".wav":
+        header = bytearray(silence.read_bytes()[: silence.stat().st_size - 160_000])
+        size = 10 * 3600 * 16_000
+        header[-4:], header[4:8] = struct.pack("<I", size), struct.pack("<I", size + 36)
+        with music.open("wb") as file:
+            file.write(header)
+            file.truncate(len(header) + size)
+    else:
+        music.write_bytes(silence.read_bytes() * 3600)
+
+    assert_refused(music, tmp_path / "out", "longer than the limit of 20 minutes")
 
 
 @pytest.mark.parametrize("ending", [".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".wav"])

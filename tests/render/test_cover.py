@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mp4gen.errors import RenderError
-from mp4gen.render import RenderStyle, probe, render_frame, render_video
+from mp4gen.render import RenderStyle, probe, render_cover, render_frame, render_video
 from mp4gen.render.colour import accent_of, picture_of, planes_of, rgb
 from mp4gen.render.cover import made_cover, read_cover
 from mp4gen.render.layout import layout_for
@@ -74,6 +74,32 @@ def test_the_tags_of_the_music_are_shown_and_handed_on(tools, tmp_path, ending):
     assert (tags["title"], tags["artist"], tags["comment"]) == ("Tone", "Oscillator", "mp4gen")
     assert "encoder" in tags
     assert Image.open(io.BytesIO(data)).getpixel((20, 20))[0] > 200
+
+
+@pytest.mark.parametrize(("given", "kept"), [(2000, 640), (600, 600), (100, 100), (20, 78)])
+def test_the_cover_in_the_tags_is_larger_than_on_the_screen(tone_wav, tmp_path, given, kept):
+    """Up to 640 pixels where the picture has them; never fewer than are shown."""
+    own, video = tmp_path / "own.png", tmp_path / "o.mp4"
+    own.write_bytes(picture("PNG", (given, given)))
+
+    render_video(tone_wav, video, style=SMALL, cover=own, title="T")
+
+    with av.open(str(video)) as container:
+        attached = [s for s in container.streams.video if s.codec_context.name == "mjpeg"]
+        data = next(bytes(p) for p in container.demux(attached[0]) if p.size)
+    assert Image.open(io.BytesIO(data)).size == (kept, kept)
+
+
+def test_the_square_picture_can_be_had_alone(tools, tmp_path):
+    """The file's own cover, or the one made from its sound, at any size."""
+    own = tools.encode(tmp_path / "own.m4a", tools.tone(1.0), cover=picture())
+    bare = tools.encode(tmp_path / "bare.m4a", tools.tone(1.0))
+
+    red, made = (Image.open(io.BytesIO(render_cover(path, 96))) for path in (own, bare))
+
+    assert red.size == made.size == (96, 96)
+    assert red.getpixel((48, 48))[0] > 200
+    assert np.asarray(made).std() > 3
 
 
 def test_what_is_given_wins_over_the_tags(tools, tmp_path):

@@ -66,7 +66,7 @@ def onsets(energy: np.ndarray, threshold: float) -> list[int]:
     return [i for i in range(1, len(loud)) if loud[i] and not loud[max(i - 5, 0) : i].any()]
 
 
-def heard_and_seen(tools, video: Path) -> tuple[list[float], list[float]]:
+def heard_and_seen(tools, video: Path, fps: int = 30) -> tuple[list[float], list[float]]:
     samples, rate = tools.decode(video)
     step = rate // 1000
     level = np.abs(samples[0][: samples.shape[1] // step * step]).reshape(-1, step).max(axis=1)
@@ -76,7 +76,7 @@ def heard_and_seen(tools, video: Path) -> tuple[list[float], list[float]]:
     rows = slice(layout.bars_base - layout.bars_height, layout.bars_base)
     energy = np.array([picture[rows].mean() for picture in tools.lumas(video)])
     rises = np.diff(energy, prepend=energy[0])
-    return heard, [i / 30 for i in onsets(rises, 0.2 * rises.max())]
+    return heard, [i / fps for i in onsets(rises, 0.2 * rises.max())]
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -91,6 +91,24 @@ def test_every_click_is_seen_when_it_is_heard(tools, tmp_path, ending):
 
     heard, seen = heard_and_seen(tools, video)
     offsets = [min((s - h for s in seen), key=abs) * 30 for h in heard]
+    assert len(heard) == len(times)
+    assert max(abs(offset) for offset in offsets) <= 1.0, offsets
+
+
+@pytest.mark.parametrize("mode", ["compatible", "copy"])
+@pytest.mark.parametrize("ending", FORMATS)
+def test_every_click_is_seen_at_60_pictures_a_second(tools, tmp_path, ending, mode):
+    """Within one of those shorter pictures, in every format, with the sound copied or encoded."""
+    chance = np.random.default_rng(12)
+    times = np.cumsum(chance.uniform(0.35, 0.6, 6)) + 0.2
+    music = tools.encode(tmp_path / f"clicks{ending}", tools.clicks(times, 4.2, 48000), 48000)
+    video = tmp_path / "out.mp4"
+    style = RenderStyle(width=320, height=180, fps=60, threads=1)
+
+    render_video(music, video, style=style, audio_mode=mode)
+
+    heard, seen = heard_and_seen(tools, video, 60)
+    offsets = [min((s - h for s in seen), key=abs) * 60 for h in heard]
     assert len(heard) == len(times)
     assert max(abs(offset) for offset in offsets) <= 1.0, offsets
 
@@ -173,6 +191,42 @@ def test_cancel_stops_and_leaves_nothing(tone_wav, tmp_path):
             cancel=cancel,
             on_progress=lambda done, _: cancel.set() if done > 0.9 else None,
         )
+
+    assert list(tmp_path.iterdir()) == []
+
+
+class CountingEvent(threading.Event):
+    """An event that counts how often it is looked at, and is set at one of these looks."""
+
+    def __init__(self, set_at: int = 0) -> None:
+        super().__init__()
+        self.looks = 0
+        self._set_at = set_at
+
+    def is_set(self) -> bool:
+        self.looks += 1
+        if self.looks == self._set_at:
+            self.set()
+        return super().is_set()
+
+
+def test_cancel_is_looked_at_for_every_picture(tone_wav, tmp_path):
+    """No picture and no packet of sound is begun without a look, and none after it is set."""
+    whole, last = CountingEvent(), CountingEvent()
+    result = render_video(tone_wav, tmp_path / "o.mp4", style=SMALL, cancel=whole)
+    last = CountingEvent(set_at=whole.looks - 5)
+
+    with pytest.raises(RenderCancelledError):
+        render_video(tone_wav, tmp_path / "p.mp4", style=SMALL, cancel=last)
+
+    assert whole.looks > result.frames
+    assert last.looks == whole.looks - 5
+
+
+def test_a_render_that_takes_too_long_ends(tone_wav, tmp_path):
+    """The limit of real time is kept between pictures; nothing is left behind."""
+    with pytest.raises(RenderError, match=r"longer than its limit of 1e-09 s; raise time_limit"):
+        render_video(tone_wav, tmp_path / "o.mp4", style=SMALL, time_limit=1e-9)
 
     assert list(tmp_path.iterdir()) == []
 
