@@ -43,6 +43,7 @@ class FaultProxy:
 
     Args:
         to: the server's base URL.
+        host: the address to listen on, and to be reached at.
         port: where to listen; 0 for any free port.
 
     Attributes:
@@ -50,13 +51,14 @@ class FaultProxy:
         connections: how many were opened.
     """
 
-    def __init__(self, to: str, *, port: int = 0) -> None:
+    def __init__(self, to: str, *, host: str = "127.0.0.1", port: int = 0) -> None:
         parts = urlsplit(to)
-        self._listen = port
+        self._listen = host, port
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._cuts: deque[Cut | None] = deque()
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        # In their order: a simulated run shall be the same each time.
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self.url = ""
         self.connections = 0
 
@@ -65,9 +67,11 @@ class FaultProxy:
         self._cuts.extend(cuts)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._listen)
-        port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+        self._server = await asyncio.start_server(self._serve, *self._listen)
+        # A simulated network has no sockets to ask, and no free port to choose either.
+        sockets = self._server.sockets
+        host, port = sockets[0].getsockname()[:2] if sockets else self._listen
+        self.url = f"http://{host}:{port}"
         return self
 
     async def __aexit__(
@@ -86,7 +90,7 @@ class FaultProxy:
         task = asyncio.current_task()
         if task is None:
             return
-        self._tasks.add(task)
+        self._tasks[task] = None
         self.connections += 1
         cut = (self._cuts.popleft() if self._cuts else None) or Cut()
         try:
@@ -96,7 +100,7 @@ class FaultProxy:
             pass
         finally:
             writer.close()
-            self._tasks.discard(task)
+            self._tasks.pop(task, None)
 
     async def _connect(
         self, cut: Cut, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

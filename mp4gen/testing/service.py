@@ -27,7 +27,6 @@ from .sending import send
 from .state import Duration, FakeCall, FakeTask, SecondSubmit, State, busiest
 
 Endpoint = Literal["create", "details", "tracks", "credits", "download_url", "file", "*"]
-_LISTEN = "127.0.0.1"
 # The key of `FakeService.client`: a test can look for it where no key must be.
 FAKE_KEY = "fake-key-5d1f0c7e93ab"
 
@@ -67,6 +66,8 @@ class FakeService:
         credits: what the account has; each task costs one.
         file_size: bytes of a video, at least.
         callbacks: how the `callBackUrl` of a submit is told of its end; default not at all.
+        host: the address to listen on, and to be reached at.
+        port: where to listen; 0 for any free port.
         seed: of all chance.
 
     Attributes:
@@ -91,6 +92,8 @@ class FakeService:
         credits: float = 1000.0,  # noqa: A002 - what the API calls it
         file_size: int = 1024,
         callbacks: Callbacks | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
         seed: int = 0,
     ) -> None:
         self.dialect, self.rate_limit, self.credits = dialect, rate_limit, credits
@@ -105,6 +108,7 @@ class FakeService:
         self._steps: dict[str, deque[Reply]] = {}
         self._always: dict[str, Reply] = {}
         self._callbacks, self._seed = callbacks, seed
+        self._listen = host, port
         self._sender: Sender | None = None
         self._runner: web.AppRunner | None = None
         self._thread: _Thread | None = None
@@ -208,9 +212,9 @@ class FakeService:
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.01
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, _LISTEN, 0)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
+        await web.TCPSite(self._runner, *self._listen).start()
+        # A simulated network has no sockets to ask, and no free port to choose either.
+        host, port = (self._runner.addresses or [self._listen])[0][:2]
         self.url = f"http://{host}:{port}"
         self._epoch = datetime.now(UTC) - timedelta(seconds=_now())
         if self._callbacks is not None:

@@ -1,0 +1,113 @@
+"""A program that is killed and started again against a failing service, for a range of seeds.
+
+Nothing may be lost, nothing paid for twice, no window of ten seconds may hold over 20 calls of one
+program, and nothing may hang. Where simloop is installed (Python 3.12 or newer) the network is
+simulated, else it is loopback in virtual time. Each failure is told with the command that repeats
+it; the exit code is 1 if there was one.
+"""
+
+import argparse
+import importlib
+import json
+import logging
+import multiprocessing
+import os
+import platform
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def play(seed: int, loop: str) -> Any:
+    """The outcome of one seed, in whatever process this is."""
+    # Every fault is on purpose.
+    logging.getLogger("mp4gen").setLevel(logging.CRITICAL)
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    return importlib.import_module("tests.support_simulation").play(seed, loop)
+
+
+def seeds_of(text: str) -> range:
+    """`0:2000`, or one seed by itself."""
+    first, _, end = text.partition(":")
+    return range(int(first), int(end) if end else int(first) + 1)
+
+
+def options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=seeds_of, default=range(200), help="first:end, or one seed")
+    parser.add_argument("--loop", choices=["simloop", "looptime"], help="default: what is there")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--json", metavar="FILE", help="also write a record; - for standard output")
+    return parser.parse_args()
+
+
+@contextmanager
+def outcomes(seeds: range, loop: str, jobs: int) -> Iterator[Iterator[Any]]:
+    """What becomes of each seed, in order."""
+    work = partial(play, loop=loop)
+    if jobs == 1 or len(seeds) == 1:
+        yield map(work, seeds)
+        return
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        yield pool.map(work, seeds, chunksize=4)
+
+
+def record(found: list[Any], loop: str, seconds: float) -> dict[str, Any]:
+    """All seeds in figures."""
+    return {
+        "python": platform.python_version(),
+        "loop": loop,
+        "seeds": len(found),
+        "lost": sum(len(one.lost) for one in found),
+        "doubled": sum(len(one.doubled) for one in found),
+        "windows over 20": sum(one.over for one in found),
+        "hangs": sum(one.hung for one in found),
+        "left files": sum(len(one.left) for one in found),
+        "other problems": sum(one.problem is not None for one in found),
+        "programs": dict(Counter(one.program for one in found)),
+        "kills": sum(one.lives - 1 for one in found),
+        "calls": sum(one.calls for one in found),
+        "virtual hours": round(sum(one.seconds for one in found) / 3600, 1),
+        "seconds": round(seconds, 1),
+        "seeds/s": round(len(found) / seconds, 2),
+        "failed": [attrs.asdict(one) for one in found if not one.good],
+    }
+
+
+def main() -> int:
+    """Print the table, then every failure."""
+    asked = options()
+    loop = asked.loop or ("simloop" if find_spec("simloop") else "looptime")
+    begun = time.perf_counter()
+    with outcomes(asked.seeds, loop, asked.jobs) as results:
+        found = list(results)
+    figures = record(found, loop, time.perf_counter() - begun)
+    told = sys.stderr if asked.json == "-" else sys.stdout
+    for name, value in figures.items():
+        if name != "failed":
+            print(f"{name:<16} {value}", file=told)
+    for one in (one for one in found if not one.good):
+        again = f"python benchmarks/simulation.py --loop {loop} --seeds {one.seed}"
+        print(f"\nseed {one.seed} failed: {one}\nagain: {again}", file=told)
+    if asked.json == "-":
+        print(json.dumps(figures))
+    elif asked.json:
+        Path(asked.json).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return 1 if figures["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
