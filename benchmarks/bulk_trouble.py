@@ -2,8 +2,9 @@
 
     python benchmarks/bulk_trouble.py [--tracks 1000] [--json FILE]
 
-A direct call during a full run; 455 for six hours; 405 for ten minutes; how many requests are alive
-at once for 10,000 lazy ones.
+A direct call during a full run; 455 for six hours; 405 for ten minutes; each of these begun at four
+moments of the run, of which the worst is told; how many requests are alive at once for 10,000 lazy
+ones. About 30 s.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import attrs
 import bulk_world as world
 
 from mp4gen import ConversionRun, VideoRequest
 
 SIX_HOURS = 6 * 3600.0
+MOMENTS = (100.0, 200.0, 333.0, 700.0)
+# Nine tenths of a window.
+BACK = 0.9 * world.WINDOW
 
 
 async def _errors(run: ConversionRun) -> int:
@@ -39,21 +44,52 @@ async def direct(number: int) -> float:
     return max(waits)
 
 
-async def outage(number: int, answer: str, seconds: float) -> tuple[int, int, float]:
-    """Requests during an outage, failed tracks, and the share of the rate in the minute after."""
+@attrs.frozen
+class Outage:
+    """What a run made of an outage.
+
+    Attributes:
+        requests: that were sent meanwhile.
+        failed: tracks without a video at the end of the run.
+        back: seconds from its end until a window held nine tenths of what it may hold.
+        rate: share of the rate from a minute after its end to three minutes after it.
+    """
+
+    requests: int
+    failed: int
+    back: float
+    rate: float
+
+
+async def outage(number: int, answer: str, begin: float, seconds: float) -> Outage:
+    """A run that meets `answer` on all its calls from `begin` on, for so many `seconds`."""
     service, loop = world.service(2), asyncio.get_running_loop()
     async with world.client(service, 2) as client:
         running = asyncio.create_task(_errors(client.convert_many(world.tracks(number))))
-        await asyncio.sleep(200)
+        await asyncio.sleep(begin)
         before = service.count()
         service.always("*", answer)
         await asyncio.sleep(seconds)
         during, ended = service.count() - before, loop.time()
         service.clear()
         failed = await running
-    # The minute that follows the first one.
-    after = sum(ended + 60 <= call.at < ended + 120 for call in service.calls)
-    return during, failed, after / (60 * world.WINDOW / world.PER)
+    after = [call.at - ended for call in service.calls if call.at >= ended]
+    full = (at for at in after if sum(at - world.PER < other <= at for other in after) >= BACK)
+    rate = sum(60 <= at < 180 for at in after) / (120 * world.WINDOW / world.PER)
+    return Outage(during, failed, next(full, float("inf")), rate)
+
+
+def worst(number: int, answer: str, seconds: float) -> Outage:
+    """The worst of each figure over the moments at which the outage begins."""
+    found = [world.run(outage(number, answer, begin, seconds)) for begin in MOMENTS]
+    for begin, one in zip(MOMENTS, found, strict=True):
+        print(f"# {answer} at {begin:g} s for {seconds:g} s: {one}")
+    return Outage(
+        max(one.requests for one in found),
+        max(one.failed for one in found),
+        max(one.back for one in found),
+        min(one.rate for one in found),
+    )
 
 
 async def alive(number: int) -> int:
@@ -81,17 +117,23 @@ def main() -> None:
 
     args = world.arguments(__doc__, add)
     waited = world.run(direct(args.tracks))
-    asked, failed, _ = world.run(outage(args.tracks, "maintenance", SIX_HOURS))
-    storm, refused, rate = world.run(outage(args.tracks, "code_405", 600.0))
+    down = worst(args.tracks, "maintenance", SIX_HOURS)
+    storm = worst(args.tracks, "code_405", 600.0)
     most = world.run(alive(10_000))
     world.report(
         [
             ("direct call in a full run: until sent", f"{waited:.1f} s", "<= 10 s", waited <= 10),
-            ("455 for six hours: requests meanwhile", f"{asked}", "<= 80", asked <= 80),
-            ("455 for six hours: failed tracks", f"{failed}", "0", failed == 0),
-            ("405 for ten minutes: requests meanwhile", f"{storm}", "<= 80", storm <= 80),
-            ("405 for ten minutes: failed tracks", f"{refused}", "0", refused == 0),
-            ("405: rate in the second minute after", f"{rate:.0%}", ">= 90 %", rate >= 0.9),
+            ("455 for six hours: requests", f"{down.requests}", "<= 80", down.requests <= 80),
+            ("455 for six hours: failed tracks", f"{down.failed}", "0", down.failed == 0),
+            ("405 for ten minutes: requests", f"{storm.requests}", "<= 80", storm.requests <= 80),
+            ("405 for ten minutes: failed tracks", f"{storm.failed}", "0", storm.failed == 0),
+            ("405: back at 90 % of the rate", f"{storm.back:.0f} s", "<= 60 s", storm.back <= 60),
+            (
+                "405: second and third minute after",
+                f"{storm.rate:.0%}",
+                ">= 90 %",
+                storm.rate >= 0.9,
+            ),
             ("10,000 lazy requests: alive at once", f"{most}", "<= 320", most <= 320),
         ],
         args.json,
