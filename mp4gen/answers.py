@@ -89,7 +89,7 @@ def excerpt(answer: Answer) -> str:
 def load_json(body: bytes) -> Any:
     """The value of a body, or None where it is no JSON."""
     try:
-        return json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
+        return _decoder.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return None
 
@@ -101,6 +101,9 @@ def dump_json(value: Any) -> bytes:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _holds_something(data: Any) -> bool:
@@ -125,7 +128,15 @@ def _refusal(code: int, message: str, data: Any, dialect: Dialect, task_id: str 
 
 
 def _foreign(answer: Answer, task_id: str | None) -> Exception:
-    """What an answer means that is not the API's JSON, by its HTTP status."""
+    """What an answer means that is not the API's JSON."""
+    error = _by_status(answer, task_id)
+    if isinstance(error, ApiError):
+        # Some gateway answered in the API's place, and knows nothing of how the API is.
+        error.from_api = False
+    return error
+
+
+def _by_status(answer: Answer, task_id: str | None) -> Exception:
     status, seen = answer.status, excerpt(answer)
     if status in {404, 405, 501} or 300 <= status < 400:
         return ConfigurationError(
@@ -143,8 +154,5 @@ def _foreign(answer: Answer, task_id: str | None) -> Exception:
     if status in {400, 413, 422}:
         return InvalidRequestError(f"refused without a reason, {seen}", code=status)
     if status >= 500:
-        # Some gateway answered in the API's place: what became of the call is not known.
-        error = ServerError(f"not the API's own answer, {seen}", code=status, task_id=task_id)
-        error.from_api = False
-        return error
+        return ServerError(f"not the API's own answer, {seen}", code=status, task_id=task_id)
     return ProtocolError(f"not the API's JSON, {seen}")

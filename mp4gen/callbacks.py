@@ -21,6 +21,7 @@ import attrs
 
 from .addresses import is_loopback
 from .errors import ConfigurationError, ProtocolError
+from .pauses import Pause
 from .protocol import CallbackNotice, is_signed, read_callback
 from .transport import Secret
 
@@ -51,7 +52,7 @@ class Ticket:
     tokens: list[str] = attrs.field(factory=list)
     task_id: str | None = None
     notice: CallbackNotice | None = None
-    _waiters: set[asyncio.Future[bool]] = attrs.field(factory=set)
+    _pauses: list[Pause] = attrs.field(factory=list)
     _news: bool = False
 
     def new_url(self) -> str:
@@ -62,17 +63,15 @@ class Ticket:
 
     async def wait(self, seconds: float) -> bool:
         """Return True when a callback has come since the last wait, False after `seconds`."""
-        if self._news or seconds <= 0:
-            news, self._news = self._news, False
-            return news
-        waiter: asyncio.Future[bool] = self._loop.create_future()
-        timer = self._loop.call_later(seconds, _finish, waiter, False)  # noqa: FBT003
-        self._waiters.add(waiter)
-        try:
-            return await waiter
-        finally:
-            timer.cancel()
-            self._waiters.discard(waiter)
+        return await self.rouses(Pause(seconds))
+
+    def rouses(self, pause: Pause) -> Pause:
+        """`pause`, which ends when a callback comes, or at once if one came since the last."""
+        if self._news:
+            self._news = False
+            pause.wake()
+        self._pauses = [*self._asleep(), pause]
+        return pause
 
     def close(self) -> None:
         """The conversion has ended; what still comes is answered and forgotten."""
@@ -82,9 +81,10 @@ class Ticket:
         """Take a callback in; called on the conversion's own loop."""
         if self.task_id in (None, notice.task_id):
             # News for nobody is kept for whoever waits next.
-            self.notice, self._news = notice, not self._waiters
-            for waiter in self._waiters:
-                _finish(waiter, True)  # noqa: FBT003
+            waiting = self._asleep()
+            self.notice, self._news = notice, not waiting
+            for pause in waiting:
+                pause.wake()
 
     def pass_on(self, notice: CallbackNotice) -> None:
         """Take a callback in, from any thread."""
@@ -92,6 +92,9 @@ class Ticket:
             self._loop.call_soon_threadsafe(self.tell, notice)
         except RuntimeError:
             _log.debug("a callback came after its event loop had ended")
+
+    def _asleep(self) -> list[Pause]:
+        return [pause for pause in self._pauses if not pause.done()]
 
 
 class CallbackReceiver:
@@ -253,11 +256,6 @@ async def _body(request: Any) -> bytes | None:
 
 def _refused(status: int) -> tuple[int, bytes]:
     return status, b'{"status":"refused"}'
-
-
-def _finish(future: asyncio.Future[bool], told: bool) -> None:  # noqa: FBT001 - its result
-    if not future.done():
-        future.set_result(told)
 
 
 def _checked(public_url: str) -> str:

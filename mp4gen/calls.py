@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from random import Random
+from types import TracebackType
 from typing import TypeVar
 
 import attrs
@@ -19,12 +20,19 @@ from .errors import ApiError, MaintenanceError, Mp4GenError, RateLimitError, Ser
 from .events import CoolDownEvent, MaintenanceEvent, Observers, RetryEvent
 from .maintenance import MaintenanceGate
 from .models import RateLimit, Retry
+from .pauses import Pauses
 from .protocol import ApiCall
 from .rate_limit import MOMENT, Lane, RateLimiter
 from .retry import Next, RetryQuota, decide, waits
 from .transport import Transport
 
 T = TypeVar("T")
+
+# Six hours, and the time until a probe finds them over.
+_LONG_MAINTENANCE = 6 * 3600.0 + 600.0
+
+# The way through a gate that is open: no probe.
+_OPEN = nullcontext(enter_result=False)
 
 
 class Stopwatch:
@@ -69,6 +77,35 @@ class Patience:
     maintenance: float = 0.0
     persistent: bool = False
 
+    @classmethod
+    def of_run(cls, retry: Retry) -> Patience:
+        """That of a bulk run; by default it sits out six hours of maintenance."""
+        longest = retry.maintenance_timeout
+        maintenance = _LONG_MAINTENANCE if longest is None else longest
+        return cls(Lane.BULK, retry.budget, maintenance, persistent=True)
+
+
+class _UntilClosed:
+    """A slot that nobody waits for any longer once the client is closed."""
+
+    __slots__ = ("_pauses", "_slot")
+
+    def __init__(self, slot: AbstractAsyncContextManager[None], pauses: Pauses) -> None:
+        self._slot = slot
+        self._pauses = pauses
+
+    async def __aenter__(self) -> None:
+        async with self._pauses.until_closed():
+            await self._slot.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._slot.__aexit__(kind, error, trace)
+
 
 class Calls:
     """Sends calls for one client, each through the same gate, limiter and quota."""
@@ -85,7 +122,8 @@ class Calls:
         self.random = random
         self.observers = observers
         self.quota = RetryQuota()
-        self.gate = MaintenanceGate()
+        self.pauses = Pauses()
+        self.gate = MaintenanceGate(self.pauses)
         self._transport = transport
         self._limiter = limiter
         limit = getattr(limiter, "limit", None)
@@ -96,6 +134,11 @@ class Calls:
     def closed(self) -> bool:
         """Whether nothing can be sent any more."""
         return self._transport.closed
+
+    async def aclose(self) -> None:
+        """Close the connections; whoever waits for anything gets an error at once."""
+        self.pauses.close()
+        await self._transport.aclose()
 
     async def once(
         self,
@@ -157,24 +200,30 @@ class Calls:
     async def _turn(self, call: ApiCall, patience: Patience) -> AsyncIterator[None]:
         """Entered when `call` may go out: a slot is held, and the gate open or this its probe."""
         while True:
-            async with (
-                self.gate.passage(patience.maintenance) as probe,
-                self._slot(call, patience.lane),
-            ):
-                # The gate may have closed while the call waited for its slot.
-                if probe or not self.gate.is_closed:
-                    yield
-                    return
+            held = self._is_held(patience)
+            passage = self.gate.passage(patience.maintenance) if held else _OPEN
+            async with passage as probe:
+                slot = self._limiter.slot(patience.lane) if call.counted else self._cooled_down()
+                async with _UntilClosed(slot, self.pauses):
+                    # The gate may have closed while the call waited for its slot.
+                    if probe or not self._is_held(patience):
+                        yield
+                        return
 
-    def _slot(self, call: ApiCall, lane: Lane) -> AbstractAsyncContextManager[None]:
-        return self._limiter.slot(lane) if call.counted else self._cooled_down()
+    def gives_up(self, patience: Patience) -> bool:
+        """Whether the gate is closed to a caller, and for longer than it would wait."""
+        return self._is_held(patience) and self.gate.outlasts(patience.maintenance)
+
+    def _is_held(self, patience: Patience) -> bool:
+        """Whether the gate is closed to a call: who does not wait outages out has a try in each."""
+        return self.gate.is_closed and (patience.persistent or self.gate.is_maintenance)
 
     @asynccontextmanager
     async def _cooled_down(self) -> AsyncIterator[None]:
         """The slot of a call that no limit counts: a cool-down holds it back all the same."""
         loop = asyncio.get_running_loop()
-        while (left := self._cool_until - loop.time()) > MOMENT:  # noqa: ASYNC110 - its end can move
-            await asyncio.sleep(left)
+        while (left := self._cool_until - loop.time()) > MOMENT:
+            await self.pauses.sleep(left)
         yield
 
     def _meaning(self, answer: Answer, read: Callable[[Answer], T]) -> T:
@@ -201,7 +250,7 @@ class Calls:
         elif isinstance(error, MaintenanceError):
             self.gate.close(error, self.retry.maintenance_probe)
             self.observers.emit(MaintenanceEvent(self.retry.maintenance_probe))
-        elif isinstance(error, ApiError) and not isinstance(error, ServerError):
+        elif isinstance(error, ApiError) and error.from_api and not isinstance(error, ServerError):
             self.gate.open()
 
 
@@ -232,12 +281,12 @@ class Tries:
         seconds = 0.0 if at_once else self._seconds(error)
         self._calls.observers.emit(RetryEvent(self._call.path.partition("?")[0], error, seconds))
         if seconds:
-            await asyncio.sleep(seconds)
+            await self._calls.pauses.sleep(seconds)
 
     def _seconds(self, error: Mp4GenError) -> float:
         """How long; 0 where the limiter or the gate will hold the call by themselves."""
         patience, spent = self._patience, self.watch.seconds
-        if self._calls.gate.outlasts(patience.maintenance):
+        if self._calls.gives_up(patience):
             raise error
         match decide(error, submit=False):
             case Next.COOL_DOWN if patience.persistent or spent < patience.budget:

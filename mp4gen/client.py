@@ -16,12 +16,12 @@ from weakref import WeakSet
 from . import protocol, twins
 from .callbacks import CallbackReceiver
 from .calls import Calls, Patience
-from .conversion import Accepted, Conversions, Memory
+from .conversion import Conversions
 from .dialects import Dialect
-from .errors import Mp4GenError, WaitTimeoutError
+from .errors import Mp4GenError
 from .events import Event, FailedEvent, Observers
 from .models import Polling, RateLimit, Retry, Track, Video, VideoDetails, VideoRequest
-from .rate_limit import Lane, RateLimiter
+from .rate_limit import RateLimiter
 from .settings import (
     KeySource,
     base_url_of,
@@ -33,6 +33,7 @@ from .settings import (
     secret,
     whole,
 )
+from .submit import Accepted, Memory
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -47,9 +48,6 @@ POLLING = Polling()
 CALLBACK_POLLING = Polling(first=60.0, longest=60.0)
 # Once callbacks are known to arrive, a look is for those few that get lost on their way.
 PROVEN_POLLING = Polling(first=300.0, longest=300.0)
-
-# Six hours, and the time until a probe finds them over.
-BULK_MAINTENANCE = 6 * 3600.0 + 600.0
 
 
 class Client:
@@ -104,9 +102,9 @@ class Client:
         self.dialect = dialect or Dialect.for_url(self.base_url)
         self.random = Random()  # noqa: S311 - jitter, not a secret
         self._limiter = limiter_of(rate_limit)
-        self._transport = Transport(self.base_url, key, proxy=proxy, trust_env=trust_env)
+        transport = Transport(self.base_url, key, proxy=proxy, trust_env=trust_env)
         self._observers = Observers(on_event)
-        self._calls = Calls(self._transport, self._limiter, retry, self._observers, self.random)
+        self._calls = Calls(transport, self._limiter, retry, self._observers, self.random)
         self._patience = Patience(budget=retry.budget, maintenance=retry.maintenance_timeout or 0.0)
         self._work = Conversions(
             self._calls,
@@ -123,7 +121,7 @@ class Client:
         self._runs: WeakSet[ConversionRun] = WeakSet()
         self._proxy, self._trust_env = proxy, trust_env
         self._files: Files | None = None
-        self._accepted = Memory()
+        self._memory = Memory()
         twins.announce(self, account, self._limiter)
 
     def __repr__(self) -> str:
@@ -144,7 +142,7 @@ class Client:
             for run in tuple(self._runs):
                 await run.aclose()
         finally:
-            await self._transport.aclose()
+            await self._calls.aclose()
             if self._files is not None:
                 await self._files.aclose()
 
@@ -157,7 +155,7 @@ class Client:
             Mp4GenError: it was not accepted.
         """
         accepted = await self._submit(request, adopt=False)
-        self._accepted.keep(accepted)
+        self._memory.keep(accepted)
         return accepted.submitted.task_id
 
     async def get_music_video_details(self, task_id: str) -> VideoDetails:
@@ -183,8 +181,9 @@ class Client:
             WaitTimeoutError: the task is not finished; the id stays good.
             AuthenticationError: the key was refused.
         """
-        accepted = self._accepted.get(checked_id("task_id", task_id))
-        return await self._wait(task_id, accepted, checked_timeout(timeout))
+        accepted = self._memory.get(checked_id("task_id", task_id))
+        checked_timeout(timeout)
+        return await self._work.wait(task_id, self._patience, timeout, accepted, self._memory)
 
     async def convert(
         self,
@@ -211,12 +210,12 @@ class Client:
             accepted = await self._submit(request, adopt=True, timeout=timeout)
             task_id = accepted.submitted.task_id
             # Whatever happens now, somebody who has the id may wait for it again.
-            self._accepted.keep(accepted)
+            self._memory.keep(accepted)
             if on_submitted is not None:
                 told = on_submitted(task_id)
                 if inspect.isawaitable(told):
                     await told
-            return await self._wait(task_id, accepted, timeout)
+            return await self._work.wait(task_id, self._patience, timeout, accepted, self._memory)
 
     def convert_many(
         self,
@@ -259,17 +258,10 @@ class Client:
             timeout=checked_timeout(timeout),
             name=name,
         )
-        maintenance = self._calls.retry.maintenance_timeout
-        patience = Patience(
-            Lane.BULK,
-            self._calls.retry.budget,
-            BULK_MAINTENANCE if maintenance is None else maintenance,
-            persistent=True,
-        )
         host = Host(
             self.base_url,
             self._work,
-            patience,
+            Patience.of_run(self._calls.retry),
             self._bulk_places,
             self._concurrency,
             self.download,
@@ -349,14 +341,3 @@ class Client:
             if isinstance(error, Mp4GenError):
                 self._observers.emit(FailedEvent(None, error))
             raise
-
-    async def _wait(self, task_id: str, accepted: Accepted | None, timeout: float) -> Video:
-        try:
-            video = await self._work.wait(task_id, self._patience, timeout, accepted)
-        except (WaitTimeoutError, asyncio.CancelledError):
-            raise
-        except BaseException:
-            self._accepted.forget(task_id, accepted)
-            raise
-        self._accepted.forget(task_id, accepted)
-        return video

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections.abc import Coroutine
+from typing import Any
 
 import attrs
 
@@ -12,45 +13,8 @@ from .calls import Calls, Patience
 from .dialects import Dialect
 from .models import Polling, Video, VideoRequest
 from .polling import first_wait
-from .submit import Journal, Submit, Submitted
+from .submit import Accepted, Journal, Memory, Submit
 from .wait import Wait
-
-_REMEMBERED = 100_000
-
-
-@attrs.frozen
-class Accepted:
-    """A submit that this client has made, and when, in loop time."""
-
-    submitted: Submitted
-    at: float
-    ticket: Ticket | None = None
-
-
-class Memory:
-    """The submits that somebody may yet wait for: each one's age and claim to its callbacks."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[str, Accepted] = OrderedDict()
-
-    def get(self, task_id: str) -> Accepted | None:
-        """What is known of a task's submit."""
-        return self._kept.get(task_id)
-
-    def keep(self, accepted: Accepted) -> None:
-        """Remember it, and forget the oldest where there are too many."""
-        older = self._kept.pop(accepted.submitted.task_id, None)
-        if older is not None and older.ticket is not None and older.ticket is not accepted.ticket:
-            older.ticket.close()
-        self._kept[accepted.submitted.task_id] = accepted
-        if len(self._kept) > _REMEMBERED:
-            self.forget(*next(iter(self._kept.items())))
-
-    def forget(self, task_id: str, accepted: Accepted | None) -> None:
-        """The task has come to its end."""
-        self._kept.pop(task_id, None)
-        if accepted is not None and accepted.ticket is not None:
-            accepted.ticket.close()
 
 
 @attrs.frozen
@@ -112,9 +76,14 @@ class Conversions:
         submitted = await work.run()
         return Accepted(submitted, asyncio.get_running_loop().time(), ticket)
 
-    async def wait(
-        self, task_id: str, patience: Patience, timeout: float, accepted: Accepted | None
-    ) -> Video:
+    def wait(
+        self,
+        task_id: str,
+        patience: Patience,
+        timeout: float,
+        accepted: Accepted | None,
+        memory: Memory | None = None,
+    ) -> Coroutine[Any, Any, Video]:
         """Wait for a task's video; see `Wait`.
 
         Args:
@@ -122,10 +91,12 @@ class Conversions:
             patience: whose wait it is.
             timeout: seconds.
             accepted: what is known of its submit; None for nothing.
+            memory: what forgets the task once it has come to its end.
 
         Raises:
             Mp4GenError: as `Wait.run`.
         """
+        # Handed on and not awaited: a frame more would be a fifth of what a wait weighs.
         polling = self._polling(accepted)
         work = Wait(
             self.calls,
@@ -134,12 +105,11 @@ class Conversions:
             patience,
             task_id,
             timeout,
-            adopted=accepted is not None and accepted.submitted.adopted,
-            known=accepted is not None,
-            ticket=accepted.ticket if accepted else None,
+            accepted,
+            memory,
             believe=self.receiver is not None and not self.receiver.confirm,
         )
-        return await work.run(self._first_look(accepted, polling))
+        return work.run(self._first_look(accepted, polling))
 
     def _polling(self, accepted: Accepted | None) -> Polling:
         """Whoever adopts a task may wait in vain for the callback, which goes to its maker."""

@@ -19,6 +19,7 @@ import attrs
 from .addresses import is_public
 from .errors import ConfigurationError, DownloadError
 from .models import Retry
+from .pauses import Pauses
 from .transport import describe, proxy_of_environment, user_agent
 
 MAX_REDIRECTS: Final = 3
@@ -82,15 +83,12 @@ class FileSessions:
         self._trust_env = trust_env
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._scopes: set[asyncio.Timeout] = set()
-        self._closed = False
+        self._pauses = Pauses()
 
     async def aclose(self) -> None:
         """End what runs and close all connections; a second call does nothing."""
-        self._closed = True
-        for scope in self._scopes:
-            # Not left to aiohttp: it forgets those who wait for a body that it closes.
-            scope.reschedule(asyncio.get_running_loop().time())
+        # Not left to aiohttp: it forgets those who wait for a body that it closes.
+        self._pauses.close()
         for session in self._sessions.values():
             await session.close()
 
@@ -102,24 +100,13 @@ class FileSessions:
             ConfigurationError: the client is closed, or belongs to another loop.
         """
         loop = asyncio.get_running_loop()
-        if self._closed:
-            raise closed()
         if self._loop not in (None, loop):
             raise ConfigurationError(
                 "this client belongs to another event loop; make one client for each loop"
             )
         self._loop = loop
-        scope = asyncio.timeout(None)
-        self._scopes.add(scope)
-        try:
-            async with scope:
-                yield
-        except TimeoutError:
-            if scope.expired():
-                raise closed() from None
-            raise
-        finally:
-            self._scopes.discard(scope)
+        async with self._pauses.until_closed():
+            yield
 
     def route(self, url: str, *, private: bool) -> tuple[aiohttp.ClientSession, str | None]:
         """The session and the proxy for `url`; for use inside `in_use`.
@@ -222,11 +209,6 @@ def checked_host(url: str, *, private: bool) -> str:
     if not private and is_public(host) is False:
         raise _not_fetched(host)
     return host
-
-
-def closed() -> ConfigurationError:
-    """What a call gets after `aclose`."""
-    return ConfigurationError("this client is closed; make a new one")
 
 
 def _not_fetched(host: str) -> DownloadError:

@@ -15,9 +15,10 @@ from .calls import Calls, Patience
 from .dialects import Dialect
 from .download import Download, Progress
 from .events import DownloadEvent, RetryEvent
-from .file_host import FileSessions, Rules, closed
+from .file_host import FileSessions, Rules
 from .models import Video
 from .names import name_in_url, safe_stem
+from .pauses import closed
 
 _AT_ONCE = 8
 

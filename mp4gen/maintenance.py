@@ -11,24 +11,36 @@ from contextlib import asynccontextmanager
 from copy import copy
 
 from .errors import MaintenanceError, Mp4GenError, TransportError
+from .pauses import Pause, Pauses
 from .rate_limit import MOMENT
 
 
 class MaintenanceGate:
-    """Open until somebody finds the API down."""
+    """Open until somebody finds the API down.
 
-    def __init__(self) -> None:
+    Args:
+        pauses: where those who wait sleep.
+    """
+
+    def __init__(self, pauses: Pauses | None = None) -> None:
+        self._pauses = pauses or Pauses()
         self._error: Mp4GenError | None = None
         self._every = 0.0
         self._since = 0.0
         self._probe_at = 0.0
         self._probing = False
-        self._waiters: set[asyncio.Future[None]] = set()
+        # In their order: who waited longest goes first.
+        self._waiters: dict[Pause, None] = {}
 
     @property
     def is_closed(self) -> bool:
-        """Whether maintenance lasts, as far as we know."""
+        """Whether the API is down, as far as we know."""
         return self._error is not None
+
+    @property
+    def is_maintenance(self) -> bool:
+        """Whether it is down because its host says so."""
+        return isinstance(self._error, MaintenanceError)
 
     @asynccontextmanager
     async def passage(self, patience: float) -> AsyncIterator[bool]:
@@ -40,6 +52,7 @@ class MaintenanceGate:
         Raises:
             MaintenanceError: the window lasts longer than that.
             TransportError: so does an outage; nothing of this call was sent.
+            ConfigurationError: the client was closed.
         """
         probe = self._error is not None and await self._wait(patience)
         cancelled = False
@@ -91,19 +104,16 @@ class MaintenanceGate:
 
     async def _change(self, until: float) -> None:
         """Return when something about the gate has changed, or at `until`."""
-        loop = asyncio.get_running_loop()
-        changed = loop.create_future()
-        timer = loop.call_at(until, _finish, changed)
-        self._waiters.add(changed)
+        changed = self._pauses.sleep(until - asyncio.get_running_loop().time())
+        self._waiters[changed] = None
         try:
             await changed
         finally:
-            timer.cancel()
-            self._waiters.discard(changed)
+            self._waiters.pop(changed, None)
 
     def _wake(self) -> None:
         for waiter in self._waiters:
-            _finish(waiter)
+            waiter.wake()
 
 
 def _refusal(error: Mp4GenError) -> Mp4GenError:
@@ -111,8 +121,3 @@ def _refusal(error: Mp4GenError) -> Mp4GenError:
     if isinstance(error, MaintenanceError):
         return copy(error)
     return TransportError(f"the API is down ({error}), nothing was sent", sent=False)
-
-
-def _finish(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from random import Random
 
 from .models import Polling
@@ -25,10 +26,8 @@ def next_waits(polling: Polling, random: Random) -> Iterator[float]:
 
     step = polling.first * (polling.factor - 1)
     steps = backoff.expo(base=polling.factor, factor=step, max_value=polling.longest)
-    for wait in steps:
-        # The generator's first item only starts it.
-        if wait is not None:
-            yield _jittered(wait, polling, random)
+    # The generator's first item is None, and only starts it.
+    return map(partial(_jittered, polling=polling, random=random), filter(None, steps))
 
 
 def _jittered(wait: float, polling: Polling, random: Random) -> float:

@@ -10,7 +10,7 @@ import base64
 import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote
 
 import attrs
 
@@ -69,13 +69,13 @@ def create_call(request: VideoRequest, callback_url: str | None = None) -> ApiCa
 
 def details_call(task_id: str, dialect: Dialect) -> ApiCall:
     """The call of "Get Music Video Details"."""
-    path = f"{DETAILS_PATH}?{urlencode({'taskId': task_id})}"
+    path = f"{DETAILS_PATH}?taskId={quote(task_id, safe='')}"
     return ApiCall("GET", path, counted=dialect.polls_counted, task_id=task_id)
 
 
 def tracks_call(task_id: str, dialect: Dialect) -> ApiCall:
     """The call of "Get Music Generation Details"."""
-    path = f"{TRACKS_PATH}?{urlencode({'taskId': task_id})}"
+    path = f"{TRACKS_PATH}?taskId={quote(task_id, safe='')}"
     return ApiCall("GET", path, counted=dialect.polls_counted, task_id=task_id)
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 from .models import RateLimit
 
@@ -41,6 +42,24 @@ class RateLimiter(Protocol):
         ...
 
 
+class _Slot:
+    """One use of a window; a generator for each call would cost more than the limit itself."""
+
+    __slots__ = ("_acquire", "_release")
+
+    def __init__(
+        self, acquire: Callable[[], Coroutine[Any, Any, None]], release: Callable[[], None]
+    ) -> None:
+        self._acquire = acquire
+        self._release = release
+
+    async def __aenter__(self) -> None:
+        await self._acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._release()
+
+
 class WindowLimiter:
     """The `RateLimiter` of one process and one event loop, in loop time.
 
@@ -60,14 +79,9 @@ class WindowLimiter:
     def __repr__(self) -> str:
         return f"WindowLimiter({self.limit}, in use {self._in_use}, resting {len(self._resting)})"
 
-    @asynccontextmanager
-    async def slot(self, lane: Lane = Lane.DIRECT) -> AsyncIterator[None]:
+    def slot(self, lane: Lane = Lane.DIRECT) -> AbstractAsyncContextManager[None]:
         """Hold one slot of the window."""
-        await self._acquire(lane)
-        try:
-            yield
-        finally:
-            self._release()
+        return _Slot(partial(self._acquire, lane), self._release)
 
     def cool_down(self, seconds: float) -> None:
         """Let no call out for `seconds`, then a single one first.

@@ -28,7 +28,9 @@ def base_url_of(given: str | None) -> str:
     url = (given or os.environ.get("MP4GEN_BASE_URL") or DEFAULT_BASE_URL).strip().rstrip("/")
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        host = parts.hostname or ""
+        # Names that DNS cannot hold are refused here, and not by the first call.
+        usable = parts.scheme in {"http", "https"} and host.encode("idna") and parts.port != 0
     except ValueError:
         usable = False
     if not usable or not url.isprintable() or " " in url:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
@@ -17,6 +18,8 @@ from .events import SubmitEvent
 from .models import VideoRequest
 from .protocol import ApiCall
 from .retry import Next, decide
+
+_REMEMBERED = 100_000
 
 
 class Journal(Protocol):
@@ -44,6 +47,41 @@ class Submitted:
     adopted: bool = False
     told: bool = False
     retry_after: float | None = None
+
+
+@attrs.frozen
+class Accepted:
+    """A submit that this client has made, and when, in loop time."""
+
+    submitted: Submitted
+    at: float
+    ticket: Ticket | None = None
+
+
+class Memory:
+    """The submits that somebody may yet wait for: each one's age and claim to its callbacks."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Accepted] = OrderedDict()
+
+    def get(self, task_id: str) -> Accepted | None:
+        """What is known of a task's submit."""
+        return self._kept.get(task_id)
+
+    def keep(self, accepted: Accepted) -> None:
+        """Remember it, and forget the oldest where there are too many."""
+        older = self._kept.pop(accepted.submitted.task_id, None)
+        if older is not None and older.ticket is not None and older.ticket is not accepted.ticket:
+            older.ticket.close()
+        self._kept[accepted.submitted.task_id] = accepted
+        if len(self._kept) > _REMEMBERED:
+            self.forget(*next(iter(self._kept.items())))
+
+    def forget(self, task_id: str, accepted: Accepted | None) -> None:
+        """The task has come to its end."""
+        self._kept.pop(task_id, None)
+        if accepted is not None and accepted.ticket is not None:
+            accepted.ticket.close()
 
 
 @attrs.define
@@ -173,5 +211,5 @@ class Submit:
     async def _told(self) -> Submitted | None:
         """What a callback tells of a submit whose answer was lost; None without one in time."""
         if self.ticket is not None and self.ticket.notice is None:
-            await self.ticket.wait(self.timeout)
+            await self.ticket.rouses(self.calls.pauses.sleep(self.timeout))
         return self._heard()

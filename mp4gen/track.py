@@ -11,12 +11,12 @@ import attrs
 
 from .callbacks import Ticket
 from .calls import Patience
-from .conversion import Accepted, Conversions
+from .conversion import Conversions
 from .entries import Entry, State
 from .errors import DownloadError, SubmitUncertainError
 from .models import Conversion, Video, VideoRequest
 from .names import safe_stem
-from .submit import Submitted
+from .submit import Accepted, Submitted
 
 if TYPE_CHECKING:
     from .ledger import Ledger

@@ -20,9 +20,9 @@ import attrs
 
 from .answers import MAX_BODY, Answer
 from .errors import ConfigurationError, ProtocolError, TransportError
+from .pauses import closed
 from .protocol import ApiCall
 
-_CHUNK = 1 << 16
 _MAX_CONNECT = 10.0
 _SHORTEST_KEY = 8
 
@@ -86,7 +86,8 @@ class Transport:
         Raises:
             TransportError: no answer; `.sent` says whether the call may have arrived.
             ProtocolError: an answer too large to be the API's.
-            ConfigurationError: the client is closed, belongs to another loop, or has a bad key.
+            ConfigurationError: the client is closed, belongs to another loop, or has a bad key; or
+                the server's certificate is not valid.
         """
         session = self._session(call)
         key = checked_key(self._key())
@@ -98,6 +99,9 @@ class Transport:
             problem = f"no connection within {min(timeout, _MAX_CONNECT):g} s"
         except TimeoutError:
             problem = f"no answer within {timeout:g} s"
+        except aiohttp.ClientConnectorCertificateError as error:
+            # Trying again makes no certificate valid, and no connection was there to send by.
+            raise ConfigurationError(self._distrusted(error)) from None
         except (aiohttp.ClientError, OSError, zlib.error) as error:
             problem = describe(error)
         # Raised out here so that no aiohttp error, which holds the headers, is its context.
@@ -117,6 +121,13 @@ class Transport:
     def _where(self) -> str:
         return f"{urlsplit(self._base_url).hostname}"
 
+    def _distrusted(self, error: aiohttp.ClientConnectorCertificateError) -> str:
+        reason = getattr(error.certificate_error, "verify_message", "") or "not valid"
+        return (
+            f"{self._where}: its TLS certificate is refused ({reason.rstrip('.')}); check "
+            "base_url, this machine's clock, and the authorities that it trusts (SSL_CERT_FILE)"
+        )
+
     async def _exchange(
         self,
         session: aiohttp.ClientSession,
@@ -125,13 +136,12 @@ class Transport:
         timeout: float,
         sent: _Sent,
     ) -> Answer:
-        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _MAX_CONNECT))
         response = await session.request(
             call.method,
             self._base_url + call.path,
             data=call.body,
             headers=_headers(call, key),
-            timeout=limits,
+            timeout=_limits(timeout),
             allow_redirects=False,
             proxy=self._proxy,
             trace_request_ctx=sent,
@@ -152,7 +162,7 @@ class Transport:
     def _session(self, call: ApiCall) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         if self._closed:
-            raise ConfigurationError("this client is closed; make a new one")
+            raise closed()
         if self._loop not in (None, loop):
             raise ConfigurationError(
                 "this client belongs to another event loop; make one client for each loop"
@@ -233,6 +243,11 @@ def _headers(call: ApiCall, key: Secret | None) -> dict[str, str]:
     return headers
 
 
+@functools.lru_cache(maxsize=64)
+def _limits(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, _MAX_CONNECT))
+
+
 class _ResentError(aiohttp.ClientError):
     """aiohttp was about to send a GET again by itself."""
 
@@ -247,7 +262,7 @@ async def _note_sent(_: Any, context: Any, __: Any) -> None:
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     """The body, inflated by ourselves: aiohttp would let a small one grow a thousandfold."""
     body = bytearray()
-    async for chunk in response.content.iter_chunked(_CHUNK):
+    while chunk := await response.content.readany():
         body += chunk
         if len(body) > MAX_BODY:
             raise ProtocolError(f"an answer of more than {MAX_BODY} bytes is not the API's")

@@ -26,8 +26,10 @@ from .errors import (
 )
 from .events import DoneEvent, FailedEvent, LookEvent
 from .models import Polling, Video, VideoDetails, VideoStatus
+from .pauses import Pause
 from .polling import next_waits
 from .retry import Next, decide
+from .submit import Accepted, Memory
 
 # A record can be missing for a while after its creation (docs.kie.ai, "Get Task Details").
 GRACE_SECONDS: Final = 60.0
@@ -46,7 +48,7 @@ _LASTING: Final = (
 )
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Wait:
     """One wait for one task.
 
@@ -57,9 +59,8 @@ class Wait:
         patience: whose wait it is.
         task_id: the video task.
         timeout: seconds until we stop; pauses for the limiter and for maintenance do not count.
-        adopted: whether an earlier request had made the task.
-        known: whether this host is known to be the API.
-        ticket: the claim to its callbacks, or None.
+        accepted: the submit that made the task; None where it is not known.
+        memory: what forgets the task once it has come to its end, or None.
         believe: whether what a callback says is the truth, and no look is needed.
     """
 
@@ -69,10 +70,11 @@ class Wait:
     patience: Patience
     task_id: str
     timeout: float
-    adopted: bool = False
-    known: bool = False
-    ticket: Ticket | None = None
+    accepted: Accepted | None = None
+    memory: Memory | None = None
     believe: bool = False
+    _known: bool = False
+    _waits: Iterator[float] | None = None
     _details: VideoDetails | None = None
     _error: Mp4GenError | None = None
     _held: bool = False
@@ -90,7 +92,6 @@ class Wait:
             AuthenticationError: the key was refused.
         """
         watch = Stopwatch()
-        waits = next_waits(self.polling, self.calls.random)
         wait = first
         try:
             while True:
@@ -106,24 +107,34 @@ class Wait:
                 # The clock alone would not do: a sum of pauses can fall short by a rounding error.
                 if (wait >= left and not woken) or watch.seconds >= self.timeout:
                     return self._out_of_time(watch)
-                wait = self._next(waits, asked, woken=woken)
+                wait = self._next(asked, woken=woken)
         except Mp4GenError as error:
+            if not isinstance(error, WaitTimeoutError):
+                self._forget()
             self.calls.observers.emit(FailedEvent(self.task_id, error))
             raise
 
-    async def _pause(self, seconds: float) -> bool:
-        """Return after `seconds`, or earlier (and True) when a callback has come."""
-        if self.ticket is None:
-            await asyncio.sleep(seconds)
-            return False
-        return await self.ticket.wait(seconds)
+    @property
+    def ticket(self) -> Ticket | None:
+        """The claim to the task's callbacks."""
+        return self.accepted.ticket if self.accepted is not None else None
+
+    @property
+    def adopted(self) -> bool:
+        """Whether an earlier request had made the task."""
+        return self.accepted is not None and self.accepted.submitted.adopted
+
+    def _pause(self, seconds: float) -> Pause:
+        """Gives False after `seconds`, or earlier True when a callback has come."""
+        pause = self.calls.pauses.sleep(seconds)
+        return pause if self.ticket is None else self.ticket.rouses(pause)
 
     async def _hold_back(self) -> None:
         """Whoever knows the address can wake us, but not make us hammer the API."""
         since = asyncio.get_running_loop().time() - self._looked_at
-        await asyncio.sleep(max(0.0, _BETWEEN_WOKEN_LOOKS - since))
+        await self.calls.pauses.sleep(max(0.0, _BETWEEN_WOKEN_LOOKS - since))
 
-    def _next(self, waits: Iterator[float], asked: float | None, *, woken: bool) -> float:
+    def _next(self, asked: float | None, *, woken: bool) -> float:
         """Seconds until the next look."""
         if woken:
             # The record may lag behind the callback that announced it.
@@ -131,10 +142,11 @@ class Wait:
         if self._held:
             # The limiter or the gate holds the next look back by itself, and no time counts.
             return 0.0
+        self._waits = self._waits or next_waits(self.polling, self.calls.random)
         if asked is None:
-            return next(waits)
+            return next(self._waits)
         # Where callbacks tell of the end, a server that would like to be asked early is not.
-        shortest = next(waits) if self.ticket is not None else _SHORTEST_STEP
+        shortest = next(self._waits) if self.ticket is not None else _SHORTEST_STEP
         return max(asked, shortest)
 
     def _believed(self, watch: Stopwatch) -> Video | None:
@@ -168,7 +180,7 @@ class Wait:
             )
         except Mp4GenError as error:
             return self._failed_look(error, watch.seconds)
-        self.known, self._missing, self._error = True, 0, None
+        self._known, self._missing, self._error = True, 0, None
         self._details = details
         self.calls.observers.emit(LookEvent(self.task_id, details.status, watch.seconds))
         if details.failed:
@@ -185,7 +197,7 @@ class Wait:
         # A firewall's 403 may pass; a key that is refused stays so.
         if self.calls.closed or (isinstance(error, AuthenticationError) and error.code == 401):
             raise error
-        if isinstance(error, ConfigurationError) and not self.known:
+        if isinstance(error, ConfigurationError) and not (self._known or self.accepted):
             raise error
         if isinstance(error, _LASTING):
             if self._missing == 0:
@@ -197,7 +209,7 @@ class Wait:
             case Next.COOL_DOWN:
                 self._held = True
             case Next.MAINTENANCE:
-                self._held = not self.calls.gate.outlasts(self.patience.maintenance)
+                self._held = not self.calls.gives_up(self.patience)
         return getattr(error, "retry_after", None)
 
     def _given_up(self, details: VideoDetails) -> Mp4GenError:
@@ -221,8 +233,13 @@ class Wait:
         video = finished_video(details, self.dialect, adopted=self.adopted)
         if self.adopted and video.expires_at and video.expires_at < datetime.now(UTC):
             raise self._of_no_use(f"was deleted by the host at {video.expires_at:%Y-%m-%d %H:%M}")
+        self._forget()
         self.calls.observers.emit(DoneEvent(video, watch.seconds))
         return video
+
+    def _forget(self) -> None:
+        if self.memory is not None:
+            self.memory.forget(self.task_id, self.accepted)
 
     def _out_of_time(self, watch: Stopwatch) -> Video:
         """The deadline: a link under a flag that we do not know is better than nothing."""

@@ -258,15 +258,6 @@ async def test_a_dns_that_was_down_is_asked_again(
     assert answers == []
 
 
-async def test_an_api_with_an_impossible_name_has_no_private_files(
-    host: FileHost, tmp_path: Path
-) -> None:
-    """What DNS cannot even be asked about is no reason for another kind of error."""
-    async with Client("a-long-enough-key", base_url=f"https://{'a' * 64}.com") as client:
-        with pytest.raises(DownloadError, match="private address"):
-            await client.download(host.url, tmp_path)
-
-
 async def test_a_closed_client_downloads_nothing(
     service: FakeService, host: FileHost, tmp_path: Path
 ) -> None:

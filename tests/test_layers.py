@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1] / "mp4gen"
 
 # From the ground up; a module may import from what stands before it.
 FLOORS = (
-    "errors models dialects wire answers protocol retry rate_limit maintenance polling events "
+    "errors pauses models dialects wire answers protocol retry rate_limit maintenance polling events "
     "addresses names transport settings part_file file_host calls download files callbacks "
     "submit wait conversion entries ledger_file ledger track bulk twins client testing"
 ).split()
