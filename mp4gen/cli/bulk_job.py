@@ -39,7 +39,7 @@ from .screen import Screen, place
 LEDGER = "mp4gen-ledger.sqlite"
 # These come right by themselves in the next run.
 _OPEN = (DownloadError, SubmitUncertainError, WaitTimeoutError)
-_OLDER = "  (made by an earlier request, maybe with other words on it)"
+_OLDER = " (made by an earlier request, maybe with other words)"
 _TICK = 0.5
 _PLAIN_EVERY = 120
 
@@ -153,12 +153,7 @@ class Job:
             where = f"line {rows[key].line}, " if rows[key].line else ""
             self.screen.line(f"FAILED {where}audio {key[1]}: {conversion.error}")
         elif key not in before and conversion.path is not None:
-            older = (
-                " (made by an earlier request, maybe with other words)"
-                if _is_older(conversion)
-                else ""
-            )
-            self.screen.line(f"{place(conversion.path)}{older}")
+            self.screen.line(f"{place(conversion.path)}{_OLDER if _is_older(conversion) else ''}")
 
     def _sum_up(self, summary: RunSummary, before: int) -> None:
         self.screen.record({"summary": attrs.asdict(summary)})
@@ -177,6 +172,8 @@ class Job:
 async def _ticking(job: Job, live: Live) -> AsyncIterator[None]:
     """Show the outlook twice a second, or every minute where nothing can move."""
     bar = live.bar("") if live.moves else None
+    if bar is not None:
+        bar.move(str(job.outlook), job.outlook.share)
 
     async def tick() -> None:
         count = 0

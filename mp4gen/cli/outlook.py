@@ -59,7 +59,7 @@ class Outlook:
             case RetryEvent():
                 self._calls.append(now)
             case DoneEvent():
-                self._under_way.discard(event.video.task_id)
+                # Still under way: its file is not there yet.
                 self._ended += 1
             case FailedEvent() if event.task_id:
                 self._under_way.discard(event.task_id)
@@ -70,6 +70,7 @@ class Outlook:
 
     def count(self, conversion: Conversion) -> None:
         """One track came to its end."""
+        self._under_way.discard(conversion.task_id or "")
         if conversion.error is None:
             self.done += 1
         else:
@@ -77,7 +78,7 @@ class Outlook:
 
     @property
     def under_way(self) -> int:
-        """Tracks between their submit and their end."""
+        """Tracks between their submit and their file."""
         return len(self._under_way)
 
     @property

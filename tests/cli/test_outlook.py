@@ -10,7 +10,7 @@ from mp4gen.events import CoolDownEvent, DoneEvent, FailedEvent, LookEvent, Subm
 
 
 def test_the_counts_follow_the_events() -> None:
-    """Submitted is under way, done and failed are not any more."""
+    """Submitted is under way, and so is a download; done and failed are not any more."""
     now = 0.0
     outlook = Outlook(total=10, clock=lambda: now)
 
@@ -19,10 +19,12 @@ def test_the_counts_follow_the_events() -> None:
     outlook.heed(LookEvent("v1", "PENDING", 3.0))
     outlook.heed(DoneEvent(Video("v0", "https://x.example/v0.mp4"), 4.0))
     outlook.heed(FailedEvent("v1", Mp4GenError("no")))
-    outlook.count(Conversion(VideoRequest("m", "a0")))
+    downloading = outlook.under_way
+    outlook.count(Conversion(VideoRequest("m", "a0"), "v0"))
     outlook.count(Conversion(VideoRequest("m", "a1"), error=Mp4GenError("no")))
     now = 3.0
 
+    assert downloading == 4
     assert str(outlook) == "1 done, 1 failed, 3 under way, 5 left, 2.0 calls/s"
     assert outlook.share == 0.2
 
@@ -35,7 +37,7 @@ def test_the_time_left_comes_from_what_was_finished() -> None:
     for number in range(6):
         outlook.heed(SubmitEvent(f"v{number}", "a", adopted=False))
         outlook.heed(DoneEvent(Video(f"v{number}", "https://x.example/"), 4.0))
-        outlook.count(Conversion(VideoRequest("m", "a")))
+        outlook.count(Conversion(VideoRequest("m", "a"), f"v{number}"))
     now = 60.0
 
     assert str(outlook) == "6 done, 0 failed, 0 under way, 24 left, 4 min to go"
