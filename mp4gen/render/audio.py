@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -27,6 +28,11 @@ CONTAINERS = "mp3,mov,flac,ogg,wav,aac,aiff"
 CODECS = ("mp3", "aac", "flac", "alac", "opus", "vorbis")
 SHORTEST_SECONDS = 0.5
 LARGEST_DAMAGE = 0.1
+# Tags in no known encoding are read as far as they go. PyAV 19 has no such option: it keeps the
+# bytes that it cannot decode as surrogates.
+_LENIENT: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
 _DECODING_ERRORS = (av.error.FFmpegError, ValueError)
 
 
@@ -50,7 +56,7 @@ def opened(path: PathLike) -> Iterator[tuple[InputContainer, AudioStream]]:
         container = av.open(
             str(file.resolve()),
             options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
-            metadata_errors="replace",
+            **_LENIENT,
         )
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise RenderError(

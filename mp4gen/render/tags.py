@@ -69,7 +69,12 @@ def _tags(container: InputContainer, stream: AudioStream, *, with_cover: bool = 
 
 
 def _lowered(metadata: Mapping[str, str]) -> dict[str, str]:
-    return {key.lower(): value for key, value in metadata.items()}
+    return {key.lower(): _decoded(value) for key, value in metadata.items()}
+
+
+def _decoded(text: str) -> str:
+    """`text` with a mark in place of each byte that is in no known encoding."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _first(found: Mapping[str, str], keys: tuple[str, ...]) -> str:

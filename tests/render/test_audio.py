@@ -206,3 +206,17 @@ def test_eight_channels_at_192_khz_become_stereo_at_48(tools, tmp_path):
     heard, rate = tools.decode(tmp_path / "o.mp4")
     assert (heard.shape[0], rate) == (2, 48000)
     assert result.duration == pytest.approx(1.0, abs=0.05)
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+
+
+def test_a_title_in_no_known_encoding_is_read_as_far_as_it_goes(tmp_path):
+    """Bytes that are no UTF-8 become marks, with every version of PyAV."""
+    title = _chunk(b"LIST", b"INFO" + _chunk(b"INAM", b"Caf\xe9 Bar\0"))
+    form = _chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 8000, 16000, 2, 16))
+    music = tmp_path / "cafe.wav"
+    music.write_bytes(_chunk(b"RIFF", b"WAVE" + form + title + _chunk(b"data", bytes(16000))))
+
+    assert probe(music).title == "Caf\N{REPLACEMENT CHARACTER} Bar"
