@@ -271,3 +271,65 @@ async def test_calls_that_waited_for_a_slot_heed_a_gate_that_closed_meanwhile(
         await asyncio.gather(*calls, return_exceptions=True)
 
     assert asked == 40
+
+
+async def test_a_firewalls_refusal_is_no_sign_that_maintenance_is_over(
+    service: FakeService,
+) -> None:
+    """Only an answer of the API itself opens the gate."""
+    async with service.client(retry=Retry(maintenance_timeout=1000)) as client:
+        service.script("credits", "maintenance", "blocked")
+        error = await failure(client.get_credits())
+
+        assert type(error) is mp4gen.AuthenticationError
+        assert client._calls.gate.is_maintenance
+        assert await client.get_credits() == 1000
+    assert now() >= 600
+
+
+async def test_a_direct_call_has_a_try_of_its_own_in_an_outage(
+    service: FakeService, client: mp4gen.Client
+) -> None:
+    """A bulk run that has found the API down does not speak for others; maintenance does."""
+    client._calls.gate.close(mp4gen.TransportError("no connection", sent=False), 30)
+    client._calls.quota.left = 0
+    service.script("credits", "reset")
+    error = await failure(client.get_credits())
+
+    assert type(error) is mp4gen.TransportError
+    assert service.count("credits") == 1
+    assert await client.get_credits() == 1000
+    assert not client._calls.gate.is_closed
+
+
+async def test_closing_a_client_ends_all_that_waits(service: FakeService) -> None:
+    """A sleeping wait, a queue for slots, a closed gate, a pause before a retry: all at once."""
+    client = service.client(rate_limit=RateLimit(1, per=1000), retry=Retry(maintenance_timeout=1e6))
+    task_id = await client.create_music_video(REQUEST)
+    waits = [asyncio.create_task(client.wait_for_video(task_id))]
+    waits += [asyncio.create_task(client.convert(REQUEST)) for _ in range(3)]
+    await asyncio.sleep(1)
+    client._calls.gate.close(mp4gen.MaintenanceError("down", code=455), 1e6)
+    credits_left = asyncio.create_task(client.get_credits())
+    await asyncio.sleep(1)
+    start = now()
+    await client.aclose()
+    ended = await asyncio.gather(*waits, credits_left, return_exceptions=True)
+
+    assert {str(error) for error in ended} == {"this client is closed; make a new one"}
+    assert now() - start < 1
+
+
+async def test_closing_a_client_ends_a_pause_before_a_retry(service: FakeService) -> None:
+    """However long it was meant to last."""
+    client = service.client(retry=Retry(first=1000, longest=1000, budget=1e6))
+    client.random.seed(1)
+    service.script("credits", "code_500")
+    work = asyncio.create_task(client.get_credits())
+    await asyncio.sleep(1)
+    start = now()
+    await client.aclose()
+
+    with pytest.raises(mp4gen.ConfigurationError, match="this client is closed"):
+        await work
+    assert now() - start < 1

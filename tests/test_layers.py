@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[1] / "mp4gen"
 
 # From the ground up; a module may import from what stands before it.
 FLOORS = (
-    "errors pauses models dialects wire answers protocol retry rate_limit maintenance polling events "
-    "addresses names transport settings part_file file_host calls download files callbacks "
+    "errors pauses models dialects wire answers protocol retry rate_limit maintenance polling "
+    "events addresses names transport settings part_file file_host calls download files callbacks "
     "submit wait conversion entries ledger_file ledger track bulk twins client testing"
 ).split()
 

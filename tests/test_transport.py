@@ -3,9 +3,11 @@
 import asyncio
 import gzip
 import socket
+import ssl
 import traceback
 import zlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -404,3 +406,24 @@ def test_a_secret_shows_as_stars() -> None:
 
     assert FAKE_KEY not in f"{key!r} {[key]} { ({'k': key})!r}"
     assert str(key) == FAKE_KEY
+
+
+async def test_a_certificate_that_is_not_trusted_ends_a_call_at_once() -> None:
+    """Trying again makes none valid: nothing was sent, and the text says what to check."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(Path(__file__).with_name("support_self_signed.pem"))
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", ssl=tls)
+    port = server.sockets[0].getsockname()[1]
+    async with mp4gen.Client("some-key", base_url=f"https://127.0.0.1:{port}") as client:
+        start = asyncio.get_running_loop().time()
+        with pytest.raises(mp4gen.ConfigurationError) as caught:
+            await client.convert(mp4gen.VideoRequest("music", "track"))
+        spent = asyncio.get_running_loop().time() - start
+    server.close()
+    await server.wait_closed()
+
+    assert str(caught.value) == (
+        "127.0.0.1: its TLS certificate is refused (self-signed certificate); check base_url, "
+        "this machine's clock, and the authorities that it trusts (SSL_CERT_FILE)"
+    )
+    assert spent < 1
