@@ -65,6 +65,16 @@ def outcomes(seeds: range, loop: str, jobs: int) -> Iterator[Iterator[Any]]:
         yield pool.map(work, seeds, chunksize=4)
 
 
+def told_as_they_come(results: Iterator[Any], seeds: int) -> Iterator[Any]:
+    """The same; every failure is told at once, and every hundredth seed."""
+    for number, one in enumerate(results, 1):
+        if not one.good:
+            print(f"seed {one.seed} failed: {one}", file=sys.stderr, flush=True)
+        if number % 100 == 0:
+            print(f"{number} of {seeds} seeds", file=sys.stderr, flush=True)
+        yield one
+
+
 def record(found: list[Any], loop: str, seconds: float) -> dict[str, Any]:
     """All seeds in figures."""
     return {
@@ -93,7 +103,7 @@ def main() -> int:
     loop = asked.loop or ("simloop" if find_spec("simloop") else "looptime")
     begun = time.perf_counter()
     with outcomes(asked.seeds, loop, asked.jobs) as results:
-        found = list(results)
+        found = list(told_as_they_come(results, len(asked.seeds)))
     figures = record(found, loop, time.perf_counter() - begun)
     told = sys.stderr if asked.json == "-" else sys.stdout
     for name, value in figures.items():
@@ -101,7 +111,7 @@ def main() -> int:
             print(f"{name:<16} {value}", file=told)
     for one in (one for one in found if not one.good):
         again = f"python benchmarks/simulation.py --loop {loop} --seeds {one.seed}"
-        print(f"\nseed {one.seed} failed: {one}\nagain: {again}", file=told)
+        print(f"\nseed {one.seed} failed; again: {again}", file=told)
     if asked.json == "-":
         print(json.dumps(figures))
     elif asked.json:
