@@ -422,7 +422,7 @@ async def waiting(app: App) -> AsyncIterator[tuple[FakeService, mp4gen.CallbackR
         wait = asyncio.create_task(client.convert(REQUEST))
         while not service.tasks:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
         yield service, receiver, token_of(service)
         wait.cancel()
         await asyncio.wait([wait])
