@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import warnings
 from pathlib import Path
@@ -21,8 +22,11 @@ MOST_PIXELS = 40_000_000
 MOST_BYTES = 32 << 20
 BLOB_LIGHTNESS, BLOB_CHROMA = 0.62, 0.14
 SPREAD_DEGREES = 50.0
-# From green over blue and red to orange: between lies olive, which is mud when darkened.
-HUES = (155.0, 430.0)
+# From sea green over blue and red to orange: between lie yellow and olive, mud when darkened. The
+# spread of a picture's hues stays clear of them too.
+HUES = (178.0, 412.0)
+# Orange of the usual lightness is brown; it gets so much more, the most at its own hue.
+WARM_HUE, WARM_LIGHTNESS = 60.0, 0.07
 
 
 def read_cover(source: PathLike | bytes, side: int, largest: int = 0) -> Bytes:
@@ -119,14 +123,16 @@ def _blobs(chance: np.random.Generator, hue: float, side: int) -> Floats:
         at_x, at_y = left + chance.uniform(-0.1, 0.1), top + chance.uniform(-0.1, 0.1)
         size = chance.uniform(0.28, 0.42)
         weight = np.exp(-((x - at_x) ** 2 + (y - at_y) ** 2) / (2 * size**2))[..., None]
-        colour = rgb(
-            BLOB_LIGHTNESS + chance.uniform(-0.06, 0.05), BLOB_CHROMA * chance.uniform(0.85, 1.1),
-            tint,
-        )  # fmt: skip
+        lightness = BLOB_LIGHTNESS + _warmth(tint) + chance.uniform(-0.06, 0.05)
+        colour = rgb(lightness, BLOB_CHROMA * chance.uniform(0.85, 1.1), tint)
         total += weight * colour
         weights += weight
     mixed: Floats = (total / weights).astype(np.float32)
     return mixed
+
+
+def _warmth(hue: float) -> float:
+    return WARM_LIGHTNESS * max(math.cos(math.radians(hue - WARM_HUE)), 0.0)
 
 
 def _rings(side: int, centre: tuple[float, float]) -> Floats:

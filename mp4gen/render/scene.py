@@ -195,7 +195,11 @@ class _Progress:
         box = _progress_box(layout)
         self._to = canvas.part(box)
         self._ahead = [plane.astype(np.float32) for plane in self._to]
-        self._done = [plane.astype(np.float32) for plane in done]
+        # Off the line the two differ by their dither alone, and nothing there shall move.
+        self._done = [
+            np.where(np.abs(lit - ahead) > 1, lit, ahead)
+            for lit, ahead in zip((p.astype(np.float32) for p in done), self._ahead, strict=True)
+        ]
         self._left = layout.progress.left - box.left
         self._length = layout.progress.width
         self._radius = layout.progress.height / 2
