@@ -6,6 +6,7 @@ The body's `code` goes before the HTTP status, since hosts of the family answer 
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -89,7 +90,7 @@ def excerpt(answer: Answer) -> str:
 def load_json(body: bytes) -> Any:
     """The value of a body, or None where it is no JSON."""
     try:
-        return _decoder.decode(body.decode("utf-8-sig"))
+        return _decoder.decode(body.removeprefix(BOM_UTF8).decode())
     except (ValueError, RecursionError):
         return None
 

@@ -95,7 +95,7 @@ class _UntilClosed:
         self._pauses = pauses
 
     async def __aenter__(self) -> None:
-        async with self._pauses.until_closed():
+        with self._pauses.until_closed():
             await self._slot.__aenter__()
 
     async def __aexit__(
@@ -128,6 +128,7 @@ class Calls:
         self._limiter = limiter
         limit = getattr(limiter, "limit", None)
         self._cool_until = float("-inf")
+        self._one_look = asyncio.Lock()
         self._window = limit.per if isinstance(limit, RateLimit) else RateLimit().per
 
     @property
@@ -169,17 +170,20 @@ class Calls:
         if watch is not None:
             watch.stop()
         try:
-            async with self._turn(call, patience):
-                if watch is not None:
-                    watch.start()
-                if before is not None:
-                    await before()
-                answer = await self._transport.send(call, timeout or self.retry.request_timeout)
-                value = self._meaning(answer, read)
+            while True:
+                async with self._passage(patience) as probe, self._slot(call, patience.lane):
+                    # The gate may have closed while the call waited for its slot.
+                    if not probe and self._is_held(patience):
+                        continue
+                    if watch is not None:
+                        watch.start()
+                    if before is not None:
+                        await before()
+                    answer = await self._transport.send(call, timeout or self.retry.request_timeout)
+                    return self._meaning(answer, read), answer.retry_after
         finally:
             if watch is not None:
                 watch.start()
-        return value, answer.retry_after
 
     async def retried(self, call: ApiCall, read: Callable[[Answer], T], patience: Patience) -> T:
         """Send `call`, which costs nothing, until it is answered or patience is at its end.
@@ -196,19 +200,13 @@ class Calls:
             else:
                 return value
 
-    @asynccontextmanager
-    async def _turn(self, call: ApiCall, patience: Patience) -> AsyncIterator[None]:
-        """Entered when `call` may go out: a slot is held, and the gate open or this its probe."""
-        while True:
-            held = self._is_held(patience)
-            passage = self.gate.passage(patience.maintenance) if held else _OPEN
-            async with passage as probe:
-                slot = self._limiter.slot(patience.lane) if call.counted else self._cooled_down()
-                async with _UntilClosed(slot, self.pauses):
-                    # The gate may have closed while the call waited for its slot.
-                    if probe or not self._is_held(patience):
-                        yield
-                        return
+    def _passage(self, patience: Patience) -> AbstractAsyncContextManager[bool]:
+        """The way through the gate; gives whether the call is its probe."""
+        return self.gate.passage(patience.maintenance) if self._is_held(patience) else _OPEN
+
+    def _slot(self, call: ApiCall, lane: Lane) -> _UntilClosed:
+        slot = self._limiter.slot(lane) if call.counted else self._cooled_down()
+        return _UntilClosed(slot, self.pauses)
 
     def gives_up(self, patience: Patience) -> bool:
         """Whether the gate is closed to a caller, and for longer than it would wait."""

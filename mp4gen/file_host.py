@@ -105,7 +105,7 @@ class FileSessions:
                 "this client belongs to another event loop; make one client for each loop"
             )
         self._loop = loop
-        async with self._pauses.until_closed():
+        with self._pauses.until_closed():
             yield
 
     def route(self, url: str, *, private: bool) -> tuple[aiohttp.ClientSession, str | None]:

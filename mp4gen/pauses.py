@@ -6,8 +6,8 @@ It knows neither what is waited for nor why it ended; whoever sleeps looks again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from asyncio import CancelledError
+from typing import cast
 
 from .errors import ConfigurationError
 
@@ -52,13 +52,40 @@ class Pause(asyncio.Future[bool]):
             self._asleep.discard(self)
 
 
+class _Block:
+    """As `asyncio.timeout`, but ended by somebody and not by the clock."""
+
+    __slots__ = ("_before", "_blocks", "_ended", "_task")
+
+    def __init__(self, blocks: set[_Block]) -> None:
+        self._blocks = blocks
+        self._task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._before = self._task.cancelling()
+        self._ended = False
+
+    def __enter__(self) -> None:
+        self._blocks.add(self)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._blocks.discard(self)
+        # Somebody else may have cancelled the task as well, and goes first.
+        if self._ended and self._task.uncancel() <= self._before and kind is CancelledError:
+            raise closed() from None
+
+    def end(self) -> None:
+        """Let what the block waits for be over."""
+        if not self._ended:
+            self._ended = True
+            self._task.cancel()
+
+
 class Pauses:
     """All that one client waits for, until it closes."""
 
     def __init__(self) -> None:
         self.closed = False
         self._asleep: set[Pause] = set()
-        self._scopes: set[asyncio.Timeout] = set()
+        self._blocks: set[_Block] = set()
 
     def sleep(self, seconds: float) -> Pause:
         """A pause of `seconds` that `close` ends.
@@ -70,34 +97,23 @@ class Pauses:
             raise closed()
         return Pause(seconds, self._asleep)
 
-    @asynccontextmanager
-    async def until_closed(self) -> AsyncIterator[None]:
-        """A block that `close` ends, whatever it waits for.
+    def until_closed(self) -> _Block:
+        """For a `with` block that `close` ends, whatever it waits for.
 
         Raises:
             ConfigurationError: the client is closed.
         """
         if self.closed:
             raise closed()
-        scope = asyncio.timeout(None)
-        self._scopes.add(scope)
-        try:
-            async with scope:
-                yield
-        except TimeoutError:
-            if scope.expired():
-                raise closed() from None
-            raise
-        finally:
-            self._scopes.discard(scope)
+        return _Block(self._blocks)
 
     def close(self) -> None:
         """End all that waits; a second call does nothing."""
         self.closed = True
         for pause in tuple(self._asleep):
             pause.wake()
-        for scope in self._scopes:
-            scope.reschedule(asyncio.get_running_loop().time())
+        for block in self._blocks:
+            block.end()
 
 
 def closed() -> ConfigurationError:

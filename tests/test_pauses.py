@@ -67,9 +67,8 @@ async def test_closing_ends_all_that_waits() -> None:
 
 async def test_a_timeout_of_the_block_itself_stays_one() -> None:
     """Only the client's end is told as such."""
-    with pytest.raises(TimeoutError):
-        async with Pauses().until_closed():
-            raise TimeoutError
+    with pytest.raises(TimeoutError), Pauses().until_closed():
+        raise TimeoutError
 
 
 async def _sleep(pauses: Pauses, seconds: float) -> bool:
@@ -77,5 +76,5 @@ async def _sleep(pauses: Pauses, seconds: float) -> bool:
 
 
 async def _block(pauses: Pauses) -> None:
-    async with pauses.until_closed():
+    with pauses.until_closed():
         await asyncio.sleep(1e6)
