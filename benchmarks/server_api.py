@@ -1,45 +1,31 @@
-"""How fast the server answers "Get Music Video Details", against a bare handler in the same run.
+"""The server's figures: its API under load, a deep queue, noise, its workers, a day, one client.
 
-    python benchmarks/server_api.py [--seconds 5] [--renders 2] [--queued 1000] [--json]
+    python benchmarks/server_api.py [--only load queue noise workers day client] [--json]
 
-The bare handler is aiohttp's own, giving the same bytes; both run in one process while so many
-renders run in worker processes. Rounds alternate between the two, so that what else the machine
-does harms both alike.
+About 7 minutes on two free cores; `--short` takes a minute or two and shows that all parts work.
+`load` sets the API against a handler of aiohttp's own that gives the same bytes: both run in one
+process, in turns, while two renders run in workers at low priority.
 """
-
-from __future__ import annotations
 
 import argparse
 import asyncio
 import json
-import math
-import statistics
-import struct
+import logging
+import random
 import tempfile
 import time
-import wave
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import server_day
 from aiohttp import web
-
-from mp4gen.models import RateLimit
-from mp4gen.server import Server, ServerConfig
+from report import show
+from server_world import DETAILS, GENERATE, NOBODY, copies, look, p99, server, submit, write_song
 
 ROUNDS = 6
 CONNECTIONS = 16
-
-
-def write_song(path: Path, seconds: float) -> None:
-    """A WAV of a plain tone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tone = [int(9000 * math.sin(i / 6)) for i in range(16000)]
-    second = struct.pack(f"<{len(tone)}h", *tone)
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, 16000, 0, "NONE", ""))
-        for _ in range(int(seconds)):
-            file.writeframes(second)
 
 
 async def hammer(session: aiohttp.ClientSession, url: str, seconds: float) -> list[float]:
@@ -73,71 +59,214 @@ async def bare(body: bytes) -> tuple[web.AppRunner, str]:
     return runner, f"http://127.0.0.1:{runner.addresses[0][1]}/"
 
 
-async def submit(session: aiohttp.ClientSession, server: Server, audio: str) -> str:
-    """The task id of one submit."""
-    body = {"taskId": "a", "audioId": audio, "callBackUrl": "https://none.invalid/"}
-    async with session.post(f"{server.url}/api/v1/mp4/generate", json=body) as response:
-        return str((await response.json())["data"]["taskId"])
-
-
-async def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Both rates and both tails, with `renders` running and `queued` waiting."""
-    music = folder / "music"
-    for number in range(args.renders):
-        write_song(music / "a" / f"long{number}.wav", 600)
-    for number in range(args.queued):
-        write_song(music / "a" / f"song{number}.wav", 1)
-    config = ServerConfig(
-        music=music,
-        data=folder / "data",
-        port=0,
-        workers=max(1, args.renders),
-        rate_limit=RateLimit(1_000_000),
-        stop_timeout=0,
-    )
-    async with Server(config) as server, aiohttp.ClientSession() as session:
-        task_id = ""
-        for number in range(args.renders):
-            task_id = await submit(session, server, f"long{number}")
-        accepted: list[float] = []
-        for number in range(args.queued):
-            start = time.perf_counter()
-            task_id = await submit(session, server, f"song{number}")
-            accepted.append(time.perf_counter() - start)
-        url = f"{server.url}/api/v1/mp4/record-info?taskId={task_id}"
+async def load(folder: Path, *, short: bool) -> list[dict[str, Any]]:
+    """Record-info against the bare handler, with two renders under way and a task waiting."""
+    seconds = 6 if short else 60
+    for name in ("long0", "long1", "next"):
+        write_song(folder / "music" / "a" / f"{name}.wav", 1200)
+    async with server(folder, workers=2) as one, aiohttp.ClientSession() as session:
+        for name in ("long0", "long1"):
+            await submit(session, one.url, "a", name)
+        task_id = await submit(session, one.url, "a", "next")
+        url = f"{one.url}{DETAILS}?taskId={task_id}"
         async with session.get(url) as response:
             runner, plain = await bare(await response.read())
         ours: list[float] = []
         theirs: list[float] = []
         for _ in range(ROUNDS):
-            ours += await hammer(session, url, args.seconds / ROUNDS)
-            theirs += await hammer(session, plain, args.seconds / ROUNDS)
+            ours += await hammer(session, url, seconds / ROUNDS)
+            theirs += await hammer(session, plain, seconds / ROUNDS)
+        async with session.get(one.url + "/healthz") as response:
+            assert (await response.json())["rendering"] == 2, "a render ended before its time"
         await runner.cleanup()
-    return {
-        "ours_per_second": len(ours) / args.seconds,
-        "bare_per_second": len(theirs) / args.seconds,
-        "rate_ratio": len(ours) / len(theirs),
-        "p99_ours_ms": 1000 * statistics.quantiles(ours, n=100)[-1],
-        "p99_bare_ms": 1000 * statistics.quantiles(theirs, n=100)[-1],
-        "submit_median_ms": 1000 * statistics.median(accepted) if accepted else None,
+    row = {
+        "answers": len(ours),
+        "errors": 0,
+        "a second": len(ours) / seconds,
+        "bare a second": len(theirs) / seconds,
+        "rate ratio (goal >= 0.5)": len(ours) / len(theirs),
+        "p99 ms": p99(ours),
+        "p99 bare ms": p99(theirs),
+        "p99 ratio (goal <= 5)": p99(ours) / p99(theirs),
     }
+    return [row]
+
+
+async def queue(folder: Path, *, short: bool) -> list[dict[str, Any]]:
+    """Submits and looks, by turns, at a server without a queue and at one with a deep one."""
+    many = 1000 if short else 10_000
+    song = write_song(folder / "deep" / "music" / "f" / "song.wav", 1)
+    tracks = copies(song, many // 100 + 5, 100)
+    copies(write_song(folder / "empty" / "music" / "f" / "song.wav", 1), many // 100 + 5, 100)
+    async with (
+        aiohttp.ClientSession() as session,
+        server(folder / "deep", executor=server_day.Never, workers=1) as deep,
+        server(folder / "empty", executor=server_day.Never, workers=1) as empty,
+    ):
+        ids: list[str] = []
+        begun = time.perf_counter()
+        for at in range(0, many, 20):
+            some = tracks[at : at + 20]
+            ids += await asyncio.gather(*(submit(session, deep.url, *one) for one in some))
+        filled = time.perf_counter() - begun
+        took: dict[str, list[float]] = {"submit": [], "submit0": [], "look": [], "look0": []}
+        last = await submit(session, empty.url, *tracks[0])
+        chance = random.Random(1)
+        for track in tracks[many : many + 500]:
+            for what, url in (("submit", deep.url), ("submit0", empty.url)):
+                start = time.perf_counter()
+                await submit(session, url, *track)
+                took[what].append(time.perf_counter() - start)
+            for what, url, one in (
+                ("look", deep.url, chance.choice(ids)),
+                ("look0", empty.url, last),
+            ):
+                start = time.perf_counter()
+                await look(session, url, one)
+                took[what].append(time.perf_counter() - start)
+    return [
+        {
+            "call": call,
+            "queued": len(set(ids)),
+            "accepted a second": many / filled,
+            "p99 ms": p99(took[call]),
+            "p99 ms, empty": p99(took[f"{call}0"]),
+            "ratio (goal <= 2)": p99(took[call]) / p99(took[f"{call}0"]),
+        }
+        for call in ("submit", "look")
+    ]
+
+
+def noise(chance: random.Random) -> bytes:
+    """A body that is nearly right, or not at all."""
+    good = {"taskId": "a", "audioId": "none", "callBackUrl": NOBODY}
+    kind = chance.randrange(5)
+    if kind == 0:
+        return chance.randbytes(chance.randrange(300))
+    if kind == 1:
+        content = bytearray(json.dumps(good).encode())
+        for _ in range(chance.randrange(1, 8)):
+            content[chance.randrange(len(content))] = chance.randrange(256)
+        return bytes(content)
+    if kind == 2:
+        return chance.choice([b"[", b'{"a":', b"1", b"\xff"]) * chance.randrange(1, 20_000)
+    odd = [
+        None,
+        True,
+        -1,
+        1e308,
+        [],
+        {},
+        "",
+        "\0",
+        "é" * 60,
+        "\ud800",
+        "../..",
+        "http://[",
+        "x" * 51,
+    ]
+    names = [*good, "author", "domainName"]
+    return json.dumps({name: chance.choice([good.get(name, "x"), *odd]) for name in names}).encode()
+
+
+async def throw(session: aiohttp.ClientSession, url: str, chance: random.Random) -> int:
+    """Send one random request; its HTTP status."""
+    known = [GENERATE, GENERATE, DETAILS, "/api/v1/generate/record-info", "/api/v1/generate/credit"]
+    page = ["/", "/page/state", "/page/cover", "/page/videos", "/page/upload", "/page/asset/app.js"]
+    odd = ["/files/x.mp4", "/healthz", "/%00", "/..%2f..%2f", "/é", "/" + "a" * 3000, "//", "/%ff"]
+    query = ["", "?taskId=%ff", "?taskId=.", "?taskId=" + "b" * 2000, "?task=a&audio=%00", "?=&&="]
+    names = [
+        "Authorization",
+        "Range",
+        "If-Range",
+        "Content-Type",
+        "Cookie",
+        "Origin",
+        "Expect",
+        "X-A",
+    ]
+    values = [
+        "",
+        "x",
+        "Bearer",
+        "bytes=1-",
+        "bytes=9-1,2-",
+        "~",
+        "é",
+        '"',
+        "a" * 4000,
+        "mp4gen_session=a",
+    ]
+    headers = {chance.choice(names): chance.choice(values) for _ in range(chance.randrange(4))}
+    method = chance.choice(["GET", "GET", "POST", "POST", "PUT", "HEAD", "OPTIONS", "DELETE", "X"])
+    target = url + chance.choice([*known, *page, *odd]) + chance.choice(query)
+    async with session.request(method, target, data=noise(chance), headers=headers) as answer:
+        await answer.read()
+        return answer.status
+
+
+class _Shouts(logging.Handler):
+    """Counts what is logged as an error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.count = 0
+
+    def emit(self, _: logging.LogRecord) -> None:
+        self.count += 1
+
+
+async def storm(folder: Path, *, short: bool) -> list[dict[str, Any]]:
+    """Random methods, paths, headers and bodies."""
+    many = 1000 if short else 10_000
+    write_song(folder / "music" / "a" / "one.wav", 1)
+    shouts = _Shouts()
+    logging.getLogger().addHandler(shouts)
+    seen: Counter[int] = Counter()
+    async with server(folder, workers=1) as one, aiohttp.ClientSession() as session:
+
+        async def thrower(seed: int) -> None:
+            chance = random.Random(seed)
+            for _ in range(many // 8):
+                seen[await throw(session, one.url, chance)] += 1
+
+        await asyncio.gather(*(thrower(seed) for seed in range(8)))
+        async with session.get(one.url + "/healthz") as response:
+            assert response.status == 200
+    logging.getLogger().removeHandler(shouts)
+    row = {
+        "requests": seen.total(),
+        "5xx (goal 0)": sum(count for status, count in seen.items() if status >= 500),
+        "tracebacks (goal 0)": shouts.count,
+        "statuses": " ".join(f"{status}:{count}" for status, count in sorted(seen.items())),
+    }
+    return [row]
+
+
+PARTS = {
+    "load": ("record-info while two renders run", load),
+    "queue": ("A deep queue against an empty one", queue),
+    "noise": ("Random requests", storm),
+    "workers": ("Two workers against one", server_day.workers),
+    "day": ("A day of service, the renderer replaced by a copy", server_day.day),
+    "client": ("One conversion with mp4gen.Client", server_day.client),
+}
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print, part by part."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--renders", type=int, default=2)
-    parser.add_argument("--queued", type=int, default=1000)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--short", action="store_true", help="a fraction of it, to see it work")
+    parser.add_argument("--json", action="store_true", help="print a record a part, not a table")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        found = asyncio.run(measure(args, Path(folder)))
-    if args.json:
-        print(json.dumps(found))
-        return
-    for name, value in found.items():
-        print(f"{name:18} {value if value is None else round(value, 2)}")
+    for name in args.only:
+        title, measure = PARTS[name]
+        begun = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            rows = asyncio.run(measure(Path(folder), short=args.short))
+        took = time.perf_counter() - begun
+        show(f"{title} ({took:.0f} s)", rows, as_json=args.json)
 
 
 if __name__ == "__main__":

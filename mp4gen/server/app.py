@@ -41,6 +41,8 @@ from .store import Store
 from .tasks import Task
 
 _CLOSING = 2.0
+# Also for a first request whose headers do not come.
+_IDLE = 60.0
 
 
 class Server:
@@ -157,6 +159,7 @@ class Server:
             access_log=None,
             logger=_http_log(),
             shutdown_timeout=_CLOSING,
+            keepalive_timeout=_IDLE,
             auto_decompress=False,
         )
         await runner.setup()

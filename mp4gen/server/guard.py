@@ -3,6 +3,10 @@
 A page on the internet can make a browser send requests here under a name that its owner points to
 this machine ("DNS rebinding"). So names are answered only where we know them to be ours; plain
 addresses are always ours, since nobody else's page can have them as its origin.
+
+Such a page can also make a browser send a plain POST, which needs no leave of ours, to the API of
+a server without a key. Browsers tell where it came from (`Origin`), and programs send no such word:
+what changes something and came from elsewhere is refused.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ log = logging.getLogger("mp4gen.server")
 
 _SAFE = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
 
 def guard(config: ServerConfig) -> Middleware:
     """The middleware that checks the host, and turns whatever goes wrong into an answer."""
@@ -32,6 +38,8 @@ def guard(config: ServerConfig) -> Middleware:
         host = _host_of(request.headers.get("Host", ""))
         if host not in ours and not _is_address(host):
             response: web.StreamResponse = _not_ours(host)
+        elif request.method not in _READING and _is_from_elsewhere(request):
+            response = refusal(403, "Another site's page asked for this.", status=403)
         else:
             try:
                 response = await handler(request)
@@ -63,6 +71,13 @@ def _host_of(header: str) -> str:
         return (urlsplit(f"//{header.strip()}").hostname or "").rstrip(".")
     except ValueError:
         return ""
+
+
+def _is_from_elsewhere(request: web.Request) -> bool:
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
+    return origin.partition("://")[2].lower() != request.headers.get("Host", "").strip().lower()
 
 
 def _is_address(host: str) -> bool:

@@ -210,7 +210,8 @@ class Pages:
         self._check_room()
         name = uploads.safe_name(request.query.get("name", ""))
         folder = self.library.root / uploads.FOLDER
-        part = await uploads.receive(request, folder, self.config.max_upload_bytes)
+        most, spare = self.config.max_upload_bytes, self.config.min_free_bytes
+        part = await uploads.receive(request, folder, most, spare=spare)
         try:
             stat = part.stat()
             track = LibraryTrack(uploads.FOLDER, name, part, stat.st_size, stat.st_mtime)

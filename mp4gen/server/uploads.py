@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import unicodedata
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from .sessions import fresh_name
 FOLDER = "Uploads"
 _LONGEST = 120
 _PART = ".mp4gen-upload-"
+_CHUNK = 1 << 20
+# Nobody may hold a connection and a file without sending anything.
+_PATIENCE = 30.0
 
 
 def safe_name(name: str) -> str:
@@ -36,16 +40,23 @@ def safe_name(name: str) -> str:
     return stem + suffix.lower()
 
 
-async def receive(request: web.Request, folder: Path, most: int) -> Path:
+async def receive(request: web.Request, folder: Path, most: int, *, spare: int) -> Path:
     """The request's body as a hidden file in `folder`, which the caller names or removes.
 
+    Args:
+        request: whose body it is.
+        folder: made where there is none.
+        most: bytes at most.
+        spare: bytes of room that the disk must keep.
+
     Raises:
-        InvalidRequestError: it is too large (code 413), cut off, or the folder cannot be written.
+        InvalidRequestError: it is too large (code 413), has no room (507), comes too slowly or is
+            cut off (400), or the folder cannot be written.
     """
     part = folder / f"{_PART}{fresh_name()}"
     try:
         await asyncio.to_thread(folder.mkdir, exist_ok=True)
-        await _write(request, part, most)
+        await _write(request, part, most, spare)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, web.RequestPayloadError):
@@ -57,14 +68,25 @@ async def receive(request: web.Request, folder: Path, most: int) -> Path:
     return part
 
 
-async def _write(request: web.Request, part: Path, most: int) -> None:
+async def _write(request: web.Request, part: Path, most: int, spare: int) -> None:
     size = 0
     with part.open("wb") as file:
-        async for chunk in request.content.iter_chunked(1 << 18):
+        while chunk := await _next_chunk(request):
             size += len(chunk)
             if size > most:
                 raise InvalidRequestError(f"the file has more than {most >> 20} MB", code=413)
+            if (await asyncio.to_thread(shutil.disk_usage, part.parent)).free < spare + len(chunk):
+                raise InvalidRequestError("The server's disk is full.", code=507)
             await asyncio.to_thread(file.write, chunk)
+
+
+async def _next_chunk(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await request.content.read(_CHUNK)
+    except TimeoutError:
+        said = f"the upload stood still for {_PATIENCE:.0f} s"
+        raise InvalidRequestError(said, code=400) from None
 
 
 def settle(part: Path, name: str) -> Path:

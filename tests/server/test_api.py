@@ -1,6 +1,7 @@
 """The API's own calls over real sockets, as the vendor's pages describe them."""
 
 import asyncio
+import json
 import socket
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,30 @@ async def test_a_name_that_is_not_ours_is_not_answered(serve: Serve) -> None:
 
     assert seen.pop("evil.example") == 403
     assert set(seen.values()) == {200}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+async def test_another_sites_page_cannot_submit(serve: Serve, headers: dict[str, str]) -> None:
+    """A form on the internet that a browser posts here is refused, also where no key is needed."""
+    caller = await serve()
+    body = json.dumps({"taskId": "album", "audioId": "one", "callBackUrl": CALLBACK})
+    plain = {"Content-Type": "text/plain", **headers}
+
+    url = caller.url + "/api/v1/mp4/generate"
+    async with caller.session.post(url, data=body, headers=plain) as answer:
+        told = await answer.json()
+
+    assert (answer.status, told["code"]) == (403, 403)
+    assert (await caller.get(CREDITS))["data"] == 10_000
 
 
 async def test_the_video_url_is_below_the_callers_own_address(serve: Serve) -> None:

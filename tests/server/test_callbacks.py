@@ -1,4 +1,7 @@
-"""Callers are told about the end: as documented, within a minute, and never inside the network."""
+"""Callers are told about the end: as documented, within a minute, and never inside the network.
+
+Row 31 of the list of faults.
+"""
 
 import asyncio
 import contextlib

@@ -1,14 +1,16 @@
 """What the page's script asks for: who may, what it gets, what it changes."""
 
+import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace as Usage
 from typing import Any
 
 import aiohttp
 import pytest
 
 from mp4gen.errors import InvalidRequestError
-from mp4gen.server import catalog, feed
+from mp4gen.server import catalog, feed, uploads
 from mp4gen.server.uploads import safe_name
 
 from .conftest import Caller, Serve, write_song
@@ -215,6 +217,30 @@ async def test_the_page_asks_for_the_key_where_there_is_one(serve: Serve, visit:
     assert [video["id"] for video in (await anna.state())["videos"]] == [made]
     assert (await ben.state())["videos"] == []
     assert (await ben.ask("DELETE", f"/page/videos/{made}"))[0] == 404
+
+
+async def test_an_upload_needs_room_and_must_move(
+    serve: Serve, visit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fills up meanwhile is 507, a body that stands still is 400; no part stays."""
+    caller = await serve()
+    visitor = visit(caller)
+    await visitor.open()
+    folder = caller.server.config.music / "Uploads"
+
+    async def stuck() -> Any:
+        yield b"RIFF"
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(uploads, "_PATIENCE", 0.05)
+    still = await visitor.ask("POST", "/page/upload?name=a.wav", data=stuck())
+    monkeypatch.setattr(uploads.shutil, "disk_usage", lambda _: Usage(free=3))
+    full = await visitor.ask("POST", "/page/upload?name=a.wav", data=b"RIFF")
+    monkeypatch.undo()
+
+    assert (still[0], full[0]) == (400, 507)
+    assert b"stood still" in still[2]
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("value", ["", "x", "a.9.x", "aYW5uYQ.99999999999.00", "é", "a=.1.1"])

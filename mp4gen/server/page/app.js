@@ -53,7 +53,7 @@ function coverFor(track) {
   let hue = 7;
   for (const char of keyOf(track)) hue = (hue * 31 + char.codePointAt(0)) % 360;
   image.style.background = `linear-gradient(140deg, hsl(${hue} 55% 60%), hsl(${(hue + 45) % 360} 50% 50%))`;
-  image.addEventListener("error", () => image.removeAttribute("src"), { once: true });
+  image.addEventListener("error", () => { image.removeAttribute("src"); kept.delete(keyOf(track)); }, { once: true });
   kept.set(keyOf(track), image);
   return image;
 }
@@ -320,9 +320,21 @@ async function refresh() {
 }
 
 let source = null;
+let lost = false;
 function follow() {
   source?.close();
   source = new EventSource("/page/events");
+  source.addEventListener("open", () => {
+    // Much may have changed while it was away, this page's own token among it.
+    if (lost) refresh().catch(() => {});
+    lost = false;
+  });
+  source.addEventListener("error", () => {
+    lost = true;
+    by("queue").textContent = "no answer, trying again…";
+    // A refusal ends it for good, a lost connection does not.
+    if (source.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
+  });
   source.addEventListener("message", (event) => {
     const told = JSON.parse(event.data);
     Object.assign(state, told);

@@ -1,0 +1,212 @@
+"""What lasts: workers side by side, a day of service, the client at its best. Run by server_api."""
+
+import asyncio
+import os
+import shutil
+import time
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from server_world import copies, look, server, submit, write_song
+
+import mp4gen
+from mp4gen.render import RenderStyle, render_video
+from mp4gen.server import app as server_app
+from mp4gen.server import worker
+
+
+class Never(Executor):
+    """Takes a job and does not do it, so that everything else waits."""
+
+    def __init__(self) -> None:
+        self._taken: list[Future[Any]] = []
+
+    def submit(self, *_: Any, **__: Any) -> Future[Any]:
+        """A future that ends with the executor alone."""
+        self._taken.append(Future())
+        return self._taken[-1]
+
+    def shutdown(self, *_: Any, **__: Any) -> None:
+        """Break off what was taken."""
+        for future in self._taken:
+            if not future.done():
+                future.set_exception(BrokenExecutor())
+
+
+async def workers(folder: Path, *, short: bool) -> list[dict[str, Any]]:
+    """Videos a minute of one worker and of two, at the usual size; the first one of each warms."""
+    songs, seconds = (2, 10) if short else (8, 60)
+    rate = {}
+    for count in (1, 2):
+        place = folder / str(count)
+        for number in range(songs + count):
+            write_song(place / "music" / "a" / f"s{number}.wav", seconds)
+        async with server(place, workers=count) as one, aiohttp.ClientSession() as session:
+            warm = [await submit(session, one.url, "a", f"s{n}") for n in range(count)]
+            await ended(session, one.url, warm)
+            begun = time.perf_counter()
+            ids = [await submit(session, one.url, "a", f"s{count + n}") for n in range(songs)]
+            await ended(session, one.url, ids)
+            rate[count] = 60 * songs / (time.perf_counter() - begun)
+    return [
+        {
+            "videos": songs,
+            "seconds each": seconds,
+            "one worker, a minute": rate[1],
+            "two workers, a minute": rate[2],
+            "ratio (goal >= 1.7)": rate[2] / rate[1],
+        }
+    ]
+
+
+async def ended(session: aiohttp.ClientSession, url: str, ids: list[str]) -> None:
+    """Wait until all of these are videos."""
+    for one in ids:
+        while True:
+            data = await look(session, url, one)
+            if data["successFlag"] != "PENDING":
+                break
+            await asyncio.sleep(0.1)
+        assert data["successFlag"] in {"SUCCESS", "CALLBACK_EXCEPTION"}, data
+
+
+def _memory() -> float:
+    """The resident memory of this process in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def day(folder: Path, *, short: bool) -> list[dict[str, Any]]:
+    """Submit, look, be called back, fetch the file, let it expire: a thousand times over."""
+    rounds, each = (4, 25) if short else (10, 100)
+    song = write_song(folder / "music" / "f" / "song.wav", 1)
+    made = folder / "made.mp4"
+    render_video(song, made, style=RenderStyle(width=256, height=144, fps=24, threads=1))
+    tracks = copies(song, rounds, each)
+    real, worker.render = worker.render, lambda job: _copy(made, job)
+    rows = []
+    try:
+        settings = {
+            "workers": 2,
+            "executor": lambda: ThreadPoolExecutor(1),
+            "allow_local_callbacks": True,
+            "retention_days": 0,
+        }
+        async with (
+            _told() as (callback, told),
+            aiohttp.ClientSession() as session,
+            server(folder, **settings) as one,
+        ):
+            for number in range(rounds):
+                some = tracks[number * each : (number + 1) * each]
+                await _serve(session, one.url, some, callback)
+                swept = await one.sweep()
+                rows.append(
+                    {
+                        "tasks so far": (number + 1) * each,
+                        "expired": swept,
+                        "told": len(told),
+                        "memory MB": _memory(),
+                        "open files": _descriptors(),
+                        "videos left": len(list((folder / "data" / "videos").iterdir())),
+                    }
+                )
+    finally:
+        worker.render = real
+    first, last = rows[len(rows) // 3], rows[-1]
+    assert first["open files"] == last["open files"], "a file was left open"
+    return rows
+
+
+def _copy(made: Path, job: worker.RenderJob) -> float:
+    shutil.copyfile(made, job.video)
+    return 1.0
+
+
+async def _serve(
+    session: aiohttp.ClientSession, url: str, tracks: list[tuple[str, str]], callback: str
+) -> None:
+    async def one(track: tuple[str, str]) -> None:
+        task_id = await submit(session, url, *track, callback)
+        await ended(session, url, [task_id])
+        data = await look(session, url, task_id)
+        async with session.get(data["response"]["videoUrl"]) as response:
+            assert (await response.read())[4:8] == b"ftyp"
+
+    for at in range(0, len(tracks), 10):
+        await asyncio.gather(*(one(track) for track in tracks[at : at + 10]))
+    # A callback that is on its way keeps its task from being told as expired in this round.
+    await asyncio.sleep(0.2)
+
+
+class _told:  # noqa: N801 - used as a function is
+    """Somebody who takes callbacks: where, and of which tasks."""
+
+    async def __aenter__(self) -> tuple[str, set[str]]:
+        told: set[str] = set()
+
+        async def take(request: web.Request) -> web.Response:
+            told.add((await request.json())["data"]["task_id"])
+            return web.json_response({})
+
+        app = web.Application()
+        app.add_routes([web.post("/told", take)])
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}/told", told
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+
+async def client(folder: Path, *, short: bool) -> list[dict[str, Any]]:
+    """Requests of one conversion, and how long after the render's end it returned."""
+    lengths = (10,) if short else (10, 60, 180)
+    calls: list[str] = []
+    guard = server_app.guard
+
+    def counting(config: Any) -> Any:
+        inner = guard(config)
+
+        @web.middleware
+        async def count(request: web.Request, handler: Any) -> web.StreamResponse:
+            calls.append(request.path)
+            return await inner(request, handler)
+
+        return count
+
+    server_app.guard = counting
+    rows = []
+    try:
+        for seconds in lengths:
+            for number in range(3):
+                write_song(folder / "music" / "a" / f"s{seconds}-{number}.wav", seconds)
+        async with server(folder) as one, mp4gen.Client(base_url=one.url) as user:
+            for seconds in lengths:
+                for number in range(3):
+                    calls.clear()
+                    begun = time.time()
+                    request = mp4gen.VideoRequest("a", f"s{seconds}-{number}")
+                    video = await user.convert(request)
+                    now = time.time()
+                    assert video.completed_at is not None
+                    rows.append(
+                        {
+                            "music s": seconds,
+                            "time": ("first", "second", "third")[number],
+                            "took s": now - begun,
+                            "requests (goal <= 4)": len(calls),
+                            "after the render s (goal <= 1)": now - video.completed_at.timestamp(),
+                        }
+                    )
+    finally:
+        server_app.guard = guard
+    return rows

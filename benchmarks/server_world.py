@@ -1,0 +1,72 @@
+"""What the server's benchmarks share: music made on the spot, a server, plain calls."""
+
+import math
+import os
+import statistics
+import struct
+import wave
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from mp4gen.models import RateLimit
+from mp4gen.server import Server, ServerConfig
+
+GENERATE, DETAILS = "/api/v1/mp4/generate", "/api/v1/mp4/record-info"
+NOBODY = "https://none.invalid/"
+
+
+def write_song(path: Path, seconds: float) -> Path:
+    """A WAV of a plain tone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tone = [int(9000 * math.sin(i / 6)) for i in range(16000)]
+    second = struct.pack(f"<{len(tone)}h", *tone)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        for _ in range(int(seconds)):
+            file.writeframes(second)
+    return path
+
+
+def copies(song: Path, folders: int, each: int) -> list[tuple[str, str]]:
+    """The ids of `folders` x `each` tracks that are all one file by many names."""
+    found = []
+    for folder in range(folders):
+        (song.parent.parent / f"f{folder}").mkdir(exist_ok=True)
+        for number in range(each):
+            os.link(song, song.parent.parent / f"f{folder}" / f"s{number}.wav")
+            found.append((f"f{folder}", f"s{number}"))
+    return found
+
+
+def server(folder: Path, **settings: Any) -> Server:
+    """A server of `folder`'s music that counts no submits."""
+    values = {"music": folder / "music", "data": folder / "data", "port": 0, "stop_timeout": 0}
+    values |= {"rate_limit": RateLimit(1_000_000), "queue_limit": 100_000, **settings}
+    return Server(ServerConfig(**values))
+
+
+async def submit(
+    session: aiohttp.ClientSession, url: str, task: str, audio: str, callback: str = NOBODY
+) -> str:
+    """The id of the task that a submit made."""
+    body = {"taskId": task, "audioId": audio, "callBackUrl": callback}
+    async with session.post(url + GENERATE, json=body) as response:
+        told = await response.json()
+        assert told["code"] == 200, told
+        return str(told["data"]["taskId"])
+
+
+async def look(session: aiohttp.ClientSession, url: str, task_id: str) -> dict[str, Any]:
+    """The `data` of a task's details."""
+    async with session.get(f"{url}{DETAILS}?taskId={task_id}") as response:
+        told = await response.json()
+        assert response.status == 200, response.status
+        assert told["code"] == 200, told
+        return dict(told["data"])
+
+
+def p99(times: list[float]) -> float:
+    """In milliseconds."""
+    return 1000 * statistics.quantiles(times, n=100)[-1]
