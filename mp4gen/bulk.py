@@ -258,7 +258,9 @@ class ConversionRun:
         entry = work.entry
         try:
             conversion = await work.convert()
-        except _FATAL:
+        except _FATAL as error:
+            # At once: the place that this track leaves is not for another submit.
+            self._halt(error)
             raise
         except _OPEN as error:
             if isinstance(error, SubmitUncertainError):

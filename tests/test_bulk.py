@@ -715,3 +715,19 @@ async def test_a_lost_answer_is_found_again_where_the_host_knows_409() -> None:
 
     assert (error, [conversion.error for conversion in found]) == (None, [None] * 3)
     assert len(service.tasks) == 3
+
+
+async def test_submits_of_a_run_go_ahead_of_its_looks() -> None:
+    """A place that a look has freed is taken at once, however many looks wait."""
+    limit = mp4gen.RateLimit(4, per=10)
+    async with (
+        FakeService(rate_limit=limit, duration=1) as service,
+        service.client(rate_limit=limit, concurrency=20, polling=FAST) as client,
+    ):
+        async for _ in client.convert_many(tracks(40)):
+            pass
+    calls = [call.endpoint for call in service.calls]
+    looks = [number for number, endpoint in enumerate(calls) if endpoint == "details"]
+
+    assert calls[:20] == ["create"] * 20
+    assert calls[20 : looks[19]].count("create") >= 15
