@@ -167,8 +167,11 @@ def lowest(commands: dict[str, list[str]], repeats: int) -> dict[str, float]:
     return found
 
 
-def peers(music: str, png: str, to: str) -> dict[str, list[str]]:
-    """The commands of ffmpeg's own visualisers, each as people publish it."""
+def peers(music: str, png: str, to: str, seconds: float) -> dict[str, list[str]]:
+    """The commands of ffmpeg's own visualisers, each as people publish it.
+
+    The picture's length is given: ffmpeg 5.1 never ends showfreqs over an endless one.
+    """
     bars = "s=1280x300:mode={}:r=30[b];[1:v][b]overlay=0:400:shortest=1"
     filters = {
         "showcqt": f"[0:a]showcqt=s=1280x720:r=30,{TEXT},format=yuv420p[v]",
@@ -176,7 +179,7 @@ def peers(music: str, png: str, to: str) -> dict[str, list[str]]:
         "showwaves": f"[0:a]showwaves={bars.format('cline')},{TEXT},format=yuv420p[v]",
     }
     start = ["ffmpeg", "-v", "error", "-y"]
-    picture = ["-loop", "1", "-framerate", "30", "-i", png]
+    picture = ["-loop", "1", "-framerate", "30", "-t", f"{seconds:g}", "-i", png]
     encoding = [*ENCODING.split(), to]
     commands = {"ffmpeg -loop 1": [*start, *picture, "-i", music, *encoding]}
     for name, graph in filters.items():
@@ -196,7 +199,7 @@ def cost(here: Setting) -> None:
         "ours": python(OURS, music, here.to, "fast", 1),
         "ours, fine": python(OURS, music, here.to, "fine", 1),
     }
-    others = peers(music, png, here.to) if shutil.which("ffmpeg") else {}
+    others = peers(music, png, here.to, here.seconds) if shutil.which("ffmpeg") else {}
     for name, command in others.items():
         print(f"$ {shlex.join(command)}   # {name}")
     costs = lowest({**commands, **others}, here.repeats)
