@@ -2,7 +2,8 @@
 
 The answers go out as `Retry-After`, in whole seconds of at least one (RFC 9110). A caller that
 obeys should come as seldom as possible, and yet soon after the end: so far from the end it is sent
-away for a little less than what is left, close to the end for just what is left, rounded up.
+away for a little less than what is left, close to the end for just what is left, rounded up
+unless that is a trifle late.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import math
 import attrs
 
 # Music seconds rendered in one second, before anything was measured; and the weight of a new one.
-FIRST_SPEED = 4.0
+FIRST_SPEED = 7.0
 _WEIGHT = 0.3
 _STARTING = 1.0
-_CLOSE = 4.0
-_EARLY = 0.9
+# How near the end a measured pace tells it to a second, and how far to trust it before.
+_CLOSE = 8.0
+_EARLY = 0.95
+_TRIFLE = 0.2
 _LONGEST = 120
 _SHORTEST_CAP = 2
 
@@ -86,10 +89,10 @@ def retry_after(left: float, age: float = math.inf) -> int:
     makes the first estimates several times too long.
     """
     wait = left if left < _CLOSE else left * _EARLY
-    whole = math.ceil(wait) if left < _CLOSE else math.floor(wait)
+    whole = math.ceil(wait - _TRIFLE) if left < _CLOSE else math.floor(wait)
     return min(_LONGEST, max(1, whole), max(_SHORTEST_CAP, math.ceil(min(age, _LONGEST))))
 
 
 def first_look(left: float) -> int:
     """When to look for the first time, while nothing has been measured of the task itself."""
-    return retry_after(left / 2)
+    return min(_LONGEST, max(1, math.floor(left / 2)))
