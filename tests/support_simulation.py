@@ -129,6 +129,7 @@ class _Story:
         self.dedupes = self.program != "bulk without 409"
         self.told: dict[str, mp4gen.Conversion] = {}
         self.keys: list[str] = []
+        self.again = False
         self.hung = False
         self.problem: str | None = None
         self._trace = hashlib.sha256()
@@ -234,6 +235,7 @@ class _Story:
         work = self._bot if self.program == "bot" else self._bulk
         for attempt in range(20):
             self.told = {}
+            self.again = attempt > 0
             async with self._client(life) as client:
                 client.random.seed(f"{chance}/{attempt}")
                 try:
@@ -257,7 +259,12 @@ class _Story:
 
     async def _bulk(self, client: mp4gen.Client, home: Path) -> None:
         ledger, videos = home / "run.sqlite", home / "videos"
-        async with client.convert_many(TRACKS, ledger=ledger, download_to=videos) as run:
+        # The weather may deny a record three times running, and that is the end of a track; at a
+        # host that knows what it has, asking for it again finds it, and without one would double.
+        retry = self.again and self.dedupes
+        async with client.convert_many(
+            TRACKS, ledger=ledger, download_to=videos, retry_failed=retry
+        ) as run:
             async for conversion in run:
                 self.told[conversion.request.audio_id] = conversion
 
