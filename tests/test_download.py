@@ -131,7 +131,7 @@ async def test_a_host_may_give_less_than_was_asked_for(sessions: FileSessions, t
 async def test_a_host_without_ranges_sends_all_of_it_again(
     sessions: FileSessions, to: Path
 ) -> None:
-    """200 where 206 was asked for: the progress goes back, and for that reason only."""
+    """Row 25, 200 where 206 was asked for: the progress goes back, and for that reason only."""
     async with FileHost(whole(cut=2000), lambda _: whole()) as host:
         content = await fetched(host, sessions, to)
 
@@ -140,7 +140,7 @@ async def test_a_host_without_ranges_sends_all_of_it_again(
 
 
 async def test_a_changed_file_is_fetched_anew(sessions: FileSessions, to: Path) -> None:
-    """The host sees by If-Range that ours is the beginning of another one."""
+    """Row 25: the host sees by If-Range that ours is the beginning of another one."""
     async with FileHost(whole(cut=1000)) as host:
         host.content = OTHER
         content = await fetched(host, sessions, to)
@@ -202,7 +202,7 @@ async def test_a_range_without_the_whole_size_is_enough(sessions: FileSessions, 
 async def test_nothing_left_to_send_means_whole(
     sessions: FileSessions, to: Path, span: dict[str, str]
 ) -> None:
-    """416 after a break behind the last byte, with or without the size that it is about."""
+    """Row 25: 416 after a break behind the last byte, with or without the size it is about."""
     length = {"Content-Range": f"bytes 100-{SIZE - 1}/{SIZE}", "ETag": TAG}
     unended = Says(
         status=206,
@@ -219,7 +219,7 @@ async def test_nothing_left_to_send_means_whole(
 
 
 async def test_a_shorter_file_than_ours_is_another_one(sessions: FileSessions, to: Path) -> None:
-    """416 where bytes should be missing: fetched anew."""
+    """Row 25: 416 where bytes should be missing is fetched anew."""
     gone = Says(status=416, headers={"Content-Range": "bytes */500", "Content-Length": "0"})
     async with FileHost(whole(cut=1000), gone) as host:
         content = await fetched(host, sessions, to)
@@ -284,7 +284,7 @@ async def test_a_file_without_a_length_is_whole_at_its_end(
 async def test_a_file_without_a_length_that_was_cut_is_noticed(
     sessions: FileSessions, to: Path, size: int
 ) -> None:
-    """By its boxes: after the first, after the second, within the last."""
+    """Row 26, by its boxes: after the first, after the second, within the last."""
     async with FileHost(*[Says(body=MOVIE[:size])] * 4) as host:
         why = await refused(host, sessions, to)
 
@@ -340,7 +340,7 @@ NO_MP4 = b"<!doctype html><title>Sorry</title>"
 async def test_what_is_no_mp4_is_not_kept(
     sessions: FileSessions, to: Path, says: Says, why: str
 ) -> None:
-    """Three more tries, then one sentence; the older file stays."""
+    """Row 26: three more tries, then one sentence; the older file stays."""
     async with FileHost(*[says] * 4) as host:
         problem = await refused(host, sessions, to)
 
@@ -361,7 +361,7 @@ async def test_a_wrong_answer_may_be_followed_by_the_right_one(
 async def test_a_continued_file_that_grows_too_long_is_fetched_anew(
     sessions: FileSessions, to: Path
 ) -> None:
-    """More than the host had announced: what came before is not to be trusted either."""
+    """Row 26, more than the host had announced: what came before is not to be trusted either."""
     span = {"Content-Range": f"bytes 1000-{SIZE - 1}/{SIZE}", "Transfer-Encoding": "chunked"}
     too_long = Says(status=206, headers=span, body=chunked(MOVIE[1000:], b"more"))
     async with FileHost(whole(cut=1000), too_long) as host:
