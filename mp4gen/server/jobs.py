@@ -233,10 +233,10 @@ class Jobs:
         if not await self._store.finish(task.task_id, publish, time.time()):
             await asyncio.to_thread(self._data.remove_video, task.file)
             return
+        await self._tell_end(task, render)
         if seconds is not None:
             self._pace.learn(seconds, _took(render))
             await self._store.note(_PACE, self._pace.speed)
-        await self._tell_end(task, render)
 
     async def _tell_end(self, task: Task, render: Render) -> None:
         ended = self._store.get(task.task_id)
