@@ -103,7 +103,7 @@ def test_without_keys_everybody_is_the_same_caller() -> None:
     [(0.0, 1), (0.2, 1), (1.1, 1), (1.3, 2), (3.9, 4), (7.9, 8), (10.0, 9), (60.0, 57), (9e9, 120)],
 )
 def test_retry_after_is_whole_seconds_of_at_least_one(left: float, expected: int) -> None:
-    """Far from the end a little less than what is left, near it just that, rounded up unless a trifle late."""
+    """Far from the end a little less than what is left, near it that, rounded up bar a trifle."""
     assert retry_after(left) == expected
 
 
