@@ -21,12 +21,13 @@ from typing import Any
 
 import bulk_world as world
 
-from mp4gen import Client, Video, VideoRequest
+from mp4gen import Client, Video, VideoRequest, bulk
 from mp4gen.entries import Entry, State
 from mp4gen.ledger import Ledger
 
 HOST = "http://127.0.0.1:1"
-CHUNK = 8
+# As many as a run asks for at a time.
+CHUNK = bulk._AHEAD
 UNDER_WAY = 40
 
 
@@ -88,7 +89,7 @@ def fill(ledger: Ledger, number: int) -> None:
 
 
 async def scan(path: Path, number: int) -> float:
-    """CPU seconds in which the ledger gives all tracks to a run that asks for eight at a time."""
+    """CPU seconds in which the ledger gives all tracks in a run's own portions."""
     ledger = await Ledger.open(path, HOST)
     await ledger._run(fill, number)
     # The least of three: others use this machine too.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .ledger import Ledger
 
 # Requests pulled ahead of those under way, and results that nobody has taken yet.
-_AHEAD = 8
+_AHEAD = 10
 # These will not pass by themselves, and every further submit would meet them.
 _FATAL = (
     AuthenticationError,
