@@ -16,6 +16,8 @@ import attrs
 FIRST_SPEED = 7.0
 _WEIGHT = 0.3
 _STARTING = 1.0
+# From the last picture to the file in its place.
+_ENDING = 0.5
 # How near the end a measured pace tells it to a second, and how far to trust it before.
 _CLOSE = 8.0
 _EARLY = 0.95
@@ -79,7 +81,7 @@ class Progress:
             return max(0.0, self.started + self.guess - now)
         began, at = self._first
         speed = (self.done - at) / max(self.changed - began, 1e-3)
-        return max(0.0, (self.total - self.done) / speed - (now - self.changed))
+        return max(0.0, (self.total - self.done) / speed + _ENDING - (now - self.changed))
 
 
 def retry_after(left: float, age: float = math.inf) -> int:

@@ -115,14 +115,14 @@ def test_a_cold_start_sends_nobody_away_for_long() -> None:
 
 
 def test_what_is_left_follows_the_measured_speed() -> None:
-    """The rest is judged by the pace since the first sign of progress, start-up left out."""
+    """The rest is judged by the pace since the first sign of it; the end takes a moment."""
     progress = Progress(started=100.0, guess=30.0)
 
     assert progress.left(110.0) == 20.0
     progress.seen(110.0, 0.0, 60.0)
     progress.seen(115.0, 20.0, 60.0)
-    assert progress.left(115.0) == 10.0
-    assert progress.left(117.0) == 8.0
+    assert progress.left(115.0) == 10.5
+    assert progress.left(117.0) == 8.5
     assert progress.left(999.0) == 0.0
 
 
