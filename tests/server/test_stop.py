@@ -129,4 +129,5 @@ async def test_a_second_signal_does_not_wait(music: Path, tmp_path: Path) -> Non
         code = await asyncio.wait_for(process.wait(), BOUND)
 
     assert code == -signal.SIGTERM
-    assert states(data) == ["rendering"]
+    # The record may follow the worker's start by a moment; the next server takes up both.
+    assert states(data) in (["queued"], ["rendering"])
