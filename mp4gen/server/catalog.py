@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import time
@@ -15,6 +16,7 @@ from mp4gen.errors import Mp4GenError
 from . import studio
 from .library import Library, LibraryTrack
 from .pool import Slot
+from .sessions import fresh_name
 
 T = TypeVar("T")
 
@@ -94,9 +96,25 @@ class Catalog:
         Raises:
             Mp4GenError: this is no music that can become a video.
         """
-        info = await self.info(track)
-        words = {"title": info.title or track.path.stem, **words}
-        return await self._now(studio.preview, track.path, words, style, self._max_duration)
+        return await self._now(studio.preview, await self._wish(track, words, style))
+
+    async def still(
+        self, track: LibraryTrack, words: dict[str, str | None], style: dict[str, object]
+    ) -> bytes:
+        """The same as a small JPEG, for a video that waits or is being made.
+
+        Raises:
+            Mp4GenError: this is no music that can become a video.
+        """
+        return await self._later(studio.still_to_be, await self._wish(track, words, style))
+
+    async def still_of(self, video: Path) -> bytes:
+        """A moment of a finished video, as a small JPEG.
+
+        Raises:
+            Mp4GenError: there is no such video any more.
+        """
+        return await self._later(studio.still, video)
 
     async def cover(self, track: LibraryTrack) -> bytes:
         """The track's square picture, as a JPEG.
@@ -106,10 +124,11 @@ class Catalog:
         """
         name = hashlib.sha256(repr(_version(track)).encode()).hexdigest()[:32]
         kept = self._covers / f"{name}.jpg"
-        if not kept.exists():
-            made = await self._later(studio.cover, track.path, self._max_duration)
-            await asyncio.to_thread(_keep, kept, made)
-        return await asyncio.to_thread(_read, kept)
+        picture = await asyncio.to_thread(read, kept)
+        if picture is None:
+            picture = await self._later(studio.cover, track.path, self._max_duration)
+            await asyncio.to_thread(keep, kept, picture)
+        return picture
 
     async def stop(self) -> None:
         """Look no further, and end the worker."""
@@ -117,6 +136,18 @@ class Catalog:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
         await self._slot.close()
+
+    async def _wish(
+        self, track: LibraryTrack, words: dict[str, str | None], style: dict[str, object]
+    ) -> studio.Wish:
+        info = await self.info(track)
+        return studio.Wish(
+            music=track.path,
+            seconds=info.seconds,
+            words={"title": info.title or track.path.stem, **words},
+            style=style,
+            most=self._max_duration,
+        )
 
     async def _look_into(self, tracks: list[LibraryTrack]) -> None:
         for at in range(0, len(tracks), _BATCH):
@@ -156,15 +187,25 @@ def _version(track: LibraryTrack) -> _Version:
     return os.fspath(track.path), track.modified, track.size
 
 
-def _read(path: Path) -> bytes:
-    content = path.read_bytes()
-    if time.time() - path.stat().st_mtime > _DAY:
-        # The cache loses first what nobody asked for lately.
-        path.touch()
+def read(path: Path) -> bytes | None:
+    """A picture that is kept; None where it is not, or not any more."""
+    try:
+        content = path.read_bytes()
+        if time.time() - path.stat().st_mtime > _DAY:
+            # The cache loses first what nobody asked for lately.
+            path.touch(exist_ok=True)
+    except OSError:
+        return None
     return content
 
 
-def _keep(path: Path, content: bytes) -> None:
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)
+def keep(path: Path, content: bytes) -> None:
+    """Keep a picture for the next time, whole or not at all."""
+    part = path.with_suffix(f".{fresh_name()}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError:
+        # A full disk is no reason not to show what was drawn.
+        with contextlib.suppress(OSError):
+            part.unlink()

@@ -14,6 +14,7 @@ mp4gen.sqlite ".backup copy.sqlite"`), then `videos/`.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -24,6 +25,7 @@ from mp4gen.errors import ConfigurationError
 
 CACHE_BYTES = 128 << 20
 CACHE_SECONDS = 90 * 86400.0
+_STILL = "still-"
 
 
 class DataFolder:
@@ -92,13 +94,22 @@ class DataFolder:
         return found
 
     def remove_video(self, name: str) -> None:
-        """Delete a video, where there is one."""
+        """Delete a video and its still, where there are any."""
         (self.videos / name).unlink(missing_ok=True)
+        self.still(name).unlink(missing_ok=True)
+
+    def still(self, name: str) -> Path:
+        """Where the small picture of a video is kept."""
+        return self.cache / f"{_STILL}{Path(name).stem}.jpg"
 
     def remove_strangers(self, known: set[str]) -> None:
-        """Delete what lies among the videos and belongs to no task."""
+        """Delete what lies among the videos and their stills and belongs to no task."""
         for path in self.videos.iterdir():
             if path.name not in known:
+                path.unlink(missing_ok=True)
+        stills = {self.still(name) for name in known}
+        for path in self.cache.glob(f"{_STILL}*"):
+            if path not in stills:
                 path.unlink(missing_ok=True)
 
     def prune_cache(self, now: float) -> int:
@@ -108,7 +119,11 @@ class DataFolder:
             now: seconds since 1970.
         """
         kept, gone = 0, 0
-        files = ((path, path.stat()) for path in self.cache.iterdir())
+        files = []
+        for path in self.cache.iterdir():
+            # Others delete here too.
+            with contextlib.suppress(FileNotFoundError):
+                files.append((path, path.stat()))
         for path, stat in sorted(files, key=lambda one: one[1].st_mtime, reverse=True):
             kept += stat.st_size
             if kept > CACHE_BYTES or stat.st_mtime < now - CACHE_SECONDS:

@@ -18,7 +18,7 @@ from mp4gen.models import VideoRequest
 from . import uploads
 from .answers import UNKNOWN_TRACK
 from .api import base_url_of, new_task
-from .catalog import Catalog
+from .catalog import Catalog, keep, read
 from .config import ServerConfig
 from .datadir import DataFolder
 from .feed import PAUSE, Feed
@@ -63,6 +63,7 @@ class Pages:
             web.get("/page/cover", self._seen(self.cover)),
             web.get("/page/music", self._seen(self.music)),
             web.get("/page/preview", self._seen(self.preview)),
+            web.get("/page/still", self._seen(self.still)),
             web.post("/page/videos", self._seen(self.make, changes=True)),
             web.delete("/page/videos/{task_id}", self._seen(self.remove, changes=True)),
             web.post("/page/upload", self._seen(self.upload, changes=True)),
@@ -155,15 +156,39 @@ class Pages:
         """A moment of the video that would be made."""
         track = await self._track(request)
         wanted = _wanted(track, request.query)
-        style = style_for(self.config.style, _shape(request.query), threads=1)
-        short = min(int(style["width"]), int(style["height"]))
-        for side in ("width", "height"):
-            style[side] = int(style[side] * min(1, _PREVIEW_SIDE / short)) // 2 * 2
         words = {"author": wanted.author, "domain_name": wanted.domain_name}
-        made = await self.catalog.preview(track, words, style)
+        made = await self.catalog.preview(track, words, self._style(_shape(request.query)))
         # The page asks twice: for a picture to decode, then for the same one to show.
         headers = {**SAFE, "Cache-Control": "private, max-age=60"}
         return web.Response(body=made, content_type="image/jpeg", headers=headers)
+
+    async def still(self, request: web.Request, account: str) -> web.StreamResponse:
+        """A small picture of a video, also while it waits or is being made."""
+        task = self._own(request.query.get("id", ""), account)
+        kept = self.data.still(task.file)
+        picture = await asyncio.to_thread(read, kept)
+        if picture is None:
+            picture = await self._new_still(task)
+            await asyncio.to_thread(keep, kept, picture)
+            if self.store.get(task.task_id) is None:
+                # Deleted meanwhile, and then its picture is not wanted either.
+                await asyncio.to_thread(kept.unlink, missing_ok=True)
+        headers = {**SAFE, "Cache-Control": "private, max-age=86400"}
+        return web.Response(body=picture, content_type="image/jpeg", headers=headers)
+
+    async def _new_still(self, task: Task) -> bytes:
+        if task.state is State.DONE:
+            return await self.catalog.still_of(self.data.videos / task.file)
+        track = await self._find(task.music_task_id, task.audio_id)
+        words = {"author": task.author, "domain_name": task.domain_name}
+        return await self.catalog.still(track, words, self._style(task.shape))
+
+    def _style(self, shape: str | None) -> dict[str, Any]:
+        style = style_for(self.config.style, shape, threads=1)
+        short = min(int(style["width"]), int(style["height"]))
+        for side in ("width", "height"):
+            style[side] = int(style[side] * min(1, _PREVIEW_SIDE / short)) // 2 * 2
+        return style
 
     async def _track(self, request: web.Request) -> LibraryTrack:
         return await self._find(request.query.get("task", ""), request.query.get("audio", ""))
@@ -196,9 +221,7 @@ class Pages:
 
     async def remove(self, request: web.Request, account: str) -> web.StreamResponse:
         """Delete a video, or stop making it."""
-        task = self.store.get(request.match_info["task_id"])
-        if task is None or task.account != account:
-            raise InvalidRequestError("There is no such video any more.", code=404)
+        task = self._own(request.match_info["task_id"], account)
         await self.store.remove(task.task_id)
         self.jobs.drop(task.task_id)
         await asyncio.to_thread(self.data.remove_video, task.file)
@@ -224,6 +247,12 @@ class Pages:
         self.feed.library_moved()
         found = await self._find(uploads.FOLDER, path.name)
         return web.json_response({"task": found.task_id, "audio": found.audio_id}, headers=SAFE)
+
+    def _own(self, task_id: str, account: str) -> Task:
+        task = self.store.get(task_id)
+        if task is None or task.account != account:
+            raise InvalidRequestError("There is no such video any more.", code=404)
+        return task
 
     def _check_room(self) -> None:
         if closed := self.gate.closed:

@@ -1,4 +1,4 @@
-"""What a worker does for the page: looks into music, draws covers and preview pictures.
+"""What a worker does for the page: looks into music and videos, draws covers and previews.
 
 Runs in a worker process, like the renders: files are other people's, and a decoder may crash.
 """
@@ -15,8 +15,10 @@ from mp4gen.errors import RenderError
 
 COVER_SIDE = 192
 _QUALITY = 85
-# A moment after the opening, when the picture has settled.
-_MOMENT = 12.0
+# A still is shown about half as wide.
+_STILL_SIDE = 240
+# A moment when the picture has settled and the music is under way, though not for ever so.
+_SHARE, _LATEST = 0.36, 90.0
 
 
 @attrs.frozen
@@ -52,27 +54,76 @@ def cover(path: Path, max_duration: float) -> bytes:
     return render_cover(path, COVER_SIDE, max_duration=max_duration)
 
 
-def preview(path: Path, words: dict[str, Any], style: dict[str, Any], most: float) -> bytes:
-    """A moment of the video that these settings would make, as a JPEG.
+@attrs.frozen(kw_only=True)
+class Wish:
+    """A video that is not there yet, as far as its picture goes.
 
-    Args:
-        path: the music.
+    Attributes:
+        music: the music file.
+        seconds: how long it plays, where that is known.
         words: `title`, `author` and `domain_name`.
         style: the arguments of `RenderStyle`.
         most: seconds of music at most.
+    """
+
+    music: Path
+    seconds: float | None
+    words: dict[str, str | None]
+    style: dict[str, Any]
+    most: float
+
+
+def preview(wish: Wish) -> bytes:
+    """A moment of the video that is wished for, as a JPEG.
 
     Raises:
         RenderError: this is no music that can become a video.
     """
+    return _saved(_drawn(wish))
+
+
+def still_to_be(wish: Wish) -> bytes:
+    """The same moment as a small JPEG.
+
+    Raises:
+        RenderError: this is no music that can become a video.
+    """
+    return _small(_drawn(wish))
+
+
+def still(video: Path) -> bytes:
+    """That moment of a finished video as a small JPEG, from the file itself.
+
+    Raises:
+        RenderError: there is no such video any more.
+    """
+    import av
+
+    try:
+        with av.open(video) as file:
+            at = _moment((file.duration or 0) / av.time_base)
+            file.seek(int(at * av.time_base))
+            for frame in file.decode(video=0):
+                if frame.time is None or frame.time >= at:
+                    return _small(frame.to_image())  # type: ignore[no-untyped-call]
+    except (OSError, ValueError, IndexError) as error:
+        raise RenderError("the video cannot be read") from error
+    raise RenderError("the video has no picture")
+
+
+def _moment(seconds: float | None) -> float:
+    return min(_LATEST, _SHARE * seconds) if seconds else 0.0
+
+
+def _drawn(wish: Wish) -> Any:
     from mp4gen.render import RenderStyle, render_frame
 
-    picture = render_frame(
-        path,
-        at=_MOMENT,
-        style=RenderStyle(**style),
-        max_duration=most,
-        **words,
-    )
+    style, at = RenderStyle(**wish.style), _moment(wish.seconds)
+    return render_frame(wish.music, at=at, style=style, max_duration=wish.most, **wish.words)
+
+
+def _small(picture: Any) -> bytes:
+    picture.thumbnail((_STILL_SIDE, _STILL_SIDE))
     return _saved(picture)
 
 

@@ -77,6 +77,8 @@ async def test_a_song_is_added_made_and_watched(
     await run("document.getElementById('author').value = 'Somebody'")
     await run("document.getElementById('make').requestSubmit()")
     await until("document.querySelector('#videos a')?.download === 'Fresh Song.mp4'", browser)
+    await run("document.querySelector('#videos').scrollIntoView()")
+    await until("document.querySelector('#videos .frame img')?.naturalWidth === 240", browser)
     await run("document.querySelector('#videos button').click()")
     await until("document.getElementById('player').currentTime > 0.2", browser)
 

@@ -1,6 +1,7 @@
 """What the page's script asks for: who may, what it gets, what it changes."""
 
 import asyncio
+import io
 import json
 from pathlib import Path
 from types import SimpleNamespace as Usage
@@ -8,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from PIL import Image
 
 from mp4gen.errors import InvalidRequestError
 from mp4gen.server import catalog, feed, uploads
@@ -177,6 +179,65 @@ async def test_covers_previews_and_music_can_be_had(serve: Serve, visit: Any) ->
     assert (music[0], music[2]) == (206, b"RIFF")
     assert (await visitor.ask("GET", "/page/music", params={"task": "..", "audio": "x"}))[0] == 404
     assert (await visitor.ask("GET", "/page/preview", params={**ONE, "author": "x" * 51}))[0] == 400
+
+
+async def test_each_video_has_a_small_picture(
+    serve: Serve, visit: Any, music: Path, tmp_path: Path
+) -> None:
+    """It shows what waits as well as what is done, only to its owner, and goes with its video."""
+    write_song(music / "album" / "long.wav", 90.0)
+    caller = await serve(keys={"anna": "key-a", "ben": "key-b"})
+    anna, ben = visit(caller), visit(caller)
+    await anna.ask("POST", "/page/enter", json={"key": "key-a"})
+    await ben.ask("POST", "/page/enter", json={"key": "key-b"})
+    await anna.state()
+    wishes = [{**ONE, "shape": "9:16"}, {"task": "album", "audio": "long"}, ONE]
+    made = [
+        json.loads((await anna.ask("POST", "/page/videos", json=wish))[2])["id"] for wish in wishes
+    ]
+    caller.headers = {"Authorization": "Bearer key-a"}
+    await caller.ended(made[0])
+    cache = tmp_path / "data" / "cache"
+
+    stills = [await anna.ask("GET", "/page/still", params={"id": one}) for one in made]
+    again = await anna.ask("GET", "/page/still", params={"id": made[0]})
+    others = await ben.ask("GET", "/page/still", params={"id": made[0]})
+    kept = len(list(cache.glob("still-*")))
+    for one in made:
+        await anna.ask("DELETE", f"/page/videos/{one}")
+
+    pictures = [Image.open(io.BytesIO(body)) for _, _, body in stills]
+    assert [picture.size for picture in pictures] == [(135, 240), (240, 135), (240, 135)]
+    assert again[2] == stills[0][2]
+    assert "private" in again[1]["Cache-Control"]
+    assert others[0] == 404
+    assert kept == 3
+    assert list(cache.glob("still-*")) == []
+    assert (await anna.ask("GET", "/page/still", params={"id": made[0]}))[0] == 404
+
+
+async def test_what_is_no_video_any_more_has_no_picture(
+    serve: Serve, visit: Any, music: Path
+) -> None:
+    """A picture that cannot be drawn is a sentence: the file is gone, or the music is."""
+    caller = await serve()
+    visitor = visit(caller)
+    await visitor.open()
+    gone, kept = [
+        json.loads((await visitor.ask("POST", "/page/videos", json=ONE))[2])["id"] for _ in range(2)
+    ]
+    await caller.ended(gone)
+    await caller.ended(kept)
+    videos = {video["id"]: video for video in (await visitor.state())["videos"]}
+    (caller.server.config.data / "videos" / Path(videos[gone]["url"]).name).write_bytes(b"?")
+    (music / "album" / "one.wav").unlink()
+
+    damaged = await visitor.ask("GET", "/page/still", params={"id": gone})
+    whole = await visitor.ask("GET", "/page/still", params={"id": kept})
+
+    assert damaged[0] == 422
+    assert b"cannot be read" in damaged[2]
+    assert (whole[0], whole[2][:2]) == (200, b"\xff\xd8")
 
 
 async def test_nobody_changes_anything_from_elsewhere(serve: Serve, visit: Any) -> None:

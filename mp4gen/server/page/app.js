@@ -49,13 +49,46 @@ const kept = new Map();
 
 function coverFor(track) {
   if (kept.has(keyOf(track))) return kept.get(keyOf(track));
-  const image = make("img", { className: "cover", alt: "", loading: "lazy", src: `/page/cover?${queryOf(track)}` });
-  let hue = 7;
-  for (const char of keyOf(track)) hue = (hue * 31 + char.codePointAt(0)) % 360;
-  image.style.background = `linear-gradient(140deg, hsl(${hue} 55% 60%), hsl(${(hue + 45) % 360} 50% 50%))`;
-  image.addEventListener("error", () => { image.removeAttribute("src"); kept.delete(keyOf(track)); }, { once: true });
+  const image = pictureOf(track, "cover", `/page/cover?${queryOf(track)}`);
   kept.set(keyOf(track), image);
   return image;
+}
+
+function tinted(node, it) {
+  let hue = 7;
+  for (const char of keyOf(it)) hue = (hue * 31 + char.codePointAt(0)) % 360;
+  node.style.background = `linear-gradient(140deg, hsl(${hue} 55% 60%), hsl(${(hue + 45) % 360} 50% 50%))`;
+  return node;
+}
+
+// A picture in the colours of its track until it is there. A browser asks one server for six things
+// at a time: two are enough for small pictures, so that what its visitor does never waits for them.
+function pictureOf(it, className, source) {
+  const image = tinted(make("img", { className, alt: "" }), it);
+  image.dataset.source = source;
+  sights.observe(image);
+  return image;
+}
+
+const sought = new Set();
+let loading = 0;
+const sights = new IntersectionObserver((seen) => {
+  for (const { target, isIntersecting } of seen) {
+    if (isIntersecting) sought.add(target); else sought.delete(target);
+  }
+  loadPictures();
+}, { rootMargin: "300px" });
+
+function loadPictures() {
+  for (const image of sought) {
+    if (loading === 2) return;
+    sought.delete(image);
+    sights.unobserve(image);
+    loading += 1;
+    image.src = image.dataset.source;
+    image.decode().then(() => { image.style.background = ""; }, () => { image.removeAttribute("src"); image.dataset.failed = ""; })
+      .finally(() => { loading -= 1; loadPictures(); });
+  }
 }
 
 function drawTracks() {
@@ -80,7 +113,7 @@ function trackRow(track) {
   pick.setAttribute("aria-pressed", chosen);
   pick.addEventListener("click", () => choose(track));
   const playing = listening === keyOf(track);
-  const play = make("button", { className: "play", type: "button", textContent: playing ? "❚❚" : "▶" });
+  const play = make("button", { className: playing ? "play on" : "play", type: "button" });
   play.setAttribute("aria-label", `${playing ? "Pause" : "Play"} ${track.title}`);
   play.addEventListener("click", () => listen(track));
   const cover = coverFor(track);
@@ -174,24 +207,36 @@ const rows = new Map();
 
 function drawVideos() {
   const { rendering, waiting } = state;
-  by("queue").textContent = rendering + waiting ? `${rendering} rendering · ${waiting} waiting` : "nothing to do";
+  const doing = [rendering && `${rendering} rendering`, waiting && `${waiting} waiting`].filter(Boolean);
+  by("queue").textContent = doing.join(" · ") || "nothing to do";
   by("queue").hidden = false;
   by("no-videos").hidden = state.videos.length > 0;
   const seen = new Set(state.videos.map((video) => video.id));
-  for (const [id, row] of rows) if (!seen.has(id)) { row.node.remove(); rows.delete(id); }
+  for (const [id, row] of rows) if (!seen.has(id)) { leave(row.node); row.node.remove(); rows.delete(id); }
   state.videos.forEach((video, index) => {
     const text = JSON.stringify([video, titleOf(video)]);
     let row = rows.get(video.id);
     // A row is drawn anew only where it changed, so that focus stays where it is.
     if (row?.text !== text) {
-      const node = row && row.state === video.state ? refreshed(row.node, video) : videoRow(video);
-      if (row && row.node !== node) row.node.replaceWith(node);
+      const node = row && row.state === video.state ? refreshed(row.node, video) : videoRow(video, row?.node);
+      if (row && row.node !== node) {
+        const focused = row.node.contains(document.activeElement);
+        row.node.replaceWith(node);
+        if (focused) node.querySelector("button").focus();
+      }
       row = { node, text, state: video.state };
       rows.set(video.id, row);
     }
     const list = by("videos");
     if (list.children[index] !== row.node) list.insertBefore(row.node, list.children[index] ?? null);
   });
+}
+
+// Who deletes a video by keyboard goes on at the next one.
+function leave(node) {
+  if (!node.contains(document.activeElement)) return;
+  const next = node.nextElementSibling ?? node.previousElementSibling;
+  (next?.querySelector(".doing :last-child") ?? by("videos-title")).focus();
 }
 
 function titleOf(video) {
@@ -205,7 +250,7 @@ function tell(video) {
   if (video.state === "rendering") return ["listening to the song", ""];
   if (video.state === "failed") return [video.error ?? "It failed.", " bad"];
   const days = `kept for ${video.days} more ${video.days === 1 ? "day" : "days"}`;
-  return video.days <= 3 ? [days, " warn"] : [`ready · ${size(video.size ?? 0)}${shape}`, ""];
+  return video.days <= 3 ? [days, " warn"] : [`ready${shape} · ${size(video.size ?? 0)}`, ""];
 }
 
 function refreshed(node, video) {
@@ -217,28 +262,30 @@ function refreshed(node, video) {
   return node;
 }
 
-function videoRow(video) {
+function videoRow(video, before) {
   const title = titleOf(video);
   const what = make("div", {}, make("span", { className: "name" }), make("span", { className: "more" }));
   if (video.state === "rendering") what.append(make("div", { className: "bar" }, make("i")));
   const doing = make("div", { className: "doing" });
-  const button = (text, label, act, kind = "soft") => {
-    const made = make("button", { className: kind, type: "button", textContent: text });
+  const button = (text, label, act, kind = "") => {
+    const made = make("button", { className: `soft ${kind}`, type: "button", textContent: text });
     made.setAttribute("aria-label", `${label} ${title}`);
     made.addEventListener("click", act);
     doing.append(made);
   };
   if (video.url) {
-    button("Watch", "Watch", () => watch(video));
-    const save = make("a", { className: "soft", href: video.url, download: `${title}.mp4`, textContent: "Download" });
+    button("Watch", "Watch", () => watch(video), "watch");
+    const save = make("a", { className: "soft save", href: video.url, download: `${title}.mp4` },
+      make("span", { textContent: "Download" }));
     save.setAttribute("aria-label", `Download ${title}`);
     doing.append(save);
   }
   const over = video.state === "done" || video.state === "failed";
-  button(over ? "×" : "Cancel", over ? "Delete" : "Cancel", () => drop(video, over), over ? "soft x" : "soft");
-  const cover = make("img", { className: "cover", alt: "", src: `/page/cover?${queryOf(video)}`, loading: "lazy" });
-  cover.addEventListener("error", () => cover.removeAttribute("src"), { once: true });
-  return refreshed(make("li", { className: "row" }, cover, what, doing), video);
+  button(over ? "" : "Cancel", over ? "Delete" : "Cancel", () => drop(video, over), over ? "x" : "");
+  const frame = make("div", { className: "frame" });
+  if (video.state === "failed") tinted(frame, video);
+  else frame.append(before?.querySelector("img") ?? pictureOf(video, "", `/page/still?id=${video.id}`));
+  return refreshed(make("li", { className: `row ${video.state}` }, frame, what, doing), video);
 }
 
 async function drop(video, ask) {
@@ -315,6 +362,8 @@ async function refresh() {
   by("rooms").hidden = false;
   by("endings").textContent = ["mp3", "m4a", "flac", "ogg", "opus", "wav"].join(", ");
   by("file").accept = told.endings.join(",");
+  // What could not be drawn may be another file by now.
+  for (const [key, image] of kept) if ("failed" in image.dataset) kept.delete(key);
   drawTracks();
   drawVideos();
 }
