@@ -49,15 +49,16 @@ wishes = render._Wishes("Suno Artist", "music.example.com", "Midnight Over Lisbo
                         7200)
 prepared = render._prepare(music, wishes, analysis.analyse)
 frame, canvas = encode.new_picture(style)
-draw = render._drawing(prepared, canvas)
+pictures = render._pictures(prepared, canvas)
+if still == "yes":
+    next(pictures)
+    pictures = range(prepared.spec.frames)
 if options != "ours":
     encode._options = lambda _: dict(pair.split("~") for pair in options.split(","))
 with av.open(to, "w", format="mp4") as output:
     video = encode.video_stream(output, style)
     start = time.process_time()
-    for number in range(prepared.spec.frames):
-        if still == "no" or not number:
-            draw(number)
+    for number in pictures:
         frame.pts = number
         output.mux(video.encode(frame))
     output.mux(video.encode(None))

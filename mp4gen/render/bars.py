@@ -1,11 +1,14 @@
 """The bars and their reflection: all their states are drawn once, a frame only looks them up.
 
 A bar crosses each row in one of a few ways: not at all, in full, or with a slice of its round
-cap. For every way the row's pixels are kept ready, so a frame costs a handful of array
-operations over the rows that a tip passed.
+cap. For every way the row's pixels are kept ready. Which of them go where is worked out for
+a run of pictures at once; a picture then costs one copy a plane, over the rows that a tip passed.
 """
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,33 +50,35 @@ class _Tips:
         cap: int,
         tables: list[Bytes],
     ) -> None:
-        height, bars, states, columns = tables[0].shape
-        line = canvas.lines[planes[0]]
+        _, bars, states, columns = tables[0].shape
         self._items = [canvas.items(plane, columns) for plane in planes]
         self._tables = [_pieces(table, columns) for table in tables]
         self._scale, self._cap, self._most, self._bars = scale, cap, states - 1, bars
         self._first, self._end = rows
-        self._lefts, self._line, self._states = lefts, line, states
-        # What one row further down adds to a state, a place and a piece; cut to length each time.
-        down = np.arange(height * bars)
-        self._steps = down * scale, down * line, down * (bars * states)
+        self._lefts, self._line, self._states = lefts, canvas.lines[planes[0]], states
 
-    def move(self, bars: Integers, old: Integers, new: Integers) -> None:
-        """Take the tops of some bars from the picture's rows `old` to `new`."""
+    def play(self, before: Integers, tops: Integers) -> Iterator[None]:
+        """Take the bars' tops from the picture's rows `before` to `tops`, a picture a step."""
+        pictures, bars = (tops != before).nonzero()
+        old, new = before[pictures, bars], tops[pictures, bars]
         scale = self._scale
         first = np.maximum(np.minimum(old, new) // scale, self._first)
-        end = -(-(np.maximum(old, new) + self._cap) // scale)
-        counts = np.minimum(end, self._end) - first
-        sums = counts.cumsum()
-        total, before = int(sums[-1]), sums - counts
-        states, places, pieces = (steps[:total] for steps in self._steps)
-        state = ((first + 1 - before) * scale - new).repeat(counts) + states
+        end = np.minimum(-(-(np.maximum(old, new) + self._cap) // scale), self._end)
+        counts = end - first
+        sums = np.concatenate([[0], counts.cumsum()])
+        # What is the n-th row of all that are drawn is row n - sums[k] of the k-th bar that moved.
+        down, start = np.arange(sums[-1]), sums[:-1]
+        state = ((first + 1 - start) * scale - new).repeat(counts) + down * scale
         np.minimum(np.maximum(state, 0, out=state), self._most, out=state)
-        state += ((first - self._first - before) * self._bars + bars).repeat(counts) * self._states
-        state += pieces
-        place = (self._lefts.take(bars) + (first - before) * self._line).repeat(counts) + places
-        for items, table in zip(self._items, self._tables, strict=True):
-            items[place] = table.take(state)
+        state += ((first - self._first - start) * self._bars + bars).repeat(counts) * self._states
+        state += down * (self._bars * self._states)
+        place = (self._lefts.take(bars) + (first - start) * self._line).repeat(counts)
+        place += down * self._line
+        drawn = [table.take(state) for table in self._tables]
+        for part in _parts(sums[_bounds(pictures, tops.shape[0])]):
+            for items, pieces in zip(self._items, drawn, strict=True):
+                items[place[part]] = pieces[part]
+            yield
 
 
 class _Mirror:
@@ -96,10 +101,23 @@ class _Mirror:
         self._places = lefts[:, None] + rows[None] * canvas.lines[plane]
         self._table = _pieces(table, columns).reshape(levels * bars, height)
 
-    def show(self, bars: Integers, levels: Integers) -> None:
-        """Bring the reflections of some bars to their levels."""
-        drawn = self._table.take(levels * self._bars + bars, axis=0)
-        self._items[self._places.take(bars, axis=0)] = drawn
+    def play(self, before: Integers, levels: Integers) -> Iterator[None]:
+        """Take the reflections from the levels `before` to `levels`, a picture a step."""
+        pictures, bars = (levels != before).nonzero()
+        drawn = self._table.take(levels[pictures, bars] * self._bars + bars, axis=0)
+        place = self._places.take(bars, axis=0)
+        for part in _parts(_bounds(pictures, levels.shape[0])):
+            self._items[place[part]] = drawn[part]
+            yield
+
+
+def _bounds(pictures: Integers, count: int) -> Integers:
+    """Where each of `count` pictures begins in a sorted list of picture numbers, and the end."""
+    return np.searchsorted(pictures, np.arange(count + 1))
+
+
+def _parts(bounds: Integers) -> Iterator[slice]:
+    return itertools.starmap(slice, itertools.pairwise(bounds.tolist()))
 
 
 class Bars:
@@ -127,25 +145,24 @@ class Bars:
         self._tops = np.full(layout.bars_left.size, layout.bars_base, np.int64)
         self._levels = np.full(layout.bars_left.size, -1, np.int64)
 
-    def show(self, heights: Floats, *, mirror: bool = True) -> None:
-        """Draw the bars, each from 0 (a dot) to 1 (full), with their reflection or without."""
+    def play(self, heights: Floats, soft: NDArray[np.bool_]) -> Iterator[None]:
+        """Draw one picture after the other, a picture a step.
+
+        Args:
+            heights: (pictures, bars), each from 0 (a dot) to 1 (full).
+            soft: the pictures in which the reflection may move.
+        """
         layout = self._layout
         pixels = np.rint(layout.bar_width + heights * (layout.bars_height - layout.bar_width))
-        tops = (layout.bars_base - pixels).astype(np.int64)
-        moved = (tops != self._tops).nonzero()[0]
-        if moved.size:
-            old, new = self._tops.take(moved), tops.take(moved)
-            for tips in self._tips:
-                tips.move(moved, old, new)
-            self._tops = tops
-        if not mirror:
-            return
+        tops = np.vstack([self._tops, (layout.bars_base - pixels).astype(np.int64)])
         levels = np.rint(pixels * (self._steps / layout.bars_height)).astype(np.int64)
-        moved = (levels != self._levels).nonzero()[0]
-        if moved.size:
-            for reflection in self._mirrors:
-                reflection.show(moved, levels.take(moved))
-            self._levels = levels
+        latest = np.maximum.accumulate(np.where(soft, np.arange(1, soft.size + 1), 0))
+        levels = np.vstack([self._levels, levels])[np.concatenate([[0], latest])]
+        moves = [tips.play(tops[:-1], tops[1:]) for tips in self._tips]
+        moves += [mirror.play(levels[:-1], levels[1:]) for mirror in self._mirrors]
+        for shown in zip(tops[1:], levels[1:], *moves, strict=True):
+            self._tops, self._levels = shown[:2]
+            yield
 
     def _box(self) -> Box:
         layout = self._layout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -44,7 +44,6 @@ class Job:
         sound: how its sound gets in.
         tags: the MP4's own, by libavformat's names.
         cover: a JPEG for the MP4's own tags.
-        frames: pictures in all.
         seconds: of decoded sound.
     """
 
@@ -52,7 +51,6 @@ class Job:
     sound: Plan
     tags: dict[str, str]
     cover: bytes
-    frames: int
     seconds: float
 
 
@@ -92,11 +90,13 @@ def write(
     style: RenderStyle,
     *,
     frame: VideoFrame,
-    draw: Callable[[int], None],
+    pictures: Iterable[int],
     on_progress: OnProgress | None,
     cancel: Stop | None,
 ) -> None:
-    """Draw, encode and mux `job.frames` pictures with the sound into the file `part`.
+    """Encode and mux the pictures with the sound into the file `part`.
+
+    Each step of `pictures` draws the next one on `frame` and gives its number.
 
     Raises:
         RenderError: the file cannot be written, or the codecs failed.
@@ -110,7 +110,7 @@ def write(
                 job,
                 style,
                 frame=frame,
-                draw=draw,
+                pictures=pictures,
                 on_progress=on_progress,
                 cancel=cancel,
             )
@@ -126,7 +126,7 @@ def _fill(
     style: RenderStyle,
     *,
     frame: VideoFrame,
-    draw: Callable[[int], None],
+    pictures: Iterable[int],
     on_progress: OnProgress | None,
     cancel: Stop | None,
 ) -> None:
@@ -134,11 +134,10 @@ def _fill(
     sound = open_sound(job.sound, job.audio, output, cancel)
     try:
         _attach(output, job.cover)
-        for number in range(job.frames):
+        for number in pictures:
             check_cancelled(cancel)
             if on_progress is not None and number % (style.fps // 2) == 0:
                 on_progress(min(number / style.fps, job.seconds), job.seconds)
-            draw(number)
             frame.pts = number
             output.mux(video.encode(frame))
             sound.advance(number / style.fps + AHEAD)

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -18,7 +18,7 @@ from mp4gen.errors import RenderError
 
 from . import analysis, audio, cover, encode, layout, motion, sound, tags
 from .canvas import Canvas
-from .colour import Bytes, accent_of
+from .colour import Bytes, Floats, accent_of
 from .cover import cover_jpeg
 from .encode import OnProgress
 from .scene import Scene, Spec
@@ -117,13 +117,12 @@ def render_video(
         sound=chosen,
         tags=_own_tags(prepared.spec),
         cover=_tag_cover(prepared),
-        frames=prepared.spec.frames,
         seconds=prepared.features.duration,
     )
-    draw = _drawing(prepared, canvas)
+    pictures = _pictures(prepared, canvas)
     with encode.whole_file(target) as part:
         encode.write(
-            part, job, style, frame=frame, draw=draw, on_progress=on_progress, cancel=watch
+            part, job, style, frame=frame, pictures=pictures, on_progress=on_progress, cancel=watch
         )
     return _result(target, prepared, chosen, style)
 
@@ -178,10 +177,13 @@ def render_frame(
     canvas = Canvas(style.width, style.height)
     scene = Scene(prepared.spec, canvas, prepared.typesetter)
     wanted = min(max(int(at * style.fps + 1e-6), 0), prepared.spec.frames - 1)
-    for number, (heights, glow) in enumerate(motion.motion(prepared.features, style.fps)):
-        if number == wanted:
-            scene.draw(number, heights, glow)
+    first = 0
+    for heights, glows in motion.motion(prepared.features, style.fps):
+        row = wanted - first
+        if row < glows.size:
+            next(scene.play(wanted, heights[row : row + 1], glows[row : row + 1]))
             break
+        first += glows.size
     return Image.fromarray(canvas.picture())
 
 
@@ -289,16 +291,17 @@ def _picture(
         return None, [f"{error} One made from the music is shown."]
 
 
-def _drawing(prepared: _Prepared, canvas: Canvas) -> Callable[[int], None]:
-    spec = prepared.spec
-    scene = Scene(spec, canvas, prepared.typesetter)
-    states = motion.motion(prepared.features, spec.fps)
+def _pictures(prepared: _Prepared, canvas: Canvas) -> Iterator[int]:
+    """Draw what stands still, then one picture at a step; each step gives its number."""
+    scene = Scene(prepared.spec, canvas, prepared.typesetter)
+    return _played(scene, motion.motion(prepared.features, prepared.spec.fps))
 
-    def draw(number: int) -> None:
-        heights, glow = next(states)
-        scene.draw(number, heights, glow)
 
-    return draw
+def _played(scene: Scene, runs: Iterable[tuple[Floats, Floats]]) -> Iterator[int]:
+    first = 0
+    for heights, glows in runs:
+        yield from scene.play(first, heights, glows)
+        first += glows.size
 
 
 def _own_tags(spec: Spec) -> dict[str, str]:

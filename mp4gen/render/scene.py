@@ -5,6 +5,8 @@ Every part is told its whole state each time, so a moment can be drawn without t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from attrs import frozen
 from PIL import Image
@@ -53,7 +55,7 @@ class Spec:
 
 
 class Scene:
-    """Draws a track's pictures on one canvas, in any order."""
+    """Draws a track's pictures on one canvas, in runs that may begin anywhere."""
 
     def __init__(self, spec: Spec, canvas: Canvas, typesetter: Typesetter) -> None:
         layout = spec.layout
@@ -74,15 +76,26 @@ class Scene:
         self._bars = Bars(canvas, ground, layout, colours)
         self._glow = _Glow(canvas, ground, layout, colours[colours.shape[0] // 4])
 
-    def draw(self, frame: int, heights: Floats, glow: float) -> None:
-        """Bring the canvas to picture number `frame`; heights and glow are from 0 to 1."""
-        self._words.show(frame)
-        soft = frame % self._soft_every == 0 or not self._drawn
-        if soft or frame + 1 >= self._frames:
-            self._progress.show((frame + 1) / self._frames)
-        self._bars.show(heights, mirror=soft)
-        self._glow.show(glow, fall=soft)
-        self._drawn = True
+    def play(self, first: int, heights: Floats, glows: Floats) -> Iterator[int]:
+        """Bring the canvas to one picture after the other; gives the number of each.
+
+        Args:
+            first: the first picture's number.
+            heights: (pictures, bars), from 0 to 1.
+            glows: (pictures,), from 0 to 1.
+        """
+        frames = np.arange(first, first + glows.size)
+        soft = (frames % self._soft_every == 0) | (frames + 1 >= self._frames)
+        soft[0] |= not self._drawn
+        bars = self._bars.play(heights, soft)
+        moments = zip(frames.tolist(), glows.tolist(), soft.tolist(), bars, strict=True)
+        for frame, glow, gentle, _ in moments:
+            self._drawn = True
+            self._words.show(frame)
+            if gentle:
+                self._progress.show((frame + 1) / self._frames)
+            self._glow.show(glow, fall=gentle)
+            yield frame
 
 
 def _watermark(ground: Floats, spec: Spec, typesetter: Typesetter) -> None:
@@ -194,17 +207,19 @@ class _Progress:
     def __init__(self, canvas: Canvas, layout: Layout, done: Planes) -> None:
         box = _progress_box(layout)
         self._to = canvas.part(box)
-        self._ahead = [plane.astype(np.float32) for plane in self._to]
+        more = [lit.astype(np.float32) - ahead for lit, ahead in zip(done, self._to, strict=True)]
         # Off the line the two differ by their dither alone, and nothing there shall move.
-        self._done = [
-            np.where(np.abs(lit - ahead) > 1, lit, ahead)
-            for lit, ahead in zip((p.astype(np.float32) for p in done), self._ahead, strict=True)
-        ]
+        self._more = [np.where(np.abs(plane) > 1, plane, np.float32(0)) for plane in more]
+        # The half rounds what is drawn.
+        self._ahead = [plane + np.float32(0.5) for plane in self._to]
         self._left = layout.progress.left - box.left
         self._length = layout.progress.width
         self._radius = layout.progress.height / 2
         y = np.arange(box.height) + 0.5 - (layout.progress.top - box.top) - self._radius
-        self._reach = np.sqrt(np.maximum(self._radius**2 - y**2, 0))[:, None]
+        # How far the line's end is past each row's edge and each column's middle.
+        reach = np.sqrt(np.maximum(self._radius**2 - y**2, 0)) - self._radius + 0.5
+        across = np.arange(box.width) + 0.5
+        self._reach = (reach[:, None] - across).astype(np.float32)
         self._shown = -1.0
 
     def show(self, share: float) -> None:
@@ -217,14 +232,16 @@ class _Progress:
         last = min(int(max(self._shown, end)) // 2 * 2 + 2, self._to[0].shape[1])
         first = 0 if self._shown < 0 else first
         self._shown = end
-        x = np.arange(first, last) + 0.5
-        cover = np.clip(end - self._radius + self._reach - x + 0.5, 0, 1)
+        cover = self._reach[:, first:last] + np.float32(end)
+        np.minimum(np.maximum(cover, 0, out=cover), 1, out=cover)
         pairs = cover[::2] + cover[1::2]
-        small = (pairs[:, ::2] + pairs[:, 1::2]) * 0.25
-        for plane, share_of in enumerate((cover, small, small)):
-            columns = slice(first, last) if plane == 0 else slice(first // 2, last // 2)
-            ahead, done = self._ahead[plane][:, columns], self._done[plane][:, columns]
-            self._to[plane][:, columns] = np.rint(ahead + (done - ahead) * share_of)
+        small = (pairs[:, ::2] + pairs[:, 1::2]) * np.float32(0.25)
+        luma, colour = slice(first, last), slice(first // 2, last // 2)
+        shares = zip((luma, colour, colour), (cover, small, small), strict=True)
+        for plane, (columns, share_of) in enumerate(shares):
+            drawn = self._more[plane][:, columns] * share_of
+            drawn += self._ahead[plane][:, columns]
+            self._to[plane][:, columns] = drawn
 
 
 class _Glow:

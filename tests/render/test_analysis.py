@@ -17,6 +17,12 @@ def measured(path, **options):
     return analyse(path, **{"fps": 30, "bands": 64, "max_duration": 60.0, **options})
 
 
+def bars_of(path):
+    """The heights of all pictures, (pictures, bars), and their glows."""
+    heights, glows = zip(*motion(measured(path), 30), strict=True)
+    return np.concatenate(heights), np.concatenate(glows)
+
+
 def test_a_tone_is_loudest_in_its_own_band(tools, tmp_path):
     """Low, middle and high tones light up the bars that stand for them."""
     edges = np.geomspace(analysis.LOWEST_HZ, analysis.HIGHEST_HZ, 65)
@@ -75,10 +81,10 @@ def test_silence_leaves_the_bars_at_rest(tools, tmp_path):
     """No noise is blown up to fill the picture."""
     music = tools.encode(tmp_path / "t.mp3", np.zeros((2, 44100), np.float32))
 
-    frames = list(motion(measured(music), 30))
+    heights, glows = bars_of(music)
 
-    assert max(float(heights.max()) for heights, _ in frames) < 0.05
-    assert max(glow for _, glow in frames) == 0.0
+    assert heights.max() < 0.05
+    assert glows.max() == 0.0
 
 
 def test_a_quiet_recording_moves_as_much_as_a_loud_one(tools, tmp_path):
@@ -86,7 +92,7 @@ def test_a_quiet_recording_moves_as_much_as_a_loud_one(tools, tmp_path):
     loud = tools.encode(tmp_path / "loud.wav", tools.clicks([0.5, 1.1, 1.7], 2.2))
     quiet = tools.encode(tmp_path / "quiet.wav", tools.clicks([0.5, 1.1, 1.7], 2.2) * 0.05)
 
-    heights = [np.array([h for h, _ in motion(measured(music), 30)]) for music in (loud, quiet)]
+    heights = [bars_of(music)[0] for music in (loud, quiet)]
 
     assert np.abs(heights[0] - heights[1]).max() < 0.12
 
@@ -95,7 +101,7 @@ def test_bars_rise_at_once_and_fall_in_time(tools, tmp_path):
     """After a click the bars come down ever faster, and are down within a second."""
     music = tools.encode(tmp_path / "t.wav", tools.clicks([0.5], 2.0))
 
-    energy = np.array([heights.mean() for heights, _ in motion(measured(music), 30)])
+    energy = bars_of(music)[0].mean(axis=1)
 
     top = int(energy.argmax())
     assert top in (15, 16)
@@ -108,7 +114,7 @@ def test_a_beat_glows_and_fades(tools, tmp_path):
     """The glow follows onsets, not loudness."""
     music = tools.encode(tmp_path / "t.wav", tools.clicks([0.5, 1.5], 2.0))
 
-    glow = [value for _, value in motion(measured(music), 30)]
+    glow = bars_of(music)[1]
 
     assert glow[10] == 0.0
     assert max(glow[14:18]) > 0.5
@@ -144,7 +150,7 @@ def test_pictures_move_with_the_music_and_with_no_other(tools, tmp_path, seed):
         place = int(start * 44100)
         samples[:, place : place + note.size] += note.astype(np.float32)
     path = tools.encode(tmp_path / "t.wav", samples)
-    heights = np.array([heights for heights, _ in motion(measured(path), 30)])
+    heights, _ = bars_of(path)
     movement = np.maximum(np.diff(heights, axis=0, prepend=heights[:1]), 0).sum(axis=1)
     onsets = onset_strengths(samples, movement.size)
 

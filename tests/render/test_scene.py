@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from mp4gen.render.canvas import Canvas
 from mp4gen.render.colour import accent_of
 from mp4gen.render.cover import made_cover
-from mp4gen.render.layout import layout_for
+from mp4gen.render.layout import Layout, layout_for
 from mp4gen.render.scene import Scene, Spec
 from mp4gen.render.text import Typesetter
 
@@ -48,7 +50,7 @@ GOLDEN = {
 }
 
 
-def drawn(width: int, height: int, moments: list[tuple[int, float, float]]) -> Canvas:
+def a_scene(width: int, height: int) -> tuple[Scene, Canvas]:
     layout = layout_for(width, height)
     cover, hue = made_cover(b"golden--", layout.cover.width)
     spec = Spec(
@@ -62,10 +64,20 @@ def drawn(width: int, height: int, moments: list[tuple[int, float, float]]) -> C
         frames=300,
     )
     canvas = Canvas(width, height)
-    scene = Scene(spec, canvas, Typesetter())
+    return Scene(spec, canvas, Typesetter()), canvas
+
+
+def drawn(width: int, height: int, moments: list[tuple[int, float, float]]) -> Canvas:
+    scene, canvas = a_scene(width, height)
     for frame, height_of, glow in moments:
-        scene.draw(frame, np.full(layout.bars_left.size, height_of, np.float32), glow)
+        next(scene.play(frame, *still(layout_for(width, height), height_of, glow)))
     return canvas
+
+
+def still(layout: Layout, height: float, glow: float) -> tuple[np.ndarray, np.ndarray]:
+    """A run of one picture: all bars at a height, and a glow."""
+    heights = np.full((1, layout.bars_left.size), height, np.float32)
+    return heights, np.full(1, glow, np.float32)
 
 
 def grid(canvas: Canvas) -> list[list[int]]:
@@ -90,6 +102,31 @@ def test_a_moment_looks_the_same_however_it_was_reached(size):
 
     for one, other in zip(there.planes, alone.planes, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("size", [(320, 180), (180, 320), (250, 146)])
+def test_a_run_of_pictures_is_each_of_them_alone(size):
+    """Working out many pictures at once changes none of them, wherever a run is cut."""
+    chance = np.random.default_rng(5)
+    heights = chance.random((40, layout_for(*size).bars_left.size), np.float32)
+    glows = chance.random(40, np.float32)
+    scenes, canvases = zip(*(a_scene(*size) for _ in range(3)), strict=True)
+
+    whole, single, cut = scenes
+    together = whole.play(100, heights, glows)
+    apart = (
+        number
+        for row in range(40)
+        for number in single.play(100 + row, heights[row : row + 1], glows[row : row + 1])
+    )
+    halves = itertools.chain(
+        cut.play(100, heights[:13], glows[:13]), cut.play(113, heights[13:], glows[13:])
+    )
+    for numbers in zip(together, apart, halves, strict=True):
+        assert len(set(numbers)) == 1
+        for one, two, three in zip(*(canvas.planes for canvas in canvases), strict=True):
+            np.testing.assert_array_equal(one, two)
+            np.testing.assert_array_equal(one, three)
 
 
 def test_bars_at_rest_are_dots_and_full_ones_reach_the_top():
@@ -131,7 +168,7 @@ def test_nothing_leaves_the_safe_area(size):
             domain_name=words, fps=30, frames=300,
         )  # fmt: skip
         canvas = Canvas(width, height)
-        Scene(spec, canvas, Typesetter()).draw(0, np.zeros(layout.bars_left.size, np.float32), 0.0)
+        next(Scene(spec, canvas, Typesetter()).play(0, *still(layout, 0.0, 0.0)))
         return canvas.planes[0].astype(int)
 
     ink = np.abs(luma("W" * 300) - luma("")) > 25
