@@ -97,18 +97,9 @@ def still(video: Path) -> bytes:
     Raises:
         RenderError: there is no such video any more.
     """
-    import av
+    from mp4gen.render.still import frame_of
 
-    try:
-        with av.open(video) as file:
-            at = _moment((file.duration or 0) / av.time_base)
-            file.seek(int(at * av.time_base))
-            for frame in file.decode(video=0):
-                if frame.time is None or frame.time >= at:
-                    return _small(frame.to_image())  # type: ignore[no-untyped-call]
-    except (OSError, ValueError, IndexError) as error:
-        raise RenderError("the video cannot be read") from error
-    raise RenderError("the video has no picture")
+    return _small(frame_of(video, _moment))
 
 
 def _moment(seconds: float | None) -> float:

@@ -1,0 +1,40 @@
+"""A picture taken out of a finished video."""
+
+from pathlib import Path
+
+import pytest
+
+from mp4gen.errors import RenderError
+from mp4gen.render import RenderStyle, render_frame, render_video
+from mp4gen.render.still import frame_of
+
+STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
+
+
+def test_the_picture_is_the_one_that_the_video_shows(tmp_path: Path, tone_wav: Path) -> None:
+    """It is what was drawn for that moment; a moment beyond the end gives the last one."""
+    video = render_video(tone_wav, tmp_path / "v.mp4", style=STYLE).path
+    told: list[float] = []
+
+    def half(seconds: float) -> float:
+        told.append(seconds)
+        return seconds / 2
+
+    found = frame_of(video, half)
+    late = frame_of(video, lambda seconds: seconds + 100)
+
+    expected = render_frame(tone_wav, at=told[0] / 2, style=STYLE)
+    assert found.size == late.size == (256, 144)
+    differences = [abs(a - b) for a, b in zip(found.tobytes(), expected.tobytes(), strict=True)]
+    assert sum(differences) / len(differences) < 5
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no video"])
+def test_what_is_no_video_is_a_sentence(tmp_path: Path, content: bytes | None) -> None:
+    """A missing, empty or other file is told in words."""
+    path = tmp_path / "v.mp4"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(RenderError, match="the video cannot be read"):
+        frame_of(path, lambda _: 0.0)
