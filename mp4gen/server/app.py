@@ -21,6 +21,7 @@ from .callbacks import CallbackSender
 from .catalog import Catalog
 from .checkup import check_music
 from .config import ServerConfig
+from .crowd import Crowd, room_for_connections
 from .datadir import DataFolder
 from .feed import Feed
 from .files import Files
@@ -158,9 +159,13 @@ class Server:
         )
         await runner.setup()
         self._undo.push_async_callback(runner.cleanup)
+        if runner.server is None:
+            raise RuntimeError("a runner without a server")
+        crowd = Crowd(runner.server, room_for_connections())
         try:
             for one in sockets:
-                await web.SockSite(runner, one).start()
+                listening = await asyncio.get_running_loop().create_server(crowd, sock=one)
+                self._undo.callback(listening.close)
         except OSError as error:
             raise cannot_listen(self.config, error) from error
 

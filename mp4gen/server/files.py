@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractStreamWriter
 from .answers import refusal
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{20,64}\.mp4")
-_RANGE = re.compile(r"bytes=(\d+-\d*|-\d+)")
+_RANGE = re.compile(r"bytes=(\d+-\d*|-0*[1-9]\d*)", re.ASCII)
 
 
 class Files:

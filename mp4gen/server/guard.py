@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 import socket
 from urllib.parse import urlsplit
 
@@ -26,6 +27,9 @@ log = logging.getLogger("mp4gen.server")
 
 _SAFE = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
+_HOST = re.compile(
+    r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\s\\/@?#:,\[\]]+))(?::[0-9]{1,5})?", re.IGNORECASE
+)
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -35,9 +39,10 @@ def guard(config: ServerConfig) -> Middleware:
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        host = _host_of(request.headers.get("Host", ""))
+        given = request.headers.get("Host", "")
+        host = _host_of(given)
         if host not in ours and not _is_address(host):
-            response: web.StreamResponse = _not_ours(host)
+            response: web.StreamResponse = _not_ours(host or given)
         elif request.method not in _READING and _is_from_elsewhere(request):
             response = refusal(403, "Another site's page asked for this.", status=403)
         else:
@@ -67,10 +72,13 @@ def _our_names(config: ServerConfig) -> set[str]:
 
 
 def _host_of(header: str) -> str:
-    try:
-        return (urlsplit(f"//{header.strip()}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
+    """The name or address in a `Host` header; empty where it is something else.
+
+    What callers write there is told to them again as part of their videos' addresses, so nothing
+    that only resembles a host will do.
+    """
+    found = _HOST.fullmatch(header.strip())
+    return (found["address"] or found["name"]).lower().rstrip(".") if found else ""
 
 
 def _is_from_elsewhere(request: web.Request) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from importlib.metadata import PackageNotFoundError, version
 
 from aiohttp import web
@@ -50,6 +51,7 @@ class Health:
         return web.json_response(self._document)
 
 
+@functools.cache
 def own_version() -> str:
     """The version of this package."""
     try:

@@ -1,0 +1,74 @@
+"""Bounds how many connections are open at once; knows nothing of what is asked over them.
+
+Each connection is an open file, and what is sent over it is often another. Where a process may open
+no more, it can neither let anybody in nor read its own files, so the last ones are told to come
+back before that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import cast
+
+from aiohttp import web
+
+from mp4gen import protocol
+from mp4gen.errors import ApiError
+
+# For the database, the workers' pipes and callbacks.
+_RESERVE = 128
+_FILES_EACH = 2
+_LEAST, _MOST = 32, 10_000
+_WAIT = 10
+
+
+def room_for_connections() -> int:
+    """Let this process open as many files as the system allows; how many connections that is."""
+    if sys.platform == "win32":
+        return _MOST
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _RESERVE + _FILES_EACH * _MOST
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    else:
+        soft = wanted
+    return min(_MOST, max(_LEAST, (soft - _RESERVE) // _FILES_EACH))
+
+
+class Crowd:
+    """Makes the protocol of each new connection: the server's own, while there is room.
+
+    Args:
+        server: what answers.
+        most: connections at once.
+    """
+
+    def __init__(self, server: web.Server, most: int) -> None:
+        self._server, self._most = server, most
+
+    def __call__(self) -> asyncio.Protocol:
+        """The protocol of the next connection."""
+        if len(self._server.connections) < self._most:
+            return self._server()
+        return _Refusal()
+
+
+class _Refusal(asyncio.Protocol):
+    """Says at once that there is no room, in a way that callers of the API understand too."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Answer before anything was asked, and leave."""
+        said = "Too many connections are open. Please try again later."
+        body = protocol.answer_error(ApiError(said, code=430))
+        head = (
+            "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
+            f"Retry-After: {_WAIT}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        out = cast("asyncio.Transport", transport)
+        out.write(head.encode() + body)
+        out.close()

@@ -1,0 +1,325 @@
+"""What strangers send over bare sockets: it is answered or cut off, and nobody else notices."""
+
+import asyncio
+import gzip
+import json
+import logging
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mp4gen.server import api, app, crowd
+
+from .conftest import Caller, Serve
+
+GENERATE = "POST /api/v1/mp4/generate HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+LARGE = b"a" * (10 << 20)
+CLOSE = "Connection: close\r\n\r\n"
+
+
+@pytest.fixture
+async def caller(serve: Serve, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Caller]:
+    """A server that still answers afterwards, and has logged nothing."""
+    caller = await serve()
+    yield caller
+    assert (await caller.look("/healthz"))[0] == 200
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
+
+
+async def said(caller: Caller, *parts: str | bytes) -> bytes:
+    """What the server says to these bytes before it hangs up."""
+    port = int(caller.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    async def send() -> None:
+        for part in parts:
+            writer.write(part.encode() if isinstance(part, str) else part)
+            await writer.drain()
+
+    sending = asyncio.create_task(send())
+    try:
+        return await reader.read(1 << 20)
+    except ConnectionError:
+        # It hung up while there was more to come.
+        return b""
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        writer.close()
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1]) if answer else 0
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["GET /", LARGE, " HTTP/1.1\r\n\r\n"],
+        ["GET / HTTP/1.1\r\nX: ", LARGE, "\r\n\r\n"],
+        ["GET / HTTP/1.1\r\n", LARGE, ": x\r\n\r\n"],
+        ["GET / HTTP/1.1\r\nCookie: mp4gen_session=", LARGE, "\r\n\r\n"],
+        ["GET / HTTP/1.1\r\n", b"".join(b"X-%d: 1\r\n" % i for i in range(50_000)), "\r\n"],
+        [LARGE],
+        [os.urandom(5000)],
+    ],
+    ids=["path", "value", "name", "cookie", "count", "nothing", "noise"],
+)
+async def test_a_head_that_is_too_large_is_cut_off(caller: Caller, parts: list[Any]) -> None:
+    """Ten megabytes of head are neither kept nor read to their end."""
+    assert status_of(await said(caller, *parts)) in {0, 400}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/mp4/generate", "/page/enter"])
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
+async def test_a_compressed_body_is_not_unpacked(caller: Caller, path: str, coding: str) -> None:
+    """What would grow a thousandfold is judged by what was sent."""
+    bomb = gzip.compress(b"0" * (64 << 20))[:60_000]
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Encoding: {coding}\r\n"
+
+    answer = await said(caller, f"{head}Content-Length: {len(bomb)}\r\n{CLOSE}", bomb)
+
+    assert b'"code":400' in answer
+    assert b"must be a JSON object" in answer
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/api/v1/mp4/generate", 413), ("/page/enter", 413), ("/page/upload?name=a.mp3", 401)],
+)
+async def test_a_body_without_an_end_is_refused(caller: Caller, path: str, status: int) -> None:
+    """The answer comes while the body still does."""
+    port = int(caller.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    writer.write(head.encode() + 40 * (b"10000\r\n" + b" " * 0x10000 + b"\r\n"))
+
+    answer = await reader.readuntil(b"}")
+    writer.close()
+
+    assert status_of(answer) == status
+
+
+@pytest.mark.parametrize("head", ["", "GET /heal", "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: 1\r\n"])
+async def test_a_head_that_does_not_come_is_not_waited_for(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    """Who connects and says nothing, or only the beginning, is shown out after the idle time."""
+    monkeypatch.setattr(app, "_IDLE", 0.05)
+
+    assert await said(await serve(), head) == b""
+
+
+async def test_a_head_that_drips_is_not_waited_for(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more header now and then does not win more time, also not after an answered request."""
+    monkeypatch.setattr(app, "_IDLE", 0.2)
+    caller = await serve()
+    port = int(caller.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    await reader.readuntil(b"}")
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+
+    async def drip() -> None:
+        while True:
+            writer.write(b"X: 1\r\n")
+            await asyncio.sleep(0.02)
+
+    dripping = asyncio.create_task(drip())
+    try:
+        rest = await reader.read()
+    except ConnectionError:
+        rest = b""
+    dripping.cancel()
+    writer.close()
+
+    assert rest == b""
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A body that was announced and stands still is a sentence, not a place taken for ever."""
+    monkeypatch.setattr(api, "_BODY_TIMEOUT", 0.05)
+    head = GENERATE + "Content-Length: 1000000000000000000\r\n" + CLOSE
+
+    assert b"did not come within" in await said(caller, head, "{")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+        "Content-Length: 0\r\nContent-Length: 48\r\n\r\n",
+        "Content-Length: 0, 0\r\n\r\n",
+        "Content-Length: +0\r\n\r\n",
+        "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffffffff\r\n\r\n",
+        "Host: evil.example\r\n\r\n",
+        "X: a\r\n b\r\nContent-Length: 0\r\n\r\n",
+        "X: a\x00b\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+async def test_no_request_hides_in_another(caller: Caller, more: str) -> None:
+    """Where two readers could disagree on where a request ends, nothing more is read."""
+    hidden = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n" + CLOSE
+
+    answer = await said(caller, GENERATE + more + hidden)
+
+    assert b" 400 " in answer.split(b"\r\n")[0]
+    assert b"version" not in answer.lower()
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1@evil.example",
+        "evil.example@127.0.0.1",
+        "127.0.0.1#.evil.example",
+        "127.0.0.1/evil",
+        "127.0.0.1:80:80",
+        "127.0.0.1:x",
+        "127.0.0.1:1234567",
+        "localhost, evil.example",
+        "localhost.evil.example",
+        "[::1",
+        "2130706433",
+        "",
+    ],
+)
+async def test_what_only_resembles_our_name_is_not_ours(caller: Caller, host: str) -> None:
+    """A name that might be told to others as part of a video's address is one, and is ours."""
+    answer = await said(caller, f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n{CLOSE}")
+
+    assert status_of(answer) == 403
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "127.0.0.1:1", "[::1]:65535"])
+async def test_our_own_names_are_ours(caller: Caller, host: str) -> None:
+    """Addresses, and this machine's own name, with or without a port."""
+    answer = await said(caller, f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n{CLOSE}")
+
+    assert status_of(answer) == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../mp4gen.sqlite",
+        "/files/%2e%2e%2fsecret",
+        "/files/%252e%252e%252fsecret",
+        "/files/..\\secret",
+        "/files/..%5csecret",
+        "/files/a%00.mp4",
+        "/page/asset/%2e%2e%2fapp.js",
+        "//etc/passwd",
+        "/%ff%fe",
+    ],
+)
+async def test_no_path_leads_out(caller: Caller, path: str) -> None:
+    """However a path is written, it names one of ours or nothing."""
+    answer = await said(caller, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{CLOSE}")
+
+    assert status_of(answer) == 404
+
+
+async def test_no_link_leads_out_of_the_music_folder(caller: Caller, tmp_path: Path) -> None:
+    """Neither a linked file nor a linked folder is music, by whatever name it is asked for."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.wav").write_bytes((tmp_path / "music" / "loose.wav").read_bytes())
+    (tmp_path / "music" / "album" / "link.wav").symlink_to(outside / "secret.wav")
+    (tmp_path / "music" / "linked").symlink_to(outside)
+
+    codes = [
+        (await caller.generate(task, audio))["code"]
+        for task, audio in [
+            ("album", "link"),
+            ("album", "link.wav"),
+            ("linked", "secret"),
+            ("album/../../outside", "secret"),
+            ("..", "secret"),
+            ("album", "../loose"),
+            ("album", "..\\loose"),
+            ("album\x00", "one"),
+            ("", "one"),
+        ]
+    ]
+
+    assert [code for code in codes if code not in {400, 404}] == []
+
+
+@pytest.mark.parametrize("path", ["/page/events", "/healthz"])
+async def test_no_other_protocol_is_spoken(caller: Caller, path: str) -> None:
+    """An upgrade is left out, and what follows is read as HTTP or not at all."""
+    asked = (
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+
+    answer = await said(caller, asked, b"\x81\x85\x00\x00\x00\x00hello")
+
+    assert status_of(answer) in {200, 401}
+    assert b" 101 " not in answer
+
+
+async def test_where_too_many_are_connected_the_next_is_told_so(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can come back later; those inside are answered all the time."""
+    monkeypatch.setattr(app, "room_for_connections", lambda: 3)
+    caller = await serve()
+    port = int(caller.url.rpartition(":")[2])
+    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+    asked = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n{CLOSE}"
+
+    refused = await said(caller, "")
+    reader, writer = idle.pop()
+    writer.write(asked.encode())
+    inside = await reader.read()
+    writer.close()
+    while True:
+        later = await said(caller, asked)
+        if status_of(later) != 503:
+            break
+        await asyncio.sleep(0.01)
+    for _, writer in idle:
+        writer.close()
+
+    head, _, body = refused.partition(b"\r\n\r\n")
+    assert status_of(refused) == 503
+    assert b"Retry-After: 10" in head
+    assert json.loads(body)["code"] == 430
+    assert status_of(inside) == status_of(later) == 200
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "most", "raised"),
+    [
+        (256, 256, 64, 256),
+        (1024, 4096, 1984, 4096),
+        (100, 100, 32, 100),
+        (10**6, 10**6, 10_000, None),
+    ],
+)
+def test_connections_leave_files_for_the_rest(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, most: int, raised: int | None
+) -> None:
+    """The limit on open files is raised as far as it goes, and connections take not all of it."""
+    resource = pytest.importorskip("resource")
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: told.append(limits))
+
+    assert crowd.room_for_connections() == most
+    assert told == ([] if raised is None else [(raised, hard)])
