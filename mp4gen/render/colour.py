@@ -92,11 +92,11 @@ def planes_of(picture: Floats, seed: int = 0) -> tuple[Bytes, Bytes, Bytes]:
     """
     luma = picture @ _BT709
     rows = picture[::2] + picture[1::2]
-    small = (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
+    small: Floats = (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
     small_luma = small @ _BT709
     noise = np.random.default_rng(seed)
-    blue = (small[..., 2] - small_luma) * (224 / 1.8556) + 128
-    red = (small[..., 0] - small_luma) * (224 / 1.5748) + 128
+    blue: Floats = (small[..., 2] - small_luma) * np.float32(224 / 1.8556) + 128
+    red: Floats = (small[..., 0] - small_luma) * np.float32(224 / 1.5748) + 128
     return (
         _rounded(luma * 219 + 16, noise, 16, 235),
         _rounded(blue, noise, 16, 240),

@@ -182,11 +182,12 @@ def _options(style: RenderStyle) -> dict[str, str]:
         # No B-frames: a fifth less work for an eighth more bits, and nothing to reorder.
         return {"preset": "veryfast", "crf": "20", "x264-params": f"bframes=0:{keyint}:{_BT709}"}
     # With a constant quantiser what stands still is skipped at once. Rate control would code it
-    # again and again, and look ahead for it too.
+    # again and again, and look ahead for it too. CABAC would cost an eighth more work, most of it
+    # to say "skipped" for each of the blocks that stand still, for a tenth fewer bits.
     return {
         "preset": "ultrafast",
         "qp": str(style.qp),
-        "x264-params": f"cabac=1:8x8dct=1:{keyint}:{_BT709}",
+        "x264-params": f"cabac=0:8x8dct=1:{keyint}:{_BT709}",
     }
 
 

@@ -27,7 +27,7 @@ GLOW_SECONDS, AVERAGE_SECONDS = 0.12, 1.5
 ONSET_FACTOR, ONSET_DB, ONSET_RANGE_DB = 1.4, 0.8, 6.0
 QUIETEST_DB = -72.0
 # Pictures at a time: enough to share numpy's cost per call, few enough to stay in the cache.
-_BLOCK = 32
+_BLOCK = 64
 
 
 def motion(features: Features, fps: int) -> Iterator[tuple[Floats, Floats]]:

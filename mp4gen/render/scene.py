@@ -16,6 +16,7 @@ from .bars import Bars
 from .canvas import Canvas, Planes
 from .colour import Accent, Floats, planes_of
 from .layout import Box, Layout
+from .progress import Progress, draw_line, progress_rows
 from .text import Line, Typesetter
 
 TITLE_OPACITY, HERO_OPACITY, QUIET_OPACITY, WATERMARK_OPACITY = 0.96, 0.98, 0.75, 0.55
@@ -63,16 +64,16 @@ class Scene:
         backdrop.place_cover(ground, spec.cover, layout)
         _watermark(ground, spec, typesetter)
         words = _Words(ground, spec, canvas, typesetter)
-        done = ground[_progress_rows(layout)].copy()
-        _line(ground[_progress_rows(layout)], layout, TRACK_OPACITY)
-        _line(done, layout, DONE_OPACITY)
+        done = ground[progress_rows(layout)].copy()
+        draw_line(ground[progress_rows(layout)], layout, TRACK_OPACITY)
+        draw_line(done, layout, DONE_OPACITY)
         canvas.put(Box(0, 0, layout.width, layout.height), planes_of(ground))
         colours = spec.accent.sweep(layout.bars_left.size)
         self._frames = max(spec.frames, 1)
         self._soft_every = max(round(spec.fps / SOFT_HERTZ), 1)
         self._drawn = False
         self._words = words
-        self._progress = _Progress(canvas, layout, planes_of(done))
+        self._progress = Progress(canvas, layout, planes_of(done))
         self._bars = Bars(canvas, ground, layout, colours)
         self._glow = _Glow(canvas, ground, layout, colours[colours.shape[0] // 4])
 
@@ -87,13 +88,14 @@ class Scene:
         frames = np.arange(first, first + glows.size)
         soft = (frames % self._soft_every == 0) | (frames + 1 >= self._frames)
         soft[0] |= not self._drawn
-        bars = self._bars.play(heights, soft)
-        moments = zip(frames.tolist(), glows.tolist(), soft.tolist(), bars, strict=True)
-        for frame, glow, gentle, _ in moments:
+        parts = (
+            self._bars.play(heights, soft),
+            self._progress.play((frames + 1) / self._frames, soft),
+        )
+        moments = zip(frames.tolist(), glows.tolist(), soft.tolist(), *parts, strict=True)
+        for frame, glow, gentle, *_ in moments:
             self._drawn = True
             self._words.show(frame)
-            if gentle:
-                self._progress.show((frame + 1) / self._frames)
             self._glow.show(glow, fall=gentle)
             yield frame
 
@@ -136,7 +138,7 @@ class _Words:
         self._quiet = typesetter.line(text, quiet, "regular")
         self._bases = hero_base, quiet_base
         self._shrunk = quiet / fitted
-        box = layout.words
+        self._box = box = self._reach()
         self._ground = ground[box.top : box.bottom, box.left : box.right].copy()
 
     def show(self, frame: int) -> None:
@@ -154,7 +156,16 @@ class _Words:
             self._put_in(area, self._quiet, base, opacity)
         else:
             self._put_in(area, self._scaled(1 + (self._shrunk - 1) * eased), base, opacity)
-        self._canvas.put(self._layout.words, planes_of(area))
+        self._canvas.put(self._box, planes_of(area))
+
+    def _reach(self) -> Box:
+        """All that the author's line touches on its way from the opening's place to its own."""
+        words, ends = self._layout.words, zip(self._bases, (self._hero, self._quiet), strict=True)
+        rows = [round(base) - line.origin[1] for base, line in ends]
+        ends = zip(rows, (self._hero, self._quiet), strict=True)
+        bottom = max(row + line.pixels.shape[0] for row, line in ends)
+        box = Box(words.left, max(min(rows), words.top), words.right, min(bottom, words.bottom))
+        return box.grown(1, self._layout.width, self._layout.height)
 
     def _scaled(self, scale: float) -> Line:
         if scale == 1.0:
@@ -179,69 +190,9 @@ class _Words:
         backdrop.place_line(picture, line, self._left(line), base, opacity)
 
     def _put_in(self, area: Floats, line: Line, base: float, opacity: float) -> None:
-        box = self._layout.words
+        box = self._box
         left = self._left(line) - box.left
         backdrop.place_line(area, line, left, base - box.top, opacity)
-
-
-def _progress_box(layout: Layout) -> Box:
-    return layout.progress.grown(2, layout.width, layout.height)
-
-
-def _progress_rows(layout: Layout) -> tuple[slice, slice]:
-    box = _progress_box(layout)
-    return slice(box.top, box.bottom), slice(box.left, box.right)
-
-
-def _line(area: Floats, layout: Layout, opacity: float) -> None:
-    box, around = layout.progress, _progress_box(layout)
-    left, top = box.left - around.left, box.top - around.top
-    shape = backdrop.rounded(box.width, box.height, box.height / 2)[..., None]
-    part = area[top : top + box.height, left : left + box.width]
-    part += (1 - part) * (shape * np.float32(opacity))
-
-
-class _Progress:
-    """The line that fills up, its end round and moving by quarters of a pixel."""
-
-    def __init__(self, canvas: Canvas, layout: Layout, done: Planes) -> None:
-        box = _progress_box(layout)
-        self._to = canvas.part(box)
-        more = [lit.astype(np.float32) - ahead for lit, ahead in zip(done, self._to, strict=True)]
-        # Off the line the two differ by their dither alone, and nothing there shall move.
-        self._more = [np.where(np.abs(plane) > 1, plane, np.float32(0)) for plane in more]
-        # The half rounds what is drawn.
-        self._ahead = [plane + np.float32(0.5) for plane in self._to]
-        self._left = layout.progress.left - box.left
-        self._length = layout.progress.width
-        self._radius = layout.progress.height / 2
-        y = np.arange(box.height) + 0.5 - (layout.progress.top - box.top) - self._radius
-        # How far the line's end is past each row's edge and each column's middle.
-        reach = np.sqrt(np.maximum(self._radius**2 - y**2, 0)) - self._radius + 0.5
-        across = np.arange(box.width) + 0.5
-        self._reach = (reach[:, None] - across).astype(np.float32)
-        self._shown = -1.0
-
-    def show(self, share: float) -> None:
-        """Fill the line up to `share` of it."""
-        line = max(self._length * share, 2 * self._radius)
-        end = round((self._left + line) * 4) / 4
-        if end == self._shown:
-            return
-        first = max(int(min(self._shown, end) - 2 * self._radius) - 2, 0) // 2 * 2
-        last = min(int(max(self._shown, end)) // 2 * 2 + 2, self._to[0].shape[1])
-        first = 0 if self._shown < 0 else first
-        self._shown = end
-        cover = self._reach[:, first:last] + np.float32(end)
-        np.minimum(np.maximum(cover, 0, out=cover), 1, out=cover)
-        pairs = cover[::2] + cover[1::2]
-        small = (pairs[:, ::2] + pairs[:, 1::2]) * np.float32(0.25)
-        luma, colour = slice(first, last), slice(first // 2, last // 2)
-        shares = zip((luma, colour, colour), (cover, small, small), strict=True)
-        for plane, (columns, share_of) in enumerate(shares):
-            drawn = self._more[plane][:, columns] * share_of
-            drawn += self._ahead[plane][:, columns]
-            self._to[plane][:, columns] = drawn
 
 
 class _Glow:
