@@ -89,14 +89,27 @@ class Catalog:
         return [self._known[_version(track)] for track in tracks]
 
     async def preview(
-        self, track: LibraryTrack, words: dict[str, str | None], style: dict[str, object]
+        self,
+        track: LibraryTrack,
+        words: dict[str, str | None],
+        style: dict[str, object],
+        *,
+        wanted: Callable[[], bool],
     ) -> bytes:
         """A moment of the video, as a JPEG.
 
+        Args:
+            track: the music.
+            words: `author` and `domain_name`.
+            style: the arguments of `RenderStyle`.
+            wanted: asked when its turn has come, whether anybody still waits for it.
+
         Raises:
             Mp4GenError: this is no music that can become a video.
+            ConnectionError: nobody waits for it any more.
         """
-        return await self._now(studio.preview, await self._wish(track, words, style))
+        wish = await self._wish(track, words, style)
+        return await self._now(studio.preview, wish, wanted=wanted)
 
     async def still(
         self, track: LibraryTrack, words: dict[str, str | None], style: dict[str, object]
@@ -162,12 +175,16 @@ class Catalog:
             infos = [studio.MusicInfo(problem="It cannot be read.") for _ in tracks]
         self._known.update(zip(map(_version, tracks), infos, strict=True))
 
-    async def _now(self, do: Callable[..., T], *args: Any) -> T:
+    async def _now(
+        self, do: Callable[..., T], *args: Any, wanted: Callable[[], bool] = lambda: True
+    ) -> T:
         """One job at a time: this one before whatever can come later."""
         self._urgent += 1
         self._calm.clear()
         try:
             async with self._turn:
+                if not wanted():
+                    raise ConnectionResetError("nobody waits for it any more")
                 return await self._slot.run(do, *args)
         finally:
             self._urgent -= 1

@@ -21,6 +21,8 @@ _FONTS = Path(__file__).parents[1] / "render" / "fonts"
 _ASSETS = {
     "style.css": (_HERE, "text/css"),
     "app.js": (_HERE, "text/javascript"),
+    "pictures.js": (_HERE, "text/javascript"),
+    "uploads.js": (_HERE, "text/javascript"),
     "icon.svg": (_HERE, "image/svg+xml"),
     "Inter-Regular.ttf": (_FONTS, "font/ttf"),
     "Inter-Medium.ttf": (_FONTS, "font/ttf"),

@@ -157,7 +157,13 @@ class Pages:
         track = await self._track(request)
         wanted = _wanted(track, request.query)
         words = {"author": wanted.author, "domain_name": wanted.domain_name}
-        made = await self.catalog.preview(track, words, self._style(_shape(request.query)))
+        style = self._style(_shape(request.query))
+
+        def awaited() -> bool:
+            # Who goes through a list of songs leaves one picture after the other behind.
+            return request.transport is not None
+
+        made = await self.catalog.preview(track, words, style, wanted=awaited)
         # The page asks twice: for a picture to decode, then for the same one to show.
         headers = {**SAFE, "Cache-Control": "private, max-age=60"}
         return web.Response(body=made, content_type="image/jpeg", headers=headers)

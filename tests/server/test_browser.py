@@ -14,6 +14,8 @@ from .conftest import Serve, write_song
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 
+HOSTILE = "<img src=x onerror=\"document.title='mine'\">"
+
 try:
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
@@ -56,12 +58,14 @@ def on(browser: Any) -> Callable[..., Any]:
     return run
 
 
-@pytest.mark.parametrize(("width", "height"), [(1360, 900), (390, 844)])
+@pytest.mark.parametrize("size", [(1360, 900), (390, 844)], ids=["desktop", "phone"])
 async def test_a_song_is_added_made_and_watched(
-    serve: Serve, browser: Any, tmp_path: Path, width: int, height: int
+    serve: Serve, browser: Any, music: Path, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     """Upload, choose, preview, make, watch: nothing sticks out, nothing is complained about."""
+    write_song(music / HOSTILE / f"{HOSTILE}.wav")
     caller = await serve()
+    width, height = size
     song = write_song(tmp_path / "Fresh Song.wav", 2.0)
     run = on(browser)
     await asyncio.to_thread(browser.set_window_size, width, height)
@@ -69,7 +73,7 @@ async def test_a_song_is_added_made_and_watched(
     await asyncio.to_thread(browser.execute_cdp_cmd, "Emulation.setDeviceMetricsOverride", metrics)
 
     await asyncio.to_thread(browser.get, caller.url)
-    await until("document.querySelectorAll('#tracks .row').length === 4", browser)
+    await until("document.querySelectorAll('#tracks .row').length === 5", browser)
     field = await asyncio.to_thread(browser.find_element, "id", "file")
     await asyncio.to_thread(field.send_keys, str(song))
     await until("document.querySelector('.chosen .name')?.textContent === 'Fresh Song'", browser)
@@ -83,5 +87,10 @@ async def test_a_song_is_added_made_and_watched(
     await until("document.getElementById('player').currentTime > 0.2", browser)
 
     assert await run("return document.documentElement.scrollWidth <= innerWidth")
+    shown = await run(
+        "return [...document.querySelectorAll('#tracks .name')].map(one => one.innerText)"
+    )
+    assert HOSTILE in shown
+    assert await run("return document.title") == "mp4gen"
     logged = await asyncio.to_thread(browser.get_log, "browser")
     assert not [entry for entry in logged if entry["level"] in {"SEVERE", "WARNING"}]

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace as Usage
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 from PIL import Image
 
 from mp4gen.errors import InvalidRequestError
-from mp4gen.server import catalog, feed, uploads
+from mp4gen.server import catalog, feed, studio, uploads
+from mp4gen.server.catalog import Catalog
+from mp4gen.server.pool import Slot
 from mp4gen.server.uploads import safe_name
 
 from .conftest import Caller, Serve, write_song
@@ -47,6 +50,13 @@ class Visitor:
         return told
 
 
+async def until(true: Callable[[], bool]) -> None:
+    while True:
+        if true():
+            return
+        await asyncio.sleep(0.01)
+
+
 @pytest.fixture
 async def visit() -> Any:
     visitors: list[Visitor] = []
@@ -71,7 +81,14 @@ async def test_the_page_is_locked_down_and_whole(serve: Serve, visit: Any) -> No
     assert headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert "HttpOnly" in headers["Set-Cookie"]
     assert "SameSite=Strict" in headers["Set-Cookie"]
-    for name in ("style.css", "app.js", "icon.svg", "Inter-Regular.ttf"):
+    for name in (
+        "style.css",
+        "app.js",
+        "pictures.js",
+        "uploads.js",
+        "icon.svg",
+        "Inter-Regular.ttf",
+    ):
         status, headers, content = await visitor.ask("GET", f"/page/asset/{name}")
         assert status == 200
         assert content
@@ -238,6 +255,49 @@ async def test_what_is_no_video_any_more_has_no_picture(
     assert damaged[0] == 422
     assert b"cannot be read" in damaged[2]
     assert (whole[0], whole[2][:2]) == (200, b"\xff\xd8")
+
+
+async def test_a_preview_that_nobody_waits_for_is_not_drawn(
+    serve: Serve, visit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who goes through a list of songs sees the last one without waiting for all the others."""
+    caller = await serve()
+    visitor = visit(caller)
+    await visitor.open()
+    await visitor.ask("GET", "/page/preview", params=ONE)
+    drawn: list[Any] = []
+    awaited: list[Callable[[], bool]] = []
+    go_on = asyncio.Event()
+    run, preview = Slot.run, Catalog.preview
+
+    async def slowly(slot: Slot, do: Any, *args: Any) -> Any:
+        if do is studio.preview:
+            drawn.append(args[0].words["author"])
+            await go_on.wait()
+        return await run(slot, do, *args)
+
+    async def noted(one: Catalog, *args: Any, wanted: Callable[[], bool]) -> bytes:
+        awaited.append(wanted)
+        return await preview(one, *args, wanted=wanted)
+
+    monkeypatch.setattr(Slot, "run", slowly)
+    monkeypatch.setattr(Catalog, "preview", noted)
+
+    def asked(author: str) -> asyncio.Task[Any]:
+        wish = {**ONE, "author": author}
+        return asyncio.create_task(visitor.ask("GET", "/page/preview", params=wish))
+
+    first = asked("first")
+    await until(lambda: bool(drawn))
+    left = asked("left")
+    await until(lambda: len(awaited) == 2)
+    left.cancel()
+    await until(lambda: not awaited[1]())
+    last = asked("last")
+    go_on.set()
+
+    assert [(await one)[0] for one in (first, last)] == [200, 200]
+    assert drawn == ["first", "last"]
 
 
 async def test_nobody_changes_anything_from_elsewhere(serve: Serve, visit: Any) -> None:

@@ -1,6 +1,8 @@
-"use strict";
 // The page: shows what /page/state and /page/events tell, and sends what its visitor wants.
 // Everything that came from outside is set as text, never as markup.
+
+import { picture, tinted } from "./pictures.js";
+import { send } from "./uploads.js";
 
 const by = (id) => document.getElementById(id);
 const state = { token: "", library: [], videos: [], chosen: null, libraryVersion: null };
@@ -45,50 +47,15 @@ function showDoor() {
 
 // --- the library ---------------------------------------------------------------------------
 
+const SHOWN = 1000;
 const kept = new Map();
 
 function coverFor(track) {
-  if (kept.has(keyOf(track))) return kept.get(keyOf(track));
-  const image = pictureOf(track, "cover", `/page/cover?${queryOf(track)}`);
-  kept.set(keyOf(track), image);
-  return image;
-}
-
-function tinted(node, it) {
-  let hue = 7;
-  for (const char of keyOf(it)) hue = (hue * 31 + char.codePointAt(0)) % 360;
-  node.style.background = `linear-gradient(140deg, hsl(${hue} 55% 60%), hsl(${(hue + 45) % 360} 50% 50%))`;
-  return node;
-}
-
-// A picture in the colours of its track until it is there. A browser asks one server for six things
-// at a time: two are enough for small pictures, so that what its visitor does never waits for them.
-function pictureOf(it, className, source) {
-  const image = tinted(make("img", { className, alt: "" }), it);
-  image.dataset.source = source;
-  sights.observe(image);
-  return image;
-}
-
-const sought = new Set();
-let loading = 0;
-const sights = new IntersectionObserver((seen) => {
-  for (const { target, isIntersecting } of seen) {
-    if (isIntersecting) sought.add(target); else sought.delete(target);
+  const key = keyOf(track);
+  if (!kept.has(key)) {
+    kept.set(key, track.problem ? tinted(key, "cover") : picture(key, "cover", `/page/cover?${queryOf(track)}`));
   }
-  loadPictures();
-}, { rootMargin: "300px" });
-
-function loadPictures() {
-  for (const image of sought) {
-    if (loading === 2) return;
-    sought.delete(image);
-    sights.unobserve(image);
-    loading += 1;
-    image.src = image.dataset.source;
-    image.decode().then(() => { image.style.background = ""; }, () => { image.removeAttribute("src"); image.dataset.failed = ""; })
-      .finally(() => { loading -= 1; loadPictures(); });
-  }
+  return kept.get(key);
 }
 
 function drawTracks() {
@@ -99,8 +66,33 @@ function drawTracks() {
   by("count").hidden = false;
   by("search").hidden = state.library.length < 8;
   by("no-tracks").hidden = state.library.length > 0;
-  by("tracks").replaceChildren(...shown.slice(0, 1000).map(trackRow));
+  by("more-tracks").hidden = shown.length <= SHOWN;
+  by("no-match").hidden = shown.length > 0 || state.library.length === 0;
+  const focused = document.activeElement?.closest("#tracks .row");
+  const part = document.activeElement?.classList.contains("play") ? ".play" : ".pick";
+  by("tracks").replaceChildren(...shown.slice(0, SHOWN).map(trackRow));
+  const rows = [...by("tracks").children];
+  const there = (key) => rows.find((row) => row.dataset.key === key);
+  enter(there(focused?.dataset.key) ?? there(state.chosen) ?? rows[0]);
+  if (focused) there(focused.dataset.key)?.querySelector(part).focus();
 }
+
+// The list is one stop for the Tab key, however long it is; the arrows move within it.
+function enter(row) {
+  for (const one of by("tracks").querySelectorAll("[tabindex='0']")) one.tabIndex = -1;
+  for (const one of row?.querySelectorAll("button") ?? []) one.tabIndex = 0;
+}
+by("tracks").addEventListener("focusin", (event) => enter(event.target.closest(".row")));
+by("tracks").addEventListener("keydown", (event) => {
+  const row = event.target.closest(".row");
+  const next = {
+    ArrowDown: row.nextElementSibling, ArrowUp: row.previousElementSibling,
+    Home: row.parentNode.firstElementChild, End: row.parentNode.lastElementChild,
+  }[event.key];
+  if (next === undefined) return;
+  event.preventDefault();
+  (event.target.classList.contains("play") && next?.querySelector(".play") || next?.querySelector(".pick"))?.focus();
+});
 
 function trackRow(track) {
   const chosen = state.chosen === keyOf(track);
@@ -108,16 +100,17 @@ function trackRow(track) {
   const more = track.problem
     ? make("span", { className: "more bad", textContent: track.problem })
     : make("span", { className: "more", textContent: [where, clock(track.seconds)].filter(Boolean).join(" · ") });
-  const pick = make("button", { className: "pick", type: "button" },
+  const pick = make("button", { className: "pick", type: "button", tabIndex: -1 },
     make("span", { className: "name", textContent: track.title }), more);
   pick.setAttribute("aria-pressed", chosen);
   pick.addEventListener("click", () => choose(track));
   const playing = listening === keyOf(track);
-  const play = make("button", { className: playing ? "play on" : "play", type: "button" });
+  const play = make("button", { className: playing ? "play on" : "play", type: "button", tabIndex: -1 });
   play.setAttribute("aria-label", `${playing ? "Pause" : "Play"} ${track.title}`);
   play.addEventListener("click", () => listen(track));
-  const cover = coverFor(track);
-  return make("li", { className: chosen ? "row chosen" : "row" }, cover, pick, play);
+  const row = make("li", { className: chosen ? "row chosen" : "row" }, coverFor(track), pick, track.problem ? null : play);
+  row.dataset.key = keyOf(track);
+  return row;
 }
 
 let listening = null;
@@ -135,9 +128,7 @@ by("search").addEventListener("input", drawTracks);
 
 function choose(track) {
   state.chosen = keyOf(track);
-  const focused = document.activeElement?.classList.contains("pick");
   drawTracks();
-  if (focused) document.querySelector(".chosen .pick")?.focus();
   by("go").disabled = Boolean(track.problem);
   by("takes").textContent = track.problem ? "" : `about ${spoken(track.takes)}`;
   by("author").placeholder = track.artist ?? "none";
@@ -160,7 +151,7 @@ function wishes() {
 }
 
 let previewTimer = 0;
-let previewNumber = 0;
+let previewComing = null;
 function preview(wait = 0) {
   clearTimeout(previewTimer);
   const track = chosenTrack();
@@ -169,36 +160,42 @@ function preview(wait = 0) {
   stage.classList.add("busy");
   by("stage-text").textContent = by("preview").hidden ? "Listening to the song…" : "";
   previewTimer = setTimeout(async () => {
-    const mine = ++previewNumber;
     const { author, domainName, shape } = wishes();
     const query = queryOf(track);
     for (const [name, value] of Object.entries({ author, domainName, shape })) query.set(name, value);
-    const picture = new Image();
-    picture.src = `/page/preview?${query}`;
-    const drawn = await picture.decode().then(() => true, () => false);
-    if (mine !== previewNumber) return;
+    // One that nobody waits for any more is in the way of all else.
+    if (previewComing) previewComing.src = "";
+    const coming = new Image();
+    previewComing = coming;
+    coming.src = `/page/preview?${query}`;
+    const drawn = await coming.decode().then(() => true, () => false);
+    if (coming !== previewComing) return;
+    previewComing = null;
     stage.classList.remove("busy");
     by("stage-text").textContent = drawn ? "" : "This song cannot be shown.";
     by("preview").hidden = !drawn;
-    if (drawn) by("preview").src = picture.src;
+    if (drawn) by("preview").src = coming.src;
   }, wait);
 }
 for (const id of ["author", "domain"]) by(id).addEventListener("input", () => preview(400));
 for (const radio of document.querySelectorAll("[name=shape]")) radio.addEventListener("change", () => preview());
 
+let making = false;
 by("make").addEventListener("submit", async (event) => {
   event.preventDefault();
   const track = chosenTrack();
-  if (!track) return;
+  // A button that were disabled meanwhile would lose the focus.
+  if (!track || track.problem || making) return;
   by("make-problem").textContent = "";
-  by("go").disabled = true;
+  making = true;
   try {
     const body = JSON.stringify({ task: track.task, audio: track.audio, ...wishes() });
     await call("/page/videos", { method: "POST", body });
+    by("takes").textContent = "on its way, see below";
   } catch (error) {
     by("make-problem").textContent = error.message;
   }
-  by("go").disabled = false;
+  making = false;
 });
 
 // --- the videos ----------------------------------------------------------------------------
@@ -236,7 +233,7 @@ function drawVideos() {
 function leave(node) {
   if (!node.contains(document.activeElement)) return;
   const next = node.nextElementSibling ?? node.previousElementSibling;
-  (next?.querySelector(".doing :last-child") ?? by("videos-title")).focus();
+  (next?.querySelector(".doing > :last-child") ?? by("videos-title")).focus();
 }
 
 function titleOf(video) {
@@ -250,7 +247,7 @@ function tell(video) {
   if (video.state === "rendering") return ["listening to the song", ""];
   if (video.state === "failed") return [video.error ?? "It failed.", " bad"];
   const days = `kept for ${video.days} more ${video.days === 1 ? "day" : "days"}`;
-  return video.days <= 3 ? [days, " warn"] : [`ready${shape} · ${size(video.size ?? 0)}`, ""];
+  return video.days <= 3 ? [days, " warn"] : [`ready · ${size(video.size ?? 0)}${shape}`, ""];
 }
 
 function refreshed(node, video) {
@@ -258,7 +255,10 @@ function refreshed(node, video) {
   node.querySelector(".name").textContent = titleOf(video);
   Object.assign(node.querySelector(".more"), { textContent: text, className: `more${kind}` });
   const bar = node.querySelector(".bar i");
-  if (bar) bar.style.width = `${video.total ? (100 * video.done) / video.total : 0}%`;
+  if (bar) {
+    bar.style.width = video.total ? `${(100 * video.done) / video.total}%` : "";
+    bar.className = video.total ? "" : "unknown";
+  }
   return node;
 }
 
@@ -282,9 +282,8 @@ function videoRow(video, before) {
   }
   const over = video.state === "done" || video.state === "failed";
   button(over ? "" : "Cancel", over ? "Delete" : "Cancel", () => drop(video, over), over ? "x" : "");
-  const frame = make("div", { className: "frame" });
-  if (video.state === "failed") tinted(frame, video);
-  else frame.append(before?.querySelector("img") ?? pictureOf(video, "", `/page/still?id=${video.id}`));
+  const frame = video.state === "failed" ? tinted(keyOf(video), "frame")
+    : before?.querySelector(".frame") ?? picture(keyOf(video), "frame", `/page/still?id=${video.id}`);
   return refreshed(make("li", { className: `row ${video.state}` }, frame, what, doing), video);
 }
 
@@ -303,6 +302,7 @@ function watch(video) {
   Object.assign(by("watch-save"), { href: video.url, download: `${titleOf(video)}.mp4` });
   by("listen").pause();
   by("watch").showModal();
+  by("player").focus();
   by("player").play().catch(() => {});
 }
 by("watch-close").addEventListener("click", () => by("watch").close());
@@ -310,35 +310,22 @@ by("watch").addEventListener("close", () => { by("player").pause(); by("player")
 
 // --- uploads -------------------------------------------------------------------------------
 
-function send(file) {
-  return new Promise((done, failed) => {
-    // fetch() tells no progress of what it sends.
-    const request = new XMLHttpRequest();
-    request.open("POST", `/page/upload?${new URLSearchParams({ name: file.name })}`);
-    request.setRequestHeader("X-Mp4gen-Token", state.token);
-    request.upload.addEventListener("progress", (event) => { by("drop-progress").value = event.loaded / event.total; });
-    request.addEventListener("load", () => {
-      const body = JSON.parse(request.responseText);
-      if (request.status === 200) done(body); else failed(new Error(`${file.name}: ${body.msg}`));
-    });
-    request.addEventListener("error", () => failed(new Error(`${file.name} did not arrive.`)));
-    request.send(file);
-  });
-}
-
 async function take(files) {
   by("drop-problem").textContent = "";
   by("drop-progress").hidden = false;
   let last = null;
   for (const file of files) {
     by("drop-progress").value = 0;
-    try { last = await send(file); } catch (error) { by("drop-problem").textContent = error.message; }
+    try { last = await send(file, state.token, (part) => { by("drop-progress").value = part; }); } catch (error) { by("drop-problem").textContent = error.message; }
   }
   by("drop-progress").hidden = true;
   if (last) {
     await refresh();
     const track = state.library.find((one) => keyOf(one) === keyOf(last));
-    if (track) choose(track);
+    if (track) {
+      choose(track);
+      document.querySelector("#tracks .chosen")?.scrollIntoView({ block: "nearest" });
+    }
   }
 }
 by("file").addEventListener("change", async (event) => { await take([...event.target.files]); event.target.value = ""; });
@@ -363,7 +350,7 @@ async function refresh() {
   by("endings").textContent = ["mp3", "m4a", "flac", "ogg", "opus", "wav"].join(", ");
   by("file").accept = told.endings.join(",");
   // What could not be drawn may be another file by now.
-  for (const [key, image] of kept) if ("failed" in image.dataset) kept.delete(key);
+  for (const [key, cover] of kept) if ("failed" in cover.dataset) kept.delete(key);
   drawTracks();
   drawVideos();
 }
