@@ -73,6 +73,10 @@ def check_music(config: ServerConfig) -> None:
         ConfigurationError: it is not, or cannot be read.
     """
     try:
+        if config.music.is_file():
+            raise ConfigurationError(
+                f"{config.music} is a file; name the folder that holds the music with --music"
+            )
         if not config.music.is_dir():
             raise ConfigurationError(
                 f"the music folder {config.music} does not exist; name one that does with --music"

@@ -86,7 +86,10 @@ class Front:
         except InvalidRequestError as error:
             return refusal(error.code, error.message, status=error.code)
         response = web.json_response({})
-        if self._sessions.enter(response, given if isinstance(given, str) else None) is None:
+        key = given if isinstance(given, str) else None
+        # Behind a proxy only the browser knows how the page was reached.
+        secure = request.headers.get("Origin", "").startswith("https://")
+        if self._sessions.enter(response, key, secure=secure) is None:
             return refusal(401, "That is not the key of this server.", status=401)
         return response
 

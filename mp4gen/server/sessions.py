@@ -48,14 +48,21 @@ class Sessions:
         good = self._mark("session", account, expires)
         return account if hmac.compare_digest(mark.encode(), good.encode()) else None
 
-    def enter(self, response: web.StreamResponse, key: str | None) -> str | None:
-        """Give the owner of `key` a cookie; the account, or None where the key is nobody's."""
+    def enter(
+        self, response: web.StreamResponse, key: str | None, *, secure: bool = False
+    ) -> str | None:
+        """Give the owner of `key` a cookie; the account, or None where the key is nobody's.
+
+        A `secure` one is sent by the browser over https alone.
+        """
         account = self._accounts.named(key)
         if account is not None:
             expires = str(int(time.time()) + _LASTS)
             mark = self._mark("session", account, expires)
             value = f"{_packed(account)}.{expires}.{mark}"
-            response.set_cookie(COOKIE, value, max_age=_LASTS, httponly=True, samesite="Strict")
+            response.set_cookie(
+                COOKIE, value, max_age=_LASTS, httponly=True, samesite="Strict", secure=secure
+            )
         return account
 
     def token(self, request: web.Request) -> str:

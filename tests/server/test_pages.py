@@ -364,6 +364,20 @@ async def test_an_upload_needs_room_and_must_move(
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize(("scheme", "secure"), [("http", False), ("https", True)])
+async def test_a_session_begun_over_https_stays_there(
+    serve: Serve, visit: Any, scheme: str, secure: bool
+) -> None:
+    """Behind a proxy that speaks https the cookie is never sent in the clear."""
+    visitor = visit(await serve(key="key-a"))
+    origin = {"Origin": visitor.url.replace("http", scheme)}
+
+    entered = await visitor.ask("POST", "/page/enter", json={"key": "key-a"}, headers=origin)
+
+    assert entered[0] == 200
+    assert ("Secure" in entered[1]["Set-Cookie"]) is secure
+
+
 @pytest.mark.parametrize("value", ["", "x", "a.9.x", "aYW5uYQ.99999999999.00", "é", "a=.1.1"])
 async def test_a_forged_cookie_opens_nothing(serve: Serve, value: str) -> None:
     """Only our own signature makes a session."""

@@ -150,13 +150,21 @@ function wishes() {
     shape: form.get("shape"), sound: form.get("sound") };
 }
 
+const CHOOSE = by("stage-text").textContent;
 let previewTimer = 0;
 let previewComing = null;
 function preview(wait = 0) {
   clearTimeout(previewTimer);
   const track = chosenTrack();
-  if (!track || track.problem) return;
   const stage = by("stage");
+  if (!track || track.problem) {
+    if (previewComing) previewComing.src = "";
+    previewComing = null;
+    stage.classList.remove("busy");
+    by("preview").hidden = true;
+    by("stage-text").textContent = track ? "This song cannot be shown." : CHOOSE;
+    return;
+  }
   stage.classList.add("busy");
   by("stage-text").textContent = by("preview").hidden ? "Listening to the song…" : "";
   previewTimer = setTimeout(async () => {
@@ -246,7 +254,7 @@ function tell(video) {
   if (video.state === "rendering" && video.total) return [`${clock(video.done)} of ${clock(video.total)}`, ""];
   if (video.state === "rendering") return ["listening to the song", ""];
   if (video.state === "failed") return [video.error ?? "It failed.", " bad"];
-  const days = `kept for ${video.days} more ${video.days === 1 ? "day" : "days"}`;
+  const days = video.days ? `kept for ${video.days} more ${video.days === 1 ? "day" : "days"}` : "kept for some hours more";
   return video.days <= 3 ? [days, " warn"] : [`ready · ${size(video.size ?? 0)}${shape}`, ""];
 }
 
@@ -389,6 +397,7 @@ by("enter").addEventListener("submit", async (event) => {
     await call("/page/enter", { method: "POST", body: JSON.stringify({ key: by("key").value }) });
     by("key").value = "";
     await begin();
+    by("music-title").focus();
   } catch (error) {
     by("door-problem").textContent = error.message;
   }
