@@ -59,7 +59,7 @@ class Pages:
         """What the script calls."""
         return [
             web.get("/page/state", self._seen(self.state)),
-            web.get("/page/events", self._seen(self.events)),
+            web.get("/page/events", self._seen(self.events), allow_head=False),
             web.get("/page/cover", self._seen(self.cover)),
             web.get("/page/music", self._seen(self.music)),
             web.get("/page/preview", self._seen(self.preview)),

@@ -259,6 +259,35 @@ async def test_no_link_leads_out_of_the_music_folder(caller: Caller, tmp_path: P
     assert [code for code in codes if code not in {400, 404}] == []
 
 
+async def test_what_is_no_text_is_nobodys_sign(caller: Caller) -> None:
+    """Bytes that no encoding has, as a cookie, a token or a key: refused like any other."""
+    port = int(caller.url.rpartition(":")[2])
+    async with caller.session.get(caller.url) as answer:
+        cookie = f"Cookie: mp4gen_session={answer.cookies['mp4gen_session'].value}\r\n"
+    change = f"POST /page/videos HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\n"
+    look = "GET /page/state HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+
+    signs = [b"\xff", b"a.9999999999.\xff", b"\xff.9999999999.\xff", b"a.\xb2.\xff", "é".encode()]
+    tokens = [
+        await said(caller, change, cookie, b"X-Mp4gen-Token: %s\r\n" % sign, CLOSE)
+        for sign in signs
+    ]
+    cookies = [
+        await said(caller, look, b"Cookie: mp4gen_session=%s\r\n" % sign, CLOSE) for sign in signs
+    ]
+
+    assert [status_of(one) for one in tokens] == [403] * 5
+    assert [status_of(one) for one in cookies] == [401] * 5
+
+
+async def test_a_head_of_the_events_has_no_body(caller: Caller) -> None:
+    """What never ends cannot be asked for its headers alone."""
+    answer = await said(caller, f"HEAD /page/events HTTP/1.1\r\nHost: 127.0.0.1\r\n{CLOSE}")
+
+    assert status_of(answer) == 405
+    assert answer.endswith(b"\r\n\r\n")
+
+
 @pytest.mark.parametrize("path", ["/page/events", "/healthz"])
 async def test_no_other_protocol_is_spoken(caller: Caller, path: str) -> None:
     """An upgrade is left out, and what follows is read as HTTP or not at all."""
