@@ -50,7 +50,7 @@ def render(
     quality: Annotated[
         Literal["fast", "fine"], Parameter(help="fine: smaller files for more work.")
     ] = "fast",
-    qp: Annotated[int, Parameter(help="Of fast: 16 (best) to 28 (smallest).")] = 23,
+    qp: Annotated[int, Parameter(help="Of fast: 16 (best) to 28 (smallest).")] = 24,
     threads: Annotated[int, Parameter(help="Encoder threads; 0 for as many as are good.")] = 0,
     font: Annotated[
         list[Path] | None,

@@ -92,7 +92,7 @@ class Picture:
     quality: Annotated[
         Literal["fast", "fine"], from_env("QUALITY", "fine: smaller files for more work.")
     ] = "fast"
-    qp: Annotated[int, from_env("QP", "Of fast: 16 (best) to 28 (smallest).")] = 23
+    qp: Annotated[int, from_env("QP", "Of fast: 16 (best) to 28 (smallest).")] = 24
     font: Annotated[
         list[Path] | None,
         from_env(

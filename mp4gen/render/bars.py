@@ -20,7 +20,7 @@ from .layout import Box, Layout
 
 SUPERSAMPLES = 8
 REFLECTION_SHARE, REFLECTION_OPACITY, REFLECTION_GAP = 0.28, 0.27, 6
-REFLECTION_LEVELS = 40
+REFLECTION_LEVELS = 24
 
 Integers = NDArray[np.int64]
 Pieces = NDArray[np.void]

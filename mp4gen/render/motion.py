@@ -21,7 +21,8 @@ BAND_REACH_DB = 18.0
 CONTRAST = 1.9
 # A band this far below the loudest is silent: an old recording or a low bit rate has no treble.
 SILENT_DB = 38.0
-GRAVITY = 10.0
+# A full bar is down in half a second.
+GRAVITY = 8.0
 GLOW_SECONDS, AVERAGE_SECONDS = 0.12, 1.5
 # An onset must rise so much above the average to count, and so much more to count in full.
 ONSET_FACTOR, ONSET_DB, ONSET_RANGE_DB = 1.4, 0.8, 6.0

@@ -45,7 +45,7 @@ class RenderStyle:
     height: int = 720
     fps: int = 30
     quality: Quality = "fast"
-    qp: int = 23
+    qp: int = 24
     threads: int = 0
     fonts: tuple[str, ...] = field(default=(), converter=_paths)
 
