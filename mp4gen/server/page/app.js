@@ -1,7 +1,7 @@
 // The page: shows what /page/state and /page/events tell, and sends what its visitor wants.
 // Everything that came from outside is set as text, never as markup.
 
-import { picture, tinted } from "./pictures.js";
+import { Pictures, tinted } from "./pictures.js";
 import { send } from "./uploads.js";
 
 const by = (id) => document.getElementById(id);
@@ -49,11 +49,13 @@ function showDoor() {
 
 const SHOWN = 1000;
 const kept = new Map();
+// A cover may take a server seconds to draw, one after the other.
+const covers = new Pictures(1);
 
 function coverFor(track) {
   const key = keyOf(track);
   if (!kept.has(key)) {
-    kept.set(key, track.problem ? tinted(key, "cover") : picture(key, "cover", `/page/cover?${queryOf(track)}`));
+    kept.set(key, track.problem ? tinted(key, "cover") : covers.place(key, "cover", `/page/cover?${queryOf(track)}`));
   }
   return kept.get(key);
 }
@@ -209,6 +211,7 @@ by("make").addEventListener("submit", async (event) => {
 // --- the videos ----------------------------------------------------------------------------
 
 const rows = new Map();
+const stills = new Pictures(2);
 
 function drawVideos() {
   const { rendering, waiting } = state;
@@ -291,7 +294,7 @@ function videoRow(video, before) {
   const over = video.state === "done" || video.state === "failed";
   button(over ? "" : "Cancel", over ? "Delete" : "Cancel", () => drop(video, over), over ? "x" : "");
   const frame = video.state === "failed" ? tinted(keyOf(video), "frame")
-    : before?.querySelector(".frame") ?? picture(keyOf(video), "frame", `/page/still?id=${video.id}`);
+    : before?.querySelector(".frame") ?? stills.place(keyOf(video), "frame", `/page/still?id=${video.id}`);
   return refreshed(make("li", { className: `row ${video.state}` }, frame, what, doing), video);
 }
 

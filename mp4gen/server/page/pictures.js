@@ -1,19 +1,44 @@
 // Small pictures that come when they are looked at; knows nothing of what they show.
 
-// A browser asks one server for six things at a time. Two are enough for these, so that what its
-// visitor does never waits for them.
-const AT_ONCE = 2;
+// Loads what its places show, so many at a time. A browser asks one server for six things at a time,
+// and what its visitor does must never wait for these.
+export class Pictures {
+  #sources = new WeakMap();
+  #sought = new Set();
+  #loading = 0;
+  #most;
+  #sights = new IntersectionObserver((seen) => {
+    for (const { target, isIntersecting } of seen) {
+      if (isIntersecting) this.#sought.add(target); else this.#sought.delete(target);
+    }
+    this.#load();
+  }, { rootMargin: "300px" });
 
-const sources = new WeakMap();
-const sought = new Set();
-let loading = 0;
+  constructor(most) { this.#most = most; }
 
-const sights = new IntersectionObserver((seen) => {
-  for (const { target, isIntersecting } of seen) {
-    if (isIntersecting) sought.add(target); else sought.delete(target);
+  // A place in colours of its own, until its picture is there.
+  place(text, className, source) {
+    const node = tinted(text, className);
+    this.#sources.set(node, source);
+    this.#sights.observe(node);
+    return node;
   }
-  load();
-}, { rootMargin: "300px" });
+
+  #load() {
+    for (const node of this.#sought) {
+      if (this.#loading === this.#most) return;
+      this.#sought.delete(node);
+      this.#sights.unobserve(node);
+      this.#loading += 1;
+      const image = new Image();
+      image.alt = "";
+      image.src = this.#sources.get(node);
+      image.decode()
+        .then(() => { node.replaceChildren(image); node.style.background = ""; }, () => { node.dataset.failed = ""; })
+        .finally(() => { this.#loading -= 1; this.#load(); });
+    }
+  }
+}
 
 // A place in colours of its own, of which each text has others.
 export function tinted(text, className) {
@@ -23,27 +48,4 @@ export function tinted(text, className) {
   node.className = className;
   node.style.background = `linear-gradient(140deg, hsl(${hue} 55% 60%), hsl(${(hue + 45) % 360} 50% 50%))`;
   return node;
-}
-
-// The same, until its picture is there.
-export function picture(text, className, source) {
-  const node = tinted(text, className);
-  sources.set(node, source);
-  sights.observe(node);
-  return node;
-}
-
-function load() {
-  for (const node of sought) {
-    if (loading === AT_ONCE) return;
-    sought.delete(node);
-    sights.unobserve(node);
-    loading += 1;
-    const image = new Image();
-    image.alt = "";
-    image.src = sources.get(node);
-    image.decode()
-      .then(() => { node.replaceChildren(image); node.style.background = ""; }, () => { node.dataset.failed = ""; })
-      .finally(() => { loading -= 1; load(); });
-  }
 }
