@@ -18,11 +18,10 @@ from .sessions import Sessions
 
 _HERE = Path(__file__).with_name("page")
 _FONTS = Path(__file__).parents[1] / "render" / "fonts"
+SCRIPTS = ("app.js", "base.js", "pictures.js", "uploads.js", "videos.js")
 _ASSETS = {
+    **dict.fromkeys(SCRIPTS, (_HERE, "text/javascript")),
     "style.css": (_HERE, "text/css"),
-    "app.js": (_HERE, "text/javascript"),
-    "pictures.js": (_HERE, "text/javascript"),
-    "uploads.js": (_HERE, "text/javascript"),
     "icon.svg": (_HERE, "image/svg+xml"),
     "Inter-Regular.ttf": (_FONTS, "font/ttf"),
     "Inter-Medium.ttf": (_FONTS, "font/ttf"),

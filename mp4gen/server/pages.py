@@ -93,6 +93,7 @@ class Pages:
             "token": self.sessions.token(request),
             "library": library,
             "endings": SUFFIXES,
+            "most": self.config.max_upload_bytes,
             "locked": not self.sessions.open,
         }
         return web.json_response({**own, **self._moving(account)}, headers=SAFE)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mp4gen.errors import InvalidRequestError
-from mp4gen.server import catalog, feed, studio, uploads
+from mp4gen.server import catalog, feed, front, studio, uploads
 from mp4gen.server.catalog import Catalog
 from mp4gen.server.pool import Slot
 from mp4gen.server.uploads import safe_name
@@ -81,14 +81,7 @@ async def test_the_page_is_locked_down_and_whole(serve: Serve, visit: Any) -> No
     assert headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert "HttpOnly" in headers["Set-Cookie"]
     assert "SameSite=Strict" in headers["Set-Cookie"]
-    for name in (
-        "style.css",
-        "app.js",
-        "pictures.js",
-        "uploads.js",
-        "icon.svg",
-        "Inter-Regular.ttf",
-    ):
+    for name in ("style.css", *front.SCRIPTS, "icon.svg", "Inter-Regular.ttf"):
         status, headers, content = await visitor.ask("GET", f"/page/asset/{name}")
         assert status == 200
         assert content

@@ -1,49 +1,10 @@
 // The page: shows what /page/state and /page/events tell, and sends what its visitor wants.
 // Everything that came from outside is set as text, never as markup.
 
+import { by, call, clock, keyOf, make, queryOf, size, state } from "./base.js";
 import { Pictures, tinted } from "./pictures.js";
 import { send } from "./uploads.js";
-
-const by = (id) => document.getElementById(id);
-const state = { token: "", library: [], videos: [], chosen: null, libraryVersion: null };
-const keyOf = (it) => JSON.stringify([it.task, it.audio]);
-const queryOf = (it) => new URLSearchParams({ task: it.task, audio: it.audio });
-
-function make(tag, props = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), props);
-  node.append(...children.filter((child) => child !== null));
-  return node;
-}
-
-function clock(seconds) {
-  if (seconds === null || seconds === undefined) return "";
-  const whole = Math.round(seconds);
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
-}
-
-function size(bytes) {
-  return bytes > 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.max(1, Math.round(bytes / 1e3))} kB`;
-}
-
-async function call(path, options = {}) {
-  const headers = { "X-Mp4gen-Token": state.token, ...options.headers };
-  let answer;
-  try {
-    answer = await fetch(path, { ...options, headers });
-  } catch {
-    throw new Error("The server does not answer. Is it running?");
-  }
-  if (answer.status === 401 && path !== "/page/enter") { showDoor(); throw new Error(""); }
-  const body = await answer.json();
-  if (!answer.ok) throw new Error(body.msg);
-  return body;
-}
-
-function showDoor() {
-  by("rooms").hidden = true;
-  by("door").hidden = false;
-  by("key").focus();
-}
+import { drawVideos } from "./videos.js";
 
 // --- the library ---------------------------------------------------------------------------
 
@@ -208,126 +169,37 @@ by("make").addEventListener("submit", async (event) => {
   making = false;
 });
 
-// --- the videos ----------------------------------------------------------------------------
-
-const rows = new Map();
-const stills = new Pictures(2);
-
-function drawVideos() {
-  const { rendering, waiting } = state;
-  const doing = [rendering && `${rendering} rendering`, waiting && `${waiting} waiting`].filter(Boolean);
-  by("queue").textContent = doing.join(" · ") || "nothing to do";
-  by("queue").hidden = false;
-  by("no-videos").hidden = state.videos.length > 0;
-  const seen = new Set(state.videos.map((video) => video.id));
-  for (const [id, row] of rows) if (!seen.has(id)) { leave(row.node); row.node.remove(); rows.delete(id); }
-  state.videos.forEach((video, index) => {
-    const text = JSON.stringify([video, titleOf(video)]);
-    let row = rows.get(video.id);
-    // A row is drawn anew only where it changed, so that focus stays where it is.
-    if (row?.text !== text) {
-      const node = row && row.state === video.state ? refreshed(row.node, video) : videoRow(video, row?.node);
-      if (row && row.node !== node) {
-        const focused = row.node.contains(document.activeElement);
-        row.node.replaceWith(node);
-        if (focused) node.querySelector("button").focus();
-      }
-      row = { node, text, state: video.state };
-      rows.set(video.id, row);
-    }
-    const list = by("videos");
-    if (list.children[index] !== row.node) list.insertBefore(row.node, list.children[index] ?? null);
-  });
-}
-
-// Who deletes a video by keyboard goes on at the next one.
-function leave(node) {
-  if (!node.contains(document.activeElement)) return;
-  const next = node.nextElementSibling ?? node.previousElementSibling;
-  (next?.querySelector(".doing > :last-child") ?? by("videos-title")).focus();
-}
-
-function titleOf(video) {
-  return state.library.find((track) => keyOf(track) === keyOf(video))?.title ?? video.audio;
-}
-
-function tell(video) {
-  const shape = video.shape && video.shape !== "16:9" ? ` · ${video.shape}` : "";
-  if (video.state === "queued") return ["waiting", ""];
-  if (video.state === "rendering" && video.total) return [`${clock(video.done)} of ${clock(video.total)}`, ""];
-  if (video.state === "rendering") return ["listening to the song", ""];
-  if (video.state === "failed") return [video.error ?? "It failed.", " bad"];
-  const days = video.days ? `kept for ${video.days} more ${video.days === 1 ? "day" : "days"}` : "kept for some hours more";
-  return video.days <= 3 ? [days, " warn"] : [`ready · ${size(video.size ?? 0)}${shape}`, ""];
-}
-
-function refreshed(node, video) {
-  const [text, kind] = tell(video);
-  node.querySelector(".name").textContent = titleOf(video);
-  Object.assign(node.querySelector(".more"), { textContent: text, className: `more${kind}` });
-  const bar = node.querySelector(".bar i");
-  if (bar) {
-    bar.style.width = video.total ? `${(100 * video.done) / video.total}%` : "";
-    bar.className = video.total ? "" : "unknown";
-  }
-  return node;
-}
-
-function videoRow(video, before) {
-  const title = titleOf(video);
-  const what = make("div", {}, make("span", { className: "name" }), make("span", { className: "more" }));
-  if (video.state === "rendering") what.append(make("div", { className: "bar" }, make("i")));
-  const doing = make("div", { className: "doing" });
-  const button = (text, label, act, kind = "") => {
-    const made = make("button", { className: `soft ${kind}`, type: "button", textContent: text });
-    made.setAttribute("aria-label", `${label} ${title}`);
-    made.addEventListener("click", act);
-    doing.append(made);
-  };
-  if (video.url) {
-    button("Watch", "Watch", () => watch(video), "watch");
-    const save = make("a", { className: "soft save", href: video.url, download: `${title}.mp4` },
-      make("span", { textContent: "Download" }));
-    save.setAttribute("aria-label", `Download ${title}`);
-    doing.append(save);
-  }
-  const over = video.state === "done" || video.state === "failed";
-  button(over ? "" : "Cancel", over ? "Delete" : "Cancel", () => drop(video, over), over ? "x" : "");
-  const frame = video.state === "failed" ? tinted(keyOf(video), "frame")
-    : before?.querySelector(".frame") ?? stills.place(keyOf(video), "frame", `/page/still?id=${video.id}`);
-  return refreshed(make("li", { className: `row ${video.state}` }, frame, what, doing), video);
-}
-
-async function drop(video, ask) {
-  if (ask && video.url && !confirm(`Delete the video of ${titleOf(video)}?`)) return;
-  try {
-    await call(`/page/videos/${video.id}`, { method: "DELETE" });
-  } catch (error) {
-    by("make-problem").textContent = error.message;
-  }
-}
-
-function watch(video) {
-  by("watch-title").textContent = titleOf(video);
-  by("player").src = video.url;
-  Object.assign(by("watch-save"), { href: video.url, download: `${titleOf(video)}.mp4` });
-  by("listen").pause();
-  by("watch").showModal();
-  by("player").focus();
-  by("player").play().catch(() => {});
-}
-by("watch-close").addEventListener("click", () => by("watch").close());
-by("watch").addEventListener("close", () => { by("player").pause(); by("player").removeAttribute("src"); });
-
 // --- uploads -------------------------------------------------------------------------------
 
-async function take(files) {
+// What the server would refuse anyway need not travel there first.
+function check(file) {
+  const { endings, most } = state;
+  if (!endings.some((ending) => file.name.toLowerCase().endsWith(ending))) {
+    throw new Error(`${file.name}: only music can be added: ${endings.join(", ")}`);
+  }
+  if (file.size > most) throw new Error(`${file.name} has more than ${size(most)}`);
+}
+
+let taking = Promise.resolve();
+function take(files) {
+  taking = taking.then(() => takeAll(files));
+  return taking;
+}
+
+async function takeAll(files) {
   by("drop-problem").textContent = "";
   by("drop-progress").hidden = false;
+  const problems = [];
   let last = null;
   for (const file of files) {
     by("drop-progress").value = 0;
-    try { last = await send(file, state.token, (part) => { by("drop-progress").value = part; }); } catch (error) { by("drop-problem").textContent = error.message; }
+    try {
+      check(file);
+      last = await send(file, state.token, (part) => { by("drop-progress").value = part; });
+    } catch (error) {
+      problems.push(error.message);
+      by("drop-problem").textContent = problems.join("\n");
+    }
   }
   by("drop-progress").hidden = true;
   if (last) {
@@ -347,7 +219,7 @@ document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) by
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   by("drop").classList.remove("over");
-  if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
+  if (event.dataTransfer.files.length > 0) take([...event.dataTransfer.files]);
 });
 
 // --- the beginning -------------------------------------------------------------------------
