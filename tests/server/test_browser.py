@@ -19,6 +19,8 @@ HOSTILE = "<img src=x onerror=\"document.title='mine'\">"
 try:
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
 except ImportError:
     webdriver = None
 
@@ -94,3 +96,46 @@ async def test_a_song_is_added_made_and_watched(
     assert await run("return document.title") == "mp4gen"
     logged = await asyncio.to_thread(browser.get_log, "browser")
     assert not [entry for entry in logged if entry["level"] in {"SEVERE", "WARNING"}]
+
+
+async def test_the_page_is_used_without_a_mouse(serve: Serve, browser: Any) -> None:
+    """Arrows move in the list, no press loses the focus, and everything has a name."""
+    run = on(browser)
+
+    async def press(*keys: str) -> str:
+        """The name of what has the focus after these keys."""
+        await asyncio.to_thread(ActionChains(browser).send_keys(*keys).perform)
+        return await run(
+            "const it = document.activeElement, name = it.querySelector('.name');"
+            "return it.getAttribute('aria-label') ?? name?.textContent ?? it.id"
+        )
+
+    caller = await serve()
+    await asyncio.to_thread(browser.get, caller.url)
+    await until("document.querySelectorAll('#tracks .row').length === 4", browser)
+
+    ways = [await press(Keys.TAB) for _ in range(2)]
+    moved = [await press(Keys.ARROW_DOWN), await press(Keys.END), await press(Keys.HOME)]
+    await press(Keys.ARROW_DOWN)
+    chosen = await press(Keys.ENTER)
+    playing = await press(Keys.TAB, Keys.ENTER)
+    await press(Keys.TAB, "Me", Keys.TAB, Keys.TAB, Keys.ARROW_RIGHT, Keys.TAB)
+    made = await press(Keys.TAB, Keys.ENTER)
+    await until("document.querySelector('#videos .done')", browser)
+    watching = [await press(Keys.TAB), await press(Keys.ENTER), await press(Keys.ESCAPE)]
+    tree = await asyncio.to_thread(browser.execute_cdp_cmd, "Accessibility.getFullAXTree", {})
+
+    titles = await run(
+        "return [...document.querySelectorAll('#tracks .name')].map(n => n.innerText)"
+    )
+    assert ways == ["file", titles[0]]
+    assert moved == [titles[1], titles[3], titles[0]]
+    assert chosen == titles[1]
+    assert playing in {f"Pause {titles[1]}", f"Play {titles[1]}"}
+    assert made == "go"
+    assert watching == [f"Watch {titles[1]}", "player", f"Watch {titles[1]}"]
+    assert await run("return document.querySelector('#videos .more').textContent.includes('9:16')")
+    used = {"button", "link", "textbox", "radio", "img", "heading", "list", "region", "group"}
+    parts = [node for node in tree["nodes"] if not node["ignored"]]
+    named = [(node["role"]["value"], node["name"]["value"]) for node in parts if "name" in node]
+    assert [role for role, name in named if role in used and not name] == []
