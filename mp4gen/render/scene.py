@@ -27,7 +27,7 @@ OPENING_SECONDS, SETTLE_SECONDS = 4.0, 0.6
 GLOW_REACH, GLOW_OPACITY, GLOW_LEVELS = 36, 0.55, 8
 # Soft light, reflections and the slow line follow this often a second: each change costs the
 # encoder blocks, hundreds of them for light, and nobody sees a faint one sooner.
-SOFT_HERTZ = 15
+SOFT_HERTZ = 10
 
 
 @frozen(eq=False)
@@ -221,7 +221,8 @@ class _Glow:
 
     def show(self, glow: float, *, fall: bool = True) -> None:
         """Draw the ring, from 0 (none) to 1; brighter at once, darker where it may fall."""
-        level = round(glow * GLOW_LEVELS)
+        # Rounded down: the last of a glow is not seen, and would cost as much as the rest.
+        level = int(glow * GLOW_LEVELS + 1e-3)
         if level == self._shown or (level < self._shown and not fall):
             return
         self._shown = level
