@@ -54,6 +54,9 @@ class Pages:
     sessions: Sessions
     feed: Feed
     gate: Gate
+    told: dict[str, tuple[tuple[int, int] | None, bytes]] = attrs.field(
+        factory=dict, init=False, repr=False
+    )
 
     def routes(self) -> list[web.RouteDef]:
         """What the script calls."""
@@ -108,10 +111,20 @@ class Pages:
             while not self.feed.closed:
                 await self.catalog.look_again()
                 seen = await self.feed.next(seen)
-                text = json.dumps(self._moving(account), ensure_ascii=False)
-                await response.write(f"data: {text}\n\n".encode())
+                await response.write(self._event(account, seen))
                 await asyncio.sleep(PAUSE)
         return response
+
+    def _event(self, account: str, moves: int) -> bytes:
+        """What all who watch are told after so many moves, put together once for all of them."""
+        # Time alone changes something too: videos expire.
+        now = moves, int(asyncio.get_running_loop().time())
+        known, event = self.told.get(account, (None, b""))
+        if known != now:
+            text = json.dumps(self._moving(account), ensure_ascii=False)
+            event = f"data: {text}\n\n".encode()
+            self.told[account] = now, event
+        return event
 
     def _moving(self, account: str) -> dict[str, Any]:
         return {

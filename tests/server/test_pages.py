@@ -1,6 +1,7 @@
 """What the page's script asks for: who may, what it gets, what it changes."""
 
 import asyncio
+import contextlib
 import io
 import json
 from collections.abc import Callable
@@ -13,9 +14,10 @@ import pytest
 from PIL import Image
 
 from mp4gen.errors import InvalidRequestError
-from mp4gen.server import catalog, feed, front, studio, uploads
+from mp4gen.server import catalog, feed, front, pages, studio, uploads
 from mp4gen.server.catalog import Catalog
 from mp4gen.server.pool import Slot
+from mp4gen.server.store import Store
 from mp4gen.server.uploads import safe_name
 
 from .conftest import Caller, Serve, write_song
@@ -133,6 +135,40 @@ async def test_files_that_come_later_are_noticed(
     assert ("album", "three") in {
         (one["task"], one["audio"]) for one in (await visitor.state())["library"]
     }
+
+
+async def test_all_open_pages_are_told_the_same_at_the_cost_of_one(
+    serve: Serve, visit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty watchers of a deletion look into the store hardly more often than one."""
+    monkeypatch.setattr(pages, "PAUSE", 0.0)
+    caller = await serve()
+    visitor = visit(caller)
+    await visitor.open()
+    made = json.loads((await visitor.ask("POST", "/page/videos", json=ONE))[2])["id"]
+    await caller.ended(made)
+    looks: list[str] = []
+    newest = Store.newest
+
+    def counted(store: Store, account: str, limit: int) -> Any:
+        looks.append(account)
+        return newest(store, account, limit)
+
+    async def watch(events: aiohttp.ClientResponse) -> None:
+        async for line in events.content:
+            if line.startswith(b"data:") and not json.loads(line[5:])["videos"]:
+                return
+
+    async with contextlib.AsyncExitStack() as stack:
+        url = f"{caller.url}/page/events"
+        asked = [visitor.session.get(url) for _ in range(20)]
+        streams = [await stack.enter_async_context(one) for one in asked]
+        watching = [asyncio.create_task(watch(one)) for one in streams]
+        monkeypatch.setattr(Store, "newest", counted)
+        await visitor.ask("DELETE", f"/page/videos/{made}")
+        await asyncio.gather(*watching)
+
+    assert 1 <= len(looks) <= 10
 
 
 async def test_a_video_is_made_shown_and_deleted(serve: Serve, visit: Any) -> None:
