@@ -143,6 +143,23 @@ def test_the_watermark_is_there_from_first_to_last(tone_wav):
         assert 0.02 < (ink > 30).mean() < 0.3
 
 
+def test_a_dark_ground_shows_no_bands(tone_wav):
+    """The dither that hides a gradient's steps is still there after the encoder, not flat blocks.
+
+    An encoder that throws it away leaves three quarters of the blocks flat.
+    """
+    to = tone_wav.with_suffix(".mp4")
+    render_video(tone_wav, to)
+    with av.open(str(to)) as container:
+        luma = [frame.to_ndarray()[:720] for frame in container.decode(video=0)][40]
+
+    ground = luma[16:80, 640:1264]
+    blocks = ground.reshape(8, 8, 78, 8).swapaxes(1, 2).reshape(-1, 64)
+    flat = float((np.ptp(blocks, axis=1) == 0).mean())
+
+    assert flat < 0.55
+
+
 def test_the_progress_line_fills_up(tone_wav):
     """It is nearly empty at the beginning, half full halfway and full at the end."""
     line = layout_for(320, 180).progress
