@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import mp4gen
 from mp4gen import errors, events
 
@@ -51,3 +53,16 @@ def test_importing_the_sdk_loads_nothing_heavy() -> None:
     ).stdout
 
     assert loaded.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", ["av", "numpy", "PIL"])
+def test_a_missing_extra_is_named_with_its_remedy(package: str) -> None:
+    """Whoever installed the bare SDK and imports the renderer reads what to install."""
+    code = f"import sys; sys.modules[{package!r}] = None; import mp4gen.render"
+    tried = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+
+    *_, last = tried.stderr.splitlines()
+    assert tried.returncode == 1
+    assert last.endswith(f"mp4gen.render needs the package {package}: pip install 'mp4gen[render]'")

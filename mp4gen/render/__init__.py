@@ -5,9 +5,18 @@ Blocking, and free of HTTP: it knows files, pictures and sound. Needs the `rende
 
 from __future__ import annotations
 
-from .render import render_cover, render_frame, render_video
-from .tags import probe
-from .values import AudioInfo, RenderResult, RenderStyle
+try:
+    from .render import render_cover, render_frame, render_video
+    from .tags import probe
+    from .values import AudioInfo, RenderResult, RenderStyle
+except ModuleNotFoundError as error:
+    package = (error.name or "").partition(".")[0]
+    if package not in ("av", "numpy", "PIL"):
+        raise
+    raise ModuleNotFoundError(
+        f"mp4gen.render needs the package {package}: pip install 'mp4gen[render]'",
+        name=error.name,
+    ) from None
 
 __all__ = [
     "AudioInfo",
