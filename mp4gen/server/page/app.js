@@ -58,40 +58,61 @@ by("tracks").addEventListener("keydown", (event) => {
 });
 
 function trackRow(track) {
-  const chosen = state.chosen === keyOf(track);
   const where = track.task === "." ? track.artist ?? "Music" : track.task;
   const more = track.problem
     ? make("span", { className: "more bad", textContent: track.problem })
     : make("span", { className: "more", textContent: [where, clock(track.seconds)].filter(Boolean).join(" · ") });
   const pick = make("button", { className: "pick", type: "button", tabIndex: -1 },
     make("span", { className: "name", textContent: track.title }), more);
-  pick.setAttribute("aria-pressed", chosen);
   pick.addEventListener("click", () => choose(track));
-  const playing = listening === keyOf(track);
-  const play = make("button", { className: playing ? "play on" : "play", type: "button", tabIndex: -1 });
-  play.setAttribute("aria-label", `${playing ? "Pause" : "Play"} ${track.title}`);
+  const play = make("button", { className: "play", type: "button", tabIndex: -1 });
   play.addEventListener("click", () => listen(track));
-  const row = make("li", { className: chosen ? "row chosen" : "row" }, coverFor(track), pick, track.problem ? null : play);
+  const row = make("li", { className: "row" }, coverFor(track), pick, track.problem ? null : play);
   row.dataset.key = keyOf(track);
+  mark(row);
   return row;
 }
 
+const rowOf = (key) => [...by("tracks").children].find((row) => row.dataset.key === key);
+
+// Shows in a track's row whether it is chosen and whether it is heard.
+function mark(row) {
+  if (!row) return;
+  const chosen = row.dataset.key === state.chosen;
+  const heard = row.dataset.key === listening;
+  row.classList.toggle("chosen", chosen);
+  row.querySelector(".pick").setAttribute("aria-pressed", chosen);
+  const play = row.querySelector(".play");
+  play?.classList.toggle("on", heard);
+  play?.setAttribute("aria-label", `${heard ? "Pause" : "Play"} ${row.querySelector(".name").textContent}`);
+}
+
 let listening = null;
+function hear(key) {
+  const before = listening;
+  listening = key;
+  mark(rowOf(before));
+  mark(rowOf(key));
+}
+
 function listen(track) {
   const audio = by("listen");
-  if (listening === keyOf(track)) { audio.pause(); listening = null; } else {
-    audio.src = `/page/music?${queryOf(track)}`;
-    audio.play().catch(() => { listening = null; drawTracks(); });
-    listening = keyOf(track);
-  }
-  drawTracks();
+  const key = keyOf(track);
+  if (listening === key) { audio.pause(); return; }
+  hear(key);
+  audio.src = `/page/music?${queryOf(track)}`;
+  audio.play().catch(() => { if (listening === key) hear(null); });
 }
-by("listen").addEventListener("ended", () => { listening = null; drawTracks(); });
+// Also where a video that is watched silences it; not where another song has begun instead.
+by("listen").addEventListener("pause", () => { if (by("listen").paused) hear(null); });
 by("search").addEventListener("input", drawTracks);
 
 function choose(track) {
+  const before = state.chosen;
   state.chosen = keyOf(track);
-  drawTracks();
+  mark(rowOf(before));
+  mark(rowOf(state.chosen));
+  enter(rowOf(state.chosen));
   by("go").disabled = Boolean(track.problem);
   by("takes").textContent = track.problem ? "" : `about ${spoken(track.takes)}`;
   by("author").placeholder = track.artist ?? "none";
