@@ -20,6 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         credits, 130 stopped by Ctrl-C.
     """
     _hold_streams()
+    # The renderer's matrix products are tiny: threads for them cost more than they bring.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from .app import run
     except ModuleNotFoundError as error:
