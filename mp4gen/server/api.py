@@ -108,6 +108,8 @@ class Api:
         if task is None or task.account != account:
             # What the vendor answers where there is no record, or none yet.
             return answer(protocol.answer_data(None))
+        if not task.ended and await self._jobs.see_end(task):
+            task = self._store.get(task.task_id) or task
         base = base_url_of(request, self._config)
         wait = None if task.ended else self._jobs.retry_after(task)
         return answer(protocol.answer_details(task.details(base)), retry_after=wait)

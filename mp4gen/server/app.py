@@ -212,6 +212,7 @@ def _app(parts: _Parts) -> web.Application:
 
     async def let_go(_: web.Application) -> None:
         feed.close()
+        parts.jobs.let_go()
 
     app.on_shutdown.append(let_go)
     return app

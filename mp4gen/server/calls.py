@@ -45,7 +45,8 @@ CALLS = (
         "Get Music Video Details",
         "GET",
         protocol.DETAILS_PATH,
-        "Tells how far a task is; while it is not done, Retry-After says when to look again.",
+        "Tells how far a task is; while it is not done, Retry-After says when to look again. "
+        "An answer is held back for up to 2 seconds where the video is about to be ready.",
         (200, 400, 401, 455, 500),
         "the video task's id, as the submit answered it",
     ),

@@ -19,7 +19,7 @@ from typing import Any
 from . import worker
 from .config import ServerConfig
 from .datadir import DataFolder
-from .estimate import Pace, Progress, first_look, retry_after
+from .estimate import Pace, Progress, first_look
 from .fair import FairQueue
 from .library import Library
 from .pool import ProcessExecutor, Slot
@@ -85,7 +85,8 @@ class Jobs:
 
     def start(self) -> None:
         """Go on where the last server stopped."""
-        self._pace = Pace(float(self._store.fact(_PACE) or Pace().speed))
+        if measured := self._store.fact(_PACE):
+            self._pace = Pace(float(measured), measured=True)
         for task in self._store.unfinished():
             self._queue.put(task.account, task.task_id)
         self._fill()
@@ -111,8 +112,24 @@ class Jobs:
         """When to look at an unfinished task again, in whole seconds."""
         now = asyncio.get_running_loop().time()
         if running := self._running.get(task.task_id):
-            return retry_after(running.progress.left(now), now - running.progress.started)
+            return running.progress.retry_after(now)
         return first_look(self._seconds_until_done(task, now))
+
+    async def see_end(self, task: Task) -> bool:
+        """Wait for the end of a render that is about to end, for `HOLD` seconds at most.
+
+        Returns:
+            Whether there was something to wait for, so that the task may be another now.
+        """
+        running = self._running.get(task.task_id)
+        if running is None or not running.progress.is_near(asyncio.get_running_loop().time()):
+            return False
+        return await running.hold()
+
+    def let_go(self) -> None:
+        """Hold nobody from now on: the server stops."""
+        for running in self._running.values():
+            running.let_go()
 
     def seconds_for(self, seconds: float) -> float:
         """About how long a render of so much music takes here."""
@@ -145,7 +162,8 @@ class Jobs:
             if task is None:
                 self._queue.ended(task_id)
                 continue
-            render = asyncio.create_task(self._see_through(task, self._free.pop(0)))
+            # The slot that was used last: its process is there, and others need never be.
+            render = asyncio.create_task(self._see_through(task, self._free.pop()))
             self._renders.add(render)
             render.add_done_callback(self._renders.discard)
 
@@ -153,7 +171,7 @@ class Jobs:
         now = asyncio.get_running_loop().time()
         render = Render(
             slot,
-            Progress(now, self._pace.seconds_for(task.guessed_seconds)),
+            Progress(now, task.guessed_seconds, self._pace),
             timeout=self._config.render_timeout,
             stall_timeout=self._config.stall_timeout,
             moved=self._moved,
@@ -167,6 +185,7 @@ class Jobs:
             asyncio.get_running_loop().call_later(_TRY_AGAIN, self.submit, task)
         finally:
             del self._running[task.task_id]
+            render.let_go()
             self._queue.ended(task.task_id)
             self._free.append(slot)
             self._moved()
@@ -235,10 +254,11 @@ class Jobs:
             return
         await self._tell_end(task, render)
         if seconds is not None:
-            self._pace.learn(seconds, _took(render))
+            self._pace.learn(seconds, render.progress.took(asyncio.get_running_loop().time()))
             await self._store.note(_PACE, self._pace.speed)
 
     async def _tell_end(self, task: Task, render: Render) -> None:
+        render.let_go()
         ended = self._store.get(task.task_id)
         if ended is not None and ended.ended:
             _log_end(ended, _took(render))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from mp4gen.errors import Mp4GenError, RenderCancelledError, RenderError
 
 from . import worker
-from .estimate import Progress
+from .estimate import HOLD, Progress
 from .mailbox import Mailbox
 from .pool import Slot, WorkerDiedError
 
@@ -18,6 +18,8 @@ log = logging.getLogger("mp4gen.server")
 # The codes of docs.sunoapi.org, "Music Video Generation Callbacks".
 BAD_AUDIO, NO_AUDIO, BROKEN = 400, 451, 500
 _LOOK_EVERY = 0.2
+# However many ask: whoever is held keeps a connection busy.
+_HELD_AT_MOST = 16
 # A render that was asked to stop and has not by then is ended by force.
 _GRACE = 3.0
 
@@ -63,6 +65,26 @@ class Render:
         self._mailbox: Mailbox | None = None
         self._asked_at: float | None = None
         self._fault = ""
+        self._held = 0
+        self._over = asyncio.Event()
+
+    async def hold(self) -> bool:
+        """Wait until `let_go`, for `HOLD` seconds at most; False where too many wait already."""
+        if self._held >= _HELD_AT_MOST:
+            return False
+        self._held += 1
+        try:
+            async with asyncio.timeout(HOLD):
+                await self._over.wait()
+        except TimeoutError:
+            return True
+        finally:
+            self._held -= 1
+        return True
+
+    def let_go(self) -> None:
+        """Hold nobody any more: there is nothing to wait for."""
+        self._over.set()
 
     def stop(self) -> None:
         """Interrupt the render: nobody wants it now."""
@@ -121,8 +143,8 @@ class Render:
         if self._mailbox is None:
             return
         self._mailbox.cancel()
-        if not self.progress.total:
-            # It has not told anything yet, so it will not look into its mailbox soon either.
+        if not self.progress.done:
+            # No picture is drawn yet, so it will not look into its mailbox soon either.
             self.slot.kill()
 
     def _is_unwanted(self) -> bool:

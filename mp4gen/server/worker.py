@@ -90,12 +90,17 @@ def render(job: RenderJob) -> float:
     _allow_cpu(job.cpu_seconds)
     if not job.audio.resolve().is_relative_to(job.root):
         raise RenderError("the music file lies outside of the music folder")
-    reporter = _Reporter(Mailbox(job.folder))
+    mailbox = Mailbox(job.folder)
+    info = probe(job.audio)
+    if info.duration:
+        # Nobody knew for sure so far, and the music will be listened to for a while now.
+        mailbox.tell(0.0, info.duration)
+    reporter = _Reporter(mailbox)
     result = render_video(
         job.audio,
         job.video,
         # Music that names itself nowhere has its file's name for a title.
-        title=probe(job.audio).title or job.audio.stem,
+        title=info.title or job.audio.stem,
         author=job.author,
         domain_name=job.domain_name,
         style=RenderStyle(**job.style),  # type: ignore[arg-type]

@@ -1,5 +1,7 @@
 """The small pure parts: turns, windows, keys, estimates, shapes."""
 
+import math
+import random
 from pathlib import Path
 
 import attrs
@@ -7,7 +9,7 @@ import pytest
 
 from mp4gen.models import RateLimit
 from mp4gen.render import RenderStyle
-from mp4gen.server.estimate import Pace, Progress, first_look, retry_after
+from mp4gen.server.estimate import HOLD, Pace, Progress, first_look
 from mp4gen.server.fair import FairQueue
 from mp4gen.server.limits import Accounts, Window
 from mp4gen.server.mailbox import Mailbox
@@ -98,44 +100,142 @@ def test_without_keys_everybody_is_the_same_caller() -> None:
     assert {accounts.of_header(header) for header in (None, "Bearer x", "Basic y")} == {""}
 
 
-@pytest.mark.parametrize(
-    ("left", "expected"),
-    [(0.0, 1), (0.2, 1), (1.1, 1), (1.3, 2), (3.9, 4), (7.9, 8), (10.0, 9), (60.0, 57), (9e9, 120)],
-)
-def test_retry_after_is_whole_seconds_of_at_least_one(left: float, expected: int) -> None:
-    """Far from the end a little less than what is left, near it that, rounded up bar a trifle."""
-    assert retry_after(left) == expected
+def test_before_anything_is_told_the_pace_of_earlier_renders_counts() -> None:
+    """A guess by the file's size, then the length that the worker told, until pictures come."""
+    progress = Progress(started=100.0, guess=30.0, pace=Pace(10.0, measured=True))
 
-
-def test_a_cold_start_sends_nobody_away_for_long() -> None:
-    """However bad the first estimates are, a caller is back within twice the time so far."""
-    assert retry_after(100.0, age=0.3) == 2
-    assert retry_after(100.0, age=7.2) == 8
-    assert retry_after(3.3, age=30.0) == 4
-
-
-def test_what_is_left_follows_the_measured_speed() -> None:
-    """The rest is judged by the pace since the first sign of it; the end takes a moment."""
-    progress = Progress(started=100.0, guess=30.0)
-
-    assert progress.left(110.0) == 20.0
-    progress.seen(110.0, 0.0, 60.0)
-    progress.seen(115.0, 20.0, 60.0)
-    assert progress.left(115.0) == 10.5
-    assert progress.left(117.0) == 8.5
+    assert progress.left(101.0) == pytest.approx(2.5)
+    assert progress.retry_after(100.0) == 1
+    progress.seen(101.0, 0.0, 60.0)
+    assert progress.left(102.0) == pytest.approx(5.3)
+    assert progress.retry_after(102.0) == 4
     assert progress.left(999.0) == 0.0
 
 
+def test_what_is_left_follows_the_measured_speed() -> None:
+    """The rest is judged by the pace since the first picture; the end takes a moment."""
+    progress = Progress(started=100.0, guess=30.0, pace=Pace())
+    progress.seen(101.0, 0.0, 60.0)
+    progress.seen(110.0, 5.0, 60.0)
+    progress.seen(115.0, 25.0, 60.0)
+
+    assert progress.left(115.0) == pytest.approx(8.8)
+    assert progress.left(117.0) == pytest.approx(6.8)
+    assert progress.left(999.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("done", "expected"), [(1.0, 120), (300.0, 120), (540.0, 55), (590.0, 10), (598.4, 1), (600, 1)]
+)
+def test_a_caller_is_sent_to_just_before_the_end(done: float, expected: int) -> None:
+    """Far from it a part of the way, near it as far as whole seconds go, and never for long."""
+    progress = Progress(started=0.0, guess=600.0, pace=Pace())
+    progress.seen(1.0, 0.0, 600.0)
+    progress.seen(10.0, 0.5, 600.0)
+    progress.seen(9.5 + done, done, 600.0)
+
+    assert progress.retry_after(9.5 + done) == expected
+
+
+def test_only_the_end_of_a_render_that_told_its_length_is_near() -> None:
+    """Nobody is held by a guess of the length, however soon it says the end will be."""
+    progress = Progress(started=0.0, guess=0.1, pace=Pace())
+
+    assert not progress.is_near(5.0)
+    progress.seen(5.0, 0.0, 60.0)
+    assert not progress.is_near(5.1)
+    progress.seen(6.0, 2.0, 60.0)
+    progress.seen(9.0, 59.0, 60.0)
+    assert progress.is_near(9.0)
+
+
 def test_the_pace_is_learned_from_renders() -> None:
-    """Each render moves the mean towards its own speed; nonsense does not."""
-    pace = Pace(speed=4.0)
+    """A first render replaces the guess, others move the mean; a very short one says little."""
+    pace, used = Pace(speed=4.0), Pace(speed=4.0, measured=True)
 
-    pace.learn(100.0, 10.0)
-    pace.learn(0.0, 1.0)
-    pace.learn(1.0, 0.0)
+    pace.learn(100.0, 20.3)
+    used.learn(100.0, 20.3)
+    assert (pace.speed, used.speed) == (pytest.approx(4.909, abs=1e-3), pytest.approx(4.3))
+    used.learn(1.0, 0.4)
+    used.learn(0.0, 1.0)
+    used.learn(1.0, 0.3)
+    assert used.speed == pytest.approx(4.57, abs=0.01)
 
-    assert pace.speed == pytest.approx(5.8)
-    assert first_look(pace.seconds_for(58.0)) == 5
+
+@pytest.mark.parametrize(
+    ("left", "expected"), [(0.0, 1), (1.2, 1), (1.6, 2), (5.0, 2), (13.0, 4), (9e9, 120)]
+)
+def test_a_first_look_is_early_but_not_too_early_to_see_something(
+    left: float, expected: int
+) -> None:
+    """A third of a guess at the whole leaves room for it to be three times too long."""
+    assert first_look(left) == expected
+
+
+@attrs.frozen
+class Course:
+    """A render as it goes: when its worker told how much was done, and when the video is there."""
+
+    told: list[tuple[float, float]]
+    seconds: float
+    end: float
+
+
+def course(chance: random.Random, seconds: float, *, speed: float, start: float) -> Course:
+    """A render whose pace wavers by some percent from second to second, and drifts as much."""
+    told = [(start, 0.0)]
+    now, done, waver = start + seconds / 150 + chance.uniform(0.2, 0.4), 0.0, 0.0
+    drift = chance.gauss(0, 0.03)
+    while done < seconds:
+        told.append((now, math.floor(2 * done) / 2))
+        waver += 0.05 * chance.gauss(0, 0.3) - 0.05 * waver
+        done += 0.1 * speed * math.exp(waver + drift * done / seconds)
+        now += 0.1
+    return Course([*told, (now, seconds)], seconds, now + chance.uniform(0.02, 0.15))
+
+
+def watch(progress: Progress, one: Course, since: float, until: float) -> float:
+    """Look at a render every 0.2 s, as the server does; when the next time is."""
+    while since <= until:
+        if told := [done for at, done in one.told if at <= since]:
+            progress.seen(since, told[-1], one.seconds)
+        since += 0.2
+    return since
+
+
+def converse(chance: random.Random, one: Course, guess: float, pace: Pace) -> tuple[int, float]:
+    """How many requests a caller who obeys needs, and how long after the end it learns of it."""
+    progress = Progress(0.0, guess, pace)
+    since = chance.uniform(0, 0.2)
+    requests, now = 2, 0.005 + first_look(pace.seconds_for(guess))
+    while now < one.end:
+        since = watch(progress, one, since, now)
+        if progress.is_near(now):
+            if one.end <= now + HOLD:
+                return requests, 0.0
+            now += HOLD
+            since = watch(progress, one, since, now)
+        now += 0.005 + progress.retry_after(now)
+        requests += 1
+    return requests, now - one.end
+
+
+@pytest.mark.parametrize("seconds", [1, 10, 30, 60, 180, 240])
+@pytest.mark.parametrize(("speed", "start"), [(12.0, 1.0), (15.0, 0.8), (25.0, 0.6)])
+def test_a_conversion_costs_four_requests_and_ends_with_its_render(
+    seconds: float, speed: float, start: float
+) -> None:
+    """In the first render and in later ones, where files of a size differ in length."""
+    chance = random.Random(seconds)
+    seen = []
+    for guess in (0.6, 1.0, 1.5) * 15:
+        known = Pace(speed * math.exp(chance.gauss(0, 0.1)), measured=True)
+        for pace, begun in ((Pace(), start), (known, 0.1)):
+            one = course(chance, seconds, speed=speed, start=begun)
+            seen.append(converse(chance, one, guess * seconds, pace))
+
+    assert max(requests for requests, _ in seen) <= 4
+    assert max(late for _, late in seen) <= 1.0
 
 
 def test_shapes_keep_the_short_side() -> None:
