@@ -61,7 +61,8 @@ def wait(
     /,
     *,
     to: Annotated[
-        Path | None, Parameter(help="Also download the video: into this folder or file.")
+        str | None,
+        Parameter(help="Also download the video: into this folder (a new one ends in /) or file."),
     ] = None,
     timeout: Annotated[float, Parameter(help="Seconds until it gives up waiting.")] = 1800.0,
     connection: Connection = FROM_ENVIRONMENT,
@@ -116,7 +117,7 @@ def download(
     ],
     /,
     *,
-    to: Annotated[Path, Parameter(help="The folder or the file.")] = Path(),
+    to: Annotated[str, Parameter(help="The folder (a new one ends in /) or the file.")] = ".",
     connection: Connection = FROM_ENVIRONMENT,
     as_json: AsJson = False,
 ) -> int:
@@ -147,7 +148,8 @@ def _finished(found: VideoDetails, client: Client) -> Video:
     return finished_video(found, client.dialect)
 
 
-async def _fetched(client: Client, video: Video | str, to: Path, bar: Bar) -> Path:
+async def _fetched(client: Client, video: Video | str, to: str, bar: Bar) -> Path:
+    # No Path: it would drop the slash that tells a folder which is not there yet.
     def on_progress(done: int, total: int | None) -> None:
         share = done / total if total else None
         bar.move("downloading", share, beside=f"{done / _MIB:.1f} MB")

@@ -74,6 +74,20 @@ def test_download_takes_an_id_or_a_link(there: FakeService, mp4gen: Any, tmp_pat
     assert by_url.records[0]["bytes"] == (tmp_path / "b.mp4").stat().st_size
 
 
+@pytest.mark.parametrize("command", ["wait", "download"])
+def test_a_new_folder_is_told_by_its_slash(
+    there: FakeService, mp4gen: Any, tmp_path: Path, command: str
+) -> None:
+    """`--to videos/` makes the folder, and no file of that name."""
+    task_id = mp4gen("create", "m", "a").out.strip()
+    mp4gen("wait", task_id)
+
+    ended = mp4gen(command, task_id, "--to", f"{tmp_path}/videos/")
+
+    assert ended.out == f"{tmp_path / 'videos' / 'a.mp4'}\n"
+    assert (tmp_path / "videos" / "a.mp4").stat().st_size > 0
+
+
 def test_download_of_what_is_not_there_yet_says_so(
     mp4gen: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
