@@ -26,9 +26,9 @@ _ENDING = 0.05
 # Seconds before the end from which on callers are held, and how long at most.
 NEAR = 1.5
 HOLD = 2.0
-# Seconds that a pace must have been measured over to be one; over this share of what is left it
-# tells the end well enough to aim at it.
-_ENOUGH = 0.5
+# The pace of earlier renders counts like so many seconds of this one's: its first ones waver.
+_EARLIER = 0.7
+# Measured over this share of what is left, a pace tells the end well enough to aim at it.
 _TRUSTED = 1 / 3
 # How much of what is left to go then, once the length is known, and before.
 _MOST, _MUCH, _SOME = 0.9, 2 / 3, 1 / 3
@@ -66,7 +66,7 @@ class Pace:
 
     def seconds_once_begun(self, seconds: float) -> float:
         """The same, from the worker's first word on."""
-        return _AROUND + seconds / max(self.speed, 0.01)
+        return _AROUND + seconds / self.speed
 
 
 @attrs.define
@@ -106,9 +106,10 @@ class Progress:
 
     def left(self, now: float) -> float:
         """Seconds until the end, as far as known."""
-        if self._first is not None and self._measured >= _ENOUGH:
-            speed = (self.done - self._first[1]) / self._measured
-            end = self.changed + (self.total - self.done) / max(speed, 1e-3) + _ENDING
+        if self._first is not None:
+            drawn = self.done - self._first[1] + _EARLIER * self.pace.speed
+            speed = drawn / (self._measured + _EARLIER)
+            end = self.changed + (self.total - self.done) / speed + _ENDING
         elif self._told is not None:
             end = self._told + self.pace.seconds_once_begun(self.total)
         else:
@@ -126,7 +127,7 @@ class Progress:
     def retry_after(self, now: float) -> int:
         """When to look again, in whole seconds."""
         left = self.left(now)
-        if self._measured >= max(_ENOUGH, left * _TRUSTED):
+        if self._measured > left * _TRUSTED:
             # The last whole second before the end, but of a long way only most.
             return _whole(min(left, left * _MOST + 1))
         return _whole(left * (_SOME if self._told is None else _MUCH) + 0.5)

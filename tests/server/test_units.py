@@ -112,15 +112,16 @@ def test_before_anything_is_told_the_pace_of_earlier_renders_counts() -> None:
     assert progress.left(999.0) == 0.0
 
 
-def test_what_is_left_follows_the_measured_speed() -> None:
-    """The rest is judged by the pace since the first picture; the end takes a moment."""
-    progress = Progress(started=100.0, guess=30.0, pace=Pace())
+@pytest.mark.parametrize(("pace", "expected"), [(4.0, 8.8), (8.0, 7.84)])
+def test_what_is_left_follows_the_measured_speed(pace: float, expected: float) -> None:
+    """The rest is judged by the pace since the first picture, and a little by earlier renders."""
+    progress = Progress(started=100.0, guess=30.0, pace=Pace(pace, measured=True))
     progress.seen(101.0, 0.0, 60.0)
     progress.seen(110.0, 5.0, 60.0)
     progress.seen(115.0, 25.0, 60.0)
 
-    assert progress.left(115.0) == pytest.approx(8.8)
-    assert progress.left(117.0) == pytest.approx(6.8)
+    assert progress.left(115.0) == pytest.approx(expected, abs=0.01)
+    assert progress.left(117.0) == pytest.approx(expected - 2, abs=0.01)
     assert progress.left(999.0) == 0.0
 
 
@@ -129,7 +130,7 @@ def test_what_is_left_follows_the_measured_speed() -> None:
 )
 def test_a_caller_is_sent_to_just_before_the_end(done: float, expected: int) -> None:
     """Far from it a part of the way, near it as far as whole seconds go, and never for long."""
-    progress = Progress(started=0.0, guess=600.0, pace=Pace())
+    progress = Progress(started=0.0, guess=600.0, pace=Pace(1.0))
     progress.seen(1.0, 0.0, 600.0)
     progress.seen(10.0, 0.5, 600.0)
     progress.seen(9.5 + done, done, 600.0)
