@@ -18,7 +18,9 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
-from .audio import Decoder, check_length, named, too_long
+from mp4gen.errors import RenderError
+
+from .audio import DECODING_ERRORS, Decoder, check_length, named, too_long
 from .values import PathLike
 from .watch import Stop
 
@@ -36,6 +38,10 @@ CROSSOVER_HZ = (300.0, 700.0)
 # Music loses level with every octave; the tilt lifts the top by this much against the bottom.
 TILT_DB = 26.0
 FLOOR_DB, STEP_DB = -110.0, 0.5
+# Full scale is 1; files of floats may hold anything.
+LARGEST_SAMPLE = 1e6
+# A decoder of AAC may find its true rate and channels only after some packets.
+SETTLED_SECONDS = 1
 _BLOCK = 64
 
 
@@ -47,12 +53,14 @@ class Features:
         levels: (pictures, bands), one byte each: `STEP_DB` steps above `FLOOR_DB`.
         duration: seconds of decoded sound.
         damaged: packets that could not be decoded and were left out.
+        changes: whether the sound's rate or channels change on the way.
         digest: 32 bytes that stand for this very music, whatever the video's size and rate.
     """
 
     levels: Bytes
     duration: float
     damaged: int
+    changes: bool
     digest: bytes
 
 
@@ -73,20 +81,28 @@ def analyse(
     check_length(path, max_duration, cancel)
     decoder = Decoder(path, cancel)
     meter, digest = _Meter(fps, bands), hashlib.sha256()
-    seconds = Fraction(0)
-    for frame, samples in _mono(decoder):
+    seconds, kinds = Fraction(0), set()
+    for frame, samples in _mono(decoder, named(path)):
         seconds += Fraction(frame.samples, frame.sample_rate)
         if seconds > max_duration:
             raise too_long(named(path), max_duration)
+        if seconds > SETTLED_SECONDS:
+            kinds.add((frame.sample_rate, frame.layout.name))
         meter.feed(samples)
         digest.update(samples.data)
     decoder.check(float(seconds))
     # Rounded up: the picture never ends before the sound.
     pictures = math.ceil(seconds * fps)
-    return Features(meter.finish(pictures), float(seconds), decoder.damaged, digest.digest())
+    return Features(
+        levels=meter.finish(pictures),
+        duration=float(seconds),
+        damaged=decoder.damaged,
+        changes=len(kinds) > 1,
+        digest=digest.digest(),
+    )
 
 
-def _mono(decoder: Decoder) -> Iterator[tuple[AudioFrame, Floats]]:
+def _mono(decoder: Decoder, name: str) -> Iterator[tuple[AudioFrame, Floats]]:
     """Each decoded frame with its sound as one channel at `RATE`.
 
     A file may change its rate or layout on the way; each stretch gets its own resampler.
@@ -94,14 +110,22 @@ def _mono(decoder: Decoder) -> Iterator[tuple[AudioFrame, Floats]]:
     resampler, shape = _resampler(), None
     for frame in decoder:
         now = (frame.format.name, frame.layout.name, frame.sample_rate)
-        late: list[Floats] = []
-        if shape not in (None, now):
-            late = [_samples(part) for part in resampler.resample(None)]
-            resampler = _resampler()
-        shape = now
         frame.pts = None
-        parts = late + [_samples(part) for part in resampler.resample(frame)]
-        yield frame, np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        late: list[AudioFrame] = []
+        try:
+            if shape not in (None, now):
+                late, resampler = resampler.resample(None), _resampler()
+            parts = [_samples(part) for part in late + resampler.resample(frame)]
+        except DECODING_ERRORS as error:
+            raise RenderError(
+                f"{name} holds {frame.layout.nb_channels} channels at {frame.sample_rate} Hz, "
+                "which cannot be mixed down."
+            ) from error
+        shape = now
+        samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        if not (np.abs(samples) <= LARGEST_SAMPLE).all():
+            raise RenderError(f"{name} holds samples that are no numbers or beyond all measure.")
+        yield frame, samples
 
 
 def _resampler() -> AudioResampler:

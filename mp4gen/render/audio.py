@@ -33,7 +33,7 @@ LARGEST_DAMAGE = 0.1
 _LENIENT: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
-_DECODING_ERRORS = (av.error.FFmpegError, ValueError)
+DECODING_ERRORS = (av.error.FFmpegError, ValueError)
 
 
 def named(path: PathLike) -> str:
@@ -89,7 +89,7 @@ class Decoder:
                 self.packets += 1
                 try:
                     frames = packet.decode()
-                except _DECODING_ERRORS:
+                except DECODING_ERRORS:
                     self.damaged += 1
                     continue
                 yield from frames
@@ -112,7 +112,7 @@ class Decoder:
     def _rest(self, stream: AudioStream) -> list[AudioFrame]:
         try:
             return list(stream.codec_context.decode(None))
-        except _DECODING_ERRORS:
+        except DECODING_ERRORS:
             return []
 
 
@@ -125,7 +125,7 @@ def packets_of(
         check_cancelled(cancel)
         try:
             packet = next(demuxed, None)
-        except _DECODING_ERRORS:
+        except DECODING_ERRORS:
             return
         if packet is None:
             return

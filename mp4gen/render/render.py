@@ -108,7 +108,8 @@ def render_video(
     prepared = _prepare(audio, wishes, functools.partial(analysis.analyse, cancel=watch))
     if time_limit is None:
         watch.allow(_patience(prepared.features.duration, style))
-    chosen = sound.plan(audio, audio_mode, damaged=prepared.features.damaged > 0)
+    whole = not (prepared.features.damaged or prepared.features.changes)
+    chosen = sound.plan(audio, audio_mode, whole=whole)
     if chosen.warning:
         _log.warning("%s", chosen.warning)
     frame, canvas = encode.new_picture(style)
@@ -256,9 +257,8 @@ def _prepare(
     else:
         shown = cover.resized(picture, side)
     if features.damaged:
-        warnings.append(
-            f"{features.damaged} damaged packets of {audio.named(music)} were left out."
-        )
+        name = audio.named(music)
+        warnings.append(f"{name} has damaged packets, which were left out: {features.damaged}.")
     spec = Spec(
         layout=placed,
         cover=shown,

@@ -35,6 +35,7 @@ _PLAYERS = {
     "alac": "ALAC plays with Apple's players and is silent in Chrome and Firefox",
     "opus": "Opus inside an MP4 does not play in older Safari and on some upload sites",
 }
+_NOT_KEPT = "The sound is damaged or changes its kind on the way, so it was encoded as AAC."
 
 
 class Sound(Protocol):
@@ -65,15 +66,24 @@ class Plan:
     warning: str
 
 
-def plan(path: PathLike, mode: AudioMode, *, damaged: bool) -> Plan:
-    """Decide; damaged packets are never handed on."""
+def plan(path: PathLike, mode: AudioMode, *, whole: bool) -> Plan:
+    """Decide; packets that are damaged, or of more than one kind, are never handed on.
+
+    Args:
+        path: the music file.
+        mode: what is wished.
+        whole: whether every packet could be decoded, all at one rate and with the same channels.
+    """
     with audio.opened(path) as (_, stream):
         codec = audio.codec_of(stream)
-    if codec in COPIED[mode] and not damaged:
+    if not whole:
+        lost = codec in COPIED[mode] or mode == "copy"
+        return Plan("aac", copied=False, warning=_NOT_KEPT if lost else "")
+    if codec in COPIED[mode]:
         limit = _PLAYERS.get(codec, "")
         advice = f'{limit}; audio_mode="compatible" plays everywhere.' if limit else ""
         return Plan(codec, copied=True, warning=advice)
-    if mode == "copy" and (codec == "vorbis" or codec.startswith("pcm_")) and not damaged:
+    if mode == "copy" and (codec == "vorbis" or codec.startswith("pcm_")):
         advice = f'{_PLAYERS["flac"]}; audio_mode="compatible" plays everywhere.'
         return Plan("flac", copied=False, warning=advice)
     return Plan("aac", copied=False, warning="")

@@ -208,6 +208,40 @@ def test_eight_channels_at_192_khz_become_stereo_at_48(tools, tmp_path):
     assert result.duration == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.parametrize(
+    ("channels", "rate", "sentence"),
+    [
+        (9, 44100, "holds 9 channels at 44100 Hz, which cannot be mixed down"),
+        (255, 44100, "holds 255 channels at 44100 Hz, which cannot be mixed down"),
+        (1000, 44100, "is damaged"),
+        (1, 0, "is not music that can be read"),
+    ],
+)
+def test_an_arrangement_that_nothing_can_play_is_refused(tmp_path, channels, rate, sentence):
+    """Odd numbers of channels and rates end in a sentence, not in a library's error."""
+    music = tmp_path / "odd.wav"
+    music.write_bytes(_wav(1, channels, rate, 2, bytes(2 * channels * 30_000)))
+
+    assert_refused(music, tmp_path / "out", sentence)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+def test_samples_that_are_no_sound_are_refused(tmp_path, value):
+    """A file of floats may hold anything; no warning of a library comes out."""
+    samples = np.zeros(44100, "<f4")
+    samples[20_000] = value
+    music = tmp_path / "odd.wav"
+    music.write_bytes(_wav(3, 1, 44100, 4, samples.tobytes()))
+
+    assert_refused(music, tmp_path / "out", "no numbers or beyond all measure")
+
+
+def _wav(kind: int, channels: int, rate: int, size: int, data: bytes) -> bytes:
+    frame = channels * size
+    form = struct.pack("<HHIIHH", kind, channels, rate, rate * frame, frame, 8 * size)
+    return _chunk(b"RIFF", b"WAVE" + _chunk(b"fmt ", form) + _chunk(b"data", data))
+
+
 def _chunk(name: bytes, data: bytes) -> bytes:
     return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
 

@@ -128,6 +128,24 @@ def test_a_change_of_format_on_the_way_is_encoded_through(tools, tmp_path):
     assert samples.shape[1] / rate == pytest.approx(result.duration, abs=0.08)
 
 
+@pytest.mark.parametrize(("ending", "mode"), [(".aac", "compatible"), (".mp3", "copy")])
+def test_what_changes_on_the_way_is_not_copied(tools, tmp_path, ending, mode):
+    """An MP4 can say one rate only: the second half would play at a wrong speed, or not at all."""
+    parts = [
+        tools.encode(tmp_path / f"{rate}{ending}", tools.tone(1.5, rate, channels), rate)
+        for rate, channels in ((48000, 2), (24000, 1))
+    ]
+    both, video = tmp_path / f"both{ending}", tmp_path / "o.mp4"
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+
+    result = render_video(both, video, style=SMALL, audio_mode=mode)
+
+    samples, rate = tools.decode(video)
+    assert (result.audio_codec, result.audio_copied) == ("aac", False)
+    assert "so it was encoded as AAC" in result.warnings[-1]
+    assert samples.shape[1] / rate == pytest.approx(result.duration, abs=0.08)
+
+
 def test_damaged_packets_are_not_handed_on(tools, tmp_path):
     """AAC with bad packets is encoded afresh, and the result says so."""
     music = tools.encode(tmp_path / "t.aac", music_like(tools, 4.0, 44100))
