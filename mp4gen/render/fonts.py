@@ -1,6 +1,6 @@
 """Finds a font for every letter: the bundled family first, then given files, then the system's.
 
-It reads character maps and nothing else of a font; shaping and drawing happen in `text`.
+It reads character maps and tries whether a font opens; shaping and drawing happen in `text`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from attrs import frozen
+from PIL import ImageFont
 
 Weight = Literal["regular", "medium", "semibold"]
 
@@ -45,6 +46,8 @@ _LIKED = (
 )
 _UNLIKED = ("mono", "italic", "oblique", "condensed", "serif", "black", "thin", "lastresort")
 _EMOJI = ("emoji",)
+# Bitmap emoji fonts exist in one size only.
+BITMAP_SIZES = (109, 136, 160, 96)
 _MOST_FILES = 2000
 _MOST_RANGES = 200_000
 
@@ -76,9 +79,20 @@ def find(
     codes: frozenset[int], weight: Weight, given: tuple[str, ...], *, emoji: bool
 ) -> str | None:
     """The first font file that has all of `codes`; None where the machine has none."""
-    return next(
-        (path for path in _candidates(weight, given, emoji=emoji) if _covers(path, codes)), None
-    )
+    paths = _candidates(weight, given, emoji=emoji)
+    return next((path for path in paths if _covers(path, codes) and opens(path)), None)
+
+
+@functools.lru_cache(maxsize=256)
+def opens(path: str) -> bool:
+    """Whether it is a font that can be drawn with: a whole character map promises nothing yet."""
+    for size in (20, *BITMAP_SIZES):
+        try:
+            ImageFont.truetype(path, size)
+        except OSError:
+            continue
+        return True
+    return False
 
 
 def _covers(path: str, codes: frozenset[int]) -> bool:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from mp4gen.errors import RenderError
 
-from . import analysis, audio, cover, encode, layout, motion, sound, tags
+from . import analysis, audio, cover, encode, fonts, layout, motion, sound, tags
 from .canvas import Canvas
 from .colour import Bytes, Floats, accent_of
 from .cover import cover_jpeg
@@ -174,6 +174,8 @@ def render_frame(
         RenderError: as for `render_video`.
     """
     wishes = _Wishes(author, domain_name, title, cover, style, max_duration)
+    if not math.isfinite(at):
+        raise RenderError(f"at must be a number of seconds, not {at!r}.")
     prepared = _prepare(audio, wishes, _heard)
     canvas = Canvas(style.width, style.height)
     scene = Scene(prepared.spec, canvas, prepared.typesetter)
@@ -228,8 +230,9 @@ def _target(to: PathLike, music: PathLike) -> Path:
     name = audio.named(target)
     if not target.parent.is_dir():
         raise RenderError(f"The folder for {name} does not exist: {target.parent}.")
-    if target.is_dir():
-        raise RenderError(f"{name} is a folder; give a file name ending in .mp4.")
+    if target.exists() and not target.is_file():
+        kind = "a folder" if target.is_dir() else "no file that can be replaced"
+        raise RenderError(f"{name} is {kind}; give a file name ending in .mp4.")
     if target.exists() and Path(os.fspath(music)).exists() and target.samefile(os.fspath(music)):
         raise RenderError(f"{name} is the music itself; give the video another name.")
     return target
@@ -241,6 +244,9 @@ def _prepare(
     style, limit = wishes.style, wishes.max_duration
     if not (math.isfinite(limit) and limit > 0):
         raise RenderError(f"max_duration must be a number of seconds, not {limit!r}.")
+    for path in style.fonts:
+        if not fonts.opens(path):
+            raise RenderError(f"{audio.named(path)} is not a font that can be read.")
     own = tags.read_tags(music)
     words = [clean(own.title if wishes.title is None else wishes.title)]
     words.append(clean(own.artist if wishes.author is None else wishes.author))

@@ -28,8 +28,6 @@ _SHAPED = features.check("raqm")
 OVERSAMPLING = 4
 # Emoji hang below the line by themselves; so much of the size lifts them to the letters' middle.
 EMOJI_RISE = 0.09
-# Bitmap emoji fonts exist in one size only.
-_BITMAP_SIZES = (109, 136, 160, 96)
 _PACKAGES = {
     "CJK": ("Chinese", "fonts-noto-cjk"),
     "HIRAGANA": ("Japanese", "fonts-noto-cjk"),
@@ -116,7 +114,10 @@ class Typesetter:
         )
 
     def fit(self, text: str, size: float, weight: Weight, width: float) -> tuple[str, float]:
-        """(text, size) that stay within `width`: smaller first, down to half, then cut short."""
+        """(text, size) that stay within `width`: smaller first, down to half, then cut short.
+
+        One sign that is wider still is made as small as it must be.
+        """
         full = self.width(text, size, weight)
         if full <= width:
             return text, size
@@ -126,7 +127,8 @@ class Typesetter:
             excess = self.width(text, smaller, weight) / width
             pieces = pieces[: max(min(len(pieces) - 1, int(len(pieces) / excess) + 1), 1)]
             text = "".join(pieces).rstrip() + "\u2026"
-        return text, smaller
+        left = self.width(text, smaller, weight)
+        return text, smaller if left <= width else smaller * width / left * 0.995
 
     def width(self, text: str, size: float, weight: Weight) -> float:
         """The advance in pixels."""
@@ -226,7 +228,7 @@ def _script(cluster: str) -> str:
 def _loaded(path: str, size: float) -> tuple[ImageFont.FreeTypeFont, float]:
     """(the font, the scale from its size to the one asked for)."""
     engine = ImageFont.Layout.RAQM if _SHAPED else ImageFont.Layout.BASIC
-    for wanted in (size, *_BITMAP_SIZES):
+    for wanted in (size, *fonts.BITMAP_SIZES):
         try:
             return ImageFont.truetype(path, wanted, layout_engine=engine), size / wanted
         except OSError:

@@ -38,7 +38,7 @@ class RenderStyle:
         fonts: font files to be tried for letters that the bundled font lacks, before the system's.
 
     Raises:
-        RenderError: a value is out of range; says which.
+        RenderError: a value is no whole number or out of range; says which.
     """
 
     width: int = 1280
@@ -118,6 +118,8 @@ class RenderResult:
 
 
 def _check_size(width: int, height: int) -> None:
+    if not (isinstance(width, int) and isinstance(height, int)):
+        raise RenderError(f"The size {width!r}x{height!r} must be of whole numbers.")
     if width % 2 or height % 2:
         raise RenderError(f"The size {width}x{height} must be even both ways.")
     if min(width, height) < SMALLEST_SIDE:
@@ -127,5 +129,5 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise RenderError(f"{name} must be from {low} to {high}, not {value}.")
+    if not (isinstance(value, int) and low <= value <= high):
+        raise RenderError(f"{name} must be a whole number from {low} to {high}, not {value!r}.")

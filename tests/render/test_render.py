@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -285,7 +286,10 @@ def test_the_still_picture_is_the_videos_own(tone_wav, tmp_path):
         ({"width": 321}, "even"),
         ({"width": 64}, "too small"),
         ({"height": 4000}, "too large"),
-        ({"fps": 5}, "fps must be from 24 to 60, not 5"),
+        ({"width": "1280"}, "The size '1280'x720 must be of whole numbers"),
+        ({"height": 720.0}, "whole numbers"),
+        ({"fps": 5}, "fps must be a whole number from 24 to 60, not 5"),
+        ({"fps": 29.97}, "fps must be a whole number from 24 to 60, not 29.97"),
         ({"qp": 51}, "qp must be"),
         ({"threads": -1}, "threads must be"),
         ({"quality": "best"}, 'quality must be "fast" or "fine"'),
@@ -304,8 +308,46 @@ def test_a_target_that_cannot_be_is_refused(tone_wav, tmp_path):
         (tmp_path / "no" / "o.mp4", "does not exist"),
         (tmp_path, "is a folder"),
         (tone_wav, "is the music itself"),
+        (Path(os.devnull), "is no file that can be replaced"),
     ):
         with pytest.raises(RenderError, match=sentence):
             render_video(tone_wav, target, style=SMALL)
     with pytest.raises(RenderError, match="audio_mode"):
         render_video(tone_wav, tmp_path / "o.mp4", style=SMALL, audio_mode="best")
+
+
+@pytest.mark.parametrize("at", [float("nan"), float("inf")])
+def test_a_moment_that_is_none_is_refused(tone_wav, at):
+    """A picture is asked for by seconds."""
+    with pytest.raises(RenderError, match=r"at must be a number of seconds, not (nan|inf)\."):
+        render_frame(tone_wav, at=at, style=SMALL)
+
+
+def test_a_font_that_is_none_is_refused(tone_wav, tmp_path):
+    """It is said before any work, not passed over in silence."""
+    style = RenderStyle(width=320, height=180, fonts=(tone_wav,))
+
+    with pytest.raises(RenderError, match=r"tone.wav is not a font that can be read\."):
+        render_video(tone_wav, tmp_path / "o.mp4", style=style)
+
+
+@pytest.mark.parametrize(
+    ("style", "most"),
+    [
+        (RenderStyle(), 31),
+        (RenderStyle(1920, 1080), 41),
+        (RenderStyle(1920, 1080, quality="fine"), 41),
+        (RenderStyle(1080, 1920, fps=60), 42),
+    ],
+)
+def test_the_level_is_one_that_phones_take(tools, tmp_path, style, most):
+    """High profile, at 4.1 or below for 1080p30."""
+    music = tools.encode(tmp_path / "t.wav", tools.tone(0.5))
+
+    render_video(music, tmp_path / "o.mp4", style=style)
+
+    with av.open(str(tmp_path / "o.mp4")) as container:
+        settings = container.streams.video[0].codec_context.extradata
+    # The decoder's settings as MP4 holds them: version, profile, compatibility, level.
+    assert settings[1] == 100
+    assert settings[3] <= most

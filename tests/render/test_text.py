@@ -91,6 +91,29 @@ def test_a_broken_font_file_covers_nothing(tmp_path):
         assert not fonts.coverage(str(file)).has(65)
 
 
+def test_a_font_that_does_not_open_is_passed_over(bare, tmp_path):
+    """Where only its map is whole the letter is left out and named, and no box is drawn."""
+    data = bytearray(Path(fonts.bundled("regular")).read_bytes())
+    head, cmap = (
+        struct.unpack_from(">I", data, data.index(tag) + 8)[0] for tag in (b"head", b"cmap")
+    )
+    data[head : head + 54] = bytes(54)
+    count = struct.unpack_from(">H", data, cmap + 2)[0]
+    maps = [cmap + struct.unpack_from(">I", data, cmap + 8 + 8 * i)[0] for i in range(count)]
+    twelve = next(place for place in maps if data[place + 1] == 12)
+    struct.pack_into(">3I", data, twelve + 16, ord("夜"), ord("夜"), 5)
+    broken = tmp_path / "broken.ttf"
+    broken.write_bytes(data)
+    typesetter = Typesetter([str(broken)])
+
+    line = typesetter.line("夜", 40, "regular")
+
+    assert fonts.coverage(str(broken)).has(ord("夜"))
+    assert line.advance == 0
+    assert not line.pixels[..., 3].any()
+    assert "No font for Chinese" in typesetter.warnings[0]
+
+
 def test_character_maps_with_gaps_are_read_right():
     """Format 4 with glyph arrays and format 12 leave out what has no glyph."""
     glyphs = struct.pack(">3H", 7, 0, 9)
@@ -150,6 +173,14 @@ def test_no_line_is_wider_than_its_room(bare, text):
     assert bare.width(shown, size, "semibold") <= 500
     assert size >= 29
     assert (shown == text) or shown.endswith("\u2026")
+
+
+def test_one_sign_that_is_too_wide_is_made_small(bare):
+    """There is nothing left to cut, and still nothing leaves its room."""
+    shown, size = bare.fit("WWW", 58, "semibold", 20)
+
+    assert shown == "W\u2026"
+    assert 0 < bare.width(shown, size, "semibold") <= 20
 
 
 def test_a_line_keeps_its_ink_where_it_belongs(bare):
