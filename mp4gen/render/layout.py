@@ -151,18 +151,22 @@ def layout_for(width: int, height: int, *, with_words: bool = True) -> Layout:
     cover = Box(cover_left, cover_top, cover_left + side, cover_top + side)
     words_left = round(cover.right + 56 * unit) if design.beside else margin
     title_base = round(design.title_base * unit + down)
-    words = Box(
-        words_left,
-        round(title_base - 1.15 * design.title_size * unit),
-        width - margin,
-        round(title_base + (design.hero_step + 0.4 * design.hero_size) * unit),
-    )
     count = bar_count(width, height)
     pitch = (width - 2 * margin) / count
     bar = max(round(0.58 * pitch), 2)
     lefts = np.floor(margin + (np.arange(count) + 0.5) * pitch - bar / 2 + 0.5).astype(np.int64)
     line = max(round(4 * unit), 2)
     progress_top = round(design.progress_top * unit + down)
+    bars_base = round(design.bars_base * unit + down)
+    bars_height = max(round(design.bars_height * unit), bar + 2)
+    hero_end = round(title_base + (design.hero_step + 0.4 * design.hero_size) * unit)
+    words = Box(
+        words_left,
+        round(title_base - 1.15 * design.title_size * unit),
+        width - margin,
+        # Even, so that no sample of colour belongs to the words and to a bar.
+        min(hero_end, (bars_base - bars_height) // 2 * 2),
+    )
     return Layout(
         design=design,
         width=width,
@@ -173,8 +177,8 @@ def layout_for(width: int, height: int, *, with_words: bool = True) -> Layout:
         title_base=title_base,
         bars_left=lefts,
         bar_width=bar,
-        bars_base=round(design.bars_base * unit + down),
-        bars_height=max(round(design.bars_height * unit), bar + 2),
+        bars_base=bars_base,
+        bars_height=bars_height,
         progress=Box(margin, progress_top, width - margin, progress_top + line),
         watermark_base=height - round(design.watermark_up * unit),
     )

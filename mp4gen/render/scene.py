@@ -165,7 +165,7 @@ class _Words:
         ends = zip(rows, (self._hero, self._quiet), strict=True)
         bottom = max(row + line.pixels.shape[0] for row, line in ends)
         box = Box(words.left, max(min(rows), words.top), words.right, min(bottom, words.bottom))
-        return box.grown(1, self._layout.width, self._layout.height)
+        return box.grown(0, self._layout.width, self._layout.height)
 
     def _scaled(self, scale: float) -> Line:
         if scale == 1.0:

@@ -50,7 +50,7 @@ GOLDEN = {
 }
 
 
-def a_scene(width: int, height: int) -> tuple[Scene, Canvas]:
+def a_scene(width: int, height: int, canvas: Canvas | None = None) -> tuple[Scene, Canvas]:
     layout = layout_for(width, height)
     cover, hue = made_cover(b"golden--", layout.cover.width)
     spec = Spec(
@@ -63,12 +63,17 @@ def a_scene(width: int, height: int) -> tuple[Scene, Canvas]:
         fps=30,
         frames=300,
     )
-    canvas = Canvas(width, height)
+    canvas = canvas or Canvas(width, height)
     return Scene(spec, canvas, Typesetter()), canvas
 
 
-def drawn(width: int, height: int, moments: list[tuple[int, float, float]]) -> Canvas:
-    scene, canvas = a_scene(width, height)
+def drawn(
+    width: int,
+    height: int,
+    moments: list[tuple[int, float, float]],
+    canvas: Canvas | None = None,
+) -> Canvas:
+    scene, canvas = a_scene(width, height, canvas)
     for frame, height_of, glow in moments:
         next(scene.play(frame, *still(layout_for(width, height), height_of, glow)))
     return canvas
@@ -93,16 +98,58 @@ def test_the_picture_is_as_it_was_looked_at(size):
     assert np.abs(np.array(grid(drawn(*size, [(150, 0.7, 0.0)]))) - GOLDEN[size]).max() <= 3
 
 
-@pytest.mark.parametrize("size", [(320, 180), (180, 320), (240, 240), (250, 146)])
+@pytest.mark.parametrize(
+    "size", [(320, 180), (180, 320), (240, 240), (250, 146), (146, 250), (400, 2000)]
+)
 def test_a_moment_looks_the_same_however_it_was_reached(size):
     """Drawing only what changed ends in the same picture as drawing it alone."""
     # Each moment is one at which soft light may move: it would be late at the others.
-    way = [(0, 0.1, 0.0), (42, 1.0, 1.0), (111, 0.4, 0.5), (291, 0.9, 0.0), (201, 0.55, 0.75)]
+    way = [(0, 0.1, 0.0), (42, 1.0, 1.0), (111, 0.4, 0.5), (291, 0.9, 0.9)]
+    for end in ((201, 0.55, 0.75), (201, 1.0, 0.0)):
+        there, alone = drawn(*size, [*way, end]), drawn(*size, [end])
 
-    there, alone = drawn(*size, way), drawn(*size, way[-1:])
+        for one, other in zip(there.planes, alone.planes, strict=True):
+            np.testing.assert_array_equal(one, other)
 
-    for one, other in zip(there.planes, alone.planes, strict=True):
+
+def test_the_last_picture_waits_for_nothing():
+    """Soft light and the line follow at once, though it is not their turn: it may stand for long."""
+    way = [(297, 0.2, 0.9), (298, 0.8, 0.5), (299, 0.6, 0.2)]
+
+    for one, other in zip(
+        drawn(320, 180, way).planes, drawn(320, 180, way[-1:]).planes, strict=True
+    ):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_line_grows_by_parts_of_a_pixel():
+    """Half a pixel a picture is seen in each of them."""
+    line = layout_for(160, 160).progress
+    light = [
+        int(drawn(160, 160, [(frame, 0.0, 0.0)]).planes[0][line.top, line.left : line.right].sum())
+        for frame in range(150, 158)
+    ]
+
+    assert line.width / 300 < 0.6
+    assert all(here < after for here, after in itertools.pairwise(light))
+
+
+@pytest.mark.parametrize("size", [(250, 146), (146, 250)])
+def test_lines_may_be_longer_than_the_picture(size):
+    """Codecs like memory with room at the end of each row; what is there is left alone."""
+    width, height = size
+    lines = (width + 38, width // 2 + 23, width // 2 + 23)
+    rows = (height, height // 2, height // 2)
+    flat = [np.full(row * line, 7, np.uint8) for row, line in zip(rows, lines, strict=True)]
+    roomy = Canvas(width, height, (flat[0], flat[1], flat[2]), lines)
+    way = [(0, 0.1, 0.0), (42, 1.0, 1.0), (201, 0.55, 0.75)]
+
+    padded, tight = drawn(width, height, way, roomy), drawn(width, height, way)
+
+    for one, other in zip(padded.planes, tight.planes, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for plane, line, across in zip(flat, lines, (width, width // 2, width // 2), strict=True):
+        assert (plane.reshape(-1, line)[:, across:] == 7).all()
 
 
 @pytest.mark.parametrize("size", [(320, 180), (180, 320), (250, 146)])
