@@ -113,13 +113,23 @@ def test_a_moment_looks_the_same_however_it_was_reached(size):
 
 
 def test_the_last_picture_waits_for_nothing():
-    """Soft light and the line follow at once, though it is not their turn: it may stand for long."""
+    """Soft light and the line follow though it is not their turn: players may stop there."""
     way = [(297, 0.2, 0.9), (298, 0.8, 0.5), (299, 0.6, 0.2)]
 
     for one, other in zip(
         drawn(320, 180, way).planes, drawn(320, 180, way[-1:]).planes, strict=True
     ):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_picture_drawn_alone_is_whole():
+    """Also at a moment at which soft light would not move in a run."""
+    layout = layout_for(320, 180)
+    rows = slice(layout.bars_base, layout.progress.top)
+
+    own, other = (drawn(320, 180, [(frame, 0.8, 0.6)]).planes[0] for frame in (200, 201))
+
+    np.testing.assert_array_equal(own[rows], other[rows])
 
 
 def test_the_line_grows_by_parts_of_a_pixel():
