@@ -83,6 +83,9 @@ def _square(image: Image.Image, name: str, side: int, largest: int) -> Bytes:
 
 
 def _flat(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # 16 bits of grey, which `convert` would cut off at the 8th.
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         clear = image.convert("RGBA")
         ground = Image.new("RGBA", clear.size, (24, 24, 28, 255))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import zlib
@@ -174,6 +175,40 @@ def test_upright_and_clear_covers_are_made_to_fit(tmp_path):
     assert red.shape == dark.shape == (60, 60, 3)
     assert red[30, 30].tolist() == [255, 0, 0]
     assert dark.max() < 60
+
+
+def test_covers_are_read_whatever_their_depth_and_turn(tmp_path):
+    """Sixteen bits of grey stay grey, inks become light, and a turned photo is turned back."""
+    Image.fromarray(np.full((50, 50), 0x4000, np.uint16)).save(tmp_path / "deep.png")
+    Image.new("CMYK", (50, 50), (0, 255, 255, 0)).save(tmp_path / "inks.jpg")
+    turned, exif = Image.new("RGB", (50, 50), "red"), Image.Exif()
+    turned.paste((0, 0, 255), (0, 0, 50, 25))
+    exif[0x112] = 6
+    turned.save(tmp_path / "turned.jpg", exif=exif.tobytes(), quality=95)
+
+    deep, inks, photo = (
+        read_cover(tmp_path / name, 50) for name in ("deep.png", "inks.jpg", "turned.jpg")
+    )
+
+    assert np.unique(deep).tolist() == [0x40]
+    assert np.abs(inks[25, 25].astype(int) - (255, 0, 0)).max() < 6
+    assert (photo[25, 10, 0], photo[25, 40, 2]) > (240, 240)
+    assert (photo[25, 10, 2], photo[25, 40, 0]) < (15, 15)
+
+
+@pytest.mark.parametrize("ending", [".ogg", ".opus"])
+def test_a_cover_in_ogg_comments_is_found(tools, tmp_path, ending):
+    """There a picture is a comment of its own, in base 64."""
+    head = struct.pack(">II", 3, 10) + b"image/jpeg" + struct.pack(">5I", 0, 64, 64, 24, 0)
+    block = head + struct.pack(">I", len(picture())) + picture()
+    tags = {"title": "Tone", "METADATA_BLOCK_PICTURE": base64.b64encode(block).decode()}
+    music = tools.encode(tmp_path / f"t{ending}", tools.tone(1.0, 48000), 48000, tags=tags)
+
+    red, green, blue = cover_colour(render_frame(music, at=0.5, style=SMALL))
+
+    assert probe(music).has_cover
+    assert red > 200
+    assert max(green, blue) < 60
 
 
 def test_a_made_cover_belongs_to_its_music():

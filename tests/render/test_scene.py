@@ -132,6 +132,26 @@ def test_a_picture_drawn_alone_is_whole():
     np.testing.assert_array_equal(own[rows], other[rows])
 
 
+def test_light_comes_at_once_and_goes_when_it_may():
+    """A beat is seen in its own picture; its end waits for the next of the slower ones."""
+    cover = layout_for(320, 180).cover
+    light = (slice(cover.top, cover.bottom), slice(cover.left - 4, cover.left - 1))
+
+    dark, lit, up, down, later = (
+        float(drawn(320, 180, way).planes[0][light].mean())
+        for way in (
+            [(201, 0.0, 0.0)],
+            [(201, 0.0, 1.0)],
+            [(201, 0.0, 0.0), (202, 0.0, 1.0)],
+            [(201, 0.0, 1.0), (202, 0.0, 0.0)],
+            [(201, 0.0, 1.0), (202, 0.0, 0.0), (204, 0.0, 0.0)],
+        )
+    )
+
+    assert lit > dark + 20
+    assert (up, down, later) == (lit, lit, dark)
+
+
 def test_the_line_grows_by_parts_of_a_pixel():
     """Half a pixel a picture is seen in each of them."""
     line = layout_for(160, 160).progress
