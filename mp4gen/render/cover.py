@@ -177,4 +177,4 @@ def enlarged(picture: Floats, width: int, height: int) -> Floats:
         for channel in range(picture.shape[2])
     ]
     large: Floats = np.stack(channels, axis=-1)
-    return np.clip(large, 0, 1)
+    return np.clip(large, 0, 1, out=large)

@@ -64,14 +64,18 @@ def whole_file(to: Path) -> Iterator[Path]:
     Raises:
         RenderError: it cannot be written there.
     """
-    part = to.parent / f".mp4gen-{secrets.token_hex(6)}.part"
+    part, filled = to.parent / f".mp4gen-{secrets.token_hex(6)}.part", False
     try:
         yield part
+        filled = True
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(to)
         _sync_folder(to.parent)
     except OSError as error:
+        # What a caller's own function raises while the file is filled is the caller's.
+        if not (filled or isinstance(error, av.error.FFmpegError)):
+            raise
         raise RenderError(
             f"{named(to)} cannot be written: {error.strerror or type(error).__name__}."
         ) from error

@@ -249,16 +249,17 @@ def test_a_render_that_takes_too_long_ends(tone_wav, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failure_keeps_the_older_video(tone_wav, tmp_path):
-    """A callback that fails mid-way leaves the file that was there as it was."""
+@pytest.mark.parametrize("kind", [RuntimeError, BrokenPipeError])
+def test_a_failure_keeps_the_older_video(tone_wav, tmp_path, kind):
+    """A callback that fails mid-way leaves the file that was there; its own error comes out."""
     video = tmp_path / "o.mp4"
     video.write_bytes(b"older")
 
     def fail(done: float, _: float) -> None:
         if done > 0.5:
-            raise RuntimeError("stop")
+            raise kind("stop")
 
-    with pytest.raises(RuntimeError, match="stop"):
+    with pytest.raises(kind, match="stop"):
         render_video(tone_wav, video, style=SMALL, on_progress=fail)
 
     assert video.read_bytes() == b"older"

@@ -152,6 +152,19 @@ def test_light_comes_at_once_and_goes_when_it_may():
     assert (up, down, later) == (lit, lit, dark)
 
 
+def test_reflections_follow_at_their_own_rate():
+    """A third of the pictures moves them, and all that came between is caught up with."""
+    layout = layout_for(320, 180)
+    rows = slice(layout.bars_base + 1, layout.progress.top)
+    way = [(201, 0.2, 0.0), (202, 0.9, 0.0), (203, 0.9, 0.0), (204, 0.9, 0.0)]
+
+    first, waits, moved = (drawn(320, 180, way[:end]).planes[0][rows] for end in (1, 3, 4))
+
+    np.testing.assert_array_equal(first, waits)
+    np.testing.assert_array_equal(moved, drawn(320, 180, way[-1:]).planes[0][rows])
+    assert (moved != first).any()
+
+
 def test_the_line_grows_by_parts_of_a_pixel():
     """Half a pixel a picture is seen in each of them."""
     line = layout_for(160, 160).progress
