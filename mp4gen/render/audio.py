@@ -38,7 +38,7 @@ DECODING_ERRORS = (av.error.FFmpegError, ValueError)
 
 def named(path: PathLike) -> str:
     """A file's name as it appears in errors: without its folder, control characters or length."""
-    name = "".join(c if c.isprintable() else "?" for c in Path(os.fspath(path)).name)
+    name = "".join(c if c.isprintable() else "?" for c in Path(os.fspath(path)).name or ".")
     return name if len(name) <= 80 else f"{name[:76]}..."
 
 

@@ -228,12 +228,20 @@ def _kept(
 def _target(to: PathLike, music: PathLike) -> Path:
     target = Path(os.fspath(to))
     name = audio.named(target)
-    if not target.parent.is_dir():
+    if "\0" in str(target):
+        raise RenderError(f"{name} cannot be written: no name may hold a zero byte.")
+    try:
+        folder, there = target.parent.is_dir(), target.exists()
+        itself = there and Path(os.fspath(music)).exists() and target.samefile(os.fspath(music))
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise RenderError(f"{name} cannot be written: {why}.") from error
+    if not folder:
         raise RenderError(f"The folder for {name} does not exist: {target.parent}.")
-    if target.exists() and not target.is_file():
+    if there and not target.is_file():
         kind = "a folder" if target.is_dir() else "no file that can be replaced"
         raise RenderError(f"{name} is {kind}; give a file name ending in .mp4.")
-    if target.exists() and Path(os.fspath(music)).exists() and target.samefile(os.fspath(music)):
+    if itself:
         raise RenderError(f"{name} is the music itself; give the video another name.")
     return target
 

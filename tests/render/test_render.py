@@ -287,6 +287,7 @@ def test_the_still_picture_is_the_videos_own(tone_wav, tmp_path):
         ({"width": 321}, "even"),
         ({"width": 64}, "too small"),
         ({"height": 4000}, "too large"),
+        ({"width": 2048, "height": 1152}, "too large"),
         ({"width": "1280"}, "The size '1280'x720 must be of whole numbers"),
         ({"height": 720.0}, "whole numbers"),
         ({"fps": 5}, "fps must be a whole number from 24 to 60, not 5"),
@@ -310,6 +311,9 @@ def test_a_target_that_cannot_be_is_refused(tone_wav, tmp_path):
         (tmp_path, "is a folder"),
         (tone_wav, "is the music itself"),
         (Path(os.devnull), "is no file that can be replaced"),
+        (tmp_path / f"{'x' * 300}.mp4", r"x\.\.\. cannot be written: File name too long"),
+        (f"{tmp_path}/a\0b.mp4", "no name may hold a zero byte"),
+        ("", r"^\. is a folder"),
     ):
         with pytest.raises(RenderError, match=sentence):
             render_video(tone_wav, target, style=SMALL)
@@ -352,3 +356,16 @@ def test_the_level_is_one_that_phones_take(tools, tmp_path, style, most):
     # The decoder's settings as MP4 holds them: version, profile, compatibility, level.
     assert settings[1] == 100
     assert settings[3] <= most
+
+
+def test_a_pictures_own_moment_gives_that_picture(tone_wav):
+    """Also where its number over the rate, times the rate, is a little less than its number."""
+    style = RenderStyle(width=320, height=180, fps=25)
+    assert int(29 / 25 * 25) == 28
+
+    exact, middle, before = (
+        np.asarray(render_frame(tone_wav, at=at / 25, style=style)) for at in (29, 29.5, 28)
+    )
+
+    np.testing.assert_array_equal(exact, middle)
+    assert (exact != before).any()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import av
 import numpy as np
 import pytest
 
@@ -67,6 +68,20 @@ def test_encoded_sound_is_aligned_and_clean(tools, tmp_path, kind):
     before, after = before[:, :shared], after[:, :shared]
     noise = float(np.square(before - after).sum())
     assert 10 * np.log10(float(np.square(before).sum()) / noise) > 30
+
+
+@pytest.mark.parametrize(("channels", "bit_rate"), [(2, 320_000), (1, 192_000)])
+def test_encoded_sound_is_aac_lc_at_its_rate(tools, tmp_path, channels, bit_rate):
+    """Noise needs all the bits that there are."""
+    noise = np.random.default_rng(4).standard_normal((channels, 96000)).astype(np.float32) * 0.1
+    music, video = tools.encode(tmp_path / "t.wav", noise, 48000), tmp_path / "o.mp4"
+
+    render_video(music, video, style=SMALL)
+
+    with av.open(str(video)) as container:
+        assert container.streams.audio[0].codec_context.profile == "LC"
+    spent = 8 * sum(map(len, tools.packet_bytes(video))) / 2.0
+    assert spent == pytest.approx(bit_rate, rel=0.08)
 
 
 def test_treble_is_kept(tools, tmp_path):
