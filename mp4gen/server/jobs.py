@@ -245,6 +245,8 @@ class Jobs:
         def publish() -> dict[str, Any]:
             if made is not None:
                 size = self._data.publish(made, task.file)
+                # Before anybody is told of the end, and may stop the server upon it.
+                shutil.rmtree(made.parent, ignore_errors=True)
             else:
                 size = (self._data.videos / task.file).stat().st_size
             return {"size": size, "seconds": seconds, "error_code": None, "error_message": None}
