@@ -105,7 +105,7 @@ def pictures(music: Path, folder: Path) -> Iterator[tuple[str, Image.Image]]:
 
 
 def sheet(shown: list[tuple[str, Image.Image]], row: int, width: int) -> Image.Image:
-    """All pictures at one height, in rows, the upper half on dark, the lower on light."""
+    """All pictures at one height, in rows, the last third of them on light, the others on dark."""
     lines: list[list[tuple[str, Image.Image]]] = [[]]
     used = GAP
     for label, image in shown:

@@ -40,7 +40,7 @@ def render(
         Parameter(
             name="--audio",
             help="compatible: AAC, which plays everywhere. copy: mp3, aac, flac, alac and opus "
-            "bit for bit, the rest lossless as FLAC.",
+            "bit for bit, the rest as FLAC of up to 24 bits.",
         ),
     ] = "compatible",
     size: Annotated[
@@ -59,6 +59,10 @@ def render(
         ),
     ] = None,
     max_duration: Annotated[float, Parameter(help="Seconds of music at most.")] = 1200.0,
+    time_limit: Annotated[
+        float | None,
+        Parameter(help="Seconds that it may take. Without it: a minute and ten times the music."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Render one music file into an MP4."""
@@ -83,6 +87,7 @@ def render(
         style=style,
         audio_mode=audio_mode,
         max_duration=max_duration,
+        time_limit=time_limit,
     )
     return run(_render(job, str(audio.name), Screen(as_json=as_json)))
 

@@ -88,8 +88,8 @@ def render_video(
         cover: a PNG, JPEG or WEBP; default: the file's own picture, else one made from the music.
         style: size, rate and quality.
         audio_mode: "compatible" copies AAC and encodes all else as AAC at 320 kb/s, which plays
-            everywhere; "copy" hands on mp3, aac, flac, alac and opus bit for bit and keeps the
-            rest lossless as FLAC.
+            everywhere; "copy" hands on mp3, aac, flac, alac and opus bit for bit and makes the
+            rest FLAC, which loses nothing of up to 24 bits.
         max_duration: seconds of music at most.
         on_progress: called with (seconds done, seconds in all), from this thread.
         cancel: set it from another thread to stop; obeyed between pictures.
@@ -168,6 +168,7 @@ def render_frame(
     """The picture that the video shows `at` so many seconds, as an RGB image, before encoding.
 
     The arguments are those of `render_video`; a moment beyond the end gives the last picture.
+    Reflections and the progress line, which a video moves ten times a second, are up to date.
     What was heard is kept for the last few files, so further pictures of one come quickly.
 
     Raises:

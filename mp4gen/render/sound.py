@@ -138,7 +138,7 @@ class Copied:
 
 
 class Encoded:
-    """Decodes and encodes: AAC-LC that plays everywhere, or FLAC that loses nothing."""
+    """Decodes and encodes: AAC-LC that plays everywhere, or FLAC that loses nothing of 24 bits."""
 
     def __init__(
         self,

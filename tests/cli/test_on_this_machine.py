@@ -47,6 +47,15 @@ def test_a_file_is_rendered_as_asked(mp4gen: Any, tone: Path, tmp_path: Path) ->
         assert (made.metadata["title"], made.metadata["artist"]) == ("Tone", "Ann")
 
 
+def test_a_render_ends_when_its_time_is_over(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
+    """The limit that the sentence names can be set."""
+    ended = mp4gen("render", tone, "--to", tmp_path / "x.mp4", "--time-limit", "1e-9")
+
+    assert ended.code == 2
+    assert "raise time_limit or choose a smaller picture" in ended.err
+    assert not (tmp_path / "x.mp4").exists()
+
+
 def test_a_render_tells_people_where_the_video_is(
     mp4gen: Any, tone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
