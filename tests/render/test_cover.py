@@ -129,12 +129,20 @@ def test_a_given_cover_wins_over_the_files(tools, tmp_path):
     assert red < 60
 
 
-def test_a_broken_cover_inside_the_music_costs_a_warning(tools, tmp_path):
-    """The music is good, so a picture is made from it."""
-    music = tools.encode(tmp_path / "t.m4a", tools.tone(1.0), cover=picture()[:60])
+@pytest.mark.parametrize(
+    ("inside", "sentence"),
+    [
+        (picture()[:60], "own cover is not a PNG, JPEG or WEBP"),
+        (bomb(30000, 30000), "own cover has too many pixels"),
+    ],
+)
+def test_a_broken_cover_inside_the_music_costs_a_warning(tools, tmp_path, inside, sentence):
+    """The music is good, so a picture is made from it; a bomb is not unpacked."""
+    music = tools.encode(tmp_path / "t.m4a", tools.tone(1.0), cover=inside)
 
     result = render_video(music, tmp_path / "o.mp4", style=SMALL)
 
+    assert sentence in result.warnings[0]
     assert "made from the music" in result.warnings[0]
 
 
