@@ -122,6 +122,22 @@ def test_a_beat_glows_and_fades(tools, tmp_path):
     assert max(glow[44:48]) > 0.5
 
 
+@pytest.mark.parametrize("fps", [24, 30, 60])
+def test_light_and_bars_fall_in_the_same_time_at_every_rate(fps):
+    """Half a second for a full bar, an eighth for most of a beat's light."""
+    levels = np.zeros((2 * fps, 64), np.uint8)
+    levels[fps // 2] = 200
+    features = analysis.Features(levels, duration=2.0, damaged=0, changes=False, digest=b"")
+
+    heights, glows = (np.concatenate(part) for part in zip(*motion(features, fps), strict=True))
+
+    down = np.flatnonzero(heights[fps // 2 :].max(axis=1) < 1e-3)[0] / fps
+    dim = np.flatnonzero(glows[fps // 2 :] < 0.37)[0] / fps
+    assert heights[fps // 2].min() == glows[fps // 2] == 1.0
+    assert down == pytest.approx(0.5, abs=1.5 / fps)
+    assert dim == pytest.approx(0.12, abs=1.5 / fps)
+
+
 def test_levels_are_one_byte_each(tone_wav):
     """An hour of features stays under 8 MB."""
     levels = measured(tone_wav).levels

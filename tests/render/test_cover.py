@@ -219,6 +219,24 @@ def test_a_cover_in_ogg_comments_is_found(tools, tmp_path, ending):
     assert max(green, blue) < 60
 
 
+def test_a_video_is_music_too(tools, tmp_path):
+    """Its sound is taken, and none of its moving pictures for a cover."""
+    music = tools.encode(
+        tmp_path / "t.m4a", tools.tone(1.0), tags={"title": "Tone"}, cover=picture()
+    )
+    first, second = tmp_path / "first.mp4", tmp_path / "second.mp4"
+    render_video(music, first, style=SMALL)
+
+    result = render_video(first, second, style=SMALL)
+
+    assert result.warnings == ()
+    assert result.audio_copied
+    assert tools.packet_bytes(second) == tools.packet_bytes(music)
+    red, green, blue = cover_colour(render_frame(first, at=0.5, style=SMALL))
+    assert red > 200
+    assert max(green, blue) < 60
+
+
 def test_a_made_cover_belongs_to_its_music():
     """One seed, one picture; another seed, another hue."""
     first, hue = made_cover(b"12345678", 96)
