@@ -369,3 +369,20 @@ def test_a_pictures_own_moment_gives_that_picture(tone_wav):
 
     np.testing.assert_array_equal(exact, middle)
     assert (exact != before).any()
+
+
+@pytest.mark.parametrize("quality", ["fast", "fine"])
+def test_players_are_told_the_colours_and_can_seek(tools, tmp_path, quality):
+    """BT.709 in limited range, and a key picture every eight seconds."""
+    music, video = tools.encode(tmp_path / "t.wav", tools.tone(9.0)), tmp_path / "o.mp4"
+
+    render_video(music, video, style=RenderStyle(144, 144, fps=24, quality=quality))
+
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        keys = [packet.pts * stream.time_base for packet in container.demux(stream)
+                if packet.is_keyframe and packet.size]  # fmt: skip
+        context = stream.codec_context
+        told = (context.color_primaries, context.color_trc, context.colorspace, context.color_range)
+    assert keys == [0, 8]
+    assert told == (1, 1, 1, 1)
