@@ -124,7 +124,9 @@ def write(
     except av.error.FFmpegError as error:
         if isinstance(error, OSError):
             raise
-        raise RenderError(f"The video could not be encoded: {error.strerror}.") from error
+        # What an MP4 cannot hold as it is, it can as AAC.
+        advice = "" if job.sound.codec == "aac" else ' Use audio_mode="compatible" (--audio).'
+        raise RenderError(f"The video could not be encoded: {error.strerror}.{advice}") from error
 
 
 def _fill(

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from mp4gen.errors import RenderError
 from mp4gen.render import RenderStyle, render_video
 from mp4gen.render.sound import aac_rate
 
@@ -176,3 +177,14 @@ def test_damaged_packets_are_not_handed_on(tools, tmp_path):
     assert "damaged" in result.warnings[0]
     for packet in tools.packet_bytes(tmp_path / "o.mp4"):
         assert b"\xff" * 30 not in packet
+
+
+def test_what_an_mp4_cannot_hold_says_what_can_be_done(tools, tmp_path):
+    """Two Ogg files in one are music, but no single track that could be copied."""
+    one = tools.encode(tmp_path / "one.opus", tools.tone(1.0, 48000), 48000).read_bytes()
+    chained = tmp_path / "chained.opus"
+    chained.write_bytes(one + one)
+
+    with pytest.raises(RenderError, match='audio_mode="compatible"'):
+        render_video(chained, tmp_path / "o.mp4", style=SMALL, audio_mode="copy")
+    assert render_video(chained, tmp_path / "o.mp4", style=SMALL).audio_codec == "aac"
