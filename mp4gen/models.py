@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
@@ -269,21 +270,17 @@ class RunSummary:
     stopped_by: str | None = None
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+
+
 def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not 0 < value < float("inf")
-    ):
+    if not (_is_number(value) and value > 0):
         raise ConfigurationError(f"{attribute.name} must be a number above 0, not {value!r}")
 
 
 def _not_negative(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not 0 <= value < float("inf")
-    ):
+    if not (_is_number(value) and value >= 0):
         raise ConfigurationError(f"{attribute.name} must be a number of at least 0, not {value!r}")
 
 
