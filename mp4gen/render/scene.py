@@ -160,11 +160,11 @@ class _Words:
 
     def _reach(self) -> Box:
         """All that the author's line touches on its way from the opening's place to its own."""
-        words, ends = self._layout.words, zip(self._bases, (self._hero, self._quiet), strict=True)
-        rows = [round(base) - line.origin[1] for base, line in ends]
-        ends = zip(rows, (self._hero, self._quiet), strict=True)
-        bottom = max(row + line.pixels.shape[0] for row, line in ends)
-        box = Box(words.left, max(min(rows), words.top), words.right, min(bottom, words.bottom))
+        words = self._layout.words
+        lines = self._hero, self._quiet
+        rows = [round(base) - line.origin[1] for base, line in zip(self._bases, lines, strict=True)]
+        ends = [row + line.pixels.shape[0] for row, line in zip(rows, lines, strict=True)]
+        box = Box(words.left, max(min(rows), words.top), words.right, min(max(ends), words.bottom))
         return box.grown(0, self._layout.width, self._layout.height)
 
     def _scaled(self, scale: float) -> Line:
