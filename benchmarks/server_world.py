@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from mp4gen.models import RateLimit
+from mp4gen.options import RateLimit
 from mp4gen.server import Server, ServerConfig
 
 GENERATE, DETAILS = "/api/v1/mp4/generate", "/api/v1/mp4/record-info"

@@ -17,7 +17,6 @@ from .errors import (
     AuthenticationError,
     ConfigurationError,
     DownloadError,
-    GenerationFailedError,
     InsufficientCreditsError,
     InvalidRequestError,
     LedgerError,
@@ -29,10 +28,8 @@ from .errors import (
     RenderCancelledError,
     RenderError,
     ServerError,
-    SubmitUncertainError,
     TransportError,
     ValidationError,
-    WaitTimeoutError,
 )
 from .events import (
     CoolDownEvent,
@@ -45,19 +42,10 @@ from .events import (
     RetryEvent,
     SubmitEvent,
 )
-from .models import (
-    Conversion,
-    Polling,
-    RateLimit,
-    Retry,
-    RunSummary,
-    Track,
-    Video,
-    VideoDetails,
-    VideoRequest,
-    VideoStatus,
-)
+from .models import Conversion, RunSummary, Track, Video, VideoDetails, VideoRequest, VideoStatus
+from .options import Polling, RateLimit, Retry
 from .rate_limit import Lane, RateLimiter, WindowLimiter
+from .task_errors import GenerationFailedError, SubmitUncertainError, WaitTimeoutError
 
 if typing.TYPE_CHECKING:
     from .bulk import ConversionRun

@@ -22,11 +22,10 @@ from .errors import (
     LedgerError,
     MaintenanceError,
     Mp4GenError,
-    SubmitUncertainError,
     TransportError,
-    WaitTimeoutError,
 )
 from .models import Conversion, RunSummary, VideoRequest
+from .task_errors import SubmitUncertainError, WaitTimeoutError
 from .track import Host, Plan, Requests, TrackWork, told_by
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from .answers import Answer
 from .errors import ApiError, MaintenanceError, Mp4GenError, RateLimitError, ServerError
 from .events import CoolDownEvent, MaintenanceEvent, Observers, RetryEvent
 from .maintenance import MaintenanceGate
-from .models import RateLimit, Retry
+from .options import RateLimit, Retry
 from .pauses import Pauses
 from .protocol import ApiCall
 from .rate_limit import MOMENT, Lane, RateLimiter

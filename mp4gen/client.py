@@ -13,24 +13,27 @@ from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
-from . import protocol, twins
+from . import protocol
 from .callbacks import CallbackReceiver
 from .calls import Calls, Patience
 from .conversion import Conversions
 from .dialects import Dialect
 from .errors import Mp4GenError
 from .events import Event, FailedEvent, Observers
-from .models import Polling, RateLimit, Retry, Track, Video, VideoDetails, VideoRequest
+from .models import Track, Video, VideoDetails, VideoRequest
+from .options import Polling, RateLimit, Retry
 from .rate_limit import RateLimiter
 from .settings import (
     KeySource,
     base_url_of,
     checked_id,
     checked_timeout,
+    forget_client,
     key_of,
     limiter_of,
     resubmits,
     secret,
+    warn_about_duplicate_client,
     whole,
 )
 from .submit import Accepted, Memory
@@ -122,7 +125,7 @@ class Client:
         self._proxy, self._trust_env = proxy, trust_env
         self._files: Files | None = None
         self._memory = Memory()
-        twins.announce(self, account, self._limiter)
+        warn_about_duplicate_client(self, account, self._limiter)
 
     def __repr__(self) -> str:
         # Error reporters show a client that was refused halfway through, too.
@@ -137,7 +140,7 @@ class Client:
 
     async def aclose(self) -> None:
         """Close all connections; calls that run fail, later ones are refused."""
-        twins.leave(self)
+        forget_client(self)
         try:
             for run in tuple(self._runs):
                 await run.aclose()

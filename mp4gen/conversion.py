@@ -11,7 +11,8 @@ import attrs
 from .callbacks import CallbackReceiver, Ticket
 from .calls import Calls, Patience
 from .dialects import Dialect
-from .models import Polling, Video, VideoRequest
+from .models import Video, VideoRequest
+from .options import Polling
 from .polling import first_wait
 from .submit import Accepted, Journal, Memory, Submit
 from .wait import Wait

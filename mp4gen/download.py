@@ -18,7 +18,7 @@ import attrs
 from .answers import Answer
 from .errors import DownloadError, Mp4GenError
 from .file_host import FileAnswer, FileSessions, Rules, TryAgainError, checked_host, opened
-from .models import Retry
+from .options import Retry
 from .part_file import PartFile, part_file
 from .retry import waits
 

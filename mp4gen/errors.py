@@ -25,10 +25,7 @@ Mp4GenError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
-if TYPE_CHECKING:
-    from .models import VideoDetails, VideoRequest
+from typing import ClassVar
 
 
 class Mp4GenError(Exception):
@@ -170,55 +167,6 @@ class TransportError(Mp4GenError):
 
 class ProtocolError(Mp4GenError):
     """An answer that is not what the vendor's pages promise; holds its first bytes."""
-
-
-class SubmitUncertainError(Mp4GenError):
-    """The answer to a submit was lost, so the video may or may not have been paid for.
-
-    Attributes:
-        request: the `VideoRequest` in question.
-    """
-
-    def __init__(self, request: VideoRequest) -> None:
-        super().__init__(request)
-        self.request = request
-
-    def __str__(self) -> str:
-        return (
-            f"the answer to the submit of audio {self.request.audio_id} was lost: it may or may "
-            "not have been accepted. Look into the account before sending it again."
-        )
-
-
-class _TaskError(Mp4GenError):
-    """What is known of a task when waiting for it ended without a video."""
-
-    def __init__(self, task_id: str, message: str, details: VideoDetails | None = None) -> None:
-        super().__init__(task_id, message, details)
-        self.task_id = task_id
-        self.message = message
-        self.details = details
-
-    def __str__(self) -> str:
-        return f"task {self.task_id}: {self.message}"
-
-
-class GenerationFailedError(_TaskError):
-    """The service gave up on the task; it will not finish.
-
-    Attributes:
-        task_id: the video task.
-        details: the last `VideoDetails` seen.
-    """
-
-
-class WaitTimeoutError(_TaskError, TimeoutError):
-    """We stopped waiting; the task may still finish, and its id stays good.
-
-    Attributes:
-        task_id: the video task, to wait for again.
-        details: the last `VideoDetails` seen, or None.
-    """
 
 
 class DownloadError(Mp4GenError):

@@ -18,7 +18,7 @@ import attrs
 
 from .addresses import is_public
 from .errors import ConfigurationError, DownloadError
-from .models import Retry
+from .options import Retry
 from .pauses import Pauses
 from .transport import describe, proxy_of_environment, user_agent
 

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from . import errors
+from . import errors, task_errors
 from .entries import Entry, State
-from .errors import ApiError, GenerationFailedError, LedgerError, Mp4GenError, WaitTimeoutError
+from .errors import ApiError, LedgerError, Mp4GenError
 from .models import Video, VideoRequest
+from .task_errors import GenerationFailedError, WaitTimeoutError
 
 # "mp4g", so that another program's database is not taken for a ledger.
 _APPLICATION = 0x6D703467
@@ -218,7 +219,8 @@ def dump_error(error: Mp4GenError) -> str:
 def _load_error(text: str) -> Mp4GenError:
     """The error as it was, without what only its own run could know."""
     stored = json.loads(text)
-    kind: Any = getattr(errors, stored["type"], Mp4GenError)
+    known = vars(errors) | vars(task_errors)
+    kind: Any = known.get(stored["type"], Mp4GenError)
     error: Mp4GenError
     if issubclass(kind, ApiError):
         error = kind(stored["text"], code=stored["code"] or 0, task_id=stored["task_id"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import math
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from .errors import ConfigurationError, ValidationError
+from .errors import ValidationError
 
 # docs.sunoapi.org, "Create Music Video": author and domainName have maxLength 50.
 MAX_TEXT = 50
@@ -268,81 +267,3 @@ class RunSummary:
     failed: int = 0
     left: int = 0
     stopped_by: str | None = None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
-
-
-def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not (_is_number(value) and value > 0):
-        raise ConfigurationError(f"{attribute.name} must be a number above 0, not {value!r}")
-
-
-def _not_negative(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not (_is_number(value) and value >= 0):
-        raise ConfigurationError(f"{attribute.name} must be a number of at least 0, not {value!r}")
-
-
-def _whole(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{attribute.name} must be a whole number above 0, not {value!r}")
-
-
-@attrs.frozen
-class RateLimit:
-    """At most `requests` calls in any window of `per` seconds.
-
-    The default is the vendor's (docs.kie.ai, "Getting Started"), per account.
-    """
-
-    requests: int = attrs.field(default=20, validator=_whole)
-    per: float = attrs.field(default=10.0, kw_only=True, validator=_positive)
-
-
-@attrs.frozen
-class Polling:
-    """When to look at a task, in seconds of its age.
-
-    The first look comes at age `first`, each next one at age x `factor`, no step longer than
-    `longest`; each step varies by up to `jitter` of itself. A `Retry-After` from the server wins.
-    """
-
-    first: float = attrs.field(default=15.0, kw_only=True, validator=_positive)
-    factor: float = attrs.field(default=1.3, kw_only=True)
-    longest: float = attrs.field(default=8.0, kw_only=True, validator=_positive)
-    jitter: float = attrs.field(default=0.1, kw_only=True)
-
-    @factor.validator
-    def _above_one(self, _: object, value: float) -> None:
-        if not 1 < value < float("inf"):
-            raise ConfigurationError(f"factor must be above 1, not {value!r}")
-
-    @jitter.validator
-    def _a_share(self, _: object, value: float) -> None:
-        if not 0 <= value < 1:
-            raise ConfigurationError(f"jitter must be at least 0 and below 1, not {value!r}")
-
-
-@attrs.frozen
-class Retry:
-    """How long to go on after failures that may pass, in seconds.
-
-    Attributes:
-        first: the longest wait before the first retry; doubled for each further one (full jitter).
-        longest: no single wait is longer.
-        budget: give up once a call has been failing for this long.
-        request_timeout: the longest that one HTTP call may take.
-        maintenance_probe: how often one call asks whether maintenance is over.
-        maintenance_timeout: how long maintenance may last; None for 0 in single calls and six
-            hours in bulk runs.
-    """
-
-    first: float = attrs.field(default=0.5, kw_only=True, validator=_positive)
-    longest: float = attrs.field(default=30.0, kw_only=True, validator=_positive)
-    budget: float = attrs.field(default=300.0, kw_only=True, validator=_not_negative)
-    request_timeout: float = attrs.field(default=30.0, kw_only=True, validator=_positive)
-    maintenance_probe: float = attrs.field(default=300.0, kw_only=True, validator=_positive)
-    maintenance_timeout: float | None = attrs.field(
-        default=None, kw_only=True, validator=attrs.validators.optional(_not_negative)
-    )

@@ -20,7 +20,7 @@ from .errors import (
     ServerError,
     TransportError,
 )
-from .models import Retry
+from .options import Retry
 
 
 class Next(enum.Enum):

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from typing import Literal
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from .addresses import is_loopback
 from .dialects import Dialect
 from .errors import ConfigurationError, ValidationError
-from .models import RateLimit
+from .options import RateLimit
 from .rate_limit import RateLimiter, WindowLimiter
 from .transport import Secret, checked_key
 
 DEFAULT_BASE_URL = "https://api.api.box"
 
 KeySource = str | Callable[[], str]
+# Host and key (or the callable that gives it); no key, no limit to share.
+Account = tuple[str, object | None]
+
+_open: WeakKeyDictionary[object, tuple[Account, RateLimiter]] = WeakKeyDictionary()
 
 
 def base_url_of(given: str | None) -> str:
@@ -141,6 +147,24 @@ def whole(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(f"{name} must be a whole number above 0, not {value!r}")
     return value
+
+
+def warn_about_duplicate_client(client: object, account: Account, limiter: RateLimiter) -> None:
+    """Warn if an open client has the same account and another limiter."""
+    if account[1] is None:
+        return
+    if any(other == account and kept is not limiter for other, kept in _open.values()):
+        warnings.warn(
+            f"two clients of one key on {account[0]} keep the rate limit each by itself; "
+            "share one client, or pass one rate_limit object to both",
+            stacklevel=3,
+        )
+    _open[client] = (account, limiter)
+
+
+def forget_client(client: object) -> None:
+    """Note that a client was closed."""
+    _open.pop(client, None)
 
 
 def _fixed(key: Secret | None) -> Callable[[], Secret | None]:

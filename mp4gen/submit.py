@@ -13,11 +13,12 @@ from . import protocol
 from .callbacks import Ticket
 from .calls import Calls, Patience, Tries
 from .dialects import Dialect
-from .errors import AlreadyExistsError, Mp4GenError, SubmitUncertainError
+from .errors import AlreadyExistsError, Mp4GenError
 from .events import SubmitEvent
 from .models import VideoRequest
 from .protocol import ApiCall
 from .retry import Next, decide
+from .task_errors import SubmitUncertainError
 
 _REMEMBERED = 100_000
 

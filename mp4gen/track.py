@@ -13,10 +13,11 @@ from .callbacks import Ticket
 from .calls import Patience
 from .conversion import Conversions
 from .entries import Entry, State
-from .errors import DownloadError, SubmitUncertainError
+from .errors import DownloadError
 from .models import Conversion, Video, VideoRequest
 from .names import safe_stem
 from .submit import Accepted, Submitted
+from .task_errors import SubmitUncertainError
 
 if TYPE_CHECKING:
     from .ledger import Ledger

@@ -18,18 +18,18 @@ from .errors import (
     AlreadyExistsError,
     AuthenticationError,
     ConfigurationError,
-    GenerationFailedError,
     InvalidRequestError,
     Mp4GenError,
     NotFoundError,
-    WaitTimeoutError,
 )
 from .events import DoneEvent, FailedEvent, LookEvent
-from .models import Polling, Video, VideoDetails, VideoStatus
+from .models import Video, VideoDetails, VideoStatus
+from .options import Polling
 from .pauses import Pause
 from .polling import next_waits
 from .retry import Next, decide
 from .submit import Accepted, Memory
+from .task_errors import GenerationFailedError, WaitTimeoutError
 
 # A record can be missing for a while after its creation (docs.kie.ai, "Get Task Details").
 GRACE_SECONDS: Final = 60.0

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import mp4gen
-from mp4gen import errors
+from mp4gen import errors, task_errors
 
 REQUEST = mp4gen.VideoRequest("music", "track")
 LOOK_FIRST = "it may or may not have been accepted. Look into the account before sending it again."
@@ -31,7 +31,7 @@ def test_the_drawing_is_the_tree() -> None:
     drawn = tree(errors.__doc__ or "")
     public = [
         kind
-        for name, kind in vars(errors).items()
+        for name, kind in {**vars(errors), **vars(task_errors)}.items()
         if isinstance(kind, type) and not name.startswith("_") and issubclass(kind, Exception)
     ]
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import mp4gen
-from mp4gen import errors, events
+from mp4gen import errors, events, task_errors
 
 HEAVY = "aiohttp.web sqlite3 numpy av PIL rich cyclopts mp4gen.ledger mp4gen.testing pytest".split()
 
@@ -26,7 +26,7 @@ def test_every_error_and_event_is_public() -> None:
     """What can be raised or observed can be named."""
     defined = {
         name
-        for module in (errors, events)
+        for module in (errors, task_errors, events)
         for name, value in vars(module).items()
         if isinstance(value, type)
         and issubclass(value, errors.Mp4GenError | events.Event)

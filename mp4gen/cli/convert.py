@@ -10,7 +10,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from mp4gen.client import Client
-from mp4gen.models import RateLimit, Track
+from mp4gen.models import Track
+from mp4gen.options import RateLimit
 
 from .bulk_job import LEDGER, Job, foretell
 from .exits import UsageError

@@ -21,8 +21,8 @@ from mp4gen.errors import (
     RenderCancelledError,
     RenderError,
     ValidationError,
-    WaitTimeoutError,
 )
+from mp4gen.task_errors import WaitTimeoutError
 
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
 INTERRUPTED, PIPE_CLOSED = 130, 141

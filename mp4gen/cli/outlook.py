@@ -19,7 +19,8 @@ from mp4gen.events import (
     RetryEvent,
     SubmitEvent,
 )
-from mp4gen.models import Conversion, RateLimit
+from mp4gen.models import Conversion
+from mp4gen.options import RateLimit
 
 # One submit and a little more than one look, where looks count against the limit.
 CALLS_A_VIDEO = 2.1

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from mp4gen.errors import Mp4GenError
 
 from . import studio
+from .datadir import random_token
 from .library import Library, LibraryTrack
 from .pool import Slot
-from .sessions import fresh_name
 
 T = TypeVar("T")
 
@@ -219,7 +219,7 @@ def read(path: Path) -> bytes | None:
 
 def keep(path: Path, content: bytes) -> None:
     """Keep a picture for the next time, whole or not at all."""
-    part = path.with_suffix(f".{fresh_name()}.part")
+    part = path.with_suffix(f".{random_token()}.part")
     try:
         part.write_bytes(content)
         part.replace(path)

@@ -13,7 +13,7 @@ import attrs
 
 from mp4gen.addresses import is_loopback
 from mp4gen.errors import ConfigurationError
-from mp4gen.models import RateLimit
+from mp4gen.options import RateLimit
 
 if TYPE_CHECKING:
     from mp4gen.render import RenderStyle

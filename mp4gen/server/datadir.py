@@ -157,3 +157,8 @@ class DataFolder:
                 f"another server uses the data folder {self.root}; stop it, or name another "
                 "folder with --data"
             ) from None
+
+
+def random_token() -> str:
+    """Return a name that cannot be guessed."""
+    return secrets.token_urlsafe(12)

@@ -8,7 +8,7 @@ import secrets
 from collections import deque
 from collections.abc import Mapping
 
-from mp4gen.models import RateLimit
+from mp4gen.options import RateLimit
 
 
 class Accounts:

@@ -20,13 +20,13 @@ from .answers import UNKNOWN_TRACK
 from .api import base_url_of, new_task
 from .catalog import Catalog, keep, read
 from .config import ServerConfig
-from .datadir import DataFolder
+from .datadir import DataFolder, random_token
 from .feed import PAUSE, Feed
 from .front import SAFE, Visit, json_of, visited
 from .gate import Closed, Gate
 from .jobs import Jobs
 from .library import SUFFIXES, Library, LibraryTrack
-from .sessions import Sessions, fresh_name
+from .sessions import Sessions
 from .shapes import SHAPES, style_for
 from .store import Store
 from .tasks import State, Task
@@ -231,7 +231,7 @@ class Pages:
             _wanted(track, body),
             track,
             base_url_of(request, self.config),
-            variant=f"page-{fresh_name()}",
+            variant=f"page-{random_token()}",
             shape=_shape(body),
             audio_mode="copy" if body.get("sound") == "copy" else "compatible",
         )

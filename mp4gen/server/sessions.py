@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import secrets
 import time
 from urllib.parse import urlsplit
 
@@ -97,8 +96,3 @@ def _unpacked(name: str) -> str | None:
         return base64.urlsafe_b64decode(name[1:] + "==").decode() if name[:1] == "a" else None
     except ValueError:
         return None
-
-
-def fresh_name() -> str:
-    """A name that nobody can guess."""
-    return secrets.token_urlsafe(12)

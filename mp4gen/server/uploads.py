@@ -12,8 +12,8 @@ from aiohttp import web
 
 from mp4gen.errors import InvalidRequestError, RenderError
 
+from .datadir import random_token
 from .library import SUFFIXES
-from .sessions import fresh_name
 
 FOLDER = "Uploads"
 _LONGEST = 120
@@ -53,7 +53,7 @@ async def receive(request: web.Request, folder: Path, most: int, *, spare: int) 
         InvalidRequestError: it is too large (code 413), has no room (507), comes too slowly or is
             cut off (400), or the folder cannot be written.
     """
-    part = folder / f"{_PART}{fresh_name()}"
+    part = folder / f"{_PART}{random_token()}"
     try:
         await asyncio.to_thread(folder.mkdir, exist_ok=True)
         await _write(request, part, most, spare)

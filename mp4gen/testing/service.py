@@ -17,7 +17,8 @@ from aiohttp import web
 from mp4gen import protocol
 from mp4gen.client import Client
 from mp4gen.dialects import Dialect
-from mp4gen.models import RateLimit, Track
+from mp4gen.models import Track
+from mp4gen.options import RateLimit
 from mp4gen.transport import Secret
 
 from .answering import Answering

@@ -10,7 +10,8 @@ from typing import Literal
 
 import attrs
 
-from mp4gen.models import RateLimit, VideoDetails, VideoRequest, VideoStatus
+from mp4gen.models import VideoDetails, VideoRequest, VideoStatus
+from mp4gen.options import RateLimit
 from mp4gen.transport import Secret
 
 from .media import tiny_mp4

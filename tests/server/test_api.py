@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mp4gen.errors import ConfigurationError
-from mp4gen.models import RateLimit
+from mp4gen.options import RateLimit
 from mp4gen.server import Server, ServerConfig
 
 from .conftest import CALLBACK, Serve, write_song

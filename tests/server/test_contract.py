@@ -13,7 +13,7 @@ from typing import Any, Self
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from mp4gen.models import RateLimit
+from mp4gen.options import RateLimit
 from mp4gen.server import Server, ServerConfig
 from mp4gen.server.health import own_version
 from mp4gen.server.openapi import document

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mp4gen import wire
-from mp4gen.models import RateLimit
+from mp4gen.options import RateLimit
 from mp4gen.server.calls import CALLS
 
 from .conftest import CALLBACK, Caller, Serve

@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from mp4gen.models import RateLimit
+from mp4gen.options import RateLimit
 from mp4gen.render import RenderStyle
 from mp4gen.server.estimate import HOLD, Pace, Progress, first_look
 from mp4gen.server.fair import FairQueue
