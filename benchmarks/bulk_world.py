@@ -22,9 +22,9 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from mp4gen import CallbackReceiver, Client, VideoRequest
-from mp4gen.answers import Answer
+from mp4gen.api.protocol import ApiCall, callback_body
+from mp4gen.api.responses import Answer
 from mp4gen.errors import ConfigurationError
-from mp4gen.protocol import ApiCall, callback_body
 from mp4gen.testing import FakeService, lognormal
 from mp4gen.testing.sending import _scripted
 from mp4gen.testing.service import _endpoint

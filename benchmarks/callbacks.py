@@ -20,7 +20,7 @@ import looptime
 from aiohttp import web
 
 from mp4gen import CallbackReceiver, Dialect, SubmitUncertainError, VideoRequest
-from mp4gen.protocol import callback_body
+from mp4gen.api.protocol import callback_body
 from mp4gen.testing import Callbacks, FakeService
 
 PUBLIC = "https://bot.example.com/mp4"

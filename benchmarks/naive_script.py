@@ -15,7 +15,7 @@ from typing import Any
 import bulk_world as world
 
 from mp4gen import VideoRequest
-from mp4gen.protocol import ApiCall, create_call
+from mp4gen.api.protocol import ApiCall, create_call
 
 PAUSE = 5.0
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import typing
 
+from .api.dialects import Dialect
 from .callbacks import CallbackReceiver
 from .client import Client
-from .dialects import Dialect
 from .errors import (
     AlreadyExistsError,
     ApiError,

@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 import attrs
 
 from .addresses import is_loopback
+from .api.protocol import CallbackNotice, is_signed, read_callback
 from .errors import ConfigurationError, ProtocolError
 from .pauses import Pause
-from .protocol import CallbackNotice, is_signed, read_callback
 from .transport import Secret
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from typing import TypeVar
 
 import attrs
 
-from .answers import Answer
+from .api.protocol import ApiCall
+from .api.responses import Answer
 from .errors import ApiError, MaintenanceError, Mp4GenError, RateLimitError, ServerError
 from .events import CoolDownEvent, MaintenanceEvent, Observers, RetryEvent
 from .maintenance import MaintenanceGate
 from .options import RateLimit, Retry
 from .pauses import Pauses
-from .protocol import ApiCall
 from .rate_limit import MOMENT, Lane, RateLimiter
 from .retry import Next, RetryQuota, decide, waits
 from .transport import Transport

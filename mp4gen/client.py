@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
-from . import protocol
+from .api import protocol
+from .api.dialects import Dialect
 from .callbacks import CallbackReceiver
 from .calls import Calls, Patience
 from .conversion import Conversions
-from .dialects import Dialect
 from .errors import Mp4GenError
 from .events import Event, FailedEvent, Observers
 from .models import Track, Video, VideoDetails, VideoRequest

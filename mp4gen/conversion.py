@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
+from .api.dialects import Dialect
 from .callbacks import CallbackReceiver, Ticket
 from .calls import Calls, Patience
-from .dialects import Dialect
 from .models import Video, VideoRequest
 from .options import Polling
 from .polling import first_wait

@@ -15,7 +15,7 @@ from typing import Final
 
 import attrs
 
-from .answers import Answer
+from .api.responses import Answer
 from .errors import DownloadError, Mp4GenError
 from .file_host import FileAnswer, FileSessions, Rules, TryAgainError, checked_host, opened
 from .options import Retry

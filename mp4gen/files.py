@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from . import protocol
 from .addresses import is_public
+from .api import protocol
+from .api.dialects import Dialect
 from .calls import Calls, Patience
-from .dialects import Dialect
 from .download import Download, Progress
 from .events import DownloadEvent, RetryEvent
 from .file_host import FileSessions, Rules

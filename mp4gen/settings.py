@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from .addresses import is_loopback
-from .dialects import Dialect
+from .api.dialects import Dialect
 from .errors import ConfigurationError, ValidationError
 from .options import RateLimit
 from .rate_limit import RateLimiter, WindowLimiter

@@ -9,14 +9,14 @@ from typing import Protocol
 
 import attrs
 
-from . import protocol
+from .api import protocol
+from .api.dialects import Dialect
+from .api.protocol import ApiCall
 from .callbacks import Ticket
 from .calls import Calls, Patience, Tries
-from .dialects import Dialect
 from .errors import AlreadyExistsError, Mp4GenError
 from .events import SubmitEvent
 from .models import VideoRequest
-from .protocol import ApiCall
 from .retry import Next, decide
 from .task_errors import SubmitUncertainError
 

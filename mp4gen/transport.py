@@ -18,10 +18,10 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import attrs
 
-from .answers import MAX_BODY, Answer
+from .api.protocol import ApiCall
+from .api.responses import MAX_BODY, Answer
 from .errors import ConfigurationError, ProtocolError, TransportError
 from .pauses import closed
-from .protocol import ApiCall
 
 _MAX_CONNECT = 10.0
 _SHORTEST_KEY = 8

@@ -10,10 +10,10 @@ from typing import Final
 
 import attrs
 
-from . import protocol
+from .api import protocol
+from .api.dialects import Dialect
 from .callbacks import Ticket, believable_url
 from .calls import Calls, Patience, Stopwatch
-from .dialects import Dialect
 from .errors import (
     AlreadyExistsError,
     AuthenticationError,

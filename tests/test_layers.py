@@ -49,7 +49,7 @@ LAZY = {
     ("client", "ledger"),
     ("bulk", "ledger"),
     ("callbacks", "aiohttp.web"),
-    ("wire", "cattrs"),
+    ("api", "cattrs"),
     ("retry", "backoff"),
     ("polling", "backoff"),
 }

@@ -14,8 +14,8 @@ import pytest
 from aiohttp import web
 
 import mp4gen
-from mp4gen.answers import MAX_BODY
-from mp4gen.protocol import ApiCall
+from mp4gen.api.protocol import ApiCall
+from mp4gen.api.responses import MAX_BODY
 from mp4gen.testing import Cut, FakeService, FaultProxy, Reply
 from mp4gen.testing.service import FAKE_KEY
 from mp4gen.transport import Secret, Transport, user_agent

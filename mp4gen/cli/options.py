@@ -11,8 +11,8 @@ import attrs
 from cyclopts import Group, Parameter
 
 from mp4gen.addresses import is_loopback
+from mp4gen.api.dialects import Dialect
 from mp4gen.client import Client
-from mp4gen.dialects import Dialect
 from mp4gen.options import RateLimit
 from mp4gen.settings import base_url_of
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from mp4gen import protocol
+from mp4gen.api import protocol
 from mp4gen.errors import ApiError
 
 # docs.sunoapi.org, "Create Music Video", the table of body codes; those that this server sends.

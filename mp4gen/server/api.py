@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from mp4gen import protocol
+from mp4gen.api import protocol
 from mp4gen.errors import ApiError, InvalidRequestError
 from mp4gen.models import Track, VideoRequest
 

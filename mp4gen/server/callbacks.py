@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from mp4gen import protocol
+from mp4gen.api import protocol
 
 from .config import ServerConfig
 from .post import PostError, post

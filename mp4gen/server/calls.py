@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from mp4gen import protocol
-from mp4gen.dialects import Dialect
+from mp4gen.api import protocol
+from mp4gen.api.dialects import Dialect
 
 
 @attrs.frozen

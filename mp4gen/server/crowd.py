@@ -13,7 +13,7 @@ from typing import cast
 
 from aiohttp import web
 
-from mp4gen import protocol
+from mp4gen.api import protocol
 from mp4gen.errors import ApiError
 
 # For the database, the workers' pipes and callbacks.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mp4gen import wire
+from mp4gen.api import converters
 from mp4gen.models import MAX_TEXT, VideoStatus
 
 from .answers import CODES
@@ -120,20 +120,20 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _request() -> dict[str, Any]:
-    properties = {name: _REQUEST[field] for field, name in wire.VIDEO_REQUEST.items()}
-    required = [wire.VIDEO_REQUEST[field] for field in _REQUIRED]
+    properties = {name: _REQUEST[field] for field, name in converters.VIDEO_REQUEST.items()}
+    required = [converters.VIDEO_REQUEST[field] for field in _REQUIRED]
     return {"type": "object", "properties": properties, "required": required}
 
 
 def _details() -> dict[str, Any]:
-    properties = {wire.VIDEO_DETAILS[field]: schema for field, schema in _DETAILS.items()}
-    video = {wire.VIDEO_DETAILS["video_url"]: {**_TEXT, "format": "uri"}}
+    properties = {converters.VIDEO_DETAILS[field]: schema for field, schema in _DETAILS.items()}
+    video = {converters.VIDEO_DETAILS["video_url"]: {**_TEXT, "format": "uri"}}
     return _object({**properties, "response": _or_null(_object(video))})
 
 
 def _tracks() -> dict[str, Any]:
     track = {"audio_id": _TEXT, "title": {"type": ["string", "null"]}}
-    items = _object({wire.TRACK[field]: schema for field, schema in track.items()})
+    items = _object({converters.TRACK[field]: schema for field, schema in track.items()})
     response = _object({"taskId": _TEXT, "sunoData": {"type": "array", "items": items}})
     return _object({"taskId": _TEXT, "status": {"const": "SUCCESS"}, "response": response})
 

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import attrs
 from aiohttp import web
 
-from mp4gen import protocol
-from mp4gen.answers import dump_json, load_json
-from mp4gen.dialects import Dialect
+from mp4gen.api import protocol
+from mp4gen.api.dialects import Dialect
+from mp4gen.api.responses import dump_json, load_json
 from mp4gen.errors import AlreadyExistsError, ApiError, InvalidRequestError
 from mp4gen.models import Track
 

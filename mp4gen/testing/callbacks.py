@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import attrs
 
-from mp4gen import protocol
+from mp4gen.api import protocol
 from mp4gen.models import VideoStatus
 
 from .state import FAILURES, Duration, FakeTask

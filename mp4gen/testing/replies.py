@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import attrs
 
-from mp4gen.answers import MAX_BODY
-from mp4gen.dialects import Dialect
+from mp4gen.api.dialects import Dialect
+from mp4gen.api.protocol import answer_data, answer_error
+from mp4gen.api.responses import MAX_BODY
 from mp4gen.errors import (
     AlreadyExistsError,
     ApiError,
@@ -21,7 +22,6 @@ from mp4gen.errors import (
     MaintenanceError,
     RateLimitError,
 )
-from mp4gen.protocol import answer_data, answer_error
 
 TOO_OFTEN = "Your call frequency is too high. Please try again later."
 EXISTS = "Mp4 record already exists"

@@ -14,9 +14,9 @@ from typing import Any, Literal, Self
 
 from aiohttp import web
 
-from mp4gen import protocol
+from mp4gen.api import protocol
+from mp4gen.api.dialects import Dialect
 from mp4gen.client import Client
-from mp4gen.dialects import Dialect
 from mp4gen.models import Track
 from mp4gen.options import RateLimit
 from mp4gen.transport import Secret

@@ -14,7 +14,7 @@ import attrs
 import pytest
 from aiohttp import web
 
-from mp4gen import protocol
+from mp4gen.api import protocol
 from mp4gen.server.callbacks import CallbackSender
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.post import PostError, post

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mp4gen import wire
+from mp4gen.api import converters
 from mp4gen.options import RateLimit
 from mp4gen.server.calls import CALLS
 
@@ -62,7 +62,7 @@ async def test_the_contract_is_made_of_the_tables(serve: Serve) -> None:
 
     assert set(told["paths"]) == {call.path for call in CALLS} | {"/files/{name}", "/healthz"}
     fields = told["components"]["schemas"]["VideoRequest"]["properties"]
-    assert set(fields) == set(wire.VIDEO_REQUEST.values())
+    assert set(fields) == set(converters.VIDEO_REQUEST.values())
     assert fields["author"]["maxLength"] == 50
     for call in CALLS:
         operation = told["paths"][call.path][call.method.lower()]

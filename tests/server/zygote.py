@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from mp4gen import protocol
+from mp4gen.api import protocol
 from mp4gen.render import RenderStyle
 from mp4gen.server import Server, ServerConfig, callbacks, datadir, jobs, library, render, store
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from . import models
-from .models import Track, VideoDetails, VideoRequest, VideoStatus
+from mp4gen import models
+from mp4gen.models import Track, VideoDetails, VideoRequest, VideoStatus
 
 if TYPE_CHECKING:
     import cattrs

@@ -13,9 +13,7 @@ from typing import Any
 
 import attrs
 
-from . import wire
-from .dialects import Dialect
-from .errors import (
+from mp4gen.errors import (
     AlreadyExistsError,
     ApiError,
     AuthenticationError,
@@ -26,6 +24,9 @@ from .errors import (
     RateLimitError,
     ServerError,
 )
+
+from . import converters
+from .dialects import Dialect
 
 # No published answer comes near this.
 MAX_BODY = 1 << 20
@@ -61,7 +62,7 @@ def read_answer(answer: Answer, dialect: Dialect, task_id: str | None = None) ->
         ProtocolError: an answer that is not what the vendor's pages promise.
     """
     body = load_json(answer.body)
-    code = wire.whole_number(body.get("code")) if isinstance(body, dict) else None
+    code = converters.whole_number(body.get("code")) if isinstance(body, dict) else None
     if code is None:
         raise _foreign(answer, task_id)
     data = body.get("data")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import mp4gen
 from mp4gen import Dialect
-from mp4gen.answers import MAX_BODY, Answer, excerpt, load_json, read_answer
+from mp4gen.api.responses import MAX_BODY, Answer, excerpt, load_json, read_answer
 
 SUNO, KIE = Dialect.SUNO, Dialect.KIE
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from .errors import (
+from mp4gen.errors import (
     AlreadyExistsError,
     ApiError,
     AuthenticationError,

@@ -14,10 +14,7 @@ from urllib.parse import quote
 
 import attrs
 
-from . import wire
-from .answers import Answer, dump_json, excerpt, load_json, read_answer, task_id_in
-from .dialects import Dialect
-from .errors import (
+from mp4gen.errors import (
     AlreadyExistsError,
     ApiError,
     InvalidRequestError,
@@ -25,7 +22,11 @@ from .errors import (
     ProtocolError,
     ValidationError,
 )
-from .models import Track, VideoDetails, VideoRequest
+from mp4gen.models import Track, VideoDetails, VideoRequest
+
+from . import converters
+from .dialects import Dialect
+from .responses import Answer, dump_json, excerpt, load_json, read_answer, task_id_in
 
 GENERATE_PATH = "/api/v1/mp4/generate"
 DETAILS_PATH = "/api/v1/mp4/record-info"
@@ -63,7 +64,7 @@ class ApiCall:
 def create_call(request: VideoRequest, callback_url: str | None = None) -> ApiCall:
     """The call of "Create Music Video"; `callback_url` stands in for one of its own."""
     url = request.callback_url or callback_url or NO_CALLBACK
-    body = wire.write_video_request(attrs.evolve(request, callback_url=url))
+    body = converters.write_video_request(attrs.evolve(request, callback_url=url))
     return ApiCall("POST", GENERATE_PATH, dump_json(body), submit=True)
 
 
@@ -115,7 +116,7 @@ def read_details(answer: Answer, dialect: Dialect, task_id: str) -> VideoDetails
         raise NotFoundError("the API has no record of the task", code=200, task_id=task_id)
     if not isinstance(data, dict):
         raise ProtocolError(f"the details of {task_id} are not an object: {excerpt(answer)}")
-    details: VideoDetails = _structured(wire.read_video_details, data, task_id, answer)
+    details: VideoDetails = _structured(converters.read_video_details, data, task_id, answer)
     return details
 
 
@@ -133,7 +134,7 @@ def read_tracks(answer: Answer, dialect: Dialect, task_id: str) -> list[Track]:
     if not isinstance(items, list):
         return []
     return [
-        _structured(wire.read_track, item, task_id, answer)
+        _structured(converters.read_track, item, task_id, answer)
         for item in items
         if isinstance(item, dict)
     ]
@@ -145,7 +146,7 @@ def read_credits(answer: Answer, dialect: Dialect) -> float:
     Raises:
         Mp4GenError: as `read_answer`; something that is no number is a `ProtocolError`.
     """
-    left = wire.real_number(read_answer(answer, dialect))
+    left = converters.real_number(read_answer(answer, dialect))
     if left is None:
         raise ProtocolError(f"the credits are not a number: {excerpt(answer)}")
     return left
@@ -185,7 +186,7 @@ def read_create_body(body: bytes) -> VideoRequest:
     if not data.get("callBackUrl"):
         raise InvalidRequestError(_problems_in(data, "callBackUrl is required"), code=400)
     try:
-        return wire.read_video_request(data)
+        return converters.read_video_request(data)
     except (ValidationError, ExceptionGroup):
         raise InvalidRequestError(_problems_in(data), code=400) from None
 
@@ -202,12 +203,12 @@ def answer_created(task_id: str) -> bytes:
 
 def answer_details(details: VideoDetails) -> bytes:
     """The success of "Get Music Video Details"."""
-    return answer_data(wire.write_video_details(details))
+    return answer_data(converters.write_video_details(details))
 
 
 def answer_tracks(task_id: str, tracks: Sequence[Track]) -> bytes:
     """The success of "Get Music Generation Details" for a finished music task."""
-    items = [wire.write_track(track) for track in tracks]
+    items = [converters.write_track(track) for track in tracks]
     return answer_data(
         {
             "taskId": task_id,
@@ -232,7 +233,7 @@ def answer_error(error: ApiError) -> bytes:
 def _problems_in(data: dict[str, Any], *found: str) -> str:
     """Every fault of a submit's body in one sentence, in the API's names."""
     problems = list(found)
-    for field, name in wire.VIDEO_REQUEST.items():
+    for field, name in converters.VIDEO_REQUEST.items():
         if name == "callBackUrl" and found:
             continue
         try:
@@ -296,7 +297,7 @@ def read_callback(body: bytes) -> CallbackNotice:
     task_id = task_id_in(data) or task_id_in(value)
     if task_id is None:
         raise ProtocolError("the callback names no task")
-    code = wire.whole_number(value.get("code"))
+    code = converters.whole_number(value.get("code"))
     url = data.get("video_url") or data.get("videoUrl") if isinstance(data, dict) else None
     return CallbackNotice(
         task_id,

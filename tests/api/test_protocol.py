@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mp4gen
-from mp4gen import Dialect, Track, VideoDetails, VideoRequest, VideoStatus, protocol
-from mp4gen.answers import Answer
+from mp4gen import Dialect, Track, VideoDetails, VideoRequest, VideoStatus
+from mp4gen.api import protocol
+from mp4gen.api.responses import Answer
 
 Sample = Callable[[str], bytes]
-SAMPLES = Path(__file__).parent / "samples"
+SAMPLES = Path(__file__).parents[1] / "samples"
 SUNO, KIE = Dialect.SUNO, Dialect.KIE
 REQUEST = VideoRequest("music", "track", author="Ada", domain_name="example.com")
 

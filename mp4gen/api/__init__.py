@@ -1,0 +1,1 @@
+"""The contract with the API, both sides of it, as values; does no I/O."""
