@@ -15,8 +15,8 @@ from typing import Any
 from report import arguments, show
 
 import mp4gen
-from mp4gen.calls import Patience
 from mp4gen.testing import FakeService
+from mp4gen.transport.caller import Patience
 from mp4gen.wait import Wait
 
 # So long that nothing wakes while we measure.

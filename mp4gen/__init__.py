@@ -44,8 +44,8 @@ from .events import (
 )
 from .models import Conversion, RunSummary, Track, Video, VideoDetails, VideoRequest, VideoStatus
 from .options import Polling, RateLimit, Retry
-from .rate_limit import Lane, RateLimiter, WindowLimiter
 from .task_errors import GenerationFailedError, SubmitUncertainError, WaitTimeoutError
+from .transport.rate_limit import Lane, RateLimiter, WindowLimiter
 
 if typing.TYPE_CHECKING:
     from .bulk import ConversionRun

@@ -22,8 +22,8 @@ import attrs
 from .addresses import is_loopback
 from .api.protocol import CallbackNotice, is_signed, read_callback
 from .errors import ConfigurationError, ProtocolError
-from .pauses import Pause
-from .transport import Secret
+from .transport.http import Secret
+from .transport.sleeper import Pause
 
 if TYPE_CHECKING:
     from aiohttp import web

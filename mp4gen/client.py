@@ -16,13 +16,11 @@ from weakref import WeakSet
 from .api import protocol
 from .api.dialects import Dialect
 from .callbacks import CallbackReceiver
-from .calls import Calls, Patience
 from .conversion import Conversions
 from .errors import Mp4GenError
 from .events import Event, FailedEvent, Observers
 from .models import Track, Video, VideoDetails, VideoRequest
 from .options import Polling, RateLimit, Retry
-from .rate_limit import RateLimiter
 from .settings import (
     KeySource,
     base_url_of,
@@ -37,7 +35,9 @@ from .settings import (
     whole,
 )
 from .submit import Accepted, Memory
-from .transport import Transport
+from .transport.caller import Calls, Patience
+from .transport.http import Transport
+from .transport.rate_limit import RateLimiter
 
 if TYPE_CHECKING:
     from .bulk import ConversionRun

@@ -10,11 +10,11 @@ import attrs
 
 from .api.dialects import Dialect
 from .callbacks import CallbackReceiver, Ticket
-from .calls import Calls, Patience
 from .models import Video, VideoRequest
 from .options import Polling
 from .polling import first_wait
 from .submit import Accepted, Journal, Memory, Submit
+from .transport.caller import Calls, Patience
 from .wait import Wait
 
 

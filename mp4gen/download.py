@@ -20,7 +20,7 @@ from .errors import DownloadError, Mp4GenError
 from .file_host import FileAnswer, FileSessions, Rules, TryAgainError, checked_host, opened
 from .options import Retry
 from .part_file import PartFile, part_file
-from .retry import waits
+from .transport.retry import waits
 
 Progress = Callable[[int, int | None], object]
 Renew = Callable[[], Awaitable[str | None]]

@@ -19,8 +19,8 @@ import attrs
 from .addresses import is_public
 from .errors import ConfigurationError, DownloadError
 from .options import Retry
-from .pauses import Pauses
-from .transport import describe, proxy_of_environment, user_agent
+from .transport.http import describe, proxy_of_environment, user_agent
+from .transport.sleeper import Pauses
 
 MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 from .addresses import is_public
 from .api import protocol
 from .api.dialects import Dialect
-from .calls import Calls, Patience
 from .download import Download, Progress
 from .events import DownloadEvent, RetryEvent
 from .file_host import FileSessions, Rules
 from .models import Video
 from .names import name_in_url, safe_stem
-from .pauses import closed
+from .transport.caller import Calls, Patience
+from .transport.sleeper import closed
 
 _AT_ONCE = 8
 

@@ -13,8 +13,8 @@ from .addresses import is_loopback
 from .api.dialects import Dialect
 from .errors import ConfigurationError, ValidationError
 from .options import RateLimit
-from .rate_limit import RateLimiter, WindowLimiter
-from .transport import Secret, checked_key
+from .transport.http import Secret, checked_key
+from .transport.rate_limit import RateLimiter, WindowLimiter
 
 DEFAULT_BASE_URL = "https://api.api.box"
 

@@ -13,12 +13,12 @@ from .api import protocol
 from .api.dialects import Dialect
 from .api.protocol import ApiCall
 from .callbacks import Ticket
-from .calls import Calls, Patience, Tries
 from .errors import AlreadyExistsError, Mp4GenError
 from .events import SubmitEvent
 from .models import VideoRequest
-from .retry import Next, decide
 from .task_errors import SubmitUncertainError
+from .transport.caller import Calls, Patience, Tries
+from .transport.retry import Next, decide
 
 _REMEMBERED = 100_000
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import attrs
 
 from .callbacks import Ticket
-from .calls import Patience
 from .conversion import Conversions
 from .entries import Entry, State
 from .errors import DownloadError
@@ -18,6 +17,7 @@ from .models import Conversion, Video, VideoRequest
 from .names import safe_stem
 from .submit import Accepted, Submitted
 from .task_errors import SubmitUncertainError
+from .transport.caller import Patience
 
 if TYPE_CHECKING:
     from .ledger import Ledger

@@ -13,7 +13,6 @@ import attrs
 from .api import protocol
 from .api.dialects import Dialect
 from .callbacks import Ticket, believable_url
-from .calls import Calls, Patience, Stopwatch
 from .errors import (
     AlreadyExistsError,
     AuthenticationError,
@@ -25,11 +24,12 @@ from .errors import (
 from .events import DoneEvent, FailedEvent, LookEvent
 from .models import Video, VideoDetails, VideoStatus
 from .options import Polling
-from .pauses import Pause
 from .polling import next_waits
-from .retry import Next, decide
 from .submit import Accepted, Memory
 from .task_errors import GenerationFailedError, WaitTimeoutError
+from .transport.caller import Calls, Patience, Stopwatch
+from .transport.retry import Next, decide
+from .transport.sleeper import Pause
 
 # A record can be missing for a while after its creation (docs.kie.ai, "Get Task Details").
 GRACE_SECONDS: Final = 60.0

@@ -18,7 +18,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from mp4gen import ConfigurationError, DownloadError, Retry
 from mp4gen.download import Download
 from mp4gen.file_host import FileSessions, Rules, checked_host
-from mp4gen.transport import user_agent
+from mp4gen.transport.http import user_agent
 
 from .support_cdn import AT_ONCE, MOVIE, FileHost, Says, download, files, inside
 

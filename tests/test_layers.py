@@ -50,7 +50,7 @@ LAZY = {
     ("bulk", "ledger"),
     ("callbacks", "aiohttp.web"),
     ("api", "cattrs"),
-    ("retry", "backoff"),
+    ("transport", "backoff"),
     ("polling", "backoff"),
 }
 

@@ -19,7 +19,7 @@ from mp4gen.api.dialects import Dialect
 from mp4gen.client import Client
 from mp4gen.models import Track
 from mp4gen.options import RateLimit
-from mp4gen.transport import Secret
+from mp4gen.transport.http import Secret
 
 from .answering import Answering
 from .callbacks import Callbacks, FakeCallback, Sender

@@ -12,7 +12,7 @@ import attrs
 
 from mp4gen.models import VideoDetails, VideoRequest, VideoStatus
 from mp4gen.options import RateLimit
-from mp4gen.transport import Secret
+from mp4gen.transport.http import Secret
 
 from .media import tiny_mp4
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import mp4gen
-from mp4gen.pauses import Pause, Pauses
+from mp4gen.transport.sleeper import Pause, Pauses
 
 pytestmark = pytest.mark.looptime
 

@@ -8,7 +8,7 @@ import pytest
 
 import mp4gen
 from mp4gen import Retry
-from mp4gen.retry import Next, RetryQuota, decide, waits
+from mp4gen.transport.retry import Next, RetryQuota, decide, waits
 
 REQUEST = mp4gen.VideoRequest("music", "track")
 

@@ -18,10 +18,11 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import attrs
 
-from .api.protocol import ApiCall
-from .api.responses import MAX_BODY, Answer
-from .errors import ConfigurationError, ProtocolError, TransportError
-from .pauses import closed
+from mp4gen.api.protocol import ApiCall
+from mp4gen.api.responses import MAX_BODY, Answer
+from mp4gen.errors import ConfigurationError, ProtocolError, TransportError
+
+from .sleeper import closed
 
 _MAX_CONNECT = 10.0
 _SHORTEST_KEY = 8

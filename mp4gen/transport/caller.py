@@ -15,16 +15,17 @@ from typing import TypeVar
 
 import attrs
 
-from .api.protocol import ApiCall
-from .api.responses import Answer
-from .errors import ApiError, MaintenanceError, Mp4GenError, RateLimitError, ServerError
-from .events import CoolDownEvent, MaintenanceEvent, Observers, RetryEvent
-from .maintenance import MaintenanceGate
-from .options import RateLimit, Retry
-from .pauses import Pauses
+from mp4gen.api.protocol import ApiCall
+from mp4gen.api.responses import Answer
+from mp4gen.errors import ApiError, MaintenanceError, Mp4GenError, RateLimitError, ServerError
+from mp4gen.events import CoolDownEvent, MaintenanceEvent, Observers, RetryEvent
+from mp4gen.options import RateLimit, Retry
+
+from .circuit_breaker import MaintenanceGate
+from .http import Transport
 from .rate_limit import MOMENT, Lane, RateLimiter
 from .retry import Next, RetryQuota, decide, waits
-from .transport import Transport
+from .sleeper import Pauses
 
 T = TypeVar("T")
 

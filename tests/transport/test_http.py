@@ -18,7 +18,7 @@ from mp4gen.api.protocol import ApiCall
 from mp4gen.api.responses import MAX_BODY
 from mp4gen.testing import Cut, FakeService, FaultProxy, Reply
 from mp4gen.testing.service import FAKE_KEY
-from mp4gen.transport import Secret, Transport, user_agent
+from mp4gen.transport.http import Secret, Transport, user_agent
 
 pytestmark = pytest.mark.looptime
 SUBMIT = ApiCall("POST", "/api/v1/mp4/generate", b'{"taskId":"m"}', submit=True)
@@ -411,7 +411,7 @@ def test_a_secret_shows_as_stars() -> None:
 async def test_a_certificate_that_is_not_trusted_ends_a_call_at_once() -> None:
     """Trying again makes none valid: nothing was sent, and the text says what to check."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(Path(__file__).with_name("support_self_signed.pem"))
+    tls.load_cert_chain(Path(__file__).parents[1] / "support_self_signed.pem")
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", ssl=tls)
     port = server.sockets[0].getsockname()[1]
     async with mp4gen.Client("some-key", base_url=f"https://127.0.0.1:{port}") as client:

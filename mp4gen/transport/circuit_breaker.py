@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from copy import copy
 
-from .errors import MaintenanceError, Mp4GenError, TransportError
-from .pauses import Pause, Pauses
+from mp4gen.errors import MaintenanceError, Mp4GenError, TransportError
+
 from .rate_limit import MOMENT
+from .sleeper import Pause, Pauses
 
 
 class MaintenanceGate:

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 import mp4gen
-from mp4gen.maintenance import MaintenanceGate
+from mp4gen.transport.circuit_breaker import MaintenanceGate
 
 pytestmark = pytest.mark.looptime
 DOWN = mp4gen.MaintenanceError("System maintenance", code=455)

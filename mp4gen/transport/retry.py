@@ -12,7 +12,7 @@ from random import Random
 
 import attrs
 
-from .errors import (
+from mp4gen.errors import (
     MaintenanceError,
     Mp4GenError,
     ProtocolError,
@@ -20,7 +20,7 @@ from .errors import (
     ServerError,
     TransportError,
 )
-from .options import Retry
+from mp4gen.options import Retry
 
 
 class Next(enum.Enum):

@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
-from .options import RateLimit
+from mp4gen.options import RateLimit
 
 # A timer may fire a rounding error before its time; whoever then set it again for that very time
 # would, on a clock that does not move by itself, do so for ever.

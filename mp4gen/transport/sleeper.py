@@ -9,7 +9,7 @@ import asyncio
 from asyncio import CancelledError
 from typing import cast
 
-from .errors import ConfigurationError
+from mp4gen.errors import ConfigurationError
 
 
 class Pause(asyncio.Future[bool]):
