@@ -15,9 +15,9 @@ from typing import Any
 from report import arguments, show
 
 import mp4gen
+from mp4gen.conversion.poller import Wait
 from mp4gen.testing import FakeService
 from mp4gen.transport.caller import Patience
-from mp4gen.wait import Wait
 
 # So long that nothing wakes while we measure.
 LONG = mp4gen.Polling(first=1e6, longest=1e6)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import typing
 
 from .api.dialects import Dialect
-from .callbacks import CallbackReceiver
 from .client import Client
+from .conversion.callbacks import CallbackReceiver
 from .errors import (
     AlreadyExistsError,
     ApiError,

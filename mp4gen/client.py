@@ -15,8 +15,9 @@ from weakref import WeakSet
 
 from .api import protocol
 from .api.dialects import Dialect
-from .callbacks import CallbackReceiver
-from .conversion import Conversions
+from .conversion.callbacks import CallbackReceiver
+from .conversion.service import Conversions
+from .conversion.submission import Accepted, Memory
 from .errors import Mp4GenError
 from .events import Event, FailedEvent, Observers
 from .models import Track, Video, VideoDetails, VideoRequest
@@ -34,7 +35,6 @@ from .settings import (
     warn_about_duplicate_client,
     whole,
 )
-from .submit import Accepted, Memory
 from .transport.caller import Calls, Patience
 from .transport.http import Transport
 from .transport.rate_limit import RateLimiter

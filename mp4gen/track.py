@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .callbacks import Ticket
-from .conversion import Conversions
+from .conversion.callbacks import Ticket
+from .conversion.service import Conversions
+from .conversion.submission import Accepted, Submitted
 from .entries import Entry, State
 from .errors import DownloadError
 from .models import Conversion, Video, VideoRequest
 from .names import safe_stem
-from .submit import Accepted, Submitted
 from .task_errors import SubmitUncertainError
 from .transport.caller import Patience
 

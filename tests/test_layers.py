@@ -27,11 +27,11 @@ ROOMS = {
 
 # Who may touch the world outside, by the top-level name of what is imported.
 EDGES = {
-    "aiohttp": {"transport", "file_host", "callbacks", "testing", "server", "cli"},
-    "sqlite3": {"ledger", "ledger_file", "server"},
+    "aiohttp": {"transport", "file_host", "downloads", "conversion", "testing", "server", "cli"},
+    "sqlite3": {"bulk", "ledger", "ledger_file", "server"},
     "subprocess": {"server", "cli"},
     "multiprocessing": {"server"},
-    "concurrent": {"server", "ledger", "cli"},
+    "concurrent": {"server", "bulk", "ledger", "cli"},
     "av": {"render"},
     "numpy": {"render", "cli", "server"},
     "PIL": {"render"},
@@ -47,11 +47,11 @@ LAZY = {
     ("client", "track"),
     ("client", "files"),
     ("client", "ledger"),
-    ("bulk", "ledger"),
-    ("callbacks", "aiohttp.web"),
+    ("bulk.run", "ledger"),
+    ("conversion", "aiohttp.web"),
     ("api", "cattrs"),
     ("transport", "backoff"),
-    ("polling", "backoff"),
+    ("conversion", "backoff"),
 }
 
 MODULES = sorted(path for path in ROOT.rglob("*.py"))

@@ -10,10 +10,10 @@ import attrs
 from cyclopts import Parameter
 
 from mp4gen.client import Client
+from mp4gen.conversion.poller import finished_video
 from mp4gen.errors import Mp4GenError
 from mp4gen.events import Event, LookEvent
 from mp4gen.models import Video, VideoDetails, VideoRequest
-from mp4gen.wait import finished_video
 
 from .exits import DONE, FAILED
 from .live import Bar, Live

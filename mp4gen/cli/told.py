@@ -10,7 +10,7 @@ import attrs
 from aiohttp import web
 from cyclopts import Group, Parameter
 
-from mp4gen.callbacks import CallbackReceiver
+from mp4gen.conversion.callbacks import CallbackReceiver
 
 from .exits import UsageError
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from random import Random
 
-from .options import Polling
+from mp4gen.options import Polling
 
 
 def first_wait(polling: Polling, random: Random, age: float = 0.0) -> float:

@@ -10,10 +10,9 @@ from typing import Final
 
 import attrs
 
-from .api import protocol
-from .api.dialects import Dialect
-from .callbacks import Ticket, believable_url
-from .errors import (
+from mp4gen.api import protocol
+from mp4gen.api.dialects import Dialect
+from mp4gen.errors import (
     AlreadyExistsError,
     AuthenticationError,
     ConfigurationError,
@@ -21,15 +20,17 @@ from .errors import (
     Mp4GenError,
     NotFoundError,
 )
-from .events import DoneEvent, FailedEvent, LookEvent
-from .models import Video, VideoDetails, VideoStatus
-from .options import Polling
-from .polling import next_waits
-from .submit import Accepted, Memory
-from .task_errors import GenerationFailedError, WaitTimeoutError
-from .transport.caller import Calls, Patience, Stopwatch
-from .transport.retry import Next, decide
-from .transport.sleeper import Pause
+from mp4gen.events import DoneEvent, FailedEvent, LookEvent
+from mp4gen.models import Video, VideoDetails, VideoStatus
+from mp4gen.options import Polling
+from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
+from mp4gen.transport.caller import Calls, Patience, Stopwatch
+from mp4gen.transport.retry import Next, decide
+from mp4gen.transport.sleeper import Pause
+
+from .callbacks import Ticket, believable_url
+from .poll_schedule import next_waits
+from .submission import Accepted, Memory
 
 # A record can be missing for a while after its creation (docs.kie.ai, "Get Task Details").
 GRACE_SECONDS: Final = 60.0

@@ -8,14 +8,15 @@ from typing import Any
 
 import attrs
 
-from .api.dialects import Dialect
+from mp4gen.api.dialects import Dialect
+from mp4gen.models import Video, VideoRequest
+from mp4gen.options import Polling
+from mp4gen.transport.caller import Calls, Patience
+
 from .callbacks import CallbackReceiver, Ticket
-from .models import Video, VideoRequest
-from .options import Polling
-from .polling import first_wait
-from .submit import Accepted, Journal, Memory, Submit
-from .transport.caller import Calls, Patience
-from .wait import Wait
+from .poll_schedule import first_wait
+from .poller import Wait
+from .submission import Accepted, Journal, Memory, Submit
 
 
 @attrs.frozen

@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from .addresses import is_loopback
-from .api.protocol import CallbackNotice, is_signed, read_callback
-from .errors import ConfigurationError, ProtocolError
-from .transport.http import Secret
-from .transport.sleeper import Pause
+from mp4gen.addresses import is_loopback
+from mp4gen.api.protocol import CallbackNotice, is_signed, read_callback
+from mp4gen.errors import ConfigurationError, ProtocolError
+from mp4gen.transport.http import Secret
+from mp4gen.transport.sleeper import Pause
 
 if TYPE_CHECKING:
     from aiohttp import web

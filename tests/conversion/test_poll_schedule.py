@@ -7,7 +7,7 @@ import backoff
 import pytest
 
 from mp4gen import Polling
-from mp4gen.polling import first_wait, next_waits
+from mp4gen.conversion.poll_schedule import first_wait, next_waits
 
 STEADY = Polling(jitter=0)
 

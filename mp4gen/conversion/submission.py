@@ -9,16 +9,17 @@ from typing import Protocol
 
 import attrs
 
-from .api import protocol
-from .api.dialects import Dialect
-from .api.protocol import ApiCall
+from mp4gen.api import protocol
+from mp4gen.api.dialects import Dialect
+from mp4gen.api.protocol import ApiCall
+from mp4gen.errors import AlreadyExistsError, Mp4GenError
+from mp4gen.events import SubmitEvent
+from mp4gen.models import VideoRequest
+from mp4gen.task_errors import SubmitUncertainError
+from mp4gen.transport.caller import Calls, Patience, Tries
+from mp4gen.transport.retry import Next, decide
+
 from .callbacks import Ticket
-from .errors import AlreadyExistsError, Mp4GenError
-from .events import SubmitEvent
-from .models import VideoRequest
-from .task_errors import SubmitUncertainError
-from .transport.caller import Calls, Patience, Tries
-from .transport.retry import Next, decide
 
 _REMEMBERED = 100_000
 

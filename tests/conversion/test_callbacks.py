@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import mp4gen
 from mp4gen.api.protocol import callback_body, is_signed, sign_callback
-from mp4gen.callbacks import MAX_CALLBACK
+from mp4gen.conversion.callbacks import MAX_CALLBACK
 from mp4gen.testing import Callbacks, FakeService, Reply
 
 REQUEST = mp4gen.VideoRequest("music", "track")

@@ -1,0 +1,1 @@
+"""From one request to its video: submit, poll, and be called back."""
