@@ -41,7 +41,7 @@ from .transport.rate_limit import RateLimiter
 
 if TYPE_CHECKING:
     from .bulk import ConversionRun
-    from .files import Files
+    from .downloads.downloader import Files
     from .track import Requests
 
 OnSubmitted = Callable[[str], Awaitable[object] | object]
@@ -318,7 +318,7 @@ class Client:
 
     def _downloads(self) -> Files:
         """What fetches files; made by the first download, for those who never do without it."""
-        from .files import Files
+        from .downloads.downloader import Files
 
         self._files = self._files or Files(
             self._calls,

@@ -12,10 +12,10 @@ import attrs
 from .conversion.callbacks import Ticket
 from .conversion.service import Conversions
 from .conversion.submission import Accepted, Submitted
+from .downloads.filenames import safe_stem
 from .entries import Entry, State
 from .errors import DownloadError
 from .models import Conversion, Video, VideoRequest
-from .names import safe_stem
 from .task_errors import SubmitUncertainError
 from .transport.caller import Patience
 

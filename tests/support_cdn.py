@@ -16,8 +16,8 @@ from typing import Any, Self
 import attrs
 
 from mp4gen import Retry
-from mp4gen.download import Download
-from mp4gen.file_host import FileSessions, Rules
+from mp4gen.downloads.download import Download
+from mp4gen.downloads.fetch import FileSessions, Rules
 from mp4gen.testing.media import etag, tiny_mp4
 
 AT_ONCE = Retry(first=1e-4, longest=1e-3)

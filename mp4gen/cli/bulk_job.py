@@ -16,11 +16,11 @@ import attrs
 
 from mp4gen.bulk import ConversionRun
 from mp4gen.client import Client
+from mp4gen.downloads.filenames import safe_stem
 from mp4gen.entries import Entry, State
 from mp4gen.errors import DownloadError, LedgerError, Mp4GenError
 from mp4gen.ledger_file import read_ledger
 from mp4gen.models import Conversion, RunSummary
-from mp4gen.names import safe_stem
 from mp4gen.options import RateLimit
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 

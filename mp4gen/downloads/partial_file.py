@@ -20,7 +20,7 @@ from typing import Final
 
 import attrs
 
-from .errors import DownloadError
+from mp4gen.errors import DownloadError
 
 _HINTS: Final = {
     errno.ENOSPC: "; free some space, then download again",

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from mp4gen import DownloadError
-from mp4gen.part_file import PartFile, part_file
+from mp4gen.downloads.partial_file import PartFile, part_file
 from mp4gen.testing.media import tiny_mp4
 
-from .support_cdn import inside, open_files
+from ..support_cdn import inside, open_files
 
 MOVIE = tiny_mp4("movie", 600)
 FTYP = MOVIE[:28]

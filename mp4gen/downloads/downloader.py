@@ -9,16 +9,17 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .addresses import is_public
-from .api import protocol
-from .api.dialects import Dialect
+from mp4gen.addresses import is_public
+from mp4gen.api import protocol
+from mp4gen.api.dialects import Dialect
+from mp4gen.events import DownloadEvent, RetryEvent
+from mp4gen.models import Video
+from mp4gen.transport.caller import Calls, Patience
+from mp4gen.transport.sleeper import closed
+
 from .download import Download, Progress
-from .events import DownloadEvent, RetryEvent
-from .file_host import FileSessions, Rules
-from .models import Video
-from .names import name_in_url, safe_stem
-from .transport.caller import Calls, Patience
-from .transport.sleeper import closed
+from .fetch import FileSessions, Rules
+from .filenames import name_in_url, safe_stem
 
 _AT_ONCE = 8
 

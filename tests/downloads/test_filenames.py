@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mp4gen.names import MAX_NAME, name_in_url, safe_stem
+from mp4gen.downloads.filenames import MAX_NAME, name_in_url, safe_stem
 
 DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
     f"{kind}{n}" for kind in ("COM", "LPT") for n in "0123456789¹²³"

@@ -15,12 +15,13 @@ from typing import Final
 
 import attrs
 
-from .api.responses import Answer
-from .errors import DownloadError, Mp4GenError
-from .file_host import FileAnswer, FileSessions, Rules, TryAgainError, checked_host, opened
-from .options import Retry
-from .part_file import PartFile, part_file
-from .transport.retry import waits
+from mp4gen.api.responses import Answer
+from mp4gen.errors import DownloadError, Mp4GenError
+from mp4gen.options import Retry
+from mp4gen.transport.retry import waits
+
+from .fetch import FileAnswer, FileSessions, Rules, TryAgainError, checked_host, opened
+from .partial_file import PartFile, part_file
 
 Progress = Callable[[int, int | None], object]
 Renew = Callable[[], Awaitable[str | None]]

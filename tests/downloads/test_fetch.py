@@ -16,11 +16,11 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from mp4gen import ConfigurationError, DownloadError, Retry
-from mp4gen.download import Download
-from mp4gen.file_host import FileSessions, Rules, checked_host
+from mp4gen.downloads.download import Download
+from mp4gen.downloads.fetch import FileSessions, Rules, checked_host
 from mp4gen.transport.http import user_agent
 
-from .support_cdn import AT_ONCE, MOVIE, FileHost, Says, download, files, inside
+from ..support_cdn import AT_ONCE, MOVIE, FileHost, Says, download, files, inside
 
 BRIEFLY = Retry(first=1e-4, longest=1e-3, budget=0.01)
 PUBLIC = Rules(private=False, retry=AT_ONCE)
@@ -216,7 +216,7 @@ async def test_a_redirect_into_a_private_network_is_refused(
     sessions: FileSessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also by a host that itself was fine, by address and by name."""
-    monkeypatch.setattr("mp4gen.file_host.is_public", lambda host: host != "127.0.0.2")
+    monkeypatch.setattr("mp4gen.downloads.fetch.is_public", lambda host: host != "127.0.0.2")
     async with FileHost() as host:
         host.script = [moved(f"http://127.0.0.2:{host.port}/")]
         by_address = await why_not(download(host, sessions, rules=PUBLIC), tmp_path)

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from mp4gen import ConfigurationError, DownloadError, Retry
-from mp4gen.download import ExpiredLinkError
-from mp4gen.file_host import FileSessions, Rules
+from mp4gen.downloads.download import ExpiredLinkError
+from mp4gen.downloads.fetch import FileSessions, Rules
 from mp4gen.testing.media import etag, tiny_mp4
 
-from .support_cdn import (
+from ..support_cdn import (
     AT_ONCE,
     MOVIE,
     FileHost,

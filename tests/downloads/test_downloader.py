@@ -19,7 +19,7 @@ from mp4gen import Client, Dialect, DownloadError, DownloadEvent, RetryEvent, Vi
 from mp4gen.testing import FakeService, Reply
 from mp4gen.testing.service import FAKE_KEY
 
-from .support_cdn import AT_ONCE, MOVIE, FileHost, Says, inside, rest, whole
+from ..support_cdn import AT_ONCE, MOVIE, FileHost, Says, inside, rest, whole
 
 REQUEST = mp4gen.VideoRequest("music", "track")
 

@@ -16,11 +16,11 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 import attrs
 
-from .addresses import is_public
-from .errors import ConfigurationError, DownloadError
-from .options import Retry
-from .transport.http import describe, proxy_of_environment, user_agent
-from .transport.sleeper import Pauses
+from mp4gen.addresses import is_public
+from mp4gen.errors import ConfigurationError, DownloadError
+from mp4gen.options import Retry
+from mp4gen.transport.http import describe, proxy_of_environment, user_agent
+from mp4gen.transport.sleeper import Pauses
 
 MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})

@@ -1,0 +1,1 @@
+"""From a link to a checked file in its place."""
