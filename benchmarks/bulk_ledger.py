@@ -21,13 +21,14 @@ from typing import Any
 
 import bulk_world as world
 
-from mp4gen import Client, Video, VideoRequest, bulk
-from mp4gen.entries import Entry, State
-from mp4gen.ledger import Ledger
+from mp4gen import Client, Video, VideoRequest
+from mp4gen.bulk import run
+from mp4gen.bulk.ledger import Ledger
+from mp4gen.bulk.ledger_entry import Entry, State
 
 HOST = "http://127.0.0.1:1"
 # As many as a run asks for at a time.
-CHUNK = bulk._AHEAD
+CHUNK = run._AHEAD
 UNDER_WAY = 40
 
 

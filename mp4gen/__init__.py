@@ -48,7 +48,7 @@ from .task_errors import GenerationFailedError, SubmitUncertainError, WaitTimeou
 from .transport.rate_limit import Lane, RateLimiter, WindowLimiter
 
 if typing.TYPE_CHECKING:
-    from .bulk import ConversionRun
+    from .bulk.run import ConversionRun
 
 __all__ = [
     "AlreadyExistsError",
@@ -110,7 +110,7 @@ def __getattr__(name: str) -> object:
     # Bulk runs, their ledger and their downloads are loaded by those who start one.
     if name != "ConversionRun":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .bulk import ConversionRun
+    from .bulk.run import ConversionRun
 
     ConversionRun.__module__ = __name__
     return ConversionRun

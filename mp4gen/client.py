@@ -40,9 +40,9 @@ from .transport.http import Transport
 from .transport.rate_limit import RateLimiter
 
 if TYPE_CHECKING:
-    from .bulk import ConversionRun
+    from .bulk.run import ConversionRun
+    from .bulk.track_job import Requests
     from .downloads.downloader import Files
-    from .track import Requests
 
 OnSubmitted = Callable[[str], Awaitable[object] | object]
 
@@ -250,8 +250,8 @@ class Client:
         Raises:
             ConfigurationError: a setting that cannot work.
         """
-        from .bulk import ConversionRun
-        from .track import Host, Plan
+        from .bulk.run import ConversionRun
+        from .bulk.track_job import Host, Plan
 
         plan = Plan(
             requests,

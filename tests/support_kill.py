@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 import mp4gen
-from mp4gen import ledger  # noqa: F401 - loaded once, before the forks
+from mp4gen.bulk import ledger  # noqa: F401 - loaded once, before the forks
 
 # What is about to happen, or has just happened: function, event, and for a step of the ledger its
 # name or the state that it records. What is written is not yet committed.

@@ -14,12 +14,12 @@ from typing import Any
 
 import attrs
 
-from mp4gen.bulk import ConversionRun
+from mp4gen.bulk.ledger_entry import Entry, State
+from mp4gen.bulk.ledger_schema import read_ledger
+from mp4gen.bulk.run import ConversionRun
 from mp4gen.client import Client
 from mp4gen.downloads.filenames import safe_stem
-from mp4gen.entries import Entry, State
 from mp4gen.errors import DownloadError, LedgerError, Mp4GenError
-from mp4gen.ledger_file import read_ledger
 from mp4gen.models import Conversion, RunSummary
 from mp4gen.options import RateLimit
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError

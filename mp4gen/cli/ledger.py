@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from mp4gen.entries import Entry, State
-from mp4gen.ledger_file import read_ledger
+from mp4gen.bulk.ledger_entry import Entry, State
+from mp4gen.bulk.ledger_schema import read_ledger
 
 from .bulk_job import LEDGER
 from .exits import DONE, UsageError

@@ -17,8 +17,7 @@ from mp4gen import ConfigurationError, DownloadError, Retry
 from mp4gen.downloads.download import ExpiredLinkError
 from mp4gen.downloads.fetch import FileSessions, Rules
 from mp4gen.testing.media import etag, tiny_mp4
-
-from ..support_cdn import (
+from tests.support_cdn import (
     AT_ONCE,
     MOVIE,
     FileHost,

@@ -18,8 +18,7 @@ import mp4gen
 from mp4gen import Client, Dialect, DownloadError, DownloadEvent, RetryEvent, Video
 from mp4gen.testing import FakeService, Reply
 from mp4gen.testing.service import FAKE_KEY
-
-from ..support_cdn import AT_ONCE, MOVIE, FileHost, Says, inside, rest, whole
+from tests.support_cdn import AT_ONCE, MOVIE, FileHost, Says, inside, rest, whole
 
 REQUEST = mp4gen.VideoRequest("music", "track")
 

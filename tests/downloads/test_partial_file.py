@@ -20,8 +20,7 @@ import pytest
 from mp4gen import DownloadError
 from mp4gen.downloads.partial_file import PartFile, part_file
 from mp4gen.testing.media import tiny_mp4
-
-from ..support_cdn import inside, open_files
+from tests.support_cdn import inside, open_files
 
 MOVIE = tiny_mp4("movie", 600)
 FTYP = MOVIE[:28]
@@ -405,7 +404,7 @@ def test_a_file_that_may_not_grow_is_told_with_what_to_do(to: Path) -> None:
 DIES = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from mp4gen.part_file import part_file
+from mp4gen.downloads.partial_file import part_file
 from mp4gen.testing.media import tiny_mp4
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 async def main(to, point):
@@ -445,7 +444,7 @@ async def test_a_killed_process_leaves_a_whole_file_or_none(to: Path, point: str
 HOLDS = """
 import sys
 from pathlib import Path
-from mp4gen.part_file import part_file
+from mp4gen.downloads.partial_file import part_file
 with part_file(Path(sys.argv[1])) as part:
     part.write(b"mine")
     print("ready", flush=True)

@@ -22,9 +22,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import attrs
 
-from .entries import Entry, State
-from .errors import LedgerError, Mp4GenError
-from .ledger_file import (
+from mp4gen.errors import LedgerError, Mp4GenError
+from mp4gen.models import Video, VideoRequest
+
+from .ledger_entry import Entry, State
+from .ledger_schema import (
     COLUMNS,
     Lock,
     Row,
@@ -35,7 +37,6 @@ from .ledger_file import (
     entry_of,
     migrate,
 )
-from .models import Video, VideoRequest
 
 P = ParamSpec("P")
 T = TypeVar("T")

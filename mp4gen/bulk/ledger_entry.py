@@ -7,8 +7,8 @@ from pathlib import Path
 
 import attrs
 
-from .errors import Mp4GenError
-from .models import Video, VideoRequest
+from mp4gen.errors import Mp4GenError
+from mp4gen.models import Video, VideoRequest
 
 
 class State(StrEnum):

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from . import errors, task_errors
-from .entries import Entry, State
-from .errors import ApiError, LedgerError, Mp4GenError
-from .models import Video, VideoRequest
-from .task_errors import GenerationFailedError, WaitTimeoutError
+from mp4gen import errors, task_errors
+from mp4gen.errors import ApiError, LedgerError, Mp4GenError
+from mp4gen.models import Video, VideoRequest
+from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
+
+from .ledger_entry import Entry, State
 
 # "mp4g", so that another program's database is not taken for a ledger.
 _APPLICATION = 0x6D703467

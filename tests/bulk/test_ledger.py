@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import mp4gen
-from mp4gen.entries import Entry, State
-from mp4gen.ledger import Ledger
-from mp4gen.ledger_file import read_ledger
+from mp4gen.bulk.ledger import Ledger
+from mp4gen.bulk.ledger_entry import Entry, State
+from mp4gen.bulk.ledger_schema import read_ledger
 from mp4gen.testing import FakeService
 
 pytestmark = pytest.mark.looptime
@@ -297,7 +297,7 @@ def _locks_of(path: Path) -> bool:
 async def test_row_37_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(path: Path) -> None:
     """A kill frees the lock at once: there is no lease to wait out."""
     script = (
-        "import asyncio, pathlib, sys, time\nfrom mp4gen.ledger import Ledger\n"
+        "import asyncio, pathlib, sys, time\nfrom mp4gen.bulk.ledger import Ledger\n"
         "asyncio.run(Ledger.open(pathlib.Path(sys.argv[1]), sys.argv[2]))\n"
         "print('open', flush=True)\ntime.sleep(60)\n"
     )

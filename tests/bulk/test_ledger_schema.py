@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import mp4gen
-from mp4gen.entries import Entry, State
-from mp4gen.ledger import Ledger
-from mp4gen.ledger_file import MIGRATIONS, check_kind, dump_error, migrate, read_ledger
+from mp4gen.bulk.ledger import Ledger
+from mp4gen.bulk.ledger_entry import Entry, State
+from mp4gen.bulk.ledger_schema import MIGRATIONS, check_kind, dump_error, migrate, read_ledger
 
 HOST = "https://api.example.com"
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada", callback_url="https://x.example/cb")

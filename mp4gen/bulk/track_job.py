@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .conversion.callbacks import Ticket
-from .conversion.service import Conversions
-from .conversion.submission import Accepted, Submitted
-from .downloads.filenames import safe_stem
-from .entries import Entry, State
-from .errors import DownloadError
-from .models import Conversion, Video, VideoRequest
-from .task_errors import SubmitUncertainError
-from .transport.caller import Patience
+from mp4gen.conversion.callbacks import Ticket
+from mp4gen.conversion.service import Conversions
+from mp4gen.conversion.submission import Accepted, Submitted
+from mp4gen.downloads.filenames import safe_stem
+from mp4gen.errors import DownloadError
+from mp4gen.models import Conversion, Video, VideoRequest
+from mp4gen.task_errors import SubmitUncertainError
+from mp4gen.transport.caller import Patience
+
+from .ledger_entry import Entry, State
 
 if TYPE_CHECKING:
     from .ledger import Ledger

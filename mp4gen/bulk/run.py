@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from .entries import Entry
-from .errors import (
+from mp4gen.errors import (
     AuthenticationError,
     ConfigurationError,
     InsufficientCreditsError,
@@ -24,9 +23,11 @@ from .errors import (
     Mp4GenError,
     TransportError,
 )
-from .models import Conversion, RunSummary, VideoRequest
-from .task_errors import SubmitUncertainError, WaitTimeoutError
-from .track import Host, Plan, Requests, TrackWork, told_by
+from mp4gen.models import Conversion, RunSummary, VideoRequest
+from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
+
+from .ledger_entry import Entry
+from .track_job import Host, Plan, Requests, TrackWork, told_by
 
 if TYPE_CHECKING:
     from .ledger import Ledger

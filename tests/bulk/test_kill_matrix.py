@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from mp4gen.testing import FakeService
-
-from .support_kill import POINTS
+from tests.support_kill import POINTS
 
 FAULTS = (
     "reset",
@@ -32,7 +31,7 @@ Run = Callable[..., int]
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
     """Runs a job in a forked child; its exit status."""
-    script = Path(__file__).with_name("support_kill.py")
+    script = Path(__file__).parents[1] / "support_kill.py"
     parent = subprocess.Popen(
         [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
