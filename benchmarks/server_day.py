@@ -15,7 +15,7 @@ from server_world import copies, look, server, submit, write_song
 import mp4gen
 from mp4gen.render import RenderStyle, render_video
 from mp4gen.server import app as server_app
-from mp4gen.server import worker
+from mp4gen.server.rendering import worker
 
 
 class Never(Executor):

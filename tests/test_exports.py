@@ -8,7 +8,10 @@ import pytest
 import mp4gen
 from mp4gen import errors, events, task_errors
 
-HEAVY = "aiohttp.web sqlite3 numpy av PIL rich cyclopts mp4gen.bulk.run mp4gen.bulk.ledger mp4gen.testing pytest".split()
+HEAVY = (
+    "aiohttp.web sqlite3 numpy av PIL rich cyclopts pytest "
+    "mp4gen.bulk.run mp4gen.bulk.ledger mp4gen.testing"
+).split()
 
 
 def test_public_names_are_sorted() -> None:

@@ -15,9 +15,9 @@ import attrs
 from cyclopts import Parameter
 
 from mp4gen.server import Server, ServerConfig
-from mp4gen.server.checkup import checkup
 from mp4gen.server.config import DEFAULT_PORT, default_data
-from mp4gen.server.library import Library, LibraryTrack
+from mp4gen.server.library.library import Library, LibraryTrack
+from mp4gen.server.preflight import checkup
 
 from .exits import BAD_INPUT, DONE, InterruptedBySignal
 from .options import AsJson

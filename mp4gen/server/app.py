@@ -15,30 +15,30 @@ import attrs
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from . import uploads
-from .api import MAX_BODY, Api
-from .callbacks import CallbackSender
-from .catalog import Catalog
-from .checkup import check_music
+from .callbacks.sender import CallbackSender
 from .config import ServerConfig
-from .crowd import Crowd, room_for_connections
-from .datadir import DataFolder
-from .feed import Feed
-from .files import Files
-from .front import Front
-from .gate import Gate
-from .guard import guard
-from .health import Health
-from .jobs import Jobs
-from .library import Library
-from .limits import Accounts
-from .listening import bind, cannot_listen, url_of
-from .pages import Pages
-from .pool import ProcessExecutor, Slot
-from .retention import Retention
-from .sessions import Sessions
-from .store import Store
-from .tasks import Task
+from .data_dir import DataFolder
+from .library import uploads
+from .library.library import Library
+from .library.metadata_cache import Catalog
+from .preflight import check_music
+from .queue.admission import Gate
+from .queue.retention import Retention
+from .queue.scheduler import Jobs
+from .queue.store import Store
+from .queue.task import Task
+from .rendering.pool import ProcessExecutor, Slot
+from .web.accounts import Accounts
+from .web.api import MAX_BODY, Api
+from .web.change_feed import Feed
+from .web.connection_limit import Crowd, room_for_connections
+from .web.health import Health
+from .web.page_api import Pages
+from .web.page_assets import Front
+from .web.security import guard
+from .web.sessions import Sessions
+from .web.sockets import bind, cannot_listen, url_of
+from .web.video_files import Files
 
 _CLOSING = 2.0
 # Also for a first request whose headers do not come.

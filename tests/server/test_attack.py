@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from mp4gen.server import api, app, crowd
+from mp4gen.server import app
+from mp4gen.server.web import api, connection_limit
 
 from .conftest import Caller, Serve
 
@@ -350,5 +351,5 @@ def test_connections_leave_files_for_the_rest(
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: told.append(limits))
 
-    assert crowd.room_for_connections() == most
+    assert connection_limit.room_for_connections() == most
     assert told == ([] if raised is None else [(raised, hard)])

@@ -15,12 +15,12 @@ import pytest
 from aiohttp import web
 
 from mp4gen.api import protocol
-from mp4gen.server.callbacks import CallbackSender
+from mp4gen.server.callbacks.http_post import PostError, post
+from mp4gen.server.callbacks.sender import CallbackSender
+from mp4gen.server.callbacks.target import read_target, wants_callback
 from mp4gen.server.config import ServerConfig
-from mp4gen.server.post import PostError, post
-from mp4gen.server.store import Store
-from mp4gen.server.targets import read_target, wants_callback
-from mp4gen.server.tasks import Callback, State, Task
+from mp4gen.server.queue.store import Store
+from mp4gen.server.queue.task import Callback, State, Task
 
 DONE = Task(
     task_id="task-1",

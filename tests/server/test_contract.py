@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, settings
 
 from mp4gen.options import RateLimit
 from mp4gen.server import Server, ServerConfig
-from mp4gen.server.health import own_version
-from mp4gen.server.openapi import document
+from mp4gen.server.web.health import own_version
+from mp4gen.server.web.openapi import document
 
 from .conftest import QUICK, write_song
 

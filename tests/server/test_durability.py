@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from mp4gen.errors import ConfigurationError
-from mp4gen.server import Server, ServerConfig, datadir
-from mp4gen.server.datadir import DataFolder
+from mp4gen.server import Server, ServerConfig, data_dir
+from mp4gen.server.data_dir import DataFolder
 
 from .conftest import QUICK, Caller, Serve
 
@@ -117,7 +117,7 @@ def test_the_cache_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """What was not asked for lately goes first: by age, and where there is too much of it."""
     data = DataFolder(tmp_path)
     data.open()
-    monkeypatch.setattr(datadir, "CACHE_BYTES", 250)
+    monkeypatch.setattr(data_dir, "CACHE_BYTES", 250)
     for name, age in {"old": 91 * 86400, "c": 300, "b": 200, "a": 100}.items():
         path = data.cache / name
         path.write_bytes(b"x" * 100)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mp4gen.server.library import Library
+from mp4gen.server.library.library import Library
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from mp4gen.api import converters
 from mp4gen.options import RateLimit
-from mp4gen.server.calls import CALLS
+from mp4gen.server.web.operations import CALLS
 
 from .conftest import CALLBACK, Caller, Serve
 

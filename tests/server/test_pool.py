@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from mp4gen.server.pool import ProcessExecutor, Slot, WorkerDiedError
+from mp4gen.server.rendering.pool import ProcessExecutor, Slot, WorkerDiedError
 
 MIB = 1 << 20
 

@@ -9,11 +9,11 @@ import pytest
 
 from mp4gen.options import RateLimit
 from mp4gen.render import RenderStyle
-from mp4gen.server.estimate import HOLD, Pace, Progress, first_look
-from mp4gen.server.fair import FairQueue
-from mp4gen.server.limits import Accounts, Window
-from mp4gen.server.mailbox import Mailbox
-from mp4gen.server.shapes import size_for, style_for
+from mp4gen.server.queue.fair_queue import FairQueue
+from mp4gen.server.rendering.aspect_ratio import size_for, style_for
+from mp4gen.server.rendering.eta import HOLD, Pace, Progress, first_look
+from mp4gen.server.rendering.worker_channel import Mailbox
+from mp4gen.server.web.accounts import Accounts, Window
 
 
 def taken(queue: FairQueue, count: int) -> list[str]:

@@ -17,7 +17,11 @@ from typing import Any
 
 from mp4gen.api import protocol
 from mp4gen.render import RenderStyle
-from mp4gen.server import Server, ServerConfig, callbacks, datadir, jobs, library, render, store
+from mp4gen.server import Server, ServerConfig, data_dir
+from mp4gen.server.callbacks import sender
+from mp4gen.server.library import library
+from mp4gen.server.queue import scheduler, store
+from mp4gen.server.rendering import supervisor
 
 STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
 BEFORE, AFTER = "before", "after"
@@ -30,21 +34,21 @@ POINTS: dict[str, tuple[Any, str, str, int]] = {
     "the task is about to be stored": (store.Store, "_add", BEFORE, 1),
     "the task is written, not committed": (store.Store, "_commit", BEFORE, 1),
     "the task is committed, nobody knows": (store.Store, "_add", AFTER, 1),
-    "the task is about to be queued": (jobs.Jobs, "submit", BEFORE, 1),
+    "the task is about to be queued": (scheduler.Jobs, "submit", BEFORE, 1),
     "the task is queued, not answered": (protocol, "answer_created", BEFORE, 1),
     "the render is about to be noted": (store.Store, "started", BEFORE, 1),
     "the render is noted": (store.Store, "started", AFTER, 1),
-    "the render is prepared": (jobs.Jobs, "_prepare", AFTER, 1),
-    "the render has a mailbox": (render.Mailbox, "__init__", AFTER, 1),
-    "the render tells its first progress": (render.Mailbox, "tell", AFTER, 1),
-    "the render tells its second progress": (render.Mailbox, "tell", AFTER, 2),
-    "the video is made": (render.Render, "run", AFTER, 1),
-    "the video is about to be published": (datadir.DataFolder, "publish", BEFORE, 1),
-    "the video is published, not committed": (datadir.DataFolder, "publish", AFTER, 1),
+    "the render is prepared": (scheduler.Jobs, "_prepare", AFTER, 1),
+    "the render has a mailbox": (supervisor.Mailbox, "__init__", AFTER, 1),
+    "the render tells its first progress": (supervisor.Mailbox, "tell", AFTER, 1),
+    "the render tells its second progress": (supervisor.Mailbox, "tell", AFTER, 2),
+    "the video is made": (supervisor.Render, "run", AFTER, 1),
+    "the video is about to be published": (data_dir.DataFolder, "publish", BEFORE, 1),
+    "the video is published, not committed": (data_dir.DataFolder, "publish", AFTER, 1),
     "the end is committed": (store.Store, "_finish", AFTER, 1),
-    "the callback is about to be made": (callbacks.CallbackSender, "send", BEFORE, 1),
-    "the callback is about to be sent": (callbacks, "post", BEFORE, 1),
-    "the callback is answered": (callbacks, "post", AFTER, 1),
+    "the callback is about to be made": (sender.CallbackSender, "send", BEFORE, 1),
+    "the callback is about to be sent": (sender, "post", BEFORE, 1),
+    "the callback is answered": (sender, "post", AFTER, 1),
     "the callback is about to be noted": (store.Store, "callback", BEFORE, 1),
     "the callback is noted": (store.Store, "callback", AFTER, 1),
 }

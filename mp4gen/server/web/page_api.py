@@ -14,22 +14,22 @@ from aiohttp import web
 
 from mp4gen.errors import InvalidRequestError
 from mp4gen.models import VideoRequest
+from mp4gen.server.config import ServerConfig
+from mp4gen.server.data_dir import DataFolder, random_token
+from mp4gen.server.library import uploads
+from mp4gen.server.library.library import SUFFIXES, Library, LibraryTrack
+from mp4gen.server.library.metadata_cache import Catalog, keep, read
+from mp4gen.server.queue.admission import Closed, Gate
+from mp4gen.server.queue.scheduler import Jobs
+from mp4gen.server.queue.store import Store
+from mp4gen.server.queue.task import State, Task
+from mp4gen.server.rendering.aspect_ratio import SHAPES, style_for
 
-from . import uploads
-from .answers import UNKNOWN_TRACK
 from .api import base_url_of, new_task
-from .catalog import Catalog, keep, read
-from .config import ServerConfig
-from .datadir import DataFolder, random_token
-from .feed import PAUSE, Feed
-from .front import SAFE, Visit, json_of, visited
-from .gate import Closed, Gate
-from .jobs import Jobs
-from .library import SUFFIXES, Library, LibraryTrack
+from .change_feed import PAUSE, Feed
+from .page_assets import SAFE, Visit, json_of, visited
+from .responses import UNKNOWN_TRACK
 from .sessions import Sessions
-from .shapes import SHAPES, style_for
-from .store import Store
-from .tasks import State, Task
 
 _SHOWN = 200
 _PREVIEW_SIDE = 540

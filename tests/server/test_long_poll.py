@@ -9,11 +9,11 @@ import pytest
 
 from mp4gen.errors import RenderError
 from mp4gen.server import Server
-from mp4gen.server.estimate import HOLD, Pace, Progress
-from mp4gen.server.mailbox import Mailbox
-from mp4gen.server.pool import Slot
-from mp4gen.server.render import Render
-from mp4gen.server.worker import RenderJob
+from mp4gen.server.rendering.eta import HOLD, Pace, Progress
+from mp4gen.server.rendering.pool import Slot
+from mp4gen.server.rendering.supervisor import Render
+from mp4gen.server.rendering.worker import RenderJob
+from mp4gen.server.rendering.worker_channel import Mailbox
 
 from .conftest import Caller, Serve
 

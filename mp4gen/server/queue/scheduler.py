@@ -16,17 +16,23 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from . import worker
-from .config import ServerConfig
-from .datadir import DataFolder
-from .estimate import Pace, Progress, first_look
-from .fair import FairQueue
-from .library import Library
-from .pool import ProcessExecutor, Slot
-from .render import NO_AUDIO, Render, RenderFailedError, RenderInterruptedError
-from .shapes import style_for
+from mp4gen.server.config import ServerConfig
+from mp4gen.server.data_dir import DataFolder
+from mp4gen.server.library.library import Library
+from mp4gen.server.rendering import worker
+from mp4gen.server.rendering.aspect_ratio import style_for
+from mp4gen.server.rendering.eta import Pace, Progress, first_look
+from mp4gen.server.rendering.pool import ProcessExecutor, Slot
+from mp4gen.server.rendering.supervisor import (
+    NO_AUDIO,
+    Render,
+    RenderFailedError,
+    RenderInterruptedError,
+)
+
+from .fair_queue import FairQueue
 from .store import Store
-from .tasks import Task
+from .task import Task
 
 log = logging.getLogger("mp4gen.server")
 

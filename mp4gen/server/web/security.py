@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from .answers import refusal
-from .config import ServerConfig
+from mp4gen.server.config import ServerConfig
+
+from .responses import refusal
 
 log = logging.getLogger("mp4gen.server")
 

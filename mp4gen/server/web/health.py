@@ -7,10 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 from aiohttp import web
 
-from .config import ServerConfig
-from .datadir import DataFolder
-from .gate import Closed, Gate
-from .jobs import Jobs
+from mp4gen.server.config import ServerConfig
+from mp4gen.server.data_dir import DataFolder
+from mp4gen.server.queue.admission import Closed, Gate
+from mp4gen.server.queue.scheduler import Jobs
+
 from .openapi import document
 
 

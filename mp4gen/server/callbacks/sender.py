@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable
 
 from mp4gen.api import protocol
+from mp4gen.server.config import ServerConfig
+from mp4gen.server.queue.store import Store
+from mp4gen.server.queue.task import Callback, State, Task
 
-from .config import ServerConfig
-from .post import PostError, post
-from .store import Store
-from .targets import read_target
-from .tasks import Callback, State, Task
+from .http_post import PostError, post
+from .target import read_target
 
 log = logging.getLogger("mp4gen.server")
 

@@ -12,12 +12,12 @@ from aiohttp import web
 
 from mp4gen.errors import ApiError, InvalidRequestError, Mp4GenError, ValidationError
 
-from .answers import refusal
 from .api import MAX_BODY, read_capped
+from .responses import refusal
 from .sessions import Sessions
 
-_HERE = Path(__file__).with_name("page")
-_FONTS = Path(__file__).parents[1] / "render" / "fonts"
+_HERE = Path(__file__).parents[1] / "page"
+_FONTS = Path(__file__).parents[2] / "render" / "fonts"
 SCRIPTS = ("app.js", "base.js", "pictures.js", "uploads.js", "videos.js")
 _ASSETS = {
     **dict.fromkeys(SCRIPTS, (_HERE, "text/javascript")),

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from mp4gen.errors import Mp4GenError, RenderCancelledError, RenderError
 
 from . import worker
-from .estimate import HOLD, Progress
-from .mailbox import Mailbox
+from .eta import HOLD, Progress
 from .pool import Slot, WorkerDiedError
+from .worker_channel import Mailbox
 
 log = logging.getLogger("mp4gen.server")
 

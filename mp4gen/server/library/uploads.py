@@ -11,8 +11,8 @@ from pathlib import Path
 from aiohttp import web
 
 from mp4gen.errors import InvalidRequestError, RenderError
+from mp4gen.server.data_dir import random_token
 
-from .datadir import random_token
 from .library import SUFFIXES
 
 FOLDER = "Uploads"

@@ -14,19 +14,19 @@ from aiohttp import web
 from mp4gen.api import protocol
 from mp4gen.errors import ApiError, InvalidRequestError
 from mp4gen.models import Track, VideoRequest
+from mp4gen.server.callbacks.target import wants_callback
+from mp4gen.server.config import ServerConfig
+from mp4gen.server.library.library import Library, LibraryTrack
+from mp4gen.server.library.metadata_cache import Catalog
+from mp4gen.server.queue.admission import Closed, Gate
+from mp4gen.server.queue.scheduler import Jobs
+from mp4gen.server.queue.store import Store
+from mp4gen.server.queue.task import Callback, Task
+from mp4gen.server.rendering.previews import MusicInfo
 
-from .answers import UNKNOWN_TRACK, answer, refusal
-from .calls import CALLS
-from .catalog import Catalog
-from .config import ServerConfig
-from .gate import Closed, Gate
-from .jobs import Jobs
-from .library import Library, LibraryTrack
-from .limits import Accounts, Window
-from .store import Store
-from .studio import MusicInfo
-from .targets import wants_callback
-from .tasks import Callback, Task
+from .accounts import Accounts, Window
+from .operations import CALLS
+from .responses import UNKNOWN_TRACK, answer, refusal
 
 MAX_BODY = 64 << 10
 _BODY_TIMEOUT = 30.0

@@ -17,14 +17,14 @@ import attrs
 from mp4gen.addresses import is_loopback
 from mp4gen.errors import ConfigurationError, Mp4GenError
 
-from . import worker
 from .config import MIB, ServerConfig
-from .datadir import DataFolder
-from .library import Library
-from .listening import bind, url_of
-from .pool import ProcessExecutor, Slot
-from .shapes import style_for
-from .store import examine
+from .data_dir import DataFolder
+from .library.library import Library
+from .queue.store import examine
+from .rendering import worker
+from .rendering.aspect_ratio import style_for
+from .rendering.pool import ProcessExecutor, Slot
+from .web.sockets import bind, url_of
 
 _SHORT_KEY = 16
 # Letters that the bundled font lacks, and what the system's packages call fonts that have them.

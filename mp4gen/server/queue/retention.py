@@ -7,7 +7,8 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from .datadir import DataFolder
+from mp4gen.server.data_dir import DataFolder
+
 from .store import Store
 
 log = logging.getLogger("mp4gen.server")

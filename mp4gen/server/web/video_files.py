@@ -8,7 +8,7 @@ from pathlib import Path
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
-from .answers import refusal
+from .responses import refusal
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{20,64}\.mp4")
 _RANGE = re.compile(r"bytes=(\d+-\d*|-0*[1-9]\d*)", re.ASCII)

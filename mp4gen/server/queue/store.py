@@ -19,7 +19,7 @@ import attrs
 
 from mp4gen.errors import AlreadyExistsError, ConfigurationError
 
-from .tasks import Callback, State, Task
+from .task import Callback, State, Task
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mp4gen.server import ServerConfig
-from mp4gen.server.checkup import Finding, checkup
+from mp4gen.server.preflight import Finding, checkup
 
 from .conftest import QUICK
 

@@ -7,8 +7,8 @@ from typing import Any
 from mp4gen.api import converters
 from mp4gen.models import MAX_TEXT, VideoStatus
 
-from .answers import CODES
-from .calls import CALLS, Call
+from .operations import CALLS, Call
+from .responses import CODES
 
 _TEXT = {"type": "string"}
 _NOT_EMPTY = {**_TEXT, "minLength": 1}

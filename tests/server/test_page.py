@@ -14,11 +14,13 @@ import pytest
 from PIL import Image
 
 from mp4gen.errors import InvalidRequestError
-from mp4gen.server import catalog, feed, front, pages, studio, uploads
-from mp4gen.server.catalog import Catalog
-from mp4gen.server.pool import Slot
-from mp4gen.server.store import Store
-from mp4gen.server.uploads import safe_name
+from mp4gen.server.library import metadata_cache, uploads
+from mp4gen.server.library.metadata_cache import Catalog
+from mp4gen.server.library.uploads import safe_name
+from mp4gen.server.queue.store import Store
+from mp4gen.server.rendering import previews
+from mp4gen.server.rendering.pool import Slot
+from mp4gen.server.web import change_feed, page_api, page_assets
 
 from .conftest import Caller, Serve, write_song
 
@@ -83,7 +85,7 @@ async def test_the_page_is_locked_down_and_whole(serve: Serve, visit: Any) -> No
     assert headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert "HttpOnly" in headers["Set-Cookie"]
     assert "SameSite=Strict" in headers["Set-Cookie"]
-    for name in ("style.css", *front.SCRIPTS, "icon.svg", "Inter-Regular.ttf"):
+    for name in ("style.css", *page_assets.SCRIPTS, "icon.svg", "Inter-Regular.ttf"):
         status, headers, content = await visitor.ask("GET", f"/page/asset/{name}")
         assert status == 200
         assert content
@@ -113,8 +115,8 @@ async def test_files_that_come_later_are_noticed(
     serve: Serve, visit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An open page learns of music that was put into the folder, without being loaded again."""
-    monkeypatch.setattr(feed, "BEAT", 0.05)
-    monkeypatch.setattr(catalog, "_LOOK_AGAIN", 0.0)
+    monkeypatch.setattr(change_feed, "BEAT", 0.05)
+    monkeypatch.setattr(metadata_cache, "_LOOK_AGAIN", 0.0)
     caller = await serve()
     visitor = visit(caller)
     await visitor.open()
@@ -141,7 +143,7 @@ async def test_all_open_pages_are_told_the_same_at_the_cost_of_one(
     serve: Serve, visit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twenty watchers of a deletion look into the store hardly more often than one."""
-    monkeypatch.setattr(pages, "PAUSE", 0.0)
+    monkeypatch.setattr(page_api, "PAUSE", 0.0)
     caller = await serve()
     visitor = visit(caller)
     await visitor.open()
@@ -300,7 +302,7 @@ async def test_a_preview_that_nobody_waits_for_is_not_drawn(
     run, preview = Slot.run, Catalog.preview
 
     async def slowly(slot: Slot, do: Any, *args: Any) -> Any:
-        if do is studio.preview:
+        if do is previews.preview:
             drawn.append(args[0].words["author"])
             await go_on.wait()
         return await run(slot, do, *args)

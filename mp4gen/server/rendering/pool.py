@@ -17,9 +17,9 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from mp4gen.errors import Mp4GenError
+from mp4gen.server.config import ExecutorFactory
 
 from . import worker
-from .config import ExecutorFactory
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from mp4gen.addresses import is_public
 
-from .targets import Target
+from .target import Target
 
 _AGENT = "mp4gen"
 _STATUS_LINE = 1024

@@ -6,8 +6,7 @@ import errno
 import socket
 
 from mp4gen.errors import ConfigurationError
-
-from .config import ServerConfig
+from mp4gen.server.config import ServerConfig
 
 
 def bind(config: ServerConfig) -> list[socket.socket]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 
-from .config import ServerConfig
-from .datadir import DataFolder
-from .jobs import Jobs
+from mp4gen.server.config import ServerConfig
+from mp4gen.server.data_dir import DataFolder
+
+from .scheduler import Jobs
 
 
 class Closed(enum.Enum):

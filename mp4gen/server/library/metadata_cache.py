@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mp4gen.errors import Mp4GenError
+from mp4gen.server.data_dir import random_token
+from mp4gen.server.rendering import previews
+from mp4gen.server.rendering.pool import Slot
 
-from . import studio
-from .datadir import random_token
 from .library import Library, LibraryTrack
-from .pool import Slot
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class Catalog:
     ) -> None:
         self._library, self._slot, self._covers = library, slot, covers
         self._max_duration, self._moved = max_duration, moved
-        self._known: dict[_Version, studio.MusicInfo] = {}
+        self._known: dict[_Version, previews.MusicInfo] = {}
         self._looking: asyncio.Task[None] | None = None
         self._folders, self._next_look = "", 0.0
         self._turn = asyncio.Lock()
@@ -56,7 +56,7 @@ class Catalog:
         self._calm = asyncio.Event()
         self._calm.set()
 
-    async def tracks(self) -> list[tuple[LibraryTrack, studio.MusicInfo]]:
+    async def tracks(self) -> list[tuple[LibraryTrack, previews.MusicInfo]]:
         """Every track, with what is known of it."""
         found = await asyncio.to_thread(lambda: list(self._library.all_tracks()))
         # What is not there any more, or is another file now, needs no memory.
@@ -65,7 +65,7 @@ class Catalog:
         unknown = [track for track in found if _version(track) not in self._known]
         if unknown and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look_into(unknown))
-        nothing = studio.MusicInfo()
+        nothing = previews.MusicInfo()
         return [(track, self._known.get(_version(track), nothing)) for track in found]
 
     async def look_again(self) -> None:
@@ -78,11 +78,11 @@ class Catalog:
         if before not in {"", self._folders}:
             self._moved()
 
-    async def info(self, track: LibraryTrack) -> studio.MusicInfo:
+    async def info(self, track: LibraryTrack) -> previews.MusicInfo:
         """What a file says about itself, looked up now where it is not known."""
         return (await self.infos([track]))[0]
 
-    async def infos(self, tracks: list[LibraryTrack]) -> list[studio.MusicInfo]:
+    async def infos(self, tracks: list[LibraryTrack]) -> list[previews.MusicInfo]:
         """The same for several files, in their order."""
         if unknown := [track for track in tracks if _version(track) not in self._known]:
             await self._look_at(unknown, urgent=True)
@@ -109,7 +109,7 @@ class Catalog:
             ConnectionError: nobody waits for it any more.
         """
         wish = await self._wish(track, words, style)
-        return await self._now(studio.preview, wish, wanted=wanted)
+        return await self._now(previews.preview, wish, wanted=wanted)
 
     async def still(
         self, track: LibraryTrack, words: dict[str, str | None], style: dict[str, object]
@@ -119,7 +119,7 @@ class Catalog:
         Raises:
             Mp4GenError: this is no music that can become a video.
         """
-        return await self._later(studio.still_to_be, await self._wish(track, words, style))
+        return await self._later(previews.still_to_be, await self._wish(track, words, style))
 
     async def still_of(self, video: Path) -> bytes:
         """A moment of a finished video, as a small JPEG.
@@ -128,7 +128,7 @@ class Catalog:
             Mp4GenError: there is no such video any more.
         """
         # Takes a tenth of a cover's time.
-        return await self._now(studio.still, video)
+        return await self._now(previews.still, video)
 
     async def cover(self, track: LibraryTrack) -> bytes:
         """The track's square picture, as a JPEG.
@@ -140,7 +140,7 @@ class Catalog:
         kept = self._covers / f"{name}.jpg"
         picture = await asyncio.to_thread(read, kept)
         if picture is None:
-            picture = await self._later(studio.cover, track.path, self._max_duration)
+            picture = await self._later(previews.cover, track.path, self._max_duration)
             await asyncio.to_thread(keep, kept, picture)
         return picture
 
@@ -153,9 +153,9 @@ class Catalog:
 
     async def _wish(
         self, track: LibraryTrack, words: dict[str, str | None], style: dict[str, object]
-    ) -> studio.Wish:
+    ) -> previews.Wish:
         info = await self.info(track)
-        return studio.Wish(
+        return previews.Wish(
             music=track.path,
             seconds=info.seconds,
             words={"title": info.title or track.path.stem, **words},
@@ -171,9 +171,9 @@ class Catalog:
     async def _look_at(self, tracks: list[LibraryTrack], *, urgent: bool) -> None:
         try:
             run = self._now if urgent else self._later
-            infos = await run(studio.look, [track.path for track in tracks])
+            infos = await run(previews.look, [track.path for track in tracks])
         except Mp4GenError:
-            infos = [studio.MusicInfo(problem="It cannot be read.") for _ in tracks]
+            infos = [previews.MusicInfo(problem="It cannot be read.") for _ in tracks]
         self._known.update(zip(map(_version, tracks), infos, strict=True))
 
     async def _now(

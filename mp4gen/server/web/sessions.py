@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from .config import ServerConfig
-from .limits import Accounts
+from mp4gen.server.config import ServerConfig
+
+from .accounts import Accounts
 
 COOKIE = "mp4gen_session"
 TOKEN_HEADER = "X-Mp4gen-Token"  # noqa: S105 - a header's name

@@ -19,7 +19,7 @@ import attrs
 
 from mp4gen.errors import RenderError
 
-from .mailbox import Mailbox
+from .worker_channel import Mailbox
 
 NICE = 10
 _TELL_EVERY = 0.1

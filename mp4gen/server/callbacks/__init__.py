@@ -1,0 +1,1 @@
+"""Callbacks: the reports of finished tasks that the server sends."""

@@ -1,0 +1,1 @@
+"""The music library: folders and files, what is known of them, uploads."""

@@ -1,0 +1,1 @@
+"""Renders in worker processes: supervised, estimated, previewed."""

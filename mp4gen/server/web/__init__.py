@@ -1,0 +1,1 @@
+"""HTTP: the API, the page's own API, the page, and who may call them."""
