@@ -6,9 +6,9 @@ Blocking, and free of HTTP: it knows files, pictures and sound. Needs the `rende
 from __future__ import annotations
 
 try:
-    from .render import render_cover, render_frame, render_video
+    from .options import AudioInfo, RenderResult, RenderStyle
+    from .pipeline import render_cover, render_frame, render_video
     from .tags import probe
-    from .values import AudioInfo, RenderResult, RenderStyle
 except ModuleNotFoundError as error:
     package = (error.name or "").partition(".")[0]
     if package not in ("av", "numpy", "PIL"):

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from mp4gen.errors import RenderError
 
-from .audio import DECODING_ERRORS, Decoder, check_length, named, too_long
-from .values import PathLike
-from .watch import Stop
+from .cancellation import Stop
+from .decode import DECODING_ERRORS, Decoder, check_length, named, too_long
+from .options import PathLike
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .backdrop import rounded
+from .background import rounded
 from .canvas import Canvas, Planes
 from .colour import Bytes, Floats, planes_of
 from .layout import Box, Layout

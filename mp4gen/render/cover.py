@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 
 from mp4gen.errors import RenderError
 
-from .audio import named
 from .colour import Bytes, Floats, rgb
-from .values import PathLike
+from .decode import named
+from .options import PathLike
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_PIXELS = 40_000_000

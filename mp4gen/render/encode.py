@@ -20,11 +20,11 @@ from av.video.stream import VideoStream
 
 from mp4gen.errors import RenderError
 
-from .audio import named
+from .audio_track import Plan, open_sound
+from .cancellation import Stop, check_cancelled
 from .canvas import Canvas
-from .sound import Plan, open_sound
-from .values import PathLike, RenderStyle
-from .watch import Stop, check_cancelled
+from .decode import named
+from .options import PathLike, RenderStyle
 
 # The sound is written so far ahead of the picture, in seconds.
 AHEAD = 0.5

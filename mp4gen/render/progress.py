@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .backdrop import rounded
+from .background import rounded
 from .bars import Integers
 from .canvas import Canvas, Planes
 from .colour import Bytes, Floats

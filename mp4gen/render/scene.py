@@ -11,7 +11,7 @@ import numpy as np
 from attrs import frozen
 from PIL import Image
 
-from . import backdrop
+from . import background
 from .bars import Bars
 from .canvas import Canvas, Planes
 from .colour import Accent, Floats, planes_of
@@ -60,8 +60,8 @@ class Scene:
 
     def __init__(self, spec: Spec, canvas: Canvas, typesetter: Typesetter) -> None:
         layout = spec.layout
-        ground = backdrop.ground(spec.cover, layout)
-        backdrop.place_cover(ground, spec.cover, layout)
+        ground = background.ground(spec.cover, layout)
+        background.place_cover(ground, spec.cover, layout)
         _watermark(ground, spec, typesetter)
         words = _Words(ground, spec, canvas, typesetter)
         done = ground[progress_rows(layout)].copy()
@@ -108,7 +108,7 @@ def _watermark(ground: Floats, spec: Spec, typesetter: Typesetter) -> None:
     text, size = typesetter.fit(spec.domain_name, max(17 * layout.unit, 8), "medium", room)
     line = typesetter.line(text, size, "medium")
     left = (layout.width - line.advance) / 2
-    backdrop.place_line(ground, line, left, layout.watermark_base, WATERMARK_OPACITY)
+    background.place_line(ground, line, left, layout.watermark_base, WATERMARK_OPACITY)
 
 
 class _Words:
@@ -187,12 +187,12 @@ class _Words:
         return (self._layout.width - line.advance) / 2
 
     def _put(self, picture: Floats, line: Line, base: float, opacity: float) -> None:
-        backdrop.place_line(picture, line, self._left(line), base, opacity)
+        background.place_line(picture, line, self._left(line), base, opacity)
 
     def _put_in(self, area: Floats, line: Line, base: float, opacity: float) -> None:
         box = self._box
         left = self._left(line) - box.left
-        backdrop.place_line(area, line, left, base - box.top, opacity)
+        background.place_line(area, line, left, base - box.top, opacity)
 
 
 class _Glow:

@@ -9,9 +9,9 @@ from attrs import frozen
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from . import audio
+from . import decode
+from .options import AudioInfo, PathLike
 from .text import clean
-from .values import AudioInfo, PathLike
 
 _TITLES = ("title", "tit2", "\u00a9nam")
 _ARTISTS = ("artist", "album_artist", "performer", "author", "tpe1", "\u00a9art")
@@ -33,21 +33,21 @@ def probe(path: PathLike) -> AudioInfo:
     Raises:
         RenderError: no file, no music, or no sound in it; one sentence.
     """
-    with audio.opened(path) as (container, stream):
+    with decode.opened(path) as (container, stream):
         tags = _tags(container, stream)
         context = stream.codec_context
         info = AudioInfo(
             duration=_duration(container, stream),
             title=tags.title or None,
             artist=tags.artist or None,
-            codec=audio.codec_of(stream),
+            codec=decode.codec_of(stream),
             sample_rate=context.sample_rate,
             channels=context.layout.nb_channels,
             bit_rate=context.bit_rate or container.bit_rate or 0,
             has_cover=bool(_pictures(container)),
         )
     if info.duration <= 0:
-        raise audio.no_sound(path)
+        raise decode.no_sound(path)
     return info
 
 
@@ -57,7 +57,7 @@ def read_tags(path: PathLike) -> Tags:
     Raises:
         RenderError: as for `probe`.
     """
-    with audio.opened(path) as (container, stream):
+    with decode.opened(path) as (container, stream):
         return _tags(container, stream, with_cover=True)
 
 
@@ -103,16 +103,16 @@ def _attached(container: InputContainer) -> bytes | None:
 
 
 def _duration(container: InputContainer, stream: AudioStream) -> float:
-    claimed = audio.header_seconds(container, stream)
+    claimed = decode.header_seconds(container, stream)
     # Raw AAC has no header at all, and libavformat's guess from the first packets is far off.
     if claimed > 0 and container.format.name != "aac" and _believable(container, stream, claimed):
         return claimed
-    return audio.counted_seconds(container, stream)
+    return decode.counted_seconds(container, stream)
 
 
 def _believable(container: InputContainer, stream: AudioStream, seconds: float) -> bool:
     """Whether PCM of that length fits into the file at all."""
     rate = stream.codec_context.bit_rate or 0
-    if not audio.codec_of(stream).startswith("pcm_") or not rate:
+    if not decode.codec_of(stream).startswith("pcm_") or not rate:
         return True
     return seconds * rate / 8 <= container.size * _WAV_FACTOR

@@ -97,7 +97,7 @@ def still(video: Path) -> bytes:
     Raises:
         RenderError: there is no such video any more.
     """
-    from mp4gen.render.still import frame_of
+    from mp4gen.render.thumbnail import frame_of
 
     return _small(frame_of(video, _moment))
 

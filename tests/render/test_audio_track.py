@@ -10,7 +10,7 @@ import pytest
 
 from mp4gen.errors import RenderError
 from mp4gen.render import RenderStyle, render_video
-from mp4gen.render.sound import aac_rate
+from mp4gen.render.audio_track import aac_rate
 
 SMALL = RenderStyle(width=160, height=160, threads=1)
 

@@ -16,15 +16,15 @@ from PIL import Image
 
 from mp4gen.errors import RenderError
 
-from . import analysis, audio, cover, encode, fonts, layout, motion, sound, tags
+from . import analysis, audio_track, cover, decode, encode, fonts, layout, motion, tags
+from .cancellation import Watch
 from .canvas import Canvas
 from .colour import Bytes, Floats, accent_of
 from .cover import cover_jpeg
 from .encode import OnProgress
+from .options import AudioMode, PathLike, RenderResult, RenderStyle
 from .scene import Scene, Spec
 from .text import Typesetter, clean
-from .values import AudioMode, PathLike, RenderResult, RenderStyle
-from .watch import Watch
 
 DEFAULT_STYLE = RenderStyle()
 MAX_DURATION = 1200.0
@@ -109,7 +109,7 @@ def render_video(
     if time_limit is None:
         watch.allow(_patience(prepared.features.duration, style))
     whole = not (prepared.features.damaged or prepared.features.changes)
-    chosen = sound.plan(audio, audio_mode, whole=whole)
+    chosen = audio_track.plan(audio, audio_mode, whole=whole)
     if chosen.warning:
         _log.warning("%s", chosen.warning)
     frame, canvas = encode.new_picture(style)
@@ -129,7 +129,7 @@ def render_video(
 
 
 def _result(
-    target: Path, prepared: _Prepared, chosen: sound.Plan, style: RenderStyle
+    target: Path, prepared: _Prepared, chosen: audio_track.Plan, style: RenderStyle
 ) -> RenderResult:
     frames = prepared.spec.frames
     warnings = (*prepared.warnings, *prepared.typesetter.warnings, chosen.warning)
@@ -228,7 +228,7 @@ def _kept(
 
 def _target(to: PathLike, music: PathLike) -> Path:
     target = Path(os.fspath(to))
-    name = audio.named(target)
+    name = decode.named(target)
     if "\0" in str(target):
         raise RenderError(f"{name} cannot be written: no name may hold a zero byte.")
     try:
@@ -255,7 +255,7 @@ def _prepare(
         raise RenderError(f"max_duration must be a number of seconds, not {limit!r}.")
     for path in style.fonts:
         if not fonts.opens(path):
-            raise RenderError(f"{audio.named(path)} is not a font that can be read.")
+            raise RenderError(f"{decode.named(path)} is not a font that can be read.")
     own = tags.read_tags(music)
     words = [clean(own.title if wishes.title is None else wishes.title)]
     words.append(clean(own.artist if wishes.author is None else wishes.author))
@@ -272,7 +272,7 @@ def _prepare(
     else:
         shown = cover.resized(picture, side)
     if features.damaged:
-        name = audio.named(music)
+        name = decode.named(music)
         warnings.append(f"{name} has damaged packets, which were left out: {features.damaged}.")
     spec = Spec(
         layout=placed,

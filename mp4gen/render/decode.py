@@ -20,8 +20,8 @@ from av.container import InputContainer
 
 from mp4gen.errors import RenderError
 
-from .values import PathLike
-from .watch import Stop, check_cancelled
+from .cancellation import Stop, check_cancelled
+from .options import PathLike
 
 # Without these lists a text file that names other files would be opened, and they with it.
 CONTAINERS = "mp3,mov,flac,ogg,wav,aac,aiff"

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mp4gen.errors import RenderError
 
-from .values import PathLike
+from .options import PathLike
 
 
 def frame_of(video: PathLike, moment: Callable[[float], float]) -> Image.Image:

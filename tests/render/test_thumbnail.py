@@ -6,7 +6,7 @@ import pytest
 
 from mp4gen.errors import RenderError
 from mp4gen.render import RenderStyle, render_frame, render_video
-from mp4gen.render.still import frame_of
+from mp4gen.render.thumbnail import frame_of
 
 STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
 

@@ -17,9 +17,9 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
-from . import audio
-from .values import AudioMode, PathLike
-from .watch import Stop
+from . import decode
+from .cancellation import Stop
+from .options import AudioMode, PathLike
 
 STEREO_BIT_RATE, MONO_BIT_RATE = 320_000, 192_000
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -74,8 +74,8 @@ def plan(path: PathLike, mode: AudioMode, *, whole: bool) -> Plan:
         mode: what is wished.
         whole: whether every packet could be decoded, all at one rate and with the same channels.
     """
-    with audio.opened(path) as (_, stream):
-        codec = audio.codec_of(stream)
+    with decode.opened(path) as (_, stream):
+        codec = decode.codec_of(stream)
     if not whole:
         lost = codec in COPIED[mode] or mode == "copy"
         return Plan("aac", copied=False, warning=_NOT_KEPT if lost else "")
@@ -105,10 +105,10 @@ class Copied:
         cancel: Stop | None,
     ) -> None:
         self._closing = ExitStack()
-        container, self._input = self._closing.enter_context(audio.opened(path))
+        container, self._input = self._closing.enter_context(decode.opened(path))
         self._output = output
         self._stream = output.add_stream_from_template(self._input)
-        self._packets = audio.packets_of(container, self._input, cancel)
+        self._packets = decode.packets_of(container, self._input, cancel)
         self._start = self._input.start_time or 0
         self._tick = float(self._input.time_base or 0)
         self._seconds = 0.0
@@ -147,12 +147,12 @@ class Encoded:
         output: OutputContainer,
         cancel: Stop | None,
     ) -> None:
-        with audio.opened(path) as (_, source):
+        with decode.opened(path) as (_, source):
             context = source.codec_context
             rate, channels = context.sample_rate, context.layout.nb_channels
             name = context.format.name if context.format else "fltp"
             layout = context.layout.name
-        self._frames = iter(audio.Decoder(path, cancel))
+        self._frames = iter(decode.Decoder(path, cancel))
         self._output = output
         self._stream = (
             _aac(output, rate, channels)
