@@ -26,7 +26,7 @@ from mp4gen.api.protocol import ApiCall, callback_body
 from mp4gen.api.responses import Answer
 from mp4gen.errors import ConfigurationError
 from mp4gen.testing import FakeService, lognormal
-from mp4gen.testing.sending import _scripted
+from mp4gen.testing.response_writer import _scripted
 from mp4gen.testing.service import _endpoint
 from mp4gen.testing.state import FakeCall
 

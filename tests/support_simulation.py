@@ -25,8 +25,8 @@ from mp4gen.testing import FakeCall, FakeService, FaultProxy, Reply, lognormal
 from mp4gen.testing.service import FAKE_KEY
 from mp4gen.testing.state import busiest
 
+from .support_chaos import cuts, storm
 from .support_networks import Loopback, Network, Simulated
-from .support_storms import cuts, storm
 
 TRACKS = [mp4gen.VideoRequest("music", f"track{number:02}") for number in range(15)]
 DAY = 24 * 3600.0

@@ -17,8 +17,8 @@ import pytest
 import mp4gen
 from mp4gen.testing import FakeService, FaultProxy
 
+from .support_chaos import cuts, storm
 from .support_simulation import TRACKS, play
-from .support_storms import cuts, storm
 
 FIRST, _, LAST = os.environ.get("MP4GEN_SEEDS", "0-8").partition("-")
 SEEDS = range(int(FIRST), int(LAST))

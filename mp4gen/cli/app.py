@@ -14,27 +14,27 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App, CycloptsError, Group, MissingArgumentError, UnusedCliTokensError
 
-from . import words
-from .exits import BAD_INPUT, DONE, PIPE_CLOSED, UsageError, exit_code, sentence
-from .running import typed
-from .screen import Screen
+from . import help_texts
+from .exit_codes import BAD_INPUT, DONE, PIPE_CLOSED, UsageError, exit_code, sentence
+from .output import Screen
+from .runner import typed
 
 _HERE = Group("On this machine", sort_key=1)
 _THERE = Group("With the API", sort_key=2)
 _REST = Group("Options", sort_key=3)
 # (name, where, group, what): loaded when used, so that each command starts as fast as it can.
 _COMMANDS = (
-    ("demo", "demo:demo", _HERE, words.DEMO),
-    ("serve", "serve:serve", _HERE, words.SERVE),
-    ("render", "render:render", _HERE, words.RENDER),
-    ("convert", "convert:convert", _THERE, words.CONVERT),
-    ("create", "single:create", _THERE, words.CREATE),
-    ("wait", "single:wait", _THERE, words.WAIT),
-    ("details", "single:details", _THERE, words.DETAILS),
-    ("download", "single:download", _THERE, words.DOWNLOAD),
-    ("tracks", "account:tracks", _THERE, words.TRACKS),
-    ("credits", "account:credits_left", _THERE, words.CREDITS),
-    ("ledger", "ledger:ledger", _THERE, words.LEDGER),
+    ("demo", "demo:demo", _HERE, help_texts.DEMO),
+    ("serve", "serve:serve", _HERE, help_texts.SERVE),
+    ("render", "render:render", _HERE, help_texts.RENDER),
+    ("convert", "convert:convert", _THERE, help_texts.CONVERT),
+    ("create", "task_commands:create", _THERE, help_texts.CREATE),
+    ("wait", "task_commands:wait", _THERE, help_texts.WAIT),
+    ("details", "task_commands:details", _THERE, help_texts.DETAILS),
+    ("download", "task_commands:download", _THERE, help_texts.DOWNLOAD),
+    ("tracks", "account_commands:tracks", _THERE, help_texts.TRACKS),
+    ("credits", "account_commands:credits_left", _THERE, help_texts.CREDITS),
+    ("ledger", "ledger:ledger", _THERE, help_texts.LEDGER),
 )
 
 
@@ -42,8 +42,8 @@ def build() -> App:
     """The command line as cyclopts knows it."""
     app = App(
         name="mp4gen",
-        help=_flowing(words.INTRODUCTION),
-        help_epilogue=words.EXIT_CODES,
+        help=_flowing(help_texts.INTRODUCTION),
+        help_epilogue=help_texts.EXIT_CODES,
         help_format="plaintext",
         group_commands=_REST,
         version=_version,

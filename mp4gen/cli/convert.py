@@ -13,15 +13,15 @@ from mp4gen.client import Client
 from mp4gen.models import Track
 from mp4gen.options import RateLimit
 
-from .bulk_job import LEDGER, Job, foretell
-from .exits import UsageError
-from .naming import DEFAULT, Template
+from .bulk_command import LEDGER, Job, foretell
+from .callback_options import UNTOLD, Told
+from .exit_codes import UsageError
+from .filename_template import DEFAULT, Template
 from .options import FROM_ENVIRONMENT, AsJson, Connection, made_folder, rate_limit
-from .outlook import Outlook
-from .rows import BadRowsError, Row, Table, read_table
-from .running import Brake, run
-from .screen import Screen
-from .told import UNTOLD, Told
+from .output import Screen
+from .run_progress import Outlook
+from .runner import Brake, run
+from .track_table import BadRowsError, Row, Table, read_table
 
 
 def convert(

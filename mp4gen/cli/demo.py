@@ -18,11 +18,11 @@ from mp4gen.client import Client
 from mp4gen.models import Video, VideoRequest
 from mp4gen.server import Server, ServerConfig
 
-from .exits import DONE
-from .live import Bar, Live
+from .exit_codes import DONE
 from .options import AsJson, made_folder
-from .running import in_thread, run
-from .screen import Screen, place
+from .output import Screen, place
+from .progress_bars import Bar, Live
+from .runner import in_thread, run
 from .tunes import PIECES, Piece, write_tune
 
 _TASK = "demo"

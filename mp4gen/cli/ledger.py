@@ -14,10 +14,10 @@ from cyclopts import Parameter
 from mp4gen.bulk.ledger_entry import Entry, State
 from mp4gen.bulk.ledger_schema import read_ledger
 
-from .bulk_job import LEDGER
-from .exits import DONE, UsageError
+from .bulk_command import LEDGER
+from .exit_codes import DONE, UsageError
 from .options import AsJson
-from .screen import Screen, shown
+from .output import Screen, shown
 
 _COLUMNS = (
     "taskId",

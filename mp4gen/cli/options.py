@@ -16,7 +16,7 @@ from mp4gen.client import Client
 from mp4gen.options import RateLimit
 from mp4gen.settings import base_url_of
 
-from .exits import UsageError
+from .exit_codes import UsageError
 
 _CONNECTION = Group("Connection", sort_key=10)
 _OUTPUT = Group("Output", sort_key=11)

@@ -13,12 +13,12 @@ from cyclopts import Parameter
 
 from mp4gen.render import RenderResult, RenderStyle, render_video
 
-from .exits import DONE
-from .live import Live
+from .exit_codes import DONE
 from .options import AsJson, picture_size
-from .outlook import duration
-from .running import in_thread, run
-from .screen import Screen, place
+from .output import Screen, place
+from .progress_bars import Live
+from .run_progress import duration
+from .runner import in_thread, run
 
 
 def render(

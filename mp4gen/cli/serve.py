@@ -19,10 +19,10 @@ from mp4gen.server.config import DEFAULT_PORT, default_data
 from mp4gen.server.library.library import Library, LibraryTrack
 from mp4gen.server.preflight import checkup
 
-from .exits import BAD_INPUT, DONE, InterruptedBySignal
+from .exit_codes import BAD_INPUT, DONE, InterruptedBySignal
 from .options import AsJson
-from .running import Brake, run
-from .screen import Screen, shown
+from .output import Screen, shown
+from .runner import Brake, run
 from .serve_options import (
     ANYBODY_HERE,
     USUAL_LIMITS,

@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 
 from mp4gen.render import RenderStyle
 
-from .exits import UsageError
+from .exit_codes import UsageError
 from .options import byte_count, picture_size, rate_limit, read_secret
 
 _ACCESS = Group("Who may use it", sort_key=5)

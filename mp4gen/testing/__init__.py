@@ -7,8 +7,8 @@ pytest, the fixture `mp4gen_service` gives one that runs in a thread of its own.
 from __future__ import annotations
 
 from .callbacks import Callbacks, FakeCallback
+from .faults import FAULTS, Reply
 from .proxy import Cut, FaultProxy
-from .replies import FAULTS, Reply
 from .service import FakeService, lognormal
 from .state import FakeCall, FakeTask
 

@@ -21,10 +21,10 @@ from mp4gen.models import Track
 from mp4gen.options import RateLimit
 from mp4gen.transport.http import Secret
 
-from .answering import Answering
 from .callbacks import Callbacks, FakeCallback, Sender
-from .replies import Reply, named, of_dialect
-from .sending import send
+from .faults import Reply, named, of_dialect
+from .response_writer import send
+from .responses import Answering
 from .state import Duration, FakeCall, FakeTask, SecondSubmit, State, busiest
 
 Endpoint = Literal["create", "details", "tracks", "credits", "download_url", "file", "*"]

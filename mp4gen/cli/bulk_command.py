@@ -24,13 +24,13 @@ from mp4gen.models import Conversion, RunSummary
 from mp4gen.options import RateLimit
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 
-from .exits import DONE, FAILED
-from .live import Live
-from .naming import Template
-from .outlook import Outlook, duration, least_seconds
-from .rows import Row
-from .running import Brake, same_line
-from .screen import Screen, place
+from .exit_codes import DONE, FAILED
+from .filename_template import Template
+from .output import Screen, place
+from .progress_bars import Live
+from .run_progress import Outlook, duration, least_seconds
+from .runner import Brake, same_line
+from .track_table import Row
 
 LEDGER = "mp4gen-ledger.sqlite"
 # These come right by themselves in the next run.

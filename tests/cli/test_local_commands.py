@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from mp4gen.cli.demo import show
-from mp4gen.cli.running import run
-from mp4gen.cli.screen import Screen
+from mp4gen.cli.output import Screen
+from mp4gen.cli.runner import run
 from mp4gen.cli.tunes import Piece, drums, voices
 from mp4gen.cli.tunes.score import Band, Part, Player, wav
 

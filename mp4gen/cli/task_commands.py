@@ -15,11 +15,11 @@ from mp4gen.errors import Mp4GenError
 from mp4gen.events import Event, LookEvent
 from mp4gen.models import Video, VideoDetails, VideoRequest
 
-from .exits import DONE, FAILED
-from .live import Bar, Live
+from .exit_codes import DONE, FAILED
 from .options import FROM_ENVIRONMENT, AsJson, Connection
-from .running import run
-from .screen import Screen, place
+from .output import Screen, place
+from .progress_bars import Bar, Live
+from .runner import run
 
 _TaskId = Annotated[str, Parameter(help="The id of a video task, as `mp4gen create` prints it.")]
 _MIB = 1 << 20

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mp4gen.cli.screen import Screen, as_json, shown
+from mp4gen.cli.output import Screen, as_json, shown
 
 
 @pytest.mark.parametrize(

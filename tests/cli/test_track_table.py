@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mp4gen.cli.exits import UsageError
-from mp4gen.cli.rows import BadRowsError, Table, read_table
+from mp4gen.cli.exit_codes import UsageError
+from mp4gen.cli.track_table import BadRowsError, Table, read_table
 from mp4gen.models import VideoRequest
 
 FULL = VideoRequest(

@@ -7,8 +7,8 @@ from string import Formatter
 
 import attrs
 
-from .exits import UsageError
-from .rows import Row
+from .exit_codes import UsageError
+from .track_table import Row
 
 DEFAULT = "{audio_id}"
 _OWN = ("task_id", "audio_id", "author", "domain_name", "line")

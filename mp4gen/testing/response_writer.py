@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from .replies import Reply
+from .faults import Reply
 
 
 async def send(request: web.Request, reply: Reply, usual: web.Response) -> web.StreamResponse:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from .screen import Screen, is_terminal, shown
+from .output import Screen, is_terminal, shown
 
 
 class Bar:

@@ -17,8 +17,8 @@ from mp4gen.api.responses import dump_json, load_json
 from mp4gen.errors import AlreadyExistsError, ApiError, InvalidRequestError
 from mp4gen.models import Track
 
+from .faults import EXISTS, Reply, of_dialect
 from .media import etag
-from .replies import EXISTS, Reply, of_dialect
 from .state import FakeCall, FakeTask, SecondSubmit, State
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")

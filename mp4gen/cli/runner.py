@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from .exits import InterruptedBySignal
+from .exit_codes import InterruptedBySignal
 
 T = TypeVar("T")
 

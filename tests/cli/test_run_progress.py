@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mp4gen import Conversion, Mp4GenError, RateLimit, Video, VideoRequest
-from mp4gen.cli.outlook import Outlook, duration, least_seconds
+from mp4gen.cli.run_progress import Outlook, duration, least_seconds
 from mp4gen.events import CoolDownEvent, DoneEvent, FailedEvent, LookEvent, SubmitEvent
 
 

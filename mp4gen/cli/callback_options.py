@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter
 
 from mp4gen.conversion.callbacks import CallbackReceiver
 
-from .exits import UsageError
+from .exit_codes import UsageError
 
 _GROUP = Group("Callbacks", sort_key=9)
 DEFAULT_PORT = 8788

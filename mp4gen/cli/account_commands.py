@@ -7,10 +7,10 @@ from typing import Annotated
 import attrs
 from cyclopts import Parameter
 
-from .exits import DONE
+from .exit_codes import DONE
 from .options import FROM_ENVIRONMENT, AsJson, Connection
-from .running import run
-from .screen import Screen
+from .output import Screen
+from .runner import run
 
 
 def tracks(

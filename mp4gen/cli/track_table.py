@@ -19,7 +19,7 @@ import attrs
 from mp4gen.errors import ValidationError
 from mp4gen.models import VideoRequest
 
-from .exits import UsageError
+from .exit_codes import UsageError
 
 # A column's name without case and joints; the API's names and snake_case come out the same.
 _FIELDS = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mp4gen.cli.exits import UsageError
-from mp4gen.cli.naming import Template
-from mp4gen.cli.rows import Row
+from mp4gen.cli.exit_codes import UsageError
+from mp4gen.cli.filename_template import Template
+from mp4gen.cli.track_table import Row
 from mp4gen.models import VideoRequest
 
 ROW = Row(7, VideoRequest("m", "a1", author="Ann"), {"title": "One", "empty": ""})
