@@ -11,60 +11,67 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import mp4gen
-from mp4gen.bulk import ledger  # noqa: F401 - loaded once, before the forks
+from mp4gen.api import protocol
+from mp4gen.bulk import ledger_schema
+from mp4gen.bulk.ledger import Ledger  # loaded once, before the forks
+from mp4gen.downloads import partial_file
+from mp4gen.transport import http
+
+Function = Callable[..., Any]
 
 # What is about to happen, or has just happened: function, event, and for a step of the ledger its
-# name or the state that it records. What is written is not yet committed.
-POINTS: dict[str, tuple[str, str, str | None]] = {
-    "before the ledger is locked": ("Lock.__init__", "call", None),
-    "the ledger is locked": ("Lock.__init__", "return", None),
-    "before the schema": ("migrate", "call", None),
-    "the schema is there": ("migrate", "return", None),
-    "the host is there": ("check_host", "return", None),
-    "before the requests are stored": ("Ledger._admit", "call", None),
-    "the requests are written": ("Ledger._admit", "return", None),
-    "the requests are stored": ("Ledger._come_to", "return", "_admit"),
-    "before the intent": ("Ledger._update", "call", "intent"),
-    "the intent is written": ("Ledger._update", "return", "intent"),
-    "the intent is committed": ("Ledger._come_to", "return", "intent"),
-    "before the connection": ("Transport._exchange", "call", None),
-    "the submit has left": ("_note_sent", "call", None),
-    "the answer begins": ("_read", "call", None),
-    "the answer is there": ("read_create", "call", None),
-    "before a refusal is recorded": ("Ledger._update", "call", "new"),
-    "a refusal is recorded": ("Ledger._come_to", "return", "new"),
-    "before the id is recorded": ("Ledger._update", "call", "submitted"),
-    "the id is written": ("Ledger._update", "return", "submitted"),
-    "the id is recorded": ("Ledger._come_to", "return", "submitted"),
-    "before the look": ("details_call", "call", None),
-    "the video is seen": ("read_details", "return", None),
-    "before the end is recorded": ("Ledger._update", "call", "done"),
-    "the end is written": ("Ledger._update", "return", "done"),
-    "the end is recorded": ("Ledger._come_to", "return", "done"),
-    "the name is chosen": ("Ledger._come_to", "return", "_name"),
-    "the temporary file is open": ("_opened", "return", None),
-    "the file is written": ("PartFile.write", "return", None),
-    "before the rename": ("Path.replace", "call", None),
-    "the file has its name": ("Path.replace", "return", None),
-    "before the file is recorded": ("Ledger._update", "call", "downloaded"),
-    "the file is recorded": ("Ledger._come_to", "return", "downloaded"),
-    "before the doubt is recorded": ("Ledger._update", "call", "uncertain"),
-    "before the ledger is closed": ("Ledger._close", "call", None),
+# operation or the state that it records. What is written is not yet committed.
+POINTS: dict[str, tuple[Function, str, str | Function | None]] = {
+    "before the ledger is locked": (ledger_schema.Lock.__init__, "call", None),
+    "the ledger is locked": (ledger_schema.Lock.__init__, "return", None),
+    "before the schema": (ledger_schema.migrate, "call", None),
+    "the schema is there": (ledger_schema.migrate, "return", None),
+    "the host is there": (ledger_schema.check_host, "return", None),
+    "before the requests are stored": (Ledger._admit, "call", None),
+    "the requests are written": (Ledger._admit, "return", None),
+    "the requests are stored": (Ledger._come_to, "return", Ledger._admit),
+    "before the intent": (Ledger._update, "call", "intent"),
+    "the intent is written": (Ledger._update, "return", "intent"),
+    "the intent is committed": (Ledger._come_to, "return", "intent"),
+    "before the connection": (http.Transport._exchange, "call", None),
+    "the submit has left": (http._note_sent, "call", None),
+    "the answer begins": (http._read, "call", None),
+    "the answer is there": (protocol.read_create, "call", None),
+    "before a refusal is recorded": (Ledger._update, "call", "new"),
+    "a refusal is recorded": (Ledger._come_to, "return", "new"),
+    "before the id is recorded": (Ledger._update, "call", "submitted"),
+    "the id is written": (Ledger._update, "return", "submitted"),
+    "the id is recorded": (Ledger._come_to, "return", "submitted"),
+    "before the look": (protocol.details_call, "call", None),
+    "the video is seen": (protocol.read_details, "return", None),
+    "before the end is recorded": (Ledger._update, "call", "done"),
+    "the end is written": (Ledger._update, "return", "done"),
+    "the end is recorded": (Ledger._come_to, "return", "done"),
+    "the name is chosen": (Ledger._come_to, "return", Ledger._name),
+    "the temporary file is open": (partial_file._opened, "return", None),
+    "the file is written": (partial_file.PartFile.write, "return", None),
+    "before the rename": (Path.replace, "call", None),
+    "the file has its name": (Path.replace, "return", None),
+    "before the file is recorded": (Ledger._update, "call", "downloaded"),
+    "the file is recorded": (Ledger._come_to, "return", "downloaded"),
+    "before the doubt is recorded": (Ledger._update, "call", "uncertain"),
+    "before the ledger is closed": (Ledger._close, "call", None),
 }
 
 
 def signal_at(point: str, signals: list[int]) -> None:
     """From now on, send this process `signals` when it first comes to `point`."""
-    name, wanted, what = POINTS[point]
+    function, wanted, what = POINTS[point]
     waiting = list(signals)
 
     def watch(frame: FrameType, event: str, _: object) -> None:
-        if event != wanted or frame.f_code.co_qualname != name:
+        if event != wanted or frame.f_code is not function.__code__:
             return
         if what is None or what in recorded(frame):
             while waiting:
@@ -74,13 +81,13 @@ def signal_at(point: str, signals: list[int]) -> None:
     sys.setprofile(watch)
 
 
-def recorded(frame: FrameType) -> tuple[str, str | None]:
-    """The name of the ledger's step that this is about, and the state that it records."""
+def recorded(frame: FrameType) -> tuple[Function | None, str | None]:
+    """The ledger's operation that this is about, and the state that it records."""
     known = frame.f_locals
-    name, values = frame.f_code.co_name, known.get("values")
+    operation, values = None, known.get("values")
     if "step" in known:
-        name, values = known["step"].work.func.__name__, known["step"].work.args[-1]
-    return name, values.get("state") if isinstance(values, dict) else None
+        operation, values = known["step"].work.func, known["step"].work.args[-1]
+    return operation, values.get("state") if isinstance(values, dict) else None
 
 
 async def convert(job: dict[str, Any]) -> list[dict[str, Any]]:

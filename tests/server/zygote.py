@@ -27,37 +27,51 @@ STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
 BEFORE, AFTER = "before", "after"
 
 # name: whose, which function, on which side of it, at which call of it.
-POINTS: dict[str, tuple[Any, str, str, int]] = {
-    "the body is about to be read": (protocol, "read_create_body", BEFORE, 1),
-    "the body is read": (protocol, "read_create_body", AFTER, 1),
-    "the track is found": (library.Library, "find", AFTER, 1),
-    "the task is about to be stored": (store.Store, "_add", BEFORE, 1),
-    "the task is written, not committed": (store.Store, "_commit", BEFORE, 1),
-    "the task is committed, nobody knows": (store.Store, "_add", AFTER, 1),
-    "the task is about to be queued": (scheduler.Jobs, "submit", BEFORE, 1),
-    "the task is queued, not answered": (protocol, "answer_created", BEFORE, 1),
-    "the render is about to be noted": (store.Store, "started", BEFORE, 1),
-    "the render is noted": (store.Store, "started", AFTER, 1),
-    "the render is prepared": (scheduler.Jobs, "_prepare", AFTER, 1),
-    "the render has a mailbox": (supervisor.Mailbox, "__init__", AFTER, 1),
-    "the render tells its first progress": (supervisor.Mailbox, "tell", AFTER, 1),
-    "the render tells its second progress": (supervisor.Mailbox, "tell", AFTER, 2),
-    "the video is made": (supervisor.Render, "run", AFTER, 1),
-    "the video is about to be published": (data_dir.DataFolder, "publish", BEFORE, 1),
-    "the video is published, not committed": (data_dir.DataFolder, "publish", AFTER, 1),
-    "the end is committed": (store.Store, "_finish", AFTER, 1),
-    "the callback is about to be made": (sender.CallbackSender, "send", BEFORE, 1),
-    "the callback is about to be sent": (sender, "post", BEFORE, 1),
-    "the callback is answered": (sender, "post", AFTER, 1),
-    "the callback is about to be noted": (store.Store, "callback", BEFORE, 1),
-    "the callback is noted": (store.Store, "callback", AFTER, 1),
+POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
+    "the body is about to be read": (protocol, protocol.read_create_body, BEFORE, 1),
+    "the body is read": (protocol, protocol.read_create_body, AFTER, 1),
+    "the track is found": (library.Library, library.Library.find, AFTER, 1),
+    "the task is about to be stored": (store.Store, store.Store._add, BEFORE, 1),
+    "the task is written, not committed": (store.Store, store.Store._commit, BEFORE, 1),
+    "the task is committed, nobody knows": (store.Store, store.Store._add, AFTER, 1),
+    "the task is about to be queued": (scheduler.Jobs, scheduler.Jobs.submit, BEFORE, 1),
+    "the task is queued, not answered": (protocol, protocol.answer_created, BEFORE, 1),
+    "the render is about to be noted": (store.Store, store.Store.started, BEFORE, 1),
+    "the render is noted": (store.Store, store.Store.started, AFTER, 1),
+    "the render is prepared": (scheduler.Jobs, scheduler.Jobs._prepare, AFTER, 1),
+    "the render has a mailbox": (supervisor.Mailbox, supervisor.Mailbox.__init__, AFTER, 1),
+    "the render tells its first progress": (supervisor.Mailbox, supervisor.Mailbox.tell, AFTER, 1),
+    "the render tells its second progress": (supervisor.Mailbox, supervisor.Mailbox.tell, AFTER, 2),
+    "the video is made": (supervisor.Render, supervisor.Render.run, AFTER, 1),
+    "the video is about to be published": (
+        data_dir.DataFolder,
+        data_dir.DataFolder.publish,
+        BEFORE,
+        1,
+    ),
+    "the video is published, not committed": (
+        data_dir.DataFolder,
+        data_dir.DataFolder.publish,
+        AFTER,
+        1,
+    ),
+    "the end is committed": (store.Store, store.Store._finish, AFTER, 1),
+    "the callback is about to be made": (
+        sender.CallbackSender,
+        sender.CallbackSender.send,
+        BEFORE,
+        1,
+    ),
+    "the callback is about to be sent": (sender, sender.post, BEFORE, 1),
+    "the callback is answered": (sender, sender.post, AFTER, 1),
+    "the callback is about to be noted": (store.Store, store.Store.callback, BEFORE, 1),
+    "the callback is noted": (store.Store, store.Store.callback, AFTER, 1),
 }
 
 
 def arm(point: str) -> None:
     """Let this process end as by kill -9 when it reaches `point`."""
-    owner, name, side, count = POINTS[point]
-    real: Callable[..., Any] = getattr(owner, name)
+    owner, real, side, count = POINTS[point]
     calls = 0
 
     def reached(at: str) -> None:
@@ -80,7 +94,7 @@ def arm(point: str) -> None:
         reached(AFTER)
         return result
 
-    setattr(owner, name, waiting if inspect.iscoroutinefunction(real) else plain)
+    setattr(owner, real.__name__, waiting if inspect.iscoroutinefunction(real) else plain)
 
 
 def say(**what: Any) -> None:
