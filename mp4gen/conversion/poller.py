@@ -210,7 +210,7 @@ class Wait:
             case Next.COOL_DOWN:
                 self._held = True
             case Next.MAINTENANCE:
-                self._held = not self.calls.gives_up(self.patience)
+                self._held = not self.calls.would_give_up(self.patience)
         return getattr(error, "retry_after", None)
 
     def _given_up(self, details: VideoDetails) -> Mp4GenError:

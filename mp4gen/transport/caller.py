@@ -21,7 +21,7 @@ from mp4gen.errors import ApiError, MaintenanceError, Mp4GenError, RateLimitErro
 from mp4gen.events import CoolDownEvent, MaintenanceEvent, Observers, RetryEvent
 from mp4gen.options import RateLimit, Retry
 
-from .circuit_breaker import MaintenanceGate
+from .circuit_breaker import CircuitBreaker
 from .http import Transport
 from .rate_limit import MOMENT, Lane, RateLimiter
 from .retry import Next, RetryQuota, decide, waits
@@ -33,7 +33,7 @@ T = TypeVar("T")
 _LONG_MAINTENANCE = 6 * 3600.0 + 600.0
 
 # The way through a gate that is open: no probe.
-_OPEN = nullcontext(enter_result=False)
+_NO_PROBE = nullcontext(enter_result=False)
 
 
 class Stopwatch:
@@ -124,7 +124,7 @@ class Calls:
         self.observers = observers
         self.quota = RetryQuota()
         self.pauses = Pauses()
-        self.gate = MaintenanceGate(self.pauses)
+        self.circuit_breaker = CircuitBreaker(self.pauses)
         self._transport = transport
         self._limiter = limiter
         limit = getattr(limiter, "limit", None)
@@ -172,9 +172,9 @@ class Calls:
             watch.stop()
         try:
             while True:
-                async with self._passage(patience) as probe, self._slot(call, patience.lane):
+                async with self._permit(patience) as probe, self._slot(call, patience.lane):
                     # The gate may have closed while the call waited for its slot.
-                    if not probe and self._is_held(patience):
+                    if not probe and self._is_blocked(patience):
                         continue
                     if watch is not None:
                         watch.start()
@@ -201,9 +201,13 @@ class Calls:
             else:
                 return value
 
-    def _passage(self, patience: Patience) -> AbstractAsyncContextManager[bool]:
+    def _permit(self, patience: Patience) -> AbstractAsyncContextManager[bool]:
         """The way through the gate; gives whether the call is its probe."""
-        return self.gate.passage(patience.maintenance) if self._is_held(patience) else _OPEN
+        return (
+            self.circuit_breaker.permit(patience.maintenance)
+            if self._is_blocked(patience)
+            else _NO_PROBE
+        )
 
     def _slot(self, call: ApiCall, lane: Lane) -> _UntilClosed:
         slot: AbstractAsyncContextManager[None]
@@ -228,13 +232,17 @@ class Calls:
                 await held.enter_async_context(self._limiter.slot(Lane.BULK))
             yield
 
-    def gives_up(self, patience: Patience) -> bool:
+    def would_give_up(self, patience: Patience) -> bool:
         """Whether the gate is closed to a caller, and for longer than it would wait."""
-        return self._is_held(patience) and self.gate.outlasts(patience.maintenance)
+        return self._is_blocked(patience) and self.circuit_breaker.open_longer_than(
+            patience.maintenance
+        )
 
-    def _is_held(self, patience: Patience) -> bool:
+    def _is_blocked(self, patience: Patience) -> bool:
         """Whether the gate is closed to a call: who does not wait outages out has a try in each."""
-        return self.gate.is_closed and (patience.persistent or self.gate.is_maintenance)
+        return self.circuit_breaker.is_open and (
+            patience.persistent or self.circuit_breaker.is_maintenance
+        )
 
     @asynccontextmanager
     async def _cooled_down(self) -> AsyncIterator[None]:
@@ -253,7 +261,7 @@ class Calls:
             self._heed(error)
             raise
         self.quota.succeeded()
-        self.gate.open()
+        self.circuit_breaker.reset()
         return value
 
     def _heed(self, error: Mp4GenError) -> None:
@@ -266,10 +274,10 @@ class Calls:
             self._limiter.cool_down(seconds)
             self.observers.emit(CoolDownEvent(seconds))
         elif isinstance(error, MaintenanceError):
-            self.gate.close(error, self.retry.maintenance_probe)
+            self.circuit_breaker.trip(error, self.retry.maintenance_probe)
             self.observers.emit(MaintenanceEvent(self.retry.maintenance_probe))
         elif isinstance(error, ApiError) and error.from_api and not isinstance(error, ServerError):
-            self.gate.open()
+            self.circuit_breaker.reset()
 
 
 class Tries:
@@ -304,7 +312,7 @@ class Tries:
     def _seconds(self, error: Mp4GenError) -> float:
         """How long; 0 where the limiter or the gate will hold the call by themselves."""
         patience, spent = self._patience, self.watch.seconds
-        if self._calls.gives_up(patience):
+        if self._calls.would_give_up(patience):
             raise error
         match decide(error, submit=False):
             case Next.COOL_DOWN if patience.persistent or spent < patience.budget:
@@ -317,6 +325,6 @@ class Tries:
                     return wait
                 if spent + wait <= patience.budget and patience.persistent:
                     # An outage: from here on one call at a time asks whether it is over.
-                    self._calls.gate.close(error, self._calls.retry.longest)
+                    self._calls.circuit_breaker.trip(error, self._calls.retry.longest)
                     return 0.0
         raise error

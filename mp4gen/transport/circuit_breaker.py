@@ -16,7 +16,7 @@ from .rate_limit import MOMENT
 from .sleeper import Pause, Pauses
 
 
-class MaintenanceGate:
+class CircuitBreaker:
     """Open until somebody finds the API down.
 
     Args:
@@ -26,15 +26,15 @@ class MaintenanceGate:
     def __init__(self, pauses: Pauses | None = None) -> None:
         self._pauses = pauses or Pauses()
         self._error: Mp4GenError | None = None
-        self._every = 0.0
-        self._since = 0.0
-        self._probe_at = 0.0
+        self._probe_interval = 0.0
+        self._opened_at = 0.0
+        self._next_probe_at = 0.0
         self._probing = False
         # In their order: who waited longest goes first.
         self._waiters: dict[Pause, None] = {}
 
     @property
-    def is_closed(self) -> bool:
+    def is_open(self) -> bool:
         """Whether the API is down, as far as we know."""
         return self._error is not None
 
@@ -44,18 +44,18 @@ class MaintenanceGate:
         return isinstance(self._error, MaintenanceError)
 
     @asynccontextmanager
-    async def passage(self, patience: float) -> AsyncIterator[bool]:
+    async def permit(self, max_wait: float) -> AsyncIterator[bool]:
         """Entered when a call may go out; gives whether it is the probe.
 
         Args:
-            patience: how many seconds of one maintenance window this call is ready to wait.
+            max_wait: how many seconds of one maintenance window this call is ready to wait.
 
         Raises:
             MaintenanceError: the window lasts longer than that.
             TransportError: so does an outage; nothing of this call was sent.
             ConfigurationError: the client was closed.
         """
-        probe = self._error is not None and await self._wait(patience)
+        probe = self._error is not None and await self._wait_for_permit(max_wait)
         cancelled = False
         try:
             yield probe
@@ -67,57 +67,57 @@ class MaintenanceGate:
                 self._probing = False
                 if not cancelled:
                     # Whatever it met that did not open the gate, the next probe waits its time.
-                    self._probe_at = asyncio.get_running_loop().time() + self._every
-                self._wake()
+                    self._next_probe_at = asyncio.get_running_loop().time() + self._probe_interval
+                self._notify_waiters()
 
-    def outlasts(self, patience: float) -> bool:
+    def open_longer_than(self, max_wait: float) -> bool:
         """Whether the window has lasted longer already than somebody is ready to wait."""
         now = asyncio.get_running_loop().time()
-        return self._error is not None and now + MOMENT >= self._since + patience
+        return self._error is not None and now + MOMENT >= self._opened_at + max_wait
 
-    def close(self, error: Mp4GenError, every: float) -> None:
-        """The API is down; one probe may pass each `every` seconds."""
+    def trip(self, error: Mp4GenError, probe_interval: float) -> None:
+        """The API is down; one probe may pass each `probe_interval` seconds."""
         now = asyncio.get_running_loop().time()
         if self._error is None:
-            self._since = now
-        self._error, self._every = error, every
-        self._probe_at = now + every
+            self._opened_at = now
+        self._error, self._probe_interval = error, probe_interval
+        self._next_probe_at = now + probe_interval
 
-    def open(self) -> None:
+    def reset(self) -> None:
         """A call was answered properly."""
         if self._error is not None:
             self._error = None
-            self._wake()
+            self._notify_waiters()
 
-    async def _wait(self, patience: float) -> bool:
+    async def _wait_for_permit(self, max_wait: float) -> bool:
         """Whether the caller is the probe; False where the gate has opened."""
         loop = asyncio.get_running_loop()
         while self._error is not None:
             now = loop.time()
-            if now + MOMENT >= self._probe_at and not self._probing:
+            if now + MOMENT >= self._next_probe_at and not self._probing:
                 self._probing = True
                 return True
-            if self.outlasts(patience):
-                raise _refusal(self._error)
-            until = self._since + patience
-            await self._change(until if self._probing else min(until, self._probe_at))
+            if self.open_longer_than(max_wait):
+                raise _not_sent_error(self._error)
+            until = self._opened_at + max_wait
+            await self._wait_for_change(until if self._probing else min(until, self._next_probe_at))
         return False
 
-    async def _change(self, until: float) -> None:
+    async def _wait_for_change(self, until: float) -> None:
         """Return when something about the gate has changed, or at `until`."""
-        changed = self._pauses.sleep(until - asyncio.get_running_loop().time())
-        self._waiters[changed] = None
+        waiter = self._pauses.sleep(until - asyncio.get_running_loop().time())
+        self._waiters[waiter] = None
         try:
-            await changed
+            await waiter
         finally:
-            self._waiters.pop(changed, None)
+            self._waiters.pop(waiter, None)
 
-    def _wake(self) -> None:
+    def _notify_waiters(self) -> None:
         for waiter in self._waiters:
             waiter.wake()
 
 
-def _refusal(error: Mp4GenError) -> Mp4GenError:
+def _not_sent_error(error: Mp4GenError) -> Mp4GenError:
     """What a call gets that waits no longer; it must not look as if the call had been sent."""
     if isinstance(error, MaintenanceError):
         return copy(error)
