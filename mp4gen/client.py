@@ -16,8 +16,8 @@ from weakref import WeakSet
 from .api import protocol
 from .api.dialects import Dialect
 from .conversion.callbacks import CallbackReceiver
-from .conversion.service import Conversions
-from .conversion.submission import Accepted, Memory
+from .conversion.service import ConversionService
+from .conversion.submission import Accepted, SubmissionCache
 from .errors import Mp4GenError
 from .events import Event, FailedEvent, Observers
 from .models import Track, Video, VideoDetails, VideoRequest
@@ -109,7 +109,7 @@ class Client:
         self._observers = Observers(on_event)
         self._calls = Calls(transport, self._limiter, retry, self._observers, self.random)
         self._patience = Patience(budget=retry.budget, maintenance=retry.maintenance_timeout or 0.0)
-        self._work = Conversions(
+        self._conversions = ConversionService(
             self._calls,
             self.dialect,
             polling,
@@ -119,12 +119,12 @@ class Client:
             PROVEN_POLLING if polling is POLLING else polling,
         )
         self._concurrency = whole("concurrency", concurrency)
-        self._conversions = asyncio.Semaphore(concurrency)
-        self._bulk_places = asyncio.Semaphore(concurrency)
+        self._slots = asyncio.Semaphore(concurrency)
+        self._bulk_slots = asyncio.Semaphore(concurrency)
         self._runs: WeakSet[ConversionRun] = WeakSet()
         self._proxy, self._trust_env = proxy, trust_env
         self._files: Files | None = None
-        self._memory = Memory()
+        self._submission_cache = SubmissionCache()
         warn_about_duplicate_client(self, account, self._limiter)
 
     def __repr__(self) -> str:
@@ -157,9 +157,9 @@ class Client:
             SubmitUncertainError: the answer was lost, and the submit may have been accepted.
             Mp4GenError: it was not accepted.
         """
-        accepted = await self._submit(request, adopt=False)
-        self._memory.keep(accepted)
-        return accepted.submitted.task_id
+        submission = await self._submit(request, adopt=False)
+        self._submission_cache.add(submission)
+        return submission.submitted.task_id
 
     async def get_music_video_details(self, task_id: str) -> VideoDetails:
         """Look once at a video task ("Get Music Video Details").
@@ -184,9 +184,11 @@ class Client:
             WaitTimeoutError: the task is not finished; the id stays good.
             AuthenticationError: the key was refused.
         """
-        accepted = self._memory.get(checked_id("task_id", task_id))
+        submission = self._submission_cache.get(checked_id("task_id", task_id))
         checked_timeout(timeout)
-        return await self._work.wait(task_id, self._patience, timeout, accepted, self._memory)
+        return await self._conversions.wait(
+            task_id, self._patience, timeout, submission, self._submission_cache
+        )
 
     async def convert(
         self,
@@ -209,16 +211,18 @@ class Client:
             Mp4GenError: as `create_music_video` and `wait_for_video`.
         """
         checked_timeout(timeout)
-        async with self._conversions:
-            accepted = await self._submit(request, adopt=True, timeout=timeout)
-            task_id = accepted.submitted.task_id
+        async with self._slots:
+            submission = await self._submit(request, adopt=True, timeout=timeout)
+            task_id = submission.submitted.task_id
             # Whatever happens now, somebody who has the id may wait for it again.
-            self._memory.keep(accepted)
+            self._submission_cache.add(submission)
             if on_submitted is not None:
-                told = on_submitted(task_id)
-                if inspect.isawaitable(told):
-                    await told
-            return await self._work.wait(task_id, self._patience, timeout, accepted, self._memory)
+                result = on_submitted(task_id)
+                if inspect.isawaitable(result):
+                    await result
+            return await self._conversions.wait(
+                task_id, self._patience, timeout, submission, self._submission_cache
+            )
 
     def convert_many(
         self,
@@ -263,9 +267,9 @@ class Client:
         )
         host = Host(
             self.base_url,
-            self._work,
+            self._conversions,
             Patience.of_run(self._calls.retry),
-            self._bulk_places,
+            self._bulk_slots,
             self._concurrency,
             self.download,
         )
@@ -333,9 +337,9 @@ class Client:
     async def _submit(
         self, request: VideoRequest, *, adopt: bool, timeout: float = 1800.0
     ) -> Accepted:
-        ticket = self._work.ticket(request)
+        ticket = self._conversions.ticket(request)
         try:
-            return await self._work.submit(
+            return await self._conversions.submit(
                 request, self._patience, adopt=adopt, timeout=timeout, ticket=ticket
             )
         except BaseException as error:

@@ -86,7 +86,7 @@ def recorded(frame: FrameType) -> tuple[Function | None, str | None]:
     known = frame.f_locals
     operation, values = None, known.get("values")
     if "step" in known:
-        operation, values = known["step"].work.func, known["step"].work.args[-1]
+        operation, values = known["write"].operation.func, known["write"].operation.args[-1]
     return operation, values.get("state") if isinstance(values, dict) else None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mp4gen.conversion.callbacks import Ticket
-from mp4gen.conversion.service import Conversions
+from mp4gen.conversion.service import ConversionService
 from mp4gen.conversion.submission import Accepted, Submitted
 from mp4gen.downloads.filenames import safe_stem
 from mp4gen.errors import DownloadError
@@ -40,7 +40,7 @@ class Host:
     """
 
     base_url: str
-    conversions: Conversions
+    conversions: ConversionService
     patience: Patience
     places: asyncio.Semaphore
     concurrency: int
@@ -170,7 +170,7 @@ class TrackWork:
             timeout=self.plan.timeout,
             ticket=ticket,
             journal=self,
-            lost=entry.state in (State.INTENT, State.UNCERTAIN),
+            response_lost=entry.state in (State.INTENT, State.UNCERTAIN),
         )
         submitted = accepted.submitted
         await self.ledger.submitted(entry.id, submitted.task_id, adopted=submitted.adopted)

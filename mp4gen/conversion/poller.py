@@ -30,7 +30,7 @@ from mp4gen.transport.sleeper import Pause
 
 from .callbacks import Ticket, believable_url
 from .poll_schedule import next_waits
-from .submission import Accepted, Memory
+from .submission import Accepted, SubmissionCache
 
 # A record can be missing for a while after its creation (docs.kie.ai, "Get Task Details").
 GRACE_SECONDS: Final = 60.0
@@ -60,8 +60,8 @@ class Wait:
         patience: whose wait it is.
         task_id: the video task.
         timeout: seconds until we stop; pauses for the limiter and for maintenance do not count.
-        accepted: the submit that made the task; None where it is not known.
-        memory: what forgets the task once it has come to its end, or None.
+        submission: the submit that made the task; None where it is not known.
+        submission_cache: what forgets the task once it has come to its end, or None.
         believe: whether what a callback says is the truth, and no look is needed.
     """
 
@@ -71,8 +71,8 @@ class Wait:
     patience: Patience
     task_id: str
     timeout: float
-    accepted: Accepted | None = None
-    memory: Memory | None = None
+    submission: Accepted | None = None
+    submission_cache: SubmissionCache | None = None
     believe: bool = False
     _known: bool = False
     _waits: Iterator[float] | None = None
@@ -118,12 +118,12 @@ class Wait:
     @property
     def ticket(self) -> Ticket | None:
         """The claim to the task's callbacks."""
-        return self.accepted.ticket if self.accepted is not None else None
+        return self.submission.ticket if self.submission is not None else None
 
     @property
     def adopted(self) -> bool:
         """Whether an earlier request had made the task."""
-        return self.accepted is not None and self.accepted.submitted.adopted
+        return self.submission is not None and self.submission.submitted.adopted
 
     def _pause(self, seconds: float) -> Pause:
         """Gives False after `seconds`, or earlier True when a callback has come."""
@@ -198,7 +198,7 @@ class Wait:
         # A firewall's 403 may pass; a key that is refused stays so.
         if self.calls.closed or (isinstance(error, AuthenticationError) and error.code == 401):
             raise error
-        if isinstance(error, ConfigurationError) and not (self._known or self.accepted):
+        if isinstance(error, ConfigurationError) and not (self._known or self.submission):
             raise error
         if isinstance(error, _LASTING):
             if self._missing == 0:
@@ -239,8 +239,8 @@ class Wait:
         return video
 
     def _forget(self) -> None:
-        if self.memory is not None:
-            self.memory.forget(self.task_id, self.accepted)
+        if self.submission_cache is not None:
+            self.submission_cache.forget(self.task_id, self.submission)
 
     def _out_of_time(self, watch: Stopwatch) -> Video:
         """The deadline: a link under a flag that we do not know is better than nothing."""

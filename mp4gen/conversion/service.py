@@ -16,11 +16,11 @@ from mp4gen.transport.caller import Calls, Patience
 from .callbacks import CallbackReceiver, Ticket
 from .poll_schedule import first_wait
 from .poller import Wait
-from .submission import Accepted, Journal, Memory, Submit
+from .submission import Accepted, Journal, SubmissionCache, SubmitOperation
 
 
 @attrs.frozen
-class Conversions:
+class ConversionService:
     """Makes the submits and waits of one client.
 
     Attributes:
@@ -56,14 +56,14 @@ class Conversions:
         timeout: float,
         ticket: Ticket | None,
         journal: Journal | None = None,
-        lost: bool = False,
+        response_lost: bool = False,
     ) -> Accepted:
         """Submit `request`; see `Submit`.
 
         Raises:
             Mp4GenError: as `Submit.run`.
         """
-        work = Submit(
+        operation = SubmitOperation(
             self.calls,
             self.dialect,
             request,
@@ -73,9 +73,9 @@ class Conversions:
             timeout=timeout,
             ticket=ticket,
             journal=journal,
-            lost=lost,
+            response_lost=response_lost,
         )
-        submitted = await work.run()
+        submitted = await operation.run()
         return Accepted(submitted, asyncio.get_running_loop().time(), ticket)
 
     def wait(
@@ -83,8 +83,8 @@ class Conversions:
         task_id: str,
         patience: Patience,
         timeout: float,
-        accepted: Accepted | None,
-        memory: Memory | None = None,
+        submission: Accepted | None,
+        submission_cache: SubmissionCache | None = None,
     ) -> Coroutine[Any, Any, Video]:
         """Wait for a task's video; see `Wait`.
 
@@ -92,14 +92,14 @@ class Conversions:
             task_id: the video task.
             patience: whose wait it is.
             timeout: seconds.
-            accepted: what is known of its submit; None for nothing.
-            memory: what forgets the task once it has come to its end.
+            submission: what is known of its submit; None for nothing.
+            submission_cache: what forgets the task once it has come to its end.
 
         Raises:
             Mp4GenError: as `Wait.run`.
         """
         # Handed on and not awaited: a frame more would be a fifth of what a wait weighs.
-        polling = self._polling(accepted)
+        polling = self._polling(submission)
         work = Wait(
             self.calls,
             self.dialect,
@@ -107,25 +107,25 @@ class Conversions:
             patience,
             task_id,
             timeout,
-            accepted,
-            memory,
+            submission,
+            submission_cache,
             believe=self.receiver is not None and not self.receiver.confirm,
         )
-        return work.run(self._first_look(accepted, polling))
+        return work.run(self._first_look(submission, polling))
 
-    def _polling(self, accepted: Accepted | None) -> Polling:
+    def _polling(self, submission: Accepted | None) -> Polling:
         """Whoever adopts a task may wait in vain for the callback, which goes to its maker."""
-        if accepted is None or accepted.ticket is None or accepted.submitted.adopted:
+        if submission is None or submission.ticket is None or submission.submitted.adopted:
             return self.polling
         heard = self.receiver is not None and self.receiver.heard
         return self.proven_polling if heard else self.told_polling
 
-    def _first_look(self, accepted: Accepted | None, polling: Polling) -> float:
+    def _first_look(self, submission: Accepted | None, polling: Polling) -> float:
         """Seconds until the first look at a task: at once where its age is not known."""
-        if accepted is None or accepted.submitted.adopted or accepted.submitted.told:
+        if submission is None or submission.submitted.adopted or submission.submitted.told:
             return 0.0
-        age = asyncio.get_running_loop().time() - accepted.at
-        asked = accepted.submitted.retry_after
-        if asked is not None and accepted.ticket is None:
+        age = asyncio.get_running_loop().time() - submission.at
+        asked = submission.submitted.retry_after
+        if asked is not None and submission.ticket is None:
             return max(0.0, asked - age)
         return first_wait(polling, self.calls.random, age)

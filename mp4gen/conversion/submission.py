@@ -21,7 +21,7 @@ from mp4gen.transport.retry import Next, decide
 
 from .callbacks import Ticket
 
-_REMEMBERED = 100_000
+_MAX_CACHED_SUBMISSIONS = 100_000
 
 
 class Journal(Protocol):
@@ -60,34 +60,38 @@ class Accepted:
     ticket: Ticket | None = None
 
 
-class Memory:
+class SubmissionCache:
     """The submits that somebody may yet wait for: each one's age and claim to its callbacks."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Accepted] = OrderedDict()
+        self._submissions: OrderedDict[str, Accepted] = OrderedDict()
 
     def get(self, task_id: str) -> Accepted | None:
         """What is known of a task's submit."""
-        return self._kept.get(task_id)
+        return self._submissions.get(task_id)
 
-    def keep(self, accepted: Accepted) -> None:
+    def add(self, submission: Accepted) -> None:
         """Remember it, and forget the oldest where there are too many."""
-        older = self._kept.pop(accepted.submitted.task_id, None)
-        if older is not None and older.ticket is not None and older.ticket is not accepted.ticket:
-            older.ticket.close()
-        self._kept[accepted.submitted.task_id] = accepted
-        if len(self._kept) > _REMEMBERED:
-            self.forget(*next(iter(self._kept.items())))
+        previous = self._submissions.pop(submission.submitted.task_id, None)
+        if (
+            previous is not None
+            and previous.ticket is not None
+            and previous.ticket is not submission.ticket
+        ):
+            previous.ticket.close()
+        self._submissions[submission.submitted.task_id] = submission
+        if len(self._submissions) > _MAX_CACHED_SUBMISSIONS:
+            self.forget(*next(iter(self._submissions.items())))
 
-    def forget(self, task_id: str, accepted: Accepted | None) -> None:
+    def forget(self, task_id: str, submission: Accepted | None) -> None:
         """The task has come to its end."""
-        self._kept.pop(task_id, None)
-        if accepted is not None and accepted.ticket is not None:
-            accepted.ticket.close()
+        self._submissions.pop(task_id, None)
+        if submission is not None and submission.ticket is not None:
+            submission.ticket.close()
 
 
 @attrs.define
-class Submit:
+class SubmitOperation:
     """One submit, made at most once as far as the account is concerned.
 
     Attributes:
@@ -100,7 +104,7 @@ class Submit:
         timeout: seconds to wait for a callback that tells what became of a lost one.
         ticket: the claim to its callbacks, or None.
         journal: its durable record, or None.
-        lost: whether an earlier attempt's answer was lost.
+        response_lost: whether an earlier attempt's answer was lost.
     """
 
     calls: Calls
@@ -112,7 +116,7 @@ class Submit:
     timeout: float = 1800.0
     ticket: Ticket | None = None
     journal: Journal | None = None
-    lost: bool = False
+    response_lost: bool = False
 
     async def run(self) -> Submitted:
         """Submit.
@@ -122,33 +126,33 @@ class Submit:
             AlreadyExistsError: the track has a video, which cannot or shall not be adopted.
             Mp4GenError: it was certainly not accepted.
         """
-        submitted = await self._run()
+        submission = await self._run()
         if self.ticket is not None:
-            self.ticket.task_id = submitted.task_id
-        event = SubmitEvent(submitted.task_id, self.request.audio_id, submitted.adopted)
+            self.ticket.task_id = submission.task_id
+        event = SubmitEvent(submission.task_id, self.request.audio_id, submission.adopted)
         self.calls.observers.emit(event)
-        return submitted
+        return submission
 
     async def _run(self) -> Submitted:
         tries: Tries | None = None
-        if self.lost and not self.resubmit:
-            return await self._told_or_uncertain()
+        if self.response_lost and not self.resubmit:
+            return await self._await_callback_or_raise()
         while True:
-            call = self._call()
+            call = self._build_request()
             try:
                 return await self._send(call, tries)
             except AlreadyExistsError as error:
-                return await self._existing(error)
+                return await self._adopt_existing(error)
             except Mp4GenError as error:
                 tries = tries or Tries(self.calls, call, self.patience)
-                told = await self._failed(error, tries)
-                if told is not None:
-                    return told
+                submission = await self._handle_failure(error, tries)
+                if submission is not None:
+                    return submission
 
-    def _call(self) -> ApiCall:
+    def _build_request(self) -> ApiCall:
         """The call of the next attempt, at a callback address of its own."""
-        own = self.ticket is not None and self.request.callback_url is None
-        url = self.ticket.new_url() if self.ticket is not None and own else None
+        uses_subscription = self.ticket is not None and self.request.callback_url is None
+        url = self.ticket.new_url() if self.ticket is not None and uses_subscription else None
         return protocol.create_call(self.request, url)
 
     async def _send(self, call: ApiCall, tries: Tries | None) -> Submitted:
@@ -156,28 +160,32 @@ class Submit:
         # Whoever waits out an outage is not to run out of budget by waiting.
         watch = tries.watch if tries and self.patience.persistent else None
         task_id, retry_after = await self.calls.once(
-            call, read, self.patience, watch=watch, before=self._sending
+            call, read, self.patience, watch=watch, before=self._before_send
         )
         return Submitted(task_id, retry_after=retry_after)
 
-    async def _sending(self) -> None:
+    async def _before_send(self) -> None:
         if self.journal is not None:
             await self.journal.sending(self.ticket.tokens if self.ticket else ())
 
-    async def _existing(self, error: AlreadyExistsError) -> Submitted:
+    async def _adopt_existing(self, error: AlreadyExistsError) -> Submitted:
         """Adopt the video that is there already, if it can be found.
 
         Raises:
             AlreadyExistsError: it cannot, or shall not.
         """
-        if error.existing_task_id and (self.adopt or self.lost):
+        if error.existing_task_id and (self.adopt or self.response_lost):
             return Submitted(error.existing_task_id, adopted=True)
-        if self.lost and not error.existing_task_id and (told := await self._told()):
-            return told
-        await self._refused()
+        if (
+            self.response_lost
+            and not error.existing_task_id
+            and (submission := await self._await_callback())
+        ):
+            return submission
+        await self._record_not_sent()
         raise error
 
-    async def _failed(self, error: Mp4GenError, tries: Tries) -> Submitted | None:
+    async def _handle_failure(self, error: Mp4GenError, tries: Tries) -> Submitted | None:
         """Return when it is time for the next attempt, or what a callback has told meanwhile.
 
         Raises:
@@ -185,33 +193,33 @@ class Submit:
         """
         uncertain = decide(error, submit=True) is Next.UNCERTAIN
         if uncertain and not self.resubmit:
-            return await self._told_or_uncertain(error)
-        if not uncertain and not self.lost:
-            await self._refused()
+            return await self._await_callback_or_raise(error)
+        if not uncertain and not self.response_lost:
+            await self._record_not_sent()
         try:
-            await tries.pause(error, at_once=uncertain and not self.lost)
+            await tries.pause(error, at_once=uncertain and not self.response_lost)
         except Mp4GenError:
-            if self.lost or uncertain:
+            if self.response_lost or uncertain:
                 raise SubmitUncertainError(self.request) from error
             raise
-        self.lost = self.lost or uncertain
-        return self._heard()
+        self.response_lost = self.response_lost or uncertain
+        return self._from_callback()
 
-    async def _refused(self) -> None:
+    async def _record_not_sent(self) -> None:
         if self.journal is not None:
             await self.journal.refused()
 
-    def _heard(self) -> Submitted | None:
+    def _from_callback(self) -> Submitted | None:
         notice = self.ticket.notice if self.ticket else None
         return Submitted(notice.task_id, told=True) if notice else None
 
-    async def _told_or_uncertain(self, error: Mp4GenError | None = None) -> Submitted:
-        if told := await self._told():
-            return told
+    async def _await_callback_or_raise(self, error: Mp4GenError | None = None) -> Submitted:
+        if submission := await self._await_callback():
+            return submission
         raise SubmitUncertainError(self.request) from error
 
-    async def _told(self) -> Submitted | None:
+    async def _await_callback(self) -> Submitted | None:
         """What a callback tells of a submit whose answer was lost; None without one in time."""
         if self.ticket is not None and self.ticket.notice is None:
             await self.ticket.rouses(self.calls.pauses.sleep(self.timeout))
-        return self._heard()
+        return self._from_callback()
