@@ -35,7 +35,7 @@ from .settings import (
     warn_about_duplicate_client,
     whole,
 )
-from .transport.caller import Calls, Patience
+from .transport.caller import CallOptions, Calls
 from .transport.http import Transport
 from .transport.rate_limit import RateLimiter
 
@@ -108,7 +108,9 @@ class Client:
         transport = Transport(self.base_url, key, proxy=proxy, trust_env=trust_env)
         self._observers = Observers(on_event)
         self._calls = Calls(transport, self._limiter, retry, self._observers, self.random)
-        self._patience = Patience(budget=retry.budget, maintenance=retry.maintenance_timeout or 0.0)
+        self._call_options = CallOptions(
+            retry_timeout=retry.budget, max_maintenance=retry.maintenance_timeout or 0.0
+        )
         self._conversions = ConversionService(
             self._calls,
             self.dialect,
@@ -169,7 +171,7 @@ class Client:
         """
         call = protocol.details_call(checked_id("task_id", task_id), self.dialect)
         read = partial(protocol.read_details, dialect=self.dialect, task_id=task_id)
-        return await self._calls.retried(call, read, self._patience)
+        return await self._calls.retried(call, read, self._call_options)
 
     async def wait_for_video(self, task_id: str, *, timeout: float = 1800.0) -> Video:
         """Poll with exponential backoff until the single MP4 URL of a video task is there.
@@ -187,7 +189,7 @@ class Client:
         submission = self._submission_cache.get(checked_id("task_id", task_id))
         checked_timeout(timeout)
         return await self._conversions.wait(
-            task_id, self._patience, timeout, submission, self._submission_cache
+            task_id, self._call_options, timeout, submission, self._submission_cache
         )
 
     async def convert(
@@ -221,7 +223,7 @@ class Client:
                 if inspect.isawaitable(result):
                     await result
             return await self._conversions.wait(
-                task_id, self._patience, timeout, submission, self._submission_cache
+                task_id, self._call_options, timeout, submission, self._submission_cache
             )
 
     def convert_many(
@@ -268,7 +270,7 @@ class Client:
         host = Host(
             self.base_url,
             self._conversions,
-            Patience.of_run(self._calls.retry),
+            CallOptions.for_bulk_run(self._calls.retry),
             self._bulk_slots,
             self._concurrency,
             self.download,
@@ -308,7 +310,7 @@ class Client:
         """
         call = protocol.tracks_call(checked_id("task_id", task_id), self.dialect)
         read = partial(protocol.read_tracks, dialect=self.dialect, task_id=task_id)
-        return await self._calls.retried(call, read, self._patience)
+        return await self._calls.retried(call, read, self._call_options)
 
     async def get_credits(self) -> float:
         """What is left on the account ("Get Remaining Credits").
@@ -318,7 +320,7 @@ class Client:
         """
         call = protocol.credits_call(self.dialect)
         read = partial(protocol.read_credits, dialect=self.dialect)
-        return await self._calls.retried(call, read, self._patience)
+        return await self._calls.retried(call, read, self._call_options)
 
     def _downloads(self) -> Files:
         """What fetches files; made by the first download, for those who never do without it."""
@@ -328,7 +330,7 @@ class Client:
             self._calls,
             self.dialect,
             self.base_url,
-            patience=self._patience,
+            patience=self._call_options,
             proxy=self._proxy,
             trust_env=self._trust_env,
         )
@@ -340,7 +342,7 @@ class Client:
         ticket = self._conversions.ticket(request)
         try:
             return await self._conversions.submit(
-                request, self._patience, adopt=adopt, timeout=timeout, ticket=ticket
+                request, self._call_options, adopt=adopt, timeout=timeout, ticket=ticket
             )
         except BaseException as error:
             if ticket is not None:

@@ -16,7 +16,7 @@ from mp4gen.downloads.filenames import safe_stem
 from mp4gen.errors import DownloadError
 from mp4gen.models import Conversion, Video, VideoRequest
 from mp4gen.task_errors import SubmitUncertainError
-from mp4gen.transport.caller import Patience
+from mp4gen.transport.caller import CallOptions
 
 from .ledger_entry import Entry, State
 
@@ -41,7 +41,7 @@ class Host:
 
     base_url: str
     conversions: ConversionService
-    patience: Patience
+    patience: CallOptions
     places: asyncio.Semaphore
     concurrency: int
     download: Callable[[Video, Path], Awaitable[Path]]

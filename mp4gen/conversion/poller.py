@@ -24,7 +24,7 @@ from mp4gen.events import DoneEvent, FailedEvent, LookEvent
 from mp4gen.models import Video, VideoDetails, VideoStatus
 from mp4gen.options import Polling
 from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
-from mp4gen.transport.caller import Calls, Patience, Stopwatch
+from mp4gen.transport.caller import CallOptions, Calls, Stopwatch
 from mp4gen.transport.retry import Next, decide
 from mp4gen.transport.sleeper import Pause
 
@@ -57,7 +57,7 @@ class Wait:
         calls: the client's calls.
         dialect: the host's way of speaking.
         polling: when to look.
-        patience: whose wait it is.
+        call_options: whose wait it is.
         task_id: the video task.
         timeout: seconds until we stop; pauses for the limiter and for maintenance do not count.
         submission: the submit that made the task; None where it is not known.
@@ -68,7 +68,7 @@ class Wait:
     calls: Calls
     dialect: Dialect
     polling: Polling
-    patience: Patience
+    call_options: CallOptions
     task_id: str
     timeout: float
     submission: Accepted | None = None
@@ -177,7 +177,7 @@ class Wait:
         self._held = False
         try:
             details, asked = await self.calls.once(
-                call, read, self.patience, watch=watch, timeout=limit
+                call, read, self.call_options, watch=watch, timeout=limit
             )
         except Mp4GenError as error:
             return self._failed_look(error, watch.seconds)
@@ -210,7 +210,7 @@ class Wait:
             case Next.COOL_DOWN:
                 self._held = True
             case Next.MAINTENANCE:
-                self._held = not self.calls.would_give_up(self.patience)
+                self._held = not self.calls.would_give_up(self.call_options)
         return getattr(error, "retry_after", None)
 
     def _given_up(self, details: VideoDetails) -> Mp4GenError:

@@ -11,7 +11,7 @@ import attrs
 from mp4gen.api.dialects import Dialect
 from mp4gen.models import Video, VideoRequest
 from mp4gen.options import Polling
-from mp4gen.transport.caller import Calls, Patience
+from mp4gen.transport.caller import CallOptions, Calls
 
 from .callbacks import CallbackReceiver, Ticket
 from .poll_schedule import first_wait
@@ -50,7 +50,7 @@ class ConversionService:
     async def submit(
         self,
         request: VideoRequest,
-        patience: Patience,
+        call_options: CallOptions,
         *,
         adopt: bool,
         timeout: float,
@@ -67,7 +67,7 @@ class ConversionService:
             self.calls,
             self.dialect,
             request,
-            patience,
+            call_options,
             self.resubmit,
             adopt=adopt,
             timeout=timeout,
@@ -81,7 +81,7 @@ class ConversionService:
     def wait(
         self,
         task_id: str,
-        patience: Patience,
+        call_options: CallOptions,
         timeout: float,
         submission: Accepted | None,
         submission_cache: SubmissionCache | None = None,
@@ -90,7 +90,7 @@ class ConversionService:
 
         Args:
             task_id: the video task.
-            patience: whose wait it is.
+            call_options: whose wait it is.
             timeout: seconds.
             submission: what is known of its submit; None for nothing.
             submission_cache: what forgets the task once it has come to its end.
@@ -104,7 +104,7 @@ class ConversionService:
             self.calls,
             self.dialect,
             polling,
-            patience,
+            call_options,
             task_id,
             timeout,
             submission,

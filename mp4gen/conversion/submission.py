@@ -16,7 +16,7 @@ from mp4gen.errors import AlreadyExistsError, Mp4GenError
 from mp4gen.events import SubmitEvent
 from mp4gen.models import VideoRequest
 from mp4gen.task_errors import SubmitUncertainError
-from mp4gen.transport.caller import Calls, Patience, Tries
+from mp4gen.transport.caller import CallOptions, Calls, Tries
 from mp4gen.transport.retry import Next, decide
 
 from .callbacks import Ticket
@@ -98,7 +98,7 @@ class SubmitOperation:
         calls: the client's calls.
         dialect: the host's way of speaking.
         request: which video.
-        patience: whose submit it is.
+        call_options: whose submit it is.
         resubmit: whether a submit whose answer was lost is sent again.
         adopt: whether a video that somebody else submitted earlier is as good.
         timeout: seconds to wait for a callback that tells what became of a lost one.
@@ -110,7 +110,7 @@ class SubmitOperation:
     calls: Calls
     dialect: Dialect
     request: VideoRequest
-    patience: Patience
+    call_options: CallOptions
     resubmit: bool
     adopt: bool = True
     timeout: float = 1800.0
@@ -144,7 +144,7 @@ class SubmitOperation:
             except AlreadyExistsError as error:
                 return await self._adopt_existing(error)
             except Mp4GenError as error:
-                tries = tries or Tries(self.calls, call, self.patience)
+                tries = tries or Tries(self.calls, call, self.call_options)
                 submission = await self._handle_failure(error, tries)
                 if submission is not None:
                     return submission
@@ -158,9 +158,9 @@ class SubmitOperation:
     async def _send(self, call: ApiCall, tries: Tries | None) -> Submitted:
         read = partial(protocol.read_create, dialect=self.dialect)
         # Whoever waits out an outage is not to run out of budget by waiting.
-        watch = tries.watch if tries and self.patience.persistent else None
+        watch = tries.watch if tries and self.call_options.retry_forever else None
         task_id, retry_after = await self.calls.once(
-            call, read, self.patience, watch=watch, before=self._before_send
+            call, read, self.call_options, watch=watch, before=self._before_send
         )
         return Submitted(task_id, retry_after=retry_after)
 

@@ -14,7 +14,7 @@ from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
 from mp4gen.events import DownloadEvent, RetryEvent
 from mp4gen.models import Video
-from mp4gen.transport.caller import Calls, Patience
+from mp4gen.transport.caller import CallOptions, Calls
 from mp4gen.transport.sleeper import closed
 
 from .download import Download, Progress
@@ -42,7 +42,7 @@ class Files:
         dialect: Dialect,
         base_url: str,
         *,
-        patience: Patience,
+        patience: CallOptions,
         proxy: str | None,
         trust_env: bool,
     ) -> None:

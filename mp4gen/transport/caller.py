@@ -30,7 +30,7 @@ from .sleeper import Pauses
 T = TypeVar("T")
 
 # Six hours, and the time until a probe finds them over.
-_LONG_MAINTENANCE = 6 * 3600.0 + 600.0
+_BULK_MAINTENANCE_TIMEOUT = 6 * 3600.0 + 600.0
 
 # The way through a gate that is open: no probe.
 _NO_PROBE = nullcontext(enter_result=False)
@@ -63,27 +63,27 @@ class Stopwatch:
 
 
 @attrs.frozen
-class Patience:
+class CallOptions:
     """How one caller wants to wait.
 
     Attributes:
-        lane: its place at the limiter.
-        budget: seconds of failing until it gives up.
-        maintenance: seconds of one maintenance window it will sit out.
-        persistent: whether rate refusals and outages are waited out, whatever they take.
+        priority: its place at the limiter.
+        retry_timeout: seconds of failing until it gives up.
+        max_maintenance: seconds of one maintenance window it will sit out.
+        retry_forever: whether rate refusals and outages are waited out, whatever they take.
     """
 
-    lane: Lane = Lane.DIRECT
-    budget: float = 300.0
-    maintenance: float = 0.0
-    persistent: bool = False
+    priority: Lane = Lane.DIRECT
+    retry_timeout: float = 300.0
+    max_maintenance: float = 0.0
+    retry_forever: bool = False
 
     @classmethod
-    def of_run(cls, retry: Retry) -> Patience:
+    def for_bulk_run(cls, retry: Retry) -> CallOptions:
         """That of a bulk run; by default it sits out six hours of maintenance."""
-        longest = retry.maintenance_timeout
-        maintenance = _LONG_MAINTENANCE if longest is None else longest
-        return cls(Lane.BULK, retry.budget, maintenance, persistent=True)
+        timeout = retry.maintenance_timeout
+        max_maintenance = _BULK_MAINTENANCE_TIMEOUT if timeout is None else timeout
+        return cls(Lane.BULK, retry.budget, max_maintenance, retry_forever=True)
 
 
 class _UntilClosed:
@@ -146,7 +146,7 @@ class Calls:
         self,
         call: ApiCall,
         read: Callable[[Answer], T],
-        patience: Patience,
+        call_options: CallOptions,
         *,
         watch: Stopwatch | None = None,
         timeout: float | None = None,
@@ -157,7 +157,7 @@ class Calls:
         Args:
             call: what to send.
             read: makes a value, or the error that it means, of an answer.
-            patience: whose call it is.
+            call_options: whose call it is.
             watch: stopped while the call waits for its turn.
             timeout: seconds for the call itself; default `Retry.request_timeout`.
             before: awaited when the call's turn has come, before its first byte.
@@ -172,9 +172,12 @@ class Calls:
             watch.stop()
         try:
             while True:
-                async with self._permit(patience) as probe, self._slot(call, patience.lane):
+                async with (
+                    self._permit(call_options) as probe,
+                    self._slot(call, call_options.priority),
+                ):
                     # The gate may have closed while the call waited for its slot.
-                    if not probe and self._is_blocked(patience):
+                    if not probe and self._is_blocked(call_options):
                         continue
                     if watch is not None:
                         watch.start()
@@ -186,26 +189,28 @@ class Calls:
             if watch is not None:
                 watch.start()
 
-    async def retried(self, call: ApiCall, read: Callable[[Answer], T], patience: Patience) -> T:
+    async def retried(
+        self, call: ApiCall, read: Callable[[Answer], T], call_options: CallOptions
+    ) -> T:
         """Send `call`, which costs nothing, until it is answered or patience is at its end.
 
         Raises:
             Mp4GenError: the last failure.
         """
-        tries = Tries(self, call, patience)
+        tries = Tries(self, call, call_options)
         while True:
             try:
-                value, _ = await self.once(call, read, patience)
+                value, _ = await self.once(call, read, call_options)
             except Mp4GenError as error:
                 await tries.pause(error)
             else:
                 return value
 
-    def _permit(self, patience: Patience) -> AbstractAsyncContextManager[bool]:
+    def _permit(self, call_options: CallOptions) -> AbstractAsyncContextManager[bool]:
         """The way through the gate; gives whether the call is its probe."""
         return (
-            self.circuit_breaker.permit(patience.maintenance)
-            if self._is_blocked(patience)
+            self.circuit_breaker.permit(call_options.max_maintenance)
+            if self._is_blocked(call_options)
             else _NO_PROBE
         )
 
@@ -232,16 +237,16 @@ class Calls:
                 await held.enter_async_context(self._limiter.slot(Lane.BULK))
             yield
 
-    def would_give_up(self, patience: Patience) -> bool:
+    def would_give_up(self, call_options: CallOptions) -> bool:
         """Whether the gate is closed to a caller, and for longer than it would wait."""
-        return self._is_blocked(patience) and self.circuit_breaker.open_longer_than(
-            patience.maintenance
+        return self._is_blocked(call_options) and self.circuit_breaker.open_longer_than(
+            call_options.max_maintenance
         )
 
-    def _is_blocked(self, patience: Patience) -> bool:
+    def _is_blocked(self, call_options: CallOptions) -> bool:
         """Whether the gate is closed to a call: who does not wait outages out has a try in each."""
         return self.circuit_breaker.is_open and (
-            patience.persistent or self.circuit_breaker.is_maintenance
+            call_options.retry_forever or self.circuit_breaker.is_maintenance
         )
 
     @asynccontextmanager
@@ -287,10 +292,10 @@ class Tries:
         watch: the seconds of failing so far.
     """
 
-    def __init__(self, calls: Calls, call: ApiCall, patience: Patience) -> None:
+    def __init__(self, calls: Calls, call: ApiCall, call_options: CallOptions) -> None:
         self._calls = calls
         self._call = call
-        self._patience = patience
+        self._call_options = call_options
         self.watch = Stopwatch()
         self._waits: Iterator[float] = waits(calls.retry, calls.random)
 
@@ -311,19 +316,19 @@ class Tries:
 
     def _seconds(self, error: Mp4GenError) -> float:
         """How long; 0 where the limiter or the gate will hold the call by themselves."""
-        patience, spent = self._patience, self.watch.seconds
-        if self._calls.would_give_up(patience):
+        call_options, spent = self._call_options, self.watch.seconds
+        if self._calls.would_give_up(call_options):
             raise error
         match decide(error, submit=False):
-            case Next.COOL_DOWN if patience.persistent or spent < patience.budget:
+            case Next.COOL_DOWN if call_options.retry_forever or spent < call_options.retry_timeout:
                 return 0.0
-            case Next.MAINTENANCE if patience.maintenance > 0:
+            case Next.MAINTENANCE if call_options.max_maintenance > 0:
                 return 0.0
             case Next.RETRY:
                 wait = max(next(self._waits), getattr(error, "retry_after", None) or 0.0)
-                if spent + wait <= patience.budget and self._calls.quota.take():
+                if spent + wait <= call_options.retry_timeout and self._calls.quota.take():
                     return wait
-                if spent + wait <= patience.budget and patience.persistent:
+                if spent + wait <= call_options.retry_timeout and call_options.retry_forever:
                     # An outage: from here on one call at a time asks whether it is over.
                     self._calls.circuit_breaker.trip(error, self._calls.retry.longest)
                     return 0.0
