@@ -15,12 +15,12 @@ from typing import Any
 from report import arguments, show
 
 import mp4gen
-from mp4gen.conversion.poller import Wait
+from mp4gen.conversion.poller import VideoPoller
 from mp4gen.testing import FakeService
 from mp4gen.transport.caller import CallOptions
 
 # So long that nothing wakes while we measure.
-LONG = mp4gen.Polling(first=1e6, longest=1e6)
+LONG = mp4gen.Polling(initial_delay=1e6, max_interval=1e6)
 
 
 async def held(make: Callable[[int], Awaitable[Any]], count: int) -> int:
@@ -64,7 +64,9 @@ async def crowd(count: int) -> dict[str, Any]:
     """So many waits alive at once: megabytes in all, and the share of a core while idle."""
     client = mp4gen.Client("key", polling=LONG)
     calls = client._calls  # noqa: SLF001 - a public wait would have to be submitted first
-    waits = [Wait(calls, client.dialect, LONG, CallOptions(), f"t{n}", 1e9) for n in range(count)]
+    waits = [
+        VideoPoller(calls, client.dialect, LONG, CallOptions(), f"t{n}", 1e9) for n in range(count)
+    ]
     tasks = [asyncio.ensure_future(wait.run(1e6)) for wait in waits]
     await asyncio.sleep(1)
     busy, start = time.process_time(), time.monotonic()

@@ -50,8 +50,12 @@ def main() -> None:
     rows = []
     for name, polling, retry_after in (
         ("mp4gen's default", mp4gen.Polling(), None),
-        ("every 5 s", mp4gen.Polling(first=5, longest=5, jitter=0.0), None),
-        ("every 30 s, as the vendor says", mp4gen.Polling(first=30, longest=30, jitter=0.0), None),
+        ("every 5 s", mp4gen.Polling(initial_delay=5, max_interval=5, jitter=0.0), None),
+        (
+            "every 30 s, as the vendor says",
+            mp4gen.Polling(initial_delay=30, max_interval=30, jitter=0.0),
+            None,
+        ),
     ):
         loop = looptime.new_event_loop()
         found = loop.run_until_complete(measure(polling, options.seeds, retry_after))

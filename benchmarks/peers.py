@@ -79,7 +79,9 @@ def ours(service: FakeService, number: int, scale: float) -> list[Outcome]:
     async def convert() -> list[Outcome]:
         client = service.client(
             rate_limit=RateLimit(world.WINDOW, per=world.PER / scale),
-            polling=Polling(first=usual.first / scale, longest=usual.longest / scale),
+            polling=Polling(
+                initial_delay=usual.initial_delay / scale, max_interval=usual.max_interval / scale
+            ),
         )
         async with client, client.convert_many(world.tracks(number)) as run:
             return [(done.video and done.video.url, str(done.error)) async for done in run]

@@ -47,10 +47,10 @@ if TYPE_CHECKING:
 OnSubmitted = Callable[[str], Awaitable[object] | object]
 
 # The defaults; where callbacks tell of the end, looking is only a safety net.
-POLLING = Polling()
-CALLBACK_POLLING = Polling(first=60.0, longest=60.0)
+DEFAULT_POLLING = Polling()
+POLLING_WITH_CALLBACKS = Polling(initial_delay=60.0, max_interval=60.0)
 # Once callbacks are known to arrive, a look is for those few that get lost on their way.
-PROVEN_POLLING = Polling(first=300.0, longest=300.0)
+POLLING_WITH_PROVEN_CALLBACKS = Polling(initial_delay=300.0, max_interval=300.0)
 
 
 class Client:
@@ -89,7 +89,7 @@ class Client:
         dialect: Dialect | None = None,
         rate_limit: RateLimit | RateLimiter = RateLimit(20, per=10.0),
         concurrency: int = 300,
-        polling: Polling = POLLING,
+        polling: Polling = DEFAULT_POLLING,
         retry: Retry = Retry(),
         callbacks: CallbackReceiver | None = None,
         on_uncertain_submit: Literal["resubmit", "raise"] | None = None,
@@ -117,8 +117,8 @@ class Client:
             polling,
             resubmits(on_uncertain_submit, self.dialect),
             callbacks,
-            CALLBACK_POLLING if polling is POLLING else polling,
-            PROVEN_POLLING if polling is POLLING else polling,
+            POLLING_WITH_CALLBACKS if polling is DEFAULT_POLLING else polling,
+            POLLING_WITH_PROVEN_CALLBACKS if polling is DEFAULT_POLLING else polling,
         )
         self._concurrency = whole("concurrency", concurrency)
         self._slots = asyncio.Semaphore(concurrency)

@@ -44,19 +44,19 @@ class RateLimit:
 class Polling:
     """When to look at a task, in seconds of its age.
 
-    The first look comes at age `first`, each next one at age x `factor`, no step longer than
-    `longest`; each step varies by up to `jitter` of itself. A `Retry-After` from the server wins.
+    The first look comes at age `initial_delay`, each next one at age x `multiplier`, no step longer than
+    `max_interval`; each step varies by up to `jitter` of itself. A `Retry-After` from the server wins.
     """
 
-    first: float = attrs.field(default=15.0, kw_only=True, validator=_positive)
-    factor: float = attrs.field(default=1.3, kw_only=True)
-    longest: float = attrs.field(default=8.0, kw_only=True, validator=_positive)
+    initial_delay: float = attrs.field(default=15.0, kw_only=True, validator=_positive)
+    multiplier: float = attrs.field(default=1.3, kw_only=True)
+    max_interval: float = attrs.field(default=8.0, kw_only=True, validator=_positive)
     jitter: float = attrs.field(default=0.1, kw_only=True)
 
-    @factor.validator
+    @multiplier.validator
     def _above_one(self, _: object, value: float) -> None:
         if not 1 < value < float("inf"):
-            raise ConfigurationError(f"factor must be above 1, not {value!r}")
+            raise ConfigurationError(f"multiplier must be above 1, not {value!r}")
 
     @jitter.validator
     def _a_share(self, _: object, value: float) -> None:

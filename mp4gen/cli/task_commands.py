@@ -10,7 +10,7 @@ import attrs
 from cyclopts import Parameter
 
 from mp4gen.client import Client
-from mp4gen.conversion.poller import finished_video
+from mp4gen.conversion.poller import video_from_details
 from mp4gen.errors import Mp4GenError
 from mp4gen.events import Event, LookEvent
 from mp4gen.models import Video, VideoDetails, VideoRequest
@@ -145,7 +145,7 @@ def _finished(found: VideoDetails, client: Client) -> Video:
             + (f" ({found.error_message})" if found.error_message else "")
             + ("" if found.failed else f"; wait for it with: mp4gen wait {found.task_id} --to DIR")
         )
-    return finished_video(found, client.dialect)
+    return video_from_details(found, client.dialect)
 
 
 async def _fetched(client: Client, video: Video | str, to: str, bar: Bar) -> Path:

@@ -9,12 +9,12 @@ from random import Random
 from mp4gen.options import Polling
 
 
-def first_wait(polling: Polling, random: Random, age: float = 0.0) -> float:
+def initial_delay(polling: Polling, random: Random, age: float = 0.0) -> float:
     """Seconds until the first look at a task that is `age` seconds old."""
-    return max(0.0, _jittered(polling.first, polling, random) - age)
+    return max(0.0, _jittered(polling.initial_delay, polling, random) - age)
 
 
-def next_waits(polling: Polling, random: Random) -> Iterator[float]:
+def poll_intervals(polling: Polling, random: Random) -> Iterator[float]:
     """Seconds between one look and the next, for every look after the first.
 
     Looking at ages first, first x factor, first x factor^2, ... means steps that grow by the same
@@ -24,11 +24,11 @@ def next_waits(polling: Polling, random: Random) -> Iterator[float]:
     """
     import backoff
 
-    step = polling.first * (polling.factor - 1)
-    steps = backoff.expo(base=polling.factor, factor=step, max_value=polling.longest)
+    step = polling.initial_delay * (polling.multiplier - 1)
+    steps = backoff.expo(base=polling.multiplier, factor=step, max_value=polling.max_interval)
     # The generator's first item is None, and only starts it.
     return map(partial(_jittered, polling=polling, random=random), filter(None, steps))
 
 
-def _jittered(wait: float, polling: Polling, random: Random) -> float:
-    return wait * random.uniform(1 - polling.jitter, 1 + polling.jitter)
+def _jittered(delay: float, polling: Polling, random: Random) -> float:
+    return delay * random.uniform(1 - polling.jitter, 1 + polling.jitter)

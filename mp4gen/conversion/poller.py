@@ -29,19 +29,19 @@ from mp4gen.transport.retry import Next, decide
 from mp4gen.transport.sleeper import Pause
 
 from .callbacks import Ticket, believable_url
-from .poll_schedule import next_waits
+from .poll_schedule import poll_intervals
 from .submission import Accepted, SubmissionCache
 
 # A record can be missing for a while after its creation (docs.kie.ai, "Get Task Details").
 GRACE_SECONDS: Final = 60.0
-GRACE_LOOKS: Final = 3
+GRACE_POLLS: Final = 3
 # The last look of a wait is not cut shorter than this, however little time is left.
-_LAST_LOOK: Final = 1.0
-_BETWEEN_WOKEN_LOOKS: Final = 5.0
+_MIN_FINAL_TIMEOUT: Final = 1.0
+_MIN_CALLBACK_POLL_INTERVAL: Final = 5.0
 # However soon a server wants to be asked again: the rate limit is for all.
-_SHORTEST_STEP: Final = 0.5
+_MIN_POLL_INTERVAL: Final = 0.5
 # What fails a wait when it lasts beyond the grace.
-_LASTING: Final = (
+_PERMANENT_AFTER_GRACE: Final = (
     NotFoundError,
     InvalidRequestError,
     ConfigurationError,
@@ -50,7 +50,7 @@ _LASTING: Final = (
 
 
 @attrs.define(eq=False)
-class Wait:
+class VideoPoller:
     """One wait for one task.
 
     Attributes:
@@ -74,17 +74,17 @@ class Wait:
     submission: Accepted | None = None
     submission_cache: SubmissionCache | None = None
     believe: bool = False
-    _known: bool = False
-    _waits: Iterator[float] | None = None
+    _task_found: bool = False
+    _intervals: Iterator[float] | None = None
     _details: VideoDetails | None = None
-    _error: Mp4GenError | None = None
-    _held: bool = False
-    _missing: int = 0
-    _missing_since: float = 0.0
-    _looked_at: float = float("-inf")
+    _last_error: Mp4GenError | None = None
+    _rate_limited: bool = False
+    _not_found_count: int = 0
+    _not_found_since: float = 0.0
+    _last_poll_at: float = float("-inf")
 
-    async def run(self, first: float) -> Video:
-        """The video; the first look comes after `first` seconds.
+    async def run(self, initial_delay: float) -> Video:
+        """The video; the first look comes after `initial_delay` seconds.
 
         Raises:
             GenerationFailedError: the service gave up on the task.
@@ -92,23 +92,25 @@ class Wait:
             WaitTimeoutError: the task is not finished, and may still be one day.
             AuthenticationError: the key was refused.
         """
-        watch = Stopwatch()
-        wait = first
+        stopwatch = Stopwatch()
+        delay = initial_delay
         try:
             while True:
-                left = max(0.0, self.timeout - watch.seconds)
-                woken = await self._pause(min(wait, left))
-                if video := self._believed(watch):
+                remaining = max(0.0, self.timeout - stopwatch.seconds)
+                callback_received = await self._sleep(min(delay, remaining))
+                if video := self._believed(stopwatch):
                     return video
-                if woken:
-                    await self._hold_back()
-                asked = await self._look(watch)
+                if callback_received:
+                    await self._throttle()
+                retry_after = await self._poll(stopwatch)
                 if self._details is not None and self._details.ready:
-                    return self._finished(self._details, watch)
+                    return self._complete(self._details, stopwatch)
                 # The clock alone would not do: a sum of pauses can fall short by a rounding error.
-                if (wait >= left and not woken) or watch.seconds >= self.timeout:
-                    return self._out_of_time(watch)
-                wait = self._next(asked, woken=woken)
+                if (
+                    delay >= remaining and not callback_received
+                ) or stopwatch.seconds >= self.timeout:
+                    return self._timed_out(stopwatch)
+                delay = self._next_delay(retry_after, callback_received=callback_received)
         except Mp4GenError as error:
             if not isinstance(error, WaitTimeoutError):
                 self._forget()
@@ -125,32 +127,32 @@ class Wait:
         """Whether an earlier request had made the task."""
         return self.submission is not None and self.submission.submitted.adopted
 
-    def _pause(self, seconds: float) -> Pause:
+    def _sleep(self, seconds: float) -> Pause:
         """Gives False after `seconds`, or earlier True when a callback has come."""
-        pause = self.calls.pauses.sleep(seconds)
-        return pause if self.ticket is None else self.ticket.rouses(pause)
+        sleep = self.calls.pauses.sleep(seconds)
+        return sleep if self.ticket is None else self.ticket.rouses(sleep)
 
-    async def _hold_back(self) -> None:
+    async def _throttle(self) -> None:
         """Whoever knows the address can wake us, but not make us hammer the API."""
-        since = asyncio.get_running_loop().time() - self._looked_at
-        await self.calls.pauses.sleep(max(0.0, _BETWEEN_WOKEN_LOOKS - since))
+        elapsed = asyncio.get_running_loop().time() - self._last_poll_at
+        await self.calls.pauses.sleep(max(0.0, _MIN_CALLBACK_POLL_INTERVAL - elapsed))
 
-    def _next(self, asked: float | None, *, woken: bool) -> float:
+    def _next_delay(self, retry_after: float | None, *, callback_received: bool) -> float:
         """Seconds until the next look."""
-        if woken:
+        if callback_received:
             # The record may lag behind the callback that announced it.
-            return _BETWEEN_WOKEN_LOOKS
-        if self._held:
+            return _MIN_CALLBACK_POLL_INTERVAL
+        if self._rate_limited:
             # The limiter or the gate holds the next look back by itself, and no time counts.
             return 0.0
-        self._waits = self._waits or next_waits(self.polling, self.calls.random)
-        if asked is None:
-            return next(self._waits)
+        self._intervals = self._intervals or poll_intervals(self.polling, self.calls.random)
+        if retry_after is None:
+            return next(self._intervals)
         # Where callbacks tell of the end, a server that would like to be asked early is not.
-        shortest = next(self._waits) if self.ticket is not None else _SHORTEST_STEP
-        return max(asked, shortest)
+        min_delay = next(self._intervals) if self.ticket is not None else _MIN_POLL_INTERVAL
+        return max(retry_after, min_delay)
 
-    def _believed(self, watch: Stopwatch) -> Video | None:
+    def _believed(self, stopwatch: Stopwatch) -> Video | None:
         """The video of a callback that is taken at its word.
 
         Raises:
@@ -160,103 +162,110 @@ class Wait:
         if notice is None or notice.task_id != self.task_id:
             return None
         if notice.code != 200:
-            said = f"the service gave up: {notice.message} (code {notice.code})"
-            raise GenerationFailedError(self.task_id, said)
+            message = f"the service gave up: {notice.message} (code {notice.code})"
+            raise GenerationFailedError(self.task_id, message)
         if url := believable_url(notice):
             details = VideoDetails(self.task_id, status=VideoStatus.SUCCESS, video_url=url)
-            return self._finished(details, watch)
+            return self._complete(details, stopwatch)
         return None
 
-    async def _look(self, watch: Stopwatch) -> float | None:
+    async def _poll(self, stopwatch: Stopwatch) -> float | None:
         """Look once; the seconds that the server asks to wait. Most failures are kept for later."""
         call = protocol.details_call(self.task_id, self.dialect)
         read = partial(protocol.read_details, dialect=self.dialect, task_id=self.task_id)
-        left = max(_LAST_LOOK, self.timeout - watch.seconds)
-        limit = min(self.calls.retry.request_timeout, left)
-        self._looked_at = asyncio.get_running_loop().time()
-        self._held = False
+        remaining = max(_MIN_FINAL_TIMEOUT, self.timeout - stopwatch.seconds)
+        request_timeout = min(self.calls.retry.request_timeout, remaining)
+        self._last_poll_at = asyncio.get_running_loop().time()
+        self._rate_limited = False
         try:
-            details, asked = await self.calls.once(
-                call, read, self.call_options, watch=watch, timeout=limit
+            details, retry_after = await self.calls.once(
+                call, read, self.call_options, watch=stopwatch, timeout=request_timeout
             )
         except Mp4GenError as error:
-            return self._failed_look(error, watch.seconds)
-        self._known, self._missing, self._error = True, 0, None
+            return self._handle_poll_error(error, stopwatch.seconds)
+        self._task_found, self._not_found_count, self._last_error = True, 0, None
         self._details = details
-        self.calls.observers.emit(LookEvent(self.task_id, details.status, watch.seconds))
+        self.calls.observers.emit(LookEvent(self.task_id, details.status, stopwatch.seconds))
         if details.failed:
-            raise self._given_up(details)
-        return asked
+            raise self._failure_error(details)
+        return retry_after
 
-    def _failed_look(self, error: Mp4GenError, age: float) -> float | None:
+    def _handle_poll_error(self, error: Mp4GenError, elapsed: float) -> float | None:
         """A failed look fails no wait, except where the answer will not change.
 
         Raises:
             Mp4GenError: `error` itself.
         """
-        self._error = error
+        self._last_error = error
         # A firewall's 403 may pass; a key that is refused stays so.
         if self.calls.closed or (isinstance(error, AuthenticationError) and error.code == 401):
             raise error
-        if isinstance(error, ConfigurationError) and not (self._known or self.submission):
+        if isinstance(error, ConfigurationError) and not (self._task_found or self.submission):
             raise error
-        if isinstance(error, _LASTING):
-            if self._missing == 0:
-                self._missing_since = age
-            self._missing += 1
-            if self._missing >= GRACE_LOOKS and age - self._missing_since >= GRACE_SECONDS:
+        if isinstance(error, _PERMANENT_AFTER_GRACE):
+            if self._not_found_count == 0:
+                self._not_found_since = elapsed
+            self._not_found_count += 1
+            if (
+                self._not_found_count >= GRACE_POLLS
+                and elapsed - self._not_found_since >= GRACE_SECONDS
+            ):
                 raise error
         match decide(error, submit=False):
             case Next.COOL_DOWN:
-                self._held = True
+                self._rate_limited = True
             case Next.MAINTENANCE:
-                self._held = not self.calls.would_give_up(self.call_options)
+                self._rate_limited = not self.calls.would_give_up(self.call_options)
         return getattr(error, "retry_after", None)
 
-    def _given_up(self, details: VideoDetails) -> Mp4GenError:
-        said = details.error_message or "no reason given"
+    def _failure_error(self, details: VideoDetails) -> Mp4GenError:
+        reason = details.error_message or "no reason given"
         code = f", code {details.error_code}" if details.error_code else ""
         if self.adopted:
-            return self._of_no_use(f"had failed ({details.status}: {said}{code})")
+            return self._cannot_adopt_error(f"had failed ({details.status}: {reason}{code})")
         return GenerationFailedError(
-            self.task_id, f"the service gave up: {details.status}: {said}{code}", details
+            self.task_id, f"the service gave up: {details.status}: {reason}{code}", details
         )
 
-    def _of_no_use(self, why: str) -> AlreadyExistsError:
+    def _cannot_adopt_error(self, reason: str) -> AlreadyExistsError:
         return AlreadyExistsError(
-            f"the earlier video of this track {why}, and the API makes no second one",
+            f"the earlier video of this track {reason}, and the API makes no second one",
             code=409,
             task_id=self.task_id,
             existing_task_id=self.task_id,
         )
 
-    def _finished(self, details: VideoDetails, watch: Stopwatch) -> Video:
-        video = finished_video(details, self.dialect, adopted=self.adopted)
+    def _complete(self, details: VideoDetails, stopwatch: Stopwatch) -> Video:
+        video = video_from_details(details, self.dialect, adopted=self.adopted)
         if self.adopted and video.expires_at and video.expires_at < datetime.now(UTC):
-            raise self._of_no_use(f"was deleted by the host at {video.expires_at:%Y-%m-%d %H:%M}")
+            raise self._cannot_adopt_error(
+                f"was deleted by the host at {video.expires_at:%Y-%m-%d %H:%M}"
+            )
         self._forget()
-        self.calls.observers.emit(DoneEvent(video, watch.seconds))
+        self.calls.observers.emit(DoneEvent(video, stopwatch.seconds))
         return video
 
     def _forget(self) -> None:
         if self.submission_cache is not None:
             self.submission_cache.forget(self.task_id, self.submission)
 
-    def _out_of_time(self, watch: Stopwatch) -> Video:
+    def _timed_out(self, stopwatch: Stopwatch) -> Video:
         """The deadline: a link under a flag that we do not know is better than nothing."""
         if self._details is not None and self._details.video_url:
-            return self._finished(self._details, watch)
-        last = f"its last status was {self._details.status!r}" if self._details else "never seen"
-        trouble = f"; the last look failed: {self._error}" if self._error else ""
+            return self._complete(self._details, stopwatch)
+        last_status = (
+            f"its last status was {self._details.status!r}" if self._details else "never seen"
+        )
+        last_failure = f"; the last look failed: {self._last_error}" if self._last_error else ""
         raise WaitTimeoutError(
             self.task_id,
-            f"not finished after {self.timeout:g} s ({last}{trouble}); "
+            f"not finished after {self.timeout:g} s ({last_status}{last_failure}); "
             "it may still finish: wait for the same id again",
             self._details,
         )
 
 
-def finished_video(details: VideoDetails, dialect: Dialect, *, adopted: bool = False) -> Video:
+def video_from_details(details: VideoDetails, dialect: Dialect, *, adopted: bool = False) -> Video:
     """The video that `details` tell of; they must hold its URL."""
     return Video(
         task_id=details.task_id,

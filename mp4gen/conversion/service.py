@@ -14,8 +14,8 @@ from mp4gen.options import Polling
 from mp4gen.transport.caller import CallOptions, Calls
 
 from .callbacks import CallbackReceiver, Ticket
-from .poll_schedule import first_wait
-from .poller import Wait
+from .poll_schedule import initial_delay
+from .poller import VideoPoller
 from .submission import Accepted, Journal, SubmissionCache, SubmitOperation
 
 
@@ -29,8 +29,8 @@ class ConversionService:
         polling: when to look at a task.
         resubmit: whether a submit whose answer was lost is sent again.
         receiver: what is told of the end of tasks, or None.
-        told_polling: when to look at a task whose end a callback will tell, as far as we know.
-        proven_polling: the same, once a callback has arrived.
+        polling_with_callbacks: when to look at a task whose end a callback will tell, as far as we know.
+        polling_with_proven_callbacks: the same, once a callback has arrived.
     """
 
     calls: Calls
@@ -38,8 +38,8 @@ class ConversionService:
     polling: Polling
     resubmit: bool
     receiver: CallbackReceiver | None = None
-    told_polling: Polling = Polling()
-    proven_polling: Polling = Polling()
+    polling_with_callbacks: Polling = Polling()
+    polling_with_proven_callbacks: Polling = Polling()
 
     def ticket(self, request: VideoRequest, *tokens: str) -> Ticket | None:
         """The claim to the request's callbacks; None where they go elsewhere."""
@@ -99,8 +99,8 @@ class ConversionService:
             Mp4GenError: as `Wait.run`.
         """
         # Handed on and not awaited: a frame more would be a fifth of what a wait weighs.
-        polling = self._polling(submission)
-        work = Wait(
+        polling = self._polling_for(submission)
+        poller = VideoPoller(
             self.calls,
             self.dialect,
             polling,
@@ -111,21 +111,21 @@ class ConversionService:
             submission_cache,
             believe=self.receiver is not None and not self.receiver.confirm,
         )
-        return work.run(self._first_look(submission, polling))
+        return poller.run(self._first_poll_delay(submission, polling))
 
-    def _polling(self, submission: Accepted | None) -> Polling:
+    def _polling_for(self, submission: Accepted | None) -> Polling:
         """Whoever adopts a task may wait in vain for the callback, which goes to its maker."""
         if submission is None or submission.ticket is None or submission.submitted.adopted:
             return self.polling
         heard = self.receiver is not None and self.receiver.heard
-        return self.proven_polling if heard else self.told_polling
+        return self.polling_with_proven_callbacks if heard else self.polling_with_callbacks
 
-    def _first_look(self, submission: Accepted | None, polling: Polling) -> float:
+    def _first_poll_delay(self, submission: Accepted | None, polling: Polling) -> float:
         """Seconds until the first look at a task: at once where its age is not known."""
         if submission is None or submission.submitted.adopted or submission.submitted.told:
             return 0.0
         age = asyncio.get_running_loop().time() - submission.at
-        asked = submission.submitted.retry_after
-        if asked is not None and submission.ticket is None:
-            return max(0.0, asked - age)
-        return first_wait(polling, self.calls.random, age)
+        retry_after = submission.submitted.retry_after
+        if retry_after is not None and submission.ticket is None:
+            return max(0.0, retry_after - age)
+        return initial_delay(polling, self.calls.random, age)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.looptime
 
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")
 OTHER = mp4gen.VideoRequest("music", "other")
-FAST = mp4gen.Polling(first=1, longest=2)
+FAST = mp4gen.Polling(initial_delay=1, max_interval=2)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 import mp4gen
 from mp4gen.testing import FakeService, Reply
 
-FAST = mp4gen.Polling(first=1, longest=2)
+FAST = mp4gen.Polling(initial_delay=1, max_interval=2)
 
 
 def track(name: object, **fields: Any) -> mp4gen.VideoRequest:

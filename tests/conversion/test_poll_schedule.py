@@ -7,14 +7,14 @@ import backoff
 import pytest
 
 from mp4gen import Polling
-from mp4gen.conversion.poll_schedule import first_wait, next_waits
+from mp4gen.conversion.poll_schedule import initial_delay, poll_intervals
 
 STEADY = Polling(jitter=0)
 
 
 def looks(polling: Polling, random: Random, until: float) -> list[float]:
     """The ages at which a task is looked at, up to the first look at or after `until`."""
-    ages = accumulate(chain([first_wait(polling, random)], next_waits(polling, random)))
+    ages = accumulate(chain([initial_delay(polling, random)], poll_intervals(polling, random)))
     found = []
     for age in ages:
         found.append(age)
@@ -29,7 +29,7 @@ def test_the_waits_are_backoffs() -> None:
     next(steps)
     expected = list(islice(steps, 30))
 
-    assert list(islice(next_waits(STEADY, Random()), 30)) == pytest.approx(expected)
+    assert list(islice(poll_intervals(STEADY, Random()), 30)) == pytest.approx(expected)
 
 
 def test_ages_grow_by_the_factor_until_the_cap() -> None:
@@ -42,16 +42,16 @@ def test_ages_grow_by_the_factor_until_the_cap() -> None:
 
 def test_the_first_look_waits_for_what_is_left_of_its_time() -> None:
     """A task that is older already is looked at sooner, never in the past."""
-    assert first_wait(STEADY, Random()) == 15
-    assert first_wait(STEADY, Random(), age=10) == 5
-    assert first_wait(STEADY, Random(), age=100) == 0
+    assert initial_delay(STEADY, Random()) == 15
+    assert initial_delay(STEADY, Random(), age=10) == 5
+    assert initial_delay(STEADY, Random(), age=100) == 0
 
 
 def test_jitter_is_a_share_of_each_step_and_seeded() -> None:
     """Ten percent of the step, not of the age; the same seed, the same looks."""
     steady = looks(STEADY, Random(), 200)
-    steps = list(islice(next_waits(Polling(), Random(3)), 20))
-    plain = list(islice(next_waits(STEADY, Random()), 20))
+    steps = list(islice(poll_intervals(Polling(), Random(3)), 20))
+    plain = list(islice(poll_intervals(STEADY, Random()), 20))
 
     assert all(0.9 <= a / b <= 1.1 for a, b in zip(steps, plain, strict=True))
     assert looks(Polling(), Random(3), 200) == looks(Polling(), Random(3), 200)
@@ -74,7 +74,7 @@ def test_a_usual_task_costs_seven_or_eight_looks() -> None:
 
 def test_waits_never_end_and_never_grow_past_the_cap() -> None:
     """A wait of hours neither runs out of steps nor of numbers."""
-    steps = list(islice(next_waits(Polling(factor=3.0), Random(1)), 20_000))
+    steps = list(islice(poll_intervals(Polling(multiplier=3.0), Random(1)), 20_000))
 
     assert max(steps) <= 8 * 1.1
     assert min(steps) > 0

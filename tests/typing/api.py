@@ -21,7 +21,7 @@ def make() -> mp4gen.Client:
         dialect=mp4gen.Dialect.KIE,
         rate_limit=mp4gen.RateLimit(10, per=5.0),
         concurrency=10,
-        polling=mp4gen.Polling(first=5.0, factor=1.5, longest=10.0, jitter=0.0),
+        polling=mp4gen.Polling(initial_delay=5.0, multiplier=1.5, max_interval=10.0, jitter=0.0),
         retry=mp4gen.Retry(maintenance_timeout=None),
         callbacks=mp4gen.CallbackReceiver("https://app.example.com/cb", secret=None, confirm=True),
         on_uncertain_submit="raise",
