@@ -64,7 +64,7 @@ class ApiError(Mp4GenError):
         from_api: whether the API itself said so; False where a gateway answered in its place.
     """
 
-    advice: ClassVar[str] = ""
+    hint: ClassVar[str] = ""
 
     def __init__(self, message: str, *, code: int, task_id: str | None = None) -> None:
         super().__init__(message)
@@ -79,39 +79,39 @@ class ApiError(Mp4GenError):
 
     def __str__(self) -> str:
         about = f" (task {self.task_id})" if self.task_id else ""
-        said = self.message.rstrip(". ") or "no message"
-        advice = f". {self.advice}" if self.advice else ""
-        return f"the API answered {self.code}: {said}{about}{advice}"
+        message = self.message.rstrip(". ") or "no message"
+        hint = f". {self.hint}" if self.hint else ""
+        return f"the API answered {self.code}: {message}{about}{hint}"
 
 
 class InvalidRequestError(ApiError):
     """The API found the request itself wrong; the same request will not succeed."""
 
-    advice = "Correct the request; sending it again unchanged will not help."
+    hint = "Correct the request; sending it again unchanged will not help."
 
 
 class AuthenticationError(ApiError):
     """The key was refused, or the client was blocked before the key was read."""
 
-    advice = "Check the API key and that it belongs to this host."
+    hint = "Check the API key and that it belongs to this host."
 
 
 class NotFoundError(ApiError):
     """The task or the track is not known to this account on this host."""
 
-    advice = "Check the id, and that it was made with this key on this host."
+    hint = "Check the id, and that it was made with this key on this host."
 
 
 class InsufficientCreditsError(ApiError):
     """The account has no credits left for this; nothing was submitted."""
 
-    advice = "Add credits, then run the same thing again."
+    hint = "Add credits, then run the same thing again."
 
 
 class RateLimitError(ApiError):
     """Too many calls in one window; the call was not accepted and can be sent later."""
 
-    advice = "Wait a full window; share one client, or one limiter, among all users of the key."
+    hint = "Wait a full window; share one client, or one limiter, among all users of the key."
 
 
 class AlreadyExistsError(ApiError):
@@ -141,13 +141,13 @@ class AlreadyExistsError(ApiError):
 class MaintenanceError(ApiError):
     """The service is down for maintenance; the call was not accepted."""
 
-    advice = "Try again in some minutes."
+    hint = "Try again in some minutes."
 
 
 class ServerError(ApiError):
     """The service failed on its side."""
 
-    advice = "Try again later."
+    hint = "Try again later."
 
 
 class TransportError(Mp4GenError):

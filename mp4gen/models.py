@@ -17,7 +17,7 @@ import attrs
 from .errors import ValidationError
 
 # docs.sunoapi.org, "Create Music Video": author and domainName have maxLength 50.
-MAX_TEXT = 50
+MAX_TEXT_LENGTH = 50
 
 
 class VideoStatus(enum.StrEnum):
@@ -31,7 +31,7 @@ class VideoStatus(enum.StrEnum):
     CALLBACK_EXCEPTION = "CALLBACK_EXCEPTION"
 
 
-FAILED = frozenset({VideoStatus.CREATE_TASK_FAILED, VideoStatus.GENERATE_MP4_FAILED})
+FAILED_STATUSES = frozenset({VideoStatus.CREATE_TASK_FAILED, VideoStatus.GENERATE_MP4_FAILED})
 
 
 def _id_problem(value: object) -> str | None:
@@ -50,7 +50,11 @@ def _text_problem(value: object) -> str | None:
     if problem := _id_problem(value):
         return problem
     length = len(str(value))
-    return f"must be at most {MAX_TEXT} characters, not {length}" if length > MAX_TEXT else None
+    return (
+        f"must be at most {MAX_TEXT_LENGTH} characters, not {length}"
+        if length > MAX_TEXT_LENGTH
+        else None
+    )
 
 
 def _read_only(raw: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -147,7 +151,7 @@ class VideoDetails:
     @property
     def failed(self) -> bool:
         """Whether the task ended without a video, for good."""
-        return self.status in FAILED
+        return self.status in FAILED_STATUSES
 
     @property
     def ready(self) -> bool:
@@ -257,13 +261,13 @@ class RunSummary:
     """What became of a bulk run so far.
 
     Attributes:
-        done: videos, with their files where files were asked for.
+        succeeded: videos, with their files where files were asked for.
         failed: requests that ended with an error.
-        left: requests for another run: not submitted, or not finished at a stop.
-        stopped_by: what ended it early: "stop" or an error's name; None for nothing.
+        remaining: requests for another run: not submitted, or not finished at a stop.
+        stop_reason: what ended it early: "stop" or an error's name; None for nothing.
     """
 
-    done: int = 0
+    succeeded: int = 0
     failed: int = 0
-    left: int = 0
-    stopped_by: str | None = None
+    remaining: int = 0
+    stop_reason: str | None = None

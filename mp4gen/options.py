@@ -24,7 +24,7 @@ def _not_negative(_: object, attribute: attrs.Attribute[Any], value: Any) -> Non
         raise ConfigurationError(f"{attribute.name} must be a number of at least 0, not {value!r}")
 
 
-def _whole(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _positive_int(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(f"{attribute.name} must be a whole number above 0, not {value!r}")
 
@@ -36,7 +36,7 @@ class RateLimit:
     The default is the vendor's (docs.kie.ai, "Getting Started"), per account.
     """
 
-    requests: int = attrs.field(default=20, validator=_whole)
+    requests: int = attrs.field(default=20, validator=_positive_int)
     per: float = attrs.field(default=10.0, kw_only=True, validator=_positive)
 
 
@@ -59,7 +59,7 @@ class Polling:
             raise ConfigurationError(f"multiplier must be above 1, not {value!r}")
 
     @jitter.validator
-    def _a_share(self, _: object, value: float) -> None:
+    def _fraction(self, _: object, value: float) -> None:
         if not 0 <= value < 1:
             raise ConfigurationError(f"jitter must be at least 0 and below 1, not {value!r}")
 

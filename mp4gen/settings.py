@@ -135,7 +135,7 @@ def resubmits(given: Literal["resubmit", "raise"] | None, dialect: Dialect) -> b
         raise ConfigurationError(
             f'on_uncertain_submit must be "resubmit" or "raise", not {given!r}'
         )
-    return dialect.dedupes if given is None else given == "resubmit"
+    return dialect.rejects_duplicates if given is None else given == "resubmit"
 
 
 def whole(name: str, value: int) -> int:

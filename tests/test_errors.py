@@ -95,7 +95,7 @@ def test_the_builtin_that_a_user_would_guess_catches_it(
 )
 def test_a_text_says_what_happened_and_what_to_do(error: mp4gen.Mp4GenError, expected: str) -> None:
     """One sentence, and one of advice."""
-    advice = getattr(error, "advice", LOOK_FIRST)
+    advice = getattr(error, "hint", LOOK_FIRST)
 
     assert str(error) == expected.format(advice=advice)
 

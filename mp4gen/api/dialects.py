@@ -57,7 +57,7 @@ _KIE_CODES: Mapping[int, type[ApiError]] = {
 }
 
 
-def _frozen(codes: Mapping[int, type[ApiError]]) -> Mapping[int, type[ApiError]]:
+def _read_only(codes: Mapping[int, type[ApiError]]) -> Mapping[int, type[ApiError]]:
     return MappingProxyType(dict(codes))
 
 
@@ -70,8 +70,8 @@ class Dialect:
         codes: the meaning of each body code that is not success.
         credits_path: where "Get Remaining Credits" lives.
         retention_days: how long the host keeps a finished file.
-        polls_counted: whether looks count against the rate limit.
-        dedupes: whether a second submit of a track is known to be refused with 409, so that a
+        polls_count_toward_limit: whether looks count against the rate limit.
+        rejects_duplicates: whether a second submit of a track is known to be refused with 409, so that a
             submit whose answer was lost can be sent again without paying twice.
         download_url_path: where a dead file link can be exchanged for a new one; None for nowhere.
     """
@@ -80,11 +80,11 @@ class Dialect:
     KIE: ClassVar[Dialect]
 
     name: str
-    codes: Mapping[int, type[ApiError]] = attrs.field(converter=_frozen, repr=False, hash=False)
+    codes: Mapping[int, type[ApiError]] = attrs.field(converter=_read_only, repr=False, hash=False)
     credits_path: str = "/api/v1/generate/credit"
     retention_days: int = 15
-    polls_counted: bool = True
-    dedupes: bool = False
+    polls_count_toward_limit: bool = True
+    rejects_duplicates: bool = False
     download_url_path: str | None = None
 
     def expires_at(self, completed_at: datetime | None) -> datetime | None:
@@ -98,10 +98,10 @@ class Dialect:
         for known, dialect in _HOSTS.items():
             if host == known or host.endswith(f".{known}"):
                 return dialect
-        return attrs.evolve(cls.SUNO, name="unknown", dedupes=False)
+        return attrs.evolve(cls.SUNO, name="unknown", rejects_duplicates=False)
 
 
-Dialect.SUNO = Dialect("suno", _SUNO_CODES, dedupes=True)
+Dialect.SUNO = Dialect("suno", _SUNO_CODES, rejects_duplicates=True)
 Dialect.KIE = Dialect(
     "kie",
     _KIE_CODES,

@@ -71,18 +71,18 @@ def create_call(request: VideoRequest, callback_url: str | None = None) -> ApiCa
 def details_call(task_id: str, dialect: Dialect) -> ApiCall:
     """The call of "Get Music Video Details"."""
     path = f"{DETAILS_PATH}?taskId={quote(task_id, safe='')}"
-    return ApiCall("GET", path, counted=dialect.polls_counted, task_id=task_id)
+    return ApiCall("GET", path, counted=dialect.polls_count_toward_limit, task_id=task_id)
 
 
 def tracks_call(task_id: str, dialect: Dialect) -> ApiCall:
     """The call of "Get Music Generation Details"."""
     path = f"{TRACKS_PATH}?taskId={quote(task_id, safe='')}"
-    return ApiCall("GET", path, counted=dialect.polls_counted, task_id=task_id)
+    return ApiCall("GET", path, counted=dialect.polls_count_toward_limit, task_id=task_id)
 
 
 def credits_call(dialect: Dialect) -> ApiCall:
     """The call of "Get Remaining Credits"."""
-    return ApiCall("GET", dialect.credits_path, counted=dialect.polls_counted)
+    return ApiCall("GET", dialect.credits_path, counted=dialect.polls_count_toward_limit)
 
 
 def download_url_call(url: str, dialect: Dialect) -> ApiCall | None:

@@ -92,7 +92,7 @@ class Job:
                         self._tell(conversion, rows, before)
         finally:
             self._sum_up(bulk.summary, len(before))
-        return FAILED if bulk.summary.failed or bulk.summary.left else DONE
+        return FAILED if bulk.summary.failed or bulk.summary.remaining else DONE
 
     def _finished_before(self, host: str) -> list[tuple[str, str]]:
         """The tracks whose files are there from an earlier run."""
@@ -155,10 +155,10 @@ class Job:
         self.screen.record({"summary": attrs.asdict(summary)})
         earlier = f" ({before} of them from earlier runs)" if before else ""
         self.screen.line(
-            f"{summary.done} videos in {place(self.to)}{earlier}, {summary.failed} failed, "
-            f"{summary.left} left"
+            f"{summary.succeeded} videos in {place(self.to)}{earlier}, {summary.failed} failed, "
+            f"{summary.remaining} left"
         )
-        if summary.left or "same" in self._hints:
+        if summary.remaining or "same" in self._hints:
             self.screen.note(f"go on with: {same_line()}")
         if "--retry-failed" in self._hints:
             self.screen.note(f"try again what failed with: {same_line('--retry-failed')}")

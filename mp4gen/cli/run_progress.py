@@ -35,13 +35,13 @@ class Outlook:
     Attributes:
         total: tracks in all.
         clock: monotonic seconds.
-        done: videos so far, those of earlier runs included.
+        succeeded: videos so far, those of earlier runs included.
         failed: tracks that ended without one.
     """
 
     total: int = 0
     clock: Callable[[], float] = time.monotonic
-    done: int = 0
+    succeeded: int = 0
     failed: int = 0
     _under_way: set[str] = attrs.field(factory=set)
     _calls: deque[float] = attrs.field(factory=deque)
@@ -89,9 +89,7 @@ class Outlook:
 
     def __str__(self) -> str:
         waiting = max(0, self.total - self.done - self.failed - self.under_way)
-        counts = (
-            f"{self.done} done, {self.failed} failed, {self.under_way} under way, {waiting} left"
-        )
+        counts = f"{self.done} done, {self.failed} failed, {self.under_way} under way, {waiting} remaining"
         now = self.clock()
         while self._calls and now - self._calls[0] > _WINDOW:
             self._calls.popleft()

@@ -39,7 +39,7 @@ class Finding:
     Attributes:
         name: what was looked at.
         ok: whether a server can run with it.
-        said: a sentence; where it is not ok, with what to do.
+        message: a sentence; where it is not ok, with what to do.
     """
 
     name: str

@@ -99,7 +99,9 @@ class FakeService:
     ) -> None:
         self.dialect, self.rate_limit, self.credits = dialect, rate_limit, credits
         self.second_submit: SecondSubmit = second_submit
-        self.counts_looks = dialect.polls_counted if counts_looks is None else counts_looks
+        self.counts_looks = (
+            dialect.polls_count_toward_limit if counts_looks is None else counts_looks
+        )
         self.retry_after = 0.0 if retry_after is None and duration == 0 else retry_after
         self.music: dict[str, list[Track]] = {}
         self.url = ""

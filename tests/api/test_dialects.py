@@ -24,7 +24,7 @@ def test_the_host_decides(url: str, name: str, *, dedupes: bool) -> None:
     """Aliases and subdomains are known; a look-alike gets the table without the trust."""
     dialect = Dialect.for_url(url)
 
-    assert (dialect.name, dialect.dedupes) == (name, dedupes)
+    assert (dialect.name, dialect.rejects_duplicates) == (name, dedupes)
     assert (402 in dialect.codes) == (name == "kie")
 
 

@@ -64,9 +64,14 @@ def test_row_21_kill(
     run: Run, service: FakeService, tmp_path: Path, point: str, fault: str
 ) -> None:
     """0 lost, 0 doubled, 0 partial: each track has its whole file, or one line of doubt."""
-    dedupes = service.second_submit == "existing_id"
+    rejects_duplicates = service.second_submit == "existing_id"
     tracks = [f"{fault}-{point}-{number}" for number in range(2)]
-    job = {"url": service.url, "folder": str(tmp_path), "tracks": tracks, "dedupes": dedupes}
+    job = {
+        "url": service.url,
+        "folder": str(tmp_path),
+        "tracks": tracks,
+        "rejects_duplicates": rejects_duplicates,
+    }
     service.clear()
     service.script("create", fault)
     first = run(point=point, **job)
@@ -79,7 +84,7 @@ def test_row_21_kill(
     assert (first, second) == (-signal.SIGKILL if first or point not in RARE else 0, 0)
     assert partial == []
     assert sorted(result["track"] for result in results) == sorted(tracks)
-    assert errors <= ({None} if dedupes else {None, "SubmitUncertainError"})
+    assert errors <= ({None} if rejects_duplicates else {None, "SubmitUncertainError"})
     assert all(made[track] <= 1 for track in tracks)
     for result in results:
         assert result["error"] or is_whole(Path(result["path"]), service)
@@ -100,8 +105,13 @@ def test_row_20_ctrl_c(
 ) -> None:
     """SIGINT once or twice ends the run, the ledger stays true, the next run goes on."""
     tracks = [f"ctrl-c-{times}-{point}-{number}" for number in range(3)]
-    dedupes = service.second_submit == "existing_id"
-    job = {"url": service.url, "folder": str(tmp_path), "tracks": tracks, "dedupes": dedupes}
+    rejects_duplicates = service.second_submit == "existing_id"
+    job = {
+        "url": service.url,
+        "folder": str(tmp_path),
+        "tracks": tracks,
+        "rejects_duplicates": rejects_duplicates,
+    }
     service.clear()
     first = run(point=point, signals=[signal.SIGINT] * times, **job)
     second = run(point=None, **job)
@@ -111,7 +121,7 @@ def test_row_20_ctrl_c(
     assert (first, second) == (130, 0)
     assert {result["error"] for result in results} <= {
         None,
-        None if dedupes else "SubmitUncertainError",
+        None if rejects_duplicates else "SubmitUncertainError",
     }
     assert all(made[track] <= 1 for track in tracks)
 

@@ -98,7 +98,7 @@ async def service(request: pytest.FixtureRequest) -> AsyncIterator[FakeService]:
 
 
 def knows_409(service: FakeService) -> bool:
-    return service.dialect.dedupes
+    return service.dialect.rejects_duplicates
 
 
 async def test_resume_new_is_submitted(service: FakeService, path: Path) -> None:
@@ -394,7 +394,7 @@ async def test_row_22_a_full_disk_stops_submits_before_an_intent_is_lost(path: P
         recorded = {e.request.audio_id for e in read_ledger(path)[1] if e.state is not State.NEW}
         rest, error = await outcome(client.convert_many(requests, ledger=path))
 
-    assert run.summary.stopped_by == "LedgerError"
+    assert run.summary.stop_reason == "LedgerError"
     assert submitted <= recorded
     assert len(submitted) < 60
     assert (len(rest), error) == (60, None)

@@ -121,7 +121,7 @@ async def test_results_come_as_they_complete() -> None:
             told += [conversion.request.audio_id async for conversion in run]
 
     assert told == ["short", "middle", "long"]
-    assert run.summary == mp4gen.RunSummary(done=3)
+    assert run.summary == mp4gen.RunSummary(succeeded=3)
 
 
 async def _lengthen(service: FakeService, length: dict[str, float]) -> None:
@@ -164,7 +164,7 @@ async def test_what_is_no_request_ends_the_run_with_a_sentence(wrong: Any) -> No
 
     assert isinstance(error, mp4gen.ConfigurationError)
     assert "takes VideoRequest values, not" in str(error)
-    assert len(found) + run.summary.left == 2
+    assert len(found) + run.summary.remaining == 2
 
 
 async def test_an_iterable_that_raises_loses_none_of_those_before() -> None:
@@ -182,7 +182,7 @@ async def test_an_iterable_that_raises_loses_none_of_those_before() -> None:
 
     assert isinstance(error, KeyError)
     assert [conversion.error for conversion in found] == [None] * 5
-    assert run.summary == mp4gen.RunSummary(done=5, stopped_by="KeyError")
+    assert run.summary == mp4gen.RunSummary(succeeded=5, stop_reason="KeyError")
 
 
 async def test_a_plain_iterable_that_raises_counts_what_it_had_given() -> None:
@@ -197,7 +197,7 @@ async def test_a_plain_iterable_that_raises_counts_what_it_had_given() -> None:
         found, error = await outcome(run)
 
     assert isinstance(error, KeyError)
-    assert len(found) + run.summary.left == 11
+    assert len(found) + run.summary.remaining == 11
 
 
 # --- failures -----------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ async def test_row_14_a_bad_key_stops_the_run_at_once() -> None:
         found, error = await outcome(run)
 
     assert isinstance(error, mp4gen.AuthenticationError)
-    assert (found, run.summary.left) == ([], 100)
+    assert (found, run.summary.remaining) == ([], 100)
     assert service.count() <= 20
 
 
@@ -272,7 +272,7 @@ async def test_row_14_a_key_refused_in_the_middle_stops_the_submits() -> None:
         found, error = await task
 
     assert isinstance(error, mp4gen.AuthenticationError)
-    assert (found, run.summary.left) == ([], 100)
+    assert (found, run.summary.remaining) == ([], 100)
     assert submitted == service.count("create") == 30
 
 
@@ -327,7 +327,7 @@ async def test_stop_before_the_start_leaves_everything() -> None:
         found, error = await outcome(run)
 
     assert (found, error, source.pulled, service.calls) == ([], None, 0, [])
-    assert run.summary.stopped_by == "stop"
+    assert run.summary.stop_reason == "stop"
 
 
 async def test_leaving_the_block_ends_everything() -> None:
@@ -340,8 +340,8 @@ async def test_leaving_the_block_ends_everything() -> None:
         await asyncio.sleep(200)
 
     assert service.count() == calls
-    assert run.summary.stopped_by == "aclose"
-    assert run.summary.done + run.summary.left == 50
+    assert run.summary.stop_reason == "aclose"
+    assert run.summary.succeeded + run.summary.remaining == 50
 
 
 async def test_leaving_a_bare_loop_ends_everything(tmp_path: Path) -> None:
@@ -405,7 +405,7 @@ async def test_closing_the_client_ends_its_runs(tmp_path: Path) -> None:
         found, error = await task
 
     assert (found, error) == ([], None)
-    assert run.summary == mp4gen.RunSummary(left=50, stopped_by="aclose")
+    assert run.summary == mp4gen.RunSummary(remaining=50, stop_reason="aclose")
 
 
 async def test_a_run_of_a_closed_client_says_so() -> None:
@@ -432,7 +432,7 @@ async def test_results_that_are_there_are_told_after_the_end() -> None:
                     await run.aclose()
 
     assert len(found) == 5
-    assert run.summary == mp4gen.RunSummary(done=5)
+    assert run.summary == mp4gen.RunSummary(succeeded=5)
 
 
 # --- the same track twice -----------------------------------------------------------------------
@@ -456,7 +456,7 @@ async def test_the_same_track_twice_is_converted_once_and_answered_twice() -> No
     assert error is None
     assert [conversion.task_id for conversion in found] == ["video_000001"] * 4
     assert len({conversion.video for conversion in found}) == 1
-    assert (service.count("create"), run.summary.done) == (1, 4)
+    assert (service.count("create"), run.summary.succeeded) == (1, 4)
 
 
 async def test_a_twin_of_a_failed_track_gets_the_same_error() -> None:
@@ -496,7 +496,7 @@ async def test_a_twin_with_another_author_is_refused_in_one_sentence(pause: floa
     assert refused[0].request.author == "Bob"
     assert isinstance(refused[0].error, mp4gen.LedgerError)
     assert "another author, watermark or callback" in str(refused[0].error)
-    assert (run.summary.done, run.summary.failed) == (1, 1)
+    assert (run.summary.succeeded, run.summary.failed) == (1, 1)
 
 
 @pytest.mark.parametrize("sized", [True, False])
@@ -515,8 +515,8 @@ async def test_twins_are_left_together(sized: bool) -> None:
         found, error = await outcome(run)
 
     assert isinstance(error, mp4gen.InsufficientCreditsError)
-    assert len(found) == run.summary.done >= 5
-    assert len(found) + run.summary.left == pulled
+    assert len(found) == run.summary.succeeded >= 5
+    assert len(found) + run.summary.remaining == pulled
 
 
 # --- beside others ------------------------------------------------------------------------------

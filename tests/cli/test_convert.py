@@ -68,7 +68,7 @@ def test_each_row_is_a_record(there: FakeService, mp4gen: Any) -> None:
     assert {(row["line"], row["audio_id"], row["status"], row["path"]) for row in rows} == {
         (number + 2, f"a{number}", "done", f"v/a{number}.mp4") for number in range(3)
     }
-    assert last == {"summary": {"done": 3, "failed": 0, "left": 0, "stopped_by": None}}
+    assert last == {"summary": {"succeeded": 3, "failed": 0, "remaining": 0, "stop_reason": None}}
 
 
 def test_a_track_that_fails_is_told_and_stops_nobody(there: FakeService, mp4gen: Any) -> None:

@@ -25,7 +25,7 @@ def test_the_counts_follow_the_events() -> None:
     now = 3.0
 
     assert downloading == 4
-    assert str(outlook) == "1 done, 1 failed, 3 under way, 5 left, 2.0 calls/s"
+    assert str(outlook) == "1 done, 1 failed, 3 in progress, 5 remaining, 2.0 calls/s"
     assert outlook.share == 0.2
 
 
@@ -40,7 +40,7 @@ def test_the_time_left_comes_from_what_was_finished() -> None:
         outlook.count(Conversion(VideoRequest("m", "a"), f"v{number}"))
     now = 60.0
 
-    assert str(outlook) == "6 done, 0 failed, 0 under way, 24 left, 4 min to go"
+    assert str(outlook) == "6 done, 0 failed, 0 in progress, 24 remaining, ETA 4 min"
 
 
 def test_a_pause_is_told_in_place_of_the_time_left() -> None:
@@ -52,7 +52,7 @@ def test_a_pause_is_told_in_place_of_the_time_left() -> None:
 
     assert str(outlook).endswith("pausing: the API said too many calls")
     now = 11.0
-    assert str(outlook) == "0 done, 0 failed, 0 under way, 1 left"
+    assert str(outlook) == "0 done, 0 failed, 0 in progress, 1 remaining"
 
 
 @pytest.mark.parametrize(("videos", "expected"), [(0, 0), (1, 0), (9, 0), (10, 10), (1000, 1040)])

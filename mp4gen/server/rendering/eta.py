@@ -139,7 +139,7 @@ class Progress:
 
 
 def first_look(left: float) -> int:
-    """When to look at a task that does not run yet and will have ended in about `left` seconds."""
+    """When to look at a task that does not run yet and will have ended in about `remaining` seconds."""
     return _whole(max(left * _SOME, min(left, _FIRST_LOOK)) + 0.5)
 
 

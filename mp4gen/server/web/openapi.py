@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mp4gen.api import converters
-from mp4gen.models import MAX_TEXT, VideoStatus
+from mp4gen.models import MAX_TEXT_LENGTH, VideoStatus
 
 from .operations import CALLS, Call
 from .responses import CODES
@@ -21,7 +21,7 @@ _ID = {**_TEXT, "pattern": rf"^{_SAYS_SOMETHING}$"}
 # An empty text means none, as null does.
 _LABEL = {
     "type": ["string", "null"],
-    "maxLength": MAX_TEXT,
+    "maxLength": MAX_TEXT_LENGTH,
     "pattern": rf"^({_SAYS_SOMETHING})?$",
 }
 _ADDRESS = {**_TEXT, "format": "uri", "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]"}
