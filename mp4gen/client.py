@@ -109,7 +109,7 @@ class Client:
         self._observers = Observers(on_event)
         self._calls = Calls(transport, self._limiter, retry, self._observers, self.random)
         self._call_options = CallOptions(
-            retry_timeout=retry.budget, max_maintenance=retry.maintenance_timeout or 0.0
+            retry_timeout=retry.timeout, max_maintenance=retry.maintenance_timeout or 0.0
         )
         self._conversions = ConversionService(
             self._calls,

@@ -69,20 +69,20 @@ class Retry:
     """How long to go on after failures that may pass, in seconds.
 
     Attributes:
-        first: the longest wait before the first retry; doubled for each further one (full jitter).
-        longest: no single wait is longer.
-        budget: give up once a call has been failing for this long.
+        initial_delay: the longest wait before the first retry; doubled for each further one (full jitter).
+        max_delay: no single wait is longer.
+        timeout: give up once a call has been failing for this long.
         request_timeout: the longest that one HTTP call may take.
-        maintenance_probe: how often one call asks whether maintenance is over.
+        maintenance_poll_interval: how often one call asks whether maintenance is over.
         maintenance_timeout: how long maintenance may last; None for 0 in single calls and six
             hours in bulk runs.
     """
 
-    first: float = attrs.field(default=0.5, kw_only=True, validator=_positive)
-    longest: float = attrs.field(default=30.0, kw_only=True, validator=_positive)
-    budget: float = attrs.field(default=300.0, kw_only=True, validator=_not_negative)
+    initial_delay: float = attrs.field(default=0.5, kw_only=True, validator=_positive)
+    max_delay: float = attrs.field(default=30.0, kw_only=True, validator=_positive)
+    timeout: float = attrs.field(default=300.0, kw_only=True, validator=_not_negative)
     request_timeout: float = attrs.field(default=30.0, kw_only=True, validator=_positive)
-    maintenance_probe: float = attrs.field(default=300.0, kw_only=True, validator=_positive)
+    maintenance_poll_interval: float = attrs.field(default=300.0, kw_only=True, validator=_positive)
     maintenance_timeout: float | None = attrs.field(
         default=None, kw_only=True, validator=attrs.validators.optional(_not_negative)
     )

@@ -20,7 +20,7 @@ from mp4gen.downloads.download import Download
 from mp4gen.downloads.fetch import FileSessions, Rules
 from mp4gen.testing.media import etag, tiny_mp4
 
-AT_ONCE = Retry(first=1e-4, longest=1e-3)
+AT_ONCE = Retry(initial_delay=1e-4, max_delay=1e-3)
 MOVIE = tiny_mp4("movie", 3000)
 
 

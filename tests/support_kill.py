@@ -101,7 +101,7 @@ async def convert(job: dict[str, Any]) -> list[dict[str, Any]]:
             dialect=dialect,
             rate_limit=mp4gen.RateLimit(1000, per=0.01),
             polling=mp4gen.Polling(initial_delay=0.01, max_interval=0.02),
-            retry=mp4gen.Retry(first=0.01, longest=0.01, request_timeout=5),
+            retry=mp4gen.Retry(initial_delay=0.01, max_delay=0.01, request_timeout=5),
         ) as client,
         client.convert_many(requests, ledger=folder / "run.sqlite", download_to=folder) as run,
     ):

@@ -247,7 +247,7 @@ class _Story:
             await asyncio.sleep(60)
 
     def _client(self, life: int) -> mp4gen.Client:
-        retry = mp4gen.Retry(maintenance_timeout=3600, maintenance_probe=30)
+        retry = mp4gen.Retry(maintenance_timeout=3600, maintenance_poll_interval=30)
         key = self.keys[life]
 
         def seen(event: mp4gen.Event) -> None:

@@ -146,7 +146,7 @@ def test_a_track_leads_on_to_its_video() -> None:
             lambda: Polling(max_interval=float("nan")),
             "max_interval must be a number above 0, not nan",
         ),
-        (lambda: Retry(budget=-1), "budget must be a number of at least 0, not -1"),
+        (lambda: Retry(timeout=-1), "timeout must be a number of at least 0, not -1"),
         (lambda: Retry(maintenance_timeout=-1), "maintenance_timeout must be a number of at"),
     ],
 )

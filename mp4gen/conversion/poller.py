@@ -25,7 +25,7 @@ from mp4gen.models import Video, VideoDetails, VideoStatus
 from mp4gen.options import Polling
 from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
 from mp4gen.transport.caller import CallOptions, Calls, Stopwatch
-from mp4gen.transport.retry import Next, decide
+from mp4gen.transport.retry import RetryDecision, classify
 from mp4gen.transport.sleeper import Pause
 
 from .callbacks import Ticket, believable_url
@@ -211,10 +211,10 @@ class VideoPoller:
                 and elapsed - self._not_found_since >= GRACE_SECONDS
             ):
                 raise error
-        match decide(error, submit=False):
-            case Next.COOL_DOWN:
+        match classify(error, submit=False):
+            case RetryDecision.PAUSE:
                 self._rate_limited = True
-            case Next.MAINTENANCE:
+            case RetryDecision.MAINTENANCE:
                 self._rate_limited = not self.calls.would_give_up(self.call_options)
         return getattr(error, "retry_after", None)
 

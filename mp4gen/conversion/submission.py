@@ -16,8 +16,8 @@ from mp4gen.errors import AlreadyExistsError, Mp4GenError
 from mp4gen.events import SubmitEvent
 from mp4gen.models import VideoRequest
 from mp4gen.task_errors import SubmitUncertainError
-from mp4gen.transport.caller import CallOptions, Calls, Tries
-from mp4gen.transport.retry import Next, decide
+from mp4gen.transport.caller import CallOptions, Calls, RetryLoop
+from mp4gen.transport.retry import RetryDecision, classify
 
 from .callbacks import Ticket
 
@@ -134,18 +134,18 @@ class SubmitOperation:
         return submission
 
     async def _run(self) -> Submitted:
-        tries: Tries | None = None
+        retry_loop: RetryLoop | None = None
         if self.response_lost and not self.resubmit:
             return await self._await_callback_or_raise()
         while True:
             call = self._build_request()
             try:
-                return await self._send(call, tries)
+                return await self._send(call, retry_loop)
             except AlreadyExistsError as error:
                 return await self._adopt_existing(error)
             except Mp4GenError as error:
-                tries = tries or Tries(self.calls, call, self.call_options)
-                submission = await self._handle_failure(error, tries)
+                retry_loop = retry_loop or RetryLoop(self.calls, call, self.call_options)
+                submission = await self._handle_failure(error, retry_loop)
                 if submission is not None:
                     return submission
 
@@ -155,10 +155,10 @@ class SubmitOperation:
         url = self.ticket.new_url() if self.ticket is not None and uses_subscription else None
         return protocol.create_call(self.request, url)
 
-    async def _send(self, call: ApiCall, tries: Tries | None) -> Submitted:
+    async def _send(self, call: ApiCall, retry_loop: RetryLoop | None) -> Submitted:
         read = partial(protocol.read_create, dialect=self.dialect)
         # Whoever waits out an outage is not to run out of budget by waiting.
-        watch = tries.watch if tries and self.call_options.retry_forever else None
+        watch = retry_loop.stopwatch if retry_loop and self.call_options.retry_forever else None
         task_id, retry_after = await self.calls.once(
             call, read, self.call_options, watch=watch, before=self._before_send
         )
@@ -185,19 +185,19 @@ class SubmitOperation:
         await self._record_not_sent()
         raise error
 
-    async def _handle_failure(self, error: Mp4GenError, tries: Tries) -> Submitted | None:
+    async def _handle_failure(self, error: Mp4GenError, retry_loop: RetryLoop) -> Submitted | None:
         """Return when it is time for the next attempt, or what a callback has told meanwhile.
 
         Raises:
             Mp4GenError: there is no next attempt.
         """
-        uncertain = decide(error, submit=True) is Next.UNCERTAIN
+        uncertain = classify(error, submit=True) is RetryDecision.UNCERTAIN
         if uncertain and not self.resubmit:
             return await self._await_callback_or_raise(error)
         if not uncertain and not self.response_lost:
             await self._record_not_sent()
         try:
-            await tries.pause(error, at_once=uncertain and not self.response_lost)
+            await retry_loop.wait(error, immediately=uncertain and not self.response_lost)
         except Mp4GenError:
             if self.response_lost or uncertain:
                 raise SubmitUncertainError(self.request) from error

@@ -18,7 +18,7 @@ import attrs
 from mp4gen.api.responses import Answer
 from mp4gen.errors import DownloadError, Mp4GenError
 from mp4gen.options import Retry
-from mp4gen.transport.retry import waits
+from mp4gen.transport.retry import backoff_delays
 
 from .fetch import FileAnswer, FileSessions, Rules, TryAgainError, checked_host, opened
 from .partial_file import PartFile, part_file
@@ -161,7 +161,7 @@ class _Patience:
 
     def regain(self) -> None:
         """The file has grown: what failed before is forgotten."""
-        self.tries, self._since, self._waits = 0, None, waits(self.retry, self.random)
+        self.tries, self._since, self._waits = 0, None, backoff_delays(self.retry, self.random)
 
     def pause(self, after: float | None) -> float | None:
         """Seconds until the next try, at least `after`; None to give up."""
@@ -169,7 +169,7 @@ class _Patience:
         self.tries += 1
         self._since = now if self._since is None else self._since
         seconds = max(next(self._waits), after or 0.0)
-        late = now - self._since + seconds > self.retry.budget
+        late = now - self._since + seconds > self.retry.timeout
         return None if late or self.wrong > _MAX_WRONG else seconds
 
 

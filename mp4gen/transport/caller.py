@@ -24,7 +24,7 @@ from mp4gen.options import RateLimit, Retry
 from .circuit_breaker import CircuitBreaker
 from .http import Transport
 from .rate_limit import MOMENT, Lane, RateLimiter
-from .retry import Next, RetryQuota, decide, waits
+from .retry import RetryDecision, RetryQuota, backoff_delays, classify
 from .sleeper import Pauses
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ class CallOptions:
         """That of a bulk run; by default it sits out six hours of maintenance."""
         timeout = retry.maintenance_timeout
         max_maintenance = _BULK_MAINTENANCE_TIMEOUT if timeout is None else timeout
-        return cls(Lane.BULK, retry.budget, max_maintenance, retry_forever=True)
+        return cls(Lane.BULK, retry.timeout, max_maintenance, retry_forever=True)
 
 
 class _UntilClosed:
@@ -197,12 +197,12 @@ class Calls:
         Raises:
             Mp4GenError: the last failure.
         """
-        tries = Tries(self, call, call_options)
+        retry_loop = RetryLoop(self, call, call_options)
         while True:
             try:
                 value, _ = await self.once(call, read, call_options)
             except Mp4GenError as error:
-                await tries.pause(error)
+                await retry_loop.wait(error)
             else:
                 return value
 
@@ -265,7 +265,7 @@ class Calls:
                 error.retry_after = answer.retry_after
             self._heed(error)
             raise
-        self.quota.succeeded()
+        self.quota.release()
         self.circuit_breaker.reset()
         return value
 
@@ -273,63 +273,65 @@ class Calls:
         """Let the whole client know of a refusal that is not this call's alone."""
         if isinstance(error, RateLimitError):
             # A server that asks for hours is not believed: asking again costs one call.
-            seconds = max(self._window, min(error.retry_after or 0.0, self.retry.budget))
+            seconds = max(self._window, min(error.retry_after or 0.0, self.retry.timeout))
             until = asyncio.get_running_loop().time() + seconds
             self._cool_until = max(self._cool_until, until)
             self._limiter.cool_down(seconds)
             self.observers.emit(CoolDownEvent(seconds))
         elif isinstance(error, MaintenanceError):
-            self.circuit_breaker.trip(error, self.retry.maintenance_probe)
-            self.observers.emit(MaintenanceEvent(self.retry.maintenance_probe))
+            self.circuit_breaker.trip(error, self.retry.maintenance_poll_interval)
+            self.observers.emit(MaintenanceEvent(self.retry.maintenance_poll_interval))
         elif isinstance(error, ApiError) and error.from_api and not isinstance(error, ServerError):
             self.circuit_breaker.reset()
 
 
-class Tries:
+class RetryLoop:
     """The tries of one call: how long to pause before the next, or that there is none.
 
     Attributes:
-        watch: the seconds of failing so far.
+        stopwatch: the seconds of failing so far.
     """
 
-    def __init__(self, calls: Calls, call: ApiCall, call_options: CallOptions) -> None:
-        self._calls = calls
-        self._call = call
+    def __init__(self, caller: Calls, request: ApiCall, call_options: CallOptions) -> None:
+        self._caller = caller
+        self._request = request
         self._call_options = call_options
-        self.watch = Stopwatch()
-        self._waits: Iterator[float] = waits(calls.retry, calls.random)
+        self.stopwatch = Stopwatch()
+        self._delays: Iterator[float] = backoff_delays(caller.retry, caller.random)
 
-    async def pause(self, error: Mp4GenError, *, at_once: bool = False) -> None:
+    async def wait(self, error: Mp4GenError, *, immediately: bool = False) -> None:
         """Return when it is time for the next try.
 
         Args:
             error: how the last one failed.
-            at_once: whether to skip the pause.
+            immediately: whether to skip the pause.
 
         Raises:
             Mp4GenError: `error` itself, where another try is of no use or not allowed.
         """
-        seconds = 0.0 if at_once else self._seconds(error)
-        self._calls.observers.emit(RetryEvent(self._call.path.partition("?")[0], error, seconds))
-        if seconds:
-            await self._calls.pauses.sleep(seconds)
+        delay = 0.0 if immediately else self._next_delay(error)
+        self._caller.observers.emit(RetryEvent(self._request.path.partition("?")[0], error, delay))
+        if delay:
+            await self._caller.pauses.sleep(delay)
 
-    def _seconds(self, error: Mp4GenError) -> float:
+    def _next_delay(self, error: Mp4GenError) -> float:
         """How long; 0 where the limiter or the gate will hold the call by themselves."""
-        call_options, spent = self._call_options, self.watch.seconds
-        if self._calls.would_give_up(call_options):
+        call_options, elapsed = self._call_options, self.stopwatch.seconds
+        if self._caller.would_give_up(call_options):
             raise error
-        match decide(error, submit=False):
-            case Next.COOL_DOWN if call_options.retry_forever or spent < call_options.retry_timeout:
+        match classify(error, submit=False):
+            case RetryDecision.PAUSE if (
+                call_options.retry_forever or elapsed < call_options.retry_timeout
+            ):
                 return 0.0
-            case Next.MAINTENANCE if call_options.max_maintenance > 0:
+            case RetryDecision.MAINTENANCE if call_options.max_maintenance > 0:
                 return 0.0
-            case Next.RETRY:
-                wait = max(next(self._waits), getattr(error, "retry_after", None) or 0.0)
-                if spent + wait <= call_options.retry_timeout and self._calls.quota.take():
-                    return wait
-                if spent + wait <= call_options.retry_timeout and call_options.retry_forever:
+            case RetryDecision.RETRY:
+                delay = max(next(self._delays), getattr(error, "retry_after", None) or 0.0)
+                if elapsed + delay <= call_options.retry_timeout and self._caller.quota.acquire():
+                    return delay
+                if elapsed + delay <= call_options.retry_timeout and call_options.retry_forever:
                     # An outage: from here on one call at a time asks whether it is over.
-                    self._calls.circuit_breaker.trip(error, self._calls.retry.longest)
+                    self._caller.circuit_breaker.trip(error, self._caller.retry.max_delay)
                     return 0.0
         raise error

@@ -23,17 +23,17 @@ from mp4gen.errors import (
 from mp4gen.options import Retry
 
 
-class Next(enum.Enum):
+class RetryDecision(enum.Enum):
     """What to do after a failed call."""
 
     GIVE_UP = enum.auto()
     RETRY = enum.auto()
-    COOL_DOWN = enum.auto()
+    PAUSE = enum.auto()
     MAINTENANCE = enum.auto()
     UNCERTAIN = enum.auto()
 
 
-def decide(error: Mp4GenError, *, submit: bool) -> Next:
+def classify(error: Mp4GenError, *, submit: bool) -> RetryDecision:
     """What to do after `error`; `submit` says that the call costs money if it went through.
 
     A submit is only repeated blindly when it certainly was not accepted: the API itself said so,
@@ -41,47 +41,47 @@ def decide(error: Mp4GenError, *, submit: bool) -> Next:
     """
     match error:
         case RateLimitError():
-            return Next.COOL_DOWN
+            return RetryDecision.PAUSE
         case MaintenanceError():
-            return Next.MAINTENANCE
+            return RetryDecision.MAINTENANCE
         case ServerError(from_api=True) | TransportError(sent=False):
-            return Next.RETRY
+            return RetryDecision.RETRY
         case ServerError() | TransportError() | ProtocolError():
-            return Next.UNCERTAIN if submit else Next.RETRY
+            return RetryDecision.UNCERTAIN if submit else RetryDecision.RETRY
         case _:
-            return Next.GIVE_UP
+            return RetryDecision.GIVE_UP
 
 
-def waits(retry: Retry, random: Random) -> Iterator[float]:
+def backoff_delays(retry: Retry, random: Random) -> Iterator[float]:
     """Seconds before each further try: exponential, capped, with full jitter; endless."""
     import backoff
 
-    growing = backoff.expo(base=2, factor=retry.first, max_value=retry.longest)
-    for longest in growing:
+    ceilings = backoff.expo(base=2, factor=retry.initial_delay, max_value=retry.max_delay)
+    for ceiling in ceilings:
         # The generator's first item only starts it.
-        if longest is not None:
-            yield random.uniform(0, longest)
+        if ceiling is not None:
+            yield random.uniform(0, ceiling)
 
 
 @attrs.define
 class RetryQuota:
-    """One client's allowance of retries: `cost` for each, `gain` back for each clean success.
+    """One client's allowance of retries: `retry_cost` for each, `refund` back for each clean success.
 
     botocore's figures would allow 50 in a row; a client of 2 calls a second needs far fewer.
     """
 
-    left: int = 100
-    most: int = 100
-    cost: int = 10
-    gain: int = 1
+    available: int = 100
+    capacity: int = 100
+    retry_cost: int = 10
+    refund: int = 1
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Whether one more retry is allowed; pays for it if so."""
-        if self.left < self.cost:
+        if self.available < self.retry_cost:
             return False
-        self.left -= self.cost
+        self.available -= self.retry_cost
         return True
 
-    def succeeded(self) -> None:
+    def release(self) -> None:
         """A call went through."""
-        self.left = min(self.most, self.left + self.gain)
+        self.available = min(self.capacity, self.available + self.refund)

@@ -219,7 +219,7 @@ async def test_a_refusal_after_a_lost_answer_settles_nothing(
 async def test_answers_that_stay_lost_end_in_uncertainty(service: FakeService) -> None:
     """After the budget, not after one try, and never as a plain network error."""
     service.always("create", "reset")
-    async with service.client(retry=Retry(budget=60)) as client:
+    async with service.client(retry=Retry(timeout=60)) as client:
         error = await failure(client.create_music_video(REQUEST))
 
     assert type(error) is mp4gen.SubmitUncertainError

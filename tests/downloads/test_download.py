@@ -535,7 +535,7 @@ async def test_a_host_that_stays_down_is_given_up(sessions: FileSessions, to: Pa
     clock = asyncio.get_running_loop().time
     async with FileHost(*[Says(status=503)] * 500) as host:
         start = clock()
-        why = await refused(host, sessions, to, rules=Rules(private=True, retry=Retry(budget=100)))
+        why = await refused(host, sessions, to, rules=Rules(private=True, retry=Retry(timeout=100)))
         spent = clock() - start
 
     assert why.startswith("127.0.0.1: HTTP 503; gave up after ")
@@ -657,7 +657,7 @@ async def test_a_file_that_grows_regains_its_patience(sessions: FileSessions, to
     failures: list[float] = []
     async with FileHost(*[piece] * 40) as host:
         host.content = content
-        rules = Rules(private=True, retry=Retry(budget=1.0))
+        rules = Rules(private=True, retry=Retry(timeout=1.0))
         got = await fetched(
             host, sessions, to, rules=rules, on_retry=lambda _, wait: failures.append(wait)
         )

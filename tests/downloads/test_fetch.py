@@ -21,7 +21,7 @@ from mp4gen.downloads.fetch import FileSessions, Rules, checked_host
 from mp4gen.transport.http import user_agent
 from tests.support_cdn import AT_ONCE, MOVIE, FileHost, Says, download, files, inside
 
-BRIEFLY = Retry(first=1e-4, longest=1e-3, budget=0.01)
+BRIEFLY = Retry(initial_delay=1e-4, max_delay=1e-3, timeout=0.01)
 PUBLIC = Rules(private=False, retry=AT_ONCE)
 
 

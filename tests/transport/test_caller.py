@@ -79,7 +79,7 @@ async def test_what_will_not_change_is_not_asked_again(
 async def test_the_budget_ends_a_calls_tries(service: FakeService) -> None:
     """A call that has been failing for so long gives up with its last error."""
     service.always("credits", "code_500")
-    async with service.client(retry=Retry(budget=20.0)) as client:
+    async with service.client(retry=Retry(timeout=20.0)) as client:
         client.random.seed(2)
         error = await failure(client.get_credits())
 
@@ -142,7 +142,7 @@ async def test_row_10_a_storm_of_ten_minutes_costs_a_call_a_window(
     """405 for all calls: no more than one each ten seconds, none fails, then full speed."""
     service.always("*", fault)
     asyncio.get_running_loop().call_later(600, service.clear)
-    retry = Retry(budget=3600)
+    retry = Retry(timeout=3600)
     async with service.client(retry=retry) as client:
         requests = [mp4gen.VideoRequest("music", str(n)) for n in range(60)]
         await asyncio.gather(*(client.create_music_video(r) for r in requests))
@@ -229,7 +229,7 @@ async def test_row_12_maintenance_with_other_faults_between_is_not_hammered(
     """A probe that meets a gateway's page instead of 455 waits its time, too."""
     service.always("*", "maintenance")
     asyncio.get_running_loop().call_later(5, service.always, "*", other)
-    retry = Retry(maintenance_timeout=6 * 3600, budget=6 * 3600)
+    retry = Retry(maintenance_timeout=6 * 3600, timeout=6 * 3600)
     async with service.client(retry=retry) as client:
         calls = [asyncio.create_task(client.get_credits()) for _ in range(50)]
         await asyncio.sleep(3600)
@@ -292,7 +292,7 @@ async def test_a_direct_call_has_a_try_of_its_own_in_an_outage(
 ) -> None:
     """A bulk run that has found the API down does not speak for others; maintenance does."""
     client._calls.circuit_breaker.trip(mp4gen.TransportError("no connection", sent=False), 30)
-    client._calls.quota.left = 0
+    client._calls.quota.available = 0
     service.script("credits", "reset")
     error = await failure(client.get_credits())
 
@@ -322,7 +322,7 @@ async def test_closing_a_client_ends_all_that_waits(service: FakeService) -> Non
 
 async def test_closing_a_client_ends_a_pause_before_a_retry(service: FakeService) -> None:
     """However long it was meant to last."""
-    client = service.client(retry=Retry(first=1000, longest=1000, budget=1e6))
+    client = service.client(retry=Retry(initial_delay=1000, max_delay=1000, timeout=1e6))
     client.random.seed(1)
     service.script("credits", "code_500")
     work = asyncio.create_task(client.get_credits())

@@ -8,7 +8,7 @@ import pytest
 
 import mp4gen
 from mp4gen import Retry
-from mp4gen.transport.retry import Next, RetryQuota, decide, waits
+from mp4gen.transport.retry import RetryDecision, RetryQuota, backoff_delays, classify
 
 REQUEST = mp4gen.VideoRequest("music", "track")
 
@@ -45,26 +45,32 @@ NEVER = [
 @pytest.mark.parametrize("submit", [True, False])
 def test_what_must_not_be_retried(error: mp4gen.Mp4GenError, *, submit: bool) -> None:
     """The same call would get the same answer, or cost again."""
-    assert decide(error, submit=submit) is Next.GIVE_UP
+    assert classify(error, submit=submit) is RetryDecision.GIVE_UP
 
 
 @pytest.mark.parametrize(
     ("error", "of_a_submit", "of_a_look"),
     [
-        (mp4gen.RateLimitError("", code=430), Next.COOL_DOWN, Next.COOL_DOWN),
-        (mp4gen.MaintenanceError("", code=455), Next.MAINTENANCE, Next.MAINTENANCE),
-        (mp4gen.ServerError("", code=500), Next.RETRY, Next.RETRY),
-        (gateway(502), Next.UNCERTAIN, Next.RETRY),
-        (mp4gen.TransportError("", sent=False), Next.RETRY, Next.RETRY),
-        (mp4gen.TransportError("", sent=True), Next.UNCERTAIN, Next.RETRY),
-        (mp4gen.ProtocolError("cut"), Next.UNCERTAIN, Next.RETRY),
+        (mp4gen.RateLimitError("", code=430), RetryDecision.PAUSE, RetryDecision.PAUSE),
+        (
+            mp4gen.MaintenanceError("", code=455),
+            RetryDecision.MAINTENANCE,
+            RetryDecision.MAINTENANCE,
+        ),
+        (mp4gen.ServerError("", code=500), RetryDecision.RETRY, RetryDecision.RETRY),
+        (gateway(502), RetryDecision.UNCERTAIN, RetryDecision.RETRY),
+        (mp4gen.TransportError("", sent=False), RetryDecision.RETRY, RetryDecision.RETRY),
+        (mp4gen.TransportError("", sent=True), RetryDecision.UNCERTAIN, RetryDecision.RETRY),
+        (mp4gen.ProtocolError("cut"), RetryDecision.UNCERTAIN, RetryDecision.RETRY),
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_what_may_pass(error: mp4gen.Mp4GenError, of_a_submit: Next, of_a_look: Next) -> None:
+def test_what_may_pass(
+    error: mp4gen.Mp4GenError, of_a_submit: RetryDecision, of_a_look: RetryDecision
+) -> None:
     """A submit is repeated only where it certainly was not accepted; all else is uncertain."""
-    assert decide(error, submit=True) is of_a_submit
-    assert decide(error, submit=False) is of_a_look
+    assert classify(error, submit=True) is of_a_submit
+    assert classify(error, submit=False) is of_a_look
 
 
 def test_every_error_of_the_tree_has_its_row() -> None:
@@ -92,18 +98,18 @@ def test_waits_come_from_backoffs_generators() -> None:
     next(growing)
     ceilings = list(islice(growing, 12))
 
-    found = list(islice(waits(Retry(), Random(1)), 12))
+    found = list(islice(backoff_delays(Retry(), Random(1)), 12))
 
     assert ceilings[:4] == [0.5, 1, 2, 4]
     assert ceilings[-1] == 30
     assert all(0 <= wait <= most for wait, most in zip(found, ceilings, strict=True))
-    assert found == list(islice(waits(Retry(), Random(1)), 12))
-    assert found != list(islice(waits(Retry(), Random(2)), 12))
+    assert found == list(islice(backoff_delays(Retry(), Random(1)), 12))
+    assert found != list(islice(backoff_delays(Retry(), Random(2)), 12))
 
 
 def test_full_jitter_spreads_waits_over_the_whole_range() -> None:
     """A thousand clients that failed together do not come back together."""
-    tenth = [next(islice(waits(Retry(), Random(seed)), 9, None)) for seed in range(300)]
+    tenth = [next(islice(backoff_delays(Retry(), Random(seed)), 9, None)) for seed in range(300)]
 
     assert min(tenth) < 3
     assert max(tenth) > 27
@@ -114,19 +120,19 @@ def test_the_quota_ends_a_storm() -> None:
     """Ten retries in a row, then none until calls go through again."""
     quota = RetryQuota()
 
-    allowed = sum(quota.take() for _ in range(50))
+    allowed = sum(quota.acquire() for _ in range(50))
     for _ in range(10):
-        quota.succeeded()
+        quota.release()
 
     assert allowed == 10
-    assert quota.take()
-    assert not quota.take()
+    assert quota.acquire()
+    assert not quota.acquire()
 
 
 def test_the_quota_never_grows_beyond_its_size() -> None:
     """A long good time saves nothing up."""
     quota = RetryQuota()
     for _ in range(1000):
-        quota.succeeded()
+        quota.release()
 
     assert quota == RetryQuota()
