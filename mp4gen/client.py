@@ -19,7 +19,7 @@ from .conversion.callbacks import CallbackReceiver
 from .conversion.service import ConversionService
 from .conversion.submission import Accepted, SubmissionCache
 from .errors import Mp4GenError
-from .events import Event, FailedEvent, Observers
+from .events import Event, EventEmitter, FailedEvent
 from .models import Track, Video, VideoDetails, VideoRequest
 from .options import Polling, RateLimit, Retry
 from .settings import (
@@ -106,7 +106,7 @@ class Client:
         self.random = Random()  # noqa: S311 - jitter, not a secret
         self._limiter = limiter_of(rate_limit)
         transport = Transport(self.base_url, key, proxy=proxy, trust_env=trust_env)
-        self._observers = Observers(on_event)
+        self._observers = EventEmitter(on_event)
         self._calls = Calls(transport, self._limiter, retry, self._observers, self.random)
         self._call_options = CallOptions(
             retry_timeout=retry.timeout, max_maintenance=retry.maintenance_timeout or 0.0

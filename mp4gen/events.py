@@ -19,7 +19,7 @@ class Event:
 
 
 @attrs.frozen
-class SubmitEvent(Event):
+class SubmittedEvent(Event):
     """A submit was accepted, or an existing video was adopted in its place."""
 
     task_id: str
@@ -28,43 +28,43 @@ class SubmitEvent(Event):
 
 
 @attrs.frozen
-class LookEvent(Event):
-    """One look at a task; `seconds` since the wait began, pauses left out."""
+class PollEvent(Event):
+    """One look at a task; `elapsed` since the wait began, pauses left out."""
 
     task_id: str
     status: VideoStatus | str
-    seconds: float
+    elapsed: float
 
 
 @attrs.frozen
 class RetryEvent(Event):
-    """A call failed in a way that may pass; it is sent again in `seconds`."""
+    """A call failed in a way that may pass; it is sent again in `delay`."""
 
     path: str
     error: Mp4GenError
-    seconds: float
+    delay: float
 
 
 @attrs.frozen
-class CoolDownEvent(Event):
-    """The API refused a call as one too many; no call goes out for `seconds`."""
+class PausedEvent(Event):
+    """The API refused a call as one too many; no call goes out for `delay`."""
 
-    seconds: float
+    delay: float
 
 
 @attrs.frozen
 class MaintenanceEvent(Event):
-    """The API is down for maintenance; one call asks again in `seconds`."""
+    """The API is down for maintenance; one call asks again in `delay`."""
 
-    seconds: float
+    delay: float
 
 
 @attrs.frozen
-class DoneEvent(Event):
+class CompletedEvent(Event):
     """A video is there."""
 
     video: Video
-    seconds: float
+    elapsed: float
 
 
 @attrs.frozen
@@ -76,15 +76,15 @@ class FailedEvent(Event):
 
 
 @attrs.frozen
-class DownloadEvent(Event):
+class DownloadProgressEvent(Event):
     """A download got further; sizes in bytes, `total` None where the host does not say."""
 
     path: str
-    done: int
+    received: int
     total: int | None
 
 
-class Observers:
+class EventEmitter:
     """Where events go: the log, and the user's hook, whose own faults stay its own."""
 
     def __init__(self, hook: Callable[[Event], object] | None = None) -> None:
@@ -92,8 +92,10 @@ class Observers:
 
     def emit(self, event: Event) -> None:
         """Tell of `event`."""
-        level = logging.DEBUG if isinstance(event, LookEvent | DownloadEvent) else logging.INFO
-        if isinstance(event, FailedEvent | CoolDownEvent | MaintenanceEvent):
+        level = (
+            logging.DEBUG if isinstance(event, PollEvent | DownloadProgressEvent) else logging.INFO
+        )
+        if isinstance(event, FailedEvent | PausedEvent | MaintenanceEvent):
             level = logging.WARNING
         _log.log(level, "%s", event)
         if self._hook is None:

@@ -191,9 +191,9 @@ async def test_events_tell_the_story_of_a_conversion(
             await client.download(video, tmp_path)
     names = [type(event).__name__ for event in events]
 
-    assert names[:4] == ["RetryEvent", "CoolDownEvent", "RetryEvent", "SubmitEvent"]
-    assert names[4:6] == ["LookEvent", "DoneEvent"]
-    assert set(names[6:]) == {"DownloadEvent"}
+    assert names[:4] == ["RetryEvent", "PausedEvent", "RetryEvent", "SubmittedEvent"]
+    assert names[4:6] == ["PollEvent", "CompletedEvent"]
+    assert set(names[6:]) == {"DownloadProgressEvent"}
     assert len([r for r in caplog.records if r.name == "mp4gen"]) == len(events)
 
 

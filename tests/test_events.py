@@ -8,19 +8,19 @@ import pytest
 
 import mp4gen
 from mp4gen import events
-from mp4gen.events import Observers
+from mp4gen.events import EventEmitter
 
 VIDEO = mp4gen.Video("video", "https://files.example/video.mp4")
 ERROR = mp4gen.TransportError("no connection", sent=False)
 ALL = [
-    (mp4gen.SubmitEvent("video", "track", adopted=False), logging.INFO),
-    (mp4gen.LookEvent("video", mp4gen.VideoStatus.PENDING, 15.0), logging.DEBUG),
+    (mp4gen.SubmittedEvent("video", "track", adopted=False), logging.INFO),
+    (mp4gen.PollEvent("video", mp4gen.VideoStatus.PENDING, 15.0), logging.DEBUG),
     (mp4gen.RetryEvent("/api/v1/mp4/generate", ERROR, 0.5), logging.INFO),
-    (mp4gen.CoolDownEvent(10.0), logging.WARNING),
+    (mp4gen.PausedEvent(10.0), logging.WARNING),
     (mp4gen.MaintenanceEvent(300.0), logging.WARNING),
-    (mp4gen.DoneEvent(VIDEO, 40.0), logging.INFO),
+    (mp4gen.CompletedEvent(VIDEO, 40.0), logging.INFO),
     (mp4gen.FailedEvent("video", ERROR), logging.WARNING),
-    (mp4gen.DownloadEvent("videos/track.mp4", 100, None), logging.DEBUG),
+    (mp4gen.DownloadProgressEvent("videos/track.mp4", 100, None), logging.DEBUG),
 ]
 
 
@@ -39,7 +39,7 @@ def test_each_event_is_one_line_of_the_log_and_one_call_of_the_hook(
     """What is routine is for those who debug; what needs somebody is a warning."""
     told: list[mp4gen.Event] = []
     with caplog.at_level(logging.DEBUG, "mp4gen"):
-        Observers(told.append).emit(event)
+        EventEmitter(told.append).emit(event)
 
     assert told == [event]
     assert [(record.name, record.levelno) for record in caplog.records] == [("mp4gen", level)]
@@ -57,9 +57,9 @@ def test_an_event_cannot_be_changed(event: Any, _: int) -> None:
 def test_without_a_hook_there_is_still_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """Nothing has to be set up for that."""
     with caplog.at_level(logging.INFO, "mp4gen"):
-        Observers().emit(mp4gen.CoolDownEvent(10.0))
+        EventEmitter().emit(mp4gen.PausedEvent(10.0))
 
-    assert caplog.messages == ["CoolDownEvent(seconds=10.0)"]
+    assert caplog.messages == ["PausedEvent(delay=10.0)"]
 
 
 def test_a_hook_that_raises_is_told_of_and_stops_nothing(
@@ -71,7 +71,7 @@ def test_a_hook_that_raises_is_told_of_and_stops_nothing(
         raise RuntimeError("the hook's own fault")
 
     with caplog.at_level(logging.INFO, "mp4gen"):
-        Observers(broken).emit(mp4gen.CoolDownEvent(10.0))
+        EventEmitter(broken).emit(mp4gen.PausedEvent(10.0))
 
     assert caplog.messages[1] == "on_event raised; the conversion goes on"
     assert "the hook's own fault" in caplog.text
@@ -84,4 +84,4 @@ def test_what_ends_the_program_is_not_held_back() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Observers(interrupted).emit(mp4gen.CoolDownEvent(10.0))
+        EventEmitter(interrupted).emit(mp4gen.PausedEvent(10.0))

@@ -10,14 +10,14 @@ from collections.abc import Callable
 import attrs
 
 from mp4gen.events import (
-    CoolDownEvent,
-    DoneEvent,
+    CompletedEvent,
     Event,
     FailedEvent,
-    LookEvent,
     MaintenanceEvent,
+    PausedEvent,
+    PollEvent,
     RetryEvent,
-    SubmitEvent,
+    SubmittedEvent,
 )
 from mp4gen.models import Conversion
 from mp4gen.options import RateLimit
@@ -53,21 +53,21 @@ class Outlook:
         """Take a client's event into account."""
         now = self.clock()
         match event:
-            case SubmitEvent() | LookEvent():
+            case SubmittedEvent() | PollEvent():
                 self._started = now if self._started is None else self._started
                 self._under_way.add(event.task_id)
                 self._calls.append(now)
             case RetryEvent():
                 self._calls.append(now)
-            case DoneEvent():
+            case CompletedEvent():
                 # Still under way: its file is not there yet.
                 self._ended += 1
             case FailedEvent() if event.task_id:
                 self._under_way.discard(event.task_id)
-            case CoolDownEvent():
-                self._pause = (now + event.seconds, "pausing: the API said too many calls")
+            case PausedEvent():
+                self._pause = (now + event.delay, "pausing: the API said too many calls")
             case MaintenanceEvent():
-                self._pause = (now + event.seconds, "waiting: the API is under maintenance")
+                self._pause = (now + event.delay, "waiting: the API is under maintenance")
 
     def count(self, conversion: Conversion) -> None:
         """One track came to its end."""

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from mp4gen.client import Client
 from mp4gen.conversion.poller import video_from_details
 from mp4gen.errors import Mp4GenError
-from mp4gen.events import Event, LookEvent
+from mp4gen.events import Event, PollEvent
 from mp4gen.models import Video, VideoDetails, VideoRequest
 
 from .exit_codes import DONE, FAILED
@@ -76,8 +76,8 @@ def wait(
             bar = live.bar(f"task {task_id}")
 
             def on_event(event: Event) -> None:
-                if isinstance(event, LookEvent):
-                    bar.move(f"status {event.status}", beside=f"after {event.seconds:.0f} s")
+                if isinstance(event, PollEvent):
+                    bar.move(f"status {event.status}", beside=f"after {event.elapsed:.0f} s")
 
             async with connection.client(on_event=on_event) as client:
                 video = await client.wait_for_video(task_id, timeout=timeout)

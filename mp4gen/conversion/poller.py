@@ -20,7 +20,7 @@ from mp4gen.errors import (
     Mp4GenError,
     NotFoundError,
 )
-from mp4gen.events import DoneEvent, FailedEvent, LookEvent
+from mp4gen.events import CompletedEvent, FailedEvent, PollEvent
 from mp4gen.models import Video, VideoDetails, VideoStatus
 from mp4gen.options import Polling
 from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
@@ -185,7 +185,7 @@ class VideoPoller:
             return self._handle_poll_error(error, stopwatch.seconds)
         self._task_found, self._not_found_count, self._last_error = True, 0, None
         self._details = details
-        self.calls.observers.emit(LookEvent(self.task_id, details.status, stopwatch.seconds))
+        self.calls.observers.emit(PollEvent(self.task_id, details.status, stopwatch.seconds))
         if details.failed:
             raise self._failure_error(details)
         return retry_after
@@ -242,7 +242,7 @@ class VideoPoller:
                 f"was deleted by the host at {video.expires_at:%Y-%m-%d %H:%M}"
             )
         self._forget()
-        self.calls.observers.emit(DoneEvent(video, stopwatch.seconds))
+        self.calls.observers.emit(CompletedEvent(video, stopwatch.seconds))
         return video
 
     def _forget(self) -> None:

@@ -13,7 +13,7 @@ from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
 from mp4gen.api.protocol import ApiCall
 from mp4gen.errors import AlreadyExistsError, Mp4GenError
-from mp4gen.events import SubmitEvent
+from mp4gen.events import SubmittedEvent
 from mp4gen.models import VideoRequest
 from mp4gen.task_errors import SubmitUncertainError
 from mp4gen.transport.caller import CallOptions, Calls, RetryLoop
@@ -129,7 +129,7 @@ class SubmitOperation:
         submission = await self._run()
         if self.ticket is not None:
             self.ticket.task_id = submission.task_id
-        event = SubmitEvent(submission.task_id, self.request.audio_id, submission.adopted)
+        event = SubmittedEvent(submission.task_id, self.request.audio_id, submission.adopted)
         self.calls.observers.emit(event)
         return submission
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from mp4gen.addresses import is_public
 from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
-from mp4gen.events import DownloadEvent, RetryEvent
+from mp4gen.events import DownloadProgressEvent, RetryEvent
 from mp4gen.models import Video
 from mp4gen.transport.caller import CallOptions, Calls
 from mp4gen.transport.sleeper import closed
@@ -104,7 +104,7 @@ class Files:
         done: int,
         total: int | None,
     ) -> None:
-        self._calls.observers.emit(DownloadEvent(path, done, total))
+        self._calls.observers.emit(DownloadProgressEvent(path, done, total))
         if hook is not None:
             hook(done, total)
 

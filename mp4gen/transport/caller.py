@@ -18,7 +18,7 @@ import attrs
 from mp4gen.api.protocol import ApiCall
 from mp4gen.api.responses import Answer
 from mp4gen.errors import ApiError, MaintenanceError, Mp4GenError, RateLimitError, ServerError
-from mp4gen.events import CoolDownEvent, MaintenanceEvent, Observers, RetryEvent
+from mp4gen.events import EventEmitter, MaintenanceEvent, PausedEvent, RetryEvent
 from mp4gen.options import RateLimit, Retry
 
 from .circuit_breaker import CircuitBreaker
@@ -116,7 +116,7 @@ class Calls:
         transport: Transport,
         limiter: RateLimiter,
         retry: Retry,
-        observers: Observers,
+        observers: EventEmitter,
         random: Random,
     ) -> None:
         self.retry = retry
@@ -277,7 +277,7 @@ class Calls:
             until = asyncio.get_running_loop().time() + seconds
             self._cool_until = max(self._cool_until, until)
             self._limiter.cool_down(seconds)
-            self.observers.emit(CoolDownEvent(seconds))
+            self.observers.emit(PausedEvent(seconds))
         elif isinstance(error, MaintenanceError):
             self.circuit_breaker.trip(error, self.retry.maintenance_poll_interval)
             self.observers.emit(MaintenanceEvent(self.retry.maintenance_poll_interval))

@@ -6,7 +6,7 @@ import pytest
 
 from mp4gen import Conversion, Mp4GenError, RateLimit, Video, VideoRequest
 from mp4gen.cli.run_progress import Outlook, duration, least_seconds
-from mp4gen.events import CoolDownEvent, DoneEvent, FailedEvent, LookEvent, SubmitEvent
+from mp4gen.events import CompletedEvent, FailedEvent, PausedEvent, PollEvent, SubmittedEvent
 
 
 def test_the_counts_follow_the_events() -> None:
@@ -15,9 +15,9 @@ def test_the_counts_follow_the_events() -> None:
     outlook = Outlook(total=10, clock=lambda: now)
 
     for number in range(5):
-        outlook.heed(SubmitEvent(f"v{number}", f"a{number}", adopted=False))
-    outlook.heed(LookEvent("v1", "PENDING", 3.0))
-    outlook.heed(DoneEvent(Video("v0", "https://x.example/v0.mp4"), 4.0))
+        outlook.heed(SubmittedEvent(f"v{number}", f"a{number}", adopted=False))
+    outlook.heed(PollEvent("v1", "PENDING", 3.0))
+    outlook.heed(CompletedEvent(Video("v0", "https://x.example/v0.mp4"), 4.0))
     outlook.heed(FailedEvent("v1", Mp4GenError("no")))
     downloading = outlook.under_way
     outlook.count(Conversion(VideoRequest("m", "a0"), "v0"))
@@ -35,8 +35,8 @@ def test_the_time_left_comes_from_what_was_finished() -> None:
     outlook = Outlook(total=30, clock=lambda: now)
 
     for number in range(6):
-        outlook.heed(SubmitEvent(f"v{number}", "a", adopted=False))
-        outlook.heed(DoneEvent(Video(f"v{number}", "https://x.example/"), 4.0))
+        outlook.heed(SubmittedEvent(f"v{number}", "a", adopted=False))
+        outlook.heed(CompletedEvent(Video(f"v{number}", "https://x.example/"), 4.0))
         outlook.count(Conversion(VideoRequest("m", "a"), f"v{number}"))
     now = 60.0
 
@@ -48,7 +48,7 @@ def test_a_pause_is_told_in_place_of_the_time_left() -> None:
     now = 0.0
     outlook = Outlook(total=1, clock=lambda: now)
 
-    outlook.heed(CoolDownEvent(10.0))
+    outlook.heed(PausedEvent(10.0))
 
     assert str(outlook).endswith("pausing: the API said too many calls")
     now = 11.0

@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 import mp4gen
-from mp4gen import Client, Dialect, DownloadError, DownloadEvent, RetryEvent, Video
+from mp4gen import Client, Dialect, DownloadError, DownloadProgressEvent, RetryEvent, Video
 from mp4gen.testing import FakeService, Reply
 from mp4gen.testing.service import FAKE_KEY
 from tests.support_cdn import AT_ONCE, MOVIE, FileHost, Says, inside, rest, whole
@@ -194,7 +194,7 @@ async def test_what_happens_is_told(service: FakeService, host: FileHost, tmp_pa
     assert [(event.path, str(event.error)) for event in retries] == [
         (str(path), "127.0.0.1: HTTP 503")
     ]
-    assert events[-1] == DownloadEvent(str(path), size, size)
+    assert events[-1] == DownloadProgressEvent(str(path), size, size)
     assert "s3cret" not in repr(events)
 
 

@@ -96,9 +96,9 @@ def errors(error: mp4gen.ApiError | mp4gen.WaitTimeoutError) -> str | None:
 def watch(event: mp4gen.Event) -> None:
     """Events are told apart by their class."""
     match event:
-        case mp4gen.DoneEvent(video=video):
+        case mp4gen.CompletedEvent(video=video):
             assert_type(video, mp4gen.Video)
-        case mp4gen.CoolDownEvent(seconds=seconds):
+        case mp4gen.PausedEvent(delay=seconds):
             assert_type(seconds, float)
         case _:
             pass
