@@ -16,7 +16,7 @@ _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 def is_loopback(host: str | None) -> bool:
     """Whether `host` is this very machine, by its name or address alone."""
-    address = _address(host or "")
+    address = _parse_ip(host or "")
     return host == "localhost" if address is None else address.is_loopback
 
 
@@ -29,7 +29,7 @@ def is_public(host: str) -> bool | None:
     name = host.lower().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return False
-    address = _address(name) or _number(name)
+    address = _parse_ip(name) or _parse_legacy_ipv4(name)
     return None if address is None else _is_global(address)
 
 
@@ -42,7 +42,7 @@ def _is_global(address: _Address) -> bool:
     return address in _GLOBAL_UNICAST and address.is_global and not address.sixtofour
 
 
-def _address(host: str) -> _Address | None:
+def _parse_ip(host: str) -> _Address | None:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -52,7 +52,7 @@ def _address(host: str) -> _Address | None:
     return mapped or address
 
 
-def _number(host: str) -> ipaddress.IPv4Address | None:
+def _parse_legacy_ipv4(host: str) -> ipaddress.IPv4Address | None:
     """An IPv4 address in one of its old spellings: fewer parts, octal, hexadecimal."""
     try:
         return ipaddress.IPv4Address(socket.inet_aton(host))

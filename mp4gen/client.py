@@ -24,16 +24,16 @@ from .models import Track, Video, VideoDetails, VideoRequest
 from .options import Polling, RateLimit, Retry
 from .settings import (
     KeySource,
-    base_url_of,
-    checked_id,
-    checked_timeout,
     forget_client,
-    key_of,
-    limiter_of,
-    resubmits,
-    secret,
+    positive_int,
+    resolve_api_key,
+    resolve_base_url,
+    resolve_rate_limiter,
+    resolve_resubmit,
+    to_secret,
+    validate_id,
+    validate_timeout,
     warn_about_duplicate_client,
-    whole,
 )
 from .transport.caller import CallOptions, Calls
 from .transport.http import Transport
@@ -98,13 +98,13 @@ class Client:
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
         # First of all: a traceback that shows this frame's variables must not show the key.
-        api_key = api_key if callable(api_key) else secret(api_key)
-        self.base_url = base_url_of(base_url)
-        key = key_of(api_key, self.base_url)
+        api_key = api_key if callable(api_key) else to_secret(api_key)
+        self.base_url = resolve_base_url(base_url)
+        key = resolve_api_key(api_key, self.base_url)
         account = (urlsplit(self.base_url).netloc, api_key if callable(api_key) else key())
         self.dialect = dialect or Dialect.for_url(self.base_url)
         self.random = Random()  # noqa: S311 - jitter, not a secret
-        self._limiter = limiter_of(rate_limit)
+        self._limiter = resolve_rate_limiter(rate_limit)
         transport = Transport(self.base_url, key, proxy=proxy, trust_env=trust_env)
         self._observers = EventEmitter(on_event)
         self._calls = Calls(transport, self._limiter, retry, self._observers, self.random)
@@ -115,12 +115,12 @@ class Client:
             self._calls,
             self.dialect,
             polling,
-            resubmits(on_uncertain_submit, self.dialect),
+            resolve_resubmit(on_uncertain_submit, self.dialect),
             callbacks,
             POLLING_WITH_CALLBACKS if polling is DEFAULT_POLLING else polling,
             POLLING_WITH_PROVEN_CALLBACKS if polling is DEFAULT_POLLING else polling,
         )
-        self._concurrency = whole("concurrency", concurrency)
+        self._concurrency = positive_int("concurrency", concurrency)
         self._slots = asyncio.Semaphore(concurrency)
         self._bulk_slots = asyncio.Semaphore(concurrency)
         self._runs: WeakSet[ConversionRun] = WeakSet()
@@ -169,7 +169,7 @@ class Client:
         Raises:
             Mp4GenError: no usable answer; no record of the task (yet) is a `NotFoundError`.
         """
-        call = protocol.details_call(checked_id("task_id", task_id), self.dialect)
+        call = protocol.details_call(validate_id("task_id", task_id), self.dialect)
         read = partial(protocol.read_details, dialect=self.dialect, task_id=task_id)
         return await self._calls.retried(call, read, self._call_options)
 
@@ -186,8 +186,8 @@ class Client:
             WaitTimeoutError: the task is not finished; the id stays good.
             AuthenticationError: the key was refused.
         """
-        submission = self._submission_cache.get(checked_id("task_id", task_id))
-        checked_timeout(timeout)
+        submission = self._submission_cache.get(validate_id("task_id", task_id))
+        validate_timeout(timeout)
         return await self._conversions.wait(
             task_id, self._call_options, timeout, submission, self._submission_cache
         )
@@ -212,7 +212,7 @@ class Client:
         Raises:
             Mp4GenError: as `create_music_video` and `wait_for_video`.
         """
-        checked_timeout(timeout)
+        validate_timeout(timeout)
         async with self._slots:
             submission = await self._submit(request, adopt=True, timeout=timeout)
             task_id = submission.submitted.task_id
@@ -264,7 +264,7 @@ class Client:
             Path(ledger) if ledger is not None else None,
             Path(download_to) if download_to is not None else None,
             retry_failed=retry_failed,
-            timeout=checked_timeout(timeout),
+            timeout=validate_timeout(timeout),
             name=name,
         )
         host = Host(
@@ -308,7 +308,7 @@ class Client:
         Raises:
             Mp4GenError: no usable answer; an unknown music task is a `NotFoundError`.
         """
-        call = protocol.tracks_call(checked_id("task_id", task_id), self.dialect)
+        call = protocol.tracks_call(validate_id("task_id", task_id), self.dialect)
         read = partial(protocol.read_tracks, dialect=self.dialect, task_id=task_id)
         return await self._calls.retried(call, read, self._call_options)
 

@@ -25,13 +25,13 @@ Account = tuple[str, object | None]
 _open: WeakKeyDictionary[object, tuple[Account, RateLimiter]] = WeakKeyDictionary()
 
 
-def base_url_of(given: str | None) -> str:
-    """`given`, else `MP4GEN_BASE_URL`, else the default host; without a slash at its end.
+def resolve_base_url(value: str | None) -> str:
+    """`value`, else `MP4GEN_BASE_URL`, else the default host; without a slash at its end.
 
     Raises:
         ConfigurationError: it is not the address of a server.
     """
-    url = (given or os.environ.get("MP4GEN_BASE_URL") or DEFAULT_BASE_URL).strip().rstrip("/")
+    url = (value or os.environ.get("MP4GEN_BASE_URL") or DEFAULT_BASE_URL).strip().rstrip("/")
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -48,8 +48,8 @@ def base_url_of(given: str | None) -> str:
     return url
 
 
-def key_of(given: KeySource | None, base_url: str) -> Callable[[], Secret | None]:
-    """What gives the key for each call: `given`, else `MP4GEN_API_KEY`.
+def resolve_api_key(value: KeySource | None, base_url: str) -> Callable[[], Secret | None]:
+    """What gives the key for each call: `value`, else `MP4GEN_API_KEY`.
 
     A server on loopback may do without one.
 
@@ -57,17 +57,19 @@ def key_of(given: KeySource | None, base_url: str) -> Callable[[], Secret | None
         ConfigurationError: there is none, it cannot be one, or it would go out unencrypted.
     """
     parts = urlsplit(base_url)
-    local = is_loopback(parts.hostname)
-    if callable(given):
-        source = _rotating(given)
+    is_local = is_loopback(parts.hostname)
+    if callable(value):
+        source = _rotating_key(value)
     else:
-        source = _fixed(checked_key(secret(given) or secret(os.environ.get("MP4GEN_API_KEY"))))
-        if source() is None and not local:
+        source = _static_key(
+            checked_key(to_secret(value) or to_secret(os.environ.get("MP4GEN_API_KEY")))
+        )
+        if source() is None and not is_local:
             raise ConfigurationError(
                 f"no API key for {parts.hostname}: pass api_key or set MP4GEN_API_KEY; "
                 "without one, `mp4gen serve` runs the same API on this machine"
             )
-    if parts.scheme == "http" and not local and (callable(given) or source() is not None):
+    if parts.scheme == "http" and not is_local and (callable(value) or source() is not None):
         raise ConfigurationError(
             f"base_url {base_url} would send the key unencrypted; use https://, or http:// only "
             "to this machine"
@@ -75,7 +77,7 @@ def key_of(given: KeySource | None, base_url: str) -> Callable[[], Secret | None
     return source
 
 
-def secret(text: str | None) -> Secret | None:
+def to_secret(text: str | None) -> Secret | None:
     """`text` as a `Secret`, without the line break that a file or a paste leaves at its end.
 
     Raises:
@@ -88,22 +90,22 @@ def secret(text: str | None) -> Secret | None:
     return Secret(text.strip()) if text and text.strip() else None
 
 
-def limiter_of(given: RateLimit | RateLimiter) -> RateLimiter:
-    """`given`, or one of our own that keeps it.
+def resolve_rate_limiter(value: RateLimit | RateLimiter) -> RateLimiter:
+    """`value`, or one of our own that keeps it.
 
     Raises:
         ConfigurationError: it is neither a limit nor a limiter.
     """
-    if isinstance(given, RateLimit):
-        return WindowLimiter(given)
-    if not isinstance(given, RateLimiter):
+    if isinstance(value, RateLimit):
+        return WindowLimiter(value)
+    if not isinstance(value, RateLimiter):
         raise ConfigurationError(
-            f"rate_limit must be a RateLimit or have slot() and cool_down(), not {given!r}"
+            f"rate_limit must be a RateLimit or have slot() and cool_down(), not {value!r}"
         )
-    return given
+    return value
 
 
-def checked_id(name: str, value: str) -> str:
+def validate_id(name: str, value: str) -> str:
     """`value`, if it can be an id.
 
     Raises:
@@ -114,7 +116,7 @@ def checked_id(name: str, value: str) -> str:
     return value
 
 
-def checked_timeout(seconds: float) -> float:
+def validate_timeout(seconds: float) -> float:
     """`seconds`, if one can wait for so long.
 
     Raises:
@@ -125,20 +127,20 @@ def checked_timeout(seconds: float) -> float:
     return seconds
 
 
-def resubmits(given: Literal["resubmit", "raise"] | None, dialect: Dialect) -> bool:
+def resolve_resubmit(value: Literal["resubmit", "raise"] | None, dialect: Dialect) -> bool:
     """Whether a submit whose answer was lost is sent again; the dialect knows where not told.
 
     Raises:
-        ConfigurationError: `given` is something else.
+        ConfigurationError: `value` is something else.
     """
-    if given not in ("resubmit", "raise", None):
+    if value not in ("resubmit", "raise", None):
         raise ConfigurationError(
-            f'on_uncertain_submit must be "resubmit" or "raise", not {given!r}'
+            f'on_uncertain_submit must be "resubmit" or "raise", not {value!r}'
         )
-    return dialect.rejects_duplicates if given is None else given == "resubmit"
+    return dialect.rejects_duplicates if value is None else value == "resubmit"
 
 
-def whole(name: str, value: int) -> int:
+def positive_int(name: str, value: int) -> int:
     """`value`, if it is a whole number above 0.
 
     Raises:
@@ -167,9 +169,9 @@ def forget_client(client: object) -> None:
     _open.pop(client, None)
 
 
-def _fixed(key: Secret | None) -> Callable[[], Secret | None]:
+def _static_key(key: Secret | None) -> Callable[[], Secret | None]:
     return lambda: key
 
 
-def _rotating(give: Callable[[], str]) -> Callable[[], Secret | None]:
-    return lambda: checked_key(secret(give()) or Secret(""))
+def _rotating_key(get_key: Callable[[], str]) -> Callable[[], Secret | None]:
+    return lambda: checked_key(to_secret(get_key()) or Secret(""))

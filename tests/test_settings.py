@@ -23,7 +23,7 @@ def test_a_base_url_loses_only_its_last_slash(
     """A prefix, a port and a name in any script are kept."""
     monkeypatch.delenv("MP4GEN_BASE_URL", raising=False)
 
-    assert settings.base_url_of(given) == expected
+    assert settings.resolve_base_url(given) == expected
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_what_is_no_address_is_refused_with_an_example(given: str) -> None:
     with pytest.raises(
         ConfigurationError, match=r"must be an address such as https://api\.api\.box"
     ):
-        settings.base_url_of(given)
+        settings.resolve_base_url(given)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_what_is_no_address_is_refused_with_an_example(given: str) -> None:
 def test_a_base_url_holds_no_more_than_an_address(given: str) -> None:
     """A password in it would be logged, a query would end up in the middle of paths."""
     with pytest.raises(ConfigurationError, match="must not hold a user, a query or a fragment"):
-        settings.base_url_of(given)
+        settings.resolve_base_url(given)
 
 
 def test_the_key_is_read_from_the_environment_where_none_is_given(
@@ -64,36 +64,36 @@ def test_the_key_is_read_from_the_environment_where_none_is_given(
     """What is given wins; the line break of a file is no part of it."""
     monkeypatch.setenv("MP4GEN_API_KEY", "from-the-environment\n")
 
-    assert settings.key_of(None, "https://api.api.box")() == "from-the-environment"
-    assert settings.key_of("given", "https://api.api.box")() == "given"
+    assert settings.resolve_api_key(None, "https://api.api.box")() == "from-the-environment"
+    assert settings.resolve_api_key("given", "https://api.api.box")() == "given"
 
 
 def test_only_a_server_on_this_machine_does_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Elsewhere the first call would be refused; the text says where a key goes."""
     monkeypatch.delenv("MP4GEN_API_KEY", raising=False)
 
-    assert settings.key_of(None, "http://127.0.0.1:8000")() is None
+    assert settings.resolve_api_key(None, "http://127.0.0.1:8000")() is None
     with pytest.raises(ConfigurationError, match="pass api_key or set MP4GEN_API_KEY"):
-        settings.key_of(None, "https://api.api.box")
+        settings.resolve_api_key(None, "https://api.api.box")
 
 
 @pytest.mark.parametrize("key", ["some-key", lambda: "some-key"])
 def test_a_key_never_goes_out_unencrypted(key: Any) -> None:
     """Except to this machine."""
-    assert settings.key_of(key, "http://localhost:8000")() == "some-key"
+    assert settings.resolve_api_key(key, "http://localhost:8000")() == "some-key"
     with pytest.raises(ConfigurationError, match="would send the key unencrypted"):
-        settings.key_of(key, "http://api.example")
+        settings.resolve_api_key(key, "http://api.example")
 
 
 def test_row_34_a_key_shows_as_stars() -> None:
     """In every repr that a traceback with variables can hold."""
-    assert repr(settings.secret("some-key")) == "'***'"
+    assert repr(settings.to_secret("some-key")) == "'***'"
 
 
 @pytest.mark.parametrize("blank", [None, "", " \n"])
 def test_a_blank_key_is_none(blank: str | None) -> None:
     """An empty variable is not a key of no letters."""
-    assert settings.secret(blank) is None
+    assert settings.to_secret(blank) is None
 
 
 def test_a_key_that_is_no_text_is_refused() -> None:
@@ -101,7 +101,7 @@ def test_a_key_that_is_no_text_is_refused() -> None:
     given: Any = b"some-key"
 
     with pytest.raises(ConfigurationError, match=r"must be a text or a callable.*not bytes"):
-        settings.secret(given)
+        settings.to_secret(given)
 
 
 def test_a_limit_becomes_a_limiter_and_a_limiter_stays() -> None:
@@ -109,45 +109,45 @@ def test_a_limit_becomes_a_limiter_and_a_limiter_stays() -> None:
     limiter = WindowLimiter()
     nonsense: Any = 20
 
-    assert settings.limiter_of(limiter) is limiter
-    made = settings.limiter_of(RateLimit(5, per=2))
+    assert settings.resolve_rate_limiter(limiter) is limiter
+    made = settings.resolve_rate_limiter(RateLimit(5, per=2))
     assert isinstance(made, WindowLimiter)
     assert made.limit == RateLimit(5, per=2)
     with pytest.raises(ConfigurationError, match="must be a RateLimit or have slot"):
-        settings.limiter_of(nonsense)
+        settings.resolve_rate_limiter(nonsense)
 
 
 @pytest.mark.parametrize("value", ["", "  ", "a\nb", None, 7])
 def test_an_id_is_a_text_that_can_be_one(value: Any) -> None:
     """The text names the argument."""
-    assert settings.checked_id("task_id", "video") == "video"
+    assert settings.validate_id("task_id", "video") == "video"
     with pytest.raises(ValidationError, match="task_id"):
-        settings.checked_id("task_id", value)
+        settings.validate_id("task_id", value)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, True, "30", None, float("nan")])
 def test_a_timeout_is_a_number_above_0(seconds: Any) -> None:
     """For ever is a time, too."""
-    assert settings.checked_timeout(float("inf")) == float("inf")
+    assert settings.validate_timeout(float("inf")) == float("inf")
     with pytest.raises(ConfigurationError, match="timeout must be a number of seconds above 0"):
-        settings.checked_timeout(seconds)
+        settings.validate_timeout(seconds)
 
 
 def test_the_dialect_decides_about_lost_submits_where_nobody_does() -> None:
     """A host that is known to refuse a second submit is asked again."""
     wrong: Any = "perhaps"
 
-    assert settings.resubmits(None, Dialect.SUNO)
-    assert not settings.resubmits(None, Dialect.KIE)
-    assert settings.resubmits("resubmit", Dialect.KIE)
-    assert not settings.resubmits("raise", Dialect.SUNO)
+    assert settings.resolve_resubmit(None, Dialect.SUNO)
+    assert not settings.resolve_resubmit(None, Dialect.KIE)
+    assert settings.resolve_resubmit("resubmit", Dialect.KIE)
+    assert not settings.resolve_resubmit("raise", Dialect.SUNO)
     with pytest.raises(ConfigurationError, match='must be "resubmit" or "raise", not \'perhaps\''):
-        settings.resubmits(wrong, Dialect.SUNO)
+        settings.resolve_resubmit(wrong, Dialect.SUNO)
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "3"])
 def test_a_number_of_things_is_whole(value: Any) -> None:
     """The text names the setting."""
-    assert settings.whole("concurrency", 3) == 3
+    assert settings.positive_int("concurrency", 3) == 3
     with pytest.raises(ConfigurationError, match="concurrency must be a whole number above 0"):
-        settings.whole("concurrency", value)
+        settings.positive_int("concurrency", value)

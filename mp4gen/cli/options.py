@@ -14,7 +14,7 @@ from mp4gen.addresses import is_loopback
 from mp4gen.api.dialects import Dialect
 from mp4gen.client import Client
 from mp4gen.options import RateLimit
-from mp4gen.settings import base_url_of
+from mp4gen.settings import resolve_base_url
 
 from .exit_codes import UsageError
 
@@ -65,7 +65,7 @@ class Connection:
         """Whether the API can be asked: with a key, or on this machine without one."""
         named = self.key is not None or self.key_file is not None
         known = named or bool(os.environ.get("MP4GEN_API_KEY", "").strip())
-        return known or is_loopback(urlsplit(base_url_of(self.base_url)).hostname)
+        return known or is_loopback(urlsplit(resolve_base_url(self.base_url)).hostname)
 
     def client(self, **more: Any) -> Client:
         """A client of that account; `more` are arguments of `Client`.
@@ -74,7 +74,7 @@ class Connection:
             UsageError: no key, or one that cannot be read.
             ConfigurationError: an address that cannot be one.
         """
-        base_url = base_url_of(self.base_url)
+        base_url = resolve_base_url(self.base_url)
         key = self._key()
         if not self.can_ask:
             raise UsageError(
