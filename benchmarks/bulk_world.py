@@ -22,8 +22,8 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from mp4gen import CallbackReceiver, Client, VideoRequest
-from mp4gen.api.protocol import ApiCall, callback_body
-from mp4gen.api.responses import Answer
+from mp4gen.api.protocol import ApiRequest, callback_body
+from mp4gen.api.responses import HttpResponse
 from mp4gen.errors import ConfigurationError
 from mp4gen.testing import FakeService, lognormal
 from mp4gen.testing.response_writer import _scripted
@@ -94,7 +94,7 @@ class Wire:
         self._random = Random(f"{seed}/wire")
         self._receiver = receiver
 
-    async def send(self, call: ApiCall, timeout: float) -> Answer:
+    async def send(self, call: ApiRequest, timeout: float) -> HttpResponse:
         """The service's answer."""
         if self.closed:
             raise ConfigurationError("this client is closed")
@@ -124,7 +124,7 @@ class Wire:
         await asyncio.sleep(latency(self._random))
         headers = {name.lower(): value for name, value in answer.headers.items()}
         body = answer.body if isinstance(answer.body, bytes) else b""
-        return Answer(answer.status, headers, body)
+        return HttpResponse(answer.status, headers, body)
 
     async def aclose(self) -> None:
         """Send nothing more."""

@@ -15,12 +15,12 @@ from typing import Any
 import bulk_world as world
 
 from mp4gen import VideoRequest
-from mp4gen.api.protocol import ApiCall, create_call
+from mp4gen.api.protocol import ApiRequest, build_create_request
 
 PAUSE = 5.0
 
 
-async def ask(wire: world.Wire, call: ApiCall) -> dict[str, Any]:
+async def ask(wire: world.Wire, call: ApiRequest) -> dict[str, Any]:
     """An answer that is not a 405."""
     while True:
         answer: dict[str, Any] = json.loads((await wire.send(call, 30)).body)
@@ -34,10 +34,10 @@ async def ask(wire: world.Wire, call: ApiCall) -> dict[str, Any]:
 
 async def convert(wire: world.Wire, request: VideoRequest) -> str:
     """Submit, then look every five seconds."""
-    task_id = (await ask(wire, create_call(request)))["data"]["taskId"]
+    task_id = (await ask(wire, build_create_request(request)))["data"]["taskId"]
     while True:
         await asyncio.sleep(PAUSE)
-        look = ApiCall("GET", f"/api/v1/mp4/record-info?taskId={task_id}")
+        look = ApiRequest("GET", f"/api/v1/mp4/record-info?taskId={task_id}")
         data = (await ask(wire, look))["data"]
         if data["successFlag"] == "SUCCESS":
             url: str = data["response"]["videoUrl"]

@@ -169,9 +169,9 @@ class Client:
         Raises:
             Mp4GenError: no usable answer; no record of the task (yet) is a `NotFoundError`.
         """
-        call = protocol.details_call(validate_id("task_id", task_id), self.dialect)
-        read = partial(protocol.read_details, dialect=self.dialect, task_id=task_id)
-        return await self._calls.retried(call, read, self._call_options)
+        api_request = protocol.build_details_request(validate_id("task_id", task_id), self.dialect)
+        read = partial(protocol.parse_details, dialect=self.dialect, task_id=task_id)
+        return await self._calls.retried(api_request, read, self._call_options)
 
     async def wait_for_video(self, task_id: str, *, timeout: float = 1800.0) -> Video:
         """Poll with exponential backoff until the single MP4 URL of a video task is there.
@@ -308,9 +308,9 @@ class Client:
         Raises:
             Mp4GenError: no usable answer; an unknown music task is a `NotFoundError`.
         """
-        call = protocol.tracks_call(validate_id("task_id", task_id), self.dialect)
-        read = partial(protocol.read_tracks, dialect=self.dialect, task_id=task_id)
-        return await self._calls.retried(call, read, self._call_options)
+        api_request = protocol.build_tracks_request(validate_id("task_id", task_id), self.dialect)
+        read = partial(protocol.parse_tracks, dialect=self.dialect, task_id=task_id)
+        return await self._calls.retried(api_request, read, self._call_options)
 
     async def get_credits(self) -> float:
         """What is left on the account ("Get Remaining Credits").
@@ -318,9 +318,9 @@ class Client:
         Raises:
             Mp4GenError: no usable answer.
         """
-        call = protocol.credits_call(self.dialect)
-        read = partial(protocol.read_credits, dialect=self.dialect)
-        return await self._calls.retried(call, read, self._call_options)
+        api_request = protocol.build_credits_request(self.dialect)
+        read = partial(protocol.parse_credits, dialect=self.dialect)
+        return await self._calls.retried(api_request, read, self._call_options)
 
     def _downloads(self) -> Files:
         """What fetches files; made by the first download, for those who never do without it."""

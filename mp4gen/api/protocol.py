@@ -26,7 +26,14 @@ from mp4gen.models import Track, VideoDetails, VideoRequest
 
 from . import converters
 from .dialects import Dialect
-from .responses import Answer, dump_json, excerpt, load_json, read_answer, task_id_in
+from .responses import (
+    HttpResponse,
+    describe_response,
+    dump_json,
+    find_task_id,
+    load_json,
+    parse_response,
+)
 
 GENERATE_PATH = "/api/v1/mp4/generate"
 DETAILS_PATH = "/api/v1/mp4/record-info"
@@ -34,147 +41,157 @@ TRACKS_PATH = "/api/v1/generate/record-info"
 
 # The callback field is required even of those who only poll (docs.sunoapi.org, "Create Music
 # Video"); the reserved `.invalid` domain keeps results from ever reaching somebody else's server.
-NO_CALLBACK = "https://mp4gen.invalid/no-callback"
+PLACEHOLDER_CALLBACK_URL = "https://mp4gen.invalid/no-callback"
 
 
 @attrs.frozen
-class ApiCall:
+class ApiRequest:
     """One HTTP call to make, without host or key.
 
     Attributes:
         method: GET or POST.
         path: the path and query below the base URL.
         body: JSON bytes, or None.
-        submit: whether the call costs money, so that sending it twice may cost twice.
-        counted: whether the call counts against the rate limit.
+        is_submit: whether the call costs money, so that sending it twice may cost twice.
+        rate_limited: whether the call counts against the rate limit.
         task_id: the task that an error is about.
     """
 
     method: str
     path: str
     body: bytes | None = None
-    submit: bool = False
-    counted: bool = True
+    is_submit: bool = False
+    rate_limited: bool = True
     task_id: str | None = None
 
 
 # --- the client's end -----------------------------------------------------------------------
 
 
-def create_call(request: VideoRequest, callback_url: str | None = None) -> ApiCall:
+def build_create_request(request: VideoRequest, callback_url: str | None = None) -> ApiRequest:
     """The call of "Create Music Video"; `callback_url` stands in for one of its own."""
-    url = request.callback_url or callback_url or NO_CALLBACK
+    url = request.callback_url or callback_url or PLACEHOLDER_CALLBACK_URL
     body = converters.write_video_request(attrs.evolve(request, callback_url=url))
-    return ApiCall("POST", GENERATE_PATH, dump_json(body), submit=True)
+    return ApiRequest("POST", GENERATE_PATH, dump_json(body), is_submit=True)
 
 
-def details_call(task_id: str, dialect: Dialect) -> ApiCall:
+def build_details_request(task_id: str, dialect: Dialect) -> ApiRequest:
     """The call of "Get Music Video Details"."""
     path = f"{DETAILS_PATH}?taskId={quote(task_id, safe='')}"
-    return ApiCall("GET", path, counted=dialect.polls_count_toward_limit, task_id=task_id)
+    return ApiRequest("GET", path, rate_limited=dialect.polls_count_toward_limit, task_id=task_id)
 
 
-def tracks_call(task_id: str, dialect: Dialect) -> ApiCall:
+def build_tracks_request(task_id: str, dialect: Dialect) -> ApiRequest:
     """The call of "Get Music Generation Details"."""
     path = f"{TRACKS_PATH}?taskId={quote(task_id, safe='')}"
-    return ApiCall("GET", path, counted=dialect.polls_count_toward_limit, task_id=task_id)
+    return ApiRequest("GET", path, rate_limited=dialect.polls_count_toward_limit, task_id=task_id)
 
 
-def credits_call(dialect: Dialect) -> ApiCall:
+def build_credits_request(dialect: Dialect) -> ApiRequest:
     """The call of "Get Remaining Credits"."""
-    return ApiCall("GET", dialect.credits_path, counted=dialect.polls_count_toward_limit)
+    return ApiRequest("GET", dialect.credits_path, rate_limited=dialect.polls_count_toward_limit)
 
 
-def download_url_call(url: str, dialect: Dialect) -> ApiCall | None:
+def build_download_url_request(url: str, dialect: Dialect) -> ApiRequest | None:
     """The call of "Get Download URL" for a link that has expired; None where there is none."""
     if dialect.download_url_path is None:
         return None
-    return ApiCall("POST", dialect.download_url_path, dump_json({"url": url}))
+    return ApiRequest("POST", dialect.download_url_path, dump_json({"url": url}))
 
 
-def read_create(answer: Answer, dialect: Dialect) -> str:
+def parse_create(response: HttpResponse, dialect: Dialect) -> str:
     """The new task's id.
 
     Raises:
         Mp4GenError: as `read_answer`; a success without an id is a `ProtocolError`.
     """
-    task_id = task_id_in(read_answer(answer, dialect))
+    task_id = find_task_id(parse_response(response, dialect))
     if task_id is None:
-        raise ProtocolError(f"the submit was answered without a task id: {excerpt(answer)}")
+        raise ProtocolError(
+            f"the submit was answered without a task id: {describe_response(response)}"
+        )
     return task_id
 
 
-def read_details(answer: Answer, dialect: Dialect, task_id: str) -> VideoDetails:
+def parse_details(response: HttpResponse, dialect: Dialect, task_id: str) -> VideoDetails:
     """One look at the task.
 
     Raises:
         Mp4GenError: as `read_answer`; no record (yet) is a `NotFoundError`.
     """
-    data = read_answer(answer, dialect, task_id)
+    data = parse_response(response, dialect, task_id)
     if data is None:
         # docs.kie.ai: a task that is unknown, or too fresh, has `data: null`.
         raise NotFoundError("the API has no record of the task", code=200, task_id=task_id)
     if not isinstance(data, dict):
-        raise ProtocolError(f"the details of {task_id} are not an object: {excerpt(answer)}")
-    details: VideoDetails = _structured(converters.read_video_details, data, task_id, answer)
+        raise ProtocolError(
+            f"the details of {task_id} are not an object: {describe_response(response)}"
+        )
+    details: VideoDetails = _structure_or_raise(
+        converters.read_video_details, data, task_id, response
+    )
     return details
 
 
-def read_tracks(answer: Answer, dialect: Dialect, task_id: str) -> list[Track]:
+def parse_tracks(response: HttpResponse, dialect: Dialect, task_id: str) -> list[Track]:
     """The tracks of a music task that are known so far.
 
     Raises:
         Mp4GenError: as `read_answer`; an unknown music task is a `NotFoundError`.
     """
-    data = read_answer(answer, dialect, task_id)
+    data = parse_response(response, dialect, task_id)
     if data is None:
         raise NotFoundError("the API has no record of the music task", code=200, task_id=task_id)
-    response = data.get("response") if isinstance(data, dict) else None
-    items = response.get("sunoData") if isinstance(response, dict) else None
+    result = data.get("response") if isinstance(data, dict) else None
+    items = result.get("sunoData") if isinstance(result, dict) else None
     if not isinstance(items, list):
         return []
     return [
-        _structured(converters.read_track, item, task_id, answer)
+        _structure_or_raise(converters.read_track, item, task_id, response)
         for item in items
         if isinstance(item, dict)
     ]
 
 
-def read_credits(answer: Answer, dialect: Dialect) -> float:
+def parse_credits(response: HttpResponse, dialect: Dialect) -> float:
     """The credits left; a fraction has been seen on kie.
 
     Raises:
         Mp4GenError: as `read_answer`; something that is no number is a `ProtocolError`.
     """
-    left = converters.real_number(read_answer(answer, dialect))
-    if left is None:
-        raise ProtocolError(f"the credits are not a number: {excerpt(answer)}")
-    return left
+    remaining = converters.real_number(parse_response(response, dialect))
+    if remaining is None:
+        raise ProtocolError(f"the credits are not a number: {describe_response(response)}")
+    return remaining
 
 
-def read_download_url(answer: Answer, dialect: Dialect) -> str:
+def parse_download_url(response: HttpResponse, dialect: Dialect) -> str:
     """The fresh link, good for 20 minutes (docs.kie.ai, "Get Download URL").
 
     Raises:
         Mp4GenError: as `read_answer`; something that is no text is a `ProtocolError`.
     """
-    data = read_answer(answer, dialect)
+    data = parse_response(response, dialect)
     if not isinstance(data, str) or not data:
-        raise ProtocolError(f"the download link is not a text: {excerpt(answer)}")
+        raise ProtocolError(f"the download link is not a text: {describe_response(response)}")
     return data
 
 
-def _structured(read: Any, data: dict[str, Any], task_id: str, answer: Answer) -> Any:
+def _structure_or_raise(
+    structure: Any, data: dict[str, Any], task_id: str, response: HttpResponse
+) -> Any:
     try:
-        return read(data, task_id)
+        return structure(data, task_id)
     except (ExceptionGroup, TypeError, ValueError):
-        raise ProtocolError(f"unreadable answer about {task_id}: {excerpt(answer)}") from None
+        raise ProtocolError(
+            f"unreadable answer about {task_id}: {describe_response(response)}"
+        ) from None
 
 
 # --- the server's end -----------------------------------------------------------------------
 
 
-def read_create_body(body: bytes) -> VideoRequest:
+def parse_create_body(body: bytes) -> VideoRequest:
     """The request in the body of "Create Music Video".
 
     Raises:
@@ -184,32 +201,32 @@ def read_create_body(body: bytes) -> VideoRequest:
     if not isinstance(data, dict):
         raise InvalidRequestError("the body must be a JSON object", code=400)
     if not data.get("callBackUrl"):
-        raise InvalidRequestError(_problems_in(data, "callBackUrl is required"), code=400)
+        raise InvalidRequestError(_field_errors(data, "callBackUrl is required"), code=400)
     try:
         return converters.read_video_request(data)
     except (ValidationError, ExceptionGroup):
-        raise InvalidRequestError(_problems_in(data), code=400) from None
+        raise InvalidRequestError(_field_errors(data), code=400) from None
 
 
-def answer_data(data: Any) -> bytes:
+def build_data_response(data: Any) -> bytes:
     """A success with `data`."""
     return dump_json({"code": 200, "msg": "success", "data": data})
 
 
-def answer_created(task_id: str) -> bytes:
+def build_create_response(task_id: str) -> bytes:
     """The success of "Create Music Video"."""
-    return answer_data({"taskId": task_id})
+    return build_data_response({"taskId": task_id})
 
 
-def answer_details(details: VideoDetails) -> bytes:
+def build_details_response(details: VideoDetails) -> bytes:
     """The success of "Get Music Video Details"."""
-    return answer_data(converters.write_video_details(details))
+    return build_data_response(converters.write_video_details(details))
 
 
-def answer_tracks(task_id: str, tracks: Sequence[Track]) -> bytes:
+def build_tracks_response(task_id: str, tracks: Sequence[Track]) -> bytes:
     """The success of "Get Music Generation Details" for a finished music task."""
     items = [converters.write_track(track) for track in tracks]
-    return answer_data(
+    return build_data_response(
         {
             "taskId": task_id,
             "parentMusicId": "",
@@ -223,14 +240,14 @@ def answer_tracks(task_id: str, tracks: Sequence[Track]) -> bytes:
     )
 
 
-def answer_error(error: ApiError) -> bytes:
+def build_error_response(error: ApiError) -> bytes:
     """A refusal; that of a second submit carries the first one's task id."""
     existing = error.existing_task_id if isinstance(error, AlreadyExistsError) else None
     data = {"taskId": existing} if existing else None
     return dump_json({"code": error.code, "msg": error.message, "data": data})
 
 
-def _problems_in(data: dict[str, Any], *found: str) -> str:
+def _field_errors(data: dict[str, Any], *found: str) -> str:
     """Every fault of a submit's body in one sentence, in the API's names."""
     problems = list(found)
     for field, name in converters.VIDEO_REQUEST.items():
@@ -294,7 +311,7 @@ def read_callback(body: bytes) -> CallbackNotice:
     """
     value = load_json(body)
     data = value.get("data") if isinstance(value, dict) else None
-    task_id = task_id_in(data) or task_id_in(value)
+    task_id = find_task_id(data) or find_task_id(value)
     if task_id is None:
         raise ProtocolError("the callback names no task")
     code = converters.whole_number(value.get("code"))

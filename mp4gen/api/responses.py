@@ -29,11 +29,11 @@ from . import converters
 from .dialects import Dialect
 
 # No published answer comes near this.
-MAX_BODY = 1 << 20
+MAX_BODY_BYTES = 1 << 20
 
 
 @attrs.frozen
-class Answer:
+class HttpResponse:
     """What came back: the status, the headers in lower case, and the body's bytes."""
 
     status: int
@@ -53,7 +53,7 @@ class Answer:
             return None
 
 
-def read_answer(answer: Answer, dialect: Dialect, task_id: str | None = None) -> Any:
+def parse_response(response: HttpResponse, dialect: Dialect, task_id: str | None = None) -> Any:
     """The answer's `data`.
 
     Raises:
@@ -61,19 +61,19 @@ def read_answer(answer: Answer, dialect: Dialect, task_id: str | None = None) ->
         ConfigurationError: the other side is not the API at all.
         ProtocolError: an answer that is not what the vendor's pages promise.
     """
-    body = load_json(answer.body)
+    body = load_json(response.body)
     code = converters.whole_number(body.get("code")) if isinstance(body, dict) else None
     if code is None:
-        raise _foreign(answer, task_id)
+        raise _non_api_error(response, task_id)
     data = body.get("data")
     # docs.kie.ai shows code 0 beside a success; only an answer that holds something is one.
-    if code == 200 or (code == 0 and _holds_something(data)):
+    if code == 200 or (code == 0 and _has_payload(data)):
         return data
     message = body.get("msg") or body.get("message") or ""
-    raise _refusal(code, str(message)[:500], data, dialect, task_id)
+    raise _error_for_code(code, str(message)[:500], data, dialect, task_id)
 
 
-def task_id_in(data: Any) -> str | None:
+def find_task_id(data: Any) -> str | None:
     """The task id that an answer's `data` holds, if any."""
     if not isinstance(data, dict):
         return None
@@ -81,11 +81,11 @@ def task_id_in(data: Any) -> str | None:
     return found if isinstance(found, str) and found.strip() else None
 
 
-def excerpt(answer: Answer) -> str:
+def describe_response(response: HttpResponse) -> str:
     """The first 200 bytes of a body as one line that is safe to show."""
-    text = answer.body[:200].decode("utf-8", "replace")
-    shown = "".join(char if char.isprintable() else " " for char in text)
-    return f"HTTP {answer.status}, {len(answer.body)} bytes: {shown!r}"
+    text = response.body[:200].decode("utf-8", "replace")
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return f"HTTP {response.status}, {len(response.body)} bytes: {printable!r}"
 
 
 def load_json(body: bytes) -> Any:
@@ -101,60 +101,64 @@ def dump_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _no_constant(name: str) -> Any:
+def _reject_nan(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-_decoder = json.JSONDecoder(parse_constant=_no_constant)
+_decoder = json.JSONDecoder(parse_constant=_reject_nan)
 
 
-def _holds_something(data: Any) -> bool:
-    return bool(task_id_in(data)) if isinstance(data, dict) else data is not None
+def _has_payload(data: Any) -> bool:
+    return bool(find_task_id(data)) if isinstance(data, dict) else data is not None
 
 
-def _refusal(code: int, message: str, data: Any, dialect: Dialect, task_id: str | None) -> ApiError:
+def _error_for_code(
+    code: int, message: str, data: Any, dialect: Dialect, task_id: str | None
+) -> ApiError:
     """The one meaning of a body code; the text decides where a code is shared by two meanings."""
-    said = message.lower()
-    kind = dialect.codes.get(code)
+    lowered = message.lower()
+    error_class = dialect.codes.get(code)
     # docs.kie.ai documents 409 and is seen to answer 422 with this very text.
-    if kind is AlreadyExistsError or (kind is InvalidRequestError and "already exists" in said):
-        existing = task_id_in(data)
+    if error_class is AlreadyExistsError or (
+        error_class is InvalidRequestError and "already exists" in lowered
+    ):
+        existing = find_task_id(data)
         return AlreadyExistsError(message, code=code, task_id=task_id, existing_task_id=existing)
-    if "recordinfo is null" in said or "record does not exist" in said:
-        kind = NotFoundError
-    elif "call frequency" in said:
-        kind = RateLimitError
-    elif kind is None:
-        kind = ServerError if code >= 500 or "try again later" in said else ApiError
-    return kind(message, code=code, task_id=task_id)
+    if "recordinfo is null" in lowered or "record does not exist" in lowered:
+        error_class = NotFoundError
+    elif "call frequency" in lowered:
+        error_class = RateLimitError
+    elif error_class is None:
+        error_class = ServerError if code >= 500 or "try again later" in lowered else ApiError
+    return error_class(message, code=code, task_id=task_id)
 
 
-def _foreign(answer: Answer, task_id: str | None) -> Exception:
+def _non_api_error(response: HttpResponse, task_id: str | None) -> Exception:
     """What an answer means that is not the API's JSON."""
-    error = _by_status(answer, task_id)
+    error = _error_for_status(response, task_id)
     if isinstance(error, ApiError):
         # Some gateway answered in the API's place, and knows nothing of how the API is.
         error.from_api = False
     return error
 
 
-def _by_status(answer: Answer, task_id: str | None) -> Exception:
-    status, seen = answer.status, excerpt(answer)
+def _error_for_status(response: HttpResponse, task_id: str | None) -> Exception:
+    status, summary = response.status, describe_response(response)
     if status in {404, 405, 501} or 300 <= status < 400:
         return ConfigurationError(
-            f"the server at this base_url is not the API ({seen}); correct base_url"
+            f"the server at this base_url is not the API ({summary}); correct base_url"
         )
     if status in {401, 403}:
         blocked = (
             " (the host's firewall blocked this client)"
-            if b"error code: 1010" in answer.body
+            if b"error code: 1010" in response.body
             else ""
         )
         return AuthenticationError(f"refused without a reason{blocked}", code=status)
     if status == 429:
         return RateLimitError("too many requests", code=status, task_id=task_id)
     if status in {400, 413, 422}:
-        return InvalidRequestError(f"refused without a reason, {seen}", code=status)
+        return InvalidRequestError(f"refused without a reason, {summary}", code=status)
     if status >= 500:
-        return ServerError(f"not the API's own answer, {seen}", code=status, task_id=task_id)
-    return ProtocolError(f"not the API's JSON, {seen}")
+        return ServerError(f"not the API's own answer, {summary}", code=status, task_id=task_id)
+    return ProtocolError(f"not the API's JSON, {summary}")

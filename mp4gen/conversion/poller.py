@@ -171,15 +171,15 @@ class VideoPoller:
 
     async def _poll(self, stopwatch: Stopwatch) -> float | None:
         """Look once; the seconds that the server asks to wait. Most failures are kept for later."""
-        call = protocol.details_call(self.task_id, self.dialect)
-        read = partial(protocol.read_details, dialect=self.dialect, task_id=self.task_id)
+        api_request = protocol.build_details_request(self.task_id, self.dialect)
+        read = partial(protocol.parse_details, dialect=self.dialect, task_id=self.task_id)
         remaining = max(_MIN_FINAL_TIMEOUT, self.timeout - stopwatch.seconds)
         request_timeout = min(self.calls.retry.request_timeout, remaining)
         self._last_poll_at = asyncio.get_running_loop().time()
         self._rate_limited = False
         try:
             details, retry_after = await self.calls.once(
-                call, read, self.call_options, watch=stopwatch, timeout=request_timeout
+                api_request, read, self.call_options, watch=stopwatch, timeout=request_timeout
             )
         except Mp4GenError as error:
             return self._handle_poll_error(error, stopwatch.seconds)

@@ -11,7 +11,7 @@ import attrs
 
 from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
-from mp4gen.api.protocol import ApiCall
+from mp4gen.api.protocol import ApiRequest
 from mp4gen.errors import AlreadyExistsError, Mp4GenError
 from mp4gen.events import SubmittedEvent
 from mp4gen.models import VideoRequest
@@ -138,29 +138,29 @@ class SubmitOperation:
         if self.response_lost and not self.resubmit:
             return await self._await_callback_or_raise()
         while True:
-            call = self._build_request()
+            api_request = self._build_request()
             try:
-                return await self._send(call, retry_loop)
+                return await self._send(api_request, retry_loop)
             except AlreadyExistsError as error:
                 return await self._adopt_existing(error)
             except Mp4GenError as error:
-                retry_loop = retry_loop or RetryLoop(self.calls, call, self.call_options)
+                retry_loop = retry_loop or RetryLoop(self.calls, api_request, self.call_options)
                 submission = await self._handle_failure(error, retry_loop)
                 if submission is not None:
                     return submission
 
-    def _build_request(self) -> ApiCall:
+    def _build_request(self) -> ApiRequest:
         """The call of the next attempt, at a callback address of its own."""
         uses_subscription = self.ticket is not None and self.request.callback_url is None
         url = self.ticket.new_url() if self.ticket is not None and uses_subscription else None
-        return protocol.create_call(self.request, url)
+        return protocol.build_create_request(self.request, url)
 
-    async def _send(self, call: ApiCall, retry_loop: RetryLoop | None) -> Submitted:
-        read = partial(protocol.read_create, dialect=self.dialect)
+    async def _send(self, api_request: ApiRequest, retry_loop: RetryLoop | None) -> Submitted:
+        read = partial(protocol.parse_create, dialect=self.dialect)
         # Whoever waits out an outage is not to run out of budget by waiting.
         watch = retry_loop.stopwatch if retry_loop and self.call_options.retry_forever else None
         task_id, retry_after = await self.calls.once(
-            call, read, self.call_options, watch=watch, before=self._before_send
+            api_request, read, self.call_options, watch=watch, before=self._before_send
         )
         return Submitted(task_id, retry_after=retry_after)
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import attrs
 
-from mp4gen.api.responses import Answer
+from mp4gen.api.responses import HttpResponse
 from mp4gen.errors import DownloadError, Mp4GenError
 from mp4gen.options import Retry
 from mp4gen.transport.retry import backoff_delays
@@ -212,7 +212,9 @@ def _accept(answer: FileAnswer, part: PartFile) -> bool:
                 f"{answer.host} answered {answer.status}: the link has expired, or was never right"
             )
         case status if status in _PASSING:
-            raise TryAgainError(f"HTTP {status}", Answer(status, _lower(answer), b"").retry_after)
+            raise TryAgainError(
+                f"HTTP {status}", HttpResponse(status, _lower(answer), b"").retry_after
+            )
         case status:
             raise DownloadError(f"{answer.host} answered {status} instead of the file")
 

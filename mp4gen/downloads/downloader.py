@@ -86,15 +86,15 @@ class Files:
         """A fresh link: what the record says now, else what the host makes of the old one."""
         url = of.url if isinstance(of, Video) else of
         if isinstance(of, Video):
-            look = protocol.details_call(of.task_id, self._dialect)
-            see = partial(protocol.read_details, dialect=self._dialect, task_id=of.task_id)
+            look = protocol.build_details_request(of.task_id, self._dialect)
+            see = partial(protocol.parse_details, dialect=self._dialect, task_id=of.task_id)
             details = await self._calls.retried(look, see, self._patience)
             if details.video_url not in (None, url):
                 return details.video_url
-        call = protocol.download_url_call(url, self._dialect)
+        call = protocol.build_download_url_request(url, self._dialect)
         if call is None:
             return None
-        read = partial(protocol.read_download_url, dialect=self._dialect)
+        read = partial(protocol.parse_download_url, dialect=self._dialect)
         return await self._calls.retried(call, read, self._patience)
 
     def _progress(

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import attrs
 
 from mp4gen.api.dialects import Dialect
-from mp4gen.api.protocol import answer_data, answer_error
-from mp4gen.api.responses import MAX_BODY
+from mp4gen.api.protocol import build_data_response, build_error_response
+from mp4gen.api.responses import MAX_BODY_BYTES
 from mp4gen.errors import (
     AlreadyExistsError,
     ApiError,
@@ -82,7 +82,7 @@ def _flag(flag: str, message: str | None = None) -> Reply:
 
 def _bomb() -> bytes:
     squeeze = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
-    return squeeze.compress(bytes(4 * MAX_BODY)) + squeeze.flush()
+    return squeeze.compress(bytes(4 * MAX_BODY_BYTES)) + squeeze.flush()
 
 
 _JSON = b'{"code":200,"msg":"success","data":null}'
@@ -124,15 +124,15 @@ FAULTS: Mapping[str, Reply] = {
     "nan_code": Reply(body=b'{"code":NaN,"msg":"","data":null}'),
     "deep_json": Reply(body=b"[" * 100_000),
     "wrong_types": Reply(body=b'{"code":200,"msg":7,"data":[["taskId"]]}'),
-    "huge": Reply(body=b" " * (MAX_BODY + 1)),
+    "huge": Reply(body=b" " * (MAX_BODY_BYTES + 1)),
     "bomb": Reply(body=_bomb(), headers={"Content-Encoding": "gzip"}),
     # What the API itself says.
-    "unauthorized": Reply(body=answer_error(ApiError("Unauthorized access", code=401))),
-    "unknown_track": Reply(body=answer_error(ApiError("record does not exist", code=404))),
-    "server_error": Reply(body=answer_error(ApiError("Server error", code=500))),
-    "data_null": Reply(body=answer_data(None)),
-    "data_null_after_accept": Reply(body=answer_data(None), accept=True),
-    "record_null": Reply(body=answer_error(ApiError("recordInfo is null", code=422))),
+    "unauthorized": Reply(body=build_error_response(ApiError("Unauthorized access", code=401))),
+    "unknown_track": Reply(body=build_error_response(ApiError("record does not exist", code=404))),
+    "server_error": Reply(body=build_error_response(ApiError("Server error", code=500))),
+    "data_null": Reply(body=build_data_response(None)),
+    "data_null_after_accept": Reply(body=build_data_response(None), accept=True),
+    "record_null": Reply(body=build_error_response(ApiError("recordInfo is null", code=422))),
     # What a task can look like.
     "pending": _flag("PENDING"),
     "unknown_flag": _flag("QUEUED_FOR_REVIEW"),
@@ -163,7 +163,7 @@ def of_dialect(name: str, dialect: Dialect) -> Reply:
     if name == "no_credits" and 402 in dialect.codes:
         # docs.kie.ai: 433 is for sub-keys only.
         code = 402
-    return Reply(body=answer_error(ApiError(message, code=code)))
+    return Reply(body=build_error_response(ApiError(message, code=code)))
 
 
 def named(name: str, dialect: Dialect) -> Reply:
@@ -175,7 +175,7 @@ def named(name: str, dialect: Dialect) -> Reply:
     if name in _OF_DIALECT:
         return of_dialect(name, dialect)
     if name.startswith("code_") and name[5:].isdecimal():
-        return Reply(body=answer_error(ApiError("scripted", code=int(name[5:]))))
+        return Reply(body=build_error_response(ApiError("scripted", code=int(name[5:]))))
     if name not in FAULTS:
         known = ", ".join(sorted([*FAULTS, *_OF_DIALECT, "code_N"]))
         raise ValueError(f"no scripted answer is called {name!r}; there are {known}")

@@ -57,21 +57,21 @@ class Answering:
             case "tracks":
                 answer = self._tracks(call.query.get("taskId", ""))
             case "credits":
-                answer = _json(protocol.answer_data(self.service.credits))
+                answer = _json(protocol.build_data_response(self.service.credits))
             case "download_url":
-                answer = _json(protocol.answer_data(_fresh(call.body)))
+                answer = _json(protocol.build_data_response(_fresh(call.body)))
             case "file":
                 answer = self._file(call, ignore_range=reply.ignore_range)
             case _:
                 error = ApiError("Invalid request method or path", code=404)
-                answer = _json(protocol.answer_error(error), status=404)
+                answer = _json(protocol.build_error_response(error), status=404)
         return answer
 
     def _create(self, call: FakeCall) -> web.Response:
         try:
-            request = protocol.read_create_body(call.body)
+            request = protocol.parse_create_body(call.body)
         except InvalidRequestError as error:
-            return _json(protocol.answer_error(error))
+            return _json(protocol.build_error_response(error))
         first = self.state.first_of(request)
         if first is not None and self.service.second_submit != "new_task":
             return self._exists(first)
@@ -80,23 +80,23 @@ class Answering:
             return _json(refusal.body or b"")
         self.service.credits -= 1
         task = self.state.add(request, self.now)
-        return _json(protocol.answer_created(task.task_id), headers=self._pace(task))
+        return _json(protocol.build_create_response(task.task_id), headers=self._pace(task))
 
     def _exists(self, first: FakeTask) -> web.Response:
         told = first.task_id if self.service.second_submit == "existing_id" else None
         # docs.kie.ai documents 409 and is seen to answer 422 with this very text.
         code = 422 if self.service.dialect.name == "kie" else 409
         error = AlreadyExistsError(EXISTS, code=code, existing_task_id=told)
-        return _json(protocol.answer_error(error))
+        return _json(protocol.build_error_response(error))
 
     def _details(self, task_id: str, reply: Reply) -> web.Response:
         task = self.state.tasks.get(task_id)
         if task is None:
-            return _json(protocol.answer_data(None))
+            return _json(protocol.build_data_response(None))
         task.looks += 1
         now = max(self.now, task.ends) if reply.finished else self.now
         details = task.details(now, self.service.file_url(task_id), self.epoch)
-        answer = json.loads(protocol.answer_details(details))
+        answer = json.loads(protocol.build_details_response(details))
         if self.service.dialect.name == "kie":
             _as_kie(answer["data"])
         answer["data"] |= reply.data or {}
@@ -105,8 +105,8 @@ class Answering:
     def _tracks(self, task_id: str) -> web.Response:
         tracks = self.service.music.get(task_id)
         if tracks is None:
-            return _json(protocol.answer_data(None))
-        return _json(protocol.answer_tracks(task_id, tracks))
+            return _json(protocol.build_data_response(None))
+        return _json(protocol.build_tracks_response(task_id, tracks))
 
     def _pace(self, task: FakeTask) -> dict[str, str]:
         """How soon to look again: said by our own server, not by the vendors'."""

@@ -15,8 +15,8 @@ from typing import TypeVar
 
 import attrs
 
-from mp4gen.api.protocol import ApiCall
-from mp4gen.api.responses import Answer
+from mp4gen.api.protocol import ApiRequest
+from mp4gen.api.responses import HttpResponse
 from mp4gen.errors import ApiError, MaintenanceError, Mp4GenError, RateLimitError, ServerError
 from mp4gen.events import EventEmitter, MaintenanceEvent, PausedEvent, RetryEvent
 from mp4gen.options import RateLimit, Retry
@@ -144,8 +144,8 @@ class Calls:
 
     async def once(
         self,
-        call: ApiCall,
-        read: Callable[[Answer], T],
+        call: ApiRequest,
+        read: Callable[[HttpResponse], T],
         call_options: CallOptions,
         *,
         watch: Stopwatch | None = None,
@@ -190,7 +190,7 @@ class Calls:
                 watch.start()
 
     async def retried(
-        self, call: ApiCall, read: Callable[[Answer], T], call_options: CallOptions
+        self, call: ApiRequest, read: Callable[[HttpResponse], T], call_options: CallOptions
     ) -> T:
         """Send `call`, which costs nothing, until it is answered or patience is at its end.
 
@@ -214,9 +214,9 @@ class Calls:
             else _NO_PROBE
         )
 
-    def _slot(self, call: ApiCall, lane: Lane) -> _UntilClosed:
+    def _slot(self, call: ApiRequest, lane: Lane) -> _UntilClosed:
         slot: AbstractAsyncContextManager[None]
-        if not call.counted:
+        if not call.rate_limited:
             slot = self._cooled_down()
         elif lane is Lane.BULK and call.method == "GET":
             slot = self._after_submits()
@@ -257,7 +257,7 @@ class Calls:
             await self.pauses.sleep(left)
         yield
 
-    def _meaning(self, answer: Answer, read: Callable[[Answer], T]) -> T:
+    def _meaning(self, answer: HttpResponse, read: Callable[[HttpResponse], T]) -> T:
         try:
             value = read(answer)
         except Mp4GenError as error:
@@ -292,7 +292,7 @@ class RetryLoop:
         stopwatch: the seconds of failing so far.
     """
 
-    def __init__(self, caller: Calls, request: ApiCall, call_options: CallOptions) -> None:
+    def __init__(self, caller: Calls, request: ApiRequest, call_options: CallOptions) -> None:
         self._caller = caller
         self._request = request
         self._call_options = call_options

@@ -18,8 +18,8 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import attrs
 
-from mp4gen.api.protocol import ApiCall
-from mp4gen.api.responses import MAX_BODY, Answer
+from mp4gen.api.protocol import ApiRequest
+from mp4gen.api.responses import MAX_BODY_BYTES, HttpResponse
 from mp4gen.errors import ConfigurationError, ProtocolError, TransportError
 
 from .sleeper import closed
@@ -77,7 +77,7 @@ class Transport:
         """Whether `aclose` was called."""
         return self._closed
 
-    async def send(self, call: ApiCall, timeout: float) -> Answer:
+    async def send(self, call: ApiRequest, timeout: float) -> HttpResponse:
         """The answer to `call`, with the key taken out of it.
 
         Args:
@@ -132,11 +132,11 @@ class Transport:
     async def _exchange(
         self,
         session: aiohttp.ClientSession,
-        call: ApiCall,
+        call: ApiRequest,
         key: Secret | None,
         timeout: float,
         sent: _Sent,
-    ) -> Answer:
+    ) -> HttpResponse:
         response = await session.request(
             call.method,
             self._base_url + call.path,
@@ -158,9 +158,9 @@ class Transport:
         # From here to the caller nothing is awaited, so that no cancel can lose an answer.
         response.release()
         headers = {name.lower(): _without(value, key) for name, value in response.headers.items()}
-        return Answer(response.status, headers, _without_bytes(body, key))
+        return HttpResponse(response.status, headers, _without_bytes(body, key))
 
-    def _session(self, call: ApiCall) -> aiohttp.ClientSession:
+    def _session(self, call: ApiRequest) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         if self._closed:
             raise closed()
@@ -169,7 +169,7 @@ class Transport:
                 "this client belongs to another event loop; make one client for each loop"
             )
         self._loop = loop
-        if call.submit:
+        if call.is_submit:
             # A fresh connection each time: on a kept one that the server has just dropped, nobody
             # could tell whether the submit had arrived.
             self._submits = self._submits or self._open(force_close=True)
@@ -234,7 +234,7 @@ def describe(error: BaseException) -> str:
     return f"no usable connection ({reason or type(error).__name__})"
 
 
-def _headers(call: ApiCall, key: Secret | None) -> dict[str, str]:
+def _headers(call: ApiRequest, key: Secret | None) -> dict[str, str]:
     # docs.kie.ai's firewall and file host refuse some default user agents.
     headers = {"User-Agent": user_agent(), "Accept": "application/json", "Accept-Encoding": "gzip"}
     if call.body is not None:
@@ -265,14 +265,16 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
     while chunk := await response.content.readany():
         body += chunk
-        if len(body) > MAX_BODY:
-            raise ProtocolError(f"an answer of more than {MAX_BODY} bytes is not the API's")
+        if len(body) > MAX_BODY_BYTES:
+            raise ProtocolError(f"an answer of more than {MAX_BODY_BYTES} bytes is not the API's")
     if response.headers.get("Content-Encoding", "").lower() not in {"gzip", "deflate"}:
         return bytes(body)
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
-    inflated = inflater.decompress(bytes(body), MAX_BODY)
+    inflated = inflater.decompress(bytes(body), MAX_BODY_BYTES)
     if inflater.unconsumed_tail:
-        raise ProtocolError(f"an answer that inflates to over {MAX_BODY} bytes is not the API's")
+        raise ProtocolError(
+            f"an answer that inflates to over {MAX_BODY_BYTES} bytes is not the API's"
+        )
     return inflated
 
 

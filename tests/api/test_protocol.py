@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import mp4gen
 from mp4gen import Dialect, Track, VideoDetails, VideoRequest, VideoStatus
 from mp4gen.api import protocol
-from mp4gen.api.responses import Answer
+from mp4gen.api.responses import HttpResponse
 
 Sample = Callable[[str], bytes]
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -32,17 +32,17 @@ def valid(text: str) -> bool:
 
 TEXT = st.text(min_size=1, max_size=50).filter(valid)
 
-READERS: dict[str, Callable[[Answer, Dialect], object]] = {
-    "create": protocol.read_create,
-    "details": lambda answer, dialect: protocol.read_details(answer, dialect, "t1"),
-    "tracks": lambda answer, dialect: protocol.read_tracks(answer, dialect, "m1"),
-    "credits": protocol.read_credits,
-    "download_url": protocol.read_download_url,
+READERS: dict[str, Callable[[HttpResponse, Dialect], object]] = {
+    "create": protocol.parse_create,
+    "details": lambda answer, dialect: protocol.parse_details(answer, dialect, "t1"),
+    "tracks": lambda answer, dialect: protocol.parse_tracks(answer, dialect, "m1"),
+    "credits": protocol.parse_credits,
+    "download_url": protocol.parse_download_url,
 }
 
 
-def ok(body: bytes) -> Answer:
-    return Answer(200, {}, body)
+def ok(body: bytes) -> HttpResponse:
+    return HttpResponse(200, {}, body)
 
 
 # --- the vendors' bytes ---------------------------------------------------------------------
@@ -59,18 +59,18 @@ def test_the_published_submit(sample: Sample) -> None:
         callback_url=published["callBackUrl"],
     )
 
-    call = protocol.create_call(request)
+    call = protocol.build_create_request(request)
 
     assert (call.method, call.path) == ("POST", "/api/v1/mp4/generate")
     assert json.loads(call.body or b"") == published
-    assert call.submit
-    assert protocol.read_create(ok(sample("create_answer")), SUNO) == published["taskId"]
+    assert call.is_submit
+    assert protocol.parse_create(ok(sample("create_answer")), SUNO) == published["taskId"]
 
 
 def test_kies_published_success_is_empty_and_so_none(sample: Sample) -> None:
     """Code 0 without an id cannot be a task."""
     with pytest.raises(mp4gen.ApiError) as caught:
-        protocol.read_create(ok(sample("create_answer_kie")), KIE)
+        protocol.parse_create(ok(sample("create_answer_kie")), KIE)
 
     assert caught.value.code == 0
 
@@ -82,14 +82,14 @@ def test_kies_published_success_is_empty_and_so_none(sample: Sample) -> None:
 def test_the_published_refusals(sample: Sample, name: str, expected: type[Exception]) -> None:
     """docs.kie.ai; the first has no `data` at all."""
     with pytest.raises(expected):
-        protocol.read_create(ok(sample(name)), KIE)
+        protocol.parse_create(ok(sample(name)), KIE)
 
 
 def test_the_published_answers_of_the_reading_calls(sample: Sample) -> None:
     """Credits, a fresh link, tracks."""
-    assert protocol.read_credits(ok(sample("credits")), SUNO) == 100.0
-    assert protocol.read_download_url(ok(sample("download_url")), KIE).endswith("/fresh.mp4")
-    assert [t.audio_id for t in protocol.read_tracks(ok(sample("tracks")), SUNO, "m")] == [
+    assert protocol.parse_credits(ok(sample("credits")), SUNO) == 100.0
+    assert protocol.parse_download_url(ok(sample("download_url")), KIE).endswith("/fresh.mp4")
+    assert [t.audio_id for t in protocol.parse_tracks(ok(sample("tracks")), SUNO, "m")] == [
         "8551****662c"
     ]
 
@@ -119,7 +119,7 @@ def test_row_07_an_answer_cut_anywhere_is_never_an_untyped_error(
     for end in range(len(whole)):
         for dialect in (SUNO, KIE):
             try:
-                READERS[reader](Answer(status, {}, whole[:end]), dialect)
+                READERS[reader](HttpResponse(status, {}, whole[:end]), dialect)
             except mp4gen.Mp4GenError:
                 continue
             except Exception as error:  # noqa: BLE001 - what this test is about
@@ -133,9 +133,9 @@ def test_row_07_an_answer_cut_anywhere_is_never_an_untyped_error(
 
 def test_a_submit_arrives_as_it_was_sent() -> None:
     """The client's body, read by the server's end."""
-    call = protocol.create_call(REQUEST, "https://app.example.com/cb/1")
+    call = protocol.build_create_request(REQUEST, "https://app.example.com/cb/1")
 
-    arrived = protocol.read_create_body(call.body or b"")
+    arrived = protocol.parse_create_body(call.body or b"")
 
     assert arrived.callback_url == "https://app.example.com/cb/1"
     assert (arrived.task_id, arrived.author) == (REQUEST.task_id, REQUEST.author)
@@ -146,12 +146,12 @@ def test_any_valid_request_arrives_as_it_was_sent(task: str, audio: str, author:
     """Whatever a request may hold survives the wire."""
     request = VideoRequest(task, audio, author=author, callback_url="https://e.com/cb")
 
-    assert protocol.read_create_body(protocol.create_call(request).body or b"") == request
+    assert protocol.parse_create_body(protocol.build_create_request(request).body or b"") == request
 
 
 def test_without_a_callback_nothing_of_the_users_is_told() -> None:
     """The required field gets an address on a reserved host, which no one can own."""
-    body = json.loads(protocol.create_call(REQUEST).body or b"")
+    body = json.loads(protocol.build_create_request(REQUEST).body or b"")
 
     assert (urlsplit(body["callBackUrl"]).hostname or "").endswith(".invalid")
 
@@ -159,7 +159,9 @@ def test_without_a_callback_nothing_of_the_users_is_told() -> None:
 def test_a_requests_own_callback_wins() -> None:
     """The client's choice is only a stand-in."""
     request = VideoRequest("m", "a", callback_url="https://own.example.com/")
-    body = json.loads(protocol.create_call(request, "https://other.example.com/").body or b"")
+    body = json.loads(
+        protocol.build_create_request(request, "https://other.example.com/").body or b""
+    )
 
     assert body["callBackUrl"] == "https://own.example.com/"
 
@@ -171,7 +173,7 @@ def test_any_id_survives_the_query(task_id: str) -> None:
         task_id.encode()
     except UnicodeEncodeError:
         return
-    call = protocol.details_call(task_id, SUNO)
+    call = protocol.build_details_request(task_id, SUNO)
 
     assert parse_qs(urlsplit(call.path).query, strict_parsing=True, keep_blank_values=True) == {
         "taskId": [task_id]
@@ -190,15 +192,21 @@ def test_details_arrive_as_they_were_answered() -> None:
         error_message="no picture",
     )
 
-    assert protocol.read_details(ok(protocol.answer_details(expected)), SUNO, "t1") == expected
+    assert (
+        protocol.parse_details(ok(protocol.build_details_response(expected)), SUNO, "t1")
+        == expected
+    )
 
 
 def test_tracks_and_ids_arrive_as_they_were_answered() -> None:
     """As above, for the other two answers."""
     tracks = [Track("m1", "a1", title="One", duration=1.5), Track("m1", "a2")]
 
-    assert protocol.read_tracks(ok(protocol.answer_tracks("m1", tracks)), SUNO, "m1") == tracks
-    assert protocol.read_create(ok(protocol.answer_created("t1")), SUNO) == "t1"
+    assert (
+        protocol.parse_tracks(ok(protocol.build_tracks_response("m1", tracks)), SUNO, "m1")
+        == tracks
+    )
+    assert protocol.parse_create(ok(protocol.build_create_response("t1")), SUNO) == "t1"
 
 
 @pytest.mark.parametrize(
@@ -212,7 +220,7 @@ def test_tracks_and_ids_arrive_as_they_were_answered() -> None:
 def test_a_refusal_arrives_as_it_was_answered(error: mp4gen.ApiError) -> None:
     """Class, code, words, and the first task's id."""
     with pytest.raises(type(error)) as caught:
-        protocol.read_create(ok(protocol.answer_error(error)), SUNO)
+        protocol.parse_create(ok(protocol.build_error_response(error)), SUNO)
 
     assert str(caught.value) == str(error)
 
@@ -242,7 +250,7 @@ def test_a_refusal_arrives_as_it_was_answered(error: mp4gen.ApiError) -> None:
 def test_a_bad_body_is_answered_in_the_apis_names(body: bytes, expected: str) -> None:
     """Every fault in one sentence, as the sender spelt the fields."""
     with pytest.raises(mp4gen.InvalidRequestError) as caught:
-        protocol.read_create_body(body)
+        protocol.parse_create_body(body)
 
     assert (caught.value.code, caught.value.message) == (400, expected)
 
@@ -251,7 +259,7 @@ def test_a_bad_body_is_answered_in_the_apis_names(body: bytes, expected: str) ->
 def test_no_body_breaks_the_servers_end(body: bytes) -> None:
     """Any bytes are a request or a refusal."""
     try:
-        protocol.read_create_body(body)
+        protocol.parse_create_body(body)
     except mp4gen.InvalidRequestError as error:
         assert error.code == 400  # noqa: PT017 - both ways are right
 
@@ -263,16 +271,16 @@ def test_no_body_breaks_the_servers_end(body: bytes) -> None:
 def test_a_submit_answered_without_an_id_is_no_success(data: Any) -> None:
     """Code 200 alone does not make a task: something was accepted, nobody knows what."""
     with pytest.raises(mp4gen.ProtocolError):
-        protocol.read_create(ok(protocol.answer_data(data)), SUNO)
+        protocol.parse_create(ok(protocol.build_data_response(data)), SUNO)
 
 
 def test_no_record_is_not_found() -> None:
     """`data: null`, and kie's "recordInfo is null"; for how long, the wait decides."""
-    null = protocol.answer_error(mp4gen.ApiError("recordInfo is null", code=422))
+    null = protocol.build_error_response(mp4gen.ApiError("recordInfo is null", code=422))
 
-    for body in (protocol.answer_data(None), null):
+    for body in (protocol.build_data_response(None), null):
         with pytest.raises(mp4gen.NotFoundError) as caught:
-            protocol.read_details(ok(body), KIE, "t1")
+            protocol.parse_details(ok(body), KIE, "t1")
         assert caught.value.task_id == "t1"
 
 
@@ -284,13 +292,13 @@ def test_no_record_is_not_found() -> None:
 def test_credits_that_are_no_number(data: Any) -> None:
     """One typed error, whatever it is."""
     with pytest.raises(mp4gen.ProtocolError, match="the credits are not a number"):
-        protocol.read_credits(ok(protocol.answer_data(data)), SUNO)
+        protocol.parse_credits(ok(protocol.build_data_response(data)), SUNO)
 
 
 @pytest.mark.parametrize(("data", "expected"), [(812.5, 812.5), ("100", 100.0), (0, 0.0)])
 def test_credits_may_be_a_fraction_or_a_text(data: Any, expected: float) -> None:
     """A fraction has been seen on kie."""
-    assert protocol.read_credits(ok(protocol.answer_data(data)), KIE) == expected
+    assert protocol.parse_credits(ok(protocol.build_data_response(data)), KIE) == expected
 
 
 # --- callbacks ------------------------------------------------------------------------------

@@ -9,23 +9,29 @@ from hypothesis import strategies as st
 
 import mp4gen
 from mp4gen import Dialect
-from mp4gen.api.responses import MAX_BODY, Answer, excerpt, load_json, read_answer
+from mp4gen.api.responses import (
+    MAX_BODY_BYTES,
+    HttpResponse,
+    describe_response,
+    load_json,
+    parse_response,
+)
 
 SUNO, KIE = Dialect.SUNO, Dialect.KIE
 
 
-def answer(code: object, msg: str = "", data: Any = None, status: int = 200) -> Answer:
+def answer(code: object, msg: str = "", data: Any = None, status: int = 200) -> HttpResponse:
     body = json.dumps({"code": code, "msg": msg, "data": data}).encode()
-    return Answer(status, {}, body)
+    return HttpResponse(status, {}, body)
 
 
-def foreign(status: int, body: bytes = b"<html>Bad Gateway</html>") -> Answer:
-    return Answer(status, {"content-type": "text/html"}, body)
+def foreign(status: int, body: bytes = b"<html>Bad Gateway</html>") -> HttpResponse:
+    return HttpResponse(status, {"content-type": "text/html"}, body)
 
 
-def meaning(given: Answer, dialect: Dialect = SUNO) -> mp4gen.Mp4GenError | None:
+def meaning(given: HttpResponse, dialect: Dialect = SUNO) -> mp4gen.Mp4GenError | None:
     try:
-        read_answer(given, dialect, "t1")
+        parse_response(given, dialect, "t1")
     except mp4gen.Mp4GenError as error:
         return error
     return None
@@ -203,7 +209,7 @@ def test_a_blocked_client_is_told_so() -> None:
 )
 def test_row_36_odd_json_is_a_protocol_error(body: bytes) -> None:
     """Deep, infinite, wrong: one typed error with the first bytes."""
-    error = meaning(Answer(200, {}, body))
+    error = meaning(HttpResponse(200, {}, body))
 
     assert type(error) is mp4gen.ProtocolError
     assert "HTTP 200" in str(error)
@@ -211,7 +217,7 @@ def test_row_36_odd_json_is_a_protocol_error(body: bytes) -> None:
 
 def test_row_36_a_byte_order_mark_is_no_fault() -> None:
     """Some gateways put one there."""
-    assert meaning(Answer(200, {}, b'\xef\xbb\xbf{"code":200,"data":1}')) is None
+    assert meaning(HttpResponse(200, {}, b'\xef\xbb\xbf{"code":200,"data":1}')) is None
 
 
 @given(st.binary(max_size=200), st.sampled_from([200, 302, 404, 429, 500]))
@@ -219,7 +225,7 @@ def test_row_36_a_byte_order_mark_is_no_fault() -> None:
 @example(b'{"code": 200, "msg": {"a": 1}, "data": 5}', 200)
 def test_row_36_no_bytes_raise_an_untyped_error(body: bytes, status: int) -> None:
     """Any body with any status is a value or one of ours."""
-    given = Answer(status, {}, body)
+    given = HttpResponse(status, {}, body)
 
     assert meaning(given) is None or isinstance(meaning(given), mp4gen.Mp4GenError)
 
@@ -236,14 +242,14 @@ def test_row_36_no_bytes_raise_an_untyped_error(body: bytes, status: int) -> Non
 )
 def test_row_36_no_json_raises_an_untyped_error(body: dict[str, Any]) -> None:
     """Any object in the API's own fields is a value or one of ours."""
-    given = Answer(200, {}, json.dumps(body).encode())
+    given = HttpResponse(200, {}, json.dumps(body).encode())
 
     assert meaning(given, KIE) is None or isinstance(meaning(given, KIE), mp4gen.Mp4GenError)
 
 
 def test_an_excerpt_is_one_safe_line() -> None:
     """The first 200 bytes, without anything that a terminal would obey."""
-    shown = excerpt(Answer(200, {}, b"\x1b[31mred\r\n" + b"x" * 500))
+    shown = describe_response(HttpResponse(200, {}, b"\x1b[31mred\r\n" + b"x" * 500))
 
     assert shown.startswith("HTTP 200, 510 bytes: ' [31mred  xxx")
     assert len(shown) < 240
@@ -283,11 +289,11 @@ def test_row_18_retry_after_needs_no_clock_of_ours(
     headers: dict[str, str], expected: float | None
 ) -> None:
     """Seconds, or a date counted from the answer's own date; all else asks for nothing."""
-    assert Answer(200, headers, b"").retry_after == expected
+    assert HttpResponse(200, headers, b"").retry_after == expected
 
 
 def test_a_body_at_the_cap_is_still_read() -> None:
     """The cap is the transport's business, not the reader's."""
-    body = b'{"code":200,"data":"' + b"x" * (MAX_BODY - 22) + b'"}'
+    body = b'{"code":200,"data":"' + b"x" * (MAX_BODY_BYTES - 22) + b'"}'
 
     assert load_json(body)["code"] == 200

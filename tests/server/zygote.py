@@ -28,14 +28,14 @@ BEFORE, AFTER = "before", "after"
 
 # name: whose, which function, on which side of it, at which call of it.
 POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
-    "the body is about to be read": (protocol, protocol.read_create_body, BEFORE, 1),
-    "the body is read": (protocol, protocol.read_create_body, AFTER, 1),
+    "the body is about to be read": (protocol, protocol.parse_create_body, BEFORE, 1),
+    "the body is read": (protocol, protocol.parse_create_body, AFTER, 1),
     "the track is found": (library.Library, library.Library.find, AFTER, 1),
     "the task is about to be stored": (store.Store, store.Store._add, BEFORE, 1),
     "the task is written, not committed": (store.Store, store.Store._commit, BEFORE, 1),
     "the task is committed, nobody knows": (store.Store, store.Store._add, AFTER, 1),
     "the task is about to be queued": (scheduler.Jobs, scheduler.Jobs.submit, BEFORE, 1),
-    "the task is queued, not answered": (protocol, protocol.answer_created, BEFORE, 1),
+    "the task is queued, not answered": (protocol, protocol.build_create_response, BEFORE, 1),
     "the render is about to be noted": (store.Store, store.Store.started, BEFORE, 1),
     "the render is noted": (store.Store, store.Store.started, AFTER, 1),
     "the render is prepared": (scheduler.Jobs, scheduler.Jobs._prepare, AFTER, 1),

@@ -14,15 +14,15 @@ import pytest
 from aiohttp import web
 
 import mp4gen
-from mp4gen.api.protocol import ApiCall
-from mp4gen.api.responses import MAX_BODY
+from mp4gen.api.protocol import ApiRequest
+from mp4gen.api.responses import MAX_BODY_BYTES
 from mp4gen.testing import Cut, FakeService, FaultProxy, Reply
 from mp4gen.testing.service import FAKE_KEY
 from mp4gen.transport.http import Secret, Transport, user_agent
 
 pytestmark = pytest.mark.looptime
-SUBMIT = ApiCall("POST", "/api/v1/mp4/generate", b'{"taskId":"m"}', submit=True)
-LOOK = ApiCall("GET", "/api/v1/mp4/record-info?taskId=t")
+SUBMIT = ApiRequest("POST", "/api/v1/mp4/generate", b'{"taskId":"m"}', is_submit=True)
+LOOK = ApiRequest("GET", "/api/v1/mp4/record-info?taskId=t")
 
 
 def transport_to(url: str, key: str | None = FAKE_KEY) -> Transport:
@@ -42,7 +42,7 @@ async def transport(service: FakeService) -> AsyncIterator[Transport]:
     await transport.aclose()
 
 
-async def failure(transport: Transport, call: ApiCall, timeout: float = 30.0) -> Any:
+async def failure(transport: Transport, call: ApiRequest, timeout: float = 30.0) -> Any:
     with pytest.raises(mp4gen.Mp4GenError) as caught:
         await transport.send(call, timeout)
     return caught.value
@@ -225,7 +225,7 @@ async def test_a_compressed_answer_is_inflated(
     service: FakeService, transport: Transport, squeeze: Any
 ) -> None:
     """By ourselves, within the cap."""
-    body = b'{"code":200,"data":"' + b"x" * (MAX_BODY - 100) + b'"}'
+    body = b'{"code":200,"data":"' + b"x" * (MAX_BODY_BYTES - 100) + b'"}'
     name = "gzip" if squeeze is gzip.compress else "deflate"
     headers = {"Content-Encoding": name}
     service.script("details", Reply(body=squeeze(body), headers=headers))
@@ -278,7 +278,7 @@ async def test_row_34_no_traceback_shows_the_key(
 ) -> None:
     """Not even with the locals of every frame, over the whole chain of causes."""
     service.script("create", fault)
-    call = ApiCall("POST", SUBMIT.path, SUBMIT.body, submit=True)
+    call = ApiRequest("POST", SUBMIT.path, SUBMIT.body, is_submit=True)
 
     error = await failure(transport, call)
     told = traceback.TracebackException.from_exception(error, capture_locals=True)

@@ -84,7 +84,7 @@ class Api:
             except ApiError as error:
                 # The rest of a body that is too large is never read, which only HTTP can tell.
                 status = 413 if error.code == 413 else 200
-                return answer(protocol.answer_error(error), status=status)
+                return answer(protocol.build_error_response(error), status=status)
 
         return check
 
@@ -92,14 +92,14 @@ class Api:
         """Answer "Create Music Video"."""
         if refused := self._no_room(account):
             return refused
-        wanted = protocol.read_create_body(await read_capped(request, MAX_BODY))
+        wanted = protocol.parse_create_body(await read_capped(request, MAX_BODY))
         track = await asyncio.to_thread(self._library.find, wanted.task_id, wanted.audio_id)
         if track is None:
             return refusal(404, UNKNOWN_TRACK)
         task = new_task(account, wanted, track, base_url_of(request, self._config))
         await self._store.add(task)
         self._jobs.submit(task)
-        body = protocol.answer_created(task.task_id)
+        body = protocol.build_create_response(task.task_id)
         return answer(body, retry_after=self._jobs.retry_after(task))
 
     async def details(self, request: web.Request, account: str) -> web.Response:
@@ -107,27 +107,27 @@ class Api:
         task = self._store.get(_task_id(request))
         if task is None or task.account != account:
             # What the vendor answers where there is no record, or none yet.
-            return answer(protocol.answer_data(None))
+            return answer(protocol.build_data_response(None))
         if not task.ended and await self._jobs.see_end(task):
             task = self._store.get(task.task_id) or task
         base = base_url_of(request, self._config)
         wait = None if task.ended else self._jobs.retry_after(task)
-        return answer(protocol.answer_details(task.details(base)), retry_after=wait)
+        return answer(protocol.build_details_response(task.details(base)), retry_after=wait)
 
     async def tracks(self, request: web.Request, _: str) -> web.Response:
         """Answer "Get Music Generation Details", for a folder of the library."""
         task_id = _task_id(request)
         found = await asyncio.to_thread(self._library.tracks, task_id)
         if not found:
-            return answer(protocol.answer_data(None))
+            return answer(protocol.build_data_response(None))
         infos = await self._catalog.infos(found)
         tracks = [_track(one, info) for one, info in zip(found, infos, strict=True)]
-        return answer(protocol.answer_tracks(task_id, tracks))
+        return answer(protocol.build_tracks_response(task_id, tracks))
 
     async def credits(self, _: web.Request, __: str) -> web.Response:
         """Answer "Get Remaining Credits": how many more videos can be queued right now."""
         left = max(0, self._config.queue_limit - self._jobs.waiting)
-        return answer(protocol.answer_data(left))
+        return answer(protocol.build_data_response(left))
 
     def _no_room(self, account: str) -> web.Response | None:
         """Why no submit can be taken now; None where it can."""

@@ -40,4 +40,4 @@ def refusal(
 ) -> web.Response:
     """A refusal by its code, in the table's words unless there are better ones."""
     error = ApiError(message or CODES[code], code=code)
-    return answer(protocol.answer_error(error), status=status, retry_after=retry_after)
+    return answer(protocol.build_error_response(error), status=status, retry_after=retry_after)
