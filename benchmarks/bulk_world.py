@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from mp4gen import CallbackReceiver, Client, VideoRequest
-from mp4gen.api.protocol import ApiRequest, callback_body
+from mp4gen.api.protocol import ApiRequest, build_callback
 from mp4gen.api.responses import HttpResponse
 from mp4gen.errors import ConfigurationError
 from mp4gen.testing import FakeService, lognormal
@@ -133,7 +133,7 @@ class Wire:
     def _call_back(self, receiver: CallbackReceiver) -> None:
         task = next(reversed(self._service.tasks.values()))
         path = urlsplit(task.request.callback_url or "").path
-        body = callback_body(task.task_id, f"https://files.example/{task.task_id}.mp4")
+        body = build_callback(task.task_id, f"https://files.example/{task.task_id}.mp4")
         when = task.ends + latency(self._random)
         asyncio.get_running_loop().call_at(when, receiver.handle, "POST", path, {}, body)
 

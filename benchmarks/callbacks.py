@@ -20,7 +20,7 @@ import looptime
 from aiohttp import web
 
 from mp4gen import CallbackReceiver, Dialect, SubmitUncertainError, VideoRequest
-from mp4gen.api.protocol import callback_body
+from mp4gen.api.protocol import build_callback
 from mp4gen.testing import Callbacks, FakeService
 
 PUBLIC = "https://bot.example.com/mp4"
@@ -62,7 +62,7 @@ async def forged(number: int) -> tuple[int, int]:
         for _ in range(number):
             token = base64.urlsafe_b64encode(random.randbytes(24)).decode()
             body = random.choice(
-                [random.randbytes(60), callback_body("video_000001", "https://x.y/")]
+                [random.randbytes(60), build_callback("video_000001", "https://x.y/")]
             )
             accepted += receiver.handle("POST", f"/mp4/{token}", {}, body)[0] == 200
         await asyncio.sleep(10)

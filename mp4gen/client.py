@@ -339,14 +339,14 @@ class Client:
     async def _submit(
         self, request: VideoRequest, *, adopt: bool, timeout: float = 1800.0
     ) -> Accepted:
-        ticket = self._conversions.ticket(request)
+        subscription = self._conversions.subscribe(request)
         try:
             return await self._conversions.submit(
-                request, self._call_options, adopt=adopt, timeout=timeout, ticket=ticket
+                request, self._call_options, adopt=adopt, timeout=timeout, subscription=subscription
             )
         except BaseException as error:
-            if ticket is not None:
-                ticket.close()
+            if subscription is not None:
+                subscription.close()
             if isinstance(error, Mp4GenError):
                 self._observers.emit(FailedEvent(None, error))
             raise

@@ -180,7 +180,7 @@ REFUSALS: list[tuple[str, dict[str, Any], int]] = [
 
 async def test_what_is_no_callback_is_refused(served: Served) -> None:
     """Every refusal has its status, wakes nobody, and leaves the address as good as it was."""
-    ticket = served.receiver.ticket()
+    ticket = served.receiver._subscribe()
     ticket.task_id = "task"
     path = urlsplit(ticket.new_url()).path
 
@@ -199,7 +199,7 @@ async def test_what_is_no_callback_is_refused(served: Served) -> None:
 
 async def test_a_body_without_end_is_not_read_to_its_end(served: Served) -> None:
     """The refusal comes after 64 KiB at most, of the gigabytes that were announced."""
-    path = urlsplit(served.receiver.ticket().new_url()).path
+    path = urlsplit(served.receiver._subscribe().new_url()).path
     head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Length: {10 << 30}\r\n\r\n"
 
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -213,7 +213,7 @@ async def test_a_body_without_end_is_not_read_to_its_end(served: Served) -> None
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
 async def test_a_body_in_pieces_is_put_together(served: Served, *, chunked: bool) -> None:
     """A body may come in as many packets, and as many chunks, as the network likes."""
-    ticket = served.receiver.ticket()
+    ticket = served.receiver._subscribe()
     body = told("task")
     framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"
     head = f"POST {urlsplit(ticket.new_url()).path} HTTP/1.1\r\nHost: here\r\n{framing}\r\n\r\n"
@@ -231,13 +231,13 @@ async def test_a_body_in_pieces_is_put_together(served: Served, *, chunked: bool
 
     assert int(answer.split()[1]) == 200
     assert await ticket.wait(10.0)
-    assert ticket.notice is not None
-    assert ticket.notice.task_id == "task"
+    assert ticket.last_callback is not None
+    assert ticket.last_callback.task_id == "task"
 
 
 async def test_many_at_once_wake_each_its_own(served: Served) -> None:
     """Callbacks that arrive together, from eight threads, reach the waits that they belong to."""
-    tickets = {f"task-{number}": served.receiver.ticket() for number in range(24)}
+    tickets = {f"task-{number}": served.receiver._subscribe() for number in range(24)}
     posts = [(urlsplit(ticket.new_url()).path, told(name)) for name, ticket in tickets.items()]
     waits = [asyncio.create_task(ticket.wait(10.0)) for ticket in tickets.values()]
 
@@ -249,4 +249,6 @@ async def test_many_at_once_wake_each_its_own(served: Served) -> None:
 
     assert {status for status, _ in answers} == {200}
     assert await asyncio.gather(*waits) == [True] * 24
-    assert [ticket.notice and ticket.notice.task_id for ticket in tickets.values()] == [*tickets]
+    assert [
+        ticket.last_callback and ticket.last_callback.task_id for ticket in tickets.values()
+    ] == [*tickets]

@@ -266,7 +266,7 @@ def _field_errors(data: dict[str, Any], *found: str) -> str:
 
 
 @attrs.frozen
-class CallbackNotice:
+class VideoCallback:
     """What a callback says; who sent it is for others to judge.
 
     Attributes:
@@ -282,7 +282,7 @@ class CallbackNotice:
     video_url: str | None
 
 
-def callback_body(task_id: str, video_url: str | None, *, code: int = 200) -> bytes:
+def build_callback(task_id: str, video_url: str | None, *, code: int = 200) -> bytes:
     """What is posted at the end of a task (docs.sunoapi.org, "Music Video Generation Callbacks").
 
     Unlike all other bodies it speaks snake_case. A failure has no `video_url` and its own `code`.
@@ -303,7 +303,7 @@ def sign_callback(task_id: str, secret: str, timestamp: int) -> dict[str, str]:
     return {"X-Webhook-Timestamp": str(timestamp), "X-Webhook-Signature": signature}
 
 
-def read_callback(body: bytes) -> CallbackNotice:
+def parse_callback(body: bytes) -> VideoCallback:
     """The notice in a callback's body; the id is read as `task_id` and as `taskId`.
 
     Raises:
@@ -316,7 +316,7 @@ def read_callback(body: bytes) -> CallbackNotice:
         raise ProtocolError("the callback names no task")
     code = converters.whole_number(value.get("code"))
     url = data.get("video_url") or data.get("videoUrl") if isinstance(data, dict) else None
-    return CallbackNotice(
+    return VideoCallback(
         task_id,
         code if code is not None else 200,
         str(value.get("msg") or "")[:500],
@@ -324,7 +324,7 @@ def read_callback(body: bytes) -> CallbackNotice:
     )
 
 
-def is_signed(
+def verify_signature(
     headers: Mapping[str, str], task_id: str, secret: str, now: float, tolerance: float = 300.0
 ) -> bool:
     """Whether a callback about `task_id` carries a fresh signature (docs.kie.ai, as above).
@@ -336,9 +336,11 @@ def is_signed(
         now: seconds since 1970.
         tolerance: seconds that the sender's clock may be off, either way; no page names any.
     """
-    stamp = headers.get("x-webhook-timestamp", "")
-    if not (stamp.isascii() and stamp.isdecimal() and len(stamp) < 20):
+    timestamp = headers.get("x-webhook-timestamp", "")
+    if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) < 20):
         return False
-    expected = sign_callback(task_id, secret, int(stamp))["X-Webhook-Signature"]
-    given = headers.get("x-webhook-signature", "").encode("utf-8", "replace")
-    return hmac.compare_digest(expected.encode(), given) and abs(now - int(stamp)) <= tolerance
+    expected = sign_callback(task_id, secret, int(timestamp))["X-Webhook-Signature"]
+    signature = headers.get("x-webhook-signature", "").encode("utf-8", "replace")
+    return (
+        hmac.compare_digest(expected.encode(), signature) and abs(now - int(timestamp)) <= tolerance
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mp4gen.conversion.callbacks import Ticket
+from mp4gen.conversion.callbacks import CallbackSubscription
 from mp4gen.conversion.service import ConversionService
 from mp4gen.conversion.submission import Accepted, Submitted
 from mp4gen.downloads.filenames import safe_stem
@@ -138,7 +138,7 @@ class TrackWork:
 
     async def _video(self) -> Video:
         host, entry = self.host, self.entry
-        ticket = host.conversions.ticket(entry.request, *entry.tokens)
+        ticket = host.conversions.subscribe(entry.request, *entry.tokens)
         try:
             async with host.places:
                 accepted = await self._accepted(ticket)
@@ -152,7 +152,7 @@ class TrackWork:
                 ticket.close()
         return video
 
-    async def _accepted(self, ticket: Ticket | None) -> Accepted:
+    async def _accepted(self, ticket: CallbackSubscription | None) -> Accepted:
         """The submit that was accepted in an earlier run, or is now."""
         entry = self.entry
         if entry.state is State.SUBMITTED and entry.task_id is not None:
@@ -168,7 +168,7 @@ class TrackWork:
             self.host.patience,
             adopt=True,
             timeout=self.plan.timeout,
-            ticket=ticket,
+            subscription=ticket,
             journal=self,
             response_lost=entry.state in (State.INTENT, State.UNCERTAIN),
         )

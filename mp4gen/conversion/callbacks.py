@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from mp4gen.addresses import is_loopback
-from mp4gen.api.protocol import CallbackNotice, is_signed, read_callback
+from mp4gen.api.protocol import VideoCallback, parse_callback, verify_signature
 from mp4gen.errors import ConfigurationError, ProtocolError
 from mp4gen.transport.http import Secret
 from mp4gen.transport.sleeper import Pause
@@ -31,70 +31,70 @@ if TYPE_CHECKING:
 _log = logging.getLogger("mp4gen")
 
 # The documented bodies have some hundred bytes.
-MAX_CALLBACK = 64 << 10
-_READ_SECONDS = 10.0
+MAX_BODY_BYTES = 64 << 10
+_READ_TIMEOUT = 10.0
 # Tokens of ended conversions, kept so that a late repeat is still answered with 200.
-_REMEMBERED = 10_000
+_MAX_RETIRED_TOKENS = 10_000
 
 
 @attrs.define(eq=False)
-class Ticket:
+class CallbackSubscription:
     """One conversion's claim to its callbacks.
 
     Attributes:
         tokens: the last parts of its addresses, one for each submit attempt.
         task_id: the video task, once the submit's answer has told it.
-        notice: the latest callback.
+        last_callback: the latest callback.
     """
 
     _receiver: CallbackReceiver
     _loop: asyncio.AbstractEventLoop
     tokens: list[str] = attrs.field(factory=list)
     task_id: str | None = None
-    notice: CallbackNotice | None = None
-    _pauses: list[Pause] = attrs.field(factory=list)
-    _news: bool = False
+    last_callback: VideoCallback | None = None
+    _sleeps: list[Pause] = attrs.field(factory=list)
+    _undelivered: bool = False
 
     def new_url(self) -> str:
         """A callback address for one more submit attempt."""
         token = secrets.token_urlsafe(24)
         self.tokens.append(token)
-        return self._receiver.admit(token, self)
+        return self._receiver._register(token, self)
 
     async def wait(self, seconds: float) -> bool:
         """Return True when a callback has come since the last wait, False after `seconds`."""
-        return await self.rouses(Pause(seconds))
+        return await self.wake_on_callback(Pause(seconds))
 
-    def rouses(self, pause: Pause) -> Pause:
-        """`pause`, which ends when a callback comes, or at once if one came since the last."""
-        if self._news:
-            self._news = False
-            pause.wake()
-        self._pauses = [*self._asleep(), pause]
-        return pause
+    def wake_on_callback(self, sleep: Pause) -> Pause:
+        """`sleep`, which ends when a callback comes, or at once if one came since the last."""
+        if self._undelivered:
+            self._undelivered = False
+            sleep.wake()
+        self._sleeps = [*self._waiting(), sleep]
+        return sleep
 
     def close(self) -> None:
         """The conversion has ended; what still comes is answered and forgotten."""
-        self._receiver.retire(self.tokens)
+        self._receiver._unregister(self.tokens)
 
-    def tell(self, notice: CallbackNotice) -> None:
+    def deliver(self, callback: VideoCallback) -> None:
         """Take a callback in; called on the conversion's own loop."""
-        if self.task_id in (None, notice.task_id):
+        if self.task_id in (None, callback.task_id):
             # News for nobody is kept for whoever waits next.
-            waiting = self._asleep()
-            self.notice, self._news = notice, not waiting
-            for pause in waiting:
-                pause.wake()
+            waiting = self._waiting()
+            self.last_callback, self._undelivered = callback, not waiting
+            for sleep in waiting:
+                sleep.wake()
 
-    def pass_on(self, notice: CallbackNotice) -> None:
+    def deliver_threadsafe(self, callback: VideoCallback) -> None:
         """Take a callback in, from any thread."""
         try:
-            self._loop.call_soon_threadsafe(self.tell, notice)
+            self._loop.call_soon_threadsafe(self.deliver, callback)
         except RuntimeError:
             _log.debug("a callback came after its event loop had ended")
 
-    def _asleep(self) -> list[Pause]:
-        return [pause for pause in self._pauses if not pause.done()]
+    def _waiting(self) -> list[Pause]:
+        return [sleep for sleep in self._sleeps if not sleep.done()]
 
 
 class CallbackReceiver:
@@ -108,48 +108,48 @@ class CallbackReceiver:
             False, what comes to a conversion's own address is believed, which saves the look.
 
     Attributes:
-        heard: whether a callback has ever come through, so that more can be expected.
+        _has_received: whether a callback has ever come through, so that more can be expected.
 
     Raises:
         ConfigurationError: `public_url` is not an http(s) address, or `secret` is empty.
     """
 
     def __init__(self, public_url: str, *, secret: str | None = None, confirm: bool = True) -> None:
-        self.public_url = _checked(public_url)
+        self.public_url = _validate_public_url(public_url)
         if secret is not None and not secret.strip():
             raise ConfigurationError("secret is empty: no callback could be verified; pass None")
         self.confirm = confirm
-        self.heard = False
+        self._has_received = False
         self._secret = Secret(secret) if secret is not None else None
-        self._tickets: dict[str, Ticket] = {}
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._subscriptions: dict[str, CallbackSubscription] = {}
+        self._retired_tokens: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"CallbackReceiver({self.public_url!r}, confirm={self.confirm})"
 
-    def ticket(self, *tokens: str) -> Ticket:
+    def _subscribe(self, *tokens: str) -> CallbackSubscription:
         """A claim for one conversion; `tokens` are those of an earlier run of it."""
-        ticket = Ticket(self, asyncio.get_running_loop())
+        subscription = CallbackSubscription(self, asyncio.get_running_loop())
         for token in tokens:
-            ticket.tokens.append(token)
-            self.admit(token, ticket)
-        return ticket
+            subscription.tokens.append(token)
+            self._register(token, subscription)
+        return subscription
 
-    def admit(self, token: str, ticket: Ticket) -> str:
-        """Let callbacks with `token` through to `ticket`; the address they will come to."""
+    def _register(self, token: str, subscription: CallbackSubscription) -> str:
+        """Let callbacks with `token` through to `subscription`; the address they will come to."""
         with self._lock:
-            self._tickets[token] = ticket
+            self._subscriptions[token] = subscription
         return f"{self.public_url}/{token}"
 
-    def retire(self, tokens: list[str]) -> None:
+    def _unregister(self, tokens: list[str]) -> None:
         """Let no callback with these tokens have an effect any more."""
         with self._lock:
             for token in tokens:
-                if self._tickets.pop(token, None) is not None:
-                    self._ended[token] = None
-            while len(self._ended) > _REMEMBERED:
-                self._ended.popitem(last=False)
+                if self._subscriptions.pop(token, None) is not None:
+                    self._retired_tokens[token] = None
+            while len(self._retired_tokens) > _MAX_RETIRED_TOKENS:
+                self._retired_tokens.popitem(last=False)
 
     def handle(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
@@ -177,88 +177,94 @@ class CallbackReceiver:
         from aiohttp import web
 
         path = urlsplit(self.public_url).path.rstrip("/")
-        return [web.post(f"{path}/{{token}}", _handler(self))]
+        return [web.post(f"{path}/{{token}}", _aiohttp_handler(self))]
 
-    def refusal(self, path: str, headers: Mapping[str, str], size: int) -> int | None:
+    def _rejection_status(self, path: str, headers: Mapping[str, str], size: int) -> int | None:
         """The status to refuse a request with, before its body is read; None to go on."""
         token = path.partition("?")[0].rstrip("/").rpartition("/")[2]
         with self._lock:
-            known = token in self._tickets or token in self._ended
+            known = token in self._subscriptions or token in self._retired_tokens
         if not known:
             return 404
         if headers.get("content-encoding", "identity").lower() != "identity":
             return 415
-        return 413 if size > MAX_CALLBACK else None
+        return 413 if size > MAX_BODY_BYTES else None
 
     def _handle(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, bytes]:
         if method.upper() != "POST":
-            return _refused(405)
-        lowered = {str(name).lower(): str(value) for name, value in headers.items()}
-        if status := self.refusal(path, lowered, len(body)):
-            return _refused(status)
+            return _reject(405)
+        lowercase_headers = {str(name).lower(): str(value) for name, value in headers.items()}
+        if status := self._rejection_status(path, lowercase_headers, len(body)):
+            return _reject(status)
         try:
-            notice = read_callback(body)
+            callback = parse_callback(body)
         except ProtocolError:
-            return _refused(400)
+            return _reject(400)
         secret = self._secret
-        if secret is not None and not is_signed(lowered, notice.task_id, secret, time.time()):
-            return _refused(401)
+        if secret is not None and not verify_signature(
+            lowercase_headers, callback.task_id, secret, time.time()
+        ):
+            return _reject(401)
         with self._lock:
-            ticket = self._tickets.get(path.partition("?")[0].rstrip("/").rpartition("/")[2])
-        if ticket is not None:
-            if ticket.task_id not in (None, notice.task_id):
-                return _refused(403)
-            self.heard = True
-            ticket.pass_on(notice)
+            subscription = self._subscriptions.get(
+                path.partition("?")[0].rstrip("/").rpartition("/")[2]
+            )
+        if subscription is not None:
+            if subscription.task_id not in (None, callback.task_id):
+                return _reject(403)
+            self._has_received = True
+            subscription.deliver_threadsafe(callback)
         return 200, b'{"status":"received"}'
 
 
-def believable_url(notice: CallbackNotice) -> str | None:
+def trusted_video_url(callback: VideoCallback) -> str | None:
     """The link of a callback that may be used unread: https, or http on this machine."""
-    parts = urlsplit(notice.video_url or "")
-    if notice.code != 200 or not parts.hostname:
+    parts = urlsplit(callback.video_url or "")
+    if callback.code != 200 or not parts.hostname:
         return None
     safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
-    return notice.video_url if safe else None
+    return callback.video_url if safe else None
 
 
-def _handler(receiver: CallbackReceiver) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _aiohttp_handler(
+    receiver: CallbackReceiver,
+) -> Callable[[web.Request], Awaitable[web.Response]]:
     from aiohttp import web
 
     async def receive(request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        status = receiver.refusal(request.path, headers, request.content_length or 0)
+        status = receiver._rejection_status(request.path, headers, request.content_length or 0)
         if status is None:
-            body = await _body(request)
-            status, answer = (
+            body = await _read_body(request)
+            status, response_body = (
                 (408, b"") if body is None else receiver.handle("POST", request.path, headers, body)
             )
         else:
-            answer = _refused(status)[1]
-        return web.Response(status=status, body=answer, content_type="application/json")
+            response_body = _reject(status)[1]
+        return web.Response(status=status, body=response_body, content_type="application/json")
 
     return receive
 
 
-async def _body(request: Any) -> bytes | None:
+async def _read_body(request: Any) -> bytes | None:
     """The body, a byte over the limit at most; None where it did not come in time."""
     body = bytearray()
     try:
-        async with asyncio.timeout(_READ_SECONDS):
-            while len(body) <= MAX_CALLBACK and (chunk := await request.content.read(1 << 14)):
+        async with asyncio.timeout(_READ_TIMEOUT):
+            while len(body) <= MAX_BODY_BYTES and (chunk := await request.content.read(1 << 14)):
                 body += chunk
     except TimeoutError:
         return None
-    return bytes(body[: MAX_CALLBACK + 1])
+    return bytes(body[: MAX_BODY_BYTES + 1])
 
 
-def _refused(status: int) -> tuple[int, bytes]:
+def _reject(status: int) -> tuple[int, bytes]:
     return status, b'{"status":"refused"}'
 
 
-def _checked(public_url: str) -> str:
+def _validate_public_url(public_url: str) -> str:
     try:
         parts = urlsplit(public_url)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname)

@@ -28,7 +28,7 @@ from mp4gen.transport.caller import CallOptions, Calls, Stopwatch
 from mp4gen.transport.retry import RetryDecision, classify
 from mp4gen.transport.sleeper import Pause
 
-from .callbacks import Ticket, believable_url
+from .callbacks import CallbackSubscription, trusted_video_url
 from .poll_schedule import poll_intervals
 from .submission import Accepted, SubmissionCache
 
@@ -62,7 +62,7 @@ class VideoPoller:
         timeout: seconds until we stop; pauses for the limiter and for maintenance do not count.
         submission: the submit that made the task; None where it is not known.
         submission_cache: what forgets the task once it has come to its end, or None.
-        believe: whether what a callback says is the truth, and no look is needed.
+        trust_callbacks: whether what a callback says is the truth, and no look is needed.
     """
 
     calls: Calls
@@ -73,7 +73,7 @@ class VideoPoller:
     timeout: float
     submission: Accepted | None = None
     submission_cache: SubmissionCache | None = None
-    believe: bool = False
+    trust_callbacks: bool = False
     _task_found: bool = False
     _intervals: Iterator[float] | None = None
     _details: VideoDetails | None = None
@@ -98,7 +98,7 @@ class VideoPoller:
             while True:
                 remaining = max(0.0, self.timeout - stopwatch.seconds)
                 callback_received = await self._sleep(min(delay, remaining))
-                if video := self._believed(stopwatch):
+                if video := self._video_from_callback(stopwatch):
                     return video
                 if callback_received:
                     await self._throttle()
@@ -118,7 +118,7 @@ class VideoPoller:
             raise
 
     @property
-    def ticket(self) -> Ticket | None:
+    def subscription(self) -> CallbackSubscription | None:
         """The claim to the task's callbacks."""
         return self.submission.ticket if self.submission is not None else None
 
@@ -130,7 +130,7 @@ class VideoPoller:
     def _sleep(self, seconds: float) -> Pause:
         """Gives False after `seconds`, or earlier True when a callback has come."""
         sleep = self.calls.pauses.sleep(seconds)
-        return sleep if self.ticket is None else self.ticket.rouses(sleep)
+        return sleep if self.subscription is None else self.subscription.wake_on_callback(sleep)
 
     async def _throttle(self) -> None:
         """Whoever knows the address can wake us, but not make us hammer the API."""
@@ -149,22 +149,26 @@ class VideoPoller:
         if retry_after is None:
             return next(self._intervals)
         # Where callbacks tell of the end, a server that would like to be asked early is not.
-        min_delay = next(self._intervals) if self.ticket is not None else _MIN_POLL_INTERVAL
+        min_delay = next(self._intervals) if self.subscription is not None else _MIN_POLL_INTERVAL
         return max(retry_after, min_delay)
 
-    def _believed(self, stopwatch: Stopwatch) -> Video | None:
+    def _video_from_callback(self, stopwatch: Stopwatch) -> Video | None:
         """The video of a callback that is taken at its word.
 
         Raises:
             GenerationFailedError: it says that there will be none.
         """
-        notice = self.ticket.notice if self.ticket is not None and self.believe else None
-        if notice is None or notice.task_id != self.task_id:
+        callback = (
+            self.subscription.last_callback
+            if self.subscription is not None and self.trust_callbacks
+            else None
+        )
+        if callback is None or callback.task_id != self.task_id:
             return None
-        if notice.code != 200:
-            message = f"the service gave up: {notice.message} (code {notice.code})"
+        if callback.code != 200:
+            message = f"the service gave up: {callback.message} (code {callback.code})"
             raise GenerationFailedError(self.task_id, message)
-        if url := believable_url(notice):
+        if url := trusted_video_url(callback):
             details = VideoDetails(self.task_id, status=VideoStatus.SUCCESS, video_url=url)
             return self._complete(details, stopwatch)
         return None

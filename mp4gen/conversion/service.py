@@ -13,7 +13,7 @@ from mp4gen.models import Video, VideoRequest
 from mp4gen.options import Polling
 from mp4gen.transport.caller import CallOptions, Calls
 
-from .callbacks import CallbackReceiver, Ticket
+from .callbacks import CallbackReceiver, CallbackSubscription
 from .poll_schedule import initial_delay
 from .poller import VideoPoller
 from .submission import Accepted, Journal, SubmissionCache, SubmitOperation
@@ -41,11 +41,11 @@ class ConversionService:
     polling_with_callbacks: Polling = Polling()
     polling_with_proven_callbacks: Polling = Polling()
 
-    def ticket(self, request: VideoRequest, *tokens: str) -> Ticket | None:
+    def subscribe(self, request: VideoRequest, *tokens: str) -> CallbackSubscription | None:
         """The claim to the request's callbacks; None where they go elsewhere."""
         if self.receiver is None or request.callback_url is not None:
             return None
-        return self.receiver.ticket(*tokens)
+        return self.receiver._subscribe(*tokens)
 
     async def submit(
         self,
@@ -54,7 +54,7 @@ class ConversionService:
         *,
         adopt: bool,
         timeout: float,
-        ticket: Ticket | None,
+        subscription: CallbackSubscription | None,
         journal: Journal | None = None,
         response_lost: bool = False,
     ) -> Accepted:
@@ -71,12 +71,12 @@ class ConversionService:
             self.resubmit,
             adopt=adopt,
             timeout=timeout,
-            ticket=ticket,
+            subscription=subscription,
             journal=journal,
             response_lost=response_lost,
         )
         submitted = await operation.run()
-        return Accepted(submitted, asyncio.get_running_loop().time(), ticket)
+        return Accepted(submitted, asyncio.get_running_loop().time(), subscription)
 
     def wait(
         self,
@@ -109,7 +109,7 @@ class ConversionService:
             timeout,
             submission,
             submission_cache,
-            believe=self.receiver is not None and not self.receiver.confirm,
+            trust_callbacks=self.receiver is not None and not self.receiver.confirm,
         )
         return poller.run(self._first_poll_delay(submission, polling))
 
@@ -117,8 +117,8 @@ class ConversionService:
         """Whoever adopts a task may wait in vain for the callback, which goes to its maker."""
         if submission is None or submission.ticket is None or submission.submitted.adopted:
             return self.polling
-        heard = self.receiver is not None and self.receiver.heard
-        return self.polling_with_proven_callbacks if heard else self.polling_with_callbacks
+        has_received = self.receiver is not None and self.receiver._has_received
+        return self.polling_with_proven_callbacks if has_received else self.polling_with_callbacks
 
     def _first_poll_delay(self, submission: Accepted | None, polling: Polling) -> float:
         """Seconds until the first look at a task: at once where its age is not known."""

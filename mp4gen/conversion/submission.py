@@ -19,7 +19,7 @@ from mp4gen.task_errors import SubmitUncertainError
 from mp4gen.transport.caller import CallOptions, Calls, RetryLoop
 from mp4gen.transport.retry import RetryDecision, classify
 
-from .callbacks import Ticket
+from .callbacks import CallbackSubscription
 
 _MAX_CACHED_SUBMISSIONS = 100_000
 
@@ -57,7 +57,7 @@ class Accepted:
 
     submitted: Submitted
     at: float
-    ticket: Ticket | None = None
+    ticket: CallbackSubscription | None = None
 
 
 class SubmissionCache:
@@ -102,7 +102,7 @@ class SubmitOperation:
         resubmit: whether a submit whose answer was lost is sent again.
         adopt: whether a video that somebody else submitted earlier is as good.
         timeout: seconds to wait for a callback that tells what became of a lost one.
-        ticket: the claim to its callbacks, or None.
+        subscription: the claim to its callbacks, or None.
         journal: its durable record, or None.
         response_lost: whether an earlier attempt's answer was lost.
     """
@@ -114,7 +114,7 @@ class SubmitOperation:
     resubmit: bool
     adopt: bool = True
     timeout: float = 1800.0
-    ticket: Ticket | None = None
+    subscription: CallbackSubscription | None = None
     journal: Journal | None = None
     response_lost: bool = False
 
@@ -127,8 +127,8 @@ class SubmitOperation:
             Mp4GenError: it was certainly not accepted.
         """
         submission = await self._run()
-        if self.ticket is not None:
-            self.ticket.task_id = submission.task_id
+        if self.subscription is not None:
+            self.subscription.task_id = submission.task_id
         event = SubmittedEvent(submission.task_id, self.request.audio_id, submission.adopted)
         self.calls.observers.emit(event)
         return submission
@@ -151,8 +151,12 @@ class SubmitOperation:
 
     def _build_request(self) -> ApiRequest:
         """The call of the next attempt, at a callback address of its own."""
-        uses_subscription = self.ticket is not None and self.request.callback_url is None
-        url = self.ticket.new_url() if self.ticket is not None and uses_subscription else None
+        uses_subscription = self.subscription is not None and self.request.callback_url is None
+        url = (
+            self.subscription.new_url()
+            if self.subscription is not None and uses_subscription
+            else None
+        )
         return protocol.build_create_request(self.request, url)
 
     async def _send(self, api_request: ApiRequest, retry_loop: RetryLoop | None) -> Submitted:
@@ -166,7 +170,7 @@ class SubmitOperation:
 
     async def _before_send(self) -> None:
         if self.journal is not None:
-            await self.journal.sending(self.ticket.tokens if self.ticket else ())
+            await self.journal.sending(self.subscription.tokens if self.subscription else ())
 
     async def _adopt_existing(self, error: AlreadyExistsError) -> Submitted:
         """Adopt the video that is there already, if it can be found.
@@ -210,8 +214,8 @@ class SubmitOperation:
             await self.journal.refused()
 
     def _from_callback(self) -> Submitted | None:
-        notice = self.ticket.notice if self.ticket else None
-        return Submitted(notice.task_id, told=True) if notice else None
+        callback = self.subscription.last_callback if self.subscription else None
+        return Submitted(callback.task_id, told=True) if callback else None
 
     async def _await_callback_or_raise(self, error: Mp4GenError | None = None) -> Submitted:
         if submission := await self._await_callback():
@@ -220,6 +224,6 @@ class SubmitOperation:
 
     async def _await_callback(self) -> Submitted | None:
         """What a callback tells of a submit whose answer was lost; None without one in time."""
-        if self.ticket is not None and self.ticket.notice is None:
-            await self.ticket.rouses(self.calls.pauses.sleep(self.timeout))
+        if self.subscription is not None and self.subscription.last_callback is None:
+            await self.subscription.wake_on_callback(self.calls.pauses.sleep(self.timeout))
         return self._from_callback()

@@ -142,8 +142,8 @@ class Sender:
     def body(self, task: FakeTask) -> bytes:
         """What is told of `task`."""
         if task.status in FAILURES:
-            return protocol.callback_body(task.task_id, None, code=500)
-        return protocol.callback_body(task.task_id, f"{self._base_url}/files/{task.task_id}.mp4")
+            return protocol.build_callback(task.task_id, None, code=500)
+        return protocol.build_callback(task.task_id, f"{self._base_url}/files/{task.task_id}.mp4")
 
     async def _tell(self, task: FakeTask) -> None:
         chance = Random(f"{self._seed}/callback/{task.task_id}")  # noqa: S311 - a test's chance
@@ -175,4 +175,4 @@ class Sender:
         guessed = f"{true.rpartition('/')[0]}/{secrets.token_urlsafe(24)}"
         about = task.task_id if number % 2 == 0 else f"{task.task_id}-forged"
         url = guessed if number % 2 == 0 else true
-        await self.post(task, protocol.callback_body(about, _ELSEWHERE), url=url, forged=True)
+        await self.post(task, protocol.build_callback(about, _ELSEWHERE), url=url, forged=True)

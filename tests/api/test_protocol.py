@@ -99,11 +99,11 @@ def test_the_published_callbacks(sample: Sample) -> None:
     url = "https://example.com/videos/video_847715e66259.mp4"
     success, failure = sample("callback_success"), sample("callback_failure")
 
-    assert protocol.callback_body("taskId_774b9aa0422f", url) == success
-    assert protocol.callback_body("taskId_774b9aa0422f", None, code=400) == failure
-    assert protocol.read_callback(success).video_url == url
-    assert protocol.read_callback(failure).code == 400
-    assert protocol.read_callback(failure).video_url is None
+    assert protocol.build_callback("taskId_774b9aa0422f", url) == success
+    assert protocol.build_callback("taskId_774b9aa0422f", None, code=400) == failure
+    assert protocol.parse_callback(success).video_url == url
+    assert protocol.parse_callback(failure).code == 400
+    assert protocol.parse_callback(failure).video_url is None
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
@@ -326,11 +326,11 @@ def test_known_signatures(task_id: str, stamp: int, secret: str, signature: str)
 
     assert headers["X-Webhook-Signature"] == signature
     lower = {name.lower(): value for name, value in headers.items()}
-    assert protocol.is_signed(lower, task_id, secret, now=stamp + 299)
-    assert not protocol.is_signed(lower, task_id, secret, now=stamp + 301)
-    assert not protocol.is_signed(lower, task_id, secret, now=stamp - 301)
-    assert not protocol.is_signed(lower, task_id + "x", secret, now=stamp)
-    assert not protocol.is_signed(lower, task_id, secret + "x", now=stamp)
+    assert protocol.verify_signature(lower, task_id, secret, now=stamp + 299)
+    assert not protocol.verify_signature(lower, task_id, secret, now=stamp + 301)
+    assert not protocol.verify_signature(lower, task_id, secret, now=stamp - 301)
+    assert not protocol.verify_signature(lower, task_id + "x", secret, now=stamp)
+    assert not protocol.verify_signature(lower, task_id, secret + "x", now=stamp)
 
 
 @given(st.text(max_size=60), st.text(max_size=30))
@@ -338,7 +338,7 @@ def test_no_header_breaks_the_check_of_a_signature(signature: str, stamp: str) -
     """Any text is refused, none raises."""
     headers = {"x-webhook-signature": signature, "x-webhook-timestamp": stamp}
 
-    assert not protocol.is_signed(headers, "t1", "secret", now=0.0)
+    assert not protocol.verify_signature(headers, "t1", "secret", now=0.0)
 
 
 @pytest.mark.parametrize(
@@ -352,7 +352,7 @@ def test_no_header_breaks_the_check_of_a_signature(signature: str, stamp: str) -
 )
 def test_a_callback_names_its_task_in_one_of_four_ways(body: dict[str, Any]) -> None:
     """Receivers in the wild have met each."""
-    notice = protocol.read_callback(json.dumps(body).encode())
+    notice = protocol.parse_callback(json.dumps(body).encode())
 
     assert (notice.task_id, notice.code) == ("t1", 200)
 
@@ -361,6 +361,6 @@ def test_a_callback_names_its_task_in_one_of_four_ways(body: dict[str, Any]) -> 
 def test_no_callback_body_raises_an_untyped_error(body: bytes) -> None:
     """Any bytes are a notice or a ProtocolError."""
     try:
-        protocol.read_callback(body)
+        protocol.parse_callback(body)
     except mp4gen.ProtocolError as error:
         assert str(error) == "the callback names no task"  # noqa: PT017 - both ways are right

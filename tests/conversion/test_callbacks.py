@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mp4gen
-from mp4gen.api.protocol import callback_body, is_signed, sign_callback
-from mp4gen.conversion.callbacks import MAX_CALLBACK
+from mp4gen.api.protocol import build_callback, sign_callback, verify_signature
+from mp4gen.conversion.callbacks import MAX_BODY_BYTES
 from mp4gen.testing import Callbacks, FakeService, Reply
 
 REQUEST = mp4gen.VideoRequest("music", "track")
@@ -121,7 +121,7 @@ async def test_row_27_a_hundred_repeats_change_nothing(app: App, confirm: bool) 
         async with service.client(callbacks=receiver) as client:
             await client.convert(REQUEST)
         await asyncio.sleep(10)
-        late = await post(token_of(service), callback_body("video_000001", "https://x.example/"))
+        late = await post(token_of(service), build_callback("video_000001", "https://x.example/"))
 
     assert [callback.status for callback in service.callbacks] == [200] * 100
     assert (late, service.count()) == (200, 2 if confirm else 1)
@@ -251,7 +251,7 @@ async def test_polling_rests_once_callbacks_are_known_to_arrive(app: App) -> Non
             wait = asyncio.create_task(client.convert(mp4gen.VideoRequest("music", name)))
             await asyncio.sleep(25)
             if name == "told":
-                body = callback_body("video_000002", "https://cdn.example/v")
+                body = build_callback("video_000002", "https://cdn.example/v")
                 await post(token_of(service, 1), body)
             video = await wait
             late.append(now() - service.tasks[video.task_id].ends)
@@ -288,7 +288,7 @@ async def test_row_28_a_confirmed_callback_is_only_a_wake_up(app: App) -> None:
     async with FakeService(duration=52) as service, service.client(callbacks=receiver) as client:
         wait = asyncio.create_task(client.convert(REQUEST))
         await asyncio.sleep(1)
-        body = callback_body("video_000001", "https://evil.example/video.mp4")
+        body = build_callback("video_000001", "https://evil.example/video.mp4")
         for _ in range(300):
             await post(token_of(service), body)
             await asyncio.sleep(0.1)
@@ -310,7 +310,7 @@ async def test_row_28_only_https_is_believed(app: App, url: str) -> None:
         wait = asyncio.create_task(client.convert(REQUEST))
         await asyncio.sleep(1)
         for _ in range(100):
-            await post(token_of(service), callback_body("video_000001", url))
+            await post(token_of(service), build_callback("video_000001", url))
             await asyncio.sleep(0.1)
         looks = service.count("details")
         video = await wait
@@ -338,7 +338,7 @@ async def test_a_believed_link_is_used(app: App) -> None:
 async def test_a_signature_is_asked_for_where_a_secret_is_set(app: App) -> None:
     """Missing, wrong, stale and foreign signatures get 401; the right one wakes the wait."""
     receiver = await app.receiver(secret=SECRET)
-    body, seconds = callback_body("video_000001", "https://x.example/v.mp4"), int(time.time())
+    body, seconds = build_callback("video_000001", "https://x.example/v.mp4"), int(time.time())
     signed = sign_callback("video_000001", SECRET, seconds)
     wrong = [
         {},
@@ -388,9 +388,9 @@ def test_known_answers_of_the_signature(
     headers = {"x-webhook-timestamp": str(stamp), "x-webhook-signature": signature}
 
     assert sign_callback(task_id, secret, stamp)["X-Webhook-Signature"] == signature
-    assert is_signed(headers, task_id, secret, stamp + 300)
-    assert not is_signed(headers, task_id, secret, stamp + 301)
-    assert not is_signed(headers, task_id, secret, stamp - 301)
+    assert verify_signature(headers, task_id, secret, stamp + 300)
+    assert not verify_signature(headers, task_id, secret, stamp + 301)
+    assert not verify_signature(headers, task_id, secret, stamp - 301)
 
 
 @pytest.mark.parametrize(
@@ -428,7 +428,7 @@ async def waiting(app: App) -> AsyncIterator[tuple[FakeService, mp4gen.CallbackR
         await asyncio.wait([wait])
 
 
-GOOD = callback_body("video_000001", "https://x.example/v.mp4")
+GOOD = build_callback("video_000001", "https://x.example/v.mp4")
 
 
 @pytest.mark.looptime
@@ -441,7 +441,7 @@ GOOD = callback_body("video_000001", "https://x.example/v.mp4")
         (b"[" * 50_000, {}, 400),
         (b'{"code":NaN}', {}, 400),
         (b'{"data":{"task_id":7}}', {}, 400),
-        (GOOD + b" " * MAX_CALLBACK, {}, 413),
+        (GOOD + b" " * MAX_BODY_BYTES, {}, 413),
         (GOOD, {"Content-Encoding": "gzip"}, 415),
         (GOOD, {"Content-Encoding": "br"}, 415),
         (GOOD.replace(b"000001", b"000002"), {}, 403),
@@ -564,7 +564,7 @@ def test_row_28_arbitrary_signatures_are_refused(stamp: str, signature: str, tas
     """The check is total: any text is accepted or refused, and none is accepted by luck."""
     headers = {"x-webhook-timestamp": stamp, "x-webhook-signature": signature}
 
-    assert not is_signed(headers, task_id, SECRET, 1.7e9)
+    assert not verify_signature(headers, task_id, SECRET, 1.7e9)
 
 
 @pytest.mark.looptime
@@ -632,15 +632,15 @@ async def test_the_token_is_never_logged(app: App) -> None:
 async def test_one_callback_wakes_all_who_wait_for_it() -> None:
     """Two parts of an app may wait for one task; news for nobody waits for the next."""
     receiver = mp4gen.CallbackReceiver("http://127.0.0.1:1/hooks")
-    ticket = receiver.ticket()
+    ticket = receiver._subscribe()
     url = ticket.new_url()
     both = [asyncio.create_task(ticket.wait(30)) for _ in range(2)]
     await asyncio.sleep(0)
 
-    receiver.handle("POST", url, {}, callback_body("video", None))
+    receiver.handle("POST", url, {}, build_callback("video", None))
 
     assert await asyncio.gather(*both) == [True, True]
-    receiver.handle("POST", url, {}, callback_body("video", None))
+    receiver.handle("POST", url, {}, build_callback("video", None))
     await asyncio.sleep(0)
     assert await ticket.wait(30)
     assert not await ticket.wait(0)

@@ -110,8 +110,8 @@ class CallbackSender:
 
     def _body(self, task: Task) -> bytes:
         if task.state is State.FAILED:
-            return protocol.callback_body(task.task_id, None, code=task.error_code or 500)
-        return protocol.callback_body(task.task_id, task.video_url(self._base_url(task)))
+            return protocol.build_callback(task.task_id, None, code=task.error_code or 500)
+        return protocol.build_callback(task.task_id, task.video_url(self._base_url(task)))
 
     def _signature(self, task: Task) -> dict[str, str]:
         secret = self._config.callback_secret
