@@ -57,7 +57,7 @@ TRACK = {
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def read_video_request(data: Mapping[str, Any]) -> VideoRequest:
+def structure_video_request(data: Mapping[str, Any]) -> VideoRequest:
     """The request in `data`, in the API's names.
 
     Raises:
@@ -65,23 +65,23 @@ def read_video_request(data: Mapping[str, Any]) -> VideoRequest:
         cattrs.BaseValidationError: a missing field or a wrong type.
     """
     # An empty optional text means "none", as it does to the vendor.
-    given = {name: value for name, value in data.items() if value not in (None, "")}
-    return _converter().structure(given, VideoRequest)
+    values = {name: value for name, value in data.items() if value not in (None, "")}
+    return _converter().structure(values, VideoRequest)
 
 
-def write_video_request(request: VideoRequest) -> dict[str, Any]:
+def unstructure_video_request(request: VideoRequest) -> dict[str, Any]:
     """The request as the API wants it; what was not given is left out."""
-    written = _converter().unstructure(request)
-    return {name: value for name, value in written.items() if value is not None}
+    values = _converter().unstructure(request)
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def read_video_details(data: Mapping[str, Any], task_id: str) -> VideoDetails:
+def structure_video_details(data: Mapping[str, Any], task_id: str) -> VideoDetails:
     """The details in any of the four published shapes; `task_id` is what was asked for."""
-    response, told = data.get("response"), data.get("taskId")
+    response, task_id_value = data.get("response"), data.get("taskId")
     url = response.get("videoUrl") if isinstance(response, Mapping) else None
     flat = {
         **data,
-        "taskId": told if isinstance(told, str) and told else task_id,
+        "taskId": task_id_value if isinstance(task_id_value, str) and task_id_value else task_id,
         "audioId": data.get("audioId") or data.get("musicId"),
         "videoUrl": url,
         "raw": data,
@@ -89,15 +89,15 @@ def read_video_details(data: Mapping[str, Any], task_id: str) -> VideoDetails:
     return _converter().structure(flat, VideoDetails)
 
 
-def write_video_details(details: VideoDetails) -> dict[str, Any]:
+def unstructure_video_details(details: VideoDetails) -> dict[str, Any]:
     """The details in the shape of docs.sunoapi.org, "Get Music Video Details"."""
-    written: dict[str, Any] = _converter().unstructure(details)
-    url = written.pop("videoUrl")
-    written.pop("musicIndex")
-    return {**written, "response": {"videoUrl": url} if url else None}
+    values: dict[str, Any] = _converter().unstructure(details)
+    url = values.pop("videoUrl")
+    values.pop("musicIndex")
+    return {**values, "response": {"videoUrl": url} if url else None}
 
 
-def read_track(data: Mapping[str, Any], task_id: str) -> Track:
+def structure_track(data: Mapping[str, Any], task_id: str) -> Track:
     """One track of the music task `task_id`.
 
     Raises:
@@ -106,14 +106,14 @@ def read_track(data: Mapping[str, Any], task_id: str) -> Track:
     return _converter().structure({**data, "taskId": task_id}, Track)
 
 
-def write_track(track: Track) -> dict[str, Any]:
+def unstructure_track(track: Track) -> dict[str, Any]:
     """The track as an item of `response.sunoData`."""
-    written: dict[str, Any] = _converter().unstructure(track)
-    del written["taskId"]
-    return written
+    values: dict[str, Any] = _converter().unstructure(track)
+    del values["taskId"]
+    return values
 
 
-def whole_number(value: object) -> int | None:
+def parse_int(value: object) -> int | None:
     """`value` as an int where it is one, also as text; None for all else."""
     if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) < 20:
         return int(value)
@@ -122,7 +122,7 @@ def whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def real_number(value: Any) -> float | None:
+def parse_float(value: Any) -> float | None:
     """`value` as a finite float where it is one, also as text; None for all else."""
     try:
         number = float(value)
@@ -131,28 +131,28 @@ def real_number(value: Any) -> float | None:
     return number if math.isfinite(number) and not isinstance(value, bool) else None
 
 
-def _strict_text(value: Any, _: Any) -> str:
+def _strict_str(value: Any, _: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected text, not {type(value).__name__}")
     return value
 
 
-def _optional_text(value: Any, _: Any) -> str | None:
+def _optional_str(value: Any, _: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _status(value: Any, _: Any) -> VideoStatus | str:
+def _parse_status(value: Any, _: Any) -> VideoStatus | str:
     text = "" if value is None else str(value).strip()
     # A published schema text reads "SUCCESS-Success" (docs.kie.ai, "Get Music Video Details").
     known = text.partition("-")[0].upper()
     return VideoStatus(known) if known in VideoStatus.__members__ else text
 
 
-def _time(value: Any, _: Any) -> datetime | None:
+def _parse_time(value: Any, _: Any) -> datetime | None:
     """Epoch milliseconds, as number or digits, or ISO text that names its zone; else None."""
     if isinstance(value, str) and not value.strip().isdecimal():
-        return _iso_time(value)
-    number = whole_number(value)
+        return _parse_iso_time(value)
+    number = parse_int(value)
     if number is None:
         return None
     try:
@@ -161,7 +161,7 @@ def _time(value: Any, _: Any) -> datetime | None:
         return None
 
 
-def _iso_time(text: str) -> datetime | None:
+def _parse_iso_time(text: str) -> datetime | None:
     try:
         parsed = datetime.fromisoformat(text.strip())
         return parsed.astimezone(UTC) if parsed.tzinfo else None
@@ -169,24 +169,24 @@ def _iso_time(text: str) -> datetime | None:
         return None
 
 
-def _write_time(value: datetime) -> int:
+def _to_epoch_milliseconds(value: datetime) -> int:
     return round(value.timestamp() * 1000)
 
 
-def _error_code(value: Any, _: Any) -> int | None:
+def _parse_error_code(value: Any, _: Any) -> int | None:
     # Older pages show 0 and "" for "no error".
-    return whole_number(value) or None
+    return parse_int(value) or None
 
 
-def _index(value: Any, _: Any) -> int | None:
-    return whole_number(value)
+def _parse_index(value: Any, _: Any) -> int | None:
+    return parse_int(value)
 
 
-def _seconds(value: Any, _: Any) -> float | None:
-    return real_number(value)
+def _parse_seconds(value: Any, _: Any) -> float | None:
+    return parse_float(value)
 
 
-def _request_converter(converter: cattrs.Converter) -> None:
+def _register_video_request(converter: cattrs.Converter) -> None:
     from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
     names: Any = {field: override(rename=name) for field, name in VIDEO_REQUEST.items()}
@@ -198,25 +198,29 @@ def _request_converter(converter: cattrs.Converter) -> None:
     )
 
 
-def _record_converter(
+def _register_model(
     converter: cattrs.Converter, model: Any, names: dict[str, str], hooks: dict[str, Any]
 ) -> None:
     """Every field of `model` by its name and its own reader; all others are optional texts."""
     from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-    reads: Any = {
-        field: override(rename=name, struct_hook=hooks.get(field, _optional_text))
+    structure_overrides: Any = {
+        field: override(rename=name, struct_hook=hooks.get(field, _optional_str))
         for field, name in names.items()
     }
-    writes: Any = {field: override(rename=name) for field, name in names.items()}
+    unstructure_overrides: Any = {field: override(rename=name) for field, name in names.items()}
     if "raw" in hooks:
-        reads["raw"] = override(struct_hook=hooks["raw"])
-        writes["raw"] = override(omit=True)
-    converter.register_structure_hook(model, make_dict_structure_fn(model, converter, **reads))
-    converter.register_unstructure_hook(model, make_dict_unstructure_fn(model, converter, **writes))
+        structure_overrides["raw"] = override(struct_hook=hooks["raw"])
+        unstructure_overrides["raw"] = override(omit=True)
+    converter.register_structure_hook(
+        model, make_dict_structure_fn(model, converter, **structure_overrides)
+    )
+    converter.register_unstructure_hook(
+        model, make_dict_unstructure_fn(model, converter, **unstructure_overrides)
+    )
 
 
-def _as_it_came(value: Any, _: Any) -> Any:
+def _identity(value: Any, _: Any) -> Any:
     return value
 
 
@@ -229,17 +233,17 @@ def _converter() -> cattrs.Converter:
         # The package claims these classes, and its own names are not those of their annotations.
         attrs.resolve_types(model, vars(models))
     converter = cattrs.Converter()
-    converter.register_structure_hook(str, _strict_text)
-    converter.register_unstructure_hook(datetime, _write_time)
-    _request_converter(converter)
+    converter.register_structure_hook(str, _strict_str)
+    converter.register_unstructure_hook(datetime, _to_epoch_milliseconds)
+    _register_video_request(converter)
     details: dict[str, Any] = {
-        "task_id": _strict_text,
-        "status": _status,
-        "error_code": _error_code,
+        "task_id": _strict_str,
+        "status": _parse_status,
+        "error_code": _parse_error_code,
     }
-    details |= {"music_index": _index, "created_at": _time, "completed_at": _time}
-    _record_converter(converter, VideoDetails, VIDEO_DETAILS, details | {"raw": _as_it_came})
-    track: dict[str, Any] = {"task_id": _strict_text, "audio_id": _strict_text}
-    track |= {"duration": _seconds, "created_at": _time}
-    _record_converter(converter, Track, TRACK, track)
+    details |= {"music_index": _parse_index, "created_at": _parse_time, "completed_at": _parse_time}
+    _register_model(converter, VideoDetails, VIDEO_DETAILS, details | {"raw": _identity})
+    track: dict[str, Any] = {"task_id": _strict_str, "audio_id": _strict_str}
+    track |= {"duration": _parse_seconds, "created_at": _parse_time}
+    _register_model(converter, Track, TRACK, track)
     return converter

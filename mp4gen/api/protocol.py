@@ -71,7 +71,7 @@ class ApiRequest:
 def build_create_request(request: VideoRequest, callback_url: str | None = None) -> ApiRequest:
     """The call of "Create Music Video"; `callback_url` stands in for one of its own."""
     url = request.callback_url or callback_url or PLACEHOLDER_CALLBACK_URL
-    body = converters.write_video_request(attrs.evolve(request, callback_url=url))
+    body = converters.unstructure_video_request(attrs.evolve(request, callback_url=url))
     return ApiRequest("POST", GENERATE_PATH, dump_json(body), is_submit=True)
 
 
@@ -128,7 +128,7 @@ def parse_details(response: HttpResponse, dialect: Dialect, task_id: str) -> Vid
             f"the details of {task_id} are not an object: {describe_response(response)}"
         )
     details: VideoDetails = _structure_or_raise(
-        converters.read_video_details, data, task_id, response
+        converters.structure_video_details, data, task_id, response
     )
     return details
 
@@ -147,7 +147,7 @@ def parse_tracks(response: HttpResponse, dialect: Dialect, task_id: str) -> list
     if not isinstance(items, list):
         return []
     return [
-        _structure_or_raise(converters.read_track, item, task_id, response)
+        _structure_or_raise(converters.structure_track, item, task_id, response)
         for item in items
         if isinstance(item, dict)
     ]
@@ -159,7 +159,7 @@ def parse_credits(response: HttpResponse, dialect: Dialect) -> float:
     Raises:
         Mp4GenError: as `read_answer`; something that is no number is a `ProtocolError`.
     """
-    remaining = converters.real_number(parse_response(response, dialect))
+    remaining = converters.parse_float(parse_response(response, dialect))
     if remaining is None:
         raise ProtocolError(f"the credits are not a number: {describe_response(response)}")
     return remaining
@@ -203,7 +203,7 @@ def parse_create_body(body: bytes) -> VideoRequest:
     if not data.get("callBackUrl"):
         raise InvalidRequestError(_field_errors(data, "callBackUrl is required"), code=400)
     try:
-        return converters.read_video_request(data)
+        return converters.structure_video_request(data)
     except (ValidationError, ExceptionGroup):
         raise InvalidRequestError(_field_errors(data), code=400) from None
 
@@ -220,12 +220,12 @@ def build_create_response(task_id: str) -> bytes:
 
 def build_details_response(details: VideoDetails) -> bytes:
     """The success of "Get Music Video Details"."""
-    return build_data_response(converters.write_video_details(details))
+    return build_data_response(converters.unstructure_video_details(details))
 
 
 def build_tracks_response(task_id: str, tracks: Sequence[Track]) -> bytes:
     """The success of "Get Music Generation Details" for a finished music task."""
-    items = [converters.write_track(track) for track in tracks]
+    items = [converters.unstructure_track(track) for track in tracks]
     return build_data_response(
         {
             "taskId": task_id,
@@ -314,7 +314,7 @@ def parse_callback(body: bytes) -> VideoCallback:
     task_id = find_task_id(data) or find_task_id(value)
     if task_id is None:
         raise ProtocolError("the callback names no task")
-    code = converters.whole_number(value.get("code"))
+    code = converters.parse_int(value.get("code"))
     url = data.get("video_url") or data.get("videoUrl") if isinstance(data, dict) else None
     return VideoCallback(
         task_id,

@@ -62,7 +62,7 @@ def parse_response(response: HttpResponse, dialect: Dialect, task_id: str | None
         ProtocolError: an answer that is not what the vendor's pages promise.
     """
     body = load_json(response.body)
-    code = converters.whole_number(body.get("code")) if isinstance(body, dict) else None
+    code = converters.parse_int(body.get("code")) if isinstance(body, dict) else None
     if code is None:
         raise _non_api_error(response, task_id)
     data = body.get("data")

@@ -41,19 +41,22 @@ def test_the_published_request_is_read_and_written(sample: Sample) -> None:
         callback_url="https://api.example.com/callback",
     )
 
-    assert converters.read_video_request(raw) == expected
-    assert converters.write_video_request(expected) == raw
+    assert converters.structure_video_request(raw) == expected
+    assert converters.unstructure_video_request(expected) == raw
 
 
 def test_what_was_not_given_is_not_sent() -> None:
     """No null ever stands for "none"."""
-    assert converters.write_video_request(VideoRequest("m", "a")) == {"taskId": "m", "audioId": "a"}
+    assert converters.unstructure_video_request(VideoRequest("m", "a")) == {
+        "taskId": "m",
+        "audioId": "a",
+    }
 
 
 def test_null_never_becomes_the_text_none() -> None:
     """A missing or null id is an error, not an id called "None"."""
     with pytest.raises(cattrs.BaseValidationError):
-        converters.read_video_request({"taskId": None, "audioId": "a"})
+        converters.structure_video_request({"taskId": None, "audioId": "a"})
 
 
 @pytest.mark.parametrize(
@@ -68,7 +71,7 @@ def test_the_shapes_of_sunoapi(
     sample: Sample, name: str, times: datetime | None, index: int | None
 ) -> None:
     """The track by id or by number; times in ms, or as text without a zone: then not guessed."""
-    details = converters.read_video_details(data_of(sample(name)), "asked")
+    details = converters.structure_video_details(data_of(sample(name)), "asked")
 
     assert (details.task_id, details.audio_id) == ("taskId_774b9aa0422f", TRACK_ID)
     assert (details.status, details.video_url) == (VideoStatus.SUCCESS, URL)
@@ -79,7 +82,7 @@ def test_the_shapes_of_sunoapi(
 
 def test_the_shape_of_kie(sample: Sample) -> None:
     """docs.kie.ai: a track number, and local-looking times."""
-    details = converters.read_video_details(data_of(sample("details_kie")), "asked")
+    details = converters.structure_video_details(data_of(sample("details_kie")), "asked")
 
     assert (details.task_id, details.music_index) == ("988e****c8d3", 0)
     assert details.video_url == "https://example.com/s/04e6****e727.mp4"
@@ -88,7 +91,7 @@ def test_the_shape_of_kie(sample: Sample) -> None:
 
 def test_the_empty_shape_of_kie(sample: Sample) -> None:
     """Every value empty: the task that was asked for, not finished, no error."""
-    details = converters.read_video_details(data_of(sample("details_kie_empty")), "asked")
+    details = converters.structure_video_details(data_of(sample("details_kie_empty")), "asked")
 
     assert details.task_id == "asked"
     assert (details.video_url, details.error_code, details.error_message) == (None, None, None)
@@ -113,7 +116,7 @@ def test_the_empty_shape_of_kie(sample: Sample) -> None:
 )
 def test_an_unknown_flag_is_kept_as_text(flag: object, expected: str) -> None:
     """Nothing that a flag can be raises, and what is unknown is not finished."""
-    details = converters.read_video_details({"successFlag": flag}, "t")
+    details = converters.structure_video_details({"successFlag": flag}, "t")
 
     assert details.status == expected
     assert isinstance(details.status, VideoStatus) == isinstance(expected, VideoStatus)
@@ -141,7 +144,7 @@ def test_an_unknown_flag_is_kept_as_text(flag: object, expected: str) -> None:
 )
 def test_row_16_times_are_read_or_left_open(value: object, expected: datetime | None) -> None:
     """Milliseconds or text with a zone; anything else is None, never a guess, never a crash."""
-    details = converters.read_video_details({"completeTime": value}, "t")
+    details = converters.structure_video_details({"completeTime": value}, "t")
 
     assert details.completed_at == expected
 
@@ -149,7 +152,7 @@ def test_row_16_times_are_read_or_left_open(value: object, expected: datetime | 
 @pytest.mark.parametrize(("value", "expected"), [(0, None), ("", None), ("451", 451), (500, 500)])
 def test_zero_and_empty_are_no_error(value: object, expected: int | None) -> None:
     """Older pages show 0 and "" where there is none."""
-    assert converters.read_video_details({"errorCode": value}, "t").error_code == expected
+    assert converters.structure_video_details({"errorCode": value}, "t").error_code == expected
 
 
 @pytest.mark.parametrize("task_id", [None, "", 7, ["t"], {"id": "t"}])
@@ -157,7 +160,7 @@ def test_a_misread_side_field_costs_no_video(task_id: object) -> None:
     """The id that was asked for stands in for one that cannot be read."""
     data = {"taskId": task_id, "successFlag": "SUCCESS", "response": {"videoUrl": URL}}
 
-    assert converters.read_video_details(data, "asked").task_id == "asked"
+    assert converters.structure_video_details(data, "asked").task_id == "asked"
 
 
 @given(
@@ -165,7 +168,7 @@ def test_a_misread_side_field_costs_no_video(task_id: object) -> None:
 )
 def test_row_16_any_record_can_be_read(data: dict[str, Any]) -> None:
     """Whatever JSON a record holds, reading it raises nothing."""
-    details = converters.read_video_details(data, "asked")
+    details = converters.structure_video_details(data, "asked")
 
     assert isinstance(details.task_id, str)
     assert details.video_url is None or isinstance(details.video_url, str)
@@ -184,7 +187,10 @@ def test_details_go_there_and_back() -> None:
         completed_at=NEW_YEAR,
     )
 
-    assert converters.read_video_details(converters.write_video_details(expected), "t1") == expected
+    assert (
+        converters.structure_video_details(converters.unstructure_video_details(expected), "t1")
+        == expected
+    )
 
 
 def test_the_published_tracks(sample: Sample) -> None:
@@ -200,13 +206,13 @@ def test_the_published_tracks(sample: Sample) -> None:
         tags="electrifying, rock",
     )
 
-    assert converters.read_track(item, "5c79****be8e") == expected
+    assert converters.structure_track(item, "5c79****be8e") == expected
 
 
 @pytest.mark.parametrize("duration", [None, "long", True, "nan", float("inf"), [], 10**400])
 def test_a_duration_that_is_none_is_none(duration: object) -> None:
     """A track is worth having without its length."""
-    assert converters.read_track({"id": "a", "duration": duration}, "m").duration is None
+    assert converters.structure_track({"id": "a", "duration": duration}, "m").duration is None
 
 
 @pytest.mark.parametrize(
@@ -231,4 +237,4 @@ def test_a_duration_that_is_none_is_none(duration: object) -> None:
 )
 def test_codes_come_as_number_and_as_text(value: object, expected: int | None) -> None:
     """Both are seen; what is neither is no code."""
-    assert converters.whole_number(value) == expected
+    assert converters.parse_int(value) == expected
