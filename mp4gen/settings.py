@@ -13,7 +13,7 @@ from .addresses import is_loopback
 from .api.dialects import Dialect
 from .errors import ConfigurationError, ValidationError
 from .options import RateLimit
-from .transport.http import Secret, checked_key
+from .transport.http import Secret, validate_api_key
 from .transport.rate_limit import RateLimiter, WindowLimiter
 
 DEFAULT_BASE_URL = "https://api.api.box"
@@ -62,7 +62,7 @@ def resolve_api_key(value: KeySource | None, base_url: str) -> Callable[[], Secr
         source = _rotating_key(value)
     else:
         source = _static_key(
-            checked_key(to_secret(value) or to_secret(os.environ.get("MP4GEN_API_KEY")))
+            validate_api_key(to_secret(value) or to_secret(os.environ.get("MP4GEN_API_KEY")))
         )
         if source() is None and not is_local:
             raise ConfigurationError(
@@ -174,4 +174,4 @@ def _static_key(key: Secret | None) -> Callable[[], Secret | None]:
 
 
 def _rotating_key(get_key: Callable[[], str]) -> Callable[[], Secret | None]:
-    return lambda: checked_key(to_secret(get_key()) or Secret(""))
+    return lambda: validate_api_key(to_secret(get_key()) or Secret(""))

@@ -19,7 +19,7 @@ import attrs
 from mp4gen.addresses import is_public
 from mp4gen.errors import ConfigurationError, DownloadError
 from mp4gen.options import Retry
-from mp4gen.transport.http import describe, proxy_of_environment, user_agent
+from mp4gen.transport.http import describe_network_error, proxy_from_env, user_agent
 from mp4gen.transport.sleeper import Pauses
 
 MAX_REDIRECTS: Final = 3
@@ -114,7 +114,7 @@ class FileSessions:
         Raises:
             ConfigurationError: the proxy is none that HTTP can be spoken to.
         """
-        proxy = self._proxy or (proxy_of_environment(url) if self._trust_env else None)
+        proxy = self._proxy or (proxy_from_env(url) if self._trust_env else None)
         if proxy is not None and not proxy.lower().startswith(("http://", "https://")):
             # Not shown: it can hold a password.
             raise ConfigurationError("the proxy must be given as http://host:port")
@@ -260,7 +260,7 @@ def _network(host: str, late: str) -> Iterator[None]:
     except (aiohttp.ClientError, OSError) as error:
         if isinstance(getattr(error, "os_error", None), _PrivateAddressError):
             raise _not_fetched(host) from None
-        raise TryAgainError(describe(error)) from None
+        raise TryAgainError(describe_network_error(error)) from None
 
 
 def _session(*, unchecked: bool) -> aiohttp.ClientSession:

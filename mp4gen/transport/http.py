@@ -24,8 +24,8 @@ from mp4gen.errors import ConfigurationError, ProtocolError, TransportError
 
 from .sleeper import closed
 
-_MAX_CONNECT = 10.0
-_SHORTEST_KEY = 8
+_CONNECT_TIMEOUT = 10.0
+_MIN_REDACTABLE_LENGTH = 8
 
 
 class Secret(str):
@@ -38,10 +38,10 @@ class Secret(str):
 
 
 @attrs.define
-class _Sent:
+class _RequestTrace:
     """Whether the request's head was handed to the socket."""
 
-    yes: bool = False
+    headers_sent: bool = False
 
 
 class Transport:
@@ -49,7 +49,7 @@ class Transport:
 
     Args:
         base_url: scheme, host and perhaps a path prefix.
-        key: gives the current key, or None for a host without keys.
+        get_key: gives the current key, or None for a host without keys.
         proxy: an http:// proxy, or None.
         trust_env: whether proxies are read from the environment.
     """
@@ -57,19 +57,19 @@ class Transport:
     def __init__(
         self,
         base_url: str,
-        key: Callable[[], Secret | None],
+        get_key: Callable[[], Secret | None],
         *,
         proxy: str | None = None,
         trust_env: bool = False,
     ) -> None:
         self._base_url = base_url.rstrip("/")
-        self._key = key
+        self._get_key = get_key
         # Read here and not by aiohttp, which would also read netrc and then refuse our header.
-        self._proxy = proxy_of_environment(base_url) if trust_env and proxy is None else proxy
+        self._proxy = proxy_from_env(base_url) if trust_env and proxy is None else proxy
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._looks: aiohttp.ClientSession | None = None
-        self._submits: aiohttp.ClientSession | None = None
-        self._reading: set[aiohttp.ClientResponse] = set()
+        self._poll_session: aiohttp.ClientSession | None = None
+        self._submit_session: aiohttp.ClientSession | None = None
+        self._open_responses: set[aiohttp.ClientResponse] = set()
         self._closed = False
 
     @property
@@ -77,11 +77,11 @@ class Transport:
         """Whether `aclose` was called."""
         return self._closed
 
-    async def send(self, call: ApiRequest, timeout: float) -> HttpResponse:
-        """The answer to `call`, with the key taken out of it.
+    async def send(self, request: ApiRequest, timeout: float) -> HttpResponse:
+        """The answer to `request`, with the key taken out of it.
 
         Args:
-            call: what to send.
+            request: what to send.
             timeout: seconds for all of it.
 
         Raises:
@@ -90,77 +90,77 @@ class Transport:
             ConfigurationError: the client is closed, belongs to another loop, or has a bad key; or
                 the server's certificate is not valid.
         """
-        session = self._session(call)
-        key = checked_key(self._key())
-        sent = _Sent()
+        session = self._session_for(request)
+        key = validate_api_key(self._get_key())
+        request_trace = _RequestTrace()
         problem = ""
         try:
-            return await self._exchange(session, call, key, timeout, sent)
+            return await self._request(session, request, key, timeout, request_trace)
         except aiohttp.ConnectionTimeoutError:
-            problem = f"no connection within {min(timeout, _MAX_CONNECT):g} s"
+            problem = f"no connection within {min(timeout, _CONNECT_TIMEOUT):g} s"
         except TimeoutError:
             problem = f"no answer within {timeout:g} s"
         except aiohttp.ClientConnectorCertificateError as error:
             # Trying again makes no certificate valid, and no connection was there to send by.
-            raise ConfigurationError(self._distrusted(error)) from None
+            raise ConfigurationError(self._certificate_message(error)) from None
         except (aiohttp.ClientError, OSError, zlib.error) as error:
-            problem = describe(error)
+            problem = describe_network_error(error)
         # Raised out here so that no aiohttp error, which holds the headers, is its context.
-        raise TransportError(f"{self._where}: {problem}", sent=sent.yes)
+        raise TransportError(f"{self._host}: {problem}", sent=request_trace.headers_sent)
 
     async def aclose(self) -> None:
         """Close all connections; a second call does nothing."""
         self._closed = True
-        for response in self._reading:
+        for response in self._open_responses:
             # aiohttp would let whoever reads a body wait on after its connection is closed.
             response.content.set_exception(aiohttp.ClientConnectionError())
-        for session in (self._looks, self._submits):
+        for session in (self._poll_session, self._submit_session):
             if session is not None:
                 await session.close()
 
     @property
-    def _where(self) -> str:
+    def _host(self) -> str:
         return f"{urlsplit(self._base_url).hostname}"
 
-    def _distrusted(self, error: aiohttp.ClientConnectorCertificateError) -> str:
+    def _certificate_message(self, error: aiohttp.ClientConnectorCertificateError) -> str:
         reason = getattr(error.certificate_error, "verify_message", "") or "not valid"
         return (
-            f"{self._where}: its TLS certificate is refused ({reason.rstrip('.')}); check "
+            f"{self._host}: its TLS certificate is refused ({reason.rstrip('.')}); check "
             "base_url, this machine's clock, and the authorities that it trusts (SSL_CERT_FILE)"
         )
 
-    async def _exchange(
+    async def _request(
         self,
         session: aiohttp.ClientSession,
-        call: ApiRequest,
+        request: ApiRequest,
         key: Secret | None,
         timeout: float,
-        sent: _Sent,
+        request_trace: _RequestTrace,
     ) -> HttpResponse:
         response = await session.request(
-            call.method,
-            self._base_url + call.path,
-            data=call.body,
-            headers=_headers(call, key),
-            timeout=_limits(timeout),
+            request.method,
+            self._base_url + request.path,
+            data=request.body,
+            headers=_headers(request, key),
+            timeout=_client_timeout(timeout),
             allow_redirects=False,
             proxy=self._proxy,
-            trace_request_ctx=sent,
+            trace_request_ctx=request_trace,
         )
-        self._reading.add(response)
+        self._open_responses.add(response)
         try:
-            body = await _read(response)
+            body = await _read_body(response)
         except BaseException:
             response.close()
             raise
         finally:
-            self._reading.discard(response)
+            self._open_responses.discard(response)
         # From here to the caller nothing is awaited, so that no cancel can lose an answer.
         response.release()
-        headers = {name.lower(): _without(value, key) for name, value in response.headers.items()}
-        return HttpResponse(response.status, headers, _without_bytes(body, key))
+        headers = {name.lower(): _redact(value, key) for name, value in response.headers.items()}
+        return HttpResponse(response.status, headers, _redact_bytes(body, key))
 
-    def _session(self, call: ApiRequest) -> aiohttp.ClientSession:
+    def _session_for(self, request: ApiRequest) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         if self._closed:
             raise closed()
@@ -169,17 +169,17 @@ class Transport:
                 "this client belongs to another event loop; make one client for each loop"
             )
         self._loop = loop
-        if call.is_submit:
+        if request.is_submit:
             # A fresh connection each time: on a kept one that the server has just dropped, nobody
             # could tell whether the submit had arrived.
-            self._submits = self._submits or self._open(force_close=True)
-            return self._submits
-        self._looks = self._looks or self._open(force_close=False)
-        return self._looks
+            self._submit_session = self._submit_session or self._open_session(force_close=True)
+            return self._submit_session
+        self._poll_session = self._poll_session or self._open_session(force_close=False)
+        return self._poll_session
 
-    def _open(self, *, force_close: bool) -> aiohttp.ClientSession:
+    def _open_session(self, *, force_close: bool) -> aiohttp.ClientSession:
         trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(_note_sent)
+        trace.on_request_headers_sent.append(_on_headers_sent)
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(force_close=force_close, limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -197,7 +197,7 @@ def user_agent() -> str:
     return f"mp4gen/{version('mp4gen')}"
 
 
-def checked_key(key: Secret | None) -> Secret | None:
+def validate_api_key(key: Secret | None) -> Secret | None:
     """`key`, if a header can carry it.
 
     Raises:
@@ -213,19 +213,19 @@ def checked_key(key: Secret | None) -> Secret | None:
     return key
 
 
-def proxy_of_environment(url: str) -> str | None:
+def proxy_from_env(url: str) -> str | None:
     """The proxy that the environment names for `url`, as curl and others would use it."""
     parts = urlsplit(url)
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
-def describe(error: BaseException) -> str:
+def describe_network_error(error: BaseException) -> str:
     """A failure of the connection in plain words; never the error's own text, which may tell."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "the host name is not known; check base_url and the network"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return "no secure connection could be made (TLS)"
-    if isinstance(error, aiohttp.ServerDisconnectedError | _ResentError):
+    if isinstance(error, aiohttp.ServerDisconnectedError | _UnexpectedResendError):
         return "the server closed the connection without an answer"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer broke off"
@@ -234,10 +234,10 @@ def describe(error: BaseException) -> str:
     return f"no usable connection ({reason or type(error).__name__})"
 
 
-def _headers(call: ApiRequest, key: Secret | None) -> dict[str, str]:
+def _headers(request: ApiRequest, key: Secret | None) -> dict[str, str]:
     # docs.kie.ai's firewall and file host refuse some default user agents.
     headers = {"User-Agent": user_agent(), "Accept": "application/json", "Accept-Encoding": "gzip"}
-    if call.body is not None:
+    if request.body is not None:
         headers["Content-Type"] = "application/json"
     if key is not None:
         headers["Authorization"] = Secret(f"Bearer {key!s}")
@@ -245,22 +245,22 @@ def _headers(call: ApiRequest, key: Secret | None) -> dict[str, str]:
 
 
 @functools.lru_cache(maxsize=64)
-def _limits(seconds: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, _MAX_CONNECT))
+def _client_timeout(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, _CONNECT_TIMEOUT))
 
 
-class _ResentError(aiohttp.ClientError):
+class _UnexpectedResendError(aiohttp.ClientError):
     """aiohttp was about to send a GET again by itself."""
 
 
-async def _note_sent(_: Any, context: Any, __: Any) -> None:
+async def _on_headers_sent(_: Any, context: Any, __: Any) -> None:
     # A second sending would be a call that no limiter has counted.
-    if context.trace_request_ctx.yes:
-        raise _ResentError
-    context.trace_request_ctx.yes = True
+    if context.trace_request_ctx.headers_sent:
+        raise _UnexpectedResendError
+    context.trace_request_ctx.headers_sent = True
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     """The body, inflated by ourselves: aiohttp would let a small one grow a thousandfold."""
     body = bytearray()
     while chunk := await response.content.readany():
@@ -278,14 +278,14 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return inflated
 
 
-def _without(text: str, key: Secret | None) -> str:
-    return text.replace(key, "***") if _tells(key) else text
+def _redact(text: str, key: Secret | None) -> str:
+    return text.replace(key, "***") if _can_redact(key) else text
 
 
-def _without_bytes(body: bytes, key: Secret | None) -> bytes:
-    return body.replace(key.encode(), b"***") if _tells(key) else body
+def _redact_bytes(body: bytes, key: Secret | None) -> bytes:
+    return body.replace(key.encode(), b"***") if _can_redact(key) else body
 
 
-def _tells(key: Secret | None) -> TypeGuard[Secret]:
+def _can_redact(key: Secret | None) -> TypeGuard[Secret]:
     """Whether finding `key` in an answer means something; a word of a few letters is anywhere."""
-    return key is not None and len(key) >= _SHORTEST_KEY
+    return key is not None and len(key) >= _MIN_REDACTABLE_LENGTH
