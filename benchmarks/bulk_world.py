@@ -144,7 +144,7 @@ def client(
     """A client of the service, without sockets."""
     made = service.client(base_url="http://127.0.0.1:1", callbacks=receiver, **settings)
     made.random.seed(seed)
-    made._calls._transport = Wire(service, seed, receiver)  # type: ignore[assignment]
+    made._caller._transport = Wire(service, seed, receiver)  # type: ignore[assignment]
     return made
 
 

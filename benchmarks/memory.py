@@ -63,7 +63,7 @@ async def compare(count: int) -> list[dict[str, Any]]:
 async def crowd(count: int) -> dict[str, Any]:
     """So many waits alive at once: megabytes in all, and the share of a core while idle."""
     client = mp4gen.Client("key", polling=LONG)
-    calls = client._calls  # noqa: SLF001 - a public wait would have to be submitted first
+    calls = client._caller  # noqa: SLF001 - a public wait would have to be submitted first
     waits = [
         VideoPoller(calls, client.dialect, LONG, CallOptions(), f"t{n}", 1e9) for n in range(count)
     ]

@@ -35,7 +35,7 @@ from .settings import (
     validate_timeout,
     warn_about_duplicate_client,
 )
-from .transport.caller import CallOptions, Calls
+from .transport.caller import ApiCaller, CallOptions
 from .transport.http import Transport
 from .transport.rate_limit import RateLimiter
 
@@ -106,13 +106,13 @@ class Client:
         self.random = Random()  # noqa: S311 - jitter, not a secret
         self._limiter = resolve_rate_limiter(rate_limit)
         transport = Transport(self.base_url, key, proxy=proxy, trust_env=trust_env)
-        self._observers = EventEmitter(on_event)
-        self._calls = Calls(transport, self._limiter, retry, self._observers, self.random)
+        self._events = EventEmitter(on_event)
+        self._caller = ApiCaller(transport, self._limiter, retry, self._events, self.random)
         self._call_options = CallOptions(
             retry_timeout=retry.timeout, max_maintenance=retry.maintenance_timeout or 0.0
         )
         self._conversions = ConversionService(
-            self._calls,
+            self._caller,
             self.dialect,
             polling,
             resolve_resubmit(on_uncertain_submit, self.dialect),
@@ -125,7 +125,7 @@ class Client:
         self._bulk_slots = asyncio.Semaphore(concurrency)
         self._runs: WeakSet[ConversionRun] = WeakSet()
         self._proxy, self._trust_env = proxy, trust_env
-        self._files: Files | None = None
+        self._downloader: Files | None = None
         self._submission_cache = SubmissionCache()
         warn_about_duplicate_client(self, account, self._limiter)
 
@@ -147,9 +147,9 @@ class Client:
             for run in tuple(self._runs):
                 await run.aclose()
         finally:
-            await self._calls.aclose()
-            if self._files is not None:
-                await self._files.aclose()
+            await self._caller.aclose()
+            if self._downloader is not None:
+                await self._downloader.aclose()
 
     async def create_music_video(self, request: VideoRequest) -> str:
         """Submit one track ("Create Music Video"), and give the new task's id.
@@ -170,8 +170,8 @@ class Client:
             Mp4GenError: no usable answer; no record of the task (yet) is a `NotFoundError`.
         """
         api_request = protocol.build_details_request(validate_id("task_id", task_id), self.dialect)
-        read = partial(protocol.parse_details, dialect=self.dialect, task_id=task_id)
-        return await self._calls.retried(api_request, read, self._call_options)
+        parse = partial(protocol.parse_details, dialect=self.dialect, task_id=task_id)
+        return await self._caller.send_with_retries(api_request, parse, self._call_options)
 
     async def wait_for_video(self, task_id: str, *, timeout: float = 1800.0) -> Video:
         """Poll with exponential backoff until the single MP4 URL of a video task is there.
@@ -270,7 +270,7 @@ class Client:
         host = Host(
             self.base_url,
             self._conversions,
-            CallOptions.for_bulk_run(self._calls.retry),
+            CallOptions.for_bulk_run(self._caller.retry),
             self._bulk_slots,
             self._concurrency,
             self.download,
@@ -300,7 +300,7 @@ class Client:
         Raises:
             DownloadError: nothing was written; says why.
         """
-        return await self._downloads().fetch(video_or_url, to, on_progress)
+        return await self._get_downloader().fetch(video_or_url, to, on_progress)
 
     async def get_tracks(self, task_id: str) -> list[Track]:
         """The tracks of a music task ("Get Music Generation Details"), those that exist so far.
@@ -309,8 +309,8 @@ class Client:
             Mp4GenError: no usable answer; an unknown music task is a `NotFoundError`.
         """
         api_request = protocol.build_tracks_request(validate_id("task_id", task_id), self.dialect)
-        read = partial(protocol.parse_tracks, dialect=self.dialect, task_id=task_id)
-        return await self._calls.retried(api_request, read, self._call_options)
+        parse = partial(protocol.parse_tracks, dialect=self.dialect, task_id=task_id)
+        return await self._caller.send_with_retries(api_request, parse, self._call_options)
 
     async def get_credits(self) -> float:
         """What is left on the account ("Get Remaining Credits").
@@ -319,22 +319,22 @@ class Client:
             Mp4GenError: no usable answer.
         """
         api_request = protocol.build_credits_request(self.dialect)
-        read = partial(protocol.parse_credits, dialect=self.dialect)
-        return await self._calls.retried(api_request, read, self._call_options)
+        parse = partial(protocol.parse_credits, dialect=self.dialect)
+        return await self._caller.send_with_retries(api_request, parse, self._call_options)
 
-    def _downloads(self) -> Files:
+    def _get_downloader(self) -> Files:
         """What fetches files; made by the first download, for those who never do without it."""
         from .downloads.downloader import Files
 
-        self._files = self._files or Files(
-            self._calls,
+        self._downloader = self._downloader or Files(
+            self._caller,
             self.dialect,
             self.base_url,
             patience=self._call_options,
             proxy=self._proxy,
             trust_env=self._trust_env,
         )
-        return self._files
+        return self._downloader
 
     async def _submit(
         self, request: VideoRequest, *, adopt: bool, timeout: float = 1800.0
@@ -348,5 +348,5 @@ class Client:
             if subscription is not None:
                 subscription.close()
             if isinstance(error, Mp4GenError):
-                self._observers.emit(FailedEvent(None, error))
+                self._events.emit(FailedEvent(None, error))
             raise

@@ -81,7 +81,7 @@ async def test_where_a_second_submit_costs_again_none_is_made(seed: int) -> None
         storm(service, random)
         proxy.script(*cuts(random))
         async with service.client(base_url=proxy.url, **settings) as client:
-            client._calls.quota.available = client._calls.quota.capacity = 10_000
+            client._caller.quota.available = client._caller.quota.capacity = 10_000
             ends = await asyncio.gather(
                 *(client.convert(request) for request in TRACKS), return_exceptions=True
             )

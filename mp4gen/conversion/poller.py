@@ -24,7 +24,7 @@ from mp4gen.events import CompletedEvent, FailedEvent, PollEvent
 from mp4gen.models import Video, VideoDetails, VideoStatus
 from mp4gen.options import Polling
 from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
-from mp4gen.transport.caller import CallOptions, Calls, Stopwatch
+from mp4gen.transport.caller import ApiCaller, CallOptions, Stopwatch
 from mp4gen.transport.retry import RetryDecision, classify
 from mp4gen.transport.sleeper import Pause
 
@@ -54,7 +54,7 @@ class VideoPoller:
     """One wait for one task.
 
     Attributes:
-        calls: the client's calls.
+        caller: the client's calls.
         dialect: the host's way of speaking.
         polling: when to look.
         call_options: whose wait it is.
@@ -65,7 +65,7 @@ class VideoPoller:
         trust_callbacks: whether what a callback says is the truth, and no look is needed.
     """
 
-    calls: Calls
+    caller: ApiCaller
     dialect: Dialect
     polling: Polling
     call_options: CallOptions
@@ -96,7 +96,7 @@ class VideoPoller:
         delay = initial_delay
         try:
             while True:
-                remaining = max(0.0, self.timeout - stopwatch.seconds)
+                remaining = max(0.0, self.timeout - stopwatch.elapsed)
                 callback_received = await self._sleep(min(delay, remaining))
                 if video := self._video_from_callback(stopwatch):
                     return video
@@ -108,13 +108,13 @@ class VideoPoller:
                 # The clock alone would not do: a sum of pauses can fall short by a rounding error.
                 if (
                     delay >= remaining and not callback_received
-                ) or stopwatch.seconds >= self.timeout:
+                ) or stopwatch.elapsed >= self.timeout:
                     return self._timed_out(stopwatch)
                 delay = self._next_delay(retry_after, callback_received=callback_received)
         except Mp4GenError as error:
             if not isinstance(error, WaitTimeoutError):
                 self._forget()
-            self.calls.observers.emit(FailedEvent(self.task_id, error))
+            self.caller.events.emit(FailedEvent(self.task_id, error))
             raise
 
     @property
@@ -129,13 +129,13 @@ class VideoPoller:
 
     def _sleep(self, seconds: float) -> Pause:
         """Gives False after `seconds`, or earlier True when a callback has come."""
-        sleep = self.calls.pauses.sleep(seconds)
+        sleep = self.caller.pauses.sleep(seconds)
         return sleep if self.subscription is None else self.subscription.wake_on_callback(sleep)
 
     async def _throttle(self) -> None:
         """Whoever knows the address can wake us, but not make us hammer the API."""
         elapsed = asyncio.get_running_loop().time() - self._last_poll_at
-        await self.calls.pauses.sleep(max(0.0, _MIN_CALLBACK_POLL_INTERVAL - elapsed))
+        await self.caller.pauses.sleep(max(0.0, _MIN_CALLBACK_POLL_INTERVAL - elapsed))
 
     def _next_delay(self, retry_after: float | None, *, callback_received: bool) -> float:
         """Seconds until the next look."""
@@ -145,7 +145,7 @@ class VideoPoller:
         if self._rate_limited:
             # The limiter or the gate holds the next look back by itself, and no time counts.
             return 0.0
-        self._intervals = self._intervals or poll_intervals(self.polling, self.calls.random)
+        self._intervals = self._intervals or poll_intervals(self.polling, self.caller.random)
         if retry_after is None:
             return next(self._intervals)
         # Where callbacks tell of the end, a server that would like to be asked early is not.
@@ -176,20 +176,20 @@ class VideoPoller:
     async def _poll(self, stopwatch: Stopwatch) -> float | None:
         """Look once; the seconds that the server asks to wait. Most failures are kept for later."""
         api_request = protocol.build_details_request(self.task_id, self.dialect)
-        read = partial(protocol.parse_details, dialect=self.dialect, task_id=self.task_id)
-        remaining = max(_MIN_FINAL_TIMEOUT, self.timeout - stopwatch.seconds)
-        request_timeout = min(self.calls.retry.request_timeout, remaining)
+        parse = partial(protocol.parse_details, dialect=self.dialect, task_id=self.task_id)
+        remaining = max(_MIN_FINAL_TIMEOUT, self.timeout - stopwatch.elapsed)
+        request_timeout = min(self.caller.retry.request_timeout, remaining)
         self._last_poll_at = asyncio.get_running_loop().time()
         self._rate_limited = False
         try:
-            details, retry_after = await self.calls.once(
-                api_request, read, self.call_options, watch=stopwatch, timeout=request_timeout
+            details, retry_after = await self.caller.send(
+                api_request, parse, self.call_options, stopwatch=stopwatch, timeout=request_timeout
             )
         except Mp4GenError as error:
-            return self._handle_poll_error(error, stopwatch.seconds)
+            return self._handle_poll_error(error, stopwatch.elapsed)
         self._task_found, self._not_found_count, self._last_error = True, 0, None
         self._details = details
-        self.calls.observers.emit(PollEvent(self.task_id, details.status, stopwatch.seconds))
+        self.caller.events.emit(PollEvent(self.task_id, details.status, stopwatch.elapsed))
         if details.failed:
             raise self._failure_error(details)
         return retry_after
@@ -202,7 +202,7 @@ class VideoPoller:
         """
         self._last_error = error
         # A firewall's 403 may pass; a key that is refused stays so.
-        if self.calls.closed or (isinstance(error, AuthenticationError) and error.code == 401):
+        if self.caller.closed or (isinstance(error, AuthenticationError) and error.code == 401):
             raise error
         if isinstance(error, ConfigurationError) and not (self._task_found or self.submission):
             raise error
@@ -219,7 +219,7 @@ class VideoPoller:
             case RetryDecision.PAUSE:
                 self._rate_limited = True
             case RetryDecision.MAINTENANCE:
-                self._rate_limited = not self.calls.would_give_up(self.call_options)
+                self._rate_limited = not self.caller.would_give_up(self.call_options)
         return getattr(error, "retry_after", None)
 
     def _failure_error(self, details: VideoDetails) -> Mp4GenError:
@@ -246,7 +246,7 @@ class VideoPoller:
                 f"was deleted by the host at {video.expires_at:%Y-%m-%d %H:%M}"
             )
         self._forget()
-        self.calls.observers.emit(CompletedEvent(video, stopwatch.seconds))
+        self.caller.events.emit(CompletedEvent(video, stopwatch.elapsed))
         return video
 
     def _forget(self) -> None:

@@ -11,7 +11,7 @@ import attrs
 from mp4gen.api.dialects import Dialect
 from mp4gen.models import Video, VideoRequest
 from mp4gen.options import Polling
-from mp4gen.transport.caller import CallOptions, Calls
+from mp4gen.transport.caller import ApiCaller, CallOptions
 
 from .callbacks import CallbackReceiver, CallbackSubscription
 from .poll_schedule import initial_delay
@@ -24,7 +24,7 @@ class ConversionService:
     """Makes the submits and waits of one client.
 
     Attributes:
-        calls: the client's calls.
+        caller: the client's calls.
         dialect: the host's way of speaking.
         polling: when to look at a task.
         resubmit: whether a submit whose answer was lost is sent again.
@@ -33,7 +33,7 @@ class ConversionService:
         polling_with_proven_callbacks: the same, once a callback has arrived.
     """
 
-    calls: Calls
+    caller: ApiCaller
     dialect: Dialect
     polling: Polling
     resubmit: bool
@@ -64,7 +64,7 @@ class ConversionService:
             Mp4GenError: as `Submit.run`.
         """
         operation = SubmitOperation(
-            self.calls,
+            self.caller,
             self.dialect,
             request,
             call_options,
@@ -101,7 +101,7 @@ class ConversionService:
         # Handed on and not awaited: a frame more would be a fifth of what a wait weighs.
         polling = self._polling_for(submission)
         poller = VideoPoller(
-            self.calls,
+            self.caller,
             self.dialect,
             polling,
             call_options,
@@ -128,4 +128,4 @@ class ConversionService:
         retry_after = submission.submitted.retry_after
         if retry_after is not None and submission.ticket is None:
             return max(0.0, retry_after - age)
-        return initial_delay(polling, self.calls.random, age)
+        return initial_delay(polling, self.caller.random, age)

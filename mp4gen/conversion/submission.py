@@ -16,7 +16,7 @@ from mp4gen.errors import AlreadyExistsError, Mp4GenError
 from mp4gen.events import SubmittedEvent
 from mp4gen.models import VideoRequest
 from mp4gen.task_errors import SubmitUncertainError
-from mp4gen.transport.caller import CallOptions, Calls, RetryLoop
+from mp4gen.transport.caller import ApiCaller, CallOptions, RetryLoop
 from mp4gen.transport.retry import RetryDecision, classify
 
 from .callbacks import CallbackSubscription
@@ -95,7 +95,7 @@ class SubmitOperation:
     """One submit, made at most once as far as the account is concerned.
 
     Attributes:
-        calls: the client's calls.
+        caller: the client's calls.
         dialect: the host's way of speaking.
         request: which video.
         call_options: whose submit it is.
@@ -107,7 +107,7 @@ class SubmitOperation:
         response_lost: whether an earlier attempt's answer was lost.
     """
 
-    calls: Calls
+    caller: ApiCaller
     dialect: Dialect
     request: VideoRequest
     call_options: CallOptions
@@ -130,7 +130,7 @@ class SubmitOperation:
         if self.subscription is not None:
             self.subscription.task_id = submission.task_id
         event = SubmittedEvent(submission.task_id, self.request.audio_id, submission.adopted)
-        self.calls.observers.emit(event)
+        self.caller.events.emit(event)
         return submission
 
     async def _run(self) -> Submitted:
@@ -144,7 +144,7 @@ class SubmitOperation:
             except AlreadyExistsError as error:
                 return await self._adopt_existing(error)
             except Mp4GenError as error:
-                retry_loop = retry_loop or RetryLoop(self.calls, api_request, self.call_options)
+                retry_loop = retry_loop or RetryLoop(self.caller, api_request, self.call_options)
                 submission = await self._handle_failure(error, retry_loop)
                 if submission is not None:
                     return submission
@@ -160,11 +160,11 @@ class SubmitOperation:
         return protocol.build_create_request(self.request, url)
 
     async def _send(self, api_request: ApiRequest, retry_loop: RetryLoop | None) -> Submitted:
-        read = partial(protocol.parse_create, dialect=self.dialect)
+        parse = partial(protocol.parse_create, dialect=self.dialect)
         # Whoever waits out an outage is not to run out of budget by waiting.
-        watch = retry_loop.stopwatch if retry_loop and self.call_options.retry_forever else None
-        task_id, retry_after = await self.calls.once(
-            api_request, read, self.call_options, watch=watch, before=self._before_send
+        stopwatch = retry_loop.stopwatch if retry_loop and self.call_options.retry_forever else None
+        task_id, retry_after = await self.caller.send(
+            api_request, parse, self.call_options, stopwatch=stopwatch, on_start=self._before_send
         )
         return Submitted(task_id, retry_after=retry_after)
 
@@ -225,5 +225,5 @@ class SubmitOperation:
     async def _await_callback(self) -> Submitted | None:
         """What a callback tells of a submit whose answer was lost; None without one in time."""
         if self.subscription is not None and self.subscription.last_callback is None:
-            await self.subscription.wake_on_callback(self.calls.pauses.sleep(self.timeout))
+            await self.subscription.wake_on_callback(self.caller.pauses.sleep(self.timeout))
         return self._from_callback()

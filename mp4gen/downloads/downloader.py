@@ -14,7 +14,7 @@ from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
 from mp4gen.events import DownloadProgressEvent, RetryEvent
 from mp4gen.models import Video
-from mp4gen.transport.caller import CallOptions, Calls
+from mp4gen.transport.caller import ApiCaller, CallOptions
 from mp4gen.transport.sleeper import closed
 
 from .download import Download, Progress
@@ -38,7 +38,7 @@ class Files:
 
     def __init__(
         self,
-        calls: Calls,
+        calls: ApiCaller,
         dialect: Dialect,
         base_url: str,
         *,
@@ -70,7 +70,7 @@ class Files:
         path = _target(video_or_url, to)
         if self._calls.closed:
             raise closed()
-        observers = self._calls.observers
+        observers = self._calls.events
         async with self._places:
             return await Download(
                 self._sessions,
@@ -88,14 +88,14 @@ class Files:
         if isinstance(of, Video):
             look = protocol.build_details_request(of.task_id, self._dialect)
             see = partial(protocol.parse_details, dialect=self._dialect, task_id=of.task_id)
-            details = await self._calls.retried(look, see, self._patience)
+            details = await self._calls.send_with_retries(look, see, self._patience)
             if details.video_url not in (None, url):
                 return details.video_url
         call = protocol.build_download_url_request(url, self._dialect)
         if call is None:
             return None
         read = partial(protocol.parse_download_url, dialect=self._dialect)
-        return await self._calls.retried(call, read, self._patience)
+        return await self._calls.send_with_retries(call, read, self._patience)
 
     def _progress(
         self,
@@ -104,7 +104,7 @@ class Files:
         done: int,
         total: int | None,
     ) -> None:
-        self._calls.observers.emit(DownloadProgressEvent(path, done, total))
+        self._calls.events.emit(DownloadProgressEvent(path, done, total))
         if hook is not None:
             hook(done, total)
 

@@ -46,7 +46,7 @@ class Stopwatch:
         self._started: float | None = asyncio.get_running_loop().time()
 
     @property
-    def seconds(self) -> float:
+    def elapsed(self) -> float:
         """What it shows now."""
         if self._started is None:
             return self._before
@@ -54,7 +54,7 @@ class Stopwatch:
 
     def stop(self) -> None:
         """Let no time count from now on."""
-        self._before, self._started = self.seconds, None
+        self._before, self._started = self.elapsed, None
 
     def start(self) -> None:
         """Let time count again."""
@@ -86,7 +86,7 @@ class CallOptions:
         return cls(Lane.BULK, retry.timeout, max_maintenance, retry_forever=True)
 
 
-class _UntilClosed:
+class _CancelOnClose:
     """A slot that nobody waits for any longer once the client is closed."""
 
     __slots__ = ("_pauses", "_slot")
@@ -101,14 +101,14 @@ class _UntilClosed:
 
     async def __aexit__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
-        await self._slot.__aexit__(kind, error, trace)
+        await self._slot.__aexit__(exc_type, exc, traceback)
 
 
-class Calls:
+class ApiCaller:
     """Sends calls for one client, each through the same gate, limiter and quota."""
 
     def __init__(
@@ -116,12 +116,12 @@ class Calls:
         transport: Transport,
         limiter: RateLimiter,
         retry: Retry,
-        observers: EventEmitter,
+        events: EventEmitter,
         random: Random,
     ) -> None:
         self.retry = retry
         self.random = random
-        self.observers = observers
+        self.events = events
         self.quota = RetryQuota()
         self.pauses = Pauses()
         self.circuit_breaker = CircuitBreaker(self.pauses)
@@ -129,8 +129,8 @@ class Calls:
         self._limiter = limiter
         limit = getattr(limiter, "limit", None)
         self._cool_until = float("-inf")
-        self._one_look = asyncio.Lock()
-        self._window = limit.per if isinstance(limit, RateLimit) else RateLimit().per
+        self._bulk_poll_lock = asyncio.Lock()
+        self._limit_period = limit.per if isinstance(limit, RateLimit) else RateLimit().per
 
     @property
     def closed(self) -> bool:
@@ -142,25 +142,25 @@ class Calls:
         self.pauses.close()
         await self._transport.aclose()
 
-    async def once(
+    async def send(
         self,
-        call: ApiRequest,
-        read: Callable[[HttpResponse], T],
+        request: ApiRequest,
+        parse: Callable[[HttpResponse], T],
         call_options: CallOptions,
         *,
-        watch: Stopwatch | None = None,
+        stopwatch: Stopwatch | None = None,
         timeout: float | None = None,
-        before: Callable[[], Awaitable[None]] | None = None,
+        on_start: Callable[[], Awaitable[None]] | None = None,
     ) -> tuple[T, float | None]:
-        """Send `call` once.
+        """Send `request` once.
 
         Args:
-            call: what to send.
-            read: makes a value, or the error that it means, of an answer.
+            request: what to send.
+            parse: makes a value, or the error that it means, of an answer.
             call_options: whose call it is.
-            watch: stopped while the call waits for its turn.
+            stopwatch: stopped while the call waits for its turn.
             timeout: seconds for the call itself; default `Retry.request_timeout`.
-            before: awaited when the call's turn has come, before its first byte.
+            on_start: awaited when the call's turn has come, before its first byte.
 
         Returns:
             the value, and the seconds that the server asks to wait.
@@ -168,39 +168,41 @@ class Calls:
         Raises:
             Mp4GenError: whatever the answer, or its absence, means.
         """
-        if watch is not None:
-            watch.stop()
+        if stopwatch is not None:
+            stopwatch.stop()
         try:
             while True:
                 async with (
                     self._permit(call_options) as probe,
-                    self._slot(call, call_options.priority),
+                    self._slot(request, call_options.priority),
                 ):
                     # The gate may have closed while the call waited for its slot.
                     if not probe and self._is_blocked(call_options):
                         continue
-                    if watch is not None:
-                        watch.start()
-                    if before is not None:
-                        await before()
-                    answer = await self._transport.send(call, timeout or self.retry.request_timeout)
-                    return self._meaning(answer, read), answer.retry_after
+                    if stopwatch is not None:
+                        stopwatch.start()
+                    if on_start is not None:
+                        await on_start()
+                    response = await self._transport.send(
+                        request, timeout or self.retry.request_timeout
+                    )
+                    return self._parse(response, parse), response.retry_after
         finally:
-            if watch is not None:
-                watch.start()
+            if stopwatch is not None:
+                stopwatch.start()
 
-    async def retried(
-        self, call: ApiRequest, read: Callable[[HttpResponse], T], call_options: CallOptions
+    async def send_with_retries(
+        self, request: ApiRequest, parse: Callable[[HttpResponse], T], call_options: CallOptions
     ) -> T:
-        """Send `call`, which costs nothing, until it is answered or patience is at its end.
+        """Send `request`, which costs nothing, until it is answered or patience is at its end.
 
         Raises:
             Mp4GenError: the last failure.
         """
-        retry_loop = RetryLoop(self, call, call_options)
+        retry_loop = RetryLoop(self, request, call_options)
         while True:
             try:
-                value, _ = await self.once(call, read, call_options)
+                value, _ = await self.send(request, parse, call_options)
             except Mp4GenError as error:
                 await retry_loop.wait(error)
             else:
@@ -214,27 +216,27 @@ class Calls:
             else _NO_PROBE
         )
 
-    def _slot(self, call: ApiRequest, lane: Lane) -> _UntilClosed:
+    def _slot(self, request: ApiRequest, lane: Lane) -> _CancelOnClose:
         slot: AbstractAsyncContextManager[None]
-        if not call.rate_limited:
+        if not request.rate_limited:
             slot = self._cooled_down()
-        elif lane is Lane.BULK and call.method == "GET":
-            slot = self._after_submits()
+        elif lane is Lane.BULK and request.method == "GET":
+            slot = self._low_priority_slot()
         else:
             slot = self._limiter.slot(lane)
-        return _UntilClosed(slot, self.pauses)
+        return _CancelOnClose(slot, self.pauses)
 
     @asynccontextmanager
-    async def _after_submits(self) -> AsyncIterator[None]:
+    async def _low_priority_slot(self) -> AsyncIterator[None]:
         """The slot of a run's look: one look at a time queues for one, so that submits go ahead.
 
         A track that is submitted earlier ends earlier, and one that is looked at later has more
         often ended: over 1,000 tracks that saves a tenth of the time, and of the looks that come
         too early nine in ten.
         """
-        async with AsyncExitStack() as held:
-            async with self._one_look:
-                await held.enter_async_context(self._limiter.slot(Lane.BULK))
+        async with AsyncExitStack() as stack:
+            async with self._bulk_poll_lock:
+                await stack.enter_async_context(self._limiter.slot(Lane.BULK))
             yield
 
     def would_give_up(self, call_options: CallOptions) -> bool:
@@ -257,30 +259,30 @@ class Calls:
             await self.pauses.sleep(left)
         yield
 
-    def _meaning(self, answer: HttpResponse, read: Callable[[HttpResponse], T]) -> T:
+    def _parse(self, response: HttpResponse, parse: Callable[[HttpResponse], T]) -> T:
         try:
-            value = read(answer)
+            value = parse(response)
         except Mp4GenError as error:
             if isinstance(error, ApiError):
-                error.retry_after = answer.retry_after
-            self._heed(error)
+                error.retry_after = response.retry_after
+            self._record_failure(error)
             raise
         self.quota.release()
         self.circuit_breaker.reset()
         return value
 
-    def _heed(self, error: Mp4GenError) -> None:
+    def _record_failure(self, error: Mp4GenError) -> None:
         """Let the whole client know of a refusal that is not this call's alone."""
         if isinstance(error, RateLimitError):
             # A server that asks for hours is not believed: asking again costs one call.
-            seconds = max(self._window, min(error.retry_after or 0.0, self.retry.timeout))
-            until = asyncio.get_running_loop().time() + seconds
+            delay = max(self._limit_period, min(error.retry_after or 0.0, self.retry.timeout))
+            until = asyncio.get_running_loop().time() + delay
             self._cool_until = max(self._cool_until, until)
-            self._limiter.cool_down(seconds)
-            self.observers.emit(PausedEvent(seconds))
+            self._limiter.cool_down(delay)
+            self.events.emit(PausedEvent(delay))
         elif isinstance(error, MaintenanceError):
             self.circuit_breaker.trip(error, self.retry.maintenance_poll_interval)
-            self.observers.emit(MaintenanceEvent(self.retry.maintenance_poll_interval))
+            self.events.emit(MaintenanceEvent(self.retry.maintenance_poll_interval))
         elif isinstance(error, ApiError) and error.from_api and not isinstance(error, ServerError):
             self.circuit_breaker.reset()
 
@@ -292,7 +294,7 @@ class RetryLoop:
         stopwatch: the seconds of failing so far.
     """
 
-    def __init__(self, caller: Calls, request: ApiRequest, call_options: CallOptions) -> None:
+    def __init__(self, caller: ApiCaller, request: ApiRequest, call_options: CallOptions) -> None:
         self._caller = caller
         self._request = request
         self._call_options = call_options
@@ -310,13 +312,13 @@ class RetryLoop:
             Mp4GenError: `error` itself, where another try is of no use or not allowed.
         """
         delay = 0.0 if immediately else self._next_delay(error)
-        self._caller.observers.emit(RetryEvent(self._request.path.partition("?")[0], error, delay))
+        self._caller.events.emit(RetryEvent(self._request.path.partition("?")[0], error, delay))
         if delay:
             await self._caller.pauses.sleep(delay)
 
     def _next_delay(self, error: Mp4GenError) -> float:
         """How long; 0 where the limiter or the gate will hold the call by themselves."""
-        call_options, elapsed = self._call_options, self.stopwatch.seconds
+        call_options, elapsed = self._call_options, self.stopwatch.elapsed
         if self._caller.would_give_up(call_options):
             raise error
         match classify(error, submit=False):

@@ -282,7 +282,7 @@ async def test_a_firewalls_refusal_is_no_sign_that_maintenance_is_over(
         error = await failure(client.get_credits())
 
         assert type(error) is mp4gen.AuthenticationError
-        assert client._calls.circuit_breaker.is_maintenance
+        assert client._caller.circuit_breaker.is_maintenance
         assert await client.get_credits() == 1000
     assert now() >= 600
 
@@ -291,15 +291,15 @@ async def test_a_direct_call_has_a_try_of_its_own_in_an_outage(
     service: FakeService, client: mp4gen.Client
 ) -> None:
     """A bulk run that has found the API down does not speak for others; maintenance does."""
-    client._calls.circuit_breaker.trip(mp4gen.TransportError("no connection", sent=False), 30)
-    client._calls.quota.available = 0
+    client._caller.circuit_breaker.trip(mp4gen.TransportError("no connection", sent=False), 30)
+    client._caller.quota.available = 0
     service.script("credits", "reset")
     error = await failure(client.get_credits())
 
     assert type(error) is mp4gen.TransportError
     assert service.count("credits") == 1
     assert await client.get_credits() == 1000
-    assert not client._calls.circuit_breaker.is_open
+    assert not client._caller.circuit_breaker.is_open
 
 
 async def test_closing_a_client_ends_all_that_waits(service: FakeService) -> None:
@@ -309,7 +309,7 @@ async def test_closing_a_client_ends_all_that_waits(service: FakeService) -> Non
     waits = [asyncio.create_task(client.wait_for_video(task_id))]
     waits += [asyncio.create_task(client.convert(REQUEST)) for _ in range(3)]
     await asyncio.sleep(1)
-    client._calls.circuit_breaker.trip(mp4gen.MaintenanceError("down", code=455), 1e6)
+    client._caller.circuit_breaker.trip(mp4gen.MaintenanceError("down", code=455), 1e6)
     credits_left = asyncio.create_task(client.get_credits())
     await asyncio.sleep(1)
     start = now()
