@@ -23,7 +23,7 @@ from mp4gen.addresses import is_loopback
 from mp4gen.api.protocol import VideoCallback, parse_callback, verify_signature
 from mp4gen.errors import ConfigurationError, ProtocolError
 from mp4gen.transport.http import Secret
-from mp4gen.transport.sleeper import Pause
+from mp4gen.transport.sleeper import WakeableSleep
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -52,7 +52,7 @@ class CallbackSubscription:
     tokens: list[str] = attrs.field(factory=list)
     task_id: str | None = None
     last_callback: VideoCallback | None = None
-    _sleeps: list[Pause] = attrs.field(factory=list)
+    _sleeps: list[WakeableSleep] = attrs.field(factory=list)
     _undelivered: bool = False
 
     def new_url(self) -> str:
@@ -63,9 +63,9 @@ class CallbackSubscription:
 
     async def wait(self, seconds: float) -> bool:
         """Return True when a callback has come since the last wait, False after `seconds`."""
-        return await self.wake_on_callback(Pause(seconds))
+        return await self.wake_on_callback(WakeableSleep(seconds))
 
-    def wake_on_callback(self, sleep: Pause) -> Pause:
+    def wake_on_callback(self, sleep: WakeableSleep) -> WakeableSleep:
         """`sleep`, which ends when a callback comes, or at once if one came since the last."""
         if self._undelivered:
             self._undelivered = False
@@ -93,7 +93,7 @@ class CallbackSubscription:
         except RuntimeError:
             _log.debug("a callback came after its event loop had ended")
 
-    def _waiting(self) -> list[Pause]:
+    def _waiting(self) -> list[WakeableSleep]:
         return [sleep for sleep in self._sleeps if not sleep.done()]
 
 

@@ -26,7 +26,7 @@ from mp4gen.options import Polling
 from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
 from mp4gen.transport.caller import ApiCaller, CallOptions, Stopwatch
 from mp4gen.transport.retry import RetryDecision, classify
-from mp4gen.transport.sleeper import Pause
+from mp4gen.transport.sleeper import WakeableSleep
 
 from .callbacks import CallbackSubscription, trusted_video_url
 from .poll_schedule import poll_intervals
@@ -127,15 +127,15 @@ class VideoPoller:
         """Whether an earlier request had made the task."""
         return self.submission is not None and self.submission.submitted.adopted
 
-    def _sleep(self, seconds: float) -> Pause:
+    def _sleep(self, seconds: float) -> WakeableSleep:
         """Gives False after `seconds`, or earlier True when a callback has come."""
-        sleep = self.caller.pauses.sleep(seconds)
+        sleep = self.caller.sleeper.sleep(seconds)
         return sleep if self.subscription is None else self.subscription.wake_on_callback(sleep)
 
     async def _throttle(self) -> None:
         """Whoever knows the address can wake us, but not make us hammer the API."""
         elapsed = asyncio.get_running_loop().time() - self._last_poll_at
-        await self.caller.pauses.sleep(max(0.0, _MIN_CALLBACK_POLL_INTERVAL - elapsed))
+        await self.caller.sleeper.sleep(max(0.0, _MIN_CALLBACK_POLL_INTERVAL - elapsed))
 
     def _next_delay(self, retry_after: float | None, *, callback_received: bool) -> float:
         """Seconds until the next look."""

@@ -225,5 +225,5 @@ class SubmitOperation:
     async def _await_callback(self) -> Submitted | None:
         """What a callback tells of a submit whose answer was lost; None without one in time."""
         if self.subscription is not None and self.subscription.last_callback is None:
-            await self.subscription.wake_on_callback(self.caller.pauses.sleep(self.timeout))
+            await self.subscription.wake_on_callback(self.caller.sleeper.sleep(self.timeout))
         return self._from_callback()

@@ -15,7 +15,7 @@ from mp4gen.api.dialects import Dialect
 from mp4gen.events import DownloadProgressEvent, RetryEvent
 from mp4gen.models import Video
 from mp4gen.transport.caller import ApiCaller, CallOptions
-from mp4gen.transport.sleeper import closed
+from mp4gen.transport.sleeper import client_closed_error
 
 from .download import Download, Progress
 from .fetch import FileSessions, Rules
@@ -69,7 +69,7 @@ class Files:
         url = video_or_url.url if isinstance(video_or_url, Video) else video_or_url
         path = _target(video_or_url, to)
         if self._calls.closed:
-            raise closed()
+            raise client_closed_error()
         observers = self._calls.events
         async with self._places:
             return await Download(

@@ -20,7 +20,7 @@ from mp4gen.addresses import is_public
 from mp4gen.errors import ConfigurationError, DownloadError
 from mp4gen.options import Retry
 from mp4gen.transport.http import describe_network_error, proxy_from_env, user_agent
-from mp4gen.transport.sleeper import Pauses
+from mp4gen.transport.sleeper import Sleeper
 
 MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -83,7 +83,7 @@ class FileSessions:
         self._trust_env = trust_env
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._pauses = Pauses()
+        self._pauses = Sleeper()
 
     async def aclose(self) -> None:
         """End what runs and close all connections; a second call does nothing."""
@@ -105,7 +105,7 @@ class FileSessions:
                 "this client belongs to another event loop; make one client for each loop"
             )
         self._loop = loop
-        with self._pauses.until_closed():
+        with self._pauses.cancel_on_close():
             yield
 
     def route(self, url: str, *, private: bool) -> tuple[aiohttp.ClientSession, str | None]:

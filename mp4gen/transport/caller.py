@@ -25,7 +25,7 @@ from .circuit_breaker import CircuitBreaker
 from .http import Transport
 from .rate_limit import MOMENT, Lane, RateLimiter
 from .retry import RetryDecision, RetryQuota, backoff_delays, classify
-from .sleeper import Pauses
+from .sleeper import Sleeper
 
 T = TypeVar("T")
 
@@ -89,14 +89,14 @@ class CallOptions:
 class _CancelOnClose:
     """A slot that nobody waits for any longer once the client is closed."""
 
-    __slots__ = ("_pauses", "_slot")
+    __slots__ = ("_sleeper", "_slot")
 
-    def __init__(self, slot: AbstractAsyncContextManager[None], pauses: Pauses) -> None:
+    def __init__(self, slot: AbstractAsyncContextManager[None], sleeper: Sleeper) -> None:
         self._slot = slot
-        self._pauses = pauses
+        self._sleeper = sleeper
 
     async def __aenter__(self) -> None:
-        with self._pauses.until_closed():
+        with self._sleeper.cancel_on_close():
             await self._slot.__aenter__()
 
     async def __aexit__(
@@ -123,8 +123,8 @@ class ApiCaller:
         self.random = random
         self.events = events
         self.quota = RetryQuota()
-        self.pauses = Pauses()
-        self.circuit_breaker = CircuitBreaker(self.pauses)
+        self.sleeper = Sleeper()
+        self.circuit_breaker = CircuitBreaker(self.sleeper)
         self._transport = transport
         self._limiter = limiter
         limit = getattr(limiter, "limit", None)
@@ -139,7 +139,7 @@ class ApiCaller:
 
     async def aclose(self) -> None:
         """Close the connections; whoever waits for anything gets an error at once."""
-        self.pauses.close()
+        self.sleeper.close()
         await self._transport.aclose()
 
     async def send(
@@ -224,7 +224,7 @@ class ApiCaller:
             slot = self._low_priority_slot()
         else:
             slot = self._limiter.slot(lane)
-        return _CancelOnClose(slot, self.pauses)
+        return _CancelOnClose(slot, self.sleeper)
 
     @asynccontextmanager
     async def _low_priority_slot(self) -> AsyncIterator[None]:
@@ -256,7 +256,7 @@ class ApiCaller:
         """The slot of a call that no limit counts: a cool-down holds it back all the same."""
         loop = asyncio.get_running_loop()
         while (left := self._cool_until - loop.time()) > MOMENT:
-            await self.pauses.sleep(left)
+            await self.sleeper.sleep(left)
         yield
 
     def _parse(self, response: HttpResponse, parse: Callable[[HttpResponse], T]) -> T:
@@ -314,7 +314,7 @@ class RetryLoop:
         delay = 0.0 if immediately else self._next_delay(error)
         self._caller.events.emit(RetryEvent(self._request.path.partition("?")[0], error, delay))
         if delay:
-            await self._caller.pauses.sleep(delay)
+            await self._caller.sleeper.sleep(delay)
 
     def _next_delay(self, error: Mp4GenError) -> float:
         """How long; 0 where the limiter or the gate will hold the call by themselves."""

@@ -13,25 +13,25 @@ from copy import copy
 from mp4gen.errors import MaintenanceError, Mp4GenError, TransportError
 
 from .rate_limit import MOMENT
-from .sleeper import Pause, Pauses
+from .sleeper import Sleeper, WakeableSleep
 
 
 class CircuitBreaker:
     """Open until somebody finds the API down.
 
     Args:
-        pauses: where those who wait sleep.
+        sleeper: where those who wait sleep.
     """
 
-    def __init__(self, pauses: Pauses | None = None) -> None:
-        self._pauses = pauses or Pauses()
+    def __init__(self, sleeper: Sleeper | None = None) -> None:
+        self._sleeper = sleeper or Sleeper()
         self._error: Mp4GenError | None = None
         self._probe_interval = 0.0
         self._opened_at = 0.0
         self._next_probe_at = 0.0
         self._probing = False
         # In their order: who waited longest goes first.
-        self._waiters: dict[Pause, None] = {}
+        self._waiters: dict[WakeableSleep, None] = {}
 
     @property
     def is_open(self) -> bool:
@@ -105,7 +105,7 @@ class CircuitBreaker:
 
     async def _wait_for_change(self, until: float) -> None:
         """Return when something about the gate has changed, or at `until`."""
-        waiter = self._pauses.sleep(until - asyncio.get_running_loop().time())
+        waiter = self._sleeper.sleep(until - asyncio.get_running_loop().time())
         self._waiters[waiter] = None
         try:
             await waiter

@@ -22,7 +22,7 @@ from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import MAX_BODY_BYTES, HttpResponse
 from mp4gen.errors import ConfigurationError, ProtocolError, TransportError
 
-from .sleeper import closed
+from .sleeper import client_closed_error
 
 _CONNECT_TIMEOUT = 10.0
 _MIN_REDACTABLE_LENGTH = 8
@@ -163,7 +163,7 @@ class Transport:
     def _session_for(self, request: ApiRequest) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         if self._closed:
-            raise closed()
+            raise client_closed_error()
         if self._loop not in (None, loop):
             raise ConfigurationError(
                 "this client belongs to another event loop; make one client for each loop"

@@ -12,25 +12,25 @@ from typing import cast
 from mp4gen.errors import ConfigurationError
 
 
-class Pause(asyncio.Future[bool]):
+class WakeableSleep(asyncio.Future[bool]):
     """One sleep, to be awaited once; gives whether it was ended early.
 
     A future and no coroutine: a hundred thousand of them may be alive, and a frame is what weighs.
 
     Args:
         seconds: how long at most.
-        asleep: the set that it is in until it ends.
+        active_sleeps: the set that it is in until it ends.
     """
 
-    __slots__ = ("_asleep", "_timer")
+    __slots__ = ("_active_sleeps", "_timer")
 
-    def __init__(self, seconds: float, asleep: set[Pause] | None = None) -> None:
+    def __init__(self, seconds: float, active_sleeps: set[WakeableSleep] | None = None) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(loop=loop)
-        self._asleep = asleep
+        self._active_sleeps = active_sleeps
         self._timer = loop.call_later(seconds, self._end, False)  # noqa: FBT003
-        if asleep is not None:
-            asleep.add(self)
+        if active_sleeps is not None:
+            active_sleeps.add(self)
 
     def wake(self) -> None:
         """End it now, if it has not ended."""
@@ -38,18 +38,18 @@ class Pause(asyncio.Future[bool]):
 
     def cancel(self, msg: object = None) -> bool:
         """As of any future; its timer ends with it."""
-        self._leave()
+        self._detach()
         return super().cancel(msg)
 
     def _end(self, early: bool) -> None:  # noqa: FBT001
         if not self.done():
-            self._leave()
+            self._detach()
             self.set_result(early)
 
-    def _leave(self) -> None:
+    def _detach(self) -> None:
         self._timer.cancel()
-        if self._asleep is not None:
-            self._asleep.discard(self)
+        if self._active_sleeps is not None:
+            self._active_sleeps.discard(self)
 
 
 class _Block:
@@ -70,7 +70,7 @@ class _Block:
         self._blocks.discard(self)
         # Somebody else may have cancelled the task as well, and goes first.
         if self._ended and self._task.uncancel() <= self._before and kind is CancelledError:
-            raise closed() from None
+            raise client_closed_error() from None
 
     def end(self) -> None:
         """Let what the block waits for be over."""
@@ -79,43 +79,43 @@ class _Block:
             self._task.cancel()
 
 
-class Pauses:
+class Sleeper:
     """All that one client waits for, until it closes."""
 
     def __init__(self) -> None:
         self.closed = False
-        self._asleep: set[Pause] = set()
+        self._active_sleeps: set[WakeableSleep] = set()
         self._blocks: set[_Block] = set()
 
-    def sleep(self, seconds: float) -> Pause:
+    def sleep(self, seconds: float) -> WakeableSleep:
         """A pause of `seconds` that `close` ends.
 
         Raises:
             ConfigurationError: the client is closed.
         """
         if self.closed:
-            raise closed()
-        return Pause(seconds, self._asleep)
+            raise client_closed_error()
+        return WakeableSleep(seconds, self._active_sleeps)
 
-    def until_closed(self) -> _Block:
+    def cancel_on_close(self) -> _Block:
         """For a `with` block that `close` ends, whatever it waits for.
 
         Raises:
             ConfigurationError: the client is closed.
         """
         if self.closed:
-            raise closed()
+            raise client_closed_error()
         return _Block(self._blocks)
 
     def close(self) -> None:
         """End all that waits; a second call does nothing."""
         self.closed = True
-        for pause in tuple(self._asleep):
-            pause.wake()
+        for active_sleep in tuple(self._active_sleeps):
+            active_sleep.wake()
         for block in self._blocks:
             block.end()
 
 
-def closed() -> ConfigurationError:
+def client_closed_error() -> ConfigurationError:
     """What a call gets after `aclose`."""
     return ConfigurationError("this client is closed; make a new one")
