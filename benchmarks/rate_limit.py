@@ -121,7 +121,10 @@ def main() -> None:
     """Print the table."""
     options = arguments(__doc__, calls=10_000, client_calls=1_000)
     rows = []
-    for name, make in (("mp4gen", lambda: mp4gen.WindowLimiter(LIMIT)), ("textbook", Textbook)):
+    for name, make in (
+        ("mp4gen", lambda: mp4gen.SlidingWindowLimiter(LIMIT)),
+        ("textbook", Textbook),
+    ):
         for median in (0.06, 0.1, 0.2):
             loop = VirtualLoop()
             draw = latency(Random(1), median)

@@ -45,7 +45,7 @@ from .events import (
 from .models import Conversion, RunSummary, Track, Video, VideoDetails, VideoRequest, VideoStatus
 from .options import Polling, RateLimit, Retry
 from .task_errors import GenerationFailedError, SubmitUncertainError, WaitTimeoutError
-from .transport.rate_limit import Lane, RateLimiter, WindowLimiter
+from .transport.rate_limit import Priority, RateLimiter, SlidingWindowLimiter
 
 if typing.TYPE_CHECKING:
     from .bulk.run import ConversionRun
@@ -68,7 +68,6 @@ __all__ = [
     "GenerationFailedError",
     "InsufficientCreditsError",
     "InvalidRequestError",
-    "Lane",
     "LedgerError",
     "MaintenanceError",
     "MaintenanceEvent",
@@ -77,6 +76,7 @@ __all__ = [
     "PausedEvent",
     "PollEvent",
     "Polling",
+    "Priority",
     "ProtocolError",
     "RateLimit",
     "RateLimitError",
@@ -87,6 +87,7 @@ __all__ = [
     "RetryEvent",
     "RunSummary",
     "ServerError",
+    "SlidingWindowLimiter",
     "SubmitUncertainError",
     "SubmittedEvent",
     "Track",
@@ -97,7 +98,6 @@ __all__ = [
     "VideoRequest",
     "VideoStatus",
     "WaitTimeoutError",
-    "WindowLimiter",
 ]
 
 # The package claims its public names: where they are defined is nobody's business.

@@ -14,7 +14,7 @@ from .api.dialects import Dialect
 from .errors import ConfigurationError, ValidationError
 from .options import RateLimit
 from .transport.http import Secret, validate_api_key
-from .transport.rate_limit import RateLimiter, WindowLimiter
+from .transport.rate_limit import RateLimiter, SlidingWindowLimiter
 
 DEFAULT_BASE_URL = "https://api.api.box"
 
@@ -97,10 +97,10 @@ def resolve_rate_limiter(value: RateLimit | RateLimiter) -> RateLimiter:
         ConfigurationError: it is neither a limit nor a limiter.
     """
     if isinstance(value, RateLimit):
-        return WindowLimiter(value)
+        return SlidingWindowLimiter(value)
     if not isinstance(value, RateLimiter):
         raise ConfigurationError(
-            f"rate_limit must be a RateLimit or have slot() and cool_down(), not {value!r}"
+            f"rate_limit must be a RateLimit or have slot() and pause(), not {value!r}"
         )
     return value
 

@@ -98,7 +98,7 @@ def test_a_second_client_of_one_key_is_warned_about() -> None:
     """Each would keep the limit by itself; one limiter for both is fine."""
     with pytest.warns(UserWarning, match="share one client, or pass one rate_limit object"):
         first, second = Client("twin-key"), Client("twin-key")
-    limiter = mp4gen.WindowLimiter()
+    limiter = mp4gen.SlidingWindowLimiter()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pair = [Client("pair-key", rate_limit=limiter) for _ in range(2)]
@@ -131,7 +131,7 @@ async def test_a_rotated_key_that_is_none_is_refused_without_sending(service: Fa
 @virtual
 async def test_clients_can_share_a_limiter(service: FakeService) -> None:
     """Forty calls of two clients keep one limit."""
-    limiter = mp4gen.WindowLimiter()
+    limiter = mp4gen.SlidingWindowLimiter()
     one, two = (service.client(rate_limit=limiter) for _ in range(2))
     async with one, two:
         await asyncio.gather(*(client.get_credits() for client in (one, two) * 20))
@@ -310,7 +310,7 @@ async def test_row_40_a_cancel_at_any_await_leaves_nothing_behind(
     """At the k-th suspension, for every k: no task, socket, slot or temporary file is left."""
     place, reached = 0, True
     leftovers = []
-    limiter = mp4gen.WindowLimiter(mp4gen.RateLimit(20, per=10))
+    limiter = mp4gen.SlidingWindowLimiter(mp4gen.RateLimit(20, per=10))
     while reached:
         place += 1
         service.tasks.clear()

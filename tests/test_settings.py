@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from mp4gen import ConfigurationError, Dialect, RateLimit, ValidationError, WindowLimiter, settings
+from mp4gen import (
+    ConfigurationError,
+    Dialect,
+    RateLimit,
+    SlidingWindowLimiter,
+    ValidationError,
+    settings,
+)
 
 
 @pytest.mark.parametrize(
@@ -106,12 +113,12 @@ def test_a_key_that_is_no_text_is_refused() -> None:
 
 def test_a_limit_becomes_a_limiter_and_a_limiter_stays() -> None:
     """Anything else is refused."""
-    limiter = WindowLimiter()
+    limiter = SlidingWindowLimiter()
     nonsense: Any = 20
 
     assert settings.resolve_rate_limiter(limiter) is limiter
     made = settings.resolve_rate_limiter(RateLimit(5, per=2))
-    assert isinstance(made, WindowLimiter)
+    assert isinstance(made, SlidingWindowLimiter)
     assert made.limit == RateLimit(5, per=2)
     with pytest.raises(ConfigurationError, match="must be a RateLimit or have slot"):
         settings.resolve_rate_limiter(nonsense)

@@ -23,7 +23,7 @@ from mp4gen.options import RateLimit, Retry
 
 from .circuit_breaker import CircuitBreaker
 from .http import Transport
-from .rate_limit import MOMENT, Lane, RateLimiter
+from .rate_limit import CLOCK_RESOLUTION, Priority, RateLimiter
 from .retry import RetryDecision, RetryQuota, backoff_delays, classify
 from .sleeper import Sleeper
 
@@ -73,7 +73,7 @@ class CallOptions:
         retry_forever: whether rate refusals and outages are waited out, whatever they take.
     """
 
-    priority: Lane = Lane.DIRECT
+    priority: Priority = Priority.INTERACTIVE
     retry_timeout: float = 300.0
     max_maintenance: float = 0.0
     retry_forever: bool = False
@@ -83,7 +83,7 @@ class CallOptions:
         """That of a bulk run; by default it sits out six hours of maintenance."""
         timeout = retry.maintenance_timeout
         max_maintenance = _BULK_MAINTENANCE_TIMEOUT if timeout is None else timeout
-        return cls(Lane.BULK, retry.timeout, max_maintenance, retry_forever=True)
+        return cls(Priority.BULK, retry.timeout, max_maintenance, retry_forever=True)
 
 
 class _CancelOnClose:
@@ -128,7 +128,7 @@ class ApiCaller:
         self._transport = transport
         self._limiter = limiter
         limit = getattr(limiter, "limit", None)
-        self._cool_until = float("-inf")
+        self._paused_until = float("-inf")
         self._bulk_poll_lock = asyncio.Lock()
         self._limit_period = limit.per if isinstance(limit, RateLimit) else RateLimit().per
 
@@ -216,14 +216,14 @@ class ApiCaller:
             else _NO_PROBE
         )
 
-    def _slot(self, request: ApiRequest, lane: Lane) -> _CancelOnClose:
+    def _slot(self, request: ApiRequest, priority: Priority) -> _CancelOnClose:
         slot: AbstractAsyncContextManager[None]
         if not request.rate_limited:
-            slot = self._cooled_down()
-        elif lane is Lane.BULK and request.method == "GET":
+            slot = self._after_pause()
+        elif priority is Priority.BULK and request.method == "GET":
             slot = self._low_priority_slot()
         else:
-            slot = self._limiter.slot(lane)
+            slot = self._limiter.slot(priority)
         return _CancelOnClose(slot, self.sleeper)
 
     @asynccontextmanager
@@ -236,7 +236,7 @@ class ApiCaller:
         """
         async with AsyncExitStack() as stack:
             async with self._bulk_poll_lock:
-                await stack.enter_async_context(self._limiter.slot(Lane.BULK))
+                await stack.enter_async_context(self._limiter.slot(Priority.BULK))
             yield
 
     def would_give_up(self, call_options: CallOptions) -> bool:
@@ -252,11 +252,11 @@ class ApiCaller:
         )
 
     @asynccontextmanager
-    async def _cooled_down(self) -> AsyncIterator[None]:
+    async def _after_pause(self) -> AsyncIterator[None]:
         """The slot of a call that no limit counts: a cool-down holds it back all the same."""
         loop = asyncio.get_running_loop()
-        while (left := self._cool_until - loop.time()) > MOMENT:
-            await self.sleeper.sleep(left)
+        while (remaining := self._paused_until - loop.time()) > CLOCK_RESOLUTION:
+            await self.sleeper.sleep(remaining)
         yield
 
     def _parse(self, response: HttpResponse, parse: Callable[[HttpResponse], T]) -> T:
@@ -277,8 +277,8 @@ class ApiCaller:
             # A server that asks for hours is not believed: asking again costs one call.
             delay = max(self._limit_period, min(error.retry_after or 0.0, self.retry.timeout))
             until = asyncio.get_running_loop().time() + delay
-            self._cool_until = max(self._cool_until, until)
-            self._limiter.cool_down(delay)
+            self._paused_until = max(self._paused_until, until)
+            self._limiter.pause(delay)
             self.events.emit(PausedEvent(delay))
         elif isinstance(error, MaintenanceError):
             self.circuit_breaker.trip(error, self.retry.maintenance_poll_interval)

@@ -12,7 +12,7 @@ from copy import copy
 
 from mp4gen.errors import MaintenanceError, Mp4GenError, TransportError
 
-from .rate_limit import MOMENT
+from .rate_limit import CLOCK_RESOLUTION
 from .sleeper import Sleeper, WakeableSleep
 
 
@@ -73,7 +73,7 @@ class CircuitBreaker:
     def open_longer_than(self, max_wait: float) -> bool:
         """Whether the window has lasted longer already than somebody is ready to wait."""
         now = asyncio.get_running_loop().time()
-        return self._error is not None and now + MOMENT >= self._opened_at + max_wait
+        return self._error is not None and now + CLOCK_RESOLUTION >= self._opened_at + max_wait
 
     def trip(self, error: Mp4GenError, probe_interval: float) -> None:
         """The API is down; one probe may pass each `probe_interval` seconds."""
@@ -94,7 +94,7 @@ class CircuitBreaker:
         loop = asyncio.get_running_loop()
         while self._error is not None:
             now = loop.time()
-            if now + MOMENT >= self._next_probe_at and not self._probing:
+            if now + CLOCK_RESOLUTION >= self._next_probe_at and not self._probing:
                 self._probing = True
                 return True
             if self.open_longer_than(max_wait):

@@ -19,13 +19,13 @@ from mp4gen.options import RateLimit
 
 # A timer may fire a rounding error before its time; whoever then set it again for that very time
 # would, on a clock that does not move by itself, do so for ever.
-MOMENT = 1e-6
+CLOCK_RESOLUTION = 1e-6
 
 
-class Lane(enum.IntEnum):
+class Priority(enum.IntEnum):
     """Who goes first: somebody waiting for one answer, or a bulk run. Each lane keeps its order."""
 
-    DIRECT = 0
+    INTERACTIVE = 0
     BULK = 1
 
 
@@ -33,11 +33,11 @@ class Lane(enum.IntEnum):
 class RateLimiter(Protocol):
     """What a client needs of a limiter: implement it to share one between processes."""
 
-    def slot(self, lane: Lane = Lane.DIRECT) -> AbstractAsyncContextManager[None]:
+    def slot(self, priority: Priority = Priority.INTERACTIVE) -> AbstractAsyncContextManager[None]:
         """Entered when a call may go out, left when its answer (or failure) is in."""
         ...
 
-    def cool_down(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """Let no call out for `seconds` from now; a longer one that runs already stays."""
         ...
 
@@ -60,7 +60,7 @@ class _Slot:
         self._release()
 
 
-class WindowLimiter:
+class SlidingWindowLimiter:
     """The `RateLimiter` of one process and one event loop, in loop time.
 
     Share one among the clients of a key. One timer serves all waiters. After a cool-down one call
@@ -70,81 +70,81 @@ class WindowLimiter:
     def __init__(self, limit: RateLimit | None = None) -> None:
         self.limit = limit or RateLimit()
         self._in_use = 0
-        self._resting: deque[float] = deque()
-        self._cool_until = float("-inf")
-        self._careful = False
-        self._lanes: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
+        self._release_times: deque[float] = deque()
+        self._paused_until = float("-inf")
+        self._single_flight = False
+        self._queues: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        return f"WindowLimiter({self.limit}, in use {self._in_use}, resting {len(self._resting)})"
+        return f"SlidingWindowLimiter({self.limit}, in use {self._in_use}, resting {len(self._release_times)})"
 
-    def slot(self, lane: Lane = Lane.DIRECT) -> AbstractAsyncContextManager[None]:
+    def slot(self, priority: Priority = Priority.INTERACTIVE) -> AbstractAsyncContextManager[None]:
         """Hold one slot of the window."""
-        return _Slot(partial(self._acquire, lane), self._release)
+        return _Slot(partial(self._acquire, priority), self._release)
 
-    def cool_down(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """Let no call out for `seconds`, then a single one first.
 
         The end of the pause only ever moves forward.
         """
         until = asyncio.get_running_loop().time() + seconds
-        self._cool_until = max(self._cool_until, until)
+        self._paused_until = max(self._paused_until, until)
         # A window full of calls against a server that still refuses would only prolong it.
-        self._careful = True
-        self._serve()
+        self._single_flight = True
+        self._dispatch()
 
-    async def _acquire(self, lane: Lane) -> None:
+    async def _acquire(self, priority: Priority) -> None:
         loop = asyncio.get_running_loop()
-        if not any(self._lanes) and self._has_slot(loop.time()):
+        if not any(self._queues) and self._has_slot(loop.time()):
             self._in_use += 1
             return
-        turn = loop.create_future()
-        self._lanes[lane].append(turn)
-        self._serve()
+        waiter = loop.create_future()
+        self._queues[priority].append(waiter)
+        self._dispatch()
         try:
-            await turn
+            await waiter
         except asyncio.CancelledError:
-            if not turn.cancelled():
+            if not waiter.cancelled():
                 # The slot was handed over in the moment of the cancel, and no call went out.
                 self._in_use -= 1
-                self._serve()
+                self._dispatch()
             raise
 
     def _release(self) -> None:
         self._in_use -= 1
         now = asyncio.get_running_loop().time()
         # Rested a moment longer, so that counting it as over a moment early keeps the limit exact.
-        self._resting.append(now + self.limit.per + MOMENT)
-        if now + MOMENT >= self._cool_until:
-            self._careful = False
-        self._serve()
+        self._release_times.append(now + self.limit.per + CLOCK_RESOLUTION)
+        if now + CLOCK_RESOLUTION >= self._paused_until:
+            self._single_flight = False
+        self._dispatch()
 
     def _has_slot(self, now: float) -> bool:
-        while self._resting and self._resting[0] <= now + MOMENT:
-            self._resting.popleft()
-        taken = self._in_use + len(self._resting)
-        if now + MOMENT < self._cool_until or (self._careful and self._in_use):
+        while self._release_times and self._release_times[0] <= now + CLOCK_RESOLUTION:
+            self._release_times.popleft()
+        taken = self._in_use + len(self._release_times)
+        if now + CLOCK_RESOLUTION < self._paused_until or (self._single_flight and self._in_use):
             return False
         return taken < self.limit.requests
 
-    def _serve(self) -> None:
+    def _dispatch(self) -> None:
         """Hand free slots to those who wait, then see to it that this happens again in time."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        while (queue := self._lanes[0] or self._lanes[1]) and self._has_slot(now):
-            turn = queue.popleft()
-            if not turn.cancelled():
-                turn.set_result(None)
+        while (queue := self._queues[0] or self._queues[1]) and self._has_slot(now):
+            waiter = queue.popleft()
+            if not waiter.cancelled():
+                waiter.set_result(None)
                 self._in_use += 1
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if any(self._lanes) and (wake := self._next_chance(now)) is not None:
-            self._timer = loop.call_at(wake, self._serve)
+        if any(self._queues) and (wake_at := self._next_wakeup(now)) is not None:
+            self._timer = loop.call_at(wake_at, self._dispatch)
 
-    def _next_chance(self, now: float) -> float | None:
+    def _next_wakeup(self, now: float) -> float | None:
         """When a slot can be free; None while that hangs on an answer which serves by itself."""
-        if now + MOMENT < self._cool_until:
-            return self._cool_until
-        return self._resting[0] if self._resting else None
+        if now + CLOCK_RESOLUTION < self._paused_until:
+            return self._paused_until
+        return self._release_times[0] if self._release_times else None

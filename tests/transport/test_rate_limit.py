@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from mp4gen import Lane, RateLimit, RateLimiter, WindowLimiter
+from mp4gen import Priority, RateLimit, RateLimiter, SlidingWindowLimiter
 from mp4gen.testing.state import busiest
 
 pytestmark = pytest.mark.looptime
@@ -23,7 +23,9 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def call(limiter: WindowLimiter, seconds: float, lane: Lane = Lane.DIRECT) -> float:
+async def call(
+    limiter: SlidingWindowLimiter, seconds: float, lane: Priority = Priority.INTERACTIVE
+) -> float:
     """Hold a slot for a call of `seconds`; when it went out."""
     async with limiter.slot(lane):
         sent = now()
@@ -33,7 +35,7 @@ async def call(limiter: WindowLimiter, seconds: float, lane: Lane = Lane.DIRECT)
 
 async def test_a_slot_rests_a_full_period_after_the_answer() -> None:
     """Not after the sending: the next one leaves at answer + period."""
-    limiter = WindowLimiter(RateLimit(2, per=10))
+    limiter = SlidingWindowLimiter(RateLimit(2, per=10))
 
     sent = await asyncio.gather(*(call(limiter, 0.5) for _ in range(5)))
 
@@ -44,7 +46,7 @@ async def test_a_slot_rests_a_full_period_after_the_answer() -> None:
 async def test_no_window_at_the_server_is_ever_exceeded(seed: int) -> None:
     """Whatever the network does to each message, arrivals stay within the limit."""
     chance = Random(seed)
-    limiter = WindowLimiter(RateLimit(20, per=10))
+    limiter = SlidingWindowLimiter(RateLimit(20, per=10))
     arrivals: list[float] = []
 
     async def one() -> None:
@@ -61,16 +63,16 @@ async def test_no_window_at_the_server_is_ever_exceeded(seed: int) -> None:
 
 async def test_each_lane_is_first_in_first_out_and_direct_goes_ahead() -> None:
     """A direct call overtakes all of a bulk run, and no other direct one."""
-    limiter = WindowLimiter(RateLimit(1, per=10))
+    limiter = SlidingWindowLimiter(RateLimit(1, per=10))
     order: list[str] = []
 
-    async def one(name: str, lane: Lane) -> None:
+    async def one(name: str, lane: Priority) -> None:
         async with limiter.slot(lane):
             order.append(name)
 
-    tasks = [asyncio.create_task(one(f"bulk{n}", Lane.BULK)) for n in range(3)]
+    tasks = [asyncio.create_task(one(f"bulk{n}", Priority.BULK)) for n in range(3)]
     await asyncio.sleep(1)
-    tasks += [asyncio.create_task(one(f"direct{n}", Lane.DIRECT)) for n in range(2)]
+    tasks += [asyncio.create_task(one(f"direct{n}", Priority.INTERACTIVE)) for n in range(2)]
     await asyncio.gather(*tasks)
 
     assert order == ["bulk0", "direct0", "direct1", "bulk1", "bulk2"]
@@ -78,7 +80,7 @@ async def test_each_lane_is_first_in_first_out_and_direct_goes_ahead() -> None:
 
 async def test_cancelled_waiters_take_nothing_with_them() -> None:
     """Half of those who wait are cancelled; the rest go out as if they had never been there."""
-    limiter = WindowLimiter(RateLimit(2, per=10))
+    limiter = SlidingWindowLimiter(RateLimit(2, per=10))
     tasks = [asyncio.create_task(call(limiter, 0)) for _ in range(10)]
     await asyncio.sleep(1)
 
@@ -92,7 +94,7 @@ async def test_cancelled_waiters_take_nothing_with_them() -> None:
 
 async def test_a_waiter_cancelled_in_the_moment_of_its_turn_gives_the_slot_back() -> None:
     """The slot was handed over, the cancel came first: somebody else gets it at once."""
-    limiter = WindowLimiter(RateLimit(1, per=10))
+    limiter = SlidingWindowLimiter(RateLimit(1, per=10))
     first = asyncio.create_task(call(limiter, 0))
     await asyncio.sleep(0)
     second = asyncio.create_task(call(limiter, 0))
@@ -108,7 +110,7 @@ async def test_a_waiter_cancelled_in_the_moment_of_its_turn_gives_the_slot_back(
 
 async def test_a_call_that_fails_gives_its_slot_back_after_the_period() -> None:
     """It may have arrived, so it counts as one that did."""
-    limiter = WindowLimiter(RateLimit(1, per=10))
+    limiter = SlidingWindowLimiter(RateLimit(1, per=10))
     with suppress(OSError):
         async with limiter.slot():
             await asyncio.sleep(2)
@@ -119,33 +121,33 @@ async def test_a_call_that_fails_gives_its_slot_back_after_the_period() -> None:
 
 async def test_a_cool_down_only_moves_forward() -> None:
     """A shorter one neither shortens nor lengthens the one that runs."""
-    limiter = WindowLimiter(RateLimit(20, per=10))
-    limiter.cool_down(30)
-    limiter.cool_down(5)
+    limiter = SlidingWindowLimiter(RateLimit(20, per=10))
+    limiter.pause(30)
+    limiter.pause(5)
 
     first = asyncio.create_task(call(limiter, 0))
     await asyncio.sleep(20)
-    limiter.cool_down(2)
+    limiter.pause(2)
 
     assert await first == pytest.approx(30)
 
 
 async def test_a_longer_cool_down_holds_those_who_wait_already() -> None:
     """Waiters ask again on waking."""
-    limiter = WindowLimiter(RateLimit(20, per=10))
-    limiter.cool_down(10)
+    limiter = SlidingWindowLimiter(RateLimit(20, per=10))
+    limiter.pause(10)
     waiting = asyncio.create_task(call(limiter, 0))
     await asyncio.sleep(9)
 
-    limiter.cool_down(10)
+    limiter.pause(10)
 
     assert await waiting == pytest.approx(19)
 
 
 async def test_row_10_one_call_asks_whether_a_cool_down_has_helped() -> None:
     """After it, one call goes alone; the others follow when it was answered, not before."""
-    limiter = WindowLimiter(RateLimit(20, per=10))
-    limiter.cool_down(10)
+    limiter = SlidingWindowLimiter(RateLimit(20, per=10))
+    limiter.pause(10)
 
     sent = await asyncio.gather(*(call(limiter, 2) for _ in range(4)))
 
@@ -154,7 +156,7 @@ async def test_row_10_one_call_asks_whether_a_cool_down_has_helped() -> None:
 
 async def test_row_10_a_storm_meets_one_call_a_window() -> None:
     """As long as every call is refused, no more than one goes out at a time."""
-    limiter = WindowLimiter(RateLimit(20, per=10))
+    limiter = SlidingWindowLimiter(RateLimit(20, per=10))
     sent: list[float] = []
 
     async def refused_for_ten_minutes() -> None:
@@ -164,7 +166,7 @@ async def test_row_10_a_storm_meets_one_call_a_window() -> None:
                 await asyncio.sleep(0.1)
                 if now() > 600:
                     return
-                limiter.cool_down(10)
+                limiter.pause(10)
 
     await asyncio.gather(*(refused_for_ten_minutes() for _ in range(50)))
 
@@ -175,13 +177,13 @@ async def test_row_10_a_storm_meets_one_call_a_window() -> None:
 
 async def test_one_timer_serves_all_waiters() -> None:
     """A thousand waiters cost one timer, not a thousand."""
-    limiter = WindowLimiter(RateLimit(1, per=10))
+    limiter = SlidingWindowLimiter(RateLimit(1, per=10))
     tasks = [asyncio.create_task(call(limiter, 0)) for _ in range(1000)]
     await asyncio.sleep(1)
     gc.collect()
 
     timers = [h for h in gc.get_objects() if isinstance(h, asyncio.TimerHandle)]
-    ours = [h for h in timers if not h.cancelled() and "_serve" in repr(h)]
+    ours = [h for h in timers if not h.cancelled() and "_dispatch" in repr(h)]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -191,7 +193,7 @@ async def test_one_timer_serves_all_waiters() -> None:
 
 async def test_row_19_a_pause_of_the_machine_causes_no_burst() -> None:
     """Hours that nobody saw free the slots once, not many times over."""
-    limiter = WindowLimiter(RateLimit(20, per=10))
+    limiter = SlidingWindowLimiter(RateLimit(20, per=10))
     await asyncio.gather(*(call(limiter, 0) for _ in range(20)))
     await asyncio.sleep(8 * 3600)
 
@@ -202,8 +204,8 @@ async def test_row_19_a_pause_of_the_machine_causes_no_burst() -> None:
 
 def test_the_window_limiter_is_a_rate_limiter() -> None:
     """What a client needs of a limiter is a protocol that anybody can implement."""
-    assert isinstance(WindowLimiter(), RateLimiter)
-    assert "20" in repr(WindowLimiter())
+    assert isinstance(SlidingWindowLimiter(), RateLimiter)
+    assert "20" in repr(SlidingWindowLimiter())
 
 
 class LimiterMachine(RuleBasedStateMachine):
@@ -214,16 +216,16 @@ class LimiterMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = looptime.new_event_loop()
-        self.limiter = WindowLimiter(self.LIMIT)
+        self.limiter = SlidingWindowLimiter(self.LIMIT)
         self.tasks: list[asyncio.Task[None]] = []
         self.arrivals: list[float] = []
-        self.asked: dict[Lane, list[int]] = {lane: [] for lane in Lane}
-        self.granted: list[tuple[Lane, int]] = []
+        self.asked: dict[Priority, list[int]] = {lane: [] for lane in Priority}
+        self.granted: list[tuple[Priority, int]] = []
         self.cool_until = float("-inf")
         self.early = 0
         self.number = 0
 
-    async def one(self, number: int, lane: Lane, before: float, after: float) -> None:
+    async def one(self, number: int, lane: Priority, before: float, after: float) -> None:
         async with self.limiter.slot(lane):
             self.granted.append((lane, number))
             self.early += self.loop.time() < self.cool_until
@@ -239,11 +241,11 @@ class LimiterMachine(RuleBasedStateMachine):
         self.loop.run_until_complete(step())
 
     @rule(
-        lane=st.sampled_from(Lane),
+        lane=st.sampled_from(Priority),
         before=st.sampled_from([0.0, 0.3, 4.0]),
         after=st.sampled_from([0.0, 0.5, 12.0]),
     )
-    def start(self, lane: Lane, before: float, after: float) -> None:
+    def start(self, lane: Priority, before: float, after: float) -> None:
         self.number += 1
         number = self.number
         self.asked[lane].append(number)
@@ -264,7 +266,7 @@ class LimiterMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.0, 3.0, 15.0]))
     def cool_down(self, seconds: float) -> None:
         self.cool_until = max(self.cool_until, self.loop.time() + seconds)
-        self.run(lambda: self.limiter.cool_down(seconds))
+        self.run(lambda: self.limiter.pause(seconds))
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 9.9, 10.0, 30.0]))
     def pass_time(self, seconds: float) -> None:
@@ -276,7 +278,7 @@ class LimiterMachine(RuleBasedStateMachine):
 
     @invariant()
     def each_lane_keeps_its_order(self) -> None:
-        for lane in Lane:
+        for lane in Priority:
             granted = [number for where, number in self.granted if where is lane]
             assert granted == sorted(granted)
 

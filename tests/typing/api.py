@@ -33,7 +33,7 @@ def make() -> mp4gen.Client:
 
 def share(limiter: mp4gen.RateLimiter) -> mp4gen.Client:
     """A limiter of one's own is any object of the protocol."""
-    mp4gen.Client(rate_limit=mp4gen.WindowLimiter())
+    mp4gen.Client(rate_limit=mp4gen.SlidingWindowLimiter())
     return mp4gen.Client(rate_limit=limiter)
 
 
