@@ -28,7 +28,7 @@ from mp4gen.bulk.ledger_entry import Entry, State
 
 HOST = "http://127.0.0.1:1"
 # As many as a run asks for at a time.
-CHUNK = run._AHEAD
+CHUNK = run._PREFETCH
 UNDER_WAY = 40
 
 

@@ -41,7 +41,7 @@ from .transport.rate_limit import RateLimiter
 
 if TYPE_CHECKING:
     from .bulk.run import ConversionRun
-    from .bulk.track_job import Requests
+    from .bulk.track_job import VideoRequests
     from .downloads.downloader import Files
 
 OnSubmitted = Callable[[str], Awaitable[object] | object]
@@ -228,7 +228,7 @@ class Client:
 
     def convert_many(
         self,
-        requests: Requests,
+        requests: VideoRequests,
         *,
         ledger: str | os.PathLike[str] | None = None,
         download_to: str | os.PathLike[str] | None = None,
@@ -257,9 +257,9 @@ class Client:
             ConfigurationError: a setting that cannot work.
         """
         from .bulk.run import ConversionRun
-        from .bulk.track_job import Host, Plan
+        from .bulk.track_job import BulkOptions, Host
 
-        plan = Plan(
+        plan = BulkOptions(
             requests,
             Path(ledger) if ledger is not None else None,
             Path(download_to) if download_to is not None else None,

@@ -27,15 +27,15 @@ from mp4gen.models import Conversion, RunSummary, VideoRequest
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 
 from .ledger_entry import Entry
-from .track_job import Host, Plan, Requests, TrackWork, told_by
+from .track_job import BulkOptions, Host, TrackJob, VideoRequests, finished_conversion
 
 if TYPE_CHECKING:
     from .ledger import Ledger
 
 # Requests pulled ahead of those under way, and results that nobody has taken yet.
-_AHEAD = 10
+_PREFETCH = 10
 # These will not pass by themselves, and every further submit would meet them.
-_FATAL = (
+_FATAL_ERRORS = (
     AuthenticationError,
     ConfigurationError,
     InsufficientCreditsError,
@@ -44,7 +44,7 @@ _FATAL = (
     TransportError,
 )
 # After these the task may still finish: the next run waits for it again.
-_OPEN = (WaitTimeoutError, SubmitUncertainError)
+_RESUMABLE_ERRORS = (WaitTimeoutError, SubmitUncertainError)
 
 
 class ConversionRun:
@@ -53,32 +53,32 @@ class ConversionRun:
     Made by `Client.convert_many`. It starts with the first result that is asked for.
     """
 
-    def __init__(self, host: Host, plan: Plan) -> None:
+    def __init__(self, host: Host, options: BulkOptions) -> None:
         self._host = host
-        self._plan = plan
+        self._options = options
         self._ledger: Ledger | None = None
-        self._main: asyncio.Task[None] | None = None
-        self._tasks: dict[asyncio.Task[None], TrackWork] = {}
-        self._twins: dict[tuple[str, str], list[VideoRequest]] = {}
-        self._told: set[tuple[str, str]] = set()
-        self._alive = asyncio.Semaphore(host.concurrency + _AHEAD)
+        self._runner: asyncio.Task[None] | None = None
+        self._tasks: dict[asyncio.Task[None], TrackJob] = {}
+        self._duplicates: dict[tuple[str, str], list[VideoRequest]] = {}
+        self._reported: set[tuple[str, str]] = set()
+        self._pending_slots = asyncio.Semaphore(host.concurrency + _PREFETCH)
         self._results: asyncio.Queue[Conversion | None] = asyncio.Queue()
         self._error: BaseException | None = None
-        self._stopped_by: str | None = None
-        self._halted = asyncio.Event()
+        self._stop_reason: str | None = None
+        self._stopping = asyncio.Event()
         self._closed = False
-        self._done = self._failed = self._left = 0
+        self._succeeded = self._failed = self._remaining = 0
 
     def __repr__(self) -> str:
         return f"<mp4gen.ConversionRun {self.summary}>"
 
     @property
     def summary(self) -> RunSummary:
-        """The counts so far; `left` counts all that is missing where the requests have a length."""
-        left = self._left
-        if isinstance(self._plan.requests, Sized):
-            left = len(self._plan.requests) - self._done - self._failed
-        return RunSummary(self._done, self._failed, left, self._stopped_by)
+        """The counts so far; `remaining` counts all that is missing where the requests have a length."""
+        remaining = self._remaining
+        if isinstance(self._options.requests, Sized):
+            remaining = len(self._options.requests) - self._succeeded - self._failed
+        return RunSummary(self._succeeded, self._failed, remaining, self._stop_reason)
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,63 +91,65 @@ class ConversionRun:
 
     def stop(self) -> None:
         """Submit nothing more; what runs is finished and told, the rest is left."""
-        self._halt("stop")
+        self._stop("stop")
 
     async def aclose(self) -> None:
         """End the run now; what was submitted goes on at the service, and in the next run."""
-        closed, self._closed = self._closed, True
-        if self._main is None:
+        was_closed, self._closed = self._closed, True
+        if self._runner is None:
             return
-        if not closed and not self._main.done():
-            self._stopped_by = self._stopped_by or "aclose"
+        if not was_closed and not self._runner.done():
+            self._stop_reason = self._stop_reason or "aclose"
             # Once only: a second cancel would cut the first one's cleaning up short.
-            self._main.cancel()
-        await asyncio.wait([self._main])
+            self._runner.cancel()
+        await asyncio.wait([self._runner])
 
     # --- the results ------------------------------------------------------------------------
 
     async def _iterate(self) -> AsyncIterator[Conversion]:
-        if self._main is not None or self._closed:
+        if self._runner is not None or self._closed:
             raise ConfigurationError("a run can be iterated once, before its end; make another one")
-        self._main = asyncio.get_running_loop().create_task(self._run(), name="mp4gen-bulk")
+        self._runner = asyncio.get_running_loop().create_task(self._run(), name="mp4gen-bulk")
         try:
             while (conversion := await self._results.get()) is not None:
-                self._alive.release()
+                self._pending_slots.release()
                 yield conversion
         finally:
             await self.aclose()
         if self._error is not None:
             raise self._error
 
-    def _tell(self, conversion: Conversion) -> None:
+    def _emit_result(self, conversion: Conversion) -> None:
         """Give out a result, once for each time that its track was asked for."""
         request = conversion.request
         key = (request.task_id, request.audio_id)
-        twins = self._twins.pop(key, [])
-        self._told.add(key)
-        for asked in (request, *twins):
+        duplicates = self._duplicates.pop(key, [])
+        self._reported.add(key)
+        for requested in (request, *duplicates):
             if conversion.error is None:
-                self._done += 1
+                self._succeeded += 1
             else:
                 self._failed += 1
-            told = conversion if asked is request else attrs.evolve(conversion, request=asked)
-            self._results.put_nowait(told)
+            result = (
+                conversion if requested is request else attrs.evolve(conversion, request=requested)
+            )
+            self._results.put_nowait(result)
 
-    def _leave(self, request: VideoRequest) -> None:
+    def _count_remaining(self, request: VideoRequest) -> None:
         """Count a track, and its twins, for another run."""
-        twins = self._twins.pop((request.task_id, request.audio_id), [])
-        self._left += 1 + len(twins)
-        for _ in (request, *twins):
-            self._alive.release()
+        duplicates = self._duplicates.pop((request.task_id, request.audio_id), [])
+        self._remaining += 1 + len(duplicates)
+        for _ in (request, *duplicates):
+            self._pending_slots.release()
 
     # --- the run ----------------------------------------------------------------------------
 
     async def _run(self) -> None:
         try:
             try:
-                await self._pull()
+                await self._read_requests()
             except Exception as error:  # noqa: BLE001 - the user's iterable may raise anything
-                self._halt(error)
+                self._stop(error)
             while self._tasks:
                 await asyncio.wait(self._tasks)
         finally:
@@ -163,57 +165,57 @@ class ConversionRun:
         if self._ledger is not None:
             await self._ledger.close()
 
-    async def _pull(self) -> None:
+    async def _read_requests(self) -> None:
         """Start a task for each request, as places come free."""
         from .ledger import Ledger
 
-        plan = self._plan
+        options = self._options
         self._ledger = await Ledger.open(
-            plan.ledger, self._host.base_url, retry_failed=plan.retry_failed
+            options.ledger, self._host.base_url, retry_failed=options.retry_failed
         )
-        async with aclosing(_chunks(plan.requests)) as chunks:
-            while not self._halted.is_set():
-                requests = await self._next(chunks)
+        async with aclosing(_batches(options.requests)) as batches:
+            while not self._stopping.is_set():
+                requests = await self._next_batch(batches)
                 if requests is None:
                     return
-                await self._admit(requests)
+                await self._admit_batch(requests)
 
-    async def _next(
-        self, chunks: AsyncGenerator[list[VideoRequest], None]
+    async def _next_batch(
+        self, batches: AsyncGenerator[list[VideoRequest], None]
     ) -> list[VideoRequest] | None:
         """The next few requests; None at their end, or when the run is halted meanwhile."""
-        if not isinstance(self._plan.requests, AsyncIterable):
-            return await anext(chunks, None)
+        if not isinstance(self._options.requests, AsyncIterable):
+            return await anext(batches, None)
         loop = asyncio.get_running_loop()
-        more = loop.create_task(_anext(chunks))
-        halted = loop.create_task(self._halted.wait())
+        next_batch = loop.create_task(_anext(batches))
+        stopping = loop.create_task(self._stopping.wait())
         try:
-            await asyncio.wait({more, halted}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({next_batch, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            more.cancel()
-            halted.cancel()
-            await asyncio.wait({more, halted})
-        return None if more.cancelled() else more.result()
+            next_batch.cancel()
+            stopping.cancel()
+            await asyncio.wait({next_batch, stopping})
+        return None if next_batch.cancelled() else next_batch.result()
 
-    async def _admit(self, requests: list[VideoRequest]) -> None:
+    async def _admit_batch(self, requests: list[VideoRequest]) -> None:
         """Start what the ledger lets in; count for another run what a halt leaves over."""
-        self._told.clear()
-        waiting = deque(requests)
+        self._reported.clear()
+        not_started = deque(requests)
         try:
             for entry in await self._open_ledger.admit(requests):
-                await self._alive.acquire()
-                current = await self._current(waiting[0], entry)
-                if self._halted.is_set():
+                await self._pending_slots.acquire()
+                current = await self._reload_entry(not_started[0], entry)
+                if self._stopping.is_set():
                     return
-                self._start(waiting.popleft(), current)
+                self._start(not_started.popleft(), current)
         finally:
-            self._left += len(waiting)
+            self._remaining += len(not_started)
 
-    async def _current(
+    async def _reload_entry(
         self, request: VideoRequest, entry: Entry | LedgerError
     ) -> Entry | LedgerError:
         """The entry as it is now: its twin may have ended since the two were read."""
-        if (request.task_id, request.audio_id) not in self._told:
+        if (request.task_id, request.audio_id) not in self._reported:
             return entry
         return (await self._open_ledger.admit([request]))[0]
 
@@ -223,46 +225,48 @@ class ConversionRun:
             self._results.put_nowait(Conversion(request, error=entry))
             return
         key = (request.task_id, request.audio_id)
-        if key in self._twins:
-            self._twins[key].append(request)
+        if key in self._duplicates:
+            self._duplicates[key].append(request)
             return
-        if finished := told_by(entry, self._plan.download_to):
-            self._tell(finished)
+        if finished := finished_conversion(entry, self._options.download_to):
+            self._emit_result(finished)
             return
-        self._twins[key] = []
-        work = TrackWork(self._host, self._plan, self._open_ledger, entry)
-        task = asyncio.get_running_loop().create_task(self._work(work))
-        self._tasks[task] = work
-        task.add_done_callback(self._ended)
+        self._duplicates[key] = []
+        job = TrackJob(self._host, self._options, self._open_ledger, entry)
+        task = asyncio.get_running_loop().create_task(self._run_job(job))
+        self._tasks[task] = job
+        task.add_done_callback(self._on_task_done)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        work = self._tasks.pop(task)
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        job = self._tasks.pop(task)
         if task.cancelled():
-            self._leave(work.entry.request)
+            self._count_remaining(job.entry.request)
         elif error := task.exception():
-            self._leave(work.entry.request)
-            self._halt(error)
+            self._count_remaining(job.entry.request)
+            self._stop(error)
 
-    def _halt(self, why: BaseException | str) -> None:
+    def _stop(self, reason: BaseException | str) -> None:
         """Let nothing be submitted any more; the first reason is the one that is told."""
-        if isinstance(why, BaseException) and self._error is None:
-            self._error = why
-        self._stopped_by = self._stopped_by or (why if isinstance(why, str) else type(why).__name__)
-        self._halted.set()
-        for task, work in self._tasks.items():
-            if work.unsent:
+        if isinstance(reason, BaseException) and self._error is None:
+            self._error = reason
+        self._stop_reason = self._stop_reason or (
+            reason if isinstance(reason, str) else type(reason).__name__
+        )
+        self._stopping.set()
+        for task, job in self._tasks.items():
+            if job.can_cancel:
                 task.cancel()
 
-    async def _work(self, work: TrackWork) -> None:
+    async def _run_job(self, job: TrackJob) -> None:
         """Bring one track as far as it goes, and tell of it."""
-        entry = work.entry
+        entry = job.entry
         try:
-            conversion = await work.convert()
-        except _FATAL as error:
+            conversion = await job.convert()
+        except _FATAL_ERRORS as error:
             # At once: the place that this track leaves is not for another submit.
-            self._halt(error)
+            self._stop(error)
             raise
-        except _OPEN as error:
+        except _RESUMABLE_ERRORS as error:
             if isinstance(error, SubmitUncertainError):
                 await self._open_ledger.uncertain(entry.id)
             task_id = getattr(error, "task_id", None)
@@ -271,7 +275,7 @@ class ConversionRun:
             await self._open_ledger.failed(entry.id, error)
             task_id = getattr(error, "task_id", None)
             conversion = Conversion(entry.request, task_id, error=error)
-        self._tell(conversion)
+        self._emit_result(conversion)
 
     @property
     def _open_ledger(self) -> Ledger:
@@ -280,35 +284,35 @@ class ConversionRun:
         return self._ledger
 
 
-async def _chunks(requests: Requests) -> AsyncGenerator[list[VideoRequest], None]:
+async def _batches(requests: VideoRequests) -> AsyncGenerator[list[VideoRequest], None]:
     """The requests, a few at a time, pulled only when the next few are asked for."""
     if isinstance(requests, AsyncIterable):
         async for request in requests:
-            yield [_checked(request)]
+            yield [_require_video_request(request)]
         return
-    for chunk in _few(requests):
-        yield chunk
+    for batch in _batched(requests):
+        yield batch
 
 
-def _few(requests: Iterable[VideoRequest]) -> Iterator[list[VideoRequest]]:
+def _batched(requests: Iterable[VideoRequest]) -> Iterator[list[VideoRequest]]:
     """Up to `_AHEAD` at a time; where the iterable raises, those before it come first."""
-    chunk: list[VideoRequest] = []
+    batch: list[VideoRequest] = []
     try:
         for request in requests:
-            chunk.append(_checked(request))
-            if len(chunk) == _AHEAD:
-                full, chunk = chunk, []
-                yield full
+            batch.append(_require_video_request(request))
+            if len(batch) == _PREFETCH:
+                full_batch, batch = batch, []
+                yield full_batch
     finally:
-        if chunk:
-            yield chunk
+        if batch:
+            yield batch
 
 
-async def _anext(chunks: AsyncGenerator[list[VideoRequest], None]) -> list[VideoRequest] | None:
-    return await anext(chunks, None)
+async def _anext(batches: AsyncGenerator[list[VideoRequest], None]) -> list[VideoRequest] | None:
+    return await anext(batches, None)
 
 
-def _checked(request: object) -> VideoRequest:
+def _require_video_request(request: object) -> VideoRequest:
     if not isinstance(request, VideoRequest):
         raise ConfigurationError(
             f"convert_many takes VideoRequest values, not {type(request).__name__}"

@@ -23,7 +23,7 @@ from .ledger_entry import Entry, State
 if TYPE_CHECKING:
     from .ledger import Ledger
 
-Requests = Iterable[VideoRequest] | AsyncIterable[VideoRequest]
+VideoRequests = Iterable[VideoRequest] | AsyncIterable[VideoRequest]
 
 
 @attrs.frozen
@@ -33,22 +33,22 @@ class Host:
     Attributes:
         base_url: the API's address, which a ledger belongs to.
         conversions: makes its submits and waits.
-        patience: how a run waits.
-        places: one for each conversion between its submit and its end.
+        call_options: how a run waits.
+        slots: one for each conversion between its submit and its end.
         concurrency: how many places there are.
         download: fetches a video into a file.
     """
 
     base_url: str
     conversions: ConversionService
-    patience: CallOptions
-    places: asyncio.Semaphore
+    call_options: CallOptions
+    slots: asyncio.Semaphore
     concurrency: int
     download: Callable[[Video, Path], Awaitable[Path]]
 
 
 @attrs.frozen
-class Plan:
+class BulkOptions:
     """What a run was asked to do.
 
     Attributes:
@@ -60,7 +60,7 @@ class Plan:
         name: gives a file's name without its ending.
     """
 
-    requests: Requests
+    requests: VideoRequests
     ledger: Path | None = None
     download_to: Path | None = None
     retry_failed: bool = False
@@ -68,7 +68,7 @@ class Plan:
     name: Callable[[VideoRequest], str] | None = None
 
 
-def told_by(entry: Entry, folder: Path | None) -> Conversion | None:
+def finished_conversion(entry: Entry, folder: Path | None) -> Conversion | None:
     """What became of a track for which nothing is left to do; None for any other."""
     if entry.state is State.FAILED:
         return Conversion(entry.request, entry.task_id, error=entry.error)
@@ -83,46 +83,50 @@ def told_by(entry: Entry, folder: Path | None) -> Conversion | None:
 
 
 @attrs.define(eq=False)
-class TrackWork:
+class TrackJob:
     """The work on one track; also the journal of its submit.
 
     Attributes:
         host: what is needed of a client.
-        plan: what the run was asked to do.
+        options: what the run was asked to do.
         ledger: the run's record.
         entry: what the record says of the track.
-        sent: whether a submit of it may be on its way.
+        may_be_sent: whether a submit of it may be on its way.
     """
 
     host: Host
-    plan: Plan
+    options: BulkOptions
     ledger: Ledger
     entry: Entry
-    sent: bool = False
+    may_be_sent: bool = False
 
     async def sending(self, tokens: Sequence[str]) -> None:
         """Record that a submit is about to leave."""
-        earlier = self.sent or self.entry.state in (State.INTENT, State.UNCERTAIN)
+        sent_before = self.may_be_sent or self.entry.state in (State.INTENT, State.UNCERTAIN)
         # Before the commit: from here on, a stop of the run has to let this one finish.
-        self.sent = True
-        known = dict.fromkeys((*self.entry.tokens, *tokens))
+        self.may_be_sent = True
+        all_tokens = dict.fromkeys((*self.entry.tokens, *tokens))
         try:
-            await self.ledger.sending(self.entry.id, tuple(known))
+            await self.ledger.sending(self.entry.id, tuple(all_tokens))
         except asyncio.CancelledError:
             # Not a byte of it has left, and it must not look as if one had.
-            if not earlier:
+            if not sent_before:
                 await self.ledger.refused(self.entry.id)
             raise
 
     async def refused(self) -> None:
         """Record that it was certainly not accepted."""
         await self.ledger.refused(self.entry.id)
-        self.sent = False
+        self.may_be_sent = False
 
     @property
-    def unsent(self) -> bool:
+    def can_cancel(self) -> bool:
         """Whether stopping now would leave nothing half done."""
-        return not self.sent and self.entry.state in (State.NEW, State.INTENT, State.UNCERTAIN)
+        return not self.may_be_sent and self.entry.state in (
+            State.NEW,
+            State.INTENT,
+            State.UNCERTAIN,
+        )
 
     async def convert(self) -> Conversion:
         """Bring the track as far as it goes.
@@ -131,66 +135,66 @@ class TrackWork:
             Mp4GenError: it has no video, at least not yet.
         """
         entry = self.entry
-        if finished := told_by(entry, self.plan.download_to):
+        if finished := finished_conversion(entry, self.options.download_to):
             return finished
-        video = entry.video or await self._video()
-        return await self._with_file(entry, video)
+        video = entry.video or await self._submit_and_wait()
+        return await self._download(entry, video)
 
-    async def _video(self) -> Video:
+    async def _submit_and_wait(self) -> Video:
         host, entry = self.host, self.entry
-        ticket = host.conversions.subscribe(entry.request, *entry.tokens)
+        subscription = host.conversions.subscribe(entry.request, *entry.tokens)
         try:
-            async with host.places:
-                accepted = await self._accepted(ticket)
-                task_id = accepted.submitted.task_id
+            async with host.slots:
+                submission = await self._submit_or_resume(subscription)
+                task_id = submission.submitted.task_id
                 video = await host.conversions.wait(
-                    task_id, host.patience, self.plan.timeout, accepted
+                    task_id, host.call_options, self.options.timeout, submission
                 )
             await self.ledger.done(entry.id, video)
         finally:
-            if ticket is not None:
-                ticket.close()
+            if subscription is not None:
+                subscription.close()
         return video
 
-    async def _accepted(self, ticket: CallbackSubscription | None) -> Accepted:
+    async def _submit_or_resume(self, subscription: CallbackSubscription | None) -> Accepted:
         """The submit that was accepted in an earlier run, or is now."""
         entry = self.entry
         if entry.state is State.SUBMITTED and entry.task_id is not None:
-            if ticket is not None:
-                ticket.task_id = entry.task_id
+            if subscription is not None:
+                subscription.task_id = entry.task_id
             known = Submitted(entry.task_id, adopted=entry.adopted, told=True)
-            return Accepted(known, asyncio.get_running_loop().time(), ticket)
+            return Accepted(known, asyncio.get_running_loop().time(), subscription)
         if entry.state is State.UNCERTAIN and not self.host.conversions.resubmit:
             # Its callback was awaited in vain for a whole timeout already.
             raise SubmitUncertainError(entry.request)
-        accepted = await self.host.conversions.submit(
+        submission = await self.host.conversions.submit(
             entry.request,
-            self.host.patience,
+            self.host.call_options,
             adopt=True,
-            timeout=self.plan.timeout,
-            subscription=ticket,
+            timeout=self.options.timeout,
+            subscription=subscription,
             journal=self,
             response_lost=entry.state in (State.INTENT, State.UNCERTAIN),
         )
-        submitted = accepted.submitted
+        submitted = submission.submitted
         await self.ledger.submitted(entry.id, submitted.task_id, adopted=submitted.adopted)
-        return accepted
+        return submission
 
-    async def _with_file(self, entry: Entry, video: Video) -> Conversion:
+    async def _download(self, entry: Entry, video: Video) -> Conversion:
         conversion = Conversion(entry.request, video.task_id, video)
-        folder = self.plan.download_to
+        folder = self.options.download_to
         if folder is None:
             return conversion
         try:
-            path = await self.host.download(video, folder / await self._file_name(entry))
+            path = await self.host.download(video, folder / await self._reserve_filename(entry))
         except DownloadError as error:
             # The video stays known, and the next run fetches it.
             return attrs.evolve(conversion, error=error)
         await self.ledger.downloaded(entry.id, path)
         return attrs.evolve(conversion, path=path)
 
-    async def _file_name(self, entry: Entry) -> str:
+    async def _reserve_filename(self, entry: Entry) -> str:
         """A name that no other track of the ledger has."""
         request = entry.request
-        stem = safe_stem(self.plan.name(request) if self.plan.name else request.audio_id)
+        stem = safe_stem(self.options.name(request) if self.options.name else request.audio_id)
         return f"{await self.ledger.name(entry.id, stem)}.mp4"
