@@ -24,7 +24,7 @@ import bulk_world as world
 from mp4gen import Client, Video, VideoRequest
 from mp4gen.bulk import run
 from mp4gen.bulk.ledger import Ledger
-from mp4gen.bulk.ledger_entry import Entry, State
+from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
 
 HOST = "http://127.0.0.1:1"
 # As many as a run asks for at a time.
@@ -68,16 +68,18 @@ async def through(path: Path, number: int) -> float:
 
 async def _chunk(ledger: Ledger, first: int) -> None:
     requests = [VideoRequest("music", f"a{n}") for n in range(first, first + CHUNK)]
-    entries = [entry for entry in await ledger.admit(requests) if isinstance(entry, Entry)]
+    entries = [
+        entry for entry in await ledger.add_or_get(requests) if isinstance(entry, LedgerEntry)
+    ]
     await asyncio.gather(*(_steps(ledger, entry) for entry in entries))
 
 
-async def _steps(ledger: Ledger, entry: Entry) -> None:
+async def _steps(ledger: Ledger, entry: LedgerEntry) -> None:
     video = Video(f"video_{entry.id}", "https://cdn.example.com/1.mp4", entry.request.audio_id)
-    await ledger.sending(entry.id, ["token-token-token-token-token-to"])
-    await ledger.submitted(entry.id, video.task_id, adopted=False)
-    await ledger.done(entry.id, video)
-    await ledger.downloaded(entry.id, Path("videos/1.mp4"))
+    await ledger.mark_submitting(entry.id, ["token-token-token-token-token-to"])
+    await ledger.mark_submitted(entry.id, video.task_id, adopted=False)
+    await ledger.mark_done(entry.id, video)
+    await ledger.mark_downloaded(entry.id, Path("videos/1.mp4"))
 
 
 def fill(ledger: Ledger, number: int) -> None:
@@ -103,9 +105,9 @@ def _scan(ledger: Ledger, number: int) -> float:
     requests = [VideoRequest("music", f"b{n}") for n in range(number)]
     start = time.process_time()
     for first in range(0, number, CHUNK):
-        for entry in ledger._admit(requests[first : first + CHUNK]):
-            assert isinstance(entry, Entry)
-            assert entry.state is State.DONE
+        for entry in ledger._add_or_get(requests[first : first + CHUNK]):
+            assert isinstance(entry, LedgerEntry)
+            assert entry.state is LedgerState.DONE
     return time.process_time() - start
 
 

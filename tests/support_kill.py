@@ -33,33 +33,33 @@ POINTS: dict[str, tuple[Function, str, str | Function | None]] = {
     "before the schema": (ledger_schema.migrate, "call", None),
     "the schema is there": (ledger_schema.migrate, "return", None),
     "the host is there": (ledger_schema.check_host, "return", None),
-    "before the requests are stored": (Ledger._admit, "call", None),
-    "the requests are written": (Ledger._admit, "return", None),
-    "the requests are stored": (Ledger._come_to, "return", Ledger._admit),
+    "before the requests are stored": (Ledger._add_or_get, "call", None),
+    "the requests are written": (Ledger._add_or_get, "return", None),
+    "the requests are stored": (Ledger._result_of, "return", Ledger._add_or_get),
     "before the intent": (Ledger._update, "call", "intent"),
     "the intent is written": (Ledger._update, "return", "intent"),
-    "the intent is committed": (Ledger._come_to, "return", "intent"),
+    "the intent is committed": (Ledger._result_of, "return", "intent"),
     "before the connection": (http.Transport._request, "call", None),
     "the submit has left": (http._on_headers_sent, "call", None),
     "the answer begins": (http._read_body, "call", None),
     "the answer is there": (protocol.parse_create, "call", None),
     "before a refusal is recorded": (Ledger._update, "call", "new"),
-    "a refusal is recorded": (Ledger._come_to, "return", "new"),
+    "a refusal is recorded": (Ledger._result_of, "return", "new"),
     "before the id is recorded": (Ledger._update, "call", "submitted"),
     "the id is written": (Ledger._update, "return", "submitted"),
-    "the id is recorded": (Ledger._come_to, "return", "submitted"),
+    "the id is recorded": (Ledger._result_of, "return", "submitted"),
     "before the look": (protocol.build_details_request, "call", None),
     "the video is seen": (protocol.parse_details, "return", None),
     "before the end is recorded": (Ledger._update, "call", "done"),
     "the end is written": (Ledger._update, "return", "done"),
-    "the end is recorded": (Ledger._come_to, "return", "done"),
-    "the name is chosen": (Ledger._come_to, "return", Ledger._name),
+    "the end is recorded": (Ledger._result_of, "return", "done"),
+    "the name is chosen": (Ledger._result_of, "return", Ledger._reserve_filename),
     "the temporary file is open": (partial_file._opened, "return", None),
     "the file is written": (partial_file.PartFile.write, "return", None),
     "before the rename": (Path.replace, "call", None),
     "the file has its name": (Path.replace, "return", None),
     "before the file is recorded": (Ledger._update, "call", "downloaded"),
-    "the file is recorded": (Ledger._come_to, "return", "downloaded"),
+    "the file is recorded": (Ledger._result_of, "return", "downloaded"),
     "before the doubt is recorded": (Ledger._update, "call", "uncertain"),
     "before the ledger is closed": (Ledger._close, "call", None),
 }
@@ -85,7 +85,7 @@ def recorded(frame: FrameType) -> tuple[Function | None, str | None]:
     """The ledger's operation that this is about, and the state that it records."""
     known = frame.f_locals
     operation, values = None, known.get("values")
-    if "step" in known:
+    if "write" in known:
         operation, values = known["write"].operation.func, known["write"].operation.args[-1]
     return operation, values.get("state") if isinstance(values, dict) else None
 

@@ -11,7 +11,7 @@ from mp4gen.errors import Mp4GenError
 from mp4gen.models import Video, VideoRequest
 
 
-class State(StrEnum):
+class LedgerState(StrEnum):
     """How far a track has come."""
 
     NEW = "new"
@@ -25,7 +25,7 @@ class State(StrEnum):
 
 
 @attrs.frozen
-class Entry:
+class LedgerEntry:
     """One track of the ledger.
 
     Attributes:
@@ -42,7 +42,7 @@ class Entry:
 
     id: int
     request: VideoRequest
-    state: State
+    state: LedgerState
     tokens: tuple[str, ...] = ()
     task_id: str | None = None
     adopted: bool = False

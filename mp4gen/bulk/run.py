@@ -26,7 +26,7 @@ from mp4gen.errors import (
 from mp4gen.models import Conversion, RunSummary, VideoRequest
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 
-from .ledger_entry import Entry
+from .ledger_entry import LedgerEntry
 from .track_job import BulkOptions, Host, TrackJob, VideoRequests, finished_conversion
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class ConversionRun:
         self._reported.clear()
         not_started = deque(requests)
         try:
-            for entry in await self._open_ledger.admit(requests):
+            for entry in await self._open_ledger.add_or_get(requests):
                 await self._pending_slots.acquire()
                 current = await self._reload_entry(not_started[0], entry)
                 if self._stopping.is_set():
@@ -212,14 +212,14 @@ class ConversionRun:
             self._remaining += len(not_started)
 
     async def _reload_entry(
-        self, request: VideoRequest, entry: Entry | LedgerError
-    ) -> Entry | LedgerError:
+        self, request: VideoRequest, entry: LedgerEntry | LedgerError
+    ) -> LedgerEntry | LedgerError:
         """The entry as it is now: its twin may have ended since the two were read."""
         if (request.task_id, request.audio_id) not in self._reported:
             return entry
-        return (await self._open_ledger.admit([request]))[0]
+        return (await self._open_ledger.add_or_get([request]))[0]
 
-    def _start(self, request: VideoRequest, entry: Entry | LedgerError) -> None:
+    def _start(self, request: VideoRequest, entry: LedgerEntry | LedgerError) -> None:
         if isinstance(entry, LedgerError):
             self._failed += 1
             self._results.put_nowait(Conversion(request, error=entry))
@@ -268,11 +268,11 @@ class ConversionRun:
             raise
         except _RESUMABLE_ERRORS as error:
             if isinstance(error, SubmitUncertainError):
-                await self._open_ledger.uncertain(entry.id)
+                await self._open_ledger.mark_uncertain(entry.id)
             task_id = getattr(error, "task_id", None)
             conversion = Conversion(entry.request, task_id, error=error)
         except Mp4GenError as error:
-            await self._open_ledger.failed(entry.id, error)
+            await self._open_ledger.mark_failed(entry.id, error)
             task_id = getattr(error, "task_id", None)
             conversion = Conversion(entry.request, task_id, error=error)
         self._emit_result(conversion)

@@ -18,7 +18,7 @@ from mp4gen.models import Conversion, Video, VideoRequest
 from mp4gen.task_errors import SubmitUncertainError
 from mp4gen.transport.caller import CallOptions
 
-from .ledger_entry import Entry, State
+from .ledger_entry import LedgerEntry, LedgerState
 
 if TYPE_CHECKING:
     from .ledger import Ledger
@@ -68,9 +68,9 @@ class BulkOptions:
     name: Callable[[VideoRequest], str] | None = None
 
 
-def finished_conversion(entry: Entry, folder: Path | None) -> Conversion | None:
+def finished_conversion(entry: LedgerEntry, folder: Path | None) -> Conversion | None:
     """What became of a track for which nothing is left to do; None for any other."""
-    if entry.state is State.FAILED:
+    if entry.state is LedgerState.FAILED:
         return Conversion(entry.request, entry.task_id, error=entry.error)
     if entry.video is None:
         return None
@@ -97,35 +97,38 @@ class TrackJob:
     host: Host
     options: BulkOptions
     ledger: Ledger
-    entry: Entry
+    entry: LedgerEntry
     may_be_sent: bool = False
 
     async def sending(self, tokens: Sequence[str]) -> None:
         """Record that a submit is about to leave."""
-        sent_before = self.may_be_sent or self.entry.state in (State.INTENT, State.UNCERTAIN)
+        sent_before = self.may_be_sent or self.entry.state in (
+            LedgerState.INTENT,
+            LedgerState.UNCERTAIN,
+        )
         # Before the commit: from here on, a stop of the run has to let this one finish.
         self.may_be_sent = True
         all_tokens = dict.fromkeys((*self.entry.tokens, *tokens))
         try:
-            await self.ledger.sending(self.entry.id, tuple(all_tokens))
+            await self.ledger.mark_submitting(self.entry.id, tuple(all_tokens))
         except asyncio.CancelledError:
             # Not a byte of it has left, and it must not look as if one had.
             if not sent_before:
-                await self.ledger.refused(self.entry.id)
+                await self.ledger.mark_not_submitted(self.entry.id)
             raise
 
     async def refused(self) -> None:
         """Record that it was certainly not accepted."""
-        await self.ledger.refused(self.entry.id)
+        await self.ledger.mark_not_submitted(self.entry.id)
         self.may_be_sent = False
 
     @property
     def can_cancel(self) -> bool:
         """Whether stopping now would leave nothing half done."""
         return not self.may_be_sent and self.entry.state in (
-            State.NEW,
-            State.INTENT,
-            State.UNCERTAIN,
+            LedgerState.NEW,
+            LedgerState.INTENT,
+            LedgerState.UNCERTAIN,
         )
 
     async def convert(self) -> Conversion:
@@ -150,7 +153,7 @@ class TrackJob:
                 video = await host.conversions.wait(
                     task_id, host.call_options, self.options.timeout, submission
                 )
-            await self.ledger.done(entry.id, video)
+            await self.ledger.mark_done(entry.id, video)
         finally:
             if subscription is not None:
                 subscription.close()
@@ -159,12 +162,12 @@ class TrackJob:
     async def _submit_or_resume(self, subscription: CallbackSubscription | None) -> Accepted:
         """The submit that was accepted in an earlier run, or is now."""
         entry = self.entry
-        if entry.state is State.SUBMITTED and entry.task_id is not None:
+        if entry.state is LedgerState.SUBMITTED and entry.task_id is not None:
             if subscription is not None:
                 subscription.task_id = entry.task_id
             known = Submitted(entry.task_id, adopted=entry.adopted, told=True)
             return Accepted(known, asyncio.get_running_loop().time(), subscription)
-        if entry.state is State.UNCERTAIN and not self.host.conversions.resubmit:
+        if entry.state is LedgerState.UNCERTAIN and not self.host.conversions.resubmit:
             # Its callback was awaited in vain for a whole timeout already.
             raise SubmitUncertainError(entry.request)
         submission = await self.host.conversions.submit(
@@ -174,13 +177,13 @@ class TrackJob:
             timeout=self.options.timeout,
             subscription=subscription,
             journal=self,
-            response_lost=entry.state in (State.INTENT, State.UNCERTAIN),
+            response_lost=entry.state in (LedgerState.INTENT, LedgerState.UNCERTAIN),
         )
         submitted = submission.submitted
-        await self.ledger.submitted(entry.id, submitted.task_id, adopted=submitted.adopted)
+        await self.ledger.mark_submitted(entry.id, submitted.task_id, adopted=submitted.adopted)
         return submission
 
-    async def _download(self, entry: Entry, video: Video) -> Conversion:
+    async def _download(self, entry: LedgerEntry, video: Video) -> Conversion:
         conversion = Conversion(entry.request, video.task_id, video)
         folder = self.options.download_to
         if folder is None:
@@ -190,11 +193,11 @@ class TrackJob:
         except DownloadError as error:
             # The video stays known, and the next run fetches it.
             return attrs.evolve(conversion, error=error)
-        await self.ledger.downloaded(entry.id, path)
+        await self.ledger.mark_downloaded(entry.id, path)
         return attrs.evolve(conversion, path=path)
 
-    async def _reserve_filename(self, entry: Entry) -> str:
+    async def _reserve_filename(self, entry: LedgerEntry) -> str:
         """A name that no other track of the ledger has."""
         request = entry.request
         stem = safe_stem(self.options.name(request) if self.options.name else request.audio_id)
-        return f"{await self.ledger.name(entry.id, stem)}.mp4"
+        return f"{await self.ledger.reserve_filename(entry.id, stem)}.mp4"

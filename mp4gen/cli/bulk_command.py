@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from mp4gen.bulk.ledger_entry import Entry, State
+from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
 from mp4gen.bulk.ledger_schema import read_ledger
 from mp4gen.bulk.run import ConversionRun
 from mp4gen.client import Client
@@ -101,11 +101,11 @@ class Job:
         for entry in self.entries(host):
             key = (entry.request.task_id, entry.request.audio_id)
             there = entry.path is not None and entry.path.exists()
-            if key in wanted and entry.state is State.DOWNLOADED and there:
+            if key in wanted and entry.state is LedgerState.DOWNLOADED and there:
                 found.append(key)
         return found
 
-    def entries(self, host: str) -> list[Entry]:
+    def entries(self, host: str) -> list[LedgerEntry]:
         """What the ledger says so far.
 
         Raises:
@@ -225,13 +225,13 @@ async def _credits(client: Client | None) -> tuple[float | None, str]:
         return None, str(error)
 
 
-def _kind(state: State | None) -> str:
+def _kind(state: LedgerState | None) -> str:
     match state:
-        case None | State.NEW:
+        case None | LedgerState.NEW:
             return "new"
-        case State.FAILED:
+        case LedgerState.FAILED:
             return "failed"
-        case State.DONE | State.DOWNLOADED:
+        case LedgerState.DONE | LedgerState.DOWNLOADED:
             return "done"
         case _:
             return "submitted"

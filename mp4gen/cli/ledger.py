@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from mp4gen.bulk.ledger_entry import Entry, State
+from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
 from mp4gen.bulk.ledger_schema import read_ledger
 
 from .bulk_command import LEDGER
@@ -88,25 +88,25 @@ def ledger(
     return DONE
 
 
-def _chosen(entry: Entry, failed: bool, uncertain: bool, expiring: float | None) -> bool:  # noqa: FBT001 - the options
+def _chosen(entry: LedgerEntry, failed: bool, uncertain: bool, expiring: float | None) -> bool:  # noqa: FBT001 - the options
     """Whether `entry` is one of those asked for; all are where nothing was."""
-    tests: list[Callable[[Entry], bool]] = []
+    tests: list[Callable[[LedgerEntry], bool]] = []
     if failed:
-        tests.append(lambda one: one.state is State.FAILED)
+        tests.append(lambda one: one.state is LedgerState.FAILED)
     if uncertain:
-        tests.append(lambda one: one.state in (State.UNCERTAIN, State.INTENT))
+        tests.append(lambda one: one.state in (LedgerState.UNCERTAIN, LedgerState.INTENT))
     if expiring is not None:
         until = datetime.now(UTC) + timedelta(days=expiring)
         tests.append(lambda one: _expires(one, until))
     return not tests or any(test(entry) for test in tests)
 
 
-def _expires(entry: Entry, until: datetime) -> bool:
+def _expires(entry: LedgerEntry, until: datetime) -> bool:
     ends = entry.video.expires_at if entry.video else None
-    return entry.state is State.DONE and ends is not None and ends <= until
+    return entry.state is LedgerState.DONE and ends is not None and ends <= until
 
 
-def _list(screen: Screen, entries: Sequence[Entry]) -> None:
+def _list(screen: Screen, entries: Sequence[LedgerEntry]) -> None:
     columns = ("music task", "audio", "state", "video task", "expires", "why")
     rows = []
     for entry in entries:
@@ -125,15 +125,15 @@ def _list(screen: Screen, entries: Sequence[Entry]) -> None:
     screen.note("1 track" if len(rows) == 1 else f"{len(rows)} tracks")
 
 
-def _count(screen: Screen, host: str, entries: Sequence[Entry]) -> None:
+def _count(screen: Screen, host: str, entries: Sequence[LedgerEntry]) -> None:
     says = {
-        State.NEW: "not submitted",
-        State.INTENT: "maybe submitted (see --uncertain)",
-        State.SUBMITTED: "submitted, not finished",
-        State.DONE: "finished, not downloaded",
-        State.DOWNLOADED: "downloaded",
-        State.FAILED: "failed (see --failed)",
-        State.UNCERTAIN: "maybe submitted (see --uncertain)",
+        LedgerState.NEW: "not submitted",
+        LedgerState.INTENT: "maybe submitted (see --uncertain)",
+        LedgerState.SUBMITTED: "submitted, not finished",
+        LedgerState.DONE: "finished, not downloaded",
+        LedgerState.DOWNLOADED: "downloaded",
+        LedgerState.FAILED: "failed (see --failed)",
+        LedgerState.UNCERTAIN: "maybe submitted (see --uncertain)",
     }
     counts: dict[str, int] = {}
     for state, text in says.items():
@@ -142,7 +142,7 @@ def _count(screen: Screen, host: str, entries: Sequence[Entry]) -> None:
     screen.note(f"{len(entries)} tracks of {host}")
 
 
-def _values(entry: Entry) -> tuple[Any, ...]:
+def _values(entry: LedgerEntry) -> tuple[Any, ...]:
     request, video = entry.request, entry.video
     return (
         request.task_id,
@@ -161,7 +161,7 @@ def _values(entry: Entry) -> tuple[Any, ...]:
     )
 
 
-def _cells(entry: Entry) -> list[str]:
+def _cells(entry: LedgerEntry) -> list[str]:
     values = (
         value.isoformat() if isinstance(value, datetime) else value for value in _values(entry)
     )

@@ -12,7 +12,7 @@ import pytest
 
 import mp4gen
 from mp4gen.bulk.ledger import Ledger
-from mp4gen.bulk.ledger_entry import Entry, State
+from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
 from mp4gen.bulk.ledger_schema import read_ledger
 from mp4gen.testing import FakeService
 
@@ -52,7 +52,7 @@ async def one(service: FakeService, path: Path, **settings: Any) -> mp4gen.Conve
 
 
 async def left_in(
-    path: Path, host: str, state: State, service: FakeService, *, known: bool
+    path: Path, host: str, state: LedgerState, service: FakeService, *, known: bool
 ) -> mp4gen.Video | None:
     """Write the ledger of a run that was killed when its track was in `state`.
 
@@ -63,24 +63,24 @@ async def left_in(
         async with service.client() as client:
             task_id = await client.create_music_video(REQUEST)
     ledger = await Ledger.open(path, host)
-    [entry] = await ledger.admit([REQUEST])
-    assert isinstance(entry, Entry)
+    [entry] = await ledger.add_or_get([REQUEST])
+    assert isinstance(entry, LedgerEntry)
     video = mp4gen.Video(task_id or "video_x", f"{service.url}/files/{task_id}.mp4", "track")
-    if state not in (State.NEW, State.FAILED):
-        await ledger.sending(entry.id, ["token"])
-    if state in (State.SUBMITTED, State.DONE, State.DOWNLOADED):
-        await ledger.submitted(entry.id, video.task_id, adopted=False)
-    if state in (State.DONE, State.DOWNLOADED):
-        await ledger.done(entry.id, video)
-    if state is State.DOWNLOADED:
+    if state not in (LedgerState.NEW, LedgerState.FAILED):
+        await ledger.mark_submitting(entry.id, ["token"])
+    if state in (LedgerState.SUBMITTED, LedgerState.DONE, LedgerState.DOWNLOADED):
+        await ledger.mark_submitted(entry.id, video.task_id, adopted=False)
+    if state in (LedgerState.DONE, LedgerState.DOWNLOADED):
+        await ledger.mark_done(entry.id, video)
+    if state is LedgerState.DOWNLOADED:
         file = path.parent / "track.mp4"
-        await ledger.name(entry.id, "track")
+        await ledger.reserve_filename(entry.id, "track")
         file.write_bytes(service.tasks[video.task_id].content)
-        await ledger.downloaded(entry.id, file)
-    if state is State.FAILED:
-        await ledger.failed(entry.id, mp4gen.GenerationFailedError("video_x", "no luck"))
-    if state is State.UNCERTAIN:
-        await ledger.uncertain(entry.id)
+        await ledger.mark_downloaded(entry.id, file)
+    if state is LedgerState.FAILED:
+        await ledger.mark_failed(entry.id, mp4gen.GenerationFailedError("video_x", "no luck"))
+    if state is LedgerState.UNCERTAIN:
+        await ledger.mark_uncertain(entry.id)
     await ledger.close()
     return video
 
@@ -103,7 +103,7 @@ def knows_409(service: FakeService) -> bool:
 
 async def test_resume_new_is_submitted(service: FakeService, path: Path) -> None:
     """What was stored and never sent is a submit like any other."""
-    await left_in(path, service.url, State.NEW, service, known=False)
+    await left_in(path, service.url, LedgerState.NEW, service, known=False)
     conversion = await one(service, path)
 
     assert conversion.error is None
@@ -111,9 +111,9 @@ async def test_resume_new_is_submitted(service: FakeService, path: Path) -> None
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["accepted", "never arrived"])
-@pytest.mark.parametrize("state", [State.INTENT, State.UNCERTAIN])
+@pytest.mark.parametrize("state", [LedgerState.INTENT, LedgerState.UNCERTAIN])
 async def test_resume_of_an_unknown_submit(
-    service: FakeService, path: Path, state: State, known: bool
+    service: FakeService, path: Path, state: LedgerState, known: bool
 ) -> None:
     """With 409 it is sent again, and an existing task adopted; without, the doubt is told."""
     await left_in(path, service.url, state, service, known=known)
@@ -124,24 +124,24 @@ async def test_resume_of_an_unknown_submit(
     assert len(service.tasks) == int(known or knows_409(service))
     if knows_409(service):
         assert conversion.result().adopted == known
-        assert entry.state is State.DONE
+        assert entry.state is LedgerState.DONE
     else:
         assert isinstance(conversion.error, mp4gen.SubmitUncertainError)
-        assert (entry.state, service.count("create")) == (State.UNCERTAIN, int(known))
+        assert (entry.state, service.count("create")) == (LedgerState.UNCERTAIN, int(known))
 
 
 async def test_resume_submitted_is_awaited_by_its_id(service: FakeService, path: Path) -> None:
     """What was accepted is never submitted again."""
-    await left_in(path, service.url, State.SUBMITTED, service, known=True)
+    await left_in(path, service.url, LedgerState.SUBMITTED, service, known=True)
     conversion = await one(service, path)
 
     assert (conversion.task_id, conversion.error) == ("video_000001", None)
     assert (service.count("create"), service.count("details")) == (1, 1)
 
 
-@pytest.mark.parametrize("state", [State.DONE, State.DOWNLOADED])
+@pytest.mark.parametrize("state", [LedgerState.DONE, LedgerState.DOWNLOADED])
 async def test_resume_finished_costs_no_call(
-    service: FakeService, path: Path, state: State
+    service: FakeService, path: Path, state: LedgerState
 ) -> None:
     """A finished track is told from the ledger."""
     video = await left_in(path, service.url, state, service, known=True)
@@ -154,7 +154,7 @@ async def test_resume_finished_costs_no_call(
 
 async def test_resume_done_is_downloaded(service: FakeService, path: Path) -> None:
     """A run that was killed before its download fetches the file, and nothing else."""
-    await left_in(path, service.url, State.DONE, service, known=True)
+    await left_in(path, service.url, LedgerState.DONE, service, known=True)
     conversion = await one(service, path, download_to=path.parent / "videos")
 
     assert conversion.path == path.parent / "videos" / "track.mp4"
@@ -164,7 +164,7 @@ async def test_resume_done_is_downloaded(service: FakeService, path: Path) -> No
 
 async def test_resume_downloaded_stays_as_it_is(service: FakeService, path: Path) -> None:
     """A file that is there is not fetched again; one that was deleted by hand is."""
-    await left_in(path, service.url, State.DOWNLOADED, service, known=True)
+    await left_in(path, service.url, LedgerState.DOWNLOADED, service, known=True)
     first = await one(service, path, download_to=path.parent)
     fetched = service.count("file")
     (path.parent / "track.mp4").unlink()
@@ -178,7 +178,7 @@ async def test_resume_finds_files_in_a_folder_that_was_moved(
     service: FakeService, path: Path
 ) -> None:
     """Ledger and videos can be moved together, or named by another way to them."""
-    await left_in(path, service.url, State.DOWNLOADED, service, known=True)
+    await left_in(path, service.url, LedgerState.DOWNLOADED, service, known=True)
     moved = path.parent / "moved"
     moved.mkdir()
     for file in ("run.sqlite", "track.mp4"):
@@ -193,7 +193,7 @@ async def test_resume_failed_is_told_again_and_tried_only_when_asked(
     service: FakeService, path: Path
 ) -> None:
     """The reason survives; `retry_failed` makes the track new."""
-    await left_in(path, service.url, State.FAILED, service, known=False)
+    await left_in(path, service.url, LedgerState.FAILED, service, known=False)
     told = await one(service, path)
     calls = service.count()
     tried = await one(service, path, retry_failed=True)
@@ -208,12 +208,12 @@ async def test_a_submit_cancelled_before_its_first_byte_is_not_in_doubt(
     service: FakeService, path: Path
 ) -> None:
     """Whatever the moment of the cancel, only what may have been sent is uncertain."""
-    await left_in(path, service.url, State.NEW, service, known=False)
+    await left_in(path, service.url, LedgerState.NEW, service, known=False)
     sent = turns = 0
     while not sent:
         [entry] = read_ledger(path)[1]
 
-        assert entry.state is State.NEW
+        assert entry.state is LedgerState.NEW
         turns += 1
         async with service.client() as client:
             task = asyncio.create_task(outcome(client.convert_many([REQUEST], ledger=path)))
@@ -222,7 +222,9 @@ async def test_a_submit_cancelled_before_its_first_byte_is_not_in_doubt(
             task.cancel()
             await asyncio.wait([task])
         sent = (
-            turns > 60 or service.count("create") or read_ledger(path)[1][0].state is State.INTENT
+            turns > 60
+            or service.count("create")
+            or read_ledger(path)[1][0].state is LedgerState.INTENT
         )
     await one(service, path)
 
@@ -248,7 +250,7 @@ async def refusal(service: FakeService, path: Path) -> str:
 async def test_the_ledger_of_another_host_is_refused(path: Path) -> None:
     """Ids mean nothing elsewhere; both hosts are named."""
     async with FakeService() as service:
-        await left_in(path, "https://api.example.com", State.NEW, service, known=False)
+        await left_in(path, "https://api.example.com", LedgerState.NEW, service, known=False)
         said = await refusal(service, path)
 
     assert said.endswith(
@@ -261,7 +263,7 @@ async def test_the_same_track_with_another_author_is_refused(path: Path) -> None
     """One result with one sentence; the other tracks go on."""
     changed = mp4gen.VideoRequest("music", "track", author="Bob")
     async with FakeService() as service, service.client() as client:
-        await left_in(path, service.url, State.NEW, service, known=False)
+        await left_in(path, service.url, LedgerState.NEW, service, known=False)
         found, error = await outcome(client.convert_many([changed, OTHER], ledger=path))
     errors = {c.request.audio_id: c.error for c in found}
 
@@ -391,7 +393,9 @@ async def test_row_22_a_full_disk_stops_submits_before_an_intent_is_lost(path: P
         await fill(run)
         found += [c async for c in _until_error(results)]
         submitted = {task.request.audio_id for task in service.tasks.values()}
-        recorded = {e.request.audio_id for e in read_ledger(path)[1] if e.state is not State.NEW}
+        recorded = {
+            e.request.audio_id for e in read_ledger(path)[1] if e.state is not LedgerState.NEW
+        }
         rest, error = await outcome(client.convert_many(requests, ledger=path))
 
     assert run.summary.stop_reason == "LedgerError"

@@ -13,8 +13,14 @@ import pytest
 
 import mp4gen
 from mp4gen.bulk.ledger import Ledger
-from mp4gen.bulk.ledger_entry import Entry, State
-from mp4gen.bulk.ledger_schema import MIGRATIONS, check_kind, dump_error, migrate, read_ledger
+from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
+from mp4gen.bulk.ledger_schema import (
+    MIGRATIONS,
+    check_application_id,
+    dump_error,
+    migrate,
+    read_ledger,
+)
 
 HOST = "https://api.example.com"
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada", callback_url="https://x.example/cb")
@@ -33,29 +39,29 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "run.sqlite"
 
 
-async def opened(path: Path | None) -> tuple[Ledger, Entry]:
+async def opened(path: Path | None) -> tuple[Ledger, LedgerEntry]:
     ledger = await Ledger.open(path, HOST)
-    [entry] = await ledger.admit([REQUEST])
-    assert isinstance(entry, Entry)
+    [entry] = await ledger.add_or_get([REQUEST])
+    assert isinstance(entry, LedgerEntry)
     return ledger, entry
 
 
 async def test_what_is_written_is_read(path: Path) -> None:
     """Every field of an entry makes the way through the file and back."""
     ledger, entry = await opened(path)
-    await ledger.sending(entry.id, ["one", "two"])
-    await ledger.submitted(entry.id, "video_1", adopted=True)
-    await ledger.done(entry.id, VIDEO)
-    await ledger.downloaded(entry.id, path.with_name("track.mp4"))
+    await ledger.mark_submitting(entry.id, ["one", "two"])
+    await ledger.mark_submitted(entry.id, "video_1", adopted=True)
+    await ledger.mark_done(entry.id, VIDEO)
+    await ledger.mark_downloaded(entry.id, path.with_name("track.mp4"))
     await ledger.close()
     host, entries = read_ledger(path)
 
     assert host == HOST
     assert entries == [
-        Entry(
+        LedgerEntry(
             1,
             REQUEST,
-            State.DOWNLOADED,
+            LedgerState.DOWNLOADED,
             ("one", "two"),
             "video_1",
             adopted=True,
@@ -82,7 +88,7 @@ async def test_what_is_written_is_read(path: Path) -> None:
 async def test_an_error_survives_the_file(path: Path, error: mp4gen.Mp4GenError) -> None:
     """Its class, its text and its task are what the next run tells."""
     ledger, entry = await opened(path)
-    await ledger.failed(entry.id, error)
+    await ledger.mark_failed(entry.id, error)
     await ledger.close()
     [again] = read_ledger(path)[1]
 
@@ -110,13 +116,13 @@ def test_an_error_of_an_unknown_class_is_still_told(path: Path) -> None:
 async def test_a_reader_sees_a_run_that_writes(path: Path) -> None:
     """Reading needs no lock, sees what was committed, and disturbs nothing."""
     ledger, entry = await opened(path)
-    await ledger.sending(entry.id, ["token"])
+    await ledger.mark_submitting(entry.id, ["token"])
     during = read_ledger(path)[1][0].state
-    await ledger.submitted(entry.id, "video_1", adopted=False)
+    await ledger.mark_submitted(entry.id, "video_1", adopted=False)
     after = read_ledger(path)[1][0].state
     await ledger.close()
 
-    assert (during, after) == (State.INTENT, State.SUBMITTED)
+    assert (during, after) == (LedgerState.INTENT, LedgerState.SUBMITTED)
 
 
 async def test_a_reader_leaves_no_files_behind(path: Path) -> None:
@@ -153,7 +159,7 @@ async def test_a_run_killed_before_its_first_row_can_be_taken_up(path: Path) -> 
         ledger, entry = await opened(path)
         await ledger.close()
 
-        assert entry.state is State.NEW
+        assert entry.state is LedgerState.NEW
 
 
 def begin(path: Path, script: str) -> None:
@@ -189,7 +195,7 @@ def test_a_step_that_fails_leaves_the_older_version(path: Path) -> None:
     db = sqlite3.connect(path, isolation_level=None)
     columns = [row[1] for row in db.execute("PRAGMA table_info(t)")]
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    check_kind(db, path)
+    check_application_id(db, path)
     db.close()
 
     assert (columns, version) == (["a"], 1)
@@ -209,14 +215,14 @@ async def test_the_thread_and_the_lock_end_with_the_ledger(path: Path) -> None:
 async def test_tokens_of_a_failed_track_are_forgotten(path: Path) -> None:
     """A late callback of the task that failed cannot speak for the one that follows."""
     ledger, entry = await opened(path)
-    await ledger.sending(entry.id, ["token"])
-    await ledger.submitted(entry.id, "video_1", adopted=True)
-    await ledger.failed(entry.id, mp4gen.GenerationFailedError("video_1", "no luck"))
+    await ledger.mark_submitting(entry.id, ["token"])
+    await ledger.mark_submitted(entry.id, "video_1", adopted=True)
+    await ledger.mark_failed(entry.id, mp4gen.GenerationFailedError("video_1", "no luck"))
     await ledger.close()
     await (await Ledger.open(path, HOST, retry_failed=True)).close()
     [again] = read_ledger(path)[1]
 
-    assert again == Entry(1, REQUEST, State.NEW)
+    assert again == LedgerEntry(1, REQUEST, LedgerState.NEW)
 
 
 async def at_once(ledger: Ledger, *steps: Coroutine[Any, Any, Any]) -> tuple[list[Any], list[str]]:
@@ -236,15 +242,15 @@ async def test_steps_that_wait_share_one_commit(path: Path) -> None:
     ledger, entry = await opened(path)
     found, said = await at_once(
         ledger,
-        ledger.sending(entry.id, ["token"]),
-        ledger.submitted(entry.id, "video_1", adopted=False),
-        ledger.name(entry.id, "track"),
+        ledger.mark_submitting(entry.id, ["token"]),
+        ledger.mark_submitted(entry.id, "video_1", adopted=False),
+        ledger.reserve_filename(entry.id, "track"),
     )
     [again] = read_ledger(path)[1]
     await ledger.close()
 
     assert (found, said) == ([None, None, "track"], ["BEGIN IMMEDIATE", "COMMIT"])
-    assert again.state is State.SUBMITTED
+    assert again.state is LedgerState.SUBMITTED
 
 
 async def test_a_step_that_fails_takes_no_other_along(path: Path) -> None:
@@ -252,26 +258,26 @@ async def test_a_step_that_fails_takes_no_other_along(path: Path) -> None:
     ledger, entry = await opened(path)
     found, _ = await at_once(
         ledger,
-        ledger.submitted(entry.id, "video_1", adopted=False),
+        ledger.mark_submitted(entry.id, "video_1", adopted=False),
         ledger._run(Ledger._update, entry.id, {"state": None}),
-        ledger.done(entry.id, VIDEO),
+        ledger.mark_done(entry.id, VIDEO),
     )
     [again] = read_ledger(path)[1]
     await ledger.close()
 
     assert [type(one) for one in found] == [type(None), mp4gen.LedgerError, type(None)]
-    assert again.state is State.DONE
+    assert again.state is LedgerState.DONE
 
 
 async def test_a_closed_ledger_says_so(path: Path) -> None:
     """What waits at the closing is still committed; what comes later is refused."""
     ledger, entry = await opened(path)
-    waiting = asyncio.create_task(ledger.submitted(entry.id, "video_1", adopted=False))
+    waiting = asyncio.create_task(ledger.mark_submitted(entry.id, "video_1", adopted=False))
     await asyncio.sleep(0)
     await ledger.close()
     await waiting
     with pytest.raises(mp4gen.LedgerError, match="is closed"):
-        await ledger.done(entry.id, VIDEO)
+        await ledger.mark_done(entry.id, VIDEO)
     [again] = read_ledger(path)[1]
 
-    assert again.state is State.SUBMITTED
+    assert again.state is LedgerState.SUBMITTED
