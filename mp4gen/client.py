@@ -42,7 +42,7 @@ from .transport.rate_limit import RateLimiter
 if TYPE_CHECKING:
     from .bulk.run import ConversionRun
     from .bulk.track_job import VideoRequests
-    from .downloads.downloader import Files
+    from .downloads.downloader import Downloader
 
 OnSubmitted = Callable[[str], Awaitable[object] | object]
 
@@ -125,7 +125,7 @@ class Client:
         self._bulk_slots = asyncio.Semaphore(concurrency)
         self._runs: WeakSet[ConversionRun] = WeakSet()
         self._proxy, self._trust_env = proxy, trust_env
-        self._downloader: Files | None = None
+        self._downloader: Downloader | None = None
         self._submission_cache = SubmissionCache()
         warn_about_duplicate_client(self, account, self._limiter)
 
@@ -300,7 +300,7 @@ class Client:
         Raises:
             DownloadError: nothing was written; says why.
         """
-        return await self._get_downloader().fetch(video_or_url, to, on_progress)
+        return await self._get_downloader().download(video_or_url, to, on_progress)
 
     async def get_tracks(self, task_id: str) -> list[Track]:
         """The tracks of a music task ("Get Music Generation Details"), those that exist so far.
@@ -322,15 +322,15 @@ class Client:
         parse = partial(protocol.parse_credits, dialect=self.dialect)
         return await self._caller.send_with_retries(api_request, parse, self._call_options)
 
-    def _get_downloader(self) -> Files:
+    def _get_downloader(self) -> Downloader:
         """What fetches files; made by the first download, for those who never do without it."""
-        from .downloads.downloader import Files
+        from .downloads.downloader import Downloader
 
-        self._downloader = self._downloader or Files(
+        self._downloader = self._downloader or Downloader(
             self._caller,
             self.dialect,
             self.base_url,
-            patience=self._call_options,
+            call_options=self._call_options,
             proxy=self._proxy,
             trust_env=self._trust_env,
         )

@@ -204,7 +204,7 @@ async def _read(reader: asyncio.StreamReader) -> Asked:
 
 def download(host: FileHost, sessions: FileSessions, **changes: Any) -> Download:
     """A download from `host` that may, does not wait long, and tells the host of its progress."""
-    rules = changes.pop("rules", Rules(private=True, retry=AT_ONCE))
+    rules = changes.pop("limits", Rules(private=True, retry=AT_ONCE))
     url = changes.pop("url", host.url)
     given = {"on_progress": host.progress} | changes
     return Download(sessions, url, rules, Random(1), **given)

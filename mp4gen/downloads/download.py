@@ -23,14 +23,14 @@ from mp4gen.transport.retry import backoff_delays
 from .fetch import FileAnswer, FileSessions, Rules, TryAgainError, checked_host, opened
 from .partial_file import PartFile, part_file
 
-Progress = Callable[[int, int | None], object]
-Renew = Callable[[], Awaitable[str | None]]
+OnProgress = Callable[[int, int | None], object]
+RefreshUrl = Callable[[], Awaitable[str | None]]
 OnRetry = Callable[[DownloadError, float], object]
 
-_MAX_WRONG: Final = 3
+_MAX_CORRUPT_ATTEMPTS: Final = 3
 # A try that brought this much is no reason to lose heart, however it ended.
-_WORTHWHILE: Final = 1 << 16
-_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_MIN_PROGRESS_BYTES: Final = 1 << 16
+_RETRYABLE_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d{1,19})-\d{1,19}|\*)/(\d{1,19}|\*)")
 
 
@@ -38,7 +38,7 @@ class ExpiredLinkError(DownloadError):
     """The host does not have the file under this link (any more); a newer link may work."""
 
 
-class _WrongFileError(Exception):
+class _CorruptFileError(Exception):
     """The host sent something else than the file; all of it is of no use."""
 
 
@@ -49,137 +49,147 @@ class Download:
     Attributes:
         sessions: the connections to file hosts.
         url: where it is; http or https.
-        rules: what is allowed.
+        limits: what is allowed.
         random: jitter of the waits between tries.
         on_progress: told the bytes so far and the bytes in all, or None where unknown; what it
             raises ends the download.
-        renew: gives one fresh link, or None, when the first has expired.
+        refresh_url: gives one fresh link, or None, when the first has expired.
         on_retry: told why a try failed, and the seconds until the next.
     """
 
     sessions: FileSessions
     url: str
-    rules: Rules
+    limits: Rules
     random: Random
-    on_progress: Progress | None = None
-    renew: Renew | None = None
+    on_progress: OnProgress | None = None
+    refresh_url: RefreshUrl | None = None
     on_retry: OnRetry | None = None
 
-    async def to(self, path: Path) -> Path:
+    async def save(self, path: Path) -> Path:
         """Fetch the file into `path`, which is replaced only by a whole MP4.
 
         Raises:
             DownloadError: nothing was written to `path`; says why.
             ConfigurationError: the client is closed, or belongs to another loop.
         """
-        checked_host(self.url, private=self.rules.private)
+        checked_host(self.url, private=self.limits.private)
         with part_file(path) as part:
             async with self.sessions.in_use():
-                await self._fill(part)
+                await self._download(part)
             await part.commit()
         return path
 
-    async def _fill(self, part: PartFile) -> None:
-        patience = _Patience(self.rules.retry, self.random)
+    async def _download(self, part: PartFile) -> None:
+        budget = _RetryBudget(self.limits.retry, self.random)
         while True:
-            before = part.done
+            received_before = part.done
             try:
-                return await self._try(part)
+                return await self._attempt(part)
             except ExpiredLinkError as error:
-                await self._renew(error)
-            except _WrongFileError as error:
+                await self._refresh_url(error)
+            except _CorruptFileError as error:
                 part.restart()
-                patience.wrong += 1
-                await self._pause(patience, str(error), None)
+                budget.corrupt_attempts += 1
+                await self._wait_or_give_up(budget, str(error), None)
             except TryAgainError as error:
-                if part.done - before >= _WORTHWHILE:
-                    patience.regain()
-                await self._pause(patience, str(error), error.after)
+                if part.done - received_before >= _MIN_PROGRESS_BYTES:
+                    budget.reset()
+                await self._wait_or_give_up(budget, str(error), error.after)
 
-    async def _pause(self, patience: _Patience, problem: str, after: float | None) -> None:
-        failed = f"{checked_host(self.url, private=True)}: {problem}"
-        seconds = patience.pause(after)
-        if seconds is None:
-            tries = f" after {patience.tries} tries in a row" if patience.tries > 1 else ""
-            raise DownloadError(f"{failed}; gave up{tries}")
+    async def _wait_or_give_up(
+        self, budget: _RetryBudget, reason: str, retry_after: float | None
+    ) -> None:
+        message = f"{checked_host(self.url, private=True)}: {reason}"
+        delay = budget.next_delay(retry_after)
+        if delay is None:
+            attempts = f" after {budget.attempts} tries in a row" if budget.attempts > 1 else ""
+            raise DownloadError(f"{message}; gave up{attempts}")
         if self.on_retry:
-            self.on_retry(DownloadError(failed), seconds)
-        await asyncio.sleep(seconds)
+            self.on_retry(DownloadError(message), delay)
+        await asyncio.sleep(delay)
 
-    async def _renew(self, expired: ExpiredLinkError) -> None:
-        renew, self.renew = self.renew, None
+    async def _refresh_url(self, expired: ExpiredLinkError) -> None:
+        refresh_url, self.refresh_url = self.refresh_url, None
         try:
-            fresh = await renew() if renew else None
+            new_url = await refresh_url() if refresh_url else None
         except Mp4GenError as error:
             raise DownloadError(f"{expired}; no new link could be had: {error}") from error
-        if not fresh:
+        if not new_url:
             raise expired
-        self.url = fresh
+        self.url = new_url
 
-    async def _try(self, part: PartFile) -> None:
+    async def _attempt(self, part: PartFile) -> None:
         if not part.validator:
             # Nobody could say that the rest belongs to the same file.
             part.restart()
-        async with opened(self.sessions, self.url, _range(part), self.rules) as answer:
-            if _accept(answer, part):
-                await self._receive(answer, part)
+        async with opened(self.sessions, self.url, _range_headers(part), self.limits) as response:
+            if _begin(response, part):
+                await self._write_body(response, part)
         if part.total is not None and part.done < part.total:
             raise TryAgainError(f"{part.done} bytes instead of {part.total}")
-        if problem := part.problem():
-            raise _WrongFileError(problem)
+        if reason := part.problem():
+            raise _CorruptFileError(reason)
 
-    async def _receive(self, answer: FileAnswer, part: PartFile) -> None:
-        most = self.rules.max_bytes
-        if (part.total or 0) > most:
-            raise DownloadError(f"the file has {part.total} bytes, more than the {most} allowed")
-        while chunk := await answer.read():
-            if part.done + len(chunk) > most:
-                raise DownloadError(f"the file has more than the {most} bytes allowed")
-            known = part.done >= 8
+    async def _write_body(self, response: FileAnswer, part: PartFile) -> None:
+        max_bytes = self.limits.max_bytes
+        if (part.total or 0) > max_bytes:
+            raise DownloadError(
+                f"the file has {part.total} bytes, more than the {max_bytes} allowed"
+            )
+        while chunk := await response.read():
+            if part.done + len(chunk) > max_bytes:
+                raise DownloadError(f"the file has more than the {max_bytes} bytes allowed")
+            signature_checked = part.done >= 8
             part.write(chunk)
-            if part.done >= 8 and not known and not part.begins_as_mp4:
-                raise _WrongFileError(f"the host sent {_kind(answer)} instead of an MP4")
+            if part.done >= 8 and not signature_checked and not part.begins_as_mp4:
+                raise _CorruptFileError(
+                    f"the host sent {_content_type(response)} instead of an MP4"
+                )
             if part.total is not None and part.done > part.total:
-                raise _WrongFileError(f"more than the announced {part.total} bytes")
+                raise _CorruptFileError(f"more than the announced {part.total} bytes")
             if self.on_progress:
                 self.on_progress(part.done, part.total)
 
 
 @attrs.define
-class _Patience:
+class _RetryBudget:
     """How much longer failures are borne: by time those that may pass, by number those that lie."""
 
     retry: Retry
     random: Random
-    wrong: int = 0
-    tries: int = 0
-    _since: float | None = None
-    _waits: Iterator[float] = attrs.field(init=False)
+    corrupt_attempts: int = 0
+    attempts: int = 0
+    _failing_since: float | None = None
+    _delays: Iterator[float] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.regain()
+        self.reset()
 
-    def regain(self) -> None:
+    def reset(self) -> None:
         """The file has grown: what failed before is forgotten."""
-        self.tries, self._since, self._waits = 0, None, backoff_delays(self.retry, self.random)
+        self.attempts, self._failing_since, self._delays = (
+            0,
+            None,
+            backoff_delays(self.retry, self.random),
+        )
 
-    def pause(self, after: float | None) -> float | None:
-        """Seconds until the next try, at least `after`; None to give up."""
+    def next_delay(self, retry_after: float | None) -> float | None:
+        """Seconds until the next try, at least `retry_after`; None to give up."""
         now = asyncio.get_running_loop().time()
-        self.tries += 1
-        self._since = now if self._since is None else self._since
-        seconds = max(next(self._waits), after or 0.0)
-        late = now - self._since + seconds > self.retry.timeout
-        return None if late or self.wrong > _MAX_WRONG else seconds
+        self.attempts += 1
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        delay = max(next(self._delays), retry_after or 0.0)
+        exhausted = now - self._failing_since + delay > self.retry.timeout
+        return None if exhausted or self.corrupt_attempts > _MAX_CORRUPT_ATTEMPTS else delay
 
 
-def _range(part: PartFile) -> dict[str, str]:
+def _range_headers(part: PartFile) -> dict[str, str]:
     if part.validator is None or not part.done:
         return {}
     return {"Range": f"bytes={part.done}-", "If-Range": part.validator}
 
 
-def _accept(answer: FileAnswer, part: PartFile) -> bool:
+def _begin(response: FileAnswer, part: PartFile) -> bool:
     """Set `part` up for the bytes to come; False where it is complete already.
 
     Raises:
@@ -187,90 +197,95 @@ def _accept(answer: FileAnswer, part: PartFile) -> bool:
         TryAgainError: not this time.
         _WrongFileError: it gives another file, or an unusable form of it.
     """
-    match answer.status:
-        case 200 | 206 if (coding := _coding(answer)) != "identity":
-            raise _WrongFileError(f"the host packed the file ({coding}), unasked")
+    match response.status:
+        case 200 | 206 if (encoding := _content_encoding(response)) != "identity":
+            raise _CorruptFileError(f"the host packed the file ({encoding}), unasked")
         case 200:
             part.restart()
-            part.total = _length(answer)
-            part.validator = _validator(answer)
+            part.total = _content_length(response)
+            part.validator = _validator(response)
             return True
-        case 206 if _continues(answer, part):
+        case 206 if _is_valid_continuation(response, part):
             return True
-        case 416 if part.done and (_size(answer) or part.total) == part.done:
+        case 416 if part.done and (_total_size(response) or part.total) == part.done:
             part.total = part.done
             return False
         case 206 | 416:
-            raise _WrongFileError("the file changed while it was being fetched")
+            raise _CorruptFileError("the file changed while it was being fetched")
         case 401 | 403:
             raise ExpiredLinkError(
-                f"{answer.host} answered {answer.status}: the link has expired, or its firewall "
+                f"{response.host} answered {response.status}: the link has expired, or its firewall "
                 "turns this machine away"
             )
         case 404 | 410:
             raise ExpiredLinkError(
-                f"{answer.host} answered {answer.status}: the link has expired, or was never right"
+                f"{response.host} answered {response.status}: the link has expired, or was never right"
             )
-        case status if status in _PASSING:
+        case status if status in _RETRYABLE_STATUSES:
             raise TryAgainError(
-                f"HTTP {status}", HttpResponse(status, _lower(answer), b"").retry_after
+                f"HTTP {status}", HttpResponse(status, _lowercase_keys(response), b"").retry_after
             )
         case status:
-            raise DownloadError(f"{answer.host} answered {status} instead of the file")
+            raise DownloadError(f"{response.host} answered {status} instead of the file")
 
 
-def _continues(answer: FileAnswer, part: PartFile) -> bool:
+def _is_valid_continuation(response: FileAnswer, part: PartFile) -> bool:
     """Whether the bytes to come go on exactly where ours end, in the same file."""
-    span = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-    if not part.done or span is None or span[1] is None or int(span[1]) != part.done:
+    content_range = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if (
+        not part.done
+        or content_range is None
+        or content_range[1] is None
+        or int(content_range[1]) != part.done
+    ):
         return False
-    if _validator(answer) not in (None, part.validator):
+    if _validator(response) not in (None, part.validator):
         return False
-    size = _size(answer)
-    part.total = part.total or size
-    return size in (None, part.total)
+    total_size = _total_size(response)
+    part.total = part.total or total_size
+    return total_size in (None, part.total)
 
 
-def _size(answer: FileAnswer) -> int | None:
+def _total_size(response: FileAnswer) -> int | None:
     """The size of the whole file as `Content-Range` tells it."""
-    span = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-    return int(span[2]) if span and span[2] != "*" else None
+    content_range = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    return int(content_range[2]) if content_range and content_range[2] != "*" else None
 
 
-def _length(answer: FileAnswer) -> int | None:
-    text = answer.headers.get("Content-Length", "")
+def _content_length(response: FileAnswer) -> int | None:
+    text = response.headers.get("Content-Length", "")
     return int(text) if text.isdecimal() else None
 
 
-def _validator(answer: FileAnswer) -> str | None:
+def _validator(response: FileAnswer) -> str | None:
     """What `If-Range` may name: a strong ETag, else a date that is strong (RFC 9110, 13.1.5).
 
     A date counts where the answer is at least a second younger, since two versions of one second
     would bear the same.
     """
-    etag = answer.headers.get("ETag")
+    etag = response.headers.get("ETag")
     if etag is not None:
         return etag if etag.startswith('"') and etag.isascii() and etag.isprintable() else None
-    changed, now = (answer.headers.get(name, "") for name in ("Last-Modified", "Date"))
+    last_modified, date = (response.headers.get(name, "") for name in ("Last-Modified", "Date"))
     try:
-        age = parsedate_to_datetime(now) - parsedate_to_datetime(changed)
+        age = parsedate_to_datetime(date) - parsedate_to_datetime(last_modified)
     except (ValueError, TypeError):
         return None
-    return changed if age.total_seconds() >= 1 else None
+    return last_modified if age.total_seconds() >= 1 else None
 
 
-def _lower(answer: FileAnswer) -> dict[str, str]:
-    return {name.lower(): value for name, value in answer.headers.items()}
+def _lowercase_keys(response: FileAnswer) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
 
 
-def _coding(answer: FileAnswer) -> str:
-    return _shown(answer.headers.get("Content-Encoding", "")).strip().lower() or "identity"
+def _content_encoding(response: FileAnswer) -> str:
+    return _printable(response.headers.get("Content-Encoding", "")).strip().lower() or "identity"
 
 
-def _kind(answer: FileAnswer) -> str:
-    return _shown(answer.headers.get("Content-Type", "")) or "something"
+def _content_type(response: FileAnswer) -> str:
+    return _printable(response.headers.get("Content-Type", "")) or "something"
 
 
-def _shown(header: str) -> str:
+def _printable(header: str) -> str:
     """The first words of what a stranger wrote, fit for a terminal."""
     return "".join(c for c in header.partition(";")[0][:60] if c.isascii() and c.isprintable())

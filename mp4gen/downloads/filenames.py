@@ -10,11 +10,13 @@ from urllib.parse import unquote, urlsplit
 
 # Bytes in UTF-8, the ending included; the temporary file's name is longer, and 255 is the limit of
 # most file systems.
-MAX_NAME: Final = 120
-_MAX_STEM: Final = MAX_NAME - len(".mp4")
-_FORBIDDEN: Final = re.compile(r'[<>:"/\\|?*]+')
+MAX_NAME_BYTES: Final = 120
+_MAX_STEM_BYTES: Final = MAX_NAME_BYTES - len(".mp4")
+_FORBIDDEN_CHARACTERS: Final = re.compile(r'[<>:"/\\|?*]+')
 # Names that Windows gives to devices, whatever follows their first dot.
-_DEVICES: Final = re.compile(r"(?i)^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)")
+_WINDOWS_DEVICES: Final = re.compile(
+    r"(?i)^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)"
+)
 
 
 def safe_stem(text: str, *, fallback: str = "video") -> str:
@@ -24,29 +26,29 @@ def safe_stem(text: str, *, fallback: str = "video") -> str:
     had to be changed ends in a digest of the whole text, so that two different texts never share a
     file.
     """
-    normal = unicodedata.normalize("NFC", text)
-    shown = "".join(c if unicodedata.category(c)[0] not in "CZ" else " " for c in normal)
-    stem = _FORBIDDEN.sub("_", " ".join(shown.split())).strip(" .-")
+    normalized = unicodedata.normalize("NFC", text)
+    printable = "".join(c if unicodedata.category(c)[0] not in "CZ" else " " for c in normalized)
+    stem = _FORBIDDEN_CHARACTERS.sub("_", " ".join(printable.split())).strip(" .-")
     if not stem.strip("_"):
         stem = fallback
-    if _DEVICES.match(stem):
+    if _WINDOWS_DEVICES.match(stem):
         stem = f"_{stem}"
-    if not text or (stem == normal and len(stem.encode()) <= _MAX_STEM):
+    if not text or (stem == normalized and len(stem.encode()) <= _MAX_STEM_BYTES):
         return stem
-    return _marked(stem, normal)
+    return _with_digest(stem, normalized)
 
 
-def name_in_url(url: str) -> str:
+def filename_from_url(url: str) -> str:
     """The last part of a URL's path as a safe file name ending in `.mp4`."""
     try:
-        last = unquote(urlsplit(url).path.rpartition("/")[2])
+        filename = unquote(urlsplit(url).path.rpartition("/")[2])
     except ValueError:
-        last = ""
-    return f"{safe_stem(re.sub(r'(?i)[.]mp4$', '', last))}.mp4"
+        filename = ""
+    return f"{safe_stem(re.sub(r'(?i)[.]mp4$', '', filename))}.mp4"
 
 
-def _marked(stem: str, text: str) -> str:
+def _with_digest(stem: str, text: str) -> str:
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:10]
-    room = _MAX_STEM - len(digest) - 1
-    kept = stem.encode()[:room].decode(errors="ignore").strip(" .-")
-    return f"{kept}-{digest}"
+    max_bytes = _MAX_STEM_BYTES - len(digest) - 1
+    truncated = stem.encode()[:max_bytes].decode(errors="ignore").strip(" .-")
+    return f"{truncated}-{digest}"

@@ -51,7 +51,7 @@ def to(tmp_path: Path) -> Path:
 
 async def fetched(host: FileHost, sessions: FileSessions, to: Path, **changes: Any) -> bytes:
     """The file as it was saved; nothing else may be beside it."""
-    path = await download(host, sessions, **changes).to(to)
+    path = await download(host, sessions, **changes).save(to)
 
     assert path == to
     assert inside(to.parent) == [to.name]
@@ -62,7 +62,7 @@ async def refused(host: FileHost, sessions: FileSessions, to: Path, **changes: A
     """Why there is no file; the older one must still be there, and nothing else."""
     to.write_bytes(b"old")
     with pytest.raises(DownloadError) as caught:
-        await download(host, sessions, **changes).to(to)
+        await download(host, sessions, **changes).save(to)
 
     assert to.read_bytes() == b"old"
     assert inside(to.parent) == [to.name]
@@ -420,7 +420,7 @@ async def test_a_file_beyond_the_cap_is_not_kept(
     """Whether the host told its length or not; at once, since it will not shrink."""
     rules = Rules(private=True, retry=AT_ONCE, max_bytes=2000)
     async with FileHost(says) as host:
-        problem = await refused(host, sessions, to, rules=rules)
+        problem = await refused(host, sessions, to, limits=rules)
 
     assert problem == why
     assert len(host.asked) == 1
@@ -446,7 +446,7 @@ async def test_an_expired_link_without_another_is_told(
     async with FileHost(*[Says(status=status)] * 2) as host:
         why = await refused(host, sessions, to)
         with pytest.raises(ExpiredLinkError):
-            await download(host, sessions).to(to)
+            await download(host, sessions).save(to)
 
     assert why.startswith(f"127.0.0.1 answered {status}: the link has expired, or ")
 
@@ -460,7 +460,7 @@ async def test_an_expired_link_is_renewed_in_the_middle_of_a_file(
         async def renew() -> str:
             return f"{host.url}&renewed"
 
-        content = await fetched(host, sessions, to, renew=renew)
+        content = await fetched(host, sessions, to, refresh_url=renew)
 
     assert content == MOVIE
     assert host.offsets == [0, 1000, 1000]
@@ -476,7 +476,7 @@ async def test_a_link_is_renewed_once(sessions: FileSessions, to: Path) -> None:
             renewed.append(True)
             return host.url
 
-        await refused(host, sessions, to, renew=renew)
+        await refused(host, sessions, to, refresh_url=renew)
 
     assert len(renewed) == 1
     assert len(host.asked) == 2
@@ -489,7 +489,7 @@ async def test_a_renewal_that_fails_is_a_failed_download(sessions: FileSessions,
         raise ConfigurationError("no such API")
 
     async with FileHost(Says(status=403)) as host:
-        why = await refused(host, sessions, to, renew=renew)
+        why = await refused(host, sessions, to, refresh_url=renew)
 
     assert "answered 403: the link has expired" in why
     assert why.endswith("; no new link could be had: no such API")
@@ -502,7 +502,7 @@ async def test_a_renewed_link_is_checked_like_any_other(sessions: FileSessions, 
         return "file:///etc/passwd"
 
     async with FileHost(Says(status=403)) as host:
-        why = await refused(host, sessions, to, renew=renew)
+        why = await refused(host, sessions, to, refresh_url=renew)
 
     assert why == "the video's link is not an http(s) address"
 
@@ -521,7 +521,7 @@ async def test_a_host_may_be_down_for_minutes(sessions: FileSessions, to: Path) 
         start = clock()
         rules = Rules(private=True, retry=Retry())
         content = await fetched(
-            host, sessions, to, rules=rules, on_retry=lambda _, seconds: waited.append(seconds)
+            host, sessions, to, limits=rules, on_retry=lambda _, seconds: waited.append(seconds)
         )
 
     assert content == MOVIE
@@ -535,7 +535,9 @@ async def test_a_host_that_stays_down_is_given_up(sessions: FileSessions, to: Pa
     clock = asyncio.get_running_loop().time
     async with FileHost(*[Says(status=503)] * 500) as host:
         start = clock()
-        why = await refused(host, sessions, to, rules=Rules(private=True, retry=Retry(timeout=100)))
+        why = await refused(
+            host, sessions, to, limits=Rules(private=True, retry=Retry(timeout=100))
+        )
         spent = clock() - start
 
     assert why.startswith("127.0.0.1: HTTP 503; gave up after ")
@@ -581,7 +583,7 @@ async def test_a_silent_host_is_left_after_a_minute(
         start = clock()
         rules = Rules(private=True)
         content = await fetched(
-            host, sessions, to, rules=rules, on_retry=lambda e, _: failures.append(str(e))
+            host, sessions, to, limits=rules, on_retry=lambda e, _: failures.append(str(e))
         )
         spent = clock() - start
 
@@ -601,7 +603,7 @@ async def test_a_trickle_is_no_stream(sessions: FileSessions, to: Path) -> None:
         start = clock()
         rules = Rules(private=True)
         content = await fetched(
-            host, sessions, to, rules=rules, on_retry=lambda e, _: failures.append(str(e))
+            host, sessions, to, limits=rules, on_retry=lambda e, _: failures.append(str(e))
         )
         spent = clock() - start
 
@@ -621,7 +623,7 @@ async def test_a_host_that_only_trickles_is_given_up(sessions: FileSessions, to:
 
     async with FileHost(*[trickle] * 100) as host:
         start = clock()
-        why = await refused(host, sessions, to, rules=Rules(private=True))
+        why = await refused(host, sessions, to, limits=Rules(private=True))
         spent = clock() - start
 
     assert why.startswith("127.0.0.1: fewer than 1024 bytes a second; gave up after ")
@@ -637,7 +639,7 @@ async def test_a_slow_but_steady_host_is_fine(sessions: FileSessions, to: Path) 
     async with FileHost(slow) as host:
         start = clock()
         rules = Rules(private=True, slowest=0.5)
-        got = await fetched(host, sessions, to, rules=rules)
+        got = await fetched(host, sessions, to, limits=rules)
         spent = clock() - start
 
     assert got == content
@@ -659,7 +661,7 @@ async def test_a_file_that_grows_regains_its_patience(sessions: FileSessions, to
         host.content = content
         rules = Rules(private=True, retry=Retry(timeout=1.0))
         got = await fetched(
-            host, sessions, to, rules=rules, on_retry=lambda _, wait: failures.append(wait)
+            host, sessions, to, limits=rules, on_retry=lambda _, wait: failures.append(wait)
         )
 
     assert got == content
@@ -678,7 +680,7 @@ async def test_what_on_progress_raises_ends_the_download(
 
     async with FileHost() as host:
         with pytest.raises(error):
-            await download(host, sessions, on_progress=tell).to(to)
+            await download(host, sessions, on_progress=tell).save(to)
 
     assert inside(to.parent) == []
     assert len(host.asked) == 1
@@ -702,10 +704,10 @@ async def test_a_full_disk_ends_the_download(sessions: FileSessions, to: Path) -
 async def test_two_downloads_of_one_target_are_told_apart(sessions: FileSessions, to: Path) -> None:
     """The second is refused at once; the first goes on."""
     async with FileHost(whole(cut=100)) as host:
-        first = asyncio.create_task(download(host, sessions).to(to))
+        first = asyncio.create_task(download(host, sessions).save(to))
         await host.arrived(100)
         with pytest.raises(DownloadError, match="is being downloaded already"):
-            await download(host, sessions).to(to)
+            await download(host, sessions).save(to)
         await first
 
     assert to.read_bytes() == MOVIE
@@ -726,8 +728,8 @@ async def test_a_closed_client_ends_its_downloads_at_once(
     """Wherever they are, with one clear sentence; later ones do not start."""
     waits = asyncio.Event()
     async with FileHost(says) as host:
-        given = {"rules": Rules(private=True), "on_retry": lambda _, __: waits.set()}
-        task = asyncio.create_task(download(host, sessions, **given).to(to))
+        given = {"limits": Rules(private=True), "on_retry": lambda _, __: waits.set()}
+        task = asyncio.create_task(download(host, sessions, **given).save(to))
         await host.asked_for()
         if says.cut:
             await host.arrived(says.cut)
@@ -737,7 +739,7 @@ async def test_a_closed_client_ends_its_downloads_at_once(
         with pytest.raises(ConfigurationError, match="this client is closed"):
             await task
         with pytest.raises(ConfigurationError, match="this client is closed"):
-            await download(host, sessions).to(to)
+            await download(host, sessions).save(to)
 
     assert inside(to.parent) == []
 
@@ -747,7 +749,7 @@ async def test_sessions_belong_to_one_loop(sessions: FileSessions, to: Path) -> 
 
     def elsewhere() -> None:
         with pytest.raises(ConfigurationError, match="belongs to another event loop"):
-            asyncio.run(download(host, sessions).to(to))
+            asyncio.run(download(host, sessions).save(to))
 
     async with FileHost() as host:
         await fetched(host, sessions, to)
@@ -770,7 +772,7 @@ async def test_a_cancel_anywhere_leaves_nothing(to: Path) -> None:
         before = open_files()
         async with FileHost(*script) as host, files() as sessions:
             tasks = asyncio.all_tasks()
-            task = asyncio.create_task(download(host, sessions).to(to))
+            task = asyncio.create_task(download(host, sessions).save(to))
             outcome = await _cancelled_at(task, k)
             left = {t.get_coro().__qualname__ for t in asyncio.all_tasks() - tasks}
 
@@ -812,7 +814,7 @@ async def test_memory_stays_flat(sessions: FileSessions, to: Path) -> None:
     async with FileHost(whole(content)) as host:
         tracemalloc.start()
         try:
-            await download(host, sessions, on_progress=None).to(to)
+            await download(host, sessions, on_progress=None).save(to)
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

@@ -31,7 +31,7 @@ def moved(to: str, status: int = 302) -> Says:
 
 async def why_not(d: Download, folder: Path) -> str:
     with pytest.raises(DownloadError) as caught:
-        await d.to(folder / "movie.mp4")
+        await d.save(folder / "movie.mp4")
 
     assert inside(folder) == []
     return str(caught.value)
@@ -51,7 +51,7 @@ async def test_a_redirect_is_followed(
     """Of every kind, with an address of every kind."""
     async with FileHost() as host:
         host.script = [moved(target.format(host=f"127.0.0.1:{host.port}"), status)]
-        path = await download(host, sessions).to(tmp_path / "movie.mp4")
+        path = await download(host, sessions).save(tmp_path / "movie.mp4")
 
     assert path.read_bytes() == MOVIE
     assert len(host.asked) == 2
@@ -60,7 +60,7 @@ async def test_a_redirect_is_followed(
 async def test_three_redirects_are_followed(sessions: FileSessions, tmp_path: Path) -> None:
     """The fourth is one too many, and no fifth request is made."""
     async with FileHost(*[moved("/a")] * 3) as host:
-        await download(host, sessions).to(tmp_path / "movie.mp4")
+        await download(host, sessions).save(tmp_path / "movie.mp4")
         (tmp_path / "movie.mp4").unlink()
         before = len(host.asked)
         host.script = [moved("/a")] * 9
@@ -79,7 +79,7 @@ async def test_a_redirect_keeps_the_range(sessions: FileSessions, tmp_path: Path
         body=MOVIE[99:],
     )
     async with FileHost(moved("/a"), cut, moved("/b"), rest) as host:
-        path = await download(host, sessions).to(tmp_path / "movie.mp4")
+        path = await download(host, sessions).save(tmp_path / "movie.mp4")
 
     assert path.read_bytes() == MOVIE
     assert host.offsets == [0, 0, 99, 99]
@@ -132,7 +132,7 @@ async def test_a_private_address_is_refused_in_every_form(
 ) -> None:
     """Row 31: by its text, before anything is opened; also where a redirect leads there."""
     async with FileHost() as host:
-        why = await why_not(download(host, sessions, url=url, rules=PUBLIC), tmp_path)
+        why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
     assert why.startswith("the video's link leads to a private address (")
     assert host.asked == []
@@ -144,7 +144,7 @@ async def test_a_private_address_in_fancy_digits_is_refused(
 ) -> None:
     """The text looks like a name; what is connected to is checked again."""
     async with FileHost() as host:
-        one = download(host, sessions, url=url.format(host.port), rules=PUBLIC)
+        one = download(host, sessions, url=url.format(host.port), limits=PUBLIC)
         why = await why_not(one, tmp_path)
 
     assert "private address" in why or "not an http(s) address" in why
@@ -191,7 +191,9 @@ async def test_a_name_of_a_private_address_is_refused(
         resolved(sessions, Names(addresses))
         url = f"http://files.example.com:{host.port}/movie.mp4"
         tries: list[object] = []
-        one = download(host, sessions, url=url, rules=PUBLIC, on_retry=lambda e, _: tries.append(e))
+        one = download(
+            host, sessions, url=url, limits=PUBLIC, on_retry=lambda e, _: tries.append(e)
+        )
         why = await why_not(one, tmp_path)
 
     assert why.startswith("the video's link leads to a private address (files.example.com)")
@@ -205,7 +207,7 @@ async def test_a_name_that_turns_private_is_refused(sessions: FileSessions, tmp_
         resolved(sessions, names)
         await names.resolve("files.example.com")
         url = f"http://files.example.com:{host.port}/movie.mp4"
-        why = await why_not(download(host, sessions, url=url, rules=PUBLIC), tmp_path)
+        why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
     assert "leads to a private address (files.example.com)" in why
     assert host.asked == []
@@ -218,10 +220,10 @@ async def test_a_redirect_into_a_private_network_is_refused(
     monkeypatch.setattr("mp4gen.downloads.fetch.is_public", lambda host: host != "127.0.0.2")
     async with FileHost() as host:
         host.script = [moved(f"http://127.0.0.2:{host.port}/")]
-        by_address = await why_not(download(host, sessions, rules=PUBLIC), tmp_path)
+        by_address = await why_not(download(host, sessions, limits=PUBLIC), tmp_path)
         host.script = [moved(f"http://files.example.com:{host.port}/")]
         resolved(sessions, Names(["127.0.0.2"]))
-        by_name = await why_not(download(host, sessions, rules=PUBLIC), tmp_path)
+        by_name = await why_not(download(host, sessions, limits=PUBLIC), tmp_path)
 
     assert "leads to a private address (127.0.0.2)" in by_address
     assert "leads to a private address (files.example.com)" in by_name
@@ -233,10 +235,10 @@ async def test_private_files_are_fetched_where_that_is_allowed(
 ) -> None:
     """A server of one's own has its files there, by address and by name."""
     async with FileHost() as host:
-        await download(host, sessions).to(tmp_path / "a.mp4")
+        await download(host, sessions).save(tmp_path / "a.mp4")
         resolved(sessions, Names(["127.0.0.1"]), private=True)
         url = f"http://files.example.com:{host.port}/movie.mp4"
-        await download(host, sessions, url=url).to(tmp_path / "b.mp4")
+        await download(host, sessions, url=url).save(tmp_path / "b.mp4")
 
     assert inside(tmp_path) == ["a.mp4", "b.mp4"]
 
@@ -266,7 +268,7 @@ async def test_what_is_no_web_address_is_told(
 ) -> None:
     """In one sentence, without a try."""
     async with FileHost() as host:
-        why = await why_not(download(host, sessions, url=url, rules=PUBLIC), tmp_path)
+        why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
     assert why == "the video's link is not an http(s) address"
 
@@ -292,7 +294,7 @@ async def test_a_name_that_nobody_knows_is_asked_for_again(
             host,
             sessions,
             url="https://files.example.com/x",
-            rules=Rules(retry=BRIEFLY),
+            limits=Rules(retry=BRIEFLY),
             on_retry=lambda e, _: failures.append(str(e)),
         )
         why = await why_not(one, tmp_path)
@@ -309,7 +311,7 @@ async def test_a_refused_connection_is_tried_again(sessions: FileSessions, tmp_p
         url = host.url
     limits = Rules(private=True, retry=BRIEFLY)
     one = download(
-        host, sessions, url=url, rules=limits, on_retry=lambda e, _: failures.append(str(e))
+        host, sessions, url=url, limits=limits, on_retry=lambda e, _: failures.append(str(e))
     )
 
     why = await why_not(one, tmp_path)
@@ -337,7 +339,7 @@ async def test_what_is_no_http_is_tried_again(
                 writer.close()
 
     async with Rude() as host:
-        path = await download(host, sessions).to(tmp_path / "movie.mp4")
+        path = await download(host, sessions).save(tmp_path / "movie.mp4")
 
     assert path.read_bytes() == MOVIE
     assert len(host.asked) in (2, 3)
@@ -362,7 +364,7 @@ async def test_a_trickling_head_is_no_answer(sessions: FileSessions, tmp_path: P
     async with Trickles() as host:
         start = clock()
         one = download(host, sessions, on_retry=lambda e, _: failures.append(str(e)))
-        path = await one.to(tmp_path / "movie.mp4")
+        path = await one.save(tmp_path / "movie.mp4")
         spent = clock() - start
 
     assert path.read_bytes() == MOVIE
@@ -386,7 +388,7 @@ async def test_a_file_host_learns_nothing_about_the_user(
         # By a name, since no jar would keep a cookie of an address.
         resolved(sessions, Names(["127.0.0.1"]), private=True)
         url = f"http://files.example.com:{host.port}/movie.mp4"
-        await download(host, sessions, url=url).to(tmp_path / "movie.mp4")
+        await download(host, sessions, url=url).save(tmp_path / "movie.mp4")
 
     assert [set(asked.headers) for asked in host.asked] == [
         {"host", "user-agent", "accept", "accept-encoding"}
@@ -411,7 +413,7 @@ async def test_an_environment_without_proxies_opens_no_private_network(tmp_path:
     async with FileHost() as host, files(trust_env=True) as sessions:
         resolved(sessions, Names(["127.0.0.1"]))
         url = f"http://files.example.com:{host.port}/movie.mp4"
-        why = await why_not(download(host, sessions, url=url, rules=PUBLIC), tmp_path)
+        why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
     assert "private address" in why
 
@@ -428,7 +430,7 @@ async def test_a_proxy_may_be_on_a_private_address(
         settings = {"proxy": at} if how == "argument" else {"trust_env": True}
         async with files(**settings) as sessions:
             url = "http://files.example.com/movie.mp4"
-            await download(proxy, sessions, url=url, rules=PUBLIC).to(tmp_path / "movie.mp4")
+            await download(proxy, sessions, url=url, limits=PUBLIC).save(tmp_path / "movie.mp4")
 
     assert proxy.asked[0].line == "GET http://files.example.com/movie.mp4 HTTP/1.1"
     assert "proxy-authorization" in proxy.asked[0].headers
@@ -439,7 +441,7 @@ async def test_a_proxy_of_another_kind_is_told(tmp_path: Path, proxy: str) -> No
     """Rather than spoken to in a language that it does not know; its password is not shown."""
     async with FileHost() as host, files(proxy=proxy) as sessions:
         with pytest.raises(ConfigurationError, match=r"^the proxy must be given as http"):
-            await download(host, sessions).to(tmp_path / "movie.mp4")
+            await download(host, sessions).save(tmp_path / "movie.mp4")
 
     assert inside(tmp_path) == []
 
@@ -453,7 +455,7 @@ async def test_an_exception_from_the_proxy_is_checked_again(
         no_proxies.setenv("no_proxy", "files.example.com")
         resolved(sessions, Names(["127.0.0.1"]))
         url = f"http://files.example.com:{host.port}/movie.mp4"
-        why = await why_not(download(host, sessions, url=url, rules=PUBLIC), tmp_path)
+        why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
     assert "private address" in why
     assert host.asked == []
@@ -507,7 +509,7 @@ async def test_a_file_comes_over_tls(
 ) -> None:
     """Also through a redirect that stays secure."""
     async with FileHost(moved("/there"), tls=tls) as host:
-        path = await download(host, sessions).to(tmp_path / "movie.mp4")
+        path = await download(host, sessions).save(tmp_path / "movie.mp4")
 
     assert path.read_bytes() == MOVIE
 
@@ -530,6 +532,6 @@ async def test_a_redirect_into_tls_is_followed(
 ) -> None:
     """That is what many hosts do with an old link."""
     async with FileHost(tls=tls) as host, FileHost(moved(host.url)) as plain:
-        path = await download(plain, sessions).to(tmp_path / "movie.mp4")
+        path = await download(plain, sessions).save(tmp_path / "movie.mp4")
 
     assert path.read_bytes() == MOVIE

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mp4gen.downloads.filenames import MAX_NAME, name_in_url, safe_stem
+from mp4gen.downloads.filenames import MAX_NAME_BYTES, filename_from_url, safe_stem
 
 DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
     f"{kind}{n}" for kind in ("COM", "LPT") for n in "0123456789¹²³"
@@ -41,7 +41,7 @@ def test_a_name_is_safe_whatever_it_is_made_of(text: str) -> None:
 
     assert Path(name).name == name
     assert PureWindowsPath(name).name == name
-    assert len(name.encode()) <= MAX_NAME
+    assert len(name.encode()) <= MAX_NAME_BYTES
     assert not set(name) & set('<>:"/\\|?*')
     assert not set(name) & BIDI
     assert all(unicodedata.category(c)[0] != "C" for c in name)
@@ -91,7 +91,7 @@ def test_one_text_keeps_its_name() -> None:
 )
 def test_a_link_names_its_file(url: str, name: str) -> None:
     """By the last part of its path, without query and twice no ending."""
-    assert name_in_url(url) == name
+    assert filename_from_url(url) == name
 
 
 @given(st.text())
@@ -100,8 +100,8 @@ def test_a_link_names_its_file(url: str, name: str) -> None:
 @example("https://h/%2e%2e")
 def test_no_link_leads_out_of_the_folder(url: str) -> None:
     """Percent-encoded slashes and dots are only text."""
-    name = name_in_url(url)
+    name = filename_from_url(url)
 
     assert PureWindowsPath(name).name == Path(name).name == name
     assert name.endswith(".mp4")
-    assert len(name.encode()) <= MAX_NAME
+    assert len(name.encode()) <= MAX_NAME_BYTES

@@ -157,7 +157,7 @@ def _task_id(request: web.Request) -> str:
 
 
 async def read_capped(request: web.Request, most: int) -> bytes:
-    """The body, of at most `most` bytes.
+    """The body, of at most `max_bytes` bytes.
 
     Raises:
         InvalidRequestError: it is larger (code 413), does not come, or is cut off (code 400).
