@@ -21,7 +21,7 @@ from mp4gen.options import Retry
 from mp4gen.transport.retry import backoff_delays
 
 from .fetch import FileAnswer, FileSessions, Rules, TryAgainError, checked_host, opened
-from .partial_file import PartFile, part_file
+from .partial_file import PartialFile, open_partial_file
 
 OnProgress = Callable[[int, int | None], object]
 RefreshUrl = Callable[[], Awaitable[str | None]]
@@ -73,16 +73,16 @@ class Download:
             ConfigurationError: the client is closed, or belongs to another loop.
         """
         checked_host(self.url, private=self.limits.private)
-        with part_file(path) as part:
+        with open_partial_file(path) as part:
             async with self.sessions.in_use():
                 await self._download(part)
             await part.commit()
         return path
 
-    async def _download(self, part: PartFile) -> None:
+    async def _download(self, part: PartialFile) -> None:
         budget = _RetryBudget(self.limits.retry, self.random)
         while True:
-            received_before = part.done
+            received_before = part.received
             try:
                 return await self._attempt(part)
             except ExpiredLinkError as error:
@@ -92,7 +92,7 @@ class Download:
                 budget.corrupt_attempts += 1
                 await self._wait_or_give_up(budget, str(error), None)
             except TryAgainError as error:
-                if part.done - received_before >= _MIN_PROGRESS_BYTES:
+                if part.received - received_before >= _MIN_PROGRESS_BYTES:
                     budget.reset()
                 await self._wait_or_give_up(budget, str(error), error.after)
 
@@ -118,37 +118,37 @@ class Download:
             raise expired
         self.url = new_url
 
-    async def _attempt(self, part: PartFile) -> None:
+    async def _attempt(self, part: PartialFile) -> None:
         if not part.validator:
             # Nobody could say that the rest belongs to the same file.
             part.restart()
         async with opened(self.sessions, self.url, _range_headers(part), self.limits) as response:
             if _begin(response, part):
                 await self._write_body(response, part)
-        if part.total is not None and part.done < part.total:
-            raise TryAgainError(f"{part.done} bytes instead of {part.total}")
-        if reason := part.problem():
+        if part.total is not None and part.received < part.total:
+            raise TryAgainError(f"{part.received} bytes instead of {part.total}")
+        if reason := part.validation_error():
             raise _CorruptFileError(reason)
 
-    async def _write_body(self, response: FileAnswer, part: PartFile) -> None:
+    async def _write_body(self, response: FileAnswer, part: PartialFile) -> None:
         max_bytes = self.limits.max_bytes
         if (part.total or 0) > max_bytes:
             raise DownloadError(
                 f"the file has {part.total} bytes, more than the {max_bytes} allowed"
             )
         while chunk := await response.read():
-            if part.done + len(chunk) > max_bytes:
+            if part.received + len(chunk) > max_bytes:
                 raise DownloadError(f"the file has more than the {max_bytes} bytes allowed")
-            signature_checked = part.done >= 8
+            signature_checked = part.received >= 8
             part.write(chunk)
-            if part.done >= 8 and not signature_checked and not part.begins_as_mp4:
+            if part.received >= 8 and not signature_checked and not part.has_mp4_signature:
                 raise _CorruptFileError(
                     f"the host sent {_content_type(response)} instead of an MP4"
                 )
-            if part.total is not None and part.done > part.total:
+            if part.total is not None and part.received > part.total:
                 raise _CorruptFileError(f"more than the announced {part.total} bytes")
             if self.on_progress:
-                self.on_progress(part.done, part.total)
+                self.on_progress(part.received, part.total)
 
 
 @attrs.define
@@ -183,13 +183,13 @@ class _RetryBudget:
         return None if exhausted or self.corrupt_attempts > _MAX_CORRUPT_ATTEMPTS else delay
 
 
-def _range_headers(part: PartFile) -> dict[str, str]:
-    if part.validator is None or not part.done:
+def _range_headers(part: PartialFile) -> dict[str, str]:
+    if part.validator is None or not part.received:
         return {}
-    return {"Range": f"bytes={part.done}-", "If-Range": part.validator}
+    return {"Range": f"bytes={part.received}-", "If-Range": part.validator}
 
 
-def _begin(response: FileAnswer, part: PartFile) -> bool:
+def _begin(response: FileAnswer, part: PartialFile) -> bool:
     """Set `part` up for the bytes to come; False where it is complete already.
 
     Raises:
@@ -207,8 +207,8 @@ def _begin(response: FileAnswer, part: PartFile) -> bool:
             return True
         case 206 if _is_valid_continuation(response, part):
             return True
-        case 416 if part.done and (_total_size(response) or part.total) == part.done:
-            part.total = part.done
+        case 416 if part.received and (_total_size(response) or part.total) == part.received:
+            part.total = part.received
             return False
         case 206 | 416:
             raise _CorruptFileError("the file changed while it was being fetched")
@@ -229,14 +229,14 @@ def _begin(response: FileAnswer, part: PartFile) -> bool:
             raise DownloadError(f"{response.host} answered {status} instead of the file")
 
 
-def _is_valid_continuation(response: FileAnswer, part: PartFile) -> bool:
+def _is_valid_continuation(response: FileAnswer, part: PartialFile) -> bool:
     """Whether the bytes to come go on exactly where ours end, in the same file."""
     content_range = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if (
-        not part.done
+        not part.received
         or content_range is None
         or content_range[1] is None
-        or int(content_range[1]) != part.done
+        or int(content_range[1]) != part.received
     ):
         return False
     if _validator(response) not in (None, part.validator):

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from mp4gen import DownloadError
-from mp4gen.downloads.partial_file import PartFile, part_file
+from mp4gen.downloads.partial_file import PartialFile, open_partial_file
 from mp4gen.testing.media import tiny_mp4
 from tests.support_cdn import inside, open_files
 
@@ -56,16 +56,16 @@ def unwritable(tmp_path: Path) -> Iterator[Path]:
 
 
 async def save(to: Path, content: bytes = MOVIE) -> None:
-    with part_file(to) as part:
+    with open_partial_file(to) as part:
         part.write(content)
         await part.commit()
 
 
 def verdict(to: Path, content: bytes, total: int | None = None) -> str | None:
-    with part_file(to) as part:
+    with open_partial_file(to) as part:
         part.write(content)
         part.total = total
-        return part.problem()
+        return part.validation_error()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ async def test_a_commit_replaces_the_target_and_leaves_nothing_else(to: Path) ->
     """The older file is there until the new one is whole."""
     to.write_bytes(b"old")
 
-    with part_file(to) as part:
+    with open_partial_file(to) as part:
         part.write(MOVIE)
         assert to.read_bytes() == b"old"
         await part.commit()
@@ -141,10 +141,10 @@ def test_without_a_commit_nothing_is_left(to: Path) -> None:
     to.write_bytes(b"old")
     before = open_files()
 
-    with suppress(KeyError), part_file(to) as part:
+    with suppress(KeyError), open_partial_file(to) as part:
         part.write(MOVIE)
         raise KeyError
-    with part_file(to) as part:
+    with open_partial_file(to) as part:
         part.write(MOVIE)
 
     assert to.read_bytes() == b"old"
@@ -154,7 +154,7 @@ def test_without_a_commit_nothing_is_left(to: Path) -> None:
 
 def test_the_folder_is_made(tmp_path: Path) -> None:
     """With all above it."""
-    with part_file(tmp_path / "a" / "b" / "movie.mp4"):
+    with open_partial_file(tmp_path / "a" / "b" / "movie.mp4"):
         pass
 
     assert (tmp_path / "a" / "b").is_dir()
@@ -162,13 +162,13 @@ def test_the_folder_is_made(tmp_path: Path) -> None:
 
 def test_one_target_is_fetched_once_at_a_time(to: Path) -> None:
     """The second one is told so and touches nothing."""
-    with part_file(to) as part:
+    with open_partial_file(to) as part:
         part.write(MOVIE)
         with pytest.raises(DownloadError, match=r"movie\.mp4 is being downloaded already"):
-            part_file(to).__enter__()
+            open_partial_file(to).__enter__()
 
-        assert part.problem() is None
-    with part_file(to):
+        assert part.validation_error() is None
+    with open_partial_file(to):
         pass
 
 
@@ -176,7 +176,7 @@ async def test_a_finished_file_is_never_taken_for_an_unfinished_one(
     to: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who opened the part file just before it got its final name must not write to it."""
-    first = part_file(to)
+    first = open_partial_file(to)
     part = first.__enter__()
     part.write(MOVIE)
     lock = fcntl.flock
@@ -191,7 +191,7 @@ async def test_a_finished_file_is_never_taken_for_an_unfinished_one(
         lock(file, how)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    with part_file(to) as second:
+    with open_partial_file(to) as second:
         second.write(b"another")
 
         assert to.read_bytes() == MOVIE
@@ -200,12 +200,12 @@ async def test_a_finished_file_is_never_taken_for_an_unfinished_one(
 
 async def test_only_the_own_part_file_is_removed(to: Path) -> None:
     """After the rename, the same path may already be somebody else's."""
-    first = part_file(to)
+    first = open_partial_file(to)
     part = first.__enter__()
     part.write(MOVIE)
     await part.commit()
 
-    with part_file(to) as second:
+    with open_partial_file(to) as second:
         second.write(b"another")
         first.__exit__(None, None, None)
 
@@ -219,7 +219,7 @@ def test_a_symbolic_link_is_not_followed(to: Path, tmp_path: Path) -> None:
     part_of(to).symlink_to(victim)
 
     with pytest.raises(DownloadError, match=r"\.movie\.mp4\.part is a link or no plain file; rem"):
-        part_file(to).__enter__()
+        open_partial_file(to).__enter__()
 
     assert victim.read_bytes() == b"dear"
 
@@ -231,7 +231,7 @@ def test_a_hard_link_is_not_written_through(to: Path, tmp_path: Path) -> None:
     part_of(to).hardlink_to(victim)
 
     with pytest.raises(DownloadError, match="is a link or no plain file"):
-        part_file(to).__enter__()
+        open_partial_file(to).__enter__()
 
     assert victim.read_bytes() == b"dear"
 
@@ -241,7 +241,7 @@ def test_a_pipe_in_the_way_is_told(to: Path) -> None:
     os.mkfifo(part_of(to))
 
     with pytest.raises(DownloadError, match="is a link or no plain file"):
-        part_file(to).__enter__()
+        open_partial_file(to).__enter__()
 
 
 @pytest.mark.parametrize(
@@ -258,13 +258,13 @@ def test_a_target_that_cannot_be_is_told_at_once(tmp_path: Path, name: str, said
     (tmp_path / "file").write_bytes(b"")
 
     with pytest.raises(DownloadError, match=said):
-        part_file(tmp_path / name).__enter__()
+        open_partial_file(tmp_path / name).__enter__()
 
 
 def test_a_folder_that_cannot_be_written_is_told(unwritable: Path) -> None:
     """With the system's reason."""
     with pytest.raises(DownloadError, match=r"cannot write .*/folder/movie.mp4: Permission denied"):
-        part_file(unwritable / "movie.mp4").__enter__()
+        open_partial_file(unwritable / "movie.mp4").__enter__()
 
 
 async def test_a_folder_in_the_targets_place_is_told(to: Path) -> None:
@@ -281,7 +281,7 @@ async def test_a_folder_that_vanished_is_told(tmp_path: Path) -> None:
     """Somebody removed it while the file was on its way."""
     to = tmp_path / "folder" / "movie.mp4"
 
-    with part_file(to) as part:
+    with open_partial_file(to) as part:
         part.write(MOVIE)
         part_of(to).unlink()
         to.parent.rmdir()
@@ -384,13 +384,13 @@ def test_a_full_disk_is_told_with_what_to_do(to: Path) -> None:
         Path("/dev/full").open("r+b", buffering=0) as full,
         pytest.raises(DownloadError, match=r"movie\.mp4: No space left on device; free some space"),
     ):
-        PartFile(to, full).write(b"x")
+        PartialFile(to, full).write(b"x")
 
 
 def test_a_file_that_may_not_grow_is_told_with_what_to_do(to: Path) -> None:
     """Half of a chunk may still fit: what is there counts for nothing."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with part_file(to) as part:
+    with open_partial_file(to) as part:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
         try:
             with pytest.raises(DownloadError, match="File too large; the file system or `ulimit"):
@@ -404,7 +404,7 @@ def test_a_file_that_may_not_grow_is_told_with_what_to_do(to: Path) -> None:
 DIES = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from mp4gen.downloads.partial_file import part_file
+from mp4gen.downloads.partial_file import open_partial_file
 from mp4gen.testing.media import tiny_mp4
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 async def main(to, point):
@@ -414,7 +414,7 @@ async def main(to, point):
     if point == "folder":
         sync, calls = os.fsync, []
         os.fsync = lambda fd: die() if calls else calls.append(sync(fd))
-    with part_file(to) as part:
+    with open_partial_file(to) as part:
         if point == "opened": die()
         part.write(movie[:300])
         if point == "half": die()
@@ -430,8 +430,8 @@ async def test_a_killed_process_leaves_a_whole_file_or_none(to: Path, point: str
     died = subprocess.run([sys.executable, "-c", DIES, str(to), point], check=False)
     left = inside(to.parent)
 
-    with part_file(to) as part:
-        assert part.done == part_of(to).stat().st_size == 0
+    with open_partial_file(to) as part:
+        assert part.received == part_of(to).stat().st_size == 0
         part.write(MOVIE)
         await part.commit()
 
@@ -444,8 +444,8 @@ async def test_a_killed_process_leaves_a_whole_file_or_none(to: Path, point: str
 HOLDS = """
 import sys
 from pathlib import Path
-from mp4gen.downloads.partial_file import part_file
-with part_file(Path(sys.argv[1])) as part:
+from mp4gen.downloads.partial_file import open_partial_file
+with open_partial_file(Path(sys.argv[1])) as part:
     part.write(b"mine")
     print("ready", flush=True)
     sys.stdin.read()
@@ -459,10 +459,10 @@ def test_two_processes_do_not_write_one_file(to: Path) -> None:
         assert other.stdout
         other.stdout.readline()
         with pytest.raises(DownloadError, match="is being downloaded already"):
-            part_file(to).__enter__()
+            open_partial_file(to).__enter__()
         held = part_of(to).read_bytes()
         other.kill()
-    with part_file(to) as part:
-        assert part.done == 0
+    with open_partial_file(to) as part:
+        assert part.received == 0
 
     assert held == b"mine"
