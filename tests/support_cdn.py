@@ -17,7 +17,7 @@ import attrs
 
 from mp4gen import Retry
 from mp4gen.downloads.download import Download
-from mp4gen.downloads.fetch import FileSessions, Rules
+from mp4gen.downloads.fetch import DownloadLimits, FileSessions
 from mp4gen.testing.media import etag, tiny_mp4
 
 AT_ONCE = Retry(initial_delay=1e-4, max_delay=1e-3)
@@ -204,7 +204,7 @@ async def _read(reader: asyncio.StreamReader) -> Asked:
 
 def download(host: FileHost, sessions: FileSessions, **changes: Any) -> Download:
     """A download from `host` that may, does not wait long, and tells the host of its progress."""
-    rules = changes.pop("limits", Rules(private=True, retry=AT_ONCE))
+    rules = changes.pop("limits", DownloadLimits(allow_private=True, retry=AT_ONCE))
     url = changes.pop("url", host.url)
     given = {"on_progress": host.progress} | changes
     return Download(sessions, url, rules, Random(1), **given)

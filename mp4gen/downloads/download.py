@@ -20,7 +20,14 @@ from mp4gen.errors import DownloadError, Mp4GenError
 from mp4gen.options import Retry
 from mp4gen.transport.retry import backoff_delays
 
-from .fetch import FileAnswer, FileSessions, Rules, TryAgainError, checked_host, opened
+from .fetch import (
+    DownloadLimits,
+    FileResponse,
+    FileSessions,
+    RetryableError,
+    open_response,
+    validate_url,
+)
 from .partial_file import PartialFile, open_partial_file
 
 OnProgress = Callable[[int, int | None], object]
@@ -59,7 +66,7 @@ class Download:
 
     sessions: FileSessions
     url: str
-    limits: Rules
+    limits: DownloadLimits
     random: Random
     on_progress: OnProgress | None = None
     refresh_url: RefreshUrl | None = None
@@ -72,9 +79,9 @@ class Download:
             DownloadError: nothing was written to `path`; says why.
             ConfigurationError: the client is closed, or belongs to another loop.
         """
-        checked_host(self.url, private=self.limits.private)
+        validate_url(self.url, allow_private=self.limits.allow_private)
         with open_partial_file(path) as part:
-            async with self.sessions.in_use():
+            async with self.sessions.opened():
                 await self._download(part)
             await part.commit()
         return path
@@ -91,15 +98,15 @@ class Download:
                 part.restart()
                 budget.corrupt_attempts += 1
                 await self._wait_or_give_up(budget, str(error), None)
-            except TryAgainError as error:
+            except RetryableError as error:
                 if part.received - received_before >= _MIN_PROGRESS_BYTES:
                     budget.reset()
-                await self._wait_or_give_up(budget, str(error), error.after)
+                await self._wait_or_give_up(budget, str(error), error.retry_after)
 
     async def _wait_or_give_up(
         self, budget: _RetryBudget, reason: str, retry_after: float | None
     ) -> None:
-        message = f"{checked_host(self.url, private=True)}: {reason}"
+        message = f"{validate_url(self.url, allow_private=True)}: {reason}"
         delay = budget.next_delay(retry_after)
         if delay is None:
             attempts = f" after {budget.attempts} tries in a row" if budget.attempts > 1 else ""
@@ -122,15 +129,17 @@ class Download:
         if not part.validator:
             # Nobody could say that the rest belongs to the same file.
             part.restart()
-        async with opened(self.sessions, self.url, _range_headers(part), self.limits) as response:
+        async with open_response(
+            self.sessions, self.url, _range_headers(part), self.limits
+        ) as response:
             if _begin(response, part):
                 await self._write_body(response, part)
         if part.total is not None and part.received < part.total:
-            raise TryAgainError(f"{part.received} bytes instead of {part.total}")
+            raise RetryableError(f"{part.received} bytes instead of {part.total}")
         if reason := part.validation_error():
             raise _CorruptFileError(reason)
 
-    async def _write_body(self, response: FileAnswer, part: PartialFile) -> None:
+    async def _write_body(self, response: FileResponse, part: PartialFile) -> None:
         max_bytes = self.limits.max_bytes
         if (part.total or 0) > max_bytes:
             raise DownloadError(
@@ -189,7 +198,7 @@ def _range_headers(part: PartialFile) -> dict[str, str]:
     return {"Range": f"bytes={part.received}-", "If-Range": part.validator}
 
 
-def _begin(response: FileAnswer, part: PartialFile) -> bool:
+def _begin(response: FileResponse, part: PartialFile) -> bool:
     """Set `part` up for the bytes to come; False where it is complete already.
 
     Raises:
@@ -222,14 +231,14 @@ def _begin(response: FileAnswer, part: PartialFile) -> bool:
                 f"{response.host} answered {response.status}: the link has expired, or was never right"
             )
         case status if status in _RETRYABLE_STATUSES:
-            raise TryAgainError(
+            raise RetryableError(
                 f"HTTP {status}", HttpResponse(status, _lowercase_keys(response), b"").retry_after
             )
         case status:
             raise DownloadError(f"{response.host} answered {status} instead of the file")
 
 
-def _is_valid_continuation(response: FileAnswer, part: PartialFile) -> bool:
+def _is_valid_continuation(response: FileResponse, part: PartialFile) -> bool:
     """Whether the bytes to come go on exactly where ours end, in the same file."""
     content_range = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if (
@@ -246,18 +255,18 @@ def _is_valid_continuation(response: FileAnswer, part: PartialFile) -> bool:
     return total_size in (None, part.total)
 
 
-def _total_size(response: FileAnswer) -> int | None:
+def _total_size(response: FileResponse) -> int | None:
     """The size of the whole file as `Content-Range` tells it."""
     content_range = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     return int(content_range[2]) if content_range and content_range[2] != "*" else None
 
 
-def _content_length(response: FileAnswer) -> int | None:
+def _content_length(response: FileResponse) -> int | None:
     text = response.headers.get("Content-Length", "")
     return int(text) if text.isdecimal() else None
 
 
-def _validator(response: FileAnswer) -> str | None:
+def _validator(response: FileResponse) -> str | None:
     """What `If-Range` may name: a strong ETag, else a date that is strong (RFC 9110, 13.1.5).
 
     A date counts where the answer is at least a second younger, since two versions of one second
@@ -274,15 +283,15 @@ def _validator(response: FileAnswer) -> str | None:
     return last_modified if age.total_seconds() >= 1 else None
 
 
-def _lowercase_keys(response: FileAnswer) -> dict[str, str]:
+def _lowercase_keys(response: FileResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}
 
 
-def _content_encoding(response: FileAnswer) -> str:
+def _content_encoding(response: FileResponse) -> str:
     return _printable(response.headers.get("Content-Encoding", "")).strip().lower() or "identity"
 
 
-def _content_type(response: FileAnswer) -> str:
+def _content_type(response: FileResponse) -> str:
     return _printable(response.headers.get("Content-Type", "")) or "something"
 
 

@@ -18,7 +18,7 @@ from mp4gen.transport.caller import ApiCaller, CallOptions
 from mp4gen.transport.sleeper import client_closed_error
 
 from .download import Download, OnProgress
-from .fetch import FileSessions, Rules
+from .fetch import DownloadLimits, FileSessions
 from .filenames import filename_from_url, safe_stem
 
 _MAX_CONCURRENT = 8
@@ -75,7 +75,9 @@ class Downloader:
             return await Download(
                 self._sessions,
                 url,
-                Rules(private=await self._allows_private(), retry=self._caller.retry),
+                DownloadLimits(
+                    allow_private=await self._allows_private(), retry=self._caller.retry
+                ),
                 self._caller.random,
                 partial(self._report_progress, str(path), on_progress),
                 partial(self._refresh_url, video_or_url),

@@ -24,20 +24,20 @@ from mp4gen.transport.sleeper import Sleeper
 
 MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_CONNECT: Final = 30.0
-_CHUNK: Final = 1 << 18
+_CONNECT_TIMEOUT: Final = 30.0
+_CHUNK_SIZE: Final = 1 << 18
 
 
-class TryAgainError(Exception):
+class RetryableError(Exception):
     """A failure that may pass.
 
     Attributes:
-        after: seconds after which the host wants to be asked again, or None.
+        retry_after: seconds after which the host wants to be asked again, or None.
     """
 
-    def __init__(self, message: str, after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.after = after
+        self.retry_after = retry_after
 
 
 class _PrivateAddressError(OSError):
@@ -48,22 +48,22 @@ class _PrivateAddressError(OSError):
 
 
 @attrs.frozen
-class Rules:
+class DownloadLimits:
     """What a download may do.
 
     Attributes:
-        private: whether files on loopback and private addresses may be fetched.
+        allow_private: whether files on loopback and private addresses may be fetched.
         max_bytes: the largest file.
         retry: how long to go on after failures that may pass.
-        stall: seconds without a single byte until a try is given up.
-        slowest: bytes a second, over `stall` seconds, below which a try is given up.
+        read_timeout: seconds without a single byte until a try is given up.
+        min_bytes_per_second: bytes a second, over `read_timeout` seconds, below which a try is given up.
     """
 
-    private: bool = False
+    allow_private: bool = False
     max_bytes: int = 8 << 30
     retry: Retry = attrs.field(factory=Retry)
-    stall: float = 60.0
-    slowest: float = 1024.0
+    read_timeout: float = 60.0
+    min_bytes_per_second: float = 1024.0
 
 
 class FileSessions:
@@ -83,17 +83,17 @@ class FileSessions:
         self._trust_env = trust_env
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._pauses = Sleeper()
+        self._sleeper = Sleeper()
 
     async def aclose(self) -> None:
         """End what runs and close all connections; a second call does nothing."""
         # Not left to aiohttp: it forgets those who wait for a body that it closes.
-        self._pauses.close()
+        self._sleeper.close()
         for session in self._sessions.values():
             await session.close()
 
     @asynccontextmanager
-    async def in_use(self) -> AsyncIterator[None]:
+    async def opened(self) -> AsyncIterator[None]:
         """A block that uses the connections, and ends at once when they are closed.
 
         Raises:
@@ -105,10 +105,12 @@ class FileSessions:
                 "this client belongs to another event loop; make one client for each loop"
             )
         self._loop = loop
-        with self._pauses.cancel_on_close():
+        with self._sleeper.cancel_on_close():
             yield
 
-    def route(self, url: str, *, private: bool) -> tuple[aiohttp.ClientSession, str | None]:
+    def session_for(
+        self, url: str, *, allow_private: bool
+    ) -> tuple[aiohttp.ClientSession, str | None]:
         """The session and the proxy for `url`; for use inside `in_use`.
 
         Raises:
@@ -118,14 +120,14 @@ class FileSessions:
         if proxy is not None and not proxy.lower().startswith(("http://", "https://")):
             # Not shown: it can hold a password.
             raise ConfigurationError("the proxy must be given as http://host:port")
-        unchecked = private or proxy is not None
+        unchecked = allow_private or proxy is not None
         if unchecked not in self._sessions:
             self._sessions[unchecked] = _session(unchecked=unchecked)
         return self._sessions[unchecked], proxy
 
 
 @attrs.frozen
-class FileAnswer:
+class FileResponse:
     """What a host answered, its body still to come.
 
     Attributes:
@@ -138,8 +140,8 @@ class FileAnswer:
     headers: Mapping[str, str]
     host: str
     _content: aiohttp.StreamReader
-    _rules: Rules
-    _meter: _Meter
+    _limits: DownloadLimits
+    _throughput: _ThroughputMonitor
 
     async def read(self) -> bytes:
         """The next bytes, at most 256 KiB; none at the end.
@@ -147,32 +149,32 @@ class FileAnswer:
         Raises:
             TryAgainError: the body broke off, or comes too slowly.
         """
-        with _network(self.host, f"no byte for {self._rules.stall:g} s"):
-            chunk = await self._content.read(_CHUNK)
-        self._meter.count(len(chunk), self._rules)
+        with _translate_errors(self.host, f"no byte for {self._limits.read_timeout:g} s"):
+            chunk = await self._content.read(_CHUNK_SIZE)
+        self._throughput.add(len(chunk), self._limits)
         return chunk
 
 
 @attrs.define
-class _Meter:
+class _ThroughputMonitor:
     """The speed of one body; a trickle would otherwise last for ever without ever stalling."""
 
-    since: float
-    got: int = 0
+    window_start: float
+    received: int = 0
 
-    def count(self, size: int, rules: Rules) -> None:
+    def add(self, size: int, limits: DownloadLimits) -> None:
         now = asyncio.get_running_loop().time()
-        self.got += size
-        if size and now - self.since >= rules.stall:
-            if self.got < rules.slowest * (now - self.since):
-                raise TryAgainError(f"fewer than {rules.slowest:g} bytes a second")
-            self.since, self.got = now, 0
+        self.received += size
+        if size and now - self.window_start >= limits.read_timeout:
+            if self.received < limits.min_bytes_per_second * (now - self.window_start):
+                raise RetryableError(f"fewer than {limits.min_bytes_per_second:g} bytes a second")
+            self.window_start, self.received = now, 0
 
 
 @asynccontextmanager
-async def opened(
-    sessions: FileSessions, url: str, headers: Mapping[str, str], rules: Rules
-) -> AsyncIterator[FileAnswer]:
+async def open_response(
+    sessions: FileSessions, url: str, headers: Mapping[str, str], limits: DownloadLimits
+) -> AsyncIterator[FileResponse]:
     """The answer to a GET of `url` with `headers`, after a few redirects at most.
 
     Raises:
@@ -180,20 +182,20 @@ async def opened(
         TryAgainError: no usable connection this time.
     """
     for _ in range(MAX_REDIRECTS + 1):
-        host = checked_host(url, private=rules.private)
-        async with await _get(sessions, url, host, headers, rules) as response:
-            target = response.headers.get("Location")
-            if response.status not in _REDIRECTS or not target:
-                meter = _Meter(asyncio.get_running_loop().time())
-                yield FileAnswer(
-                    response.status, response.headers, host, response.content, rules, meter
+        host = validate_url(url, allow_private=limits.allow_private)
+        async with await _get(sessions, url, host, headers, limits) as response:
+            location = response.headers.get("Location")
+            if response.status not in _REDIRECTS or not location:
+                throughput = _ThroughputMonitor(asyncio.get_running_loop().time())
+                yield FileResponse(
+                    response.status, response.headers, host, response.content, limits, throughput
                 )
                 return
-        url = _redirected(url, target, host)
+        url = _redirect_target(url, location, host)
     raise DownloadError(f"{host} redirects more than {MAX_REDIRECTS} times")
 
 
-def checked_host(url: str, *, private: bool) -> str:
+def validate_url(url: str, *, allow_private: bool) -> str:
     """The host of `url`; refuses what is not an http(s) address, or private by its very text.
 
     Raises:
@@ -201,24 +203,24 @@ def checked_host(url: str, *, private: bool) -> str:
     """
     try:
         parts = urlsplit(url)
-        host, usable = parts.hostname or "", parts.scheme in {"http", "https"} and parts.port != 0
+        host, is_valid = parts.hostname or "", parts.scheme in {"http", "https"} and parts.port != 0
     except ValueError:
-        host, usable = "", False
-    if not host or not usable or not url.isprintable():
+        host, is_valid = "", False
+    if not host or not is_valid or not url.isprintable():
         raise DownloadError("the video's link is not an http(s) address")
-    if not private and is_public(host) is False:
-        raise _not_fetched(host)
+    if not allow_private and is_public(host) is False:
+        raise _private_address_error(host)
     return host
 
 
-def _not_fetched(host: str) -> DownloadError:
+def _private_address_error(host: str) -> DownloadError:
     return DownloadError(
         f"the video's link leads to a private address ({host}); such are fetched only where "
         "base_url is private too"
     )
 
 
-def _redirected(url: str, location: str, host: str) -> str:
+def _redirect_target(url: str, location: str, host: str) -> str:
     try:
         target = urljoin(url, location)
     except ValueError:
@@ -229,38 +231,48 @@ def _redirected(url: str, location: str, host: str) -> str:
 
 
 async def _get(
-    sessions: FileSessions, url: str, host: str, headers: Mapping[str, str], rules: Rules
+    sessions: FileSessions,
+    url: str,
+    host: str,
+    headers: Mapping[str, str],
+    download_limits: DownloadLimits,
 ) -> aiohttp.ClientResponse:
-    session, proxy = sessions.route(url, private=rules.private)
-    limits = aiohttp.ClientTimeout(sock_connect=_CONNECT, sock_read=rules.stall)
-    own = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
-    with _network(host, f"no answer for {rules.stall:g} s"):
+    session, proxy = sessions.session_for(url, allow_private=download_limits.allow_private)
+    timeout = aiohttp.ClientTimeout(
+        sock_connect=_CONNECT_TIMEOUT, sock_read=download_limits.read_timeout
+    )
+    default_headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
+    with _translate_errors(host, f"no answer for {download_limits.read_timeout:g} s"):
         # The head of an answer can trickle too, and no single byte of it is late.
-        async with asyncio.timeout(_CONNECT + rules.stall):
+        async with asyncio.timeout(_CONNECT_TIMEOUT + download_limits.read_timeout):
             return await session.get(
-                url, headers=own | dict(headers), allow_redirects=False, timeout=limits, proxy=proxy
+                url,
+                headers=default_headers | dict(headers),
+                allow_redirects=False,
+                timeout=timeout,
+                proxy=proxy,
             )
 
 
 @contextmanager
-def _network(host: str, late: str) -> Iterator[None]:
+def _translate_errors(host: str, timeout_message: str) -> Iterator[None]:
     """Say in our own words what aiohttp met, and whether it may pass."""
     try:
         yield
     except aiohttp.ConnectionTimeoutError:
-        raise TryAgainError(f"no connection within {_CONNECT:g} s") from None
+        raise RetryableError(f"no connection within {_CONNECT_TIMEOUT:g} s") from None
     except TimeoutError:
-        raise TryAgainError(late) from None
+        raise RetryableError(timeout_message) from None
     except aiohttp.ClientConnectorCertificateError:
         raise DownloadError(f"{host} has no valid TLS certificate; not fetched") from None
     except (aiohttp.InvalidURL, UnicodeError):
         raise DownloadError("the video's link is not an http(s) address") from None
     except aiohttp.ClientConnectorDNSError:
-        raise TryAgainError("the host name is not known, or the network is down") from None
+        raise RetryableError("the host name is not known, or the network is down") from None
     except (aiohttp.ClientError, OSError) as error:
         if isinstance(getattr(error, "os_error", None), _PrivateAddressError):
-            raise _not_fetched(host) from None
-        raise TryAgainError(describe_network_error(error)) from None
+            raise _private_address_error(host) from None
+        raise RetryableError(describe_network_error(error)) from None
 
 
 def _session(*, unchecked: bool) -> aiohttp.ClientSession:

@@ -15,7 +15,7 @@ import pytest
 
 from mp4gen import ConfigurationError, DownloadError, Retry
 from mp4gen.downloads.download import ExpiredLinkError
-from mp4gen.downloads.fetch import FileSessions, Rules
+from mp4gen.downloads.fetch import DownloadLimits, FileSessions
 from mp4gen.testing.media import etag, tiny_mp4
 from tests.support_cdn import (
     AT_ONCE,
@@ -418,7 +418,7 @@ async def test_a_file_beyond_the_cap_is_not_kept(
     sessions: FileSessions, to: Path, says: Says, why: str
 ) -> None:
     """Whether the host told its length or not; at once, since it will not shrink."""
-    rules = Rules(private=True, retry=AT_ONCE, max_bytes=2000)
+    rules = DownloadLimits(allow_private=True, retry=AT_ONCE, max_bytes=2000)
     async with FileHost(says) as host:
         problem = await refused(host, sessions, to, limits=rules)
 
@@ -519,7 +519,7 @@ async def test_a_host_may_be_down_for_minutes(sessions: FileSessions, to: Path) 
 
     async with FileHost(*[answer] * 500) as host:
         start = clock()
-        rules = Rules(private=True, retry=Retry())
+        rules = DownloadLimits(allow_private=True, retry=Retry())
         content = await fetched(
             host, sessions, to, limits=rules, on_retry=lambda _, seconds: waited.append(seconds)
         )
@@ -536,7 +536,7 @@ async def test_a_host_that_stays_down_is_given_up(sessions: FileSessions, to: Pa
     async with FileHost(*[Says(status=503)] * 500) as host:
         start = clock()
         why = await refused(
-            host, sessions, to, limits=Rules(private=True, retry=Retry(timeout=100))
+            host, sessions, to, limits=DownloadLimits(allow_private=True, retry=Retry(timeout=100))
         )
         spent = clock() - start
 
@@ -581,7 +581,7 @@ async def test_a_silent_host_is_left_after_a_minute(
     failures: list[str] = []
     async with FileHost(silent) as host:
         start = clock()
-        rules = Rules(private=True)
+        rules = DownloadLimits(allow_private=True)
         content = await fetched(
             host, sessions, to, limits=rules, on_retry=lambda e, _: failures.append(str(e))
         )
@@ -601,7 +601,7 @@ async def test_a_trickle_is_no_stream(sessions: FileSessions, to: Path) -> None:
     failures: list[str] = []
     async with FileHost(trickle) as host:
         start = clock()
-        rules = Rules(private=True)
+        rules = DownloadLimits(allow_private=True)
         content = await fetched(
             host, sessions, to, limits=rules, on_retry=lambda e, _: failures.append(str(e))
         )
@@ -623,7 +623,7 @@ async def test_a_host_that_only_trickles_is_given_up(sessions: FileSessions, to:
 
     async with FileHost(*[trickle] * 100) as host:
         start = clock()
-        why = await refused(host, sessions, to, limits=Rules(private=True))
+        why = await refused(host, sessions, to, limits=DownloadLimits(allow_private=True))
         spent = clock() - start
 
     assert why.startswith("127.0.0.1: fewer than 1024 bytes a second; gave up after ")
@@ -638,7 +638,7 @@ async def test_a_slow_but_steady_host_is_fine(sessions: FileSessions, to: Path) 
     slow = Says(headers=whole(content).headers, body=content, drip=1.0)
     async with FileHost(slow) as host:
         start = clock()
-        rules = Rules(private=True, slowest=0.5)
+        rules = DownloadLimits(allow_private=True, min_bytes_per_second=0.5)
         got = await fetched(host, sessions, to, limits=rules)
         spent = clock() - start
 
@@ -659,7 +659,7 @@ async def test_a_file_that_grows_regains_its_patience(sessions: FileSessions, to
     failures: list[float] = []
     async with FileHost(*[piece] * 40) as host:
         host.content = content
-        rules = Rules(private=True, retry=Retry(timeout=1.0))
+        rules = DownloadLimits(allow_private=True, retry=Retry(timeout=1.0))
         got = await fetched(
             host, sessions, to, limits=rules, on_retry=lambda _, wait: failures.append(wait)
         )
@@ -728,7 +728,10 @@ async def test_a_closed_client_ends_its_downloads_at_once(
     """Wherever they are, with one clear sentence; later ones do not start."""
     waits = asyncio.Event()
     async with FileHost(says) as host:
-        given = {"limits": Rules(private=True), "on_retry": lambda _, __: waits.set()}
+        given = {
+            "limits": DownloadLimits(allow_private=True),
+            "on_retry": lambda _, __: waits.set(),
+        }
         task = asyncio.create_task(download(host, sessions, **given).save(to))
         await host.asked_for()
         if says.cut:

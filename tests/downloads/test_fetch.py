@@ -17,12 +17,12 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from mp4gen import ConfigurationError, DownloadError, Retry
 from mp4gen.downloads.download import Download
-from mp4gen.downloads.fetch import FileSessions, Rules, checked_host
+from mp4gen.downloads.fetch import DownloadLimits, FileSessions, validate_url
 from mp4gen.transport.http import user_agent
 from tests.support_cdn import AT_ONCE, MOVIE, FileHost, Says, download, files, inside
 
 BRIEFLY = Retry(initial_delay=1e-4, max_delay=1e-3, timeout=0.01)
-PUBLIC = Rules(private=False, retry=AT_ONCE)
+PUBLIC = DownloadLimits(allow_private=False, retry=AT_ONCE)
 
 
 def moved(to: str, status: int = 302) -> Says:
@@ -172,7 +172,7 @@ class Names(AbstractResolver):
 
 def resolved(sessions: FileSessions, names: Names, *, private: bool = False) -> None:
     """Let `sessions` ask `names` instead of DNS, without its cache."""
-    session, _ = sessions.route("http://files.example.com", private=private)
+    session, _ = sessions.session_for("http://files.example.com", allow_private=private)
     assert isinstance(session.connector, aiohttp.TCPConnector)
     session.connector._resolver = names
     session.connector._use_dns_cache = False
@@ -275,7 +275,9 @@ async def test_what_is_no_web_address_is_told(
 
 def test_the_host_is_what_a_message_may_show() -> None:
     """Neither the password nor the signature that a link can hold."""
-    assert checked_host("https://me:pw@Example.COM:8443/v?sig=1", private=False) == "example.com"
+    assert (
+        validate_url("https://me:pw@Example.COM:8443/v?sig=1", allow_private=False) == "example.com"
+    )
 
 
 async def test_a_name_that_nobody_knows_is_asked_for_again(
@@ -294,7 +296,7 @@ async def test_a_name_that_nobody_knows_is_asked_for_again(
             host,
             sessions,
             url="https://files.example.com/x",
-            limits=Rules(retry=BRIEFLY),
+            limits=DownloadLimits(retry=BRIEFLY),
             on_retry=lambda e, _: failures.append(str(e)),
         )
         why = await why_not(one, tmp_path)
@@ -309,7 +311,7 @@ async def test_a_refused_connection_is_tried_again(sessions: FileSessions, tmp_p
     failures: list[str] = []
     async with FileHost() as host:
         url = host.url
-    limits = Rules(private=True, retry=BRIEFLY)
+    limits = DownloadLimits(allow_private=True, retry=BRIEFLY)
     one = download(
         host, sessions, url=url, limits=limits, on_retry=lambda e, _: failures.append(str(e))
     )
