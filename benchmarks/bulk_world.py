@@ -103,7 +103,9 @@ class Wire:
         parts = urlsplit(call.path)
         endpoint = _endpoint(call.method, parts.path)
         service, known = self._service, len(self._service.tasks)
-        refused = service._counts(endpoint) and not service._state.admits(service.rate_limit, now)
+        refused = service._counts_toward_limit(endpoint) and not service._state.try_acquire(
+            service.rate_limit, now
+        )
         arrived = FakeCall(
             at=now,
             endpoint=endpoint,
@@ -116,8 +118,8 @@ class Wire:
             refused=refused,
         )
         service.calls.append(arrived)
-        reply = service._next_reply(arrived)
-        usual = service._answer(arrived, reply, now)
+        reply = service._next_response(arrived)
+        usual = service._build_response(arrived, reply, now)
         answer = usual if reply.usual else _scripted(reply)
         if self._receiver is not None and len(service.tasks) > known:
             self._call_back(self._receiver)
@@ -134,7 +136,7 @@ class Wire:
         task = next(reversed(self._service.tasks.values()))
         path = urlsplit(task.request.callback_url or "").path
         body = build_callback(task.task_id, f"https://files.example/{task.task_id}.mp4")
-        when = task.ends + latency(self._random)
+        when = task.completes_at + latency(self._random)
         asyncio.get_running_loop().call_at(when, receiver.handle, "POST", path, {}, body)
 
 
@@ -177,7 +179,7 @@ def floor(durations: list[float], requests: float) -> float:
 
 def durations(of: FakeService) -> list[float]:
     """How long each track takes, in the order of the tracks."""
-    by_track = {t.request.audio_id: t.ends - t.created for t in of.tasks.values()}
+    by_track = {t.request.audio_id: t.completes_at - t.created_at for t in of.tasks.values()}
     return [by_track[track] for track in sorted(by_track)]
 
 

@@ -48,7 +48,7 @@ async def alone(seed: int) -> tuple[int, int, float]:
         await client.convert(VideoRequest("music", "first"))
         first = service.count()
         video = await client.convert(VideoRequest("music", "second"))
-    late = loop.time() - service.tasks[video.task_id].ends
+    late = loop.time() - service.tasks[video.task_id].completes_at
     return first, service.count() - first, late
 
 

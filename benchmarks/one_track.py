@@ -34,8 +34,8 @@ async def measure(polling: mp4gen.Polling, seeds: int, retry_after: float | None
             client.random.seed(seed)
             video = await client.convert(mp4gen.VideoRequest("music", str(seed)))
             task = service.tasks[video.task_id]
-            delays.append(loop.time() - task.ends)
-            lengths.append(task.ends - task.created)
+            delays.append(loop.time() - task.completes_at)
+            lengths.append(task.completes_at - task.created_at)
     return {
         "mean length s": mean(lengths),
         "mean delay s": mean(delays),

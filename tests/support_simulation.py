@@ -23,7 +23,7 @@ from aiohttp import web
 import mp4gen
 from mp4gen.testing import FakeCall, FakeService, FaultProxy, Reply, lognormal
 from mp4gen.testing.service import FAKE_KEY
-from mp4gen.testing.state import busiest
+from mp4gen.testing.state import peak_in_window
 
 from .support_chaos import cuts, storm
 from .support_networks import Loopback, Network, Simulated
@@ -114,7 +114,7 @@ class _Service(FakeService):
         self._epoch = _EPOCH
 
     def _answer(self, call: FakeCall, reply: Reply, now: float) -> web.Response:
-        answer = super()._answer(call, reply, now)
+        answer = super()._build_response(call, reply, now)
         self._tell(call, answer)
         return answer
 
@@ -331,7 +331,7 @@ class _Story:
         for key in self.keys:
             calls = self.service.calls
             mine = [call.at for call in calls if call.key == key and call.endpoint != "file"]
-            most += busiest(mine, 10.0) > 20
+            most += peak_in_window(mine, 10.0) > 20
         return most
 
     def outcome(self) -> Outcome:

@@ -266,7 +266,7 @@ async def test_users_share_one_client(
 
     assert {track: said[-1] for track, said in discord_api.answers.items()} == links
     assert links.keys() == tracks.keys()
-    assert service.busiest_window() <= 20
+    assert service.peak_requests() <= 20
     assert not any(call.refused for call in service.calls)
 
 

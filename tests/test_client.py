@@ -137,7 +137,7 @@ async def test_clients_can_share_a_limiter(service: FakeService) -> None:
         await asyncio.gather(*(client.get_credits() for client in (one, two) * 20))
 
     assert not any(call.refused for call in service.calls)
-    assert service.busiest_window() == 20
+    assert service.peak_requests() == 20
 
 
 @virtual
@@ -314,7 +314,7 @@ async def test_row_40_a_cancel_at_any_await_leaves_nothing_behind(
     while reached:
         place += 1
         service.tasks.clear()
-        service._state._first_of.clear()
+        service._state._first_tasks.clear()
         sockets, tasks = open_sockets(), len(asyncio.all_tasks())
         async with service.client(rate_limit=limiter) as client:
             if name in {"wait_for_video", "get_music_video_details"}:

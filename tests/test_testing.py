@@ -109,7 +109,7 @@ async def test_the_window_slides_and_counts_arrivals() -> None:
         codes += [(await look(web, service, "x"))["code"] for _ in range(20)]
 
     assert codes == [200] * 20 + [430] + [200] * 19 + [430]
-    assert service.busiest_window() == 22
+    assert service.peak_requests() == 22
 
 
 @pytest.mark.looptime
@@ -134,7 +134,7 @@ async def test_durations_are_seeded_by_track(web: aiohttp.ClientSession) -> None
             for track in tracks:
                 await post(web, service, audioId=track)
             times = {
-                task.request.audio_id: round(task.ends - task.created, 3)
+                task.request.audio_id: round(task.completes_at - task.created_at, 3)
                 for task in service.tasks.values()
             }
             found.append(times)

@@ -20,7 +20,7 @@ import attrs
 from mp4gen.api import protocol
 from mp4gen.models import VideoStatus
 
-from .state import FAILURES, Duration, FakeTask
+from .state import FAILED_STATUSES, Duration, FakeTask
 
 _ANSWER_SECONDS: Final = 15.0
 _RETRIES: Final = 3
@@ -141,7 +141,7 @@ class Sender:
 
     def body(self, task: FakeTask) -> bytes:
         """What is told of `task`."""
-        if task.status in FAILURES:
+        if task.status in FAILED_STATUSES:
             return protocol.build_callback(task.task_id, None, code=500)
         return protocol.build_callback(task.task_id, f"{self._base_url}/files/{task.task_id}.mp4")
 
@@ -150,7 +150,7 @@ class Sender:
         lost = chance.random() < self._how.lost
         delay = self._how.delay(chance) if callable(self._how.delay) else self._how.delay
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, task.ends - loop.time()) + delay)
+        await asyncio.sleep(max(0.0, task.completes_at - loop.time()) + delay)
         if lost:
             return
         for number in range(self._how.forged):

@@ -19,12 +19,12 @@ from mp4gen.models import Track
 
 from .faults import EXISTS, Reply, of_dialect
 from .media import etag
-from .state import FakeCall, FakeTask, SecondSubmit, State
+from .state import FakeCall, FakeServiceState, FakeTask, SecondSubmit
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
-class Settings(Protocol):
+class ServiceSettings(Protocol):
     """What is read of the service itself."""
 
     dialect: Dialect
@@ -39,111 +39,115 @@ class Settings(Protocol):
 
 
 @attrs.frozen
-class Answering:
+class ResponseBuilder:
     """One answer to be found, at loop time `now`."""
 
-    service: Settings
-    state: State
+    service: ServiceSettings
+    state: FakeServiceState
     now: float
     epoch: datetime
 
-    def usual(self, call: FakeCall, reply: Reply) -> web.Response:
-        """What the API says to `call`, with what `reply` changes of it."""
-        match call.endpoint:
+    def default(self, request: FakeCall, scripted: Reply) -> web.Response:
+        """What the API says to `request`, with what `scripted` changes of it."""
+        match request.endpoint:
             case "create":
-                answer = self._create(call)
+                response = self._create(request)
             case "details":
-                answer = self._details(call.query.get("taskId", ""), reply)
+                response = self._details(request.query.get("taskId", ""), scripted)
             case "tracks":
-                answer = self._tracks(call.query.get("taskId", ""))
+                response = self._tracks(request.query.get("taskId", ""))
             case "credits":
-                answer = _json(protocol.build_data_response(self.service.credits))
+                response = _json_response(protocol.build_data_response(self.service.credits))
             case "download_url":
-                answer = _json(protocol.build_data_response(_fresh(call.body)))
+                response = _json_response(
+                    protocol.build_data_response(_refreshed_url(request.body))
+                )
             case "file":
-                answer = self._file(call, ignore_range=reply.ignore_range)
+                response = self._file(request, ignore_range=scripted.ignore_range)
             case _:
                 error = ApiError("Invalid request method or path", code=404)
-                answer = _json(protocol.build_error_response(error), status=404)
-        return answer
+                response = _json_response(protocol.build_error_response(error), status=404)
+        return response
 
-    def _create(self, call: FakeCall) -> web.Response:
+    def _create(self, request: FakeCall) -> web.Response:
         try:
-            request = protocol.parse_create_body(call.body)
+            video_request = protocol.parse_create_body(request.body)
         except InvalidRequestError as error:
-            return _json(protocol.build_error_response(error))
-        first = self.state.first_of(request)
-        if first is not None and self.service.second_submit != "new_task":
-            return self._exists(first)
+            return _json_response(protocol.build_error_response(error))
+        existing = self.state.find_existing(video_request)
+        if existing is not None and self.service.second_submit != "new_task":
+            return self._already_exists(existing)
         if self.service.credits < 1:
-            refusal = of_dialect("no_credits", self.service.dialect)
-            return _json(refusal.body or b"")
+            scripted = of_dialect("no_credits", self.service.dialect)
+            return _json_response(scripted.body or b"")
         self.service.credits -= 1
-        task = self.state.add(request, self.now)
-        return _json(protocol.build_create_response(task.task_id), headers=self._pace(task))
+        task = self.state.add(video_request, self.now)
+        return _json_response(
+            protocol.build_create_response(task.task_id), headers=self._retry_after(task)
+        )
 
-    def _exists(self, first: FakeTask) -> web.Response:
-        told = first.task_id if self.service.second_submit == "existing_id" else None
+    def _already_exists(self, existing: FakeTask) -> web.Response:
+        existing_task_id = existing.task_id if self.service.second_submit == "existing_id" else None
         # docs.kie.ai documents 409 and is seen to answer 422 with this very text.
         code = 422 if self.service.dialect.name == "kie" else 409
-        error = AlreadyExistsError(EXISTS, code=code, existing_task_id=told)
-        return _json(protocol.build_error_response(error))
+        error = AlreadyExistsError(EXISTS, code=code, existing_task_id=existing_task_id)
+        return _json_response(protocol.build_error_response(error))
 
-    def _details(self, task_id: str, reply: Reply) -> web.Response:
+    def _details(self, task_id: str, scripted: Reply) -> web.Response:
         task = self.state.tasks.get(task_id)
         if task is None:
-            return _json(protocol.build_data_response(None))
-        task.looks += 1
-        now = max(self.now, task.ends) if reply.finished else self.now
+            return _json_response(protocol.build_data_response(None))
+        task.poll_count += 1
+        now = max(self.now, task.completes_at) if scripted.finished else self.now
         details = task.details(now, self.service.file_url(task_id), self.epoch)
-        answer = json.loads(protocol.build_details_response(details))
+        response = json.loads(protocol.build_details_response(details))
         if self.service.dialect.name == "kie":
-            _as_kie(answer["data"])
-        answer["data"] |= reply.data or {}
-        return _json(dump_json(answer), headers=self._pace(task))
+            _as_kie(response["data"])
+        response["data"] |= scripted.data or {}
+        return _json_response(dump_json(response), headers=self._retry_after(task))
 
     def _tracks(self, task_id: str) -> web.Response:
         tracks = self.service.music.get(task_id)
         if tracks is None:
-            return _json(protocol.build_data_response(None))
-        return _json(protocol.build_tracks_response(task_id, tracks))
+            return _json_response(protocol.build_data_response(None))
+        return _json_response(protocol.build_tracks_response(task_id, tracks))
 
-    def _pace(self, task: FakeTask) -> dict[str, str]:
+    def _retry_after(self, task: FakeTask) -> dict[str, str]:
         """How soon to look again: said by our own server, not by the vendors'."""
-        wait = self.service.retry_after
-        if wait is None or (wait and self.now >= task.ends):
+        retry_after = self.service.retry_after
+        if retry_after is None or (retry_after and self.now >= task.completes_at):
             return {}
-        return {"Retry-After": f"{wait:.0f}"}
+        return {"Retry-After": f"{retry_after:.0f}"}
 
-    def _file(self, call: FakeCall, *, ignore_range: bool) -> web.Response:
-        name = call.path.removeprefix("/files/").removesuffix(".mp4")
+    def _file(self, request: FakeCall, *, ignore_range: bool) -> web.Response:
+        name = request.path.removeprefix("/files/").removesuffix(".mp4")
         task = self.state.tasks.get(name)
-        if task is None or self.now < task.ends or call.method not in {"GET", "HEAD"}:
+        if task is None or self.now < task.completes_at or request.method not in {"GET", "HEAD"}:
             return web.Response(status=404, text="no such file\n")
         content, tag = task.content, etag(task.content)
         headers = {"Content-Type": "video/mp4", "ETag": tag, "Accept-Ranges": "bytes"}
-        span = _RANGE.fullmatch(call.headers.get("range", ""))
-        if span is None or ignore_range or call.headers.get("if-range", tag) != tag:
+        range_match = _RANGE.fullmatch(request.headers.get("range", ""))
+        if range_match is None or ignore_range or request.headers.get("if-range", tag) != tag:
             return web.Response(body=content, headers=headers)
-        first = int(span[1])
+        first = int(range_match[1])
         if first >= len(content):
             headers["Content-Range"] = f"bytes */{len(content)}"
             return web.Response(status=416, headers=headers)
-        last = min(int(span[2] or len(content)), len(content) - 1)
+        last = min(int(range_match[2] or len(content)), len(content) - 1)
         headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
         return web.Response(status=206, body=content[first : last + 1], headers=headers)
 
 
-def _json(
+def _json_response(
     body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    kind = "application/json"
-    return web.Response(body=body, status=status, content_type=kind, headers=headers or {})
+    content_type = "application/json"
+    return web.Response(body=body, status=status, content_type=content_type, headers=headers or {})
 
 
-def _fresh(body: bytes) -> str:
-    given = load_json(body)
-    url = given.get("url") if isinstance(given, dict) else None
+def _refreshed_url(body: bytes) -> str:
+    data = load_json(body)
+    url = data.get("url") if isinstance(data, dict) else None
     return f"{str(url).partition('?')[0]}?fresh"
 
 

@@ -24,8 +24,8 @@ from mp4gen.transport.http import Secret
 from .callbacks import Callbacks, FakeCallback, Sender
 from .faults import Reply, named, of_dialect
 from .response_writer import send
-from .responses import Answering
-from .state import Duration, FakeCall, FakeTask, SecondSubmit, State, busiest
+from .responses import ResponseBuilder
+from .state import Duration, FakeCall, FakeServiceState, FakeTask, SecondSubmit, peak_in_window
 
 Endpoint = Literal["create", "details", "tracks", "credits", "download_url", "file", "*"]
 # The key of `FakeService.client`: a test can look for it where no key must be.
@@ -56,7 +56,7 @@ class FakeService:
     Args:
         dialect: whose codes it answers with.
         rate_limit: calls admitted in any window, counted by their arrival; None for no limit.
-        counts_looks: whether reading calls count, too; default as the dialect says.
+        polls_count_toward_limit: whether reading calls count, too; default as the dialect says.
         second_submit: what a track's second submit gets: the refusal that carries the
             "existing_id", one "without_id", or a "new_task", which costs again.
         duration: seconds that a task takes, or a function that draws them, such as `lognormal`.
@@ -84,7 +84,7 @@ class FakeService:
         *,
         dialect: Dialect = Dialect.SUNO,
         rate_limit: RateLimit | None = RateLimit(20, per=10.0),
-        counts_looks: bool | None = None,
+        polls_count_toward_limit: bool | None = None,
         second_submit: SecondSubmit = "existing_id",
         duration: Duration = 0.0,
         latency: Duration = 0.0,
@@ -99,22 +99,24 @@ class FakeService:
     ) -> None:
         self.dialect, self.rate_limit, self.credits = dialect, rate_limit, credits
         self.second_submit: SecondSubmit = second_submit
-        self.counts_looks = (
-            dialect.polls_count_toward_limit if counts_looks is None else counts_looks
+        self.polls_count_toward_limit = (
+            dialect.polls_count_toward_limit
+            if polls_count_toward_limit is None
+            else polls_count_toward_limit
         )
         self.retry_after = 0.0 if retry_after is None and duration == 0 else retry_after
         self.music: dict[str, list[Track]] = {}
         self.url = ""
         self._latency, self._random = latency, Random(f"{seed}/latency")  # noqa: S311 - a test
         self._key = None if api_key is None else Secret(api_key)
-        self._state = State(duration, seed, file_size)
-        self._steps: dict[str, deque[Reply]] = {}
-        self._always: dict[str, Reply] = {}
+        self._state = FakeServiceState(duration, seed, file_size)
+        self._script: dict[str, deque[Reply]] = {}
+        self._defaults: dict[str, Reply] = {}
         self._callbacks, self._seed = callbacks, seed
         self._listen = host, port
         self._sender: Sender | None = None
         self._runner: web.AppRunner | None = None
-        self._thread: _Thread | None = None
+        self._thread: _LoopThread | None = None
         self._epoch = datetime.now(UTC)
 
     def __repr__(self) -> str:
@@ -153,25 +155,27 @@ class FakeService:
         Raises:
             ValueError: no fault has that name.
         """
-        replies = [self._reply(step) for step in steps]
-        self._steps.setdefault(endpoint, deque()).extend(replies)
+        responses = [self._scripted_response(step) for step in steps]
+        self._script.setdefault(endpoint, deque()).extend(responses)
 
     def always(self, endpoint: Endpoint, step: str | Reply) -> None:
         """Answer every call of `endpoint` so, once its script is through, until `clear`."""
-        self._always[endpoint] = self._reply(step)
+        self._defaults[endpoint] = self._scripted_response(step)
 
     def clear(self) -> None:
         """Forget all that was scripted."""
-        self._steps.clear()
-        self._always.clear()
+        self._script.clear()
+        self._defaults.clear()
 
     def count(self, endpoint: Endpoint = "*") -> int:
         """How many calls of `endpoint` have arrived."""
         return sum(endpoint in ("*", call.endpoint) for call in self.calls)
 
-    def busiest_window(self, seconds: float = 10.0) -> int:
-        """The most counted calls that arrived within any `seconds`, refused ones included."""
-        return busiest([call.at for call in self.calls if self._counts(call.endpoint)], seconds)
+    def peak_requests(self, window: float = 10.0) -> int:
+        """The most counted calls that arrived within any `window`, refused ones included."""
+        return peak_in_window(
+            [call.at for call in self.calls if self._counts_toward_limit(call.endpoint)], window
+        )
 
     def file_url(self, task_id: str) -> str:
         """Where the file of a task is."""
@@ -192,7 +196,7 @@ class FakeService:
         await self._stop()
 
     def __enter__(self) -> Self:
-        self._thread = _Thread()
+        self._thread = _LoopThread()
         self._thread.run(self._start())
         return self
 
@@ -219,7 +223,7 @@ class FakeService:
         # A simulated network has no sockets to ask, and no free port to choose either.
         host, port = (self._runner.addresses or [self._listen])[0][:2]
         self.url = f"http://{host}:{port}"
-        self._epoch = datetime.now(UTC) - timedelta(seconds=_now())
+        self._epoch = datetime.now(UTC) - timedelta(seconds=_loop_time())
         if self._callbacks is not None:
             self._sender = Sender(self._callbacks, self._seed, self.url)
 
@@ -233,54 +237,58 @@ class FakeService:
     # --- answering ----------------------------------------------------------------------------
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        await self._travel()
-        now = _now()
+        await self._simulate_latency()
+        now = _loop_time()
         endpoint = _endpoint(request.method, request.path)
-        counted = self._counts(endpoint)
-        refused = counted and not self._state.admits(self.rate_limit, now)
+        counted = self._counts_toward_limit(endpoint)
+        refused = counted and not self._state.try_acquire(self.rate_limit, now)
         call = await _recorded(request, endpoint, now, refused=refused)
         self.calls.append(call)
-        reply = self._next_reply(call)
-        answer = self._answer(call, reply, now)
-        await self._travel()
-        return await send(request, reply, answer)
+        scripted = self._next_response(call)
+        response = self._build_response(call, scripted, now)
+        await self._simulate_latency()
+        return await send(request, scripted, response)
 
-    def _answer(self, call: FakeCall, reply: Reply, now: float) -> web.Response:
-        answering = Answering(self, self._state, now, self._epoch)
-        known = len(self.tasks)
-        answer = answering.usual(call, reply) if reply.usual or reply.accept else web.Response()
-        if self._sender is not None and len(self.tasks) > known:
+    def _build_response(self, call: FakeCall, scripted: Reply, now: float) -> web.Response:
+        builder = ResponseBuilder(self, self._state, now, self._epoch)
+        task_count = len(self.tasks)
+        response = (
+            builder.default(call, scripted) if scripted.usual or scripted.accept else web.Response()
+        )
+        if self._sender is not None and len(self.tasks) > task_count:
             self._sender.expect(next(reversed(self.tasks.values())))
-        return answer
+        return response
 
-    def _next_reply(self, call: FakeCall) -> Reply:
+    def _next_response(self, call: FakeCall) -> Reply:
         if call.refused:
             return of_dialect("rate_limited", self.dialect)
         if self._key is not None and call.endpoint != "file" and call.key != self._key:
             return named("unauthorized", self.dialect)
         for endpoint in (call.endpoint, "*"):
-            if steps := self._steps.get(endpoint):
+            if steps := self._script.get(endpoint):
                 return steps.popleft()
-            if endpoint in self._always:
-                return self._always[endpoint]
+            if endpoint in self._defaults:
+                return self._defaults[endpoint]
         return Reply(accept=True)
 
-    def _reply(self, step: str | Reply) -> Reply:
+    def _scripted_response(self, step: str | Reply) -> Reply:
         if isinstance(step, Reply):
             return step
         return Reply(accept=True) if step == "ok" else named(step, self.dialect)
 
-    def _counts(self, endpoint: str) -> bool:
-        return endpoint == "create" or (self.counts_looks and endpoint not in {"file", ""})
+    def _counts_toward_limit(self, endpoint: str) -> bool:
+        return endpoint == "create" or (
+            self.polls_count_toward_limit and endpoint not in {"file", ""}
+        )
 
-    async def _travel(self) -> None:
+    async def _simulate_latency(self) -> None:
         latency = self._latency
-        seconds = latency(self._random) if callable(latency) else latency
-        if seconds > 0:
-            await asyncio.sleep(seconds)
+        delay = latency(self._random) if callable(latency) else latency
+        if delay > 0:
+            await asyncio.sleep(delay)
 
 
-class _Thread:
+class _LoopThread:
     """An event loop in a thread of its own."""
 
     def __init__(self) -> None:
@@ -290,8 +298,8 @@ class _Thread:
         )
         self._thread.start()
 
-    def run(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
+    def run(self, coroutine: Any) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=30)
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -299,7 +307,7 @@ class _Thread:
         self._loop.close()
 
 
-def _now() -> float:
+def _loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 

@@ -57,56 +57,56 @@ class FakeTask:
     Attributes:
         task_id: what the submit was answered with.
         request: what was submitted.
-        created: loop time.
-        ends: loop time at which it is finished.
+        created_at: loop time.
+        completes_at: loop time at which it is finished.
         status: what it ends as.
         error_message: the reason, of a failure.
         content: the file's bytes.
-        looks: how often it was looked at.
+        poll_count: how often it was looked at.
     """
 
     task_id: str
     request: VideoRequest
-    created: float
-    ends: float
+    created_at: float
+    completes_at: float
     status: VideoStatus | str = VideoStatus.SUCCESS
     error_message: str | None = None
     content: bytes
-    looks: int = 0
+    poll_count: int = 0
 
     def fail(self, message: str = "Failed to generate the video") -> None:
         """Let the task have failed by the next look."""
         self.status, self.error_message = VideoStatus.GENERATE_MP4_FAILED, message
-        self.ends = self.created
+        self.completes_at = self.created_at
 
     def finish(self) -> None:
         """Let the task be finished by the next look."""
-        self.ends = self.created
+        self.completes_at = self.created_at
 
-    def details(self, now: float, url: str, since: datetime) -> VideoDetails:
-        """The record at loop time `now`; `since` is the wall clock's time at loop time 0."""
-        ended = now >= self.ends
+    def details(self, now: float, url: str, epoch: datetime) -> VideoDetails:
+        """The record at loop time `now`; `epoch` is the wall clock's time at loop time 0."""
+        is_finished = now >= self.completes_at
         # docs.sunoapi.org, "Get Music Video Details": the link is there on success only.
-        ready = ended and self.status not in FAILURES
+        ready = is_finished and self.status not in FAILED_STATUSES
         return VideoDetails(
             task_id=self.task_id,
             music_task_id=self.request.task_id,
             audio_id=self.request.audio_id,
             callback_url=self.request.callback_url,
-            status=self.status if ended else VideoStatus.PENDING,
+            status=self.status if is_finished else VideoStatus.PENDING,
             video_url=url if ready else None,
-            created_at=since + timedelta(seconds=self.created),
-            completed_at=since + timedelta(seconds=self.ends) if ended else None,
-            error_code=500 if ended and not ready else None,
-            error_message=self.error_message if ended else None,
+            created_at=epoch + timedelta(seconds=self.created_at),
+            completed_at=epoch + timedelta(seconds=self.completes_at) if is_finished else None,
+            error_code=500 if is_finished and not ready else None,
+            error_message=self.error_message if is_finished else None,
         )
 
 
-FAILURES = frozenset({VideoStatus.CREATE_TASK_FAILED, VideoStatus.GENERATE_MP4_FAILED})
+FAILED_STATUSES = frozenset({VideoStatus.CREATE_TASK_FAILED, VideoStatus.GENERATE_MP4_FAILED})
 
 
 @attrs.define
-class State:
+class FakeServiceState:
     """All that one service knows.
 
     Attributes:
@@ -122,21 +122,23 @@ class State:
     file_size: int
     calls: list[FakeCall] = attrs.field(factory=list)
     tasks: dict[str, FakeTask] = attrs.field(factory=dict)
-    _first_of: dict[tuple[str, str], FakeTask] = attrs.field(factory=dict)
-    _counted: deque[float] = attrs.field(factory=deque)
+    _first_tasks: dict[tuple[str, str], FakeTask] = attrs.field(factory=dict)
+    _counted_times: deque[float] = attrs.field(factory=deque)
 
-    def admits(self, limit: RateLimit | None, now: float) -> bool:
+    def try_acquire(self, limit: RateLimit | None, now: float) -> bool:
         """Whether the window has room for a call that arrives now; takes it if so."""
-        while limit and self._counted and self._counted[0] <= now - limit.per + _ROUNDING:
-            self._counted.popleft()
-        if limit and len(self._counted) >= limit.requests:
+        while (
+            limit and self._counted_times and self._counted_times[0] <= now - limit.per + _ROUNDING
+        ):
+            self._counted_times.popleft()
+        if limit and len(self._counted_times) >= limit.requests:
             return False
-        self._counted.append(now)
+        self._counted_times.append(now)
         return True
 
-    def first_of(self, request: VideoRequest) -> FakeTask | None:
+    def find_existing(self, request: VideoRequest) -> FakeTask | None:
         """The task that the track has already."""
-        return self._first_of.get((request.task_id, request.audio_id))
+        return self._first_tasks.get((request.task_id, request.audio_id))
 
     def add(self, request: VideoRequest, now: float) -> FakeTask:
         """A new task, which starts now."""
@@ -144,15 +146,15 @@ class State:
         task = FakeTask(
             task_id=f"video_{number:06}",
             request=request,
-            created=now,
-            ends=now + self._seconds(request),
+            created_at=now,
+            completes_at=now + self._draw_duration(request),
             content=tiny_mp4(f"{request.task_id}/{request.audio_id}", self.file_size),
         )
         self.tasks[task.task_id] = task
-        self._first_of.setdefault((request.task_id, request.audio_id), task)
+        self._first_tasks.setdefault((request.task_id, request.audio_id), task)
         return task
 
-    def _seconds(self, request: VideoRequest) -> float:
+    def _draw_duration(self, request: VideoRequest) -> float:
         """A track takes equally long whenever it is submitted, so that runs can be compared."""
         if not callable(self.duration):
             return self.duration
@@ -160,12 +162,12 @@ class State:
         return self.duration(Random(seed))  # noqa: S311 - a test's chance, not a secret
 
 
-def busiest(times: list[float], window: float) -> int:
+def peak_in_window(times: list[float], window: float) -> int:
     """The most of `times` that lie within any `window` seconds, its end not included."""
-    most, recent = 0, deque[float]()
+    peak, recent = 0, deque[float]()
     for time in sorted(times):
         recent.append(time)
         while recent[0] <= time - window + _ROUNDING:
             recent.popleft()
-        most = max(most, len(recent))
-    return most
+        peak = max(peak, len(recent))
+    return peak

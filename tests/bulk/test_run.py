@@ -127,7 +127,7 @@ async def test_results_come_as_they_complete() -> None:
 async def _lengthen(service: FakeService, length: dict[str, float]) -> None:
     await asyncio.sleep(1)
     for task in service.tasks.values():
-        task.ends = task.created + length[task.request.audio_id]
+        task.completes_at = task.created_at + length[task.request.audio_id]
 
 
 async def test_nothing_is_pulled_before_the_first_result_is_asked_for() -> None:

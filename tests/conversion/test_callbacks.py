@@ -89,7 +89,7 @@ async def test_a_callback_ends_the_wait_at_once(app: App, confirm: bool, calls: 
     async with FakeService(duration=47, callbacks=Callbacks()) as service:
         async with service.client(callbacks=receiver) as client:
             video = await client.convert(REQUEST)
-        late = now() - service.tasks[video.task_id].ends
+        late = now() - service.tasks[video.task_id].completes_at
 
     assert video.url == service.file_url(video.task_id)
     assert service.count() == calls
@@ -254,7 +254,7 @@ async def test_polling_rests_once_callbacks_are_known_to_arrive(app: App) -> Non
                 body = build_callback("video_000002", "https://cdn.example/v")
                 await post(token_of(service, 1), body)
             video = await wait
-            late.append(now() - service.tasks[video.task_id].ends)
+            late.append(now() - service.tasks[video.task_id].completes_at)
 
     assert 30 <= late[0] <= 50
     assert late[1] < 10

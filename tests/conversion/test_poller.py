@@ -283,7 +283,7 @@ async def test_the_concurrency_is_held_from_submit_to_end(service: FakeService) 
     requests = [mp4gen.VideoRequest("music", str(n)) for n in range(7)]
     async with service.client(concurrency=3) as client:
         await asyncio.gather(*(client.convert(request) for request in requests))
-    starts = sorted(task.created for task in service.tasks.values())
+    starts = sorted(task.created_at for task in service.tasks.values())
 
     assert starts[2] < 1
     assert starts[3] >= 40
@@ -299,7 +299,7 @@ async def test_every_track_of_a_crowd_is_finished(count: int) -> None:
         videos = await asyncio.gather(*(client.convert(request) for request in requests))
 
     assert len({video.task_id for video in videos}) == count
-    assert service.busiest_window() <= 20
+    assert service.peak_requests() <= 20
     assert not any(call.refused for call in service.calls)
 
 

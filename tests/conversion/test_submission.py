@@ -188,8 +188,8 @@ async def test_an_adopted_record_whose_file_is_gone_is_of_no_use(service: FakeSe
     async with service.client() as client:
         task_id = await client.create_music_video(REQUEST)
         month = 30 * 24 * 3600
-        service.tasks[task_id].created -= month
-        service.tasks[task_id].ends -= month
+        service.tasks[task_id].created_at -= month
+        service.tasks[task_id].completes_at -= month
         error = await failure(client.convert(REQUEST))
 
     assert type(error) is mp4gen.AlreadyExistsError

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mp4gen import Priority, RateLimit, RateLimiter, SlidingWindowLimiter
-from mp4gen.testing.state import busiest
+from mp4gen.testing.state import peak_in_window
 
 pytestmark = pytest.mark.looptime
 
@@ -57,7 +57,7 @@ async def test_no_window_at_the_server_is_ever_exceeded(seed: int) -> None:
 
     await asyncio.gather(*(one() for _ in range(300)))
 
-    assert busiest(arrivals, 10) == 20
+    assert peak_in_window(arrivals, 10) == 20
     assert now() < 300 / 20 * 13.1
 
 
@@ -172,7 +172,7 @@ async def test_row_10_a_storm_meets_one_call_a_window() -> None:
 
     during = [time for time in sent if 10 < time < 600]
     assert len(during) <= 60
-    assert busiest(sent, 10) <= 20
+    assert peak_in_window(sent, 10) <= 20
 
 
 async def test_one_timer_serves_all_waiters() -> None:
@@ -199,7 +199,7 @@ async def test_row_19_a_pause_of_the_machine_causes_no_burst() -> None:
 
     sent = await asyncio.gather(*(call(limiter, 0) for _ in range(60)))
 
-    assert busiest(list(sent), 10) == 20
+    assert peak_in_window(list(sent), 10) == 20
 
 
 def test_the_window_limiter_is_a_rate_limiter() -> None:
@@ -274,7 +274,7 @@ class LimiterMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_window_is_exceeded(self) -> None:
-        assert busiest(self.arrivals, 10) <= 3
+        assert peak_in_window(self.arrivals, 10) <= 3
 
     @invariant()
     def each_lane_keeps_its_order(self) -> None:
