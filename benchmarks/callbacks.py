@@ -85,7 +85,7 @@ async def losses(tracks: int, *, callbacks: float, answers: float) -> tuple[int,
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     how = Callbacks(lost=callbacks)
-    async with FakeService(second_submit="new_task", duration=40, callbacks=how) as service:
+    async with FakeService(duplicate_policy="new_task", duration=40, callbacks=how) as service:
         faults = (
             "reset_after_accept" if chance.random() < answers else "ok" for _ in range(tracks)
         )

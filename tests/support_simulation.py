@@ -141,7 +141,7 @@ class _Story:
         self.service = _Service(
             self._heard,
             dialect=mp4gen.Dialect.SUNO if self.dedupes else mp4gen.Dialect.for_url("http://any"),
-            second_submit="existing_id" if self.dedupes else "new_task",
+            duplicate_policy="existing_id" if self.dedupes else "new_task",
             duration=lognormal(40, 120),
             latency=0.05 if isinstance(network, Loopback) else 0.0,
             host=host,

@@ -75,7 +75,7 @@ def test_a_seed_is_the_same_story_in_every_process() -> None:
 async def test_where_a_second_submit_costs_again_none_is_made(seed: int) -> None:
     """Under "raise": a video for each track, or an error that says so; no doubles."""
     random = Random(seed)
-    service = FakeService(duration=30.0, second_submit="new_task", seed=seed)
+    service = FakeService(duration=30.0, duplicate_policy="new_task", seed=seed)
     settings = {"on_uncertain_submit": "raise", "retry": mp4gen.Retry(maintenance_timeout=3600)}
     async with service, FaultProxy(service.url) as proxy:
         storm(service, random)

@@ -79,7 +79,7 @@ async def test_a_second_submit_can_be_answered_otherwise(
     web: aiohttp.ClientSession, second_submit: Any, expected: tuple[int, Any]
 ) -> None:
     """A host that tells no id, and one that makes a second video."""
-    async with FakeService(second_submit=second_submit) as service:
+    async with FakeService(duplicate_policy=second_submit) as service:
         await post(web, service)
         answer = await post(web, service)
 

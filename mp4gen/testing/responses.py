@@ -19,7 +19,7 @@ from mp4gen.models import Track
 
 from .faults import EXISTS, Reply, of_dialect
 from .media import etag
-from .state import FakeCall, FakeServiceState, FakeTask, SecondSubmit
+from .state import DuplicatePolicy, FakeCall, FakeServiceState, FakeTask
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
@@ -28,7 +28,7 @@ class ServiceSettings(Protocol):
     """What is read of the service itself."""
 
     dialect: Dialect
-    second_submit: SecondSubmit
+    duplicate_policy: DuplicatePolicy
     retry_after: float | None
     credits: float
     music: dict[str, list[Track]]
@@ -75,7 +75,7 @@ class ResponseBuilder:
         except InvalidRequestError as error:
             return _json_response(protocol.build_error_response(error))
         existing = self.state.find_existing(video_request)
-        if existing is not None and self.service.second_submit != "new_task":
+        if existing is not None and self.service.duplicate_policy != "new_task":
             return self._already_exists(existing)
         if self.service.credits < 1:
             scripted = of_dialect("no_credits", self.service.dialect)
@@ -87,7 +87,9 @@ class ResponseBuilder:
         )
 
     def _already_exists(self, existing: FakeTask) -> web.Response:
-        existing_task_id = existing.task_id if self.service.second_submit == "existing_id" else None
+        existing_task_id = (
+            existing.task_id if self.service.duplicate_policy == "existing_id" else None
+        )
         # docs.kie.ai documents 409 and is seen to answer 422 with this very text.
         code = 422 if self.service.dialect.name == "kie" else 409
         error = AlreadyExistsError(EXISTS, code=code, existing_task_id=existing_task_id)

@@ -25,7 +25,7 @@ from .callbacks import Callbacks, FakeCallback, Sender
 from .faults import Reply, named, of_dialect
 from .response_writer import send
 from .responses import ResponseBuilder
-from .state import Duration, FakeCall, FakeServiceState, FakeTask, SecondSubmit, peak_in_window
+from .state import DuplicatePolicy, Duration, FakeCall, FakeServiceState, FakeTask, peak_in_window
 
 Endpoint = Literal["create", "details", "tracks", "credits", "download_url", "file", "*"]
 # The key of `FakeService.client`: a test can look for it where no key must be.
@@ -57,7 +57,7 @@ class FakeService:
         dialect: whose codes it answers with.
         rate_limit: calls admitted in any window, counted by their arrival; None for no limit.
         polls_count_toward_limit: whether reading calls count, too; default as the dialect says.
-        second_submit: what a track's second submit gets: the refusal that carries the
+        duplicate_policy: what a track's second submit gets: the refusal that carries the
             "existing_id", one "without_id", or a "new_task", which costs again.
         duration: seconds that a task takes, or a function that draws them, such as `lognormal`.
         latency: seconds that a message takes each way, or a function that draws them.
@@ -85,7 +85,7 @@ class FakeService:
         dialect: Dialect = Dialect.SUNO,
         rate_limit: RateLimit | None = RateLimit(20, per=10.0),
         polls_count_toward_limit: bool | None = None,
-        second_submit: SecondSubmit = "existing_id",
+        duplicate_policy: DuplicatePolicy = "existing_id",
         duration: Duration = 0.0,
         latency: Duration = 0.0,
         retry_after: float | None = None,
@@ -98,7 +98,7 @@ class FakeService:
         seed: int = 0,
     ) -> None:
         self.dialect, self.rate_limit, self.credits = dialect, rate_limit, credits
-        self.second_submit: SecondSubmit = second_submit
+        self.duplicate_policy: DuplicatePolicy = duplicate_policy
         self.polls_count_toward_limit = (
             dialect.polls_count_toward_limit
             if polls_count_toward_limit is None

@@ -16,7 +16,7 @@ from mp4gen.transport.http import Secret
 
 from .media import tiny_mp4
 
-SecondSubmit = Literal["existing_id", "without_id", "new_task"]
+DuplicatePolicy = Literal["existing_id", "without_id", "new_task"]
 # Loop times are sums of fractions: what is a window apart may seem to be a hair less.
 _ROUNDING = 1e-9
 Duration = float | Callable[[Random], float]

@@ -61,7 +61,7 @@ async def test_a_storm_loses_and_doubles_nothing(tmp_path: Path, seed: int, dedu
     dialect = mp4gen.Dialect.SUNO if dedupes else mp4gen.Dialect.for_url("http://unknown")
     kind = "existing_id" if dedupes else "new_task"
     async with FakeService(
-        second_submit=kind, dialect=dialect, duration=20, latency=0.05, seed=seed
+        duplicate_policy=kind, dialect=dialect, duration=20, latency=0.05, seed=seed
     ) as service:
         for _ in range(3):
             storm(service, chance)

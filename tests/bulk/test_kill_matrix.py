@@ -53,7 +53,7 @@ def run() -> Iterator[Run]:
 def service(request: pytest.FixtureRequest) -> Iterator[FakeService]:
     kind = "existing_id" if request.param else "new_task"
     with FakeService(
-        second_submit=kind, rate_limit=None, file_size=300_000, credits=1e9
+        duplicate_policy=kind, rate_limit=None, file_size=300_000, credits=1e9
     ) as service:
         yield service
 
@@ -64,7 +64,7 @@ def test_row_21_kill(
     run: Run, service: FakeService, tmp_path: Path, point: str, fault: str
 ) -> None:
     """0 lost, 0 doubled, 0 partial: each track has its whole file, or one line of doubt."""
-    rejects_duplicates = service.second_submit == "existing_id"
+    rejects_duplicates = service.duplicate_policy == "existing_id"
     tracks = [f"{fault}-{point}-{number}" for number in range(2)]
     job = {
         "url": service.url,
@@ -105,7 +105,7 @@ def test_row_20_ctrl_c(
 ) -> None:
     """SIGINT once or twice ends the run, the ledger stays true, the next run goes on."""
     tracks = [f"ctrl-c-{times}-{point}-{number}" for number in range(3)]
-    rejects_duplicates = service.second_submit == "existing_id"
+    rejects_duplicates = service.duplicate_policy == "existing_id"
     job = {
         "url": service.url,
         "folder": str(tmp_path),

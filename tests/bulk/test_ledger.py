@@ -93,7 +93,7 @@ IDEMPOTENT = {True: "existing_id", False: "new_task"}
 @pytest.fixture(params=[True, False], ids=["409", "no 409"])
 async def service(request: pytest.FixtureRequest) -> AsyncIterator[FakeService]:
     dialect = mp4gen.Dialect.SUNO if request.param else mp4gen.Dialect.for_url("http://unknown")
-    async with FakeService(second_submit=IDEMPOTENT[request.param], dialect=dialect) as service:
+    async with FakeService(duplicate_policy=IDEMPOTENT[request.param], dialect=dialect) as service:
         yield service
 
 

@@ -694,7 +694,7 @@ async def test_a_time_out_is_a_result_and_the_task_is_kept() -> None:
 
 async def test_a_lost_answer_is_one_result_where_it_must_not_be_sent_again() -> None:
     """Without 409 the policy "raise" tells the doubt, and submits nothing twice."""
-    async with FakeService(second_submit="new_task") as service:
+    async with FakeService(duplicate_policy="new_task") as service:
         service.script("create", "ok", "reset_after_accept")
         async with service.client(on_uncertain_submit="raise") as client:
             found, error = await outcome(client.convert_many(tracks(3)))

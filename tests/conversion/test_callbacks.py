@@ -198,7 +198,7 @@ async def test_lost_answers_are_told_by_their_callbacks(app: App) -> None:
     receiver = await app.receiver()
     lost = ["reset_after_accept", "html_502_after_accept", "truncated_after_accept"]
     async with FakeService(
-        duration=20, second_submit="new_task", dialect=UNKNOWN, callbacks=Callbacks()
+        duration=20, duplicate_policy="new_task", dialect=UNKNOWN, callbacks=Callbacks()
     ) as service:
         service.script("create", *(lost[n % 3] if n % 4 == 0 else "ok" for n in range(40)))
         async with service.client(callbacks=receiver) as client:
@@ -217,7 +217,7 @@ async def test_a_restarted_run_hears_of_the_submit_that_its_crash_lost(
     """The ledger keeps the address of an intent: its callback tells the next run the id."""
     receiver = await app.receiver()
     async with FakeService(
-        duration=100, second_submit="new_task", dialect=UNKNOWN, callbacks=Callbacks()
+        duration=100, duplicate_policy="new_task", dialect=UNKNOWN, callbacks=Callbacks()
     ) as service:
         for _ in range(2):
             service.script("create", Reply(accept=True, delay=50))

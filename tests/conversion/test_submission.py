@@ -152,7 +152,7 @@ async def test_kies_422_is_the_same_conflict() -> None:
 
 async def test_a_conflict_without_an_id_cannot_be_adopted() -> None:
     """The error says that the API did not tell."""
-    async with FakeService(second_submit="without_id") as service, service.client() as client:
+    async with FakeService(duplicate_policy="without_id") as service, service.client() as client:
         await client.create_music_video(REQUEST)
         error = await failure(client.convert(REQUEST))
 
@@ -163,7 +163,7 @@ async def test_a_conflict_without_an_id_cannot_be_adopted() -> None:
 
 async def test_a_lost_answer_on_a_host_that_tells_no_id() -> None:
     """Sent again, refused without an id: known to exist, not doubled, not found."""
-    async with FakeService(second_submit="without_id") as service, service.client() as client:
+    async with FakeService(duplicate_policy="without_id") as service, service.client() as client:
         service.script("create", "reset_after_accept")
         error = await failure(client.convert(REQUEST))
 

@@ -106,7 +106,7 @@ def watch(event: mp4gen.Event) -> None:
 
 async def fakes() -> None:
     """The fake service, in the loop and in a thread."""
-    async with FakeService(duration=lognormal(40, 120), second_submit="new_task") as service:
+    async with FakeService(duration=lognormal(40, 120), duplicate_policy="new_task") as service:
         service.script("create", "reset_after_accept", Reply(status=502, body=b""))
         assert_type(service.url, str)
         async with FaultProxy(service.url) as proxy:
