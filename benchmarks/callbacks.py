@@ -21,7 +21,7 @@ from aiohttp import web
 
 from mp4gen import CallbackReceiver, Dialect, SubmitUncertainError, VideoRequest
 from mp4gen.api.protocol import build_callback
-from mp4gen.testing import Callbacks, FakeService
+from mp4gen.testing import CallbackBehavior, FakeService
 
 PUBLIC = "https://bot.example.com/mp4"
 
@@ -84,7 +84,7 @@ async def losses(tracks: int, *, callbacks: float, answers: float) -> tuple[int,
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
-    how = Callbacks(lost=callbacks)
+    how = CallbackBehavior(loss_rate=callbacks)
     async with FakeService(duplicate_policy="new_task", duration=40, callbacks=how) as service:
         faults = (
             "reset_after_accept" if chance.random() < answers else "ok" for _ in range(tracks)

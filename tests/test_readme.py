@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import mp4gen
-from mp4gen.testing import Callbacks, FakeService
+from mp4gen.testing import CallbackBehavior, FakeService
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -27,7 +27,7 @@ def purpose(program: str) -> str:
 @pytest.fixture
 def service() -> Iterator[FakeService]:
     """The API on loopback; it also calls back."""
-    with FakeService(callbacks=Callbacks()) as running:
+    with FakeService(callbacks=CallbackBehavior()) as running:
         yield running
 
 

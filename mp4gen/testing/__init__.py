@@ -6,7 +6,7 @@ pytest, the fixture `mp4gen_service` gives one that runs in a thread of its own.
 
 from __future__ import annotations
 
-from .callbacks import Callbacks, FakeCallback
+from .callbacks import CallbackBehavior, SentCallback
 from .faults import FAULTS, Reply
 from .proxy import Cut, FaultProxy
 from .service import FakeService, lognormal
@@ -14,14 +14,14 @@ from .state import FakeCall, FakeTask
 
 __all__ = [
     "FAULTS",
-    "Callbacks",
+    "CallbackBehavior",
     "Cut",
     "FakeCall",
-    "FakeCallback",
     "FakeService",
     "FakeTask",
     "FaultProxy",
     "Reply",
+    "SentCallback",
     "lognormal",
 ]
 

@@ -21,7 +21,7 @@ from mp4gen.models import Track
 from mp4gen.options import RateLimit
 from mp4gen.transport.http import Secret
 
-from .callbacks import Callbacks, FakeCallback, Sender
+from .callbacks import CallbackBehavior, CallbackSender, SentCallback
 from .faults import Reply, named, of_dialect
 from .response_writer import send
 from .responses import ResponseBuilder
@@ -92,7 +92,7 @@ class FakeService:
         api_key: str | None = None,
         credits: float = 1000.0,  # noqa: A002 - what the API calls it
         file_size: int = 1024,
-        callbacks: Callbacks | None = None,
+        callbacks: CallbackBehavior | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         seed: int = 0,
@@ -114,7 +114,7 @@ class FakeService:
         self._defaults: dict[str, Reply] = {}
         self._callbacks, self._seed = callbacks, seed
         self._listen = host, port
-        self._sender: Sender | None = None
+        self._sender: CallbackSender | None = None
         self._runner: web.AppRunner | None = None
         self._thread: _LoopThread | None = None
         self._epoch = datetime.now(UTC)
@@ -134,7 +134,7 @@ class FakeService:
         return self._state.tasks
 
     @property
-    def callbacks(self) -> list[FakeCallback]:
+    def callbacks(self) -> list[SentCallback]:
         """Every callback that was sent, in the order of their answers."""
         return self._sender.sent if self._sender is not None else []
 
@@ -225,7 +225,7 @@ class FakeService:
         self.url = f"http://{host}:{port}"
         self._epoch = datetime.now(UTC) - timedelta(seconds=_loop_time())
         if self._callbacks is not None:
-            self._sender = Sender(self._callbacks, self._seed, self.url)
+            self._sender = CallbackSender(self._callbacks, self._seed, self.url)
 
     async def _stop(self) -> None:
         if self._sender is not None:
@@ -256,7 +256,7 @@ class FakeService:
             builder.default(call, scripted) if scripted.usual or scripted.accept else web.Response()
         )
         if self._sender is not None and len(self.tasks) > task_count:
-            self._sender.expect(next(reversed(self.tasks.values())))
+            self._sender.schedule(next(reversed(self.tasks.values())))
         return response
 
     def _next_response(self, call: FakeCall) -> Reply:

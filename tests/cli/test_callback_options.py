@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mp4gen.testing import Callbacks, FakeService
+from mp4gen.testing import CallbackBehavior, FakeService
 
 Run = Callable[..., object]
 
@@ -29,7 +29,7 @@ def table(tmp_path: Path) -> Path:
 def test_a_run_is_told_of_its_videos(mp4gen, table: Path, tmp_path: Path, monkeypatch) -> None:
     """Two tracks cost two submits and two looks, and take no minute of polling."""
     port = free_port()
-    with FakeService(callbacks=Callbacks(), duration=0.2) as service:
+    with FakeService(callbacks=CallbackBehavior(), duration=0.2) as service:
         monkeypatch.setenv("MP4GEN_BASE_URL", service.url)
 
         ended = mp4gen(

@@ -49,7 +49,7 @@ def test_a_file_is_rendered_as_asked(mp4gen: Any, tone: Path, tmp_path: Path) ->
 
 def test_a_render_ends_when_its_time_is_over(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
     """The limit that the sentence names can be set."""
-    ended = mp4gen("render", tone, "--to", tmp_path / "x.mp4", "--time-limit", "1e-9")
+    ended = mp4gen("render", tone, "--to", tmp_path / "x.mp4", "--timeout", "1e-9")
 
     assert ended.code == 2
     assert "raise time_limit or choose a smaller picture" in ended.err

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import mp4gen
 from mp4gen.api.protocol import build_callback, sign_callback, verify_signature
 from mp4gen.conversion.callbacks import MAX_BODY_BYTES
-from mp4gen.testing import Callbacks, FakeService, Reply
+from mp4gen.testing import CallbackBehavior, FakeService, Reply
 
 REQUEST = mp4gen.VideoRequest("music", "track")
 UNKNOWN = mp4gen.Dialect.for_url("http://unknown")
@@ -86,7 +86,7 @@ async def post(url: str, body: bytes, headers: dict[str, str] | None = None) -> 
 async def test_a_callback_ends_the_wait_at_once(app: App, confirm: bool, calls: int) -> None:
     """Two requests for a confirmed video, one for a believed one, and no delay."""
     receiver = await app.receiver(confirm=confirm)
-    async with FakeService(duration=47, callbacks=Callbacks()) as service:
+    async with FakeService(duration=47, callbacks=CallbackBehavior()) as service:
         async with service.client(callbacks=receiver) as client:
             video = await client.convert(REQUEST)
         late = now() - service.tasks[video.task_id].completes_at
@@ -101,7 +101,7 @@ async def test_a_callback_ends_the_wait_at_once(app: App, confirm: bool, calls: 
 async def test_row_29_a_callback_before_the_submits_answer_is_kept(app: App, confirm: bool) -> None:
     """The answer may be slower than the video: nothing waits for a second callback."""
     receiver = await app.receiver(confirm=confirm)
-    async with FakeService(callbacks=Callbacks()) as service:
+    async with FakeService(callbacks=CallbackBehavior()) as service:
         service.script("create", Reply(delay=20))
         async with service.client(callbacks=receiver) as client:
             video = await client.convert(REQUEST)
@@ -117,7 +117,7 @@ async def test_row_29_a_callback_before_the_submits_answer_is_kept(app: App, con
 async def test_row_27_a_hundred_repeats_change_nothing(app: App, confirm: bool) -> None:
     """Each is answered with 200, also those that come after the end."""
     receiver = await app.receiver(confirm=confirm)
-    async with FakeService(duration=30, callbacks=Callbacks(times=100)) as service:
+    async with FakeService(duration=30, callbacks=CallbackBehavior(copies=100)) as service:
         async with service.client(callbacks=receiver) as client:
             await client.convert(REQUEST)
         await asyncio.sleep(10)
@@ -132,7 +132,7 @@ async def test_a_failure_is_told_too(app: App) -> None:
     """The callback of a failed task ends its wait with the service's reason."""
     receiver = await app.receiver(confirm=False)
     async with (
-        FakeService(duration=30, callbacks=Callbacks()) as service,
+        FakeService(duration=30, callbacks=CallbackBehavior()) as service,
         service.client(callbacks=receiver) as client,
     ):
         wait = asyncio.create_task(client.convert(REQUEST))
@@ -149,7 +149,7 @@ async def test_row_17_a_callback_that_could_not_be_delivered_loses_no_video(app:
     """The host reports CALLBACK_EXCEPTION; the poll underneath finds the file."""
     receiver = await app.receiver()
     async with (
-        FakeService(duration=30, callbacks=Callbacks()) as service,
+        FakeService(duration=30, callbacks=CallbackBehavior()) as service,
         service.client(callbacks=receiver) as client,
     ):
         wait = asyncio.create_task(client.convert(REQUEST))
@@ -179,7 +179,7 @@ async def test_a_requests_own_address_wins(app: App) -> None:
 async def test_row_17_lost_callbacks_lose_no_video(app: App) -> None:
     """One in five never comes: polling underneath finds each of those."""
     receiver = await app.receiver()
-    how = Callbacks(lost=0.2, delay=lambda random: random.uniform(0, 30))
+    how = CallbackBehavior(loss_rate=0.2, delay=lambda random: random.uniform(0, 30))
     async with (
         FakeService(duration=20, latency=0.05, callbacks=how, seed=4) as service,
         service.client(callbacks=receiver) as client,
@@ -198,7 +198,7 @@ async def test_lost_answers_are_told_by_their_callbacks(app: App) -> None:
     receiver = await app.receiver()
     lost = ["reset_after_accept", "html_502_after_accept", "truncated_after_accept"]
     async with FakeService(
-        duration=20, duplicate_policy="new_task", dialect=UNKNOWN, callbacks=Callbacks()
+        duration=20, duplicate_policy="new_task", dialect=UNKNOWN, callbacks=CallbackBehavior()
     ) as service:
         service.script("create", *(lost[n % 3] if n % 4 == 0 else "ok" for n in range(40)))
         async with service.client(callbacks=receiver) as client:
@@ -217,7 +217,7 @@ async def test_a_restarted_run_hears_of_the_submit_that_its_crash_lost(
     """The ledger keeps the address of an intent: its callback tells the next run the id."""
     receiver = await app.receiver()
     async with FakeService(
-        duration=100, duplicate_policy="new_task", dialect=UNKNOWN, callbacks=Callbacks()
+        duration=100, duplicate_policy="new_task", dialect=UNKNOWN, callbacks=CallbackBehavior()
     ) as service:
         for _ in range(2):
             service.script("create", Reply(accept=True, delay=50))
@@ -244,7 +244,7 @@ async def test_polling_rests_once_callbacks_are_known_to_arrive(app: App) -> Non
     receiver = await app.receiver()
     late = []
     async with (
-        FakeService(duration=20, callbacks=Callbacks(delay=10**6)) as service,
+        FakeService(duration=20, callbacks=CallbackBehavior(delay=10**6)) as service,
         service.client(callbacks=receiver) as client,
     ):
         for name in ("unproven", "told", "proven"):
@@ -270,7 +270,7 @@ async def test_row_28_forgeries_change_nothing(app: App, confirm: bool) -> None:
     """Guessed addresses get 404, other tasks 403; the video is the API's, at no further look."""
     receiver = await app.receiver(confirm=confirm)
     async with (
-        FakeService(duration=30, callbacks=Callbacks(forged=40)) as service,
+        FakeService(duration=30, callbacks=CallbackBehavior(forged=40)) as service,
         service.client(callbacks=receiver) as client,
     ):
         video = await client.convert(REQUEST)
@@ -351,7 +351,7 @@ async def test_a_signature_is_asked_for_where_a_secret_is_set(app: App) -> None:
         {**signed, "X-Webhook-Timestamp": "9" * 400},
     ]
     async with (
-        FakeService(duration=20, callbacks=Callbacks(secret=SECRET)) as service,
+        FakeService(duration=20, callbacks=CallbackBehavior(secret=SECRET)) as service,
         service.client(callbacks=receiver) as client,
     ):
         wait = asyncio.create_task(client.convert(REQUEST))
@@ -609,7 +609,7 @@ async def test_the_token_is_never_logged(app: App) -> None:
     nonsense: Callable[..., Any] = receiver.handle
     errors = []
     try:
-        async with FakeService(duration=50, callbacks=Callbacks()) as service:
+        async with FakeService(duration=50, callbacks=CallbackBehavior()) as service:
             service.script("create", "code_500", "ok", "reset_after_accept")
             async with service.client(callbacks=receiver) as client:
                 for name, timeout in (("a", 10.0), ("b", 100.0), ("c", 100.0)):
