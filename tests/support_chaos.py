@@ -3,7 +3,7 @@
 from random import Random
 from typing import Any
 
-from mp4gen.testing import Cut, FakeService
+from mp4gen.testing import ConnectionFault, FakeService
 
 SUBMIT_FAULTS = (
     "reset reset_after_accept close_after_accept half_headers_after_accept truncated garbage "
@@ -29,12 +29,12 @@ def storm(service: FakeService, random: Random) -> None:
         service.script(endpoint, *steps)  # type: ignore[arg-type]
 
 
-def cuts(random: Random) -> list[Cut | None]:
+def cuts(random: Random) -> list[ConnectionFault | None]:
     """One in ten connections is cut."""
     return [_cut(random) if random.random() < 0.1 else None for _ in range(200)]
 
 
-def _cut(random: Random) -> Cut:
+def _cut(random: Random) -> ConnectionFault:
     up, down = random.choice([(random.randrange(400), None), (None, random.randrange(300))])
     how: Any = random.choice(["reset", "close", "stall"])
-    return Cut(after_up=up, after_down=down, how=how)
+    return ConnectionFault(upstream_bytes=up, downstream_bytes=down, kind=how)

@@ -12,7 +12,7 @@ import av
 import pytest
 
 import mp4gen
-from mp4gen.testing import FAULTS, Cut, FakeService, FaultProxy, Reply, lognormal
+from mp4gen.testing import FAULTS, ConnectionFault, FakeService, FaultProxy, Reply, lognormal
 from mp4gen.testing.media import tiny_mp4
 
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")
@@ -255,8 +255,17 @@ async def test_music_can_be_listed() -> None:
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("cut", [Cut(after_up=0), Cut(after_up=50), Cut(after_down=0)])
-async def test_the_proxy_cuts_where_it_is_told(web: aiohttp.ClientSession, cut: Cut) -> None:
+@pytest.mark.parametrize(
+    "cut",
+    [
+        ConnectionFault(upstream_bytes=0),
+        ConnectionFault(upstream_bytes=50),
+        ConnectionFault(downstream_bytes=0),
+    ],
+)
+async def test_the_proxy_cuts_where_it_is_told(
+    web: aiohttp.ClientSession, cut: ConnectionFault
+) -> None:
     """A cut connection fails; the next one is whole."""
     async with FakeService() as service, FaultProxy(service.url) as proxy:
         proxy.script(cut)
@@ -267,7 +276,7 @@ async def test_the_proxy_cuts_where_it_is_told(web: aiohttp.ClientSession, cut: 
         async with web.post(url, json=BODY) as answer:
             code = (await answer.json())["code"]
 
-    assert before == int(cut.after_down == 0)
+    assert before == int(cut.downstream_bytes == 0)
     assert code == (409 if before else 200)
     assert proxy.connections == 2
 
@@ -276,7 +285,10 @@ async def test_the_proxy_cuts_where_it_is_told(web: aiohttp.ClientSession, cut: 
 async def test_the_proxy_drips_and_stalls(web: aiohttp.ClientSession) -> None:
     """Slow and silent connections last as long as the client's patience, in virtual time."""
     async with FakeService() as service, FaultProxy(service.url) as proxy:
-        for cut in (Cut(after_down=20, how="stall"), Cut(drip=1.0)):
+        for cut in (
+            ConnectionFault(downstream_bytes=20, kind="stall"),
+            ConnectionFault(byte_delay=1.0),
+        ):
             proxy.script(cut)
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(30):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from .callbacks import CallbackBehavior, SentCallback
 from .faults import FAULTS, Reply
-from .proxy import Cut, FaultProxy
+from .proxy import ConnectionFault, FaultProxy
 from .service import FakeService, lognormal
 from .state import FakeCall, FakeTask
 
 __all__ = [
     "FAULTS",
     "CallbackBehavior",
-    "Cut",
+    "ConnectionFault",
     "FakeCall",
     "FakeService",
     "FakeTask",

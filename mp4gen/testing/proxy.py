@@ -12,26 +12,26 @@ from urllib.parse import urlsplit
 
 import attrs
 
-_CHUNK = 1 << 16
+_CHUNK_SIZE = 1 << 16
 
 
 @attrs.frozen(kw_only=True)
-class Cut:
+class ConnectionFault:
     """Where one connection breaks, and how.
 
     Attributes:
-        after_up: bytes from the client that get through; None for all.
-        after_down: bytes from the server that get through; None for all.
-        how: "reset" or "close" the client's side, or "stall": let nothing through any more.
+        upstream_bytes: bytes from the client that get through; None for all.
+        downstream_bytes: bytes from the server that get through; None for all.
+        kind: "reset" or "close" the client's side, or "stall": let nothing through any more.
         delay: seconds until the first byte gets through.
-        drip: seconds between one byte from the server and the next; 0 for all at once.
+        byte_delay: seconds between one byte from the server and the next; 0 for all at once.
     """
 
-    after_up: int | None = None
-    after_down: int | None = None
-    how: Literal["reset", "close", "stall"] = "reset"
+    upstream_bytes: int | None = None
+    downstream_bytes: int | None = None
+    kind: Literal["reset", "close", "stall"] = "reset"
     delay: float = 0.0
-    drip: float = 0.0
+    byte_delay: float = 0.0
 
 
 class FaultProxy:
@@ -42,7 +42,7 @@ class FaultProxy:
             client = mp4gen.Client(base_url=proxy.url)
 
     Args:
-        to: the server's base URL.
+        upstream_url: the server's base URL.
         host: the address to listen on, and to be reached at.
         port: where to listen; 0 for any free port.
 
@@ -51,20 +51,20 @@ class FaultProxy:
         connections: how many were opened.
     """
 
-    def __init__(self, to: str, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        parts = urlsplit(to)
+    def __init__(self, upstream_url: str, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        parts = urlsplit(upstream_url)
         self._listen = host, port
         self._host, self._port = parts.hostname or "", parts.port or 80
-        self._cuts: deque[Cut | None] = deque()
+        self._faults: deque[ConnectionFault | None] = deque()
         self._server: asyncio.Server | None = None
         # In their order: a simulated run shall be the same each time.
         self._tasks: dict[asyncio.Task[None], None] = {}
         self.url = ""
         self.connections = 0
 
-    def script(self, *cuts: Cut | None) -> None:
+    def script(self, *faults: ConnectionFault | None) -> None:
         """Treat the next connections so, one each, in order; None leaves one alone."""
-        self._cuts.extend(cuts)
+        self._faults.extend(faults)
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, *self._listen)
@@ -92,9 +92,9 @@ class FaultProxy:
             return
         self._tasks[task] = None
         self.connections += 1
-        cut = (self._cuts.popleft() if self._cuts else None) or Cut()
+        fault = (self._faults.popleft() if self._faults else None) or ConnectionFault()
         try:
-            await self._connect(cut, reader, writer)
+            await self._connect(fault, reader, writer)
         except (OSError, asyncio.CancelledError):
             # Either side may go away at any time, and so may the proxy.
             pass
@@ -103,31 +103,33 @@ class FaultProxy:
             self._tasks.pop(task, None)
 
     async def _connect(
-        self, cut: Cut, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, fault: ConnectionFault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        if cut.after_up == 0 and cut.how == "reset":
+        if fault.upstream_bytes == 0 and fault.kind == "reset":
             return _reset(writer)
-        up_reader, up_writer = await asyncio.open_connection(self._host, self._port)
+        upstream_reader, upstream_writer = await asyncio.open_connection(self._host, self._port)
         try:
-            await asyncio.sleep(cut.delay)
-            up = asyncio.create_task(_pump(reader, up_writer, cut.after_up))
-            down = asyncio.create_task(_pump(up_reader, writer, cut.after_down, cut.drip))
-            await _first_cut(up, down)
-            if cut.how == "stall" and _was_cut(up, down):
+            await asyncio.sleep(fault.delay)
+            upstream = asyncio.create_task(_pump(reader, upstream_writer, fault.upstream_bytes))
+            downstream = asyncio.create_task(
+                _pump(upstream_reader, writer, fault.downstream_bytes, fault.byte_delay)
+            )
+            await _wait_for_cut(upstream, downstream)
+            if fault.kind == "stall" and _was_cut(upstream, downstream):
                 await reader.read()
-            if cut.how == "reset" and _was_cut(up, down):
+            if fault.kind == "reset" and _was_cut(upstream, downstream):
                 _reset(writer)
         finally:
-            up_writer.close()
+            upstream_writer.close()
         return None
 
 
-async def _first_cut(*pumps: asyncio.Task[bool]) -> None:
+async def _wait_for_cut(*pumps: asyncio.Task[bool]) -> None:
     """Return when one pump was cut, or both are through; leave none behind."""
     try:
-        waiting = set(pumps)
-        while waiting and not _was_cut(*pumps):
-            _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        running = set(pumps)
+        while running and not _was_cut(*pumps):
+            _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             if pumps[1].done():
                 # A server that is through has nothing left to hear.
                 return
@@ -147,21 +149,21 @@ def _was_cut(*pumps: asyncio.Task[bool]) -> bool:
 async def _pump(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
-    most: int | None,
-    drip: float = 0.0,
+    max_bytes: int | None,
+    byte_delay: float = 0.0,
 ) -> bool:
-    """Pass bytes on; True once `most` are through and another one came, False at the end."""
-    left = most
-    while chunk := await reader.read(1 if drip else _CHUNK):
-        if left is not None and len(chunk) > left:
-            writer.write(chunk[:left])
+    """Pass bytes on; True once `max_bytes` are through and another one came, False at the end."""
+    remaining = max_bytes
+    while chunk := await reader.read(1 if byte_delay else _CHUNK_SIZE):
+        if remaining is not None and len(chunk) > remaining:
+            writer.write(chunk[:remaining])
             await writer.drain()
             return True
         writer.write(chunk)
         await writer.drain()
-        left = left if left is None else left - len(chunk)
-        if drip:
-            await asyncio.sleep(drip)
+        remaining = remaining if remaining is None else remaining - len(chunk)
+        if byte_delay:
+            await asyncio.sleep(byte_delay)
     return False
 
 

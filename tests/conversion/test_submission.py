@@ -8,7 +8,7 @@ import pytest
 
 import mp4gen
 from mp4gen import Retry
-from mp4gen.testing import Cut, FakeService, FaultProxy, Reply
+from mp4gen.testing import ConnectionFault, FakeService, FaultProxy, Reply
 
 pytestmark = pytest.mark.looptime
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")
@@ -88,7 +88,11 @@ async def test_row_02_cut_after_every_byte_of_the_request(service: FakeService, 
         settings: dict[str, Any] = {"base_url": proxy.url, "rate_limit": limit}
         async with service.client(**settings) as client:
             for number, after in enumerate([*range(0, 420, 11), None]):
-                cut = Cut(after_up=after, how=how) if after is not None else Cut(after_down=0)
+                cut = (
+                    ConnectionFault(upstream_bytes=after, kind=how)
+                    if after is not None
+                    else ConnectionFault(downstream_bytes=0)
+                )
                 proxy.script(cut)
                 request = mp4gen.VideoRequest("music", str(number))
                 task_id = await client.create_music_video(request)

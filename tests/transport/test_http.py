@@ -16,7 +16,7 @@ from aiohttp import web
 import mp4gen
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import MAX_BODY_BYTES
-from mp4gen.testing import Cut, FakeService, FaultProxy, Reply
+from mp4gen.testing import ConnectionFault, FakeService, FaultProxy, Reply
 from mp4gen.testing.service import FAKE_KEY
 from mp4gen.transport.http import Secret, Transport, user_agent
 
@@ -112,11 +112,11 @@ async def test_row_02_a_connection_cut_at_any_byte_may_have_sent(
         length = 400
         facts = set()
         for after in range(1, length, 7):
-            proxy.script(Cut(after_up=after, how=how))
+            proxy.script(ConnectionFault(upstream_bytes=after, kind=how))
             error = await failure(transport, SUBMIT) if after < 200 else None
             if error is not None:
                 facts.add((type(error), error.sent))
-        proxy.script(Cut(after_down=0, how=how))
+        proxy.script(ConnectionFault(downstream_bytes=0, kind=how))
         facts.add((mp4gen.TransportError, (await failure(transport, SUBMIT)).sent))
         await transport.aclose()
 
