@@ -26,7 +26,7 @@ from mp4gen.api.protocol import ApiRequest, build_callback
 from mp4gen.api.responses import HttpResponse
 from mp4gen.errors import ConfigurationError
 from mp4gen.testing import FakeService, lognormal
-from mp4gen.testing.response_writer import _scripted
+from mp4gen.testing.response_writer import _build_response
 from mp4gen.testing.service import _endpoint
 from mp4gen.testing.state import FakeCall
 
@@ -120,7 +120,7 @@ class Wire:
         service.calls.append(arrived)
         reply = service._next_response(arrived)
         usual = service._build_response(arrived, reply, now)
-        answer = usual if reply.usual else _scripted(reply)
+        answer = usual if reply.is_default else _build_response(reply)
         if self._receiver is not None and len(service.tasks) > known:
             self._call_back(self._receiver)
         await asyncio.sleep(latency(self._random))

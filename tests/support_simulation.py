@@ -21,7 +21,7 @@ import attrs
 from aiohttp import web
 
 import mp4gen
-from mp4gen.testing import FakeCall, FakeService, FaultProxy, Reply, lognormal
+from mp4gen.testing import FakeCall, FakeService, FaultProxy, ScriptedResponse, lognormal
 from mp4gen.testing.service import FAKE_KEY
 from mp4gen.testing.state import peak_in_window
 
@@ -113,7 +113,7 @@ class _Service(FakeService):
         await super()._start()
         self._epoch = _EPOCH
 
-    def _answer(self, call: FakeCall, reply: Reply, now: float) -> web.Response:
+    def _answer(self, call: FakeCall, reply: ScriptedResponse, now: float) -> web.Response:
         answer = super()._build_response(call, reply, now)
         self._tell(call, answer)
         return answer

@@ -12,7 +12,14 @@ import av
 import pytest
 
 import mp4gen
-from mp4gen.testing import FAULTS, ConnectionFault, FakeService, FaultProxy, Reply, lognormal
+from mp4gen.testing import (
+    FAULTS,
+    ConnectionFault,
+    FakeService,
+    FaultProxy,
+    ScriptedResponse,
+    lognormal,
+)
 from mp4gen.testing.media import tiny_mp4
 
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")
@@ -146,7 +153,7 @@ async def test_durations_are_seeded_by_track(web: aiohttp.ClientSession) -> None
 async def test_scripted_answers_come_in_order_and_then_stop(web: aiohttp.ClientSession) -> None:
     """Each call of the endpoint takes one step of its script; then all is as usual."""
     async with FakeService() as service:
-        service.script("create", "code_500", "ok", Reply(body=b'{"code":77}'))
+        service.script("create", "code_500", "ok", ScriptedResponse(body=b'{"code":77}'))
         codes = [(await post(web, service, audioId=str(n)))["code"] for n in range(4)]
 
     assert codes == [500, 200, 77, 200]
@@ -182,7 +189,7 @@ async def test_every_fault_can_be_asked_for(name: str) -> None:
         after = await post(web, service, audioId="another")
 
     assert after["code"] == 200
-    assert effect == int(name.endswith("_after_accept") or FAULTS[name].usual)
+    assert effect == int(name.endswith("_after_accept") or FAULTS[name].is_default)
 
 
 async def test_calls_are_recorded_without_showing_the_key() -> None:

@@ -7,7 +7,7 @@ pytest, the fixture `mp4gen_service` gives one that runs in a thread of its own.
 from __future__ import annotations
 
 from .callbacks import CallbackBehavior, SentCallback
-from .faults import FAULTS, Reply
+from .faults import FAULTS, ScriptedResponse
 from .proxy import ConnectionFault, FaultProxy
 from .service import FakeService, lognormal
 from .state import FakeCall, FakeTask
@@ -20,7 +20,7 @@ __all__ = [
     "FakeService",
     "FakeTask",
     "FaultProxy",
-    "Reply",
+    "ScriptedResponse",
     "SentCallback",
     "lognormal",
 ]

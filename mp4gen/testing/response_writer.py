@@ -9,48 +9,55 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from .faults import Reply
+from .faults import ScriptedResponse
 
 
-async def send(request: web.Request, reply: Reply, usual: web.Response) -> web.StreamResponse:
-    """Send what `reply` makes of the `usual` answer."""
-    if reply.delay:
-        await asyncio.sleep(reply.delay)
-    answer = usual if reply.usual else _scripted(reply)
-    if reply.raw is None and reply.sent is None and reply.then == "keep" and not reply.drip:
-        return answer
-    await _send_raw(request, reply, _bytes_of(reply, answer))
-    return answer
+async def send(
+    request: web.Request, scripted: ScriptedResponse, default: web.Response
+) -> web.StreamResponse:
+    """Send what `scripted` makes of the `default` answer."""
+    if scripted.delay:
+        await asyncio.sleep(scripted.delay)
+    response = default if scripted.is_default else _build_response(scripted)
+    if (
+        scripted.raw_bytes is None
+        and scripted.truncate_at is None
+        and scripted.connection == "keep"
+        and not scripted.byte_delay
+    ):
+        return response
+    await _send_raw(request, scripted, _serialize(scripted, response))
+    return response
 
 
-def _scripted(reply: Reply) -> web.Response:
-    headers = {"Content-Type": "application/json", **reply.headers}
-    return web.Response(status=reply.status, body=reply.body, headers=headers)
+def _build_response(scripted: ScriptedResponse) -> web.Response:
+    headers = {"Content-Type": "application/json", **scripted.headers}
+    return web.Response(status=scripted.status, body=scripted.body, headers=headers)
 
 
-def _bytes_of(reply: Reply, answer: web.Response) -> bytes:
-    if reply.raw is not None:
-        return reply.raw
-    body = answer.body if isinstance(answer.body, bytes) else b""
-    lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
-    lines += ["" if "Content-Length" in answer.headers else f"Content-Length: {len(body)}"]
-    head = "\r\n".join(line for line in lines if line)
-    return head.encode("latin-1") + b"\r\n\r\n" + body
+def _serialize(scripted: ScriptedResponse, response: web.Response) -> bytes:
+    if scripted.raw_bytes is not None:
+        return scripted.raw_bytes
+    body = response.body if isinstance(response.body, bytes) else b""
+    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in response.headers.items()]
+    lines += ["" if "Content-Length" in response.headers else f"Content-Length: {len(body)}"]
+    header = "\r\n".join(line for line in lines if line)
+    return header.encode("latin-1") + b"\r\n\r\n" + body
 
 
-async def _send_raw(request: web.Request, reply: Reply, data: bytes) -> None:
+async def _send_raw(request: web.Request, scripted: ScriptedResponse, data: bytes) -> None:
     transport = request.transport
     if transport is None:
         return
-    data = data[: reply.sent] if reply.sent is not None else data
-    for piece in [data[i : i + 1] for i in range(len(data))] if reply.drip else [data]:
+    data = data[: scripted.truncate_at] if scripted.truncate_at is not None else data
+    for piece in [data[i : i + 1] for i in range(len(data))] if scripted.byte_delay else [data]:
         transport.write(piece)
-        await asyncio.sleep(reply.drip)
-    if reply.then == "stall":
+        await asyncio.sleep(scripted.byte_delay)
+    if scripted.connection == "stall":
         # Until the client goes away, or the service stops.
         await asyncio.get_running_loop().create_future()
-    if reply.then == "reset":
+    if scripted.connection == "reset":
         _reset_on_close(transport)
         transport.abort()
     transport.close()

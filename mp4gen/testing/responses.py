@@ -17,7 +17,7 @@ from mp4gen.api.responses import dump_json, load_json
 from mp4gen.errors import AlreadyExistsError, ApiError, InvalidRequestError
 from mp4gen.models import Track
 
-from .faults import EXISTS, Reply, of_dialect
+from .faults import ALREADY_EXISTS_MESSAGE, ScriptedResponse, dialect_error
 from .media import etag
 from .state import DuplicatePolicy, FakeCall, FakeServiceState, FakeTask
 
@@ -47,7 +47,7 @@ class ResponseBuilder:
     now: float
     epoch: datetime
 
-    def default(self, request: FakeCall, scripted: Reply) -> web.Response:
+    def default(self, request: FakeCall, scripted: ScriptedResponse) -> web.Response:
         """What the API says to `request`, with what `scripted` changes of it."""
         match request.endpoint:
             case "create":
@@ -78,7 +78,7 @@ class ResponseBuilder:
         if existing is not None and self.service.duplicate_policy != "new_task":
             return self._already_exists(existing)
         if self.service.credits < 1:
-            scripted = of_dialect("no_credits", self.service.dialect)
+            scripted = dialect_error("no_credits", self.service.dialect)
             return _json_response(scripted.body or b"")
         self.service.credits -= 1
         task = self.state.add(video_request, self.now)
@@ -92,15 +92,17 @@ class ResponseBuilder:
         )
         # docs.kie.ai documents 409 and is seen to answer 422 with this very text.
         code = 422 if self.service.dialect.name == "kie" else 409
-        error = AlreadyExistsError(EXISTS, code=code, existing_task_id=existing_task_id)
+        error = AlreadyExistsError(
+            ALREADY_EXISTS_MESSAGE, code=code, existing_task_id=existing_task_id
+        )
         return _json_response(protocol.build_error_response(error))
 
-    def _details(self, task_id: str, scripted: Reply) -> web.Response:
+    def _details(self, task_id: str, scripted: ScriptedResponse) -> web.Response:
         task = self.state.tasks.get(task_id)
         if task is None:
             return _json_response(protocol.build_data_response(None))
         task.poll_count += 1
-        now = max(self.now, task.completes_at) if scripted.finished else self.now
+        now = max(self.now, task.completes_at) if scripted.force_finished else self.now
         details = task.details(now, self.service.file_url(task_id), self.epoch)
         response = json.loads(protocol.build_details_response(details))
         if self.service.dialect.name == "kie":

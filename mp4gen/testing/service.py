@@ -22,7 +22,7 @@ from mp4gen.options import RateLimit
 from mp4gen.transport.http import Secret
 
 from .callbacks import CallbackBehavior, CallbackSender, SentCallback
-from .faults import Reply, named, of_dialect
+from .faults import ScriptedResponse, by_name, dialect_error
 from .response_writer import send
 from .responses import ResponseBuilder
 from .state import DuplicatePolicy, Duration, FakeCall, FakeServiceState, FakeTask, peak_in_window
@@ -110,8 +110,8 @@ class FakeService:
         self._latency, self._random = latency, Random(f"{seed}/latency")  # noqa: S311 - a test
         self._key = None if api_key is None else Secret(api_key)
         self._state = FakeServiceState(duration, seed, file_size)
-        self._script: dict[str, deque[Reply]] = {}
-        self._defaults: dict[str, Reply] = {}
+        self._script: dict[str, deque[ScriptedResponse]] = {}
+        self._defaults: dict[str, ScriptedResponse] = {}
         self._callbacks, self._seed = callbacks, seed
         self._listen = host, port
         self._sender: CallbackSender | None = None
@@ -144,7 +144,7 @@ class FakeService:
         defaults = {"api_key": key, "base_url": self.url, "dialect": self.dialect}
         return Client(**{**defaults, **settings})
 
-    def script(self, endpoint: Endpoint, *steps: str | Reply) -> None:
+    def script(self, endpoint: Endpoint, *steps: str | ScriptedResponse) -> None:
         """Answer the next calls of `endpoint` ("*" for any) with `steps`, one each, in order.
 
         Args:
@@ -158,7 +158,7 @@ class FakeService:
         responses = [self._scripted_response(step) for step in steps]
         self._script.setdefault(endpoint, deque()).extend(responses)
 
-    def always(self, endpoint: Endpoint, step: str | Reply) -> None:
+    def always(self, endpoint: Endpoint, step: str | ScriptedResponse) -> None:
         """Answer every call of `endpoint` so, once its script is through, until `clear`."""
         self._defaults[endpoint] = self._scripted_response(step)
 
@@ -249,32 +249,36 @@ class FakeService:
         await self._simulate_latency()
         return await send(request, scripted, response)
 
-    def _build_response(self, call: FakeCall, scripted: Reply, now: float) -> web.Response:
+    def _build_response(
+        self, call: FakeCall, scripted: ScriptedResponse, now: float
+    ) -> web.Response:
         builder = ResponseBuilder(self, self._state, now, self._epoch)
         task_count = len(self.tasks)
         response = (
-            builder.default(call, scripted) if scripted.usual or scripted.accept else web.Response()
+            builder.default(call, scripted)
+            if scripted.is_default or scripted.take_effect
+            else web.Response()
         )
         if self._sender is not None and len(self.tasks) > task_count:
             self._sender.schedule(next(reversed(self.tasks.values())))
         return response
 
-    def _next_response(self, call: FakeCall) -> Reply:
+    def _next_response(self, call: FakeCall) -> ScriptedResponse:
         if call.refused:
-            return of_dialect("rate_limited", self.dialect)
+            return dialect_error("rate_limited", self.dialect)
         if self._key is not None and call.endpoint != "file" and call.key != self._key:
-            return named("unauthorized", self.dialect)
+            return by_name("unauthorized", self.dialect)
         for endpoint in (call.endpoint, "*"):
             if steps := self._script.get(endpoint):
                 return steps.popleft()
             if endpoint in self._defaults:
                 return self._defaults[endpoint]
-        return Reply(accept=True)
+        return ScriptedResponse(take_effect=True)
 
-    def _scripted_response(self, step: str | Reply) -> Reply:
-        if isinstance(step, Reply):
+    def _scripted_response(self, step: str | ScriptedResponse) -> ScriptedResponse:
+        if isinstance(step, ScriptedResponse):
             return step
-        return Reply(accept=True) if step == "ok" else named(step, self.dialect)
+        return ScriptedResponse(take_effect=True) if step == "ok" else by_name(step, self.dialect)
 
     def _counts_toward_limit(self, endpoint: str) -> bool:
         return endpoint == "create" or (

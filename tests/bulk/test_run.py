@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import mp4gen
-from mp4gen.testing import FakeService, Reply
+from mp4gen.testing import FakeService, ScriptedResponse
 
 FAST = mp4gen.Polling(initial_delay=1, max_interval=2)
 
@@ -709,7 +709,10 @@ async def test_a_lost_answer_is_found_again_where_the_host_knows_409() -> None:
     """With 409 the same submit is sent again, and its task adopted."""
     async with FakeService() as service, service.client() as client:
         service.script(
-            "create", "ok", "reset_after_accept", Reply(status=502, accept=True, body=b"")
+            "create",
+            "ok",
+            "reset_after_accept",
+            ScriptedResponse(status=502, take_effect=True, body=b""),
         )
         found, error = await outcome(client.convert_many(tracks(3)))
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import mp4gen
 from mp4gen.api.protocol import build_callback, sign_callback, verify_signature
 from mp4gen.conversion.callbacks import MAX_BODY_BYTES
-from mp4gen.testing import CallbackBehavior, FakeService, Reply
+from mp4gen.testing import CallbackBehavior, FakeService, ScriptedResponse
 
 REQUEST = mp4gen.VideoRequest("music", "track")
 UNKNOWN = mp4gen.Dialect.for_url("http://unknown")
@@ -102,7 +102,7 @@ async def test_row_29_a_callback_before_the_submits_answer_is_kept(app: App, con
     """The answer may be slower than the video: nothing waits for a second callback."""
     receiver = await app.receiver(confirm=confirm)
     async with FakeService(callbacks=CallbackBehavior()) as service:
-        service.script("create", Reply(delay=20))
+        service.script("create", ScriptedResponse(delay=20))
         async with service.client(callbacks=receiver) as client:
             video = await client.convert(REQUEST)
         spent = now()
@@ -220,7 +220,7 @@ async def test_a_restarted_run_hears_of_the_submit_that_its_crash_lost(
         duration=100, duplicate_policy="new_task", dialect=UNKNOWN, callbacks=CallbackBehavior()
     ) as service:
         for _ in range(2):
-            service.script("create", Reply(accept=True, delay=50))
+            service.script("create", ScriptedResponse(take_effect=True, delay=50))
             async with service.client(callbacks=receiver) as client:
                 run = client.convert_many([REQUEST], ledger=tmp_path / "run.sqlite")
                 task = asyncio.create_task(_all(run))

@@ -8,7 +8,7 @@ import pytest
 
 import mp4gen
 from mp4gen import Polling, VideoStatus
-from mp4gen.testing import FakeService, Reply, lognormal
+from mp4gen.testing import FakeService, ScriptedResponse, lognormal
 
 pytestmark = pytest.mark.looptime
 REQUEST = mp4gen.VideoRequest("music", "track")
@@ -204,7 +204,7 @@ async def test_a_flag_that_we_do_not_know_with_a_url_is_better_than_nothing(
 ) -> None:
     """At the deadline at the latest, the link is given."""
     url = "https://example.com/v.mp4"
-    odd = Reply(data={"successFlag": "READY", "response": {"videoUrl": url}})
+    odd = ScriptedResponse(data={"successFlag": "READY", "response": {"videoUrl": url}})
     service.always("details", odd)
 
     assert (await client.convert(REQUEST, timeout=60)).url == url

@@ -8,7 +8,7 @@ import pytest
 
 import mp4gen
 from mp4gen import Retry
-from mp4gen.testing import ConnectionFault, FakeService, FaultProxy, Reply
+from mp4gen.testing import ConnectionFault, FakeService, FaultProxy, ScriptedResponse
 
 pytestmark = pytest.mark.looptime
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")
@@ -266,7 +266,9 @@ async def test_row_13_and_14_a_final_refusal_is_sent_once(
 
 async def test_row_06_a_valid_body_wins_over_its_status(service: FakeService) -> None:
     """HTTP 500 with code 200 and an id: accepted."""
-    service.script("create", Reply(status=500, body=b'{"code":200,"data":{"taskId":"t7"}}'))
+    service.script(
+        "create", ScriptedResponse(status=500, body=b'{"code":200,"data":{"taskId":"t7"}}')
+    )
     async with service.client(on_uncertain_submit="raise") as client:
         assert await client.create_music_video(REQUEST) == "t7"
 

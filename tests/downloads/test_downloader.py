@@ -16,7 +16,7 @@ import pytest
 
 import mp4gen
 from mp4gen import Client, Dialect, DownloadError, DownloadProgressEvent, RetryEvent, Video
-from mp4gen.testing import FakeService, Reply
+from mp4gen.testing import FakeService, ScriptedResponse
 from mp4gen.testing.service import FAKE_KEY
 from tests.support_cdn import AT_ONCE, MOVIE, FileHost, Says, inside, rest, whole
 
@@ -39,9 +39,9 @@ async def a_video(client: Client, url: str) -> Video:
     return attrs.evolve(await client.convert(REQUEST), url=url)
 
 
-def says(url: str | None) -> Reply:
+def says(url: str | None) -> ScriptedResponse:
     """The record as it is, but with this link."""
-    return Reply(data={"response": {"videoUrl": url}})
+    return ScriptedResponse(data={"response": {"videoUrl": url}})
 
 
 def calls(service: FakeService) -> list[str]:
@@ -118,7 +118,7 @@ async def test_one_host_makes_new_links_of_old_ones(
     fresh = f'{{"code":200,"msg":"success","data":"{host.url}&fresh=1"}}'
     async with FakeService(dialect=Dialect.KIE) as service, service.client() as client:
         service.script("details", "ok", says(host.url if record == "the same link" else None))
-        service.script("download_url", Reply(body=fresh.encode()))
+        service.script("download_url", ScriptedResponse(body=fresh.encode()))
         video = await a_video(client, host.url)
         what = host.url if record == "not asked" else video
         path = await client.download(what, tmp_path)
@@ -132,7 +132,7 @@ async def test_a_link_of_somebody_elses_cannot_be_renewed(host: FileHost, tmp_pa
     """422 "Invalid URL" is the reason why there is no file, not an error of another kind."""
     host.script = [Says(status=404)]
     async with FakeService(dialect=Dialect.KIE) as service, service.client() as client:
-        service.script("download_url", Reply(body=b'{"code":422,"msg":"Invalid URL"}'))
+        service.script("download_url", ScriptedResponse(body=b'{"code":422,"msg":"Invalid URL"}'))
         with pytest.raises(DownloadError, match=r"has expired.*; no new link could be had: .*Inv"):
             await client.download(host.url, tmp_path)
 

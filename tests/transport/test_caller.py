@@ -9,7 +9,7 @@ import pytest
 
 import mp4gen
 from mp4gen import Dialect, RateLimit, Retry
-from mp4gen.testing import FakeService, Reply
+from mp4gen.testing import FakeService, ScriptedResponse
 
 pytestmark = pytest.mark.looptime
 REQUEST = mp4gen.VideoRequest("music", "track")
@@ -102,7 +102,7 @@ async def test_one_quota_keeps_an_outage_from_multiplying_the_traffic(service: F
 
 async def test_a_longer_retry_after_wins(service: FakeService, client: mp4gen.Client) -> None:
     """A server that says when to come back is taken at its word."""
-    page = Reply(status=503, body=b"busy", headers={"Retry-After": "40"})
+    page = ScriptedResponse(status=503, body=b"busy", headers={"Retry-After": "40"})
     service.script("credits", page)
     await client.get_credits()
 
@@ -113,7 +113,9 @@ async def test_a_retry_after_beyond_the_budget_is_not_waited_for(
     service: FakeService, client: mp4gen.Client
 ) -> None:
     """Better an error now than one in an hour."""
-    service.script("credits", Reply(status=503, body=b"", headers={"Retry-After": "3600"}))
+    service.script(
+        "credits", ScriptedResponse(status=503, body=b"", headers={"Retry-After": "3600"})
+    )
 
     assert type(await failure(client.get_credits())) is mp4gen.ServerError
     assert now() < 1
@@ -180,7 +182,7 @@ async def test_a_cool_down_of_hours_is_not_believed(
 ) -> None:
     """A gateway's slip does not silence a client for a day."""
     headers = {"Retry-After": "86400"}
-    service.script("credits", Reply(status=429, body=b"", headers=headers))
+    service.script("credits", ScriptedResponse(status=429, body=b"", headers=headers))
     await client.get_credits()
 
     assert now() == pytest.approx(300, abs=1)

@@ -16,7 +16,7 @@ from aiohttp import web
 import mp4gen
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import MAX_BODY_BYTES
-from mp4gen.testing import ConnectionFault, FakeService, FaultProxy, Reply
+from mp4gen.testing import ConnectionFault, FakeService, FaultProxy, ScriptedResponse
 from mp4gen.testing.service import FAKE_KEY
 from mp4gen.transport.http import Secret, Transport, user_agent
 
@@ -150,13 +150,13 @@ async def test_row_07_an_answer_cut_at_any_byte_of_all(
     service: FakeService, transport: Transport
 ) -> None:
     """Head and body, every offset: a typed error that says it was sent, or the whole answer."""
-    service.script("details", Reply())
+    service.script("details", ScriptedResponse())
     whole = await transport.send(LOOK, 30)
     head = 180
     kinds = set()
     for end in range(0, head + len(whole.body), 3):
         service.clear()
-        service.always("details", Reply(sent=end, then="close"))
+        service.always("details", ScriptedResponse(truncate_at=end, connection="close"))
         try:
             kinds.add((await transport.send(LOOK, 30)).body == whole.body)
         except mp4gen.TransportError as error:
@@ -171,7 +171,7 @@ async def test_row_08_a_dripping_answer_ends_at_the_total_timeout(
     service: FakeService, transport: Transport
 ) -> None:
     """One byte a second keeps no call alive: the limit is for all of it."""
-    service.script("create", Reply(drip=1.0))
+    service.script("create", ScriptedResponse(byte_delay=1.0))
 
     error = await failure(transport, SUBMIT, timeout=20)
 
@@ -228,7 +228,7 @@ async def test_a_compressed_answer_is_inflated(
     body = b'{"code":200,"data":"' + b"x" * (MAX_BODY_BYTES - 100) + b'"}'
     name = "gzip" if squeeze is gzip.compress else "deflate"
     headers = {"Content-Encoding": name}
-    service.script("details", Reply(body=squeeze(body), headers=headers))
+    service.script("details", ScriptedResponse(body=squeeze(body), headers=headers))
 
     assert (await transport.send(LOOK, 30)).body == body
 
@@ -237,7 +237,7 @@ async def test_a_broken_compression_is_a_typed_error(
     service: FakeService, transport: Transport
 ) -> None:
     """Not zlib's own."""
-    reply = Reply(body=b"no gzip at all", headers={"Content-Encoding": "gzip"})
+    reply = ScriptedResponse(body=b"no gzip at all", headers={"Content-Encoding": "gzip"})
     service.script("details", reply)
 
     error = await failure(transport, LOOK)
@@ -261,7 +261,9 @@ async def test_row_34_an_answer_that_repeats_the_key_loses_it(
 ) -> None:
     """In the body and in the headers; so no error that quotes it can show the key."""
     headers = {"X-Echo": f"Bearer {FAKE_KEY}"}
-    service.script("details", Reply(body=f'{{"you":"{FAKE_KEY}"}}'.encode(), headers=headers))
+    service.script(
+        "details", ScriptedResponse(body=f'{{"you":"{FAKE_KEY}"}}'.encode(), headers=headers)
+    )
 
     answer = await transport.send(LOOK, 30)
 
@@ -347,7 +349,7 @@ async def test_cookies_are_neither_kept_nor_sent(
     service: FakeService, transport: Transport
 ) -> None:
     """A call leaves no trace in the next one."""
-    service.script("details", Reply(headers={"Set-Cookie": "id=1"}, body=b"{}"))
+    service.script("details", ScriptedResponse(headers={"Set-Cookie": "id=1"}, body=b"{}"))
     await transport.send(LOOK, 30)
     await transport.send(LOOK, 30)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import assert_type
 
 import mp4gen
-from mp4gen.testing import FakeService, FaultProxy, Reply, lognormal
+from mp4gen.testing import FakeService, FaultProxy, ScriptedResponse, lognormal
 
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada", domain_name=None)
 
@@ -107,7 +107,7 @@ def watch(event: mp4gen.Event) -> None:
 async def fakes() -> None:
     """The fake service, in the loop and in a thread."""
     async with FakeService(duration=lognormal(40, 120), duplicate_policy="new_task") as service:
-        service.script("create", "reset_after_accept", Reply(status=502, body=b""))
+        service.script("create", "reset_after_accept", ScriptedResponse(status=502, body=b""))
         assert_type(service.url, str)
         async with FaultProxy(service.url) as proxy:
             assert_type(proxy.url, str)
