@@ -32,7 +32,7 @@ async def one(seed: int, number: int, **settings: Any) -> tuple[float, float, in
 def figures(service: FakeService, makespan: float) -> tuple[float, float, int]:
     """The same three, of a run that is over."""
     durations = world.durations(service)
-    refused = sum(call.refused for call in service.calls)
+    refused = sum(call.rate_limited for call in service.requests)
     return service.count() / len(durations), makespan / world.floor(durations, 2), refused
 
 

@@ -37,7 +37,9 @@ async def direct(number: int) -> float:
         for n in range(10):
             asked = asyncio.get_running_loop().time()
             await client.create_music_video(VideoRequest("music", f"direct-{n}"))
-            [at] = [call.at for call in service.calls if f"direct-{n}".encode() in call.body]
+            [at] = [
+                call.received_at for call in service.requests if f"direct-{n}".encode() in call.body
+            ]
             waits.append(at - asked)
         running.cancel()
         await asyncio.wait([running])
@@ -73,7 +75,7 @@ async def outage(number: int, answer: str, begin: float, seconds: float) -> Outa
         during, ended = service.count() - before, loop.time()
         service.clear()
         failed = await running
-    after = [call.at - ended for call in service.calls if call.at >= ended]
+    after = [call.received_at - ended for call in service.requests if call.received_at >= ended]
     full = (at for at in after if sum(at - world.PER < other <= at for other in after) >= BACK)
     rate = sum(60 <= at < 180 for at in after) / (120 * world.WINDOW / world.PER)
     return Outage(during, failed, next(full, float("inf")), rate)

@@ -28,7 +28,7 @@ from mp4gen.errors import ConfigurationError
 from mp4gen.testing import FakeService, lognormal
 from mp4gen.testing.response_writer import _build_response
 from mp4gen.testing.service import _endpoint
-from mp4gen.testing.state import FakeCall
+from mp4gen.testing.state import RecordedRequest
 
 T = TypeVar("T")
 
@@ -106,8 +106,8 @@ class Wire:
         refused = service._counts_toward_limit(endpoint) and not service._state.try_acquire(
             service.rate_limit, now
         )
-        arrived = FakeCall(
-            at=now,
+        arrived = RecordedRequest(
+            received_at=now,
             endpoint=endpoint,
             method=call.method,
             path=parts.path,
@@ -115,9 +115,9 @@ class Wire:
             headers={},
             key=None,
             body=call.body or b"",
-            refused=refused,
+            rate_limited=refused,
         )
-        service.calls.append(arrived)
+        service.requests.append(arrived)
         reply = service._next_response(arrived)
         usual = service._build_response(arrived, reply, now)
         answer = usual if reply.is_default else _build_response(reply)

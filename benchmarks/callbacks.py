@@ -37,7 +37,7 @@ async def one(seed: int, number: int, *, confirm: bool) -> tuple[float, float, i
     assert run.summary.succeeded == number
     makespan = asyncio.get_running_loop().time()
     least = world.floor(world.durations(service), 2 if confirm else 1)
-    refused = sum(call.refused for call in service.calls)
+    refused = sum(call.rate_limited for call in service.requests)
     return service.count() / number, makespan / least, refused
 
 

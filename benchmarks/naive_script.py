@@ -49,7 +49,7 @@ async def naive(seed: int, number: int) -> tuple[int, float, int]:
     service = world.service(seed)
     wire = world.Wire(service, seed, None)
     await asyncio.gather(*(convert(wire, request) for request in world.tracks(number)))
-    refused = sum(call.refused for call in service.calls)
+    refused = sum(call.rate_limited for call in service.requests)
     return service.count(), asyncio.get_running_loop().time(), refused
 
 
@@ -59,7 +59,7 @@ async def ours(seed: int, number: int) -> tuple[int, float, int]:
     async with world.client(service, seed) as client:
         async for conversion in client.convert_many(world.tracks(number)):
             conversion.result()
-    refused = sum(call.refused for call in service.calls)
+    refused = sum(call.rate_limited for call in service.requests)
     return service.count(), asyncio.get_running_loop().time(), refused
 
 

@@ -66,7 +66,7 @@ def meet(client: Client, number: int, scale: float) -> Found:
         found = client(service, number, scale)
         spent = (time.perf_counter() - start) * scale
         finished = sum(url is not None for url, _ in found)
-        refused = sum(call.refused for call in service.calls)
+        refused = sum(call.rate_limited for call in service.requests)
         lost = len(service.tasks) - finished
         why = next((error for url, error in found if url is None), "")
         return Found(finished, lost, service.count(), refused, spent, why)

@@ -113,7 +113,7 @@ async def whole_client(calls: int) -> tuple[int, float]:
     async with service, service.client() as client:
         await asyncio.gather(*(client.get_credits() for _ in range(calls)))
     permitted = (calls - LIMIT.requests) / LIMIT.requests * LIMIT.per
-    refused = sum(call.refused for call in service.calls)
+    refused = sum(call.rate_limited for call in service.requests)
     return refused, permitted / asyncio.get_running_loop().time()
 
 

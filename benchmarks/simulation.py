@@ -89,7 +89,7 @@ def record(found: list[Any], loop: str, seconds: float) -> dict[str, Any]:
         "other problems": sum(one.problem is not None for one in found),
         "programs": dict(Counter(one.program for one in found)),
         "kills": sum(one.lives - 1 for one in found),
-        "calls": sum(one.calls for one in found),
+        "requests": sum(one.requests for one in found),
         "virtual hours": round(sum(one.seconds for one in found) / 3600, 1),
         "seconds": round(seconds, 1),
         "seeds/s": round(len(found) / seconds, 2),

@@ -21,7 +21,7 @@ import attrs
 from aiohttp import web
 
 import mp4gen
-from mp4gen.testing import FakeCall, FakeService, FaultProxy, ScriptedResponse, lognormal
+from mp4gen.testing import FakeService, FaultProxy, RecordedRequest, ScriptedResponse, lognormal
 from mp4gen.testing.service import FAKE_KEY
 from mp4gen.testing.state import peak_in_window
 
@@ -105,7 +105,9 @@ def _play(seed: int, network: Network) -> Outcome:
 class _Service(FakeService):
     """Tells of each call and its answer; born at the same time in every run."""
 
-    def __init__(self, tell: Callable[[FakeCall, web.Response], None], **settings: Any) -> None:
+    def __init__(
+        self, tell: Callable[[RecordedRequest, web.Response], None], **settings: Any
+    ) -> None:
         super().__init__(**settings)
         self._tell = tell
 
@@ -113,7 +115,7 @@ class _Service(FakeService):
         await super()._start()
         self._epoch = _EPOCH
 
-    def _answer(self, call: FakeCall, reply: ScriptedResponse, now: float) -> web.Response:
+    def _answer(self, call: RecordedRequest, reply: ScriptedResponse, now: float) -> web.Response:
         answer = super()._build_response(call, reply, now)
         self._tell(call, answer)
         return answer
@@ -292,9 +294,9 @@ class _Story:
 
     # --- the record and the verdict ---------------------------------------------------------
 
-    def _heard(self, call: FakeCall, answer: web.Response) -> None:
+    def _heard(self, call: RecordedRequest, answer: web.Response) -> None:
         asked = (call.endpoint, call.path, sorted(call.query.items()), call.body)
-        self._note("call", call.at, call.refused, asked, answer.status, answer.body)
+        self._note("call", call.received_at, call.rate_limited, asked, answer.status, answer.body)
         self._tick("call")
 
     def _note(self, *what: object) -> None:
@@ -329,8 +331,10 @@ class _Story:
     def _over(self) -> int:
         most = 0
         for key in self.keys:
-            calls = self.service.calls
-            mine = [call.at for call in calls if call.key == key and call.endpoint != "file"]
+            calls = self.service.requests
+            mine = [
+                call.received_at for call in calls if call.key == key and call.endpoint != "file"
+            ]
             most += peak_in_window(mine, 10.0) > 20
         return most
 
@@ -342,8 +346,8 @@ class _Story:
             seed=self.seed,
             program=self.program,
             lives=len(self.keys),
-            calls=len(self.service.calls),
-            refused=sum(call.refused for call in self.service.calls),
+            calls=len(self.service.requests),
+            refused=sum(call.rate_limited for call in self.service.requests),
             seconds=self.network.loop.time(),
             lost=tuple(sorted({*self._missing(), *self._untold()})),
             doubled=tuple(sorted(track for track, times in made.items() if times > 1)),

@@ -267,7 +267,7 @@ async def test_users_share_one_client(
     assert {track: said[-1] for track, said in discord_api.answers.items()} == links
     assert links.keys() == tracks.keys()
     assert service.peak_requests() <= 20
-    assert not any(call.refused for call in service.calls)
+    assert not any(call.rate_limited for call in service.requests)
 
 
 async def test_a_redeploy_loses_nothing(

@@ -115,7 +115,7 @@ async def test_a_rotated_key_needs_no_restart(service: FakeService) -> None:
         await client.get_credits()
         await client.get_credits()
 
-    assert [call.key for call in service.calls] == ["first", "second"]
+    assert [call.key for call in service.requests] == ["first", "second"]
 
 
 @virtual
@@ -125,7 +125,7 @@ async def test_a_rotated_key_that_is_none_is_refused_without_sending(service: Fa
         with pytest.raises(mp4gen.ConfigurationError, match="the API key is empty or holds"):
             await client.get_credits()
 
-    assert service.calls == []
+    assert service.requests == []
 
 
 @virtual
@@ -136,7 +136,7 @@ async def test_clients_can_share_a_limiter(service: FakeService) -> None:
     async with one, two:
         await asyncio.gather(*(client.get_credits() for client in (one, two) * 20))
 
-    assert not any(call.refused for call in service.calls)
+    assert not any(call.rate_limited for call in service.requests)
     assert service.peak_requests() == 20
 
 
@@ -155,7 +155,7 @@ async def test_ids_and_timeouts_are_checked_before_anything_is_sent(service: Fak
             with pytest.raises(mp4gen.ConfigurationError, match="timeout must be a number"):
                 await client.convert(REQUEST, timeout=timeout)  # type: ignore[arg-type]
 
-    assert service.calls == []
+    assert service.requests == []
 
 
 @virtual
@@ -365,7 +365,7 @@ async def test_row_40_half_of_a_crowd_is_cancelled_and_the_rest_is_served(
         ended = await asyncio.gather(*works, return_exceptions=True)
 
     assert all(isinstance(video, mp4gen.Video) for video in ended[1::2])
-    assert not any(call.refused for call in service.calls)
+    assert not any(call.rate_limited for call in service.requests)
 
 
 @virtual
@@ -379,7 +379,7 @@ async def test_row_19_after_a_long_pause_there_is_no_burst(service: FakeService)
         works += [asyncio.create_task(client.convert(request)) for request in requests[20:]]
         await asyncio.gather(*works)
 
-    assert not any(call.refused for call in service.calls)
+    assert not any(call.rate_limited for call in service.requests)
 
 
 async def test_a_failing_on_submitted_leaves_a_task_that_can_be_waited_for() -> None:

@@ -50,7 +50,7 @@ async def test_a_conversion_runs_against_it_in_the_same_loop() -> None:
         video = await client.convert(REQUEST)
 
     assert video.url == service.file_url(video.task_id)
-    assert [call.endpoint for call in service.calls] == ["create", "details"]
+    assert [call.endpoint for call in service.requests] == ["create", "details"]
 
 
 def test_the_fixture_runs_in_a_thread_of_its_own(mp4gen_service: FakeService) -> None:
@@ -196,7 +196,7 @@ async def test_calls_are_recorded_without_showing_the_key() -> None:
     """A test can look at all that arrived; printing it does not print the key."""
     async with FakeService() as service, service.client(api_key="sentinel-key") as client:
         await client.create_music_video(REQUEST)
-    call = service.calls[0]
+    call = service.requests[0]
 
     assert (call.method, call.path) == ("POST", "/api/v1/mp4/generate")
     assert json.loads(call.body)["author"] == "Ada"

@@ -10,16 +10,16 @@ from .callbacks import CallbackBehavior, SentCallback
 from .faults import FAULTS, ScriptedResponse
 from .proxy import ConnectionFault, FaultProxy
 from .service import FakeService, lognormal
-from .state import FakeCall, FakeTask
+from .state import FakeTask, RecordedRequest
 
 __all__ = [
     "FAULTS",
     "CallbackBehavior",
     "ConnectionFault",
-    "FakeCall",
     "FakeService",
     "FakeTask",
     "FaultProxy",
+    "RecordedRequest",
     "ScriptedResponse",
     "SentCallback",
     "lognormal",

@@ -19,7 +19,7 @@ from mp4gen.models import Track
 
 from .faults import ALREADY_EXISTS_MESSAGE, ScriptedResponse, dialect_error
 from .media import etag
-from .state import DuplicatePolicy, FakeCall, FakeServiceState, FakeTask
+from .state import DuplicatePolicy, FakeServiceState, FakeTask, RecordedRequest
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
@@ -47,7 +47,7 @@ class ResponseBuilder:
     now: float
     epoch: datetime
 
-    def default(self, request: FakeCall, scripted: ScriptedResponse) -> web.Response:
+    def default(self, request: RecordedRequest, scripted: ScriptedResponse) -> web.Response:
         """What the API says to `request`, with what `scripted` changes of it."""
         match request.endpoint:
             case "create":
@@ -69,7 +69,7 @@ class ResponseBuilder:
                 response = _json_response(protocol.build_error_response(error), status=404)
         return response
 
-    def _create(self, request: FakeCall) -> web.Response:
+    def _create(self, request: RecordedRequest) -> web.Response:
         try:
             video_request = protocol.parse_create_body(request.body)
         except InvalidRequestError as error:
@@ -123,7 +123,7 @@ class ResponseBuilder:
             return {}
         return {"Retry-After": f"{retry_after:.0f}"}
 
-    def _file(self, request: FakeCall, *, ignore_range: bool) -> web.Response:
+    def _file(self, request: RecordedRequest, *, ignore_range: bool) -> web.Response:
         name = request.path.removeprefix("/files/").removesuffix(".mp4")
         task = self.state.tasks.get(name)
         if task is None or self.now < task.completes_at or request.method not in {"GET", "HEAD"}:

@@ -25,7 +25,14 @@ from .callbacks import CallbackBehavior, CallbackSender, SentCallback
 from .faults import ScriptedResponse, by_name, dialect_error
 from .response_writer import send
 from .responses import ResponseBuilder
-from .state import DuplicatePolicy, Duration, FakeCall, FakeServiceState, FakeTask, peak_in_window
+from .state import (
+    DuplicatePolicy,
+    Duration,
+    FakeServiceState,
+    FakeTask,
+    RecordedRequest,
+    peak_in_window,
+)
 
 Endpoint = Literal["create", "details", "tracks", "credits", "download_url", "file", "*"]
 # The key of `FakeService.client`: a test can look for it where no key must be.
@@ -72,7 +79,7 @@ class FakeService:
         seed: of all chance.
 
     Attributes:
-        calls: every call that arrived, as `FakeCall`s in order.
+        requests: every call that arrived, as `FakeCall`s in order.
         tasks: every `FakeTask` by its id.
         music: the tracks of each music task, for "Get Music Generation Details".
         credits: what is left.
@@ -120,13 +127,13 @@ class FakeService:
         self._epoch = datetime.now(UTC)
 
     def __repr__(self) -> str:
-        calls, tasks = len(self.calls), len(self.tasks)
-        return f"<FakeService {self.url or 'not running'}: {calls} calls, {tasks} tasks>"
+        requests, tasks = len(self.requests), len(self.tasks)
+        return f"<FakeService {self.url or 'not running'}: {requests} calls, {tasks} tasks>"
 
     @property
-    def calls(self) -> list[FakeCall]:
+    def requests(self) -> list[RecordedRequest]:
         """Every call that arrived, in order."""
-        return self._state.calls
+        return self._state.requests
 
     @property
     def tasks(self) -> dict[str, FakeTask]:
@@ -169,12 +176,17 @@ class FakeService:
 
     def count(self, endpoint: Endpoint = "*") -> int:
         """How many calls of `endpoint` have arrived."""
-        return sum(endpoint in ("*", call.endpoint) for call in self.calls)
+        return sum(endpoint in ("*", call.endpoint) for call in self.requests)
 
     def peak_requests(self, window: float = 10.0) -> int:
         """The most counted calls that arrived within any `window`, refused ones included."""
         return peak_in_window(
-            [call.at for call in self.calls if self._counts_toward_limit(call.endpoint)], window
+            [
+                call.received_at
+                for call in self.requests
+                if self._counts_toward_limit(call.endpoint)
+            ],
+            window,
         )
 
     def file_url(self, task_id: str) -> str:
@@ -241,21 +253,21 @@ class FakeService:
         now = _loop_time()
         endpoint = _endpoint(request.method, request.path)
         counted = self._counts_toward_limit(endpoint)
-        refused = counted and not self._state.try_acquire(self.rate_limit, now)
-        call = await _recorded(request, endpoint, now, refused=refused)
-        self.calls.append(call)
-        scripted = self._next_response(call)
-        response = self._build_response(call, scripted, now)
+        rate_limited = counted and not self._state.try_acquire(self.rate_limit, now)
+        recorded = await _record(request, endpoint, now, rate_limited=rate_limited)
+        self.requests.append(recorded)
+        scripted = self._next_response(recorded)
+        response = self._build_response(recorded, scripted, now)
         await self._simulate_latency()
         return await send(request, scripted, response)
 
     def _build_response(
-        self, call: FakeCall, scripted: ScriptedResponse, now: float
+        self, recorded: RecordedRequest, scripted: ScriptedResponse, now: float
     ) -> web.Response:
         builder = ResponseBuilder(self, self._state, now, self._epoch)
         task_count = len(self.tasks)
         response = (
-            builder.default(call, scripted)
+            builder.default(recorded, scripted)
             if scripted.is_default or scripted.take_effect
             else web.Response()
         )
@@ -263,12 +275,12 @@ class FakeService:
             self._sender.schedule(next(reversed(self.tasks.values())))
         return response
 
-    def _next_response(self, call: FakeCall) -> ScriptedResponse:
-        if call.refused:
+    def _next_response(self, recorded: RecordedRequest) -> ScriptedResponse:
+        if recorded.rate_limited:
             return dialect_error("rate_limited", self.dialect)
-        if self._key is not None and call.endpoint != "file" and call.key != self._key:
+        if self._key is not None and recorded.endpoint != "file" and recorded.key != self._key:
             return by_name("unauthorized", self.dialect)
-        for endpoint in (call.endpoint, "*"):
+        for endpoint in (recorded.endpoint, "*"):
             if steps := self._script.get(endpoint):
                 return steps.popleft()
             if endpoint in self._defaults:
@@ -331,11 +343,13 @@ def _endpoint(method: str, path: str) -> str:
     return _ENDPOINTS.get((method, path), "")
 
 
-async def _recorded(request: web.Request, endpoint: str, now: float, *, refused: bool) -> FakeCall:
+async def _record(
+    request: web.Request, endpoint: str, now: float, *, rate_limited: bool
+) -> RecordedRequest:
     headers = {name.lower(): value for name, value in request.headers.items()}
     scheme, _, key = headers.pop("authorization", "").partition(" ")
-    return FakeCall(
-        at=now,
+    return RecordedRequest(
+        received_at=now,
         endpoint=endpoint,
         method=request.method,
         path=request.path,
@@ -343,5 +357,5 @@ async def _recorded(request: web.Request, endpoint: str, now: float, *, refused:
         headers=headers,
         key=Secret(key) if scheme == "Bearer" else None,
         body=await request.read(),
-        refused=refused,
+        rate_limited=rate_limited,
     )

@@ -23,11 +23,11 @@ Duration = float | Callable[[Random], float]
 
 
 @attrs.frozen(kw_only=True)
-class FakeCall:
+class RecordedRequest:
     """One call as it arrived.
 
     Attributes:
-        at: seconds of the service's loop.
+        received_at: seconds of the service's loop.
         endpoint: "create", "details", "tracks", "credits", "download_url", "file", or "" for a
             path that the API does not have.
         method: in upper case.
@@ -36,10 +36,10 @@ class FakeCall:
         headers: in lower case, without `authorization`.
         key: what came as the bearer key; it does not show when printed.
         body: the bytes.
-        refused: whether the rate limit refused it.
+        rate_limited: whether the rate limit refused it.
     """
 
-    at: float
+    received_at: float
     endpoint: str
     method: str
     path: str
@@ -47,7 +47,7 @@ class FakeCall:
     headers: Mapping[str, str]
     key: Secret | None
     body: bytes
-    refused: bool = False
+    rate_limited: bool = False
 
 
 @attrs.define(kw_only=True)
@@ -113,14 +113,14 @@ class FakeServiceState:
         duration: seconds that a task takes, or what draws them.
         seed: of all chance.
         file_size: bytes of a file, at least.
-        calls: every call, in the order of arrival.
+        requests: every call, in the order of arrival.
         tasks: every task by its id.
     """
 
     duration: Duration
     seed: int
     file_size: int
-    calls: list[FakeCall] = attrs.field(factory=list)
+    requests: list[RecordedRequest] = attrs.field(factory=list)
     tasks: dict[str, FakeTask] = attrs.field(factory=dict)
     _first_tasks: dict[tuple[str, str], FakeTask] = attrs.field(factory=dict)
     _counted_times: deque[float] = attrs.field(factory=deque)

@@ -159,7 +159,7 @@ async def test_resume_done_is_downloaded(service: FakeService, path: Path) -> No
 
     assert conversion.path == path.parent / "videos" / "track.mp4"
     assert conversion.path.is_file()
-    assert [call.endpoint for call in service.calls] == ["create", "file"]
+    assert [call.endpoint for call in service.requests] == ["create", "file"]
 
 
 async def test_resume_downloaded_stays_as_it_is(service: FakeService, path: Path) -> None:
@@ -256,7 +256,7 @@ async def test_the_ledger_of_another_host_is_refused(path: Path) -> None:
     assert said.endswith(
         f"belongs to https://api.example.com, not to {service.url}; name another file"
     )
-    assert service.calls == []
+    assert service.requests == []
 
 
 async def test_the_same_track_with_another_author_is_refused(path: Path) -> None:

@@ -140,7 +140,7 @@ async def test_nothing_is_pulled_before_the_first_result_is_asked_for() -> None:
     ):
         await asyncio.sleep(100)
 
-    assert (source.pulled, service.calls) == (0, [])
+    assert (source.pulled, service.requests) == (0, [])
     assert run.summary == mp4gen.RunSummary()
 
 
@@ -238,7 +238,7 @@ async def test_row_13_no_credits_stop_the_run_at_once_and_let_the_rest_finish(
     async with FakeService(duration=60, credits=30) as service, service.client() as client:
         run = client.convert_many(tracks(100), download_to=tmp_path)
         found, error = await outcome(run)
-    refused = [call for call in service.calls if call.endpoint == "create"][30:]
+    refused = [call for call in service.requests if call.endpoint == "create"][30:]
 
     assert isinstance(error, mp4gen.InsufficientCreditsError)
     assert {conversion.error for conversion in found} == {None}
@@ -326,7 +326,7 @@ async def test_stop_before_the_start_leaves_everything() -> None:
         run.stop()
         found, error = await outcome(run)
 
-    assert (found, error, source.pulled, service.calls) == ([], None, 0, [])
+    assert (found, error, source.pulled, service.requests) == ([], None, 0, [])
     assert run.summary.stop_reason == "stop"
 
 
@@ -532,7 +532,7 @@ async def test_a_direct_call_goes_ahead_of_a_full_run() -> None:
         await client.convert(track("direct"))
         task.cancel()
         await asyncio.wait([task])
-    [at] = [call.at for call in service.calls if b"direct" in call.body]
+    [at] = [call.received_at for call in service.requests if b"direct" in call.body]
 
     assert at - asked <= 10
 
@@ -548,7 +548,7 @@ async def test_two_runs_of_one_client_share_its_places() -> None:
         (first, _), (second, _) = await asyncio.gather(outcome(one), outcome(two))
 
     assert (len(first), len(second)) == (30, 30)
-    assert sum(call.refused for call in service.calls) == 0
+    assert sum(call.rate_limited for call in service.requests) == 0
 
 
 # --- long trouble -------------------------------------------------------------------------------
@@ -583,7 +583,7 @@ async def test_row_10_a_storm_of_405_fails_no_track() -> None:
         during, ended = service.count() - before, asyncio.get_running_loop().time()
         service.clear()
         found, error = await task
-    after = [call.at for call in service.calls if call.at > ended]
+    after = [call.received_at for call in service.requests if call.received_at > ended]
 
     assert error is None
     assert {conversion.error for conversion in found} == {None}
@@ -596,7 +596,7 @@ async def test_row_11_430_is_waited_out_like_405() -> None:
     async with FakeService(duration=5) as service, service.client(polling=FAST) as client:
         service.script("create", "code_430")
         found, error = await outcome(client.convert_many(tracks(3)))
-    times = [call.at for call in service.calls]
+    times = [call.received_at for call in service.requests]
 
     assert (error, [conversion.error for conversion in found]) == (None, [None] * 3)
     assert times[3] - times[0] >= 10
@@ -729,7 +729,7 @@ async def test_submits_of_a_run_go_ahead_of_its_looks() -> None:
     ):
         async for _ in client.convert_many(tracks(40)):
             pass
-    calls = [call.endpoint for call in service.calls]
+    calls = [call.endpoint for call in service.requests]
     looks = [number for number, endpoint in enumerate(calls) if endpoint == "details"]
 
     assert calls[:20] == ["create"] * 20

@@ -63,7 +63,7 @@ def test_a_port_in_use_is_named_before_anything_is_sent(
         assert ended.code == 2
         assert f"port {port}" in ended.err
         assert "--callback-port" in ended.err
-        assert service.calls == []
+        assert service.requests == []
 
 
 def test_a_public_url_that_cannot_be_one_is_refused(mp4gen, table: Path, tmp_path: Path) -> None:

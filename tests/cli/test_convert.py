@@ -52,13 +52,13 @@ def test_a_table_becomes_videos(there: FakeService, mp4gen: Any) -> None:
 def test_the_same_line_again_sends_nothing(there: FakeService, mp4gen: Any) -> None:
     """What is there is counted and not told again."""
     mp4gen("convert", "t.csv", "--to", "v")
-    calls = len(there.calls)
+    calls = len(there.requests)
 
     ended = mp4gen("convert", "t.csv", "--to", "v")
 
     assert ended.code == 0
     assert ended.out == "3 videos in v (3 of them from earlier runs), 0 failed, 0 left\n"
-    assert len(there.calls) == calls
+    assert len(there.requests) == calls
 
 
 def test_each_row_is_a_record(there: FakeService, mp4gen: Any) -> None:
@@ -111,7 +111,7 @@ def test_a_bad_row_keeps_the_whole_table_back(there: FakeService, mp4gen: Any) -
     assert "t.csv:5: author must be at most 50 characters, not 51\n" in ended.err
     assert "t.csv:6: has no audioId\n" in ended.err
     assert record["line"] == 5
-    assert there.calls == []
+    assert there.requests == []
     assert not Path("v").exists()
 
 
@@ -205,7 +205,7 @@ def test_another_hosts_ledger_is_refused(
 
     assert ended.code == 2
     assert f"belongs to {there.url}" in ended.err
-    assert other.calls == []
+    assert other.requests == []
 
 
 def test_ctrl_c_ends_clean_and_the_same_line_goes_on(

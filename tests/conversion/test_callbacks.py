@@ -65,7 +65,7 @@ async def app() -> AsyncIterator[App]:
 
 def token_of(service: FakeService, number: int = 0) -> str:
     """The callback address of a submit, as the API got it."""
-    creates = [call for call in service.calls if call.endpoint == "create"]
+    creates = [call for call in service.requests if call.endpoint == "create"]
     url: str = json.loads(creates[number].body)["callBackUrl"]
     return url
 
@@ -189,7 +189,7 @@ async def test_row_17_lost_callbacks_lose_no_video(app: App) -> None:
 
     assert {conversion.error for conversion in found} == {None}
     assert 0 < 60 - len({callback.task_id for callback in service.callbacks}) < 30
-    assert sum(call.refused for call in service.calls) == 0
+    assert sum(call.rate_limited for call in service.requests) == 0
 
 
 @pytest.mark.looptime

@@ -38,7 +38,7 @@ async def failure(work: Any) -> Any:
 
 
 def look_times(service: FakeService) -> list[float]:
-    return [call.at for call in service.calls if call.endpoint == "details"]
+    return [call.received_at for call in service.requests if call.endpoint == "details"]
 
 
 async def test_the_first_look_comes_late_and_the_next_ones_soon(service: FakeService) -> None:
@@ -300,7 +300,7 @@ async def test_every_track_of_a_crowd_is_finished(count: int) -> None:
 
     assert len({video.task_id for video in videos}) == count
     assert service.peak_requests() <= 20
-    assert not any(call.refused for call in service.calls)
+    assert not any(call.rate_limited for call in service.requests)
 
 
 async def test_row_18_the_wall_clock_decides_nothing(

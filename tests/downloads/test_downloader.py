@@ -46,7 +46,7 @@ def says(url: str | None) -> ScriptedResponse:
 
 def calls(service: FakeService) -> list[str]:
     """The calls since the conversion, which is one submit and one look."""
-    return [call.endpoint for call in service.calls][2:]
+    return [call.endpoint for call in service.requests][2:]
 
 
 async def test_a_converted_video_is_fetched(service: FakeService, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ async def test_row_11_a_rate_refusal_is_waited_out_by_every_call(
     async with FakeService(dialect=dialect) as service, service.client() as client:
         service.script(endpoint, "rate_limited")
         await asyncio.gather(client.create_music_video(REQUEST), client.get_credits())
-    times = [call.at for call in service.calls]
+    times = [call.received_at for call in service.requests]
 
     assert len(service.tasks) == 1
     assert [time for time in times if 0.5 < time < 10] == []
@@ -148,8 +148,8 @@ async def test_row_10_a_storm_of_ten_minutes_costs_a_call_a_window(
     async with service.client(retry=retry) as client:
         requests = [mp4gen.VideoRequest("music", str(n)) for n in range(60)]
         await asyncio.gather(*(client.create_music_video(r) for r in requests))
-    during = [call.at for call in service.calls if call.at < 600]
-    after = [call.at for call in service.calls if call.at >= 600]
+    during = [call.received_at for call in service.requests if call.received_at < 600]
+    after = [call.received_at for call in service.requests if call.received_at >= 600]
 
     assert len(during) <= 20 + 60
     assert len(service.tasks) == 60
@@ -174,7 +174,7 @@ async def test_a_cool_down_holds_calls_that_no_limit_counts(service: FakeService
         await asyncio.gather(client.get_credits(), client.get_tracks("music"))
         await client.get_tracks("music")
 
-    assert sorted(round(call.at) for call in service.calls) == [0, 0, 10, 10]
+    assert sorted(round(call.received_at) for call in service.requests) == [0, 0, 10, 10]
 
 
 async def test_a_cool_down_of_hours_is_not_believed(
@@ -210,7 +210,7 @@ async def test_a_patient_call_waits_maintenance_out(service: FakeService) -> Non
     async with service.client(retry=Retry(maintenance_timeout=3600)) as client:
         assert await client.get_credits() == 1000
 
-    assert [round(call.at) for call in service.calls] == [0, 300, 600, 900, 1200]
+    assert [round(call.received_at) for call in service.requests] == [0, 300, 600, 900, 1200]
 
 
 async def test_patience_with_maintenance_ends(service: FakeService) -> None:

@@ -59,7 +59,7 @@ async def test_what_goes_out(service: FakeService, transport: Transport) -> None
     """The key in each call, a user agent of our own, nothing else that tells of us."""
     await transport.send(SUBMIT, 30)
     await transport.send(LOOK, 30)
-    submit, look = service.calls
+    submit, look = service.requests
 
     assert (submit.key, look.key) == (FAKE_KEY, FAKE_KEY)
     assert submit.body == SUBMIT.body
@@ -75,7 +75,7 @@ async def test_without_a_key_none_is_sent(service: FakeService) -> None:
     await transport.send(LOOK, 30)
     await transport.aclose()
 
-    assert service.calls[0].key is None
+    assert service.requests[0].key is None
 
 
 async def test_row_01_a_refused_connection_sent_nothing() -> None:
@@ -318,7 +318,7 @@ async def test_row_35_a_key_that_no_header_can_carry_is_refused(
     assert type(error) is mp4gen.ConfigurationError
     assert "the API key is empty or holds" in str(error)
     assert key.strip() == "" or key not in str(error)
-    assert service.calls == []
+    assert service.requests == []
 
 
 async def test_a_closed_transport_says_so(transport: Transport) -> None:
@@ -353,7 +353,7 @@ async def test_cookies_are_neither_kept_nor_sent(
     await transport.send(LOOK, 30)
     await transport.send(LOOK, 30)
 
-    assert "cookie" not in service.calls[1].headers
+    assert "cookie" not in service.requests[1].headers
 
 
 async def test_an_explicit_key_wins_over_netrc(
@@ -367,7 +367,7 @@ async def test_an_explicit_key_wins_over_netrc(
     await transport.send(LOOK, 30)
     await transport.aclose()
 
-    assert service.calls[0].key == FAKE_KEY
+    assert service.requests[0].key == FAKE_KEY
 
 
 @pytest.mark.parametrize("by_environment", [False, True])
