@@ -20,12 +20,12 @@ from mp4gen.downloads.download import Download
 from mp4gen.downloads.fetch import DownloadLimits, FileSessions
 from mp4gen.testing.media import etag, tiny_mp4
 
-AT_ONCE = Retry(initial_delay=1e-4, max_delay=1e-3)
+IMMEDIATE_RETRY = Retry(initial_delay=1e-4, max_delay=1e-3)
 MOVIE = tiny_mp4("movie", 3000)
 
 
 @attrs.frozen
-class Asked:
+class Request:
     """A request as it arrived; header names in lower case."""
 
     line: str
@@ -38,73 +38,75 @@ class Asked:
 
 
 @attrs.frozen(kw_only=True)
-class Says:
+class Response:
     """One scripted answer.
 
     Attributes:
         status: the HTTP status.
         headers: sent as they are; no length is added.
         body: all that is sent after the head.
-        cut: bytes of the body after which the connection breaks, once the client has them.
+        truncate_at: bytes of the body after which the connection breaks, once the client has them.
         most: bytes of the file that the client can have at the cut, where coding adds others.
-        known: bytes of the file that the client has by then; None for as many as were sent.
+        received: bytes of the file that the client has by then; None for as many as were sent.
         hang: seconds of silence before anything else happens at the cut, or before the head.
-        drip: seconds after each byte of the body.
+        byte_delay: seconds after each byte of the body.
         reset: whether the connection breaks with a reset.
     """
 
     status: int = 200
     headers: dict[str, str] = attrs.field(factory=dict)
     body: bytes = b""
-    cut: int | None = None
-    known: int | None = None
+    truncate_at: int | None = None
+    received: int | None = None
     hang: float = 0.0
-    drip: float = 0.0
+    byte_delay: float = 0.0
     reset: bool = False
 
 
-Answering = Callable[[Asked], Says]
+Handler = Callable[[Request], Response]
 
 
-def whole(content: bytes = MOVIE, *, cut: int | None = None, **headers: str) -> Says:
-    """The file as a host without any fault gives it, or its first `cut` bytes."""
-    about = {"Content-Length": str(len(content)), "ETag": etag(content)} | {
+def full_response(
+    content: bytes = MOVIE, *, truncate_at: int | None = None, **headers: str
+) -> Response:
+    """The file as a host without any fault gives it, or its first `truncate_at` bytes."""
+    all_headers = {"Content-Length": str(len(content)), "ETag": etag(content)} | {
         name.replace("_", "-"): value for name, value in headers.items()
     }
-    about = {name: value for name, value in about.items() if value}
-    return Says(headers=about, body=content, cut=cut)
+    all_headers = {name: value for name, value in all_headers.items() if value}
+    return Response(headers=all_headers, body=content, truncate_at=truncate_at)
 
 
-def rest(asked: Asked, content: bytes = MOVIE, **headers: str) -> Says:
+def range_response(request: Request, content: bytes = MOVIE, **headers: str) -> Response:
     """What was asked for: the rest where the file is still the same, else the whole."""
-    if not asked.offset or asked.headers.get("if-range") != etag(content):
-        return whole(content, **headers)
-    if asked.offset >= len(content):
-        return Says(status=416, headers={"Content-Range": f"bytes */{len(content)}"})
-    span = f"bytes {asked.offset}-{len(content) - 1}/{len(content)}"
-    about = {"ETag": etag(content), "Content-Range": span}
-    body = content[asked.offset :]
-    return Says(status=206, headers=about | {"Content-Length": str(len(body))}, body=body)
+    if not request.offset or request.headers.get("if-range") != etag(content):
+        return full_response(content, **headers)
+    if request.offset >= len(content):
+        return Response(status=416, headers={"Content-Range": f"bytes */{len(content)}"})
+    span = f"bytes {request.offset}-{len(content) - 1}/{len(content)}"
+    all_headers = {"ETag": etag(content), "Content-Range": span}
+    body = content[request.offset :]
+    return Response(status=206, headers=all_headers | {"Content-Length": str(len(body))}, body=body)
 
 
 class FileHost:
     """Answers by script, then as a good host does.
 
     Attributes:
-        asked: the requests so far.
-        told: what the download's `on_progress` (`host.progress`) was told.
-        most: the largest number of connections at a time.
+        requests: the requests so far.
+        progress_reports: what the download's `on_progress` (`host.progress`) was told.
+        peak_connections: the largest number of connections at a time.
     """
 
-    def __init__(self, *script: Says | Answering, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *script: Response | Handler, tls: ssl.SSLContext | None = None) -> None:
         self.script = list(script)
-        self.asked: list[Asked] = []
-        self.told: list[tuple[int, int | None]] = []
-        self.most = 0
+        self.requests: list[Request] = []
+        self.progress_reports: list[tuple[int, int | None]] = []
+        self.peak_connections = 0
         self.content = MOVIE
         self._tls = tls
-        self._asked = asyncio.Event()
-        self._moved = asyncio.Event()
+        self._request_received = asyncio.Event()
+        self._progressed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -128,90 +130,92 @@ class FileHost:
     @property
     def offsets(self) -> list[int]:
         """Where each request wanted to begin."""
-        return [asked.offset for asked in self.asked]
+        return [asked.offset for asked in self.requests]
 
-    def progress(self, done: int, total: int | None) -> None:
+    def on_progress(self, done: int, total: int | None) -> None:
         """An `on_progress`, by which the host knows what has arrived."""
-        self.told.append((done, total))
-        self._moved.set()
+        self.progress_reports.append((done, total))
+        self._progressed.set()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._talk(reader, writer))
+        task = asyncio.create_task(self._handle_connection(reader, writer))
         self._tasks.add(task)
-        self.most = max(self.most, len(self._tasks))
+        self.peak_connections = max(self.peak_connections, len(self._tasks))
         task.add_done_callback(self._tasks.discard)
         # Not in the task itself, which may be cancelled before its first step.
         task.add_done_callback(lambda _: writer.close())
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _handle_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
-                asked = await _read(reader)
-                self.asked.append(asked)
-                self._asked.set()
-                says = self.script.pop(0) if self.script else self._properly
-                says = says if isinstance(says, Says) else says(asked)
-                await self._say(says, asked.offset, writer)
-                if says.cut is not None or "Content-Length" not in says.headers:
+                request = await _read_request(reader)
+                self.requests.append(request)
+                self._request_received.set()
+                response = self.script.pop(0) if self.script else self._default_response
+                response = response if isinstance(response, Response) else response(request)
+                await self._send(response, request.offset, writer)
+                if response.truncate_at is not None or "Content-Length" not in response.headers:
                     break
 
-    def _properly(self, asked: Asked) -> Says:
-        return rest(asked, self.content)
+    def _default_response(self, request: Request) -> Response:
+        return range_response(request, self.content)
 
-    async def _say(self, says: Says, offset: int, writer: asyncio.StreamWriter) -> None:
-        if says.cut is None:
-            await asyncio.sleep(says.hang)
-        headers = "".join(f"{name}: {value}\r\n" for name, value in says.headers.items())
+    async def _send(self, response: Response, offset: int, writer: asyncio.StreamWriter) -> None:
+        if response.truncate_at is None:
+            await asyncio.sleep(response.hang)
+        headers = "".join(f"{name}: {value}\r\n" for name, value in response.headers.items())
         writer.write(
-            f"HTTP/1.1 {says.status} Word\r\n{headers}\r\n".encode("utf-8", "surrogateescape")
+            f"HTTP/1.1 {response.status} Word\r\n{headers}\r\n".encode("utf-8", "surrogateescape")
         )
-        body = memoryview(says.body)[: says.cut]
-        step = 1 if says.drip else 1 << 16
+        body = memoryview(response.body)[: response.truncate_at]
+        step = 1 if response.byte_delay else 1 << 16
         for at in range(0, len(body), step):
             writer.write(body[at : at + step])
             await writer.drain()
-            if says.drip:
-                await asyncio.sleep(says.drip)
-        if says.cut is not None:
-            start = offset if says.status == 206 else 0
-            sent = start + says.cut if says.cut else 0
-            await self.arrived(sent if says.known is None else says.known)
-            await asyncio.sleep(says.hang)
-        if says.reset:
+            if response.byte_delay:
+                await asyncio.sleep(response.byte_delay)
+        if response.truncate_at is not None:
+            start = offset if response.status == 206 else 0
+            sent = start + response.truncate_at if response.truncate_at else 0
+            await self.wait_for_progress(sent if response.received is None else response.received)
+            await asyncio.sleep(response.hang)
+        if response.reset:
             raw = writer.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
-    async def asked_for(self, times: int = 1) -> None:
+    async def wait_for_requests(self, times: int = 1) -> None:
         """Return when so many requests have come in."""
-        while len(self.asked) < times:
-            self._asked.clear()
-            await self._asked.wait()
+        while len(self.requests) < times:
+            self._request_received.clear()
+            await self._request_received.wait()
 
-    async def arrived(self, size: int) -> None:
+    async def wait_for_progress(self, size: int) -> None:
         """Return when the download has told of at least `size` bytes since the last restart."""
-        while size and (not self.told or self.told[-1][0] < size):
-            self._moved.clear()
-            await self._moved.wait()
+        while size and (not self.progress_reports or self.progress_reports[-1][0] < size):
+            self._progressed.clear()
+            await self._progressed.wait()
 
 
-async def _read(reader: asyncio.StreamReader) -> Asked:
+async def _read_request(reader: asyncio.StreamReader) -> Request:
     head = await reader.readuntil(b"\r\n\r\n")
     line, *fields = head.decode("latin-1").split("\r\n")[:-2]
     pairs = (field.partition(": ") for field in fields)
-    return Asked(line, {name.lower(): value for name, _, value in pairs})
+    return Request(line, {name.lower(): value for name, _, value in pairs})
 
 
 def download(host: FileHost, sessions: FileSessions, **changes: Any) -> Download:
     """A download from `host` that may, does not wait long, and tells the host of its progress."""
-    rules = changes.pop("limits", DownloadLimits(allow_private=True, retry=AT_ONCE))
+    limits = changes.pop("limits", DownloadLimits(allow_private=True, retry=IMMEDIATE_RETRY))
     url = changes.pop("url", host.url)
-    given = {"on_progress": host.progress} | changes
-    return Download(sessions, url, rules, Random(1), **given)
+    settings = {"on_progress": host.on_progress} | changes
+    return Download(sessions, url, limits, Random(1), **settings)
 
 
 @asynccontextmanager
-async def files(**settings: Any) -> AsyncIterator[FileSessions]:
+async def file_sessions(**settings: Any) -> AsyncIterator[FileSessions]:
     """Sessions that are closed in the end."""
     sessions = FileSessions(**settings)
     try:
@@ -239,7 +243,7 @@ def open_files() -> set[str]:
     return names
 
 
-async def files_settled(expected: set[str]) -> set[str]:
+async def open_files_after_close(expected: set[str]) -> set[str]:
     """What is open once asyncio has closed what it was told to; it takes a few turns."""
     for _ in range(100):
         if open_files() == expected:
@@ -248,6 +252,6 @@ async def files_settled(expected: set[str]) -> set[str]:
     return open_files()
 
 
-def inside(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
     """The names in `folder`, hidden ones too."""
     return sorted(path.name for path in folder.iterdir())

@@ -18,19 +18,19 @@ from mp4gen.downloads.download import ExpiredLinkError
 from mp4gen.downloads.fetch import DownloadLimits, FileSessions
 from mp4gen.testing.media import etag, tiny_mp4
 from tests.support_cdn import (
-    AT_ONCE,
+    IMMEDIATE_RETRY,
     MOVIE,
     FileHost,
-    Says,
+    Response,
     chunked,
     download,
-    files,
-    files_settled,
+    file_sessions,
+    full_response,
     http_date,
-    inside,
+    names_in,
     open_files,
-    rest,
-    whole,
+    open_files_after_close,
+    range_response,
 )
 
 OTHER = tiny_mp4("another movie", 3000)
@@ -40,7 +40,7 @@ TAG = etag(MOVIE)
 
 @pytest.fixture
 async def sessions() -> AsyncIterator[FileSessions]:
-    async with files() as opened:
+    async with file_sessions() as opened:
         yield opened
 
 
@@ -54,7 +54,7 @@ async def fetched(host: FileHost, sessions: FileSessions, to: Path, **changes: A
     path = await download(host, sessions, **changes).save(to)
 
     assert path == to
-    assert inside(to.parent) == [to.name]
+    assert names_in(to.parent) == [to.name]
     return to.read_bytes()
 
 
@@ -65,13 +65,13 @@ async def refused(host: FileHost, sessions: FileSessions, to: Path, **changes: A
         await download(host, sessions, **changes).save(to)
 
     assert to.read_bytes() == b"old"
-    assert inside(to.parent) == [to.name]
+    assert names_in(to.parent) == [to.name]
     assert "s3cret" not in str(caught.value)
     return str(caught.value)
 
 
 def ranges(host: FileHost) -> list[tuple[str | None, str | None]]:
-    return [(asked.headers.get("range"), asked.headers.get("if-range")) for asked in host.asked]
+    return [(asked.headers.get("range"), asked.headers.get("if-range")) for asked in host.requests]
 
 
 async def test_a_file_is_fetched_in_one_go(sessions: FileSessions, to: Path) -> None:
@@ -81,8 +81,8 @@ async def test_a_file_is_fetched_in_one_go(sessions: FileSessions, to: Path) -> 
 
     assert content == MOVIE
     assert ranges(host) == [(None, None)]
-    assert host.told[-1] == (SIZE, SIZE)
-    assert host.asked[0].headers["accept-encoding"] == "identity"
+    assert host.progress_reports[-1] == (SIZE, SIZE)
+    assert host.requests[0].headers["accept-encoding"] == "identity"
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
@@ -91,35 +91,35 @@ async def test_a_cut_file_is_continued(
     sessions: FileSessions, to: Path, cut: int, reset: bool
 ) -> None:
     """With the range that is missing, on the condition that the file is still the same."""
-    broken = Says(headers=whole().headers, body=MOVIE, cut=cut, reset=reset)
+    broken = Response(headers=full_response().headers, body=MOVIE, truncate_at=cut, reset=reset)
     async with FileHost(broken) as host:
         content = await fetched(host, sessions, to)
 
     assert content == MOVIE
     assert ranges(host) == [(None, None), (f"bytes={cut}-", TAG)]
-    assert host.told[-1] == (SIZE, SIZE)
+    assert host.progress_reports[-1] == (SIZE, SIZE)
 
 
 async def test_a_file_may_be_cut_many_times(sessions: FileSessions, to: Path) -> None:
     """Each piece is kept, and the progress never goes back."""
 
-    def piece(asked: Any) -> Says:
-        says = rest(asked)
-        return Says(status=says.status, headers=says.headers, body=says.body, cut=300)
+    def piece(asked: Any) -> Response:
+        says = range_response(asked)
+        return Response(status=says.status, headers=says.headers, body=says.body, truncate_at=300)
 
     async with FileHost(*[piece] * 9) as host:
         content = await fetched(host, sessions, to)
 
     assert content == MOVIE
     assert host.offsets == list(range(0, SIZE, 300))
-    assert host.told == sorted(host.told)
+    assert host.progress_reports == sorted(host.progress_reports)
 
 
 async def test_a_host_may_give_less_than_was_asked_for(sessions: FileSessions, to: Path) -> None:
     """A 206 that ends early, as some hosts answer by design, is simply continued."""
     span = {"ETag": TAG, "Content-Range": f"bytes 100-199/{SIZE}", "Content-Length": "100"}
     async with FileHost(
-        whole(cut=100), Says(status=206, headers=span, body=MOVIE[100:200])
+        full_response(truncate_at=100), Response(status=206, headers=span, body=MOVIE[100:200])
     ) as host:
         content = await fetched(host, sessions, to)
 
@@ -131,7 +131,7 @@ async def test_a_host_without_ranges_sends_all_of_it_again(
     sessions: FileSessions, to: Path
 ) -> None:
     """Row 25, 200 where 206 was asked for: the progress goes back, and for that reason only."""
-    async with FileHost(whole(cut=2000), lambda _: whole()) as host:
+    async with FileHost(full_response(truncate_at=2000), lambda _: full_response()) as host:
         content = await fetched(host, sessions, to)
 
     assert content == MOVIE
@@ -140,7 +140,7 @@ async def test_a_host_without_ranges_sends_all_of_it_again(
 
 async def test_a_changed_file_is_fetched_anew(sessions: FileSessions, to: Path) -> None:
     """Row 25: the host sees by If-Range that ours is the beginning of another one."""
-    async with FileHost(whole(cut=1000)) as host:
+    async with FileHost(full_response(truncate_at=1000)) as host:
         host.content = OTHER
         content = await fetched(host, sessions, to)
 
@@ -169,8 +169,8 @@ async def test_a_range_that_lies_is_not_believed(
 ) -> None:
     """A 206 that does not go on exactly where ours ends, in the same file: all of it anew."""
     body = OTHER[1000:]
-    lie = Says(status=206, headers=headers | {"Content-Length": str(len(body))}, body=body)
-    async with FileHost(whole(cut=1000), lie) as host:
+    lie = Response(status=206, headers=headers | {"Content-Length": str(len(body))}, body=body)
+    async with FileHost(full_response(truncate_at=1000), lie) as host:
         content = await fetched(host, sessions, to)
 
     assert content == MOVIE
@@ -180,7 +180,7 @@ async def test_a_range_that_lies_is_not_believed(
 async def test_a_range_that_nobody_asked_for_is_not_taken(sessions: FileSessions, to: Path) -> None:
     """Neither the beginning nor the end of a file is the file."""
     span = {"Content-Range": f"bytes 0-{SIZE - 1}/{SIZE}", "Content-Length": str(SIZE)}
-    async with FileHost(Says(status=206, headers=span, body=MOVIE)) as host:
+    async with FileHost(Response(status=206, headers=span, body=MOVIE)) as host:
         content = await fetched(host, sessions, to)
 
     assert content == MOVIE
@@ -190,7 +190,9 @@ async def test_a_range_that_nobody_asked_for_is_not_taken(sessions: FileSessions
 async def test_a_range_without_the_whole_size_is_enough(sessions: FileSessions, to: Path) -> None:
     """`bytes 1000-2999/*` continues a file whose size the first answer told."""
     span = {"Content-Range": f"bytes 1000-{SIZE - 1}/*", "Content-Length": str(SIZE - 1000)}
-    async with FileHost(whole(cut=1000), Says(status=206, headers=span, body=MOVIE[1000:])) as host:
+    async with FileHost(
+        full_response(truncate_at=1000), Response(status=206, headers=span, body=MOVIE[1000:])
+    ) as host:
         content = await fetched(host, sessions, to)
 
     assert content == MOVIE
@@ -203,14 +205,16 @@ async def test_nothing_left_to_send_means_whole(
 ) -> None:
     """Row 25: 416 after a break behind the last byte, with or without the size it is about."""
     length = {"Content-Range": f"bytes 100-{SIZE - 1}/{SIZE}", "ETag": TAG}
-    unended = Says(
+    unended = Response(
         status=206,
         headers=length | {"Transfer-Encoding": "chunked"},
         body=chunked(MOVIE[100:])[:-5],
-        cut=len(chunked(MOVIE[100:])) - 5,
-        known=SIZE,
+        truncate_at=len(chunked(MOVIE[100:])) - 5,
+        received=SIZE,
     )
-    async with FileHost(whole(cut=100), unended, Says(status=416, headers=span)) as host:
+    async with FileHost(
+        full_response(truncate_at=100), unended, Response(status=416, headers=span)
+    ) as host:
         content = await fetched(host, sessions, to)
 
     assert content == MOVIE
@@ -219,8 +223,8 @@ async def test_nothing_left_to_send_means_whole(
 
 async def test_a_shorter_file_than_ours_is_another_one(sessions: FileSessions, to: Path) -> None:
     """Row 25: 416 where bytes should be missing is fetched anew."""
-    gone = Says(status=416, headers={"Content-Range": "bytes */500", "Content-Length": "0"})
-    async with FileHost(whole(cut=1000), gone) as host:
+    gone = Response(status=416, headers={"Content-Range": "bytes */500", "Content-Length": "0"})
+    async with FileHost(full_response(truncate_at=1000), gone) as host:
         content = await fetched(host, sessions, to)
 
     assert content == MOVIE
@@ -250,13 +254,13 @@ async def test_only_what_tells_versions_apart_joins_them(
     sessions: FileSessions, to: Path, headers: dict[str, str], validator: str | None
 ) -> None:
     """A strong tag or a strong date, as RFC 9110 has it; without one the file starts anew."""
-    first = whole(cut=1000, **headers)
+    first = full_response(truncate_at=1000, **headers)
 
-    def second(asked: Any) -> Says:
+    def second(asked: Any) -> Response:
         if asked.headers.get("if-range") is None:
-            return whole()
+            return full_response()
         span = f"bytes 1000-{SIZE - 1}/{SIZE}"
-        return Says(status=206, headers={"Content-Range": span}, body=MOVIE[1000:])
+        return Response(status=206, headers={"Content-Range": span}, body=MOVIE[1000:])
 
     async with FileHost(first, second) as host:
         content = await fetched(host, sessions, to)
@@ -270,13 +274,15 @@ async def test_a_file_without_a_length_is_whole_at_its_end(
     sessions: FileSessions, to: Path
 ) -> None:
     """In chunked coding, or up to the end of the connection."""
-    by_chunks = Says(headers={"Transfer-Encoding": "chunked"}, body=chunked(MOVIE[:99], MOVIE[99:]))
-    async with FileHost(by_chunks, Says(body=MOVIE)) as host:
+    by_chunks = Response(
+        headers={"Transfer-Encoding": "chunked"}, body=chunked(MOVIE[:99], MOVIE[99:])
+    )
+    async with FileHost(by_chunks, Response(body=MOVIE)) as host:
         first = await fetched(host, sessions, to)
         second = await fetched(host, sessions, to)
 
     assert first == second == MOVIE
-    assert {total for _, total in host.told} == {None}
+    assert {total for _, total in host.progress_reports} == {None}
 
 
 @pytest.mark.parametrize("size", [28, 144, 500])
@@ -284,7 +290,7 @@ async def test_a_file_without_a_length_that_was_cut_is_noticed(
     sessions: FileSessions, to: Path, size: int
 ) -> None:
     """Row 26, by its boxes: after the first, after the second, within the last."""
-    async with FileHost(*[Says(body=MOVIE[:size])] * 4) as host:
+    async with FileHost(*[Response(body=MOVIE[:size])] * 4) as host:
         why = await refused(host, sessions, to)
 
     assert why == "127.0.0.1: the MP4 is cut short; gave up after 4 tries in a row"
@@ -293,11 +299,11 @@ async def test_a_file_without_a_length_that_was_cut_is_noticed(
 
 async def test_a_cut_in_the_chunks_is_noticed(sessions: FileSessions, to: Path) -> None:
     """And continued where it can be."""
-    broken = Says(
+    broken = Response(
         headers={"Transfer-Encoding": "chunked", "ETag": TAG},
         body=chunked(MOVIE[:500], MOVIE[500:]),
-        cut=len(chunked(MOVIE[:500])) - 5,
-        known=500,
+        truncate_at=len(chunked(MOVIE[:500])) - 5,
+        received=500,
     )
     async with FileHost(broken) as host:
         content = await fetched(host, sessions, to)
@@ -313,31 +319,31 @@ NO_MP4 = b"<!doctype html><title>Sorry</title>"
     ("says", "why"),
     [
         (
-            Says(headers={"Content-Type": "text/html; charset=utf-8"}, body=NO_MP4),
+            Response(headers={"Content-Type": "text/html; charset=utf-8"}, body=NO_MP4),
             "the host sent text/html instead of an MP4",
         ),
-        (Says(body=NO_MP4), "the host sent something instead of an MP4"),
+        (Response(body=NO_MP4), "the host sent something instead of an MP4"),
         (
-            Says(headers={"Content-Type": "a\x1b[2Jb" + "x" * 99}, body=NO_MP4),
+            Response(headers={"Content-Type": "a\x1b[2Jb" + "x" * 99}, body=NO_MP4),
             f"the host sent a[2Jb{'x' * 54} instead of an MP4",
         ),
-        (Says(body=b"oops"), "the file is not an MP4"),
-        (Says(headers={"Content-Length": "0"}), "the file is empty"),
-        (Says(), "the file is empty"),
+        (Response(body=b"oops"), "the file is not an MP4"),
+        (Response(headers={"Content-Length": "0"}), "the file is empty"),
+        (Response(), "the file is empty"),
         (
-            Says(headers={"Content-Encoding": "gzip"}, body=gzip.compress(MOVIE)),
+            Response(headers={"Content-Encoding": "gzip"}, body=gzip.compress(MOVIE)),
             "the host packed the file (gzip), unasked",
         ),
         (
-            Says(headers={"Content-Encoding": "br"}, body=MOVIE),
+            Response(headers={"Content-Encoding": "br"}, body=MOVIE),
             "the host packed the file (br), unasked",
         ),
-        (whole(MOVIE[:-1]), "the MP4 is cut short"),
+        (full_response(MOVIE[:-1]), "the MP4 is cut short"),
     ],
     ids="html untyped hostile text empty nothing gzip brotli short".split(),
 )
 async def test_what_is_no_mp4_is_not_kept(
-    sessions: FileSessions, to: Path, says: Says, why: str
+    sessions: FileSessions, to: Path, says: Response, why: str
 ) -> None:
     """Row 26: three more tries, then one sentence; the older file stays."""
     async with FileHost(*[says] * 4) as host:
@@ -350,8 +356,10 @@ async def test_a_wrong_answer_may_be_followed_by_the_right_one(
     sessions: FileSessions, to: Path
 ) -> None:
     """Some hosts say 200 to an error page, and know better a moment later."""
-    page = Says(body=NO_MP4)
-    async with FileHost(page, whole(MOVIE[:-1]), Says(headers={"Content-Length": "0"})) as host:
+    page = Response(body=NO_MP4)
+    async with FileHost(
+        page, full_response(MOVIE[:-1]), Response(headers={"Content-Length": "0"})
+    ) as host:
         content = await fetched(host, sessions, to)
 
     assert content == MOVIE
@@ -362,8 +370,8 @@ async def test_a_continued_file_that_grows_too_long_is_fetched_anew(
 ) -> None:
     """Row 26, more than the host had announced: what came before is not to be trusted either."""
     span = {"Content-Range": f"bytes 1000-{SIZE - 1}/{SIZE}", "Transfer-Encoding": "chunked"}
-    too_long = Says(status=206, headers=span, body=chunked(MOVIE[1000:], b"more"))
-    async with FileHost(whole(cut=1000), too_long) as host:
+    too_long = Response(status=206, headers=span, body=chunked(MOVIE[1000:], b"more"))
+    async with FileHost(full_response(truncate_at=1000), too_long) as host:
         content = await fetched(host, sessions, to)
 
     assert content == MOVIE
@@ -378,8 +386,10 @@ async def test_a_body_without_an_end_is_left_at_the_announced_one(
     clock = asyncio.get_running_loop().time
     span = {"Content-Range": f"bytes 1000-{SIZE - 1}/{SIZE}", "Transfer-Encoding": "chunked"}
     body = chunked(MOVIE[1000:], b"more")[:-5]
-    endless = Says(status=206, headers=span, body=body, cut=len(body), known=0, hang=1e6)
-    async with FileHost(whole(cut=1000), endless) as host:
+    endless = Response(
+        status=206, headers=span, body=body, truncate_at=len(body), received=0, hang=1e6
+    )
+    async with FileHost(full_response(truncate_at=1000), endless) as host:
         start = clock()
         content = await fetched(host, sessions, to)
         spent = clock() - start
@@ -392,7 +402,7 @@ async def test_what_follows_the_announced_length_is_not_the_file(
     sessions: FileSessions, to: Path
 ) -> None:
     """A host that says 3000 bytes and sends more."""
-    async with FileHost(Says(headers=whole().headers, body=MOVIE + b"more")) as host:
+    async with FileHost(Response(headers=full_response().headers, body=MOVIE + b"more")) as host:
         content = await fetched(host, sessions, to)
 
     assert content == MOVIE
@@ -401,7 +411,9 @@ async def test_what_follows_the_announced_length_is_not_the_file(
 async def test_a_trickling_beginning_is_no_wrong_file(sessions: FileSessions, to: Path) -> None:
     """The first bytes are judged once there are enough of them."""
     small = tiny_mp4("small", 200)
-    async with FileHost(Says(headers=whole(small).headers, body=small, drip=1e-5)) as host:
+    async with FileHost(
+        Response(headers=full_response(small).headers, body=small, byte_delay=1e-5)
+    ) as host:
         content = await fetched(host, sessions, to)
 
     assert content == small
@@ -410,20 +422,20 @@ async def test_a_trickling_beginning_is_no_wrong_file(sessions: FileSessions, to
 @pytest.mark.parametrize(
     ("says", "why"),
     [
-        (whole(), f"the file has {SIZE} bytes, more than the 2000 allowed"),
-        (Says(body=MOVIE), "the file has more than the 2000 bytes allowed"),
+        (full_response(), f"the file has {SIZE} bytes, more than the 2000 allowed"),
+        (Response(body=MOVIE), "the file has more than the 2000 bytes allowed"),
     ],
 )
 async def test_a_file_beyond_the_cap_is_not_kept(
-    sessions: FileSessions, to: Path, says: Says, why: str
+    sessions: FileSessions, to: Path, says: Response, why: str
 ) -> None:
     """Whether the host told its length or not; at once, since it will not shrink."""
-    rules = DownloadLimits(allow_private=True, retry=AT_ONCE, max_bytes=2000)
+    rules = DownloadLimits(allow_private=True, retry=IMMEDIATE_RETRY, max_bytes=2000)
     async with FileHost(says) as host:
         problem = await refused(host, sessions, to, limits=rules)
 
     assert problem == why
-    assert len(host.asked) == 1
+    assert len(host.requests) == 1
 
 
 @pytest.mark.parametrize("status", [400, 402, 405, 451, 204, 304, 501])
@@ -431,11 +443,11 @@ async def test_an_answer_that_stays_ends_the_download(
     sessions: FileSessions, to: Path, status: int
 ) -> None:
     """No second try where it cannot help."""
-    async with FileHost(Says(status=status, headers={"Content-Length": "0"})) as host:
+    async with FileHost(Response(status=status, headers={"Content-Length": "0"})) as host:
         why = await refused(host, sessions, to)
 
     assert why == f"127.0.0.1 answered {status} instead of the file"
-    assert len(host.asked) == 1
+    assert len(host.requests) == 1
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
@@ -443,7 +455,7 @@ async def test_an_expired_link_without_another_is_told(
     sessions: FileSessions, to: Path, status: int
 ) -> None:
     """As what it is, so that a caller can get a new one."""
-    async with FileHost(*[Says(status=status)] * 2) as host:
+    async with FileHost(*[Response(status=status)] * 2) as host:
         why = await refused(host, sessions, to)
         with pytest.raises(ExpiredLinkError):
             await download(host, sessions).save(to)
@@ -455,7 +467,7 @@ async def test_an_expired_link_is_renewed_in_the_middle_of_a_file(
     sessions: FileSessions, to: Path
 ) -> None:
     """Row 24: the new link goes on where the old one ended, if it is the same file."""
-    async with FileHost(whole(cut=1000), Says(status=410)) as host:
+    async with FileHost(full_response(truncate_at=1000), Response(status=410)) as host:
 
         async def renew() -> str:
             return f"{host.url}&renewed"
@@ -464,13 +476,17 @@ async def test_an_expired_link_is_renewed_in_the_middle_of_a_file(
 
     assert content == MOVIE
     assert host.offsets == [0, 1000, 1000]
-    assert [asked.line.endswith("renewed HTTP/1.1") for asked in host.asked] == [False, False, True]
+    assert [asked.line.endswith("renewed HTTP/1.1") for asked in host.requests] == [
+        False,
+        False,
+        True,
+    ]
 
 
 async def test_a_link_is_renewed_once(sessions: FileSessions, to: Path) -> None:
     """Not for ever, where every link is dead."""
     renewed = []
-    async with FileHost(*[Says(status=404)] * 3) as host:
+    async with FileHost(*[Response(status=404)] * 3) as host:
 
         async def renew() -> str:
             renewed.append(True)
@@ -479,7 +495,7 @@ async def test_a_link_is_renewed_once(sessions: FileSessions, to: Path) -> None:
         await refused(host, sessions, to, refresh_url=renew)
 
     assert len(renewed) == 1
-    assert len(host.asked) == 2
+    assert len(host.requests) == 2
 
 
 async def test_a_renewal_that_fails_is_a_failed_download(sessions: FileSessions, to: Path) -> None:
@@ -488,7 +504,7 @@ async def test_a_renewal_that_fails_is_a_failed_download(sessions: FileSessions,
     async def renew() -> str:
         raise ConfigurationError("no such API")
 
-    async with FileHost(Says(status=403)) as host:
+    async with FileHost(Response(status=403)) as host:
         why = await refused(host, sessions, to, refresh_url=renew)
 
     assert "answered 403: the link has expired" in why
@@ -501,7 +517,7 @@ async def test_a_renewed_link_is_checked_like_any_other(sessions: FileSessions, 
     async def renew() -> str:
         return "file:///etc/passwd"
 
-    async with FileHost(Says(status=403)) as host:
+    async with FileHost(Response(status=403)) as host:
         why = await refused(host, sessions, to, refresh_url=renew)
 
     assert why == "the video's link is not an http(s) address"
@@ -513,9 +529,9 @@ async def test_a_host_may_be_down_for_minutes(sessions: FileSessions, to: Path) 
     clock = asyncio.get_running_loop().time
     waited: list[float] = []
 
-    def answer(asked: Any) -> Says:
+    def answer(asked: Any) -> Response:
         up = clock() - start > 240
-        return rest(asked) if up else Says(status=[503, 500, 429][len(waited) % 3])
+        return range_response(asked) if up else Response(status=[503, 500, 429][len(waited) % 3])
 
     async with FileHost(*[answer] * 500) as host:
         start = clock()
@@ -533,7 +549,7 @@ async def test_a_host_may_be_down_for_minutes(sessions: FileSessions, to: Path) 
 async def test_a_host_that_stays_down_is_given_up(sessions: FileSessions, to: Path) -> None:
     """After the budget of `Retry`, saying what it answered last."""
     clock = asyncio.get_running_loop().time
-    async with FileHost(*[Says(status=503)] * 500) as host:
+    async with FileHost(*[Response(status=503)] * 500) as host:
         start = clock()
         why = await refused(
             host, sessions, to, limits=DownloadLimits(allow_private=True, retry=Retry(timeout=100))
@@ -554,7 +570,7 @@ async def test_a_host_may_say_when_to_come_back(
 ) -> None:
     """`Retry-After` in seconds or as a date is the least that is waited."""
     waited: list[float] = []
-    async with FileHost(Says(status=503, headers=headers)) as host:
+    async with FileHost(Response(status=503, headers=headers)) as host:
         await fetched(host, sessions, to, on_retry=lambda _, wait: waited.append(wait))
 
     assert waited == [seconds]
@@ -564,7 +580,7 @@ async def test_a_host_that_wants_too_much_patience_is_given_up(
     sessions: FileSessions, to: Path
 ) -> None:
     """Beyond the budget there is nothing to wait for."""
-    async with FileHost(Says(status=503, headers={"Retry-After": "3600"})) as host:
+    async with FileHost(Response(status=503, headers={"Retry-After": "3600"})) as host:
         why = await refused(host, sessions, to)
 
     assert why == "127.0.0.1: HTTP 503; gave up"
@@ -577,7 +593,7 @@ async def test_a_silent_host_is_left_after_a_minute(
 ) -> None:
     """And asked again, for what is missing."""
     clock = asyncio.get_running_loop().time
-    silent = Says(headers=whole().headers, body=MOVIE, cut=cut, hang=1e6)
+    silent = Response(headers=full_response().headers, body=MOVIE, truncate_at=cut, hang=1e6)
     failures: list[str] = []
     async with FileHost(silent) as host:
         start = clock()
@@ -597,7 +613,7 @@ async def test_a_silent_host_is_left_after_a_minute(
 async def test_a_trickle_is_no_stream(sessions: FileSessions, to: Path) -> None:
     """A byte now and then would keep a download alive for years."""
     clock = asyncio.get_running_loop().time
-    trickle = Says(headers=whole().headers, body=MOVIE, drip=10.0)
+    trickle = Response(headers=full_response().headers, body=MOVIE, byte_delay=10.0)
     failures: list[str] = []
     async with FileHost(trickle) as host:
         start = clock()
@@ -617,9 +633,9 @@ async def test_a_host_that_only_trickles_is_given_up(sessions: FileSessions, to:
     """A little more with each try is not enough to go on for ever."""
     clock = asyncio.get_running_loop().time
 
-    def trickle(asked: Any) -> Says:
-        says = rest(asked)
-        return Says(status=says.status, headers=says.headers, body=says.body, drip=10.0)
+    def trickle(asked: Any) -> Response:
+        says = range_response(asked)
+        return Response(status=says.status, headers=says.headers, body=says.body, byte_delay=10.0)
 
     async with FileHost(*[trickle] * 100) as host:
         start = clock()
@@ -635,7 +651,7 @@ async def test_a_slow_but_steady_host_is_fine(sessions: FileSessions, to: Path) 
     """No limit of time for the whole file."""
     clock = asyncio.get_running_loop().time
     content = tiny_mp4("slow", 1000)
-    slow = Says(headers=whole(content).headers, body=content, drip=1.0)
+    slow = Response(headers=full_response(content).headers, body=content, byte_delay=1.0)
     async with FileHost(slow) as host:
         start = clock()
         rules = DownloadLimits(allow_private=True, min_bytes_per_second=0.5)
@@ -644,7 +660,7 @@ async def test_a_slow_but_steady_host_is_fine(sessions: FileSessions, to: Path) 
 
     assert got == content
     assert spent >= 999
-    assert len(host.asked) == 1
+    assert len(host.requests) == 1
 
 
 @pytest.mark.looptime
@@ -652,9 +668,11 @@ async def test_a_file_that_grows_regains_its_patience(sessions: FileSessions, to
     """A host that cuts a large file again and again ends no download that gets further."""
     content = tiny_mp4("large", 40 << 17)
 
-    def piece(asked: Any) -> Says:
-        says = rest(asked, content)
-        return Says(status=says.status, headers=says.headers, body=says.body, cut=1 << 17)
+    def piece(asked: Any) -> Response:
+        says = range_response(asked, content)
+        return Response(
+            status=says.status, headers=says.headers, body=says.body, truncate_at=1 << 17
+        )
 
     failures: list[float] = []
     async with FileHost(*[piece] * 40) as host:
@@ -682,15 +700,15 @@ async def test_what_on_progress_raises_ends_the_download(
         with pytest.raises(error):
             await download(host, sessions, on_progress=tell).save(to)
 
-    assert inside(to.parent) == []
-    assert len(host.asked) == 1
+    assert names_in(to.parent) == []
+    assert len(host.requests) == 1
 
 
 async def test_a_full_disk_ends_the_download(sessions: FileSessions, to: Path) -> None:
     """Row 23: at once, saying what to do, and giving back the room that was taken."""
     content = tiny_mp4("large", 2 << 20)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    async with FileHost(whole(content)) as host:
+    async with FileHost(full_response(content)) as host:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
         try:
             why = await refused(host, sessions, to)
@@ -698,14 +716,14 @@ async def test_a_full_disk_ends_the_download(sessions: FileSessions, to: Path) -
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     assert why.startswith(f"cannot write {to}: File too large; the file system or `ulimit -f` ")
-    assert len(host.asked) == 1
+    assert len(host.requests) == 1
 
 
 async def test_two_downloads_of_one_target_are_told_apart(sessions: FileSessions, to: Path) -> None:
     """The second is refused at once; the first goes on."""
-    async with FileHost(whole(cut=100)) as host:
+    async with FileHost(full_response(truncate_at=100)) as host:
         first = asyncio.create_task(download(host, sessions).save(to))
-        await host.arrived(100)
+        await host.wait_for_progress(100)
         with pytest.raises(DownloadError, match="is being downloaded already"):
             await download(host, sessions).save(to)
         await first
@@ -716,14 +734,14 @@ async def test_two_downloads_of_one_target_are_told_apart(sessions: FileSessions
 @pytest.mark.parametrize(
     "says",
     [
-        Says(headers=whole().headers, body=MOVIE, cut=100, hang=100),
-        Says(hang=100),
-        Says(status=503, headers={"Retry-After": "100"}),
+        Response(headers=full_response().headers, body=MOVIE, truncate_at=100, hang=100),
+        Response(hang=100),
+        Response(status=503, headers={"Retry-After": "100"}),
     ],
     ids=["body", "head", "pause"],
 )
 async def test_a_closed_client_ends_its_downloads_at_once(
-    sessions: FileSessions, to: Path, says: Says
+    sessions: FileSessions, to: Path, says: Response
 ) -> None:
     """Wherever they are, with one clear sentence; later ones do not start."""
     waits = asyncio.Event()
@@ -733,9 +751,9 @@ async def test_a_closed_client_ends_its_downloads_at_once(
             "on_retry": lambda _, __: waits.set(),
         }
         task = asyncio.create_task(download(host, sessions, **given).save(to))
-        await host.asked_for()
-        if says.cut:
-            await host.arrived(says.cut)
+        await host.wait_for_requests()
+        if says.truncate_at:
+            await host.wait_for_progress(says.truncate_at)
         if says.status == 503:
             await waits.wait()
         await sessions.aclose()
@@ -744,7 +762,7 @@ async def test_a_closed_client_ends_its_downloads_at_once(
         with pytest.raises(ConfigurationError, match="this client is closed"):
             await download(host, sessions).save(to)
 
-    assert inside(to.parent) == []
+    assert names_in(to.parent) == []
 
 
 async def test_sessions_belong_to_one_loop(sessions: FileSessions, to: Path) -> None:
@@ -759,29 +777,29 @@ async def test_sessions_belong_to_one_loop(sessions: FileSessions, to: Path) -> 
         await asyncio.to_thread(elsewhere)
 
 
-OF_THE_HOST = {"FileHost._talk", "BaseSelectorEventLoop._accept_connection2"}
+OF_THE_HOST = {"FileHost._handle_connection", "BaseSelectorEventLoop._accept_connection2"}
 
 
 async def test_a_cancel_anywhere_leaves_nothing(to: Path) -> None:
     """Row 40: cancelled at its k-th suspension for every k: no task, no socket, no file."""
     script = [
-        Says(status=302, headers={"Location": "/there", "Content-Length": "0"}),
-        whole(cut=1000),
-        Says(status=503, headers={"Content-Length": "0"}),
+        Response(status=302, headers={"Location": "/there", "Content-Length": "0"}),
+        full_response(truncate_at=1000),
+        Response(status=503, headers={"Content-Length": "0"}),
     ]
     await asyncio.to_thread(lambda: None)
     ends: set[str] = set()
     for k in range(200):
         before = open_files()
-        async with FileHost(*script) as host, files() as sessions:
+        async with FileHost(*script) as host, file_sessions() as sessions:
             tasks = asyncio.all_tasks()
             task = asyncio.create_task(download(host, sessions).save(to))
             outcome = await _cancelled_at(task, k)
             left = {t.get_coro().__qualname__ for t in asyncio.all_tasks() - tasks}
 
         assert left <= OF_THE_HOST, k
-        assert await files_settled(before) == before, k
-        assert inside(to.parent) in ([], ["movie.mp4"]), k
+        assert await open_files_after_close(before) == before, k
+        assert names_in(to.parent) in ([], ["movie.mp4"]), k
         ends.add(outcome)
         if outcome == "done":
             break
@@ -814,7 +832,7 @@ async def _cancelled_at(task: asyncio.Task[Path], k: int) -> str:
 async def test_memory_stays_flat(sessions: FileSessions, to: Path) -> None:
     """A large file needs no more of it than a small one: a few chunks."""
     content = tiny_mp4("large", 24 << 20)
-    async with FileHost(whole(content)) as host:
+    async with FileHost(full_response(content)) as host:
         tracemalloc.start()
         try:
             await download(host, sessions, on_progress=None).save(to)

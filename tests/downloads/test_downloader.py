@@ -18,7 +18,15 @@ import mp4gen
 from mp4gen import Client, Dialect, DownloadError, DownloadProgressEvent, RetryEvent, Video
 from mp4gen.testing import FakeService, ScriptedResponse
 from mp4gen.testing.service import FAKE_KEY
-from tests.support_cdn import AT_ONCE, MOVIE, FileHost, Says, inside, rest, whole
+from tests.support_cdn import (
+    IMMEDIATE_RETRY,
+    MOVIE,
+    FileHost,
+    Response,
+    full_response,
+    names_in,
+    range_response,
+)
 
 REQUEST = mp4gen.VideoRequest("music", "track")
 
@@ -64,17 +72,17 @@ async def test_an_expired_link_is_looked_up_in_the_record(
     service: FakeService, host: FileHost, tmp_path: Path
 ) -> None:
     """Once, in the middle of the file; the file host sees no key."""
-    host.script = [whole(cut=1000), Says(status=403)]
+    host.script = [full_response(truncate_at=1000), Response(status=403)]
     service.script("details", "ok", says(f"{host.url}&fresh=1"))
     async with service.client() as client:
         video = await a_video(client, host.url)
-        path = await client.download(video, tmp_path / "a.mp4", on_progress=host.progress)
+        path = await client.download(video, tmp_path / "a.mp4", on_progress=host.on_progress)
 
     assert path.read_bytes() == MOVIE
     assert calls(service) == ["details"]
     assert host.offsets == [0, 1000, 1000]
-    assert FAKE_KEY not in repr(host.asked)
-    assert all("authorization" not in asked.headers for asked in host.asked)
+    assert FAKE_KEY not in repr(host.requests)
+    assert all("authorization" not in asked.headers for asked in host.requests)
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
@@ -82,31 +90,31 @@ async def test_a_link_that_stays_dead_is_told(
     service: FakeService, host: FileHost, tmp_path: Path, status: int
 ) -> None:
     """Where the record has no other link and the host no way to make one: one look."""
-    host.script = [Says(status=status)] * 9
+    host.script = [Response(status=status)] * 9
     service.script("details", "ok", says(host.url))
-    async with service.client(retry=AT_ONCE) as client:
+    async with service.client(retry=IMMEDIATE_RETRY) as client:
         video = await a_video(client, host.url)
         with pytest.raises(DownloadError, match=f"answered {status}: the link has expired"):
             await client.download(video, tmp_path)
 
     assert calls(service) == ["details"]
-    assert len(host.asked) == 1
-    assert inside(tmp_path) == []
+    assert len(host.requests) == 1
+    assert names_in(tmp_path) == []
 
 
 async def test_a_new_link_that_is_dead_too_is_told(
     service: FakeService, host: FileHost, tmp_path: Path
 ) -> None:
     """The record is not asked twice."""
-    host.script = [Says(status=404)] * 9
+    host.script = [Response(status=404)] * 9
     service.script("details", "ok", says(f"{host.url}&fresh=1"), says(f"{host.url}&fresh=2"))
-    async with service.client(retry=AT_ONCE) as client:
+    async with service.client(retry=IMMEDIATE_RETRY) as client:
         video = await a_video(client, host.url)
         with pytest.raises(DownloadError, match="the link has expired"):
             await client.download(video, tmp_path)
 
     assert calls(service) == ["details"]
-    assert len(host.asked) == 2
+    assert len(host.requests) == 2
 
 
 @pytest.mark.parametrize("record", ["the same link", "no link", "not asked"])
@@ -114,7 +122,7 @@ async def test_one_host_makes_new_links_of_old_ones(
     host: FileHost, tmp_path: Path, record: str
 ) -> None:
     """docs.kie.ai, "Get Download URL": for a video whose record knows no better, or a bare link."""
-    host.script = [Says(status=404)]
+    host.script = [Response(status=404)]
     fresh = f'{{"code":200,"msg":"success","data":"{host.url}&fresh=1"}}'
     async with FakeService(dialect=Dialect.KIE) as service, service.client() as client:
         service.script("details", "ok", says(host.url if record == "the same link" else None))
@@ -125,18 +133,18 @@ async def test_one_host_makes_new_links_of_old_ones(
 
     assert path.read_bytes() == MOVIE
     assert calls(service) == ["details", "download_url"][record == "not asked" :]
-    assert [asked.line.count("fresh") for asked in host.asked] == [0, 1]
+    assert [asked.line.count("fresh") for asked in host.requests] == [0, 1]
 
 
 async def test_a_link_of_somebody_elses_cannot_be_renewed(host: FileHost, tmp_path: Path) -> None:
     """422 "Invalid URL" is the reason why there is no file, not an error of another kind."""
-    host.script = [Says(status=404)]
+    host.script = [Response(status=404)]
     async with FakeService(dialect=Dialect.KIE) as service, service.client() as client:
         service.script("download_url", ScriptedResponse(body=b'{"code":422,"msg":"Invalid URL"}'))
         with pytest.raises(DownloadError, match=r"has expired.*; no new link could be had: .*Inv"):
             await client.download(host.url, tmp_path)
 
-    assert inside(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 async def test_eight_files_come_at_a_time(
@@ -144,9 +152,9 @@ async def test_eight_files_come_at_a_time(
 ) -> None:
     """More would only get in each other's way; all of them arrive."""
 
-    def slowly(asked: Any) -> Says:
-        answer = rest(asked)
-        return Says(headers=answer.headers, body=answer.body, hang=0.01)
+    def slowly(asked: Any) -> Response:
+        answer = range_response(asked)
+        return Response(headers=answer.headers, body=answer.body, hang=0.01)
 
     host.script = [slowly] * 30
     async with service.client() as client:
@@ -154,23 +162,23 @@ async def test_eight_files_come_at_a_time(
         await asyncio.gather(*(client.download(host.url, name) for name in names))
 
     assert {name.read_bytes() for name in names} == {MOVIE}
-    assert host.most == 8
+    assert host.peak_connections == 8
 
 
 async def test_a_failed_download_makes_room_for_the_next(
     service: FakeService, host: FileHost, tmp_path: Path
 ) -> None:
     """Nine that fail or are cancelled, and the tenth still gets its turn."""
-    host.script = [Says(status=400)] * 9
+    host.script = [Response(status=400)] * 9
     async with service.client() as client:
         names = [tmp_path / f"{n}.mp4" for n in range(9)]
         failed = await asyncio.gather(
             *(client.download(host.url, name) for name in names), return_exceptions=True
         )
-        stuck = Says(headers=whole().headers, body=MOVIE, cut=100, hang=100)
+        stuck = Response(headers=full_response().headers, body=MOVIE, truncate_at=100, hang=100)
         host.script = [stuck] * 9
         tasks = [asyncio.create_task(client.download(host.url, name)) for name in names]
-        await host.asked_for(17)
+        await host.wait_for_requests(17)
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -179,14 +187,14 @@ async def test_a_failed_download_makes_room_for_the_next(
 
     assert {type(error) for error in failed} == {DownloadError}
     assert path.read_bytes() == MOVIE
-    assert inside(tmp_path) == ["last.mp4"]
+    assert names_in(tmp_path) == ["last.mp4"]
 
 
 async def test_what_happens_is_told(service: FakeService, host: FileHost, tmp_path: Path) -> None:
     """Progress and retries, as events; the link's signature is in none of them."""
-    host.script = [Says(status=503), whole()]
+    host.script = [Response(status=503), full_response()]
     events: list[mp4gen.Event] = []
-    async with service.client(retry=AT_ONCE, on_event=events.append) as client:
+    async with service.client(retry=IMMEDIATE_RETRY, on_event=events.append) as client:
         path = await client.download(host.url, tmp_path / "a.mp4")
 
     size = len(MOVIE)
@@ -222,7 +230,7 @@ async def test_a_link_that_is_none_is_told(service: FakeService, tmp_path: Path,
             with pytest.raises(DownloadError, match="the video's link is not an http"):
                 await client.download(url, to)
 
-    assert inside(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 async def test_a_public_api_has_no_private_files(host: FileHost, tmp_path: Path) -> None:
@@ -231,7 +239,7 @@ async def test_a_public_api_has_no_private_files(host: FileHost, tmp_path: Path)
         with pytest.raises(DownloadError, match=r"private address \(127\.0\.0\.1\); such are"):
             await client.download(host.url, tmp_path)
 
-    assert host.asked == []
+    assert host.requests == []
 
 
 async def test_a_dns_that_was_down_is_asked_again(
@@ -261,17 +269,17 @@ async def test_a_closed_client_downloads_nothing(
     service: FakeService, host: FileHost, tmp_path: Path
 ) -> None:
     """What runs ends, what comes later is refused; nothing is left."""
-    host.script = [Says(headers=whole().headers, body=MOVIE, cut=100, hang=100)]
+    host.script = [Response(headers=full_response().headers, body=MOVIE, truncate_at=100, hang=100)]
     client = service.client()
-    task = asyncio.create_task(client.download(host.url, tmp_path, on_progress=host.progress))
-    await host.arrived(100)
+    task = asyncio.create_task(client.download(host.url, tmp_path, on_progress=host.on_progress))
+    await host.wait_for_progress(100)
     await client.aclose()
 
     with pytest.raises(mp4gen.ConfigurationError, match="this client is closed"):
         await task
     with pytest.raises(mp4gen.ConfigurationError, match="this client is closed"):
         await client.download(host.url, tmp_path)
-    assert inside(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 FETCHES = """
@@ -287,7 +295,11 @@ async def test_a_killed_download_is_taken_over(
     service: FakeService, host: FileHost, tmp_path: Path
 ) -> None:
     """Row 21: while it lives nobody else writes its file; after kill -9 the next one does."""
-    host.script = [Says(headers=whole().headers, body=MOVIE, cut=1000, known=0, hang=100)]
+    host.script = [
+        Response(
+            headers=full_response().headers, body=MOVIE, truncate_at=1000, received=0, hang=100
+        )
+    ]
     to, part = tmp_path / "movie.mp4", tmp_path / ".movie.mp4.part"
     command = [sys.executable, "-c", FETCHES, service.url, host.url, str(to)]
     async with service.client() as client:
@@ -298,10 +310,10 @@ async def test_a_killed_download_is_taken_over(
             await client.download(host.url, to)
         other.kill()
         status = await other.wait()
-        left = inside(tmp_path)
+        left = names_in(tmp_path)
         await client.download(host.url, to)
 
     assert status == -signal.SIGKILL
     assert left == [".movie.mp4.part"]
     assert to.read_bytes() == MOVIE
-    assert inside(tmp_path) == ["movie.mp4"]
+    assert names_in(tmp_path) == ["movie.mp4"]

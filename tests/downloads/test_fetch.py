@@ -19,27 +19,35 @@ from mp4gen import ConfigurationError, DownloadError, Retry
 from mp4gen.downloads.download import Download
 from mp4gen.downloads.fetch import DownloadLimits, FileSessions, validate_url
 from mp4gen.transport.http import user_agent
-from tests.support_cdn import AT_ONCE, MOVIE, FileHost, Says, download, files, inside
+from tests.support_cdn import (
+    IMMEDIATE_RETRY,
+    MOVIE,
+    FileHost,
+    Response,
+    download,
+    file_sessions,
+    names_in,
+)
 
 BRIEFLY = Retry(initial_delay=1e-4, max_delay=1e-3, timeout=0.01)
-PUBLIC = DownloadLimits(allow_private=False, retry=AT_ONCE)
+PUBLIC = DownloadLimits(allow_private=False, retry=IMMEDIATE_RETRY)
 
 
-def moved(to: str, status: int = 302) -> Says:
-    return Says(status=status, headers={"Location": to, "Content-Length": "0"})
+def moved(to: str, status: int = 302) -> Response:
+    return Response(status=status, headers={"Location": to, "Content-Length": "0"})
 
 
 async def why_not(d: Download, folder: Path) -> str:
     with pytest.raises(DownloadError) as caught:
         await d.save(folder / "movie.mp4")
 
-    assert inside(folder) == []
+    assert names_in(folder) == []
     return str(caught.value)
 
 
 @pytest.fixture
 async def sessions() -> AsyncIterator[FileSessions]:
-    async with files() as opened:
+    async with file_sessions() as opened:
         yield opened
 
 
@@ -54,7 +62,7 @@ async def test_a_redirect_is_followed(
         path = await download(host, sessions).save(tmp_path / "movie.mp4")
 
     assert path.read_bytes() == MOVIE
-    assert len(host.asked) == 2
+    assert len(host.requests) == 2
 
 
 async def test_three_redirects_are_followed(sessions: FileSessions, tmp_path: Path) -> None:
@@ -62,18 +70,20 @@ async def test_three_redirects_are_followed(sessions: FileSessions, tmp_path: Pa
     async with FileHost(*[moved("/a")] * 3) as host:
         await download(host, sessions).save(tmp_path / "movie.mp4")
         (tmp_path / "movie.mp4").unlink()
-        before = len(host.asked)
+        before = len(host.requests)
         host.script = [moved("/a")] * 9
         why = await why_not(download(host, sessions), tmp_path)
 
     assert why == "127.0.0.1 redirects more than 3 times"
-    assert len(host.asked) - before == 4
+    assert len(host.requests) - before == 4
 
 
 async def test_a_redirect_keeps_the_range(sessions: FileSessions, tmp_path: Path) -> None:
     """A file that was cut is continued through the redirect."""
-    cut = Says(headers={"ETag": '"a"', "Content-Length": str(len(MOVIE))}, body=MOVIE, cut=99)
-    rest = Says(
+    cut = Response(
+        headers={"ETag": '"a"', "Content-Length": str(len(MOVIE))}, body=MOVIE, truncate_at=99
+    )
+    rest = Response(
         status=206,
         headers={"Content-Range": f"bytes 99-{len(MOVIE) - 1}/{len(MOVIE)}"},
         body=MOVIE[99:],
@@ -110,7 +120,7 @@ async def test_a_redirect_without_an_address_is_no_file(
     sessions: FileSessions, tmp_path: Path
 ) -> None:
     """And is told as what it is."""
-    async with FileHost(Says(status=302)) as host:
+    async with FileHost(Response(status=302)) as host:
         why = await why_not(download(host, sessions), tmp_path)
 
     assert why == "127.0.0.1 answered 302 instead of the file"
@@ -135,7 +145,7 @@ async def test_a_private_address_is_refused_in_every_form(
         why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
     assert why.startswith("the video's link leads to a private address (")
-    assert host.asked == []
+    assert host.requests == []
 
 
 @pytest.mark.parametrize("url", ["http://①②⑦.0.0.1:{}/", "http://127。0。0。1:{}/", "http://①:{}/"])
@@ -148,7 +158,7 @@ async def test_a_private_address_in_fancy_digits_is_refused(
         why = await why_not(one, tmp_path)
 
     assert "private address" in why or "not an http(s) address" in why
-    assert host.asked == []
+    assert host.requests == []
 
 
 class Names(AbstractResolver):
@@ -197,7 +207,7 @@ async def test_a_name_of_a_private_address_is_refused(
         why = await why_not(one, tmp_path)
 
     assert why.startswith("the video's link leads to a private address (files.example.com)")
-    assert host.asked == tries == []
+    assert host.requests == tries == []
 
 
 async def test_a_name_that_turns_private_is_refused(sessions: FileSessions, tmp_path: Path) -> None:
@@ -210,7 +220,7 @@ async def test_a_name_that_turns_private_is_refused(sessions: FileSessions, tmp_
         why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
     assert "leads to a private address (files.example.com)" in why
-    assert host.asked == []
+    assert host.requests == []
 
 
 async def test_a_redirect_into_a_private_network_is_refused(
@@ -227,7 +237,7 @@ async def test_a_redirect_into_a_private_network_is_refused(
 
     assert "leads to a private address (127.0.0.2)" in by_address
     assert "leads to a private address (files.example.com)" in by_name
-    assert len(host.asked) == 2
+    assert len(host.requests) == 2
 
 
 async def test_private_files_are_fetched_where_that_is_allowed(
@@ -240,7 +250,7 @@ async def test_private_files_are_fetched_where_that_is_allowed(
         url = f"http://files.example.com:{host.port}/movie.mp4"
         await download(host, sessions, url=url).save(tmp_path / "b.mp4")
 
-    assert inside(tmp_path) == ["a.mp4", "b.mp4"]
+    assert names_in(tmp_path) == ["a.mp4", "b.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -333,9 +343,9 @@ async def test_what_is_no_http_is_tried_again(
     """An answer without a head, or with an impossible one."""
 
     class Rude(FileHost):
-        async def _say(self, says: Says, offset: int, writer: Any) -> None:
-            if len(self.asked) > 1:
-                await super()._say(says, offset, writer)
+        async def _send(self, response: Response, offset: int, writer: Any) -> None:
+            if len(self.requests) > 1:
+                await super()._send(response, offset, writer)
             else:
                 writer.write(raw)
                 writer.close()
@@ -344,7 +354,7 @@ async def test_what_is_no_http_is_tried_again(
         path = await download(host, sessions).save(tmp_path / "movie.mp4")
 
     assert path.read_bytes() == MOVIE
-    assert len(host.asked) in (2, 3)
+    assert len(host.requests) in (2, 3)
 
 
 @pytest.mark.looptime
@@ -354,9 +364,9 @@ async def test_a_trickling_head_is_no_answer(sessions: FileSessions, tmp_path: P
     failures: list[str] = []
 
     class Trickles(FileHost):
-        async def _say(self, says: Says, offset: int, writer: Any) -> None:
-            if len(self.asked) > 1:
-                await super()._say(says, offset, writer)
+        async def _send(self, response: Response, offset: int, writer: Any) -> None:
+            if len(self.requests) > 1:
+                await super()._send(response, offset, writer)
                 return
             writer.write(b"HTTP/1.1 200 OK\r\nX-Reason: ")
             while True:
@@ -384,18 +394,18 @@ async def test_a_file_host_learns_nothing_about_the_user(
     monkeypatch.setenv("MP4GEN_API_KEY", "sentinel")
     cookie = {"Set-Cookie": "a=b", "Location": "/there", "Content-Length": "0"}
     async with (
-        FileHost(Says(status=302, headers=cookie)) as host,
-        files(trust_env=True) as sessions,
+        FileHost(Response(status=302, headers=cookie)) as host,
+        file_sessions(trust_env=True) as sessions,
     ):
         # By a name, since no jar would keep a cookie of an address.
         resolved(sessions, Names(["127.0.0.1"]), private=True)
         url = f"http://files.example.com:{host.port}/movie.mp4"
         await download(host, sessions, url=url).save(tmp_path / "movie.mp4")
 
-    assert [set(asked.headers) for asked in host.asked] == [
+    assert [set(asked.headers) for asked in host.requests] == [
         {"host", "user-agent", "accept", "accept-encoding"}
     ] * 2
-    assert {asked.headers["user-agent"] for asked in host.asked} == {user_agent()}
+    assert {asked.headers["user-agent"] for asked in host.requests} == {user_agent()}
 
 
 PROXIES = "http_proxy https_proxy all_proxy no_proxy".split()
@@ -412,7 +422,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 @pytest.mark.usefixtures("no_proxies")
 async def test_an_environment_without_proxies_opens_no_private_network(tmp_path: Path) -> None:
     """`trust_env` by itself is no reason to skip the check of addresses."""
-    async with FileHost() as host, files(trust_env=True) as sessions:
+    async with FileHost() as host, file_sessions(trust_env=True) as sessions:
         resolved(sessions, Names(["127.0.0.1"]))
         url = f"http://files.example.com:{host.port}/movie.mp4"
         why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
@@ -430,29 +440,29 @@ async def test_a_proxy_may_be_on_a_private_address(
         if how == "environment":
             no_proxies.setenv("http_proxy", at)
         settings = {"proxy": at} if how == "argument" else {"trust_env": True}
-        async with files(**settings) as sessions:
+        async with file_sessions(**settings) as sessions:
             url = "http://files.example.com/movie.mp4"
             await download(proxy, sessions, url=url, limits=PUBLIC).save(tmp_path / "movie.mp4")
 
-    assert proxy.asked[0].line == "GET http://files.example.com/movie.mp4 HTTP/1.1"
-    assert "proxy-authorization" in proxy.asked[0].headers
+    assert proxy.requests[0].line == "GET http://files.example.com/movie.mp4 HTTP/1.1"
+    assert "proxy-authorization" in proxy.requests[0].headers
 
 
 @pytest.mark.parametrize("proxy", ["socks5://me:pw@127.0.0.1:9", "127.0.0.1:9", "nonsense"])
 async def test_a_proxy_of_another_kind_is_told(tmp_path: Path, proxy: str) -> None:
     """Rather than spoken to in a language that it does not know; its password is not shown."""
-    async with FileHost() as host, files(proxy=proxy) as sessions:
+    async with FileHost() as host, file_sessions(proxy=proxy) as sessions:
         with pytest.raises(ConfigurationError, match=r"^the proxy must be given as http"):
             await download(host, sessions).save(tmp_path / "movie.mp4")
 
-    assert inside(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 async def test_an_exception_from_the_proxy_is_checked_again(
     tmp_path: Path, no_proxies: pytest.MonkeyPatch
 ) -> None:
     """What `no_proxy` sends around the proxy goes out through checked sockets."""
-    async with FileHost() as host, files(trust_env=True) as sessions:
+    async with FileHost() as host, file_sessions(trust_env=True) as sessions:
         no_proxies.setenv("http_proxy", f"http://127.0.0.1:{host.port}")
         no_proxies.setenv("no_proxy", "files.example.com")
         resolved(sessions, Names(["127.0.0.1"]))
@@ -460,7 +470,7 @@ async def test_an_exception_from_the_proxy_is_checked_again(
         why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
     assert "private address" in why
-    assert host.asked == []
+    assert host.requests == []
 
 
 OPENSSL = shutil.which("openssl")
@@ -502,7 +512,7 @@ async def test_a_certificate_that_nobody_vouches_for_ends_the_download(
         why = await why_not(download(host, sessions), tmp_path)
 
     assert why == "127.0.0.1 has no valid TLS certificate; not fetched"
-    assert host.asked == []
+    assert host.requests == []
 
 
 @pytest.mark.usefixtures("trusted")
@@ -525,7 +535,7 @@ async def test_a_redirect_out_of_tls_is_refused(
         why = await why_not(download(host, sessions), tmp_path)
 
     assert why == "127.0.0.1 redirects from https to an unsafe address; not followed"
-    assert plain.asked == []
+    assert plain.requests == []
 
 
 @pytest.mark.usefixtures("trusted")

@@ -20,7 +20,7 @@ import pytest
 from mp4gen import DownloadError
 from mp4gen.downloads.partial_file import PartialFile, open_partial_file
 from mp4gen.testing.media import tiny_mp4
-from tests.support_cdn import inside, open_files
+from tests.support_cdn import names_in, open_files
 
 MOVIE = tiny_mp4("movie", 600)
 FTYP = MOVIE[:28]
@@ -133,7 +133,7 @@ async def test_a_commit_replaces_the_target_and_leaves_nothing_else(to: Path) ->
         await part.commit()
 
     assert to.read_bytes() == MOVIE
-    assert inside(to.parent) == ["movie.mp4"]
+    assert names_in(to.parent) == ["movie.mp4"]
 
 
 def test_without_a_commit_nothing_is_left(to: Path) -> None:
@@ -148,7 +148,7 @@ def test_without_a_commit_nothing_is_left(to: Path) -> None:
         part.write(MOVIE)
 
     assert to.read_bytes() == b"old"
-    assert inside(to.parent) == ["movie.mp4"]
+    assert names_in(to.parent) == ["movie.mp4"]
     assert open_files() == before
 
 
@@ -274,7 +274,7 @@ async def test_a_folder_in_the_targets_place_is_told(to: Path) -> None:
     with pytest.raises(DownloadError, match=r"cannot write .*: Is a directory"):
         await save(to)
 
-    assert inside(to.parent) == ["movie.mp4"]
+    assert names_in(to.parent) == ["movie.mp4"]
 
 
 async def test_a_folder_that_vanished_is_told(tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ async def test_a_cancel_during_the_commit_waits_for_the_thread(
 
     assert was_waiting
     assert to.read_bytes() == MOVIE
-    assert inside(to.parent) == ["movie.mp4"]
+    assert names_in(to.parent) == ["movie.mp4"]
     assert open_files() - before <= {name for name in open_files() if "event" in name}
 
 
@@ -342,7 +342,7 @@ async def test_a_commit_that_fails_while_cancelled_leaves_nothing(
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert inside(to.parent) == []
+    assert names_in(to.parent) == []
 
 
 def _fails(_: int) -> None:
@@ -358,7 +358,7 @@ async def test_a_disk_that_fails_at_the_last_moment_is_told(
     with pytest.raises(DownloadError, match=r"cannot write .*: Input/output error"):
         await save(to)
 
-    assert inside(to.parent) == []
+    assert names_in(to.parent) == []
 
 
 async def test_a_folder_that_cannot_be_synced_undoes_nothing(
@@ -398,7 +398,7 @@ def test_a_file_that_may_not_grow_is_told_with_what_to_do(to: Path) -> None:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    assert inside(to.parent) == []
+    assert names_in(to.parent) == []
 
 
 DIES = """
@@ -428,7 +428,7 @@ asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
 async def test_a_killed_process_leaves_a_whole_file_or_none(to: Path, point: str) -> None:
     """Row 21: what it leaves beside it is taken over by the next download of the same file."""
     died = subprocess.run([sys.executable, "-c", DIES, str(to), point], check=False)
-    left = inside(to.parent)
+    left = names_in(to.parent)
 
     with open_partial_file(to) as part:
         assert part.received == part_of(to).stat().st_size == 0
@@ -438,7 +438,7 @@ async def test_a_killed_process_leaves_a_whole_file_or_none(to: Path, point: str
     assert died.returncode == -signal.SIGKILL
     assert left == (["movie.mp4"] if point == "folder" else [".movie.mp4.part"])
     assert to.read_bytes() == MOVIE
-    assert inside(to.parent) == ["movie.mp4"]
+    assert names_in(to.parent) == ["movie.mp4"]
 
 
 HOLDS = """
