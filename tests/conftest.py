@@ -19,20 +19,20 @@ def sample() -> Callable[[str], bytes]:
     return lambda name: (folder / f"{name}.json").read_bytes()
 
 
-class _Everything(logging.Formatter):
+class _VerboseFormatter(logging.Formatter):
     """Shows what the chattiest of formatters would: messages, arguments, locals of tracebacks."""
 
     def formatException(self, ei: object) -> str:  # noqa: N802 - logging's own name
-        told = traceback.TracebackException(*ei, capture_locals=True)  # type: ignore[misc]
-        return "".join(told.format())
+        formatted = traceback.TracebackException(*ei, capture_locals=True)  # type: ignore[misc]
+        return "".join(formatted.format())
 
 
 @pytest.fixture(autouse=True)
-def _the_key_is_never_logged() -> Iterator[None]:
+def _assert_key_not_logged() -> Iterator[None]:
     """Row 34: at DEBUG, over the whole suite, no log line holds the key of the fake service."""
-    told = io.StringIO()
-    handler = logging.StreamHandler(told)
-    handler.setFormatter(_Everything("%(name)s %(message)s %(args)r"))
+    output = io.StringIO()
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(_VerboseFormatter("%(name)s %(message)s %(args)r"))
     ours = logging.getLogger("mp4gen")
     loggers = [ours, logging.getLogger("aiohttp"), logging.getLogger("asyncio")]
     before = [logger.level for logger in loggers]
@@ -43,7 +43,7 @@ def _the_key_is_never_logged() -> Iterator[None]:
     for logger, level in zip(loggers, before, strict=True):
         logger.removeHandler(handler)
         logger.setLevel(level)
-    assert FAKE_KEY not in told.getvalue(), "the API key was logged"
+    assert FAKE_KEY not in output.getvalue(), "the API key was logged"
 
 
 def pytest_configure(config: pytest.Config) -> None:

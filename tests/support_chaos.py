@@ -10,7 +10,7 @@ SUBMIT_FAULTS = (
     "truncated_after_accept stall stall_after_accept html_502 html_502_after_accept html_504 empty "
     "empty_after_accept data_null_after_accept code_500 rate_limited maintenance deep_json"
 ).split()
-LOOK_FAULTS = (
+POLL_FAULTS = (
     "reset close_without_answer truncated garbage stall html_502 html_429 empty bom deep_json "
     "code_500 rate_limited data_null record_null unknown_flag success_without_url "
     "callback_exception_without_url"
@@ -18,23 +18,23 @@ LOOK_FAULTS = (
 FILE_FAULTS = "reset truncated stall html_502 html_200 expired range_ignored".split()
 
 
-def storm(service: FakeService, random: Random) -> None:
+def script_faults(service: FakeService, random: Random) -> None:
     """Three in ten calls meet a fault."""
     for endpoint, faults in (
         ("create", SUBMIT_FAULTS),
-        ("details", LOOK_FAULTS),
+        ("details", POLL_FAULTS),
         ("file", FILE_FAULTS),
     ):
         steps = [random.choice(faults) if random.random() < 0.3 else "ok" for _ in range(200)]
         service.script(endpoint, *steps)  # type: ignore[arg-type]
 
 
-def cuts(random: Random) -> list[ConnectionFault | None]:
+def connection_faults(random: Random) -> list[ConnectionFault | None]:
     """One in ten connections is cut."""
-    return [_cut(random) if random.random() < 0.1 else None for _ in range(200)]
+    return [_connection_fault(random) if random.random() < 0.1 else None for _ in range(200)]
 
 
-def _cut(random: Random) -> ConnectionFault:
+def _connection_fault(random: Random) -> ConnectionFault:
     up, down = random.choice([(random.randrange(400), None), (None, random.randrange(300))])
-    how: Any = random.choice(["reset", "close", "stall"])
-    return ConnectionFault(upstream_bytes=up, downstream_bytes=down, kind=how)
+    kind: Any = random.choice(["reset", "close", "stall"])
+    return ConnectionFault(upstream_bytes=up, downstream_bytes=down, kind=kind)

@@ -67,26 +67,26 @@ POINTS: dict[str, tuple[Function, str, str | Function | None]] = {
 
 def signal_at(point: str, signals: list[int]) -> None:
     """From now on, send this process `signals` when it first comes to `point`."""
-    function, wanted, what = POINTS[point]
-    waiting = list(signals)
+    function, wanted_event, detail = POINTS[point]
+    pending = list(signals)
 
-    def watch(frame: FrameType, event: str, _: object) -> None:
-        if event != wanted or frame.f_code is not function.__code__:
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        if event != wanted_event or frame.f_code is not function.__code__:
             return
-        if what is None or what in recorded(frame):
-            while waiting:
-                os.kill(os.getpid(), waiting.pop())
+        if detail is None or detail in recorded(frame):
+            while pending:
+                os.kill(os.getpid(), pending.pop())
 
-    threading.setprofile(watch)
-    sys.setprofile(watch)
+    threading.setprofile(profile)
+    sys.setprofile(profile)
 
 
 def recorded(frame: FrameType) -> tuple[Function | None, str | None]:
     """The ledger's operation that this is about, and the state that it records."""
-    known = frame.f_locals
-    operation, values = None, known.get("values")
-    if "write" in known:
-        operation, values = known["write"].operation.func, known["write"].operation.args[-1]
+    frame_locals = frame.f_locals
+    operation, values = None, frame_locals.get("values")
+    if "step" in frame_locals:
+        operation, values = frame_locals["step"].work.func, frame_locals["step"].work.args[-1]
     return operation, values.get("state") if isinstance(values, dict) else None
 
 

@@ -20,8 +20,8 @@ except ImportError:
     # Python 3.11, or simply not there.
     simloop = None  # type: ignore[assignment]
 
-_CALM = (0.01, 0.12)
-_SPIKE = (0.2, 3.0)
+_NORMAL_LATENCY = (0.01, 0.12)
+_SPIKE_LATENCY = (0.2, 3.0)
 
 
 class Network(Protocol):
@@ -43,7 +43,7 @@ class Network(Protocol):
     def kill(self, machine: str, work: asyncio.Task[None]) -> None:
         """End `machine` without a farewell to anybody."""
 
-    async def weather(self, random: Random, new_gateway: Callable[[], None]) -> None:
+    async def inject_faults(self, random: Random, new_gateway: Callable[[], None]) -> None:
         """Let things go wrong on the way for a while."""
 
     def trace(self) -> str:
@@ -62,10 +62,10 @@ class Simulated:
 
     def __init__(self, seed: int) -> None:
         self.loop = simloop.SimLoop(seed)
-        self.loop.set_exception_handler(_ignore)
+        self.loop.set_exception_handler(_ignore_exception)
         self.loop.net.host(self.service[0])
         self.loop.net.host(self.gateway[0])
-        self.loop.net.set_defaults(latency=_CALM)
+        self.loop.net.set_defaults(latency=_NORMAL_LATENCY)
 
     def start(self, machine: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Let `machine` do `work`; those that are no server have clocks that are wrong."""
@@ -79,7 +79,7 @@ class Simulated:
         if not work.done():
             self.loop.net.crash(machine)
 
-    async def weather(self, random: Random, new_gateway: Callable[[], None]) -> None:
+    async def inject_faults(self, random: Random, new_gateway: Callable[[], None]) -> None:
         """Links that fall silent, spikes of latency, and a gateway that dies and comes back."""
         net, gateway = self.loop.net, self.gateway[0]
         for _ in range(random.randrange(5)):
@@ -91,9 +91,9 @@ class Simulated:
                     await asyncio.sleep(random.uniform(1, 25))
                     net.heal()
                 case "spike":
-                    net.set_defaults(latency=_SPIKE)
+                    net.set_defaults(latency=_SPIKE_LATENCY)
                     await asyncio.sleep(random.uniform(1, 30))
-                    net.set_defaults(latency=_CALM)
+                    net.set_defaults(latency=_NORMAL_LATENCY)
                 case "crash":
                     net.crash(gateway)
                     await asyncio.sleep(random.uniform(1, 300))
@@ -111,7 +111,7 @@ class Simulated:
         finish(self.loop)
 
 
-def _ignore(_: object, __: dict[str, Any]) -> None:
+def _ignore_exception(_: object, __: dict[str, Any]) -> None:
     """Let dead machines' tasks be destroyed in silence; what a live one does is looked at."""
 
 
@@ -131,7 +131,7 @@ class Loopback:
         """Its connections are closed by the kernel."""
         work.cancel()
 
-    async def weather(self, random: Random, new_gateway: Callable[[], None]) -> None:
+    async def inject_faults(self, random: Random, new_gateway: Callable[[], None]) -> None:
         """Nothing but what the gateway does to connections."""
 
     def trace(self) -> str:
@@ -140,11 +140,11 @@ class Loopback:
 
     def close(self) -> None:
         """Cancel all tasks that are left, then close the loop."""
-        left = asyncio.all_tasks(self.loop)
-        for task in left:
+        remaining = asyncio.all_tasks(self.loop)
+        for task in remaining:
             task.cancel()
-        if left:
-            self.loop.run_until_complete(asyncio.wait(left))
+        if remaining:
+            self.loop.run_until_complete(asyncio.wait(remaining))
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
 
@@ -153,9 +153,9 @@ class _Loop(asyncio.SelectorEventLoop):
     """Does the work of threads at once."""
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
-        done = self.create_future()
+        future = self.create_future()
         try:
-            done.set_result(func(*args))
+            future.set_result(func(*args))
         except Exception as error:  # noqa: BLE001 - as a thread would hand it over
-            done.set_exception(error)
-        return done
+            future.set_exception(error)
+        return future

@@ -25,7 +25,7 @@ from mp4gen.testing import FakeService, FaultProxy, RecordedRequest, ScriptedRes
 from mp4gen.testing.service import FAKE_KEY
 from mp4gen.testing.state import peak_in_window
 
-from .support_chaos import cuts, storm
+from .support_chaos import connection_faults, script_faults
 from .support_networks import Loopback, Network, Simulated
 
 TRACKS = [mp4gen.VideoRequest("music", f"track{number:02}") for number in range(15)]
@@ -150,7 +150,7 @@ class _Story:
             port=port,
             seed=seed,
         )
-        storm(self.service, self.random)
+        script_faults(self.service, self.random)
 
     # --- the world --------------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class _Story:
         await up.wait()
         await self._new_gateway().wait()
         weather = asyncio.create_task(
-            self.network.weather(Random(f"{self.seed}/weather"), self._new_gateway)
+            self.network.inject_faults(Random(f"{self.seed}/weather"), self._new_gateway)
         )
         try:
             async with asyncio.timeout(DAY):
@@ -180,7 +180,7 @@ class _Story:
         host, port = self.network.gateway
         self._direct = self._direct or self.service.url
         proxy = FaultProxy(self._direct, host=host, port=port)
-        proxy.script(*cuts(self.random))
+        proxy.script(*connection_faults(self.random))
 
         async def serve() -> None:
             async with proxy:

@@ -17,7 +17,7 @@ import pytest
 import mp4gen
 from mp4gen.testing import FakeService, FaultProxy
 
-from .support_chaos import cuts, storm
+from .support_chaos import connection_faults, script_faults
 from .support_simulation import TRACKS, play
 
 FIRST, _, LAST = os.environ.get("MP4GEN_SEEDS", "0-8").partition("-")
@@ -78,8 +78,8 @@ async def test_where_a_second_submit_costs_again_none_is_made(seed: int) -> None
     service = FakeService(duration=30.0, duplicate_policy="new_task", seed=seed)
     settings = {"on_uncertain_submit": "raise", "retry": mp4gen.Retry(maintenance_timeout=3600)}
     async with service, FaultProxy(service.url) as proxy:
-        storm(service, random)
-        proxy.script(*cuts(random))
+        script_faults(service, random)
+        proxy.script(*connection_faults(random))
         async with service.client(base_url=proxy.url, **settings) as client:
             client._caller.quota.available = client._caller.quota.capacity = 10_000
             ends = await asyncio.gather(

@@ -133,7 +133,7 @@ def _misread(error: CycloptsError) -> str:
             return f"{error.argument.name} is missing."
         case UnusedCliTokensError():
             # Not which: a key may stand where it does not belong.
-            return "There are words too many."
+            return "Too many arguments."
         case _:
             return str(error)
 

@@ -13,7 +13,7 @@ from mp4gen.cli import main
 
 
 @attrs.frozen
-class Ended:
+class CommandResult:
     """How one command line ended."""
 
     code: int
@@ -25,11 +25,11 @@ class Ended:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
-Run = Callable[..., Ended]
+Run = Callable[..., CommandResult]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_around(monkeypatch: pytest.MonkeyPatch) -> None:
+def _isolated_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a key nor a real host; and lines as wide as nobody's words are long."""
     for name in ("MP4GEN_API_KEY", "MP4GEN_DEBUG"):
         monkeypatch.delenv(name, raising=False)
@@ -41,8 +41,8 @@ def _nothing_around(monkeypatch: pytest.MonkeyPatch) -> None:
 def mp4gen(capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a command line in this process."""
 
-    def run(*words: object) -> Ended:
-        code = main([str(word) for word in words])
-        return Ended(code, *capsys.readouterr())
+    def run(*arguments: object) -> CommandResult:
+        code = main([str(word) for word in arguments])
+        return CommandResult(code, *capsys.readouterr())
 
     return run

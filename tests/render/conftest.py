@@ -50,12 +50,12 @@ def encode(
         context.format = sample_format
         context.bit_rate = 192_000
         if cover is not None:
-            picture = output.add_stream("mjpeg", rate=1)
-            picture.codec_context.width, picture.codec_context.height = 64, 64
-            picture.codec_context.pix_fmt = "yuvj420p"
-            picture.disposition = av.stream.Disposition.attached_pic
+            cover_stream = output.add_stream("mjpeg", rate=1)
+            cover_stream.codec_context.width, cover_stream.codec_context.height = 64, 64
+            cover_stream.codec_context.pix_fmt = "yuvj420p"
+            cover_stream.disposition = av.stream.Disposition.attached_pic
             packet = av.Packet(cover)
-            packet.stream = picture
+            packet.stream = cover_stream
             packet.pts = packet.dts = 0
             packet.time_base = Fraction(1)
             output.start_encoding()
@@ -119,11 +119,11 @@ def packet_bytes(path: Path) -> list[bytes]:
 
 def boxes(path: Path) -> list[str]:
     """The names of an MP4's outermost boxes, in order."""
-    data, names, place = path.read_bytes(), [], 0
-    while place + 8 <= len(data):
-        size = int.from_bytes(data[place : place + 4], "big")
-        names.append(data[place + 4 : place + 8].decode("latin-1"))
-        place += size or len(data)
+    data, names, offset = path.read_bytes(), [], 0
+    while offset + 8 <= len(data):
+        size = int.from_bytes(data[offset : offset + 4], "big")
+        names.append(data[offset + 4 : offset + 8].decode("latin-1"))
+        offset += size or len(data)
     return names
 
 

@@ -16,7 +16,7 @@ from mp4gen.render import RenderStyle
 from mp4gen.server import Server, ServerConfig
 
 CALLBACK = "https://mp4gen.invalid/none"
-QUICK = RenderStyle(width=256, height=144, fps=24, threads=1)
+FAST_STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
 RATE = 16000
 
 
@@ -40,9 +40,9 @@ class Caller:
         self.session, self.url = session, url
         self.headers = {} if key is None else {"Authorization": f"Bearer {key}"}
 
-    async def generate(self, task_id: str, audio_id: str, **more: Any) -> dict[str, Any]:
+    async def generate(self, task_id: str, audio_id: str, **extra: Any) -> dict[str, Any]:
         """The answer of "Create Music Video"."""
-        body = {"taskId": task_id, "audioId": audio_id, "callBackUrl": CALLBACK, **more}
+        body = {"taskId": task_id, "audioId": audio_id, "callBackUrl": CALLBACK, **extra}
         return await self.post(body)
 
     async def post(self, body: Any) -> dict[str, Any]:
@@ -54,10 +54,10 @@ class Caller:
 
     async def get(self, path: str, **query: str) -> dict[str, Any]:
         """The body of a GET that is answered with HTTP 200."""
-        _, _, body = await self.look(path, **query)
+        _, _, body = await self.get_response(path, **query)
         return body
 
-    async def look(self, path: str, **query: str) -> tuple[int, Any, dict[str, Any]]:
+    async def get_response(self, path: str, **query: str) -> tuple[int, Any, dict[str, Any]]:
         """The status, the headers and the body of a GET."""
         url = self.url + path
         async with self.session.get(url, params=query, headers=self.headers) as response:
@@ -67,7 +67,7 @@ class Caller:
         """The `data` of "Get Music Video Details"."""
         return (await self.get("/api/v1/mp4/record-info", taskId=task_id))["data"]
 
-    async def ended(self, task_id: str) -> dict[str, Any]:
+    async def wait_until_finished(self, task_id: str) -> dict[str, Any]:
         """The `data` of "Get Music Video Details" once the task is not pending any more."""
         while (data := await self.details(task_id)) is not None:
             if data["successFlag"] != "PENDING":
@@ -75,10 +75,10 @@ class Caller:
             await asyncio.sleep(0.05)
         raise AssertionError(f"{task_id} is gone")
 
-    async def made(self, task_id: str, audio_id: str, **more: Any) -> dict[str, Any]:
+    async def create_and_wait(self, task_id: str, audio_id: str, **extra: Any) -> dict[str, Any]:
         """Submit a track and wait for its end."""
-        created = await self.generate(task_id, audio_id, **more)
-        return await self.ended(created["data"]["taskId"])
+        created = await self.generate(task_id, audio_id, **extra)
+        return await self.wait_until_finished(created["data"]["taskId"])
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ async def serve(music: Path, tmp_path: Path) -> AsyncIterator[Serve]:
         session = await stack.enter_async_context(aiohttp.ClientSession())
 
         async def start(**settings: Any) -> Caller:
-            values = {"music": music, "data": tmp_path / "data", "port": 0, "style": QUICK}
+            values = {"music": music, "data": tmp_path / "data", "port": 0, "style": FAST_STYLE}
             values |= {"workers": 1, "stop_timeout": 0.0, "min_free_bytes": 0, **settings}
             server = await stack.enter_async_context(Server(ServerConfig(**values)))
             caller = Caller(session, server.url, settings.get("key"))

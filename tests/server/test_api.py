@@ -33,8 +33,8 @@ async def test_a_track_becomes_a_video_with_the_documented_answers(serve: Serve)
 
     created = await caller.generate("album", "one", author="A", domainName="d.example")
     task_id = created["data"]["taskId"]
-    status, headers, first = await caller.look("/api/v1/mp4/record-info", taskId=task_id)
-    data = await caller.ended(task_id)
+    status, headers, first = await caller.get_response("/api/v1/mp4/record-info", taskId=task_id)
+    data = await caller.wait_until_finished(task_id)
 
     assert created == {"code": 200, "msg": "success", "data": {"taskId": task_id}}
     assert status == 200
@@ -52,7 +52,7 @@ async def test_a_track_becomes_a_video_with_the_documented_answers(serve: Serve)
     assert response.status == 200
     assert response.content_type == "video/mp4"
     assert video[4:8] == b"ftyp"
-    _, headers, _ = await caller.look("/api/v1/mp4/record-info", taskId=task_id)
+    _, headers, _ = await caller.get_response("/api/v1/mp4/record-info", taskId=task_id)
     assert "Retry-After" not in headers
 
 
@@ -71,9 +71,9 @@ async def test_a_failed_track_may_be_submitted_again(serve: Serve, music: Path) 
     (music / "album" / "bad.mp3").write_text("not music at all")
     caller = await serve()
 
-    failed = await caller.made("album", "bad")
+    failed = await caller.create_and_wait("album", "bad")
     write_song(music / "album" / "bad.mp3")
-    again = await caller.made("album", "bad")
+    again = await caller.create_and_wait("album", "bad")
 
     assert failed["successFlag"] == "GENERATE_MP4_FAILED"
     assert failed["errorCode"] == 400
@@ -243,9 +243,9 @@ async def test_wrong_paths_and_methods_are_the_apis_404(serve: Serve) -> None:
     caller = await serve()
     expected = {"code": 404, "msg": "Invalid request method or path", "data": None}
 
-    status, _, body = await caller.look("/api/v1/nothing")
+    status, _, body = await caller.get_response("/api/v1/nothing")
     assert (status, body) == (404, expected)
-    status, headers, body = await caller.look("/api/v1/mp4/generate")
+    status, headers, body = await caller.get_response("/api/v1/mp4/generate")
     assert (status, body) == (405, expected)
     assert headers["Allow"] == "POST"
 
@@ -257,7 +257,7 @@ async def test_a_name_that_is_not_ours_is_not_answered(serve: Serve) -> None:
     seen = {}
     for host in ("evil.example", "music.example.com", f"localhost:{port}", "[::1]:1", "10.1.2.3"):
         caller.headers = {"Host": host}
-        seen[host] = (await caller.look(CREDITS))[0]
+        seen[host] = (await caller.get_response(CREDITS))[0]
 
     assert seen.pop("evil.example") == 403
     assert set(seen.values()) == {200}
@@ -291,7 +291,7 @@ async def test_the_video_url_is_below_the_callers_own_address(serve: Serve) -> N
     """The URL has the host that the caller used, or the public one where that is known."""
     caller = await serve()
     task_id = (await caller.generate("album", "one"))["data"]["taskId"]
-    await caller.ended(task_id)
+    await caller.wait_until_finished(task_id)
 
     caller.headers = {"Host": "localhost:99"}
 

@@ -26,7 +26,7 @@ async def caller(serve: Serve, caplog: pytest.LogCaptureFixture) -> AsyncIterato
     """A server that still answers afterwards, and has logged nothing."""
     caller = await serve()
     yield caller
-    assert (await caller.look("/healthz"))[0] == 200
+    assert (await caller.get_response("/healthz"))[0] == 200
     assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 

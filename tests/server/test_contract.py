@@ -18,7 +18,7 @@ from mp4gen.server import Server, ServerConfig
 from mp4gen.server.web.health import own_version
 from mp4gen.server.web.openapi import document
 
-from .conftest import QUICK, write_song
+from .conftest import FAST_STYLE, write_song
 
 try:
     import schemathesis
@@ -79,7 +79,7 @@ class Running:
                 data=self._folder / name / "data",
                 port=0,
                 key=key,
-                style=QUICK,
+                style=FAST_STYLE,
                 min_free_bytes=0,
                 stop_timeout=0,
                 rate_limit=RateLimit(1_000_000),

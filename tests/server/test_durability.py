@@ -12,7 +12,7 @@ from mp4gen.errors import ConfigurationError
 from mp4gen.server import Server, ServerConfig, data_dir
 from mp4gen.server.data_dir import DataFolder
 
-from .conftest import QUICK, Caller, Serve
+from .conftest import FAST_STYLE, Caller, Serve
 
 NOW = 1_800_000_000.0
 
@@ -23,7 +23,7 @@ def settings(music: Path, tmp_path: Path) -> dict[str, Any]:
         "music": music,
         "data": tmp_path / "data",
         "port": 0,
-        "style": QUICK,
+        "style": FAST_STYLE,
         "workers": 1,
         "stop_timeout": 0.0,
         "min_free_bytes": 0,
@@ -35,12 +35,12 @@ async def test_a_stopped_server_goes_on_where_it_was(serve: Serve, settings: Any
     session = (await serve(data=settings["data"].parent / "unused")).session
     async with Server(ServerConfig(**settings)) as first:
         caller = Caller(session, first.url)
-        done = await caller.made("album", "one")
+        done = await caller.create_and_wait("album", "one")
         waiting = (await caller.generate("album", "two"))["data"]["taskId"]
 
     async with Server(ServerConfig(**settings)) as second:
         caller = Caller(session, second.url)
-        ended = await caller.ended(waiting)
+        ended = await caller.wait_until_finished(waiting)
         again = await caller.generate("album", "one")
         known = await caller.details(done["taskId"])
 
@@ -55,7 +55,7 @@ async def test_a_stopped_server_goes_on_where_it_was(serve: Serve, settings: Any
 async def test_a_video_is_deleted_after_its_time(serve: Serve, settings: Any) -> None:
     """After the days of retention the file and the record are gone, and the track is free again."""
     caller = await serve(retention_days=0.0)
-    data = await caller.made("album", "one")
+    data = await caller.create_and_wait("album", "one")
     url = data["response"]["videoUrl"]
 
     await caller.server.sweep()

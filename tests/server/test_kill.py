@@ -22,7 +22,7 @@ from aiohttp import web
 
 from mp4gen.server import Server, ServerConfig
 
-from .conftest import QUICK, Caller
+from .conftest import FAST_STYLE, Caller
 from .zygote import POINTS
 
 
@@ -85,7 +85,7 @@ async def restarted(music: Path, data: Path) -> AsyncIterator[Server]:
         music=music,
         data=data,
         port=0,
-        style=QUICK,
+        style=FAST_STYLE,
         workers=1,
         min_free_bytes=0,
         allow_local_callbacks=True,
@@ -145,7 +145,7 @@ async def test_a_kill_loses_nothing(
             caller = Caller(session, server.url)
             again = await caller.generate("album", "one", callBackUrl=callback)
             task_id = again["data"]["taskId"]
-            ended = await caller.ended(task_id)
+            ended = await caller.wait_until_finished(task_id)
             await heard_of(came, task_id)
 
     assert status == {"ended": -signal.SIGKILL}
@@ -175,7 +175,7 @@ async def test_workers_end_with_a_killed_server(
         async with asyncio.timeout(5):
             await gone(workers)
         async with restarted(music, tmp_path / "data") as server:
-            ended = await Caller(session, server.url).ended(task_id)
+            ended = await Caller(session, server.url).wait_until_finished(task_id)
 
     assert ended["successFlag"] == "SUCCESS"
 

@@ -59,7 +59,7 @@ async def begun(caller: Caller, server: Server) -> str:
 
 async def held(caller: Caller, task_id: str) -> set[asyncio.Task[Any]]:
     """As many looks as are held at a time; the one too many was answered at once."""
-    looks = [caller.look(DETAILS, taskId=task_id) for _ in range(HELD_AT_MOST + 1)]
+    looks = [caller.get_response(DETAILS, taskId=task_id) for _ in range(HELD_AT_MOST + 1)]
     tasks = [asyncio.create_task(look) for look in looks]
     answered, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 
@@ -94,7 +94,7 @@ async def test_a_look_long_before_the_end_is_answered_at_once(serve: Serve) -> N
     caller = await serve(executor=lambda: worker)
     task_id = await begun(caller, caller.server)
 
-    _, headers, body = await caller.look(DETAILS, taskId=task_id)
+    _, headers, body = await caller.get_response(DETAILS, taskId=task_id)
     worker.fail()
 
     assert body["data"]["successFlag"] == "PENDING"

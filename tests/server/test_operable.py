@@ -20,7 +20,7 @@ async def test_health_tells_what_there_is_to_do(serve: Serve) -> None:
     """Healthy while tasks are taken; what waits and what runs is told, and nothing of whose."""
     caller = await serve(key="secret")
 
-    status, _, body = await caller.look("/healthz")
+    status, _, body = await caller.get_response("/healthz")
 
     assert status == 200
     assert body["status"] == "ok"
@@ -33,9 +33,9 @@ async def test_health_says_why_nothing_is_taken(serve: Serve, tmp_path: Any) -> 
     full = await serve(min_free_bytes=1 << 60)
     closed = await serve(maintenance=True, data=tmp_path / "other")
 
-    assert [(await one.look("/healthz"))[0] for one in (full, closed)] == [503, 503]
-    assert (await full.look("/healthz"))[2]["status"] == "disk full"
-    assert (await closed.look("/healthz"))[2]["status"] == "maintenance"
+    assert [(await one.get_response("/healthz"))[0] for one in (full, closed)] == [503, 503]
+    assert (await full.get_response("/healthz"))[2]["status"] == "disk full"
+    assert (await closed.get_response("/healthz"))[2]["status"] == "maintenance"
 
 
 async def test_a_file_closes_a_running_server(serve: Serve, tmp_path: Any) -> None:
@@ -45,7 +45,7 @@ async def test_a_file_closes_a_running_server(serve: Serve, tmp_path: Any) -> No
 
     mark.touch()
     closed = [await caller.generate("album", "one"), await caller.get("/api/v1/generate/credit")]
-    told = await caller.look("/healthz")
+    told = await caller.get_response("/healthz")
     mark.unlink()
     opened = await caller.generate("album", "one")
 
@@ -58,7 +58,7 @@ async def test_the_contract_is_made_of_the_tables(serve: Serve) -> None:
     """Every call and every field is in the OpenAPI document, and the file that a task leads to."""
     caller = await serve()
 
-    _, _, told = await caller.look("/openapi.json")
+    _, _, told = await caller.get_response("/openapi.json")
 
     assert set(told["paths"]) == {call.path for call in CALLS} | {"/files/{name}", "/healthz"}
     fields = told["components"]["schemas"]["VideoRequest"]["properties"]
@@ -77,7 +77,7 @@ async def test_the_log_has_one_line_for_each_task(
     caplog.set_level(logging.INFO, "mp4gen.server")
     caller = await serve()
 
-    data = await caller.made("album", "one")
+    data = await caller.create_and_wait("album", "one")
 
     start = f"task={data['taskId']}"
     while not (lines := [line for line in caplog.messages if line.startswith(start)]):  # noqa: ASYNC110 - a log tells nobody
@@ -174,4 +174,4 @@ async def test_broken_http_is_refused_without_a_traceback(
     assert b"Traceback" not in answer
     assert not answer.startswith((b"HTTP/1.1 5", b"HTTP/1.0 5"))
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert (await caller.look("/healthz"))[0] == 200
+    assert (await caller.get_response("/healthz"))[0] == 200

@@ -148,7 +148,7 @@ async def test_all_open_pages_are_told_the_same_at_the_cost_of_one(
     visitor = visit(caller)
     await visitor.open()
     made = json.loads((await visitor.ask("POST", "/page/videos", json=ONE))[2])["id"]
-    await caller.ended(made)
+    await caller.wait_until_finished(made)
     looks: list[str] = []
     newest = Store.newest
 
@@ -183,7 +183,7 @@ async def test_a_video_is_made_shown_and_deleted(serve: Serve, visit: Any) -> No
     made = [json.loads((await visitor.ask("POST", "/page/videos", json=wish))[2])["id"]]
     made.append(json.loads((await visitor.ask("POST", "/page/videos", json=ONE))[2])["id"])
     for task_id in made:
-        assert (await caller.ended(task_id))["successFlag"] == "SUCCESS"
+        assert (await caller.wait_until_finished(task_id))["successFlag"] == "SUCCESS"
     videos = (await visitor.state())["videos"]
     deleted = await visitor.ask("DELETE", f"/page/videos/{made[0]}")
 
@@ -209,7 +209,7 @@ async def test_a_render_that_is_cancelled_stops(serve: Serve, visit: Any, music:
     long = json.loads((await visitor.ask("POST", "/page/videos", json=wish))[2])["id"]
     assert (await visitor.ask("DELETE", f"/page/videos/{long}"))[0] == 200
 
-    assert (await caller.made("album", "one"))["successFlag"] == "SUCCESS"
+    assert (await caller.create_and_wait("album", "one"))["successFlag"] == "SUCCESS"
     assert [video["audio"] for video in (await visitor.state())["videos"]] == ["one"]
 
 
@@ -244,7 +244,7 @@ async def test_each_video_has_a_small_picture(
         json.loads((await anna.ask("POST", "/page/videos", json=wish))[2])["id"] for wish in wishes
     ]
     caller.headers = {"Authorization": "Bearer key-a"}
-    await caller.ended(made[0])
+    await caller.wait_until_finished(made[0])
     cache = tmp_path / "data" / "cache"
 
     stills = [await anna.ask("GET", "/page/still", params={"id": one}) for one in made]
@@ -274,8 +274,8 @@ async def test_what_is_no_video_any_more_has_no_picture(
     gone, kept = [
         json.loads((await visitor.ask("POST", "/page/videos", json=ONE))[2])["id"] for _ in range(2)
     ]
-    await caller.ended(gone)
-    await caller.ended(kept)
+    await caller.wait_until_finished(gone)
+    await caller.wait_until_finished(kept)
     videos = {video["id"]: video for video in (await visitor.state())["videos"]}
     (caller.server.config.data / "videos" / Path(videos[gone]["url"]).name).write_bytes(b"?")
     (music / "album" / "one.wav").unlink()
@@ -415,7 +415,7 @@ async def test_a_forged_cookie_opens_nothing(serve: Serve, value: str) -> None:
     caller = await serve(keys={"anna": "key-a"})
     caller.headers = {"Cookie": f"mp4gen_session={value}"}
 
-    assert (await caller.look("/page/state"))[0] == 401
+    assert (await caller.get_response("/page/state"))[0] == 401
 
 
 async def test_an_upload_becomes_a_track(serve: Serve, visit: Any, tmp_path: Path) -> None:
@@ -432,7 +432,7 @@ async def test_an_upload_becomes_a_track(serve: Serve, visit: Any, tmp_path: Pat
 
     assert [json.loads(body)["audio"] for _, _, body in answers] == ["My Song", "My Song (2)"]
     assert json.loads(answers[0][2])["task"] == "Uploads"
-    made = await caller.made("Uploads", "My Song")
+    made = await caller.create_and_wait("Uploads", "My Song")
     assert made["successFlag"] == "SUCCESS"
 
 

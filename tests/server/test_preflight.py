@@ -10,13 +10,13 @@ import pytest
 from mp4gen.server import ServerConfig
 from mp4gen.server.preflight import Finding, checkup
 
-from .conftest import QUICK
+from .conftest import FAST_STYLE
 
 NAMES = ["music", "data", "database", "disk", "port", "keys", "fonts", "renderer"]
 
 
 async def looked(**settings: Any) -> dict[str, Finding]:
-    config = ServerConfig(**{"style": QUICK, "port": 0, "min_free_bytes": 0, **settings})
+    config = ServerConfig(**{"style": FAST_STYLE, "port": 0, "min_free_bytes": 0, **settings})
     return {finding.name: finding async for finding in checkup(config)}
 
 
@@ -34,7 +34,7 @@ async def test_all_is_well_where_a_server_could_run(music: Path, tmp_path: Path)
 async def test_a_folder_that_was_used_is_looked_through(serve: Any, tmp_path: Path) -> None:
     """While its server runs the folder is in use; afterwards its tasks are counted."""
     caller = await serve()
-    await caller.made("album", "one")
+    await caller.create_and_wait("album", "one")
     running = await looked(music=caller.server.config.music, data=tmp_path / "data")
     await caller.server.__aexit__(None, None, None)
 

@@ -26,7 +26,7 @@ async def test_a_worker_that_dies_costs_its_own_task(serve: Serve) -> None:
 
     os.kill(await worker_of(caller), signal.SIGKILL)
 
-    failed, made = await caller.ended(first), await caller.ended(second)
+    failed, made = await caller.wait_until_finished(first), await caller.wait_until_finished(second)
     assert failed["successFlag"] == "GENERATE_MP4_FAILED"
     assert failed["errorCode"] == 500
     assert "crashed" in failed["errorMessage"]
@@ -40,9 +40,9 @@ async def test_a_worker_that_hangs_is_ended(serve: Serve) -> None:
 
     os.kill(await worker_of(caller), signal.SIGSTOP)
 
-    failed = await caller.ended(first)
+    failed = await caller.wait_until_finished(first)
     assert "no progress for 5 s" in failed["errorMessage"]
-    assert (await caller.made("album", "two"))["successFlag"] == "SUCCESS"
+    assert (await caller.create_and_wait("album", "two"))["successFlag"] == "SUCCESS"
 
 
 async def test_a_render_that_takes_too_long_is_ended(serve: Serve, music: object) -> None:
@@ -50,7 +50,7 @@ async def test_a_render_that_takes_too_long_is_ended(serve: Serve, music: object
     write_song(music / "album" / "long.wav", 60.0)
     caller = await serve(render_timeout=1.0)
 
-    failed = await caller.made("album", "long")
+    failed = await caller.create_and_wait("album", "long")
 
     assert failed["errorCode"] == 500
     assert "longer than 1 s" in failed["errorMessage"]
@@ -60,7 +60,7 @@ async def test_a_worker_that_needs_too_much_memory_fails_alone(serve: Serve) -> 
     """A worker with too little room to work in fails its task; the server goes on."""
     caller = await serve(worker_memory_bytes=200 << 20)
 
-    failed = await caller.made("album", "one")
+    failed = await caller.create_and_wait("album", "one")
 
     assert failed["successFlag"] == "GENERATE_MP4_FAILED"
     assert failed["errorCode"] == 500
@@ -72,7 +72,7 @@ async def test_music_that_is_too_long_is_refused_in_words(serve: Serve) -> None:
     caller = await serve(max_duration=1.0, worker_memory_bytes=0)
     write_song(caller.server.config.music / "album" / "longer.wav", 3.0)
 
-    failed = await caller.made("album", "longer")
+    failed = await caller.create_and_wait("album", "longer")
 
     assert failed["errorCode"] == 400
     assert "longer.wav" in failed["errorMessage"]
@@ -85,7 +85,7 @@ async def test_a_file_that_is_gone_is_code_451(serve: Serve) -> None:
     second = (await caller.generate("album", "two"))["data"]["taskId"]
     (caller.server.config.music / "album" / "two.wav").unlink()
 
-    failed = await caller.ended(second)
+    failed = await caller.wait_until_finished(second)
 
     assert failed["errorCode"] == 451
     assert "not in the music folder" in failed["errorMessage"]

@@ -48,7 +48,7 @@ async def serving(**settings: Any) -> AsyncIterator[tuple[asyncio.subprocess.Pro
 async def rendering(caller: Caller) -> None:
     """Wait until something is being rendered."""
     while True:
-        if (await caller.look("/healthz"))[2]["rendering"]:
+        if (await caller.get_response("/healthz"))[2]["rendering"]:
             return
         await asyncio.sleep(0.02)
 
@@ -57,7 +57,7 @@ async def unanswered(caller: Caller) -> None:
     """Wait until the server takes no calls any more."""
     with contextlib.suppress(aiohttp.ClientError):
         while True:
-            await caller.look("/healthz")
+            await caller.get_response("/healthz")
 
 
 def states(data: Path) -> list[str]:
@@ -89,7 +89,7 @@ async def test_a_stop_puts_back_what_it_cannot_finish(
     write_song(music / "album" / "long.wav", 1.0)
     async with serving(**settings) as (_, caller):
         again = [await caller.generate("album", name) for name in ("long", "one")]
-        ended = [await caller.ended(one["data"]["taskId"]) for one in again]
+        ended = [await caller.wait_until_finished(one["data"]["taskId"]) for one in again]
 
     assert code == 0
     assert took < BOUND

@@ -71,33 +71,37 @@ POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
 
 def arm(point: str) -> None:
     """Let this process end as by kill -9 when it reaches `point`."""
-    owner, real, side, count = POINTS[point]
+    owner, original, side, count = POINTS[point]
     calls = 0
 
     def reached(at: str) -> None:
         if at == side and calls == count:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def plain(*args: Any, **kwargs: Any) -> Any:
+    def sync_wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         calls += 1
         reached(BEFORE)
-        result = real(*args, **kwargs)
+        result = original(*args, **kwargs)
         reached(AFTER)
         return result
 
-    async def waiting(*args: Any, **kwargs: Any) -> Any:
+    async def async_wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         calls += 1
         reached(BEFORE)
-        result = await real(*args, **kwargs)
+        result = await original(*args, **kwargs)
         reached(AFTER)
         return result
 
-    setattr(owner, real.__name__, waiting if inspect.iscoroutinefunction(real) else plain)
+    setattr(
+        owner,
+        original.__name__,
+        async_wrapper if inspect.iscoroutinefunction(original) else sync_wrapper,
+    )
 
 
-def say(**what: Any) -> None:
+def send_message(**what: Any) -> None:
     """One line of JSON to whoever drives us."""
     os.write(1, json.dumps(what).encode() + b"\n")
 
@@ -115,11 +119,11 @@ async def serve(music: str, data: str, processes: bool) -> None:
         executor=None if processes else lambda: ThreadPoolExecutor(1),
     )
     async with Server(config) as server:
-        say(url=server.url)
+        send_message(url=server.url)
         while True:
             await asyncio.sleep(0.02)
             if processes and server.worker_pids:
-                say(workers=server.worker_pids)
+                send_message(workers=server.worker_pids)
                 processes = False
 
 
@@ -135,9 +139,9 @@ def main() -> None:
                 arm(order["point"])
             asyncio.run(serve(order["music"], order["data"], order["processes"]))
             os._exit(0)
-        say(pid=pid)
+        send_message(pid=pid)
         _, status = os.waitpid(pid, 0)
-        say(ended=os.waitstatus_to_exitcode(status))
+        send_message(ended=os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":
