@@ -35,7 +35,7 @@ def play(seed: int, loop: str) -> Any:
     logging.getLogger("mp4gen").setLevel(logging.CRITICAL)
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
-    return importlib.import_module("tests.support_simulation").play(seed, loop)
+    return importlib.import_module("tests.support_simulation").run_seed(seed, loop)
 
 
 def seeds_of(text: str) -> range:
@@ -68,7 +68,7 @@ def outcomes(seeds: range, loop: str, jobs: int) -> Iterator[Iterator[Any]]:
 def told_as_they_come(results: Iterator[Any], seeds: int) -> Iterator[Any]:
     """The same; every failure is told at once, and every hundredth seed."""
     for number, one in enumerate(results, 1):
-        if not one.good:
+        if not one.succeeded:
             print(f"seed {one.seed} failed: {one}", file=sys.stderr, flush=True)
         if number % 100 == 0:
             print(f"{number} of {seeds} seeds", file=sys.stderr, flush=True)
@@ -82,10 +82,10 @@ def record(found: list[Any], loop: str, seconds: float) -> dict[str, Any]:
         "loop": loop,
         "seeds": len(found),
         "lost": sum(len(one.lost) for one in found),
-        "doubled": sum(len(one.doubled) for one in found),
-        "windows over 20": sum(one.over for one in found),
+        "duplicated": sum(len(one.duplicated) for one in found),
+        "windows over 20": sum(one.windows_over_limit for one in found),
         "hangs": sum(one.hung for one in found),
-        "left files": sum(len(one.left) for one in found),
+        "left files": sum(len(one.leftover_files) for one in found),
         "other problems": sum(one.problem is not None for one in found),
         "programs": dict(Counter(one.program for one in found)),
         "kills": sum(one.lives - 1 for one in found),
@@ -93,7 +93,7 @@ def record(found: list[Any], loop: str, seconds: float) -> dict[str, Any]:
         "virtual hours": round(sum(one.seconds for one in found) / 3600, 1),
         "seconds": round(seconds, 1),
         "seeds/s": round(len(found) / seconds, 2),
-        "failed": [attrs.asdict(one) for one in found if not one.good],
+        "failed": [attrs.asdict(one) for one in found if not one.succeeded],
     }
 
 
@@ -109,7 +109,7 @@ def main() -> int:
     for name, value in figures.items():
         if name != "failed":
             print(f"{name:<16} {value}", file=told)
-    for one in (one for one in found if not one.good):
+    for one in (one for one in found if not one.succeeded):
         again = f"python benchmarks/simulation.py --loop {loop} --seeds {one.seed}"
         print(f"\nseed {one.seed} failed; again: {again}", file=told)
     if asked.json == "-":

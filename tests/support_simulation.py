@@ -45,15 +45,15 @@ class Outcome:
         seed: of all that chance decided.
         program: what was run.
         lives: how often it was started.
-        calls: how many arrived at the service.
-        refused: how many of them were one too many in ten seconds; a program that was started
+        requests: how many arrived at the service.
+        rate_limited: how many of them were one too many in ten seconds; a program that was started
             again cannot know of the calls that the one before it has made.
         seconds: of virtual time.
         lost: tracks without their video, or without the line that says in what doubt they are.
-        doubled: tracks that were paid for more than once.
-        over: windows of ten seconds in which one program sent more calls than are allowed.
+        duplicated: tracks that were paid for more than once.
+        windows_over_limit: windows of ten seconds in which one program sent more calls than are allowed.
         hung: whether it had not ended after a day.
-        left: temporary files that were left behind.
+        leftover_files: temporary files that were left behind.
         problem: what else went wrong; None for nothing.
         trace: a hash of every call, answer and event with its time, and of the network's own.
     """
@@ -61,43 +61,48 @@ class Outcome:
     seed: int
     program: str
     lives: int
-    calls: int
-    refused: int
+    requests: int
+    rate_limited: int
     seconds: float
     lost: tuple[str, ...]
-    doubled: tuple[str, ...]
-    over: int
+    duplicated: tuple[str, ...]
+    windows_over_limit: int
     hung: bool
-    left: tuple[str, ...]
+    leftover_files: tuple[str, ...]
     problem: str | None
     trace: str
 
     @property
-    def good(self) -> bool:
+    def succeeded(self) -> bool:
         """Whether nothing was wrong."""
         return not (
-            self.lost or self.doubled or self.over or self.hung or self.left or self.problem
+            self.lost
+            or self.duplicated
+            or self.windows_over_limit
+            or self.hung
+            or self.leftover_files
+            or self.problem
         )
 
 
-def play(seed: int, loop: Literal["simloop", "looptime"]) -> Outcome:
+def run_seed(seed: int, loop: Literal["simloop", "looptime"]) -> Outcome:
     """Run the whole story of one seed."""
     # Else the collector would decide when what dead programs have left is closed.
     gc.disable()
     try:
-        return _play(seed, Simulated(seed) if loop == "simloop" else Loopback())
+        return _run_seed(seed, Simulated(seed) if loop == "simloop" else Loopback())
     finally:
         gc.enable()
 
 
-def _play(seed: int, network: Network) -> Outcome:
+def _run_seed(seed: int, network: Network) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="mp4gen-", dir=_FAST) as folder:
-        story = _Story(seed, network, Path(folder))
+        scenario = _Scenario(seed, network, Path(folder))
         try:
-            network.loop.run_until_complete(story.tell())
+            network.loop.run_until_complete(scenario.run())
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this seed
-            story.problem = f"{type(error).__name__}: {error}"
-        outcome = story.outcome()
+            scenario.problem = f"{type(error).__name__}: {error}"
+        outcome = scenario.outcome()
         network.close()
     return outcome
 
@@ -106,44 +111,48 @@ class _Service(FakeService):
     """Tells of each call and its answer; born at the same time in every run."""
 
     def __init__(
-        self, tell: Callable[[RecordedRequest, web.Response], None], **settings: Any
+        self, on_response: Callable[[RecordedRequest, web.Response], None], **settings: Any
     ) -> None:
         super().__init__(**settings)
-        self._tell = tell
+        self._on_response = on_response
 
     async def _start(self) -> None:
         await super()._start()
         self._epoch = _EPOCH
 
-    def _answer(self, call: RecordedRequest, reply: ScriptedResponse, now: float) -> web.Response:
-        answer = super()._build_response(call, reply, now)
-        self._tell(call, answer)
-        return answer
+    def _build_response(
+        self, recorded: RecordedRequest, scripted: ScriptedResponse, now: float
+    ) -> web.Response:
+        response = super()._build_response(recorded, scripted, now)
+        self._on_response(recorded, response)
+        return response
 
 
-class _Story:
+class _Scenario:
     """One seed's run."""
 
     def __init__(self, seed: int, network: Network, folder: Path) -> None:
         self.seed, self.network, self.folder = seed, network, folder
         self.random = Random(seed)
         self.program = self.random.choice(["bulk", "bulk", "bulk without 409", "bot"])
-        self.dedupes = self.program != "bulk without 409"
-        self.told: dict[str, mp4gen.Conversion] = {}
+        self.rejects_duplicates = self.program != "bulk without 409"
+        self.results: dict[str, mp4gen.Conversion] = {}
         self.keys: list[str] = []
-        self.again = False
+        self.is_rerun = False
         self.hung = False
         self.problem: str | None = None
         self._trace = hashlib.sha256()
-        self._fuse: tuple[str, int] = ("", 0)
-        self._life: asyncio.Task[None] | None = None
+        self._kill_trigger: tuple[str, int] = ("", 0)
+        self._running_program: asyncio.Task[None] | None = None
         self._servers: list[asyncio.Task[None]] = []
-        self._direct = ""
+        self._service_url = ""
         host, port = network.service
         self.service = _Service(
-            self._heard,
-            dialect=mp4gen.Dialect.SUNO if self.dedupes else mp4gen.Dialect.for_url("http://any"),
-            duplicate_policy="existing_id" if self.dedupes else "new_task",
+            self._on_request,
+            dialect=mp4gen.Dialect.SUNO
+            if self.rejects_duplicates
+            else mp4gen.Dialect.for_url("http://any"),
+            duplicate_policy="existing_id" if self.rejects_duplicates else "new_task",
             duration=lognormal(40, 120),
             latency=0.05 if isinstance(network, Loopback) else 0.0,
             host=host,
@@ -154,32 +163,32 @@ class _Story:
 
     # --- the world --------------------------------------------------------------------------
 
-    async def tell(self) -> None:
+    async def run(self) -> None:
         """Everything, from the first server to the end of the last program."""
         up = asyncio.Event()
         self._servers.append(self.network.start(self.network.service[0], _serve(self.service, up)))
         await up.wait()
         await self._new_gateway().wait()
-        weather = asyncio.create_task(
+        faults = asyncio.create_task(
             self.network.inject_faults(Random(f"{self.seed}/weather"), self._new_gateway)
         )
         try:
             async with asyncio.timeout(DAY):
-                await self._lives()
+                await self._run_programs()
         except TimeoutError:
             self.hung = True
         finally:
             # Servers end in any order of their connections; that is no part of the story.
             self._trace.update(self.network.trace().encode())
-            for task in (weather, *self._servers):
+            for task in (faults, *self._servers):
                 task.cancel()
-            await asyncio.wait([weather, *self._servers])
+            await asyncio.wait([faults, *self._servers])
 
     def _new_gateway(self) -> asyncio.Event:
         up = asyncio.Event()
         host, port = self.network.gateway
-        self._direct = self._direct or self.service.url
-        proxy = FaultProxy(self._direct, host=host, port=port)
+        self._service_url = self._service_url or self.service.url
+        proxy = FaultProxy(self._service_url, host=host, port=port)
         proxy.script(*connection_faults(self.random))
 
         async def serve() -> None:
@@ -193,18 +202,18 @@ class _Story:
 
     # --- the program and its deaths -----------------------------------------------------------
 
-    async def _lives(self) -> None:
+    async def _run_programs(self) -> None:
         random = self.random
-        deaths = random.randrange(4)
-        self._home(0).mkdir()
-        for life in range(deaths + 1):
+        kills = random.randrange(4)
+        self._program_folder(0).mkdir()
+        for life in range(kills + 1):
             if life:
                 await asyncio.sleep(random.uniform(0.1, 30))
             self.keys.append(f"{FAKE_KEY}-{life}")
-            last = life == deaths
-            self._fuse = ("", 0) if last else _fuse(random)
+            last = life == kills
+            self._kill_trigger = ("", 0) if last else _draw_kill_trigger(random)
             task = self.network.start(f"client{life}", self._run(life, random.random()))
-            self._life = task
+            self._running_program = task
             await asyncio.wait([task], timeout=None if last else random.uniform(0, 120))
             if task.done() and not task.cancelled():
                 return await task
@@ -213,37 +222,37 @@ class _Story:
             await asyncio.wait([task], timeout=1)
         return None
 
-    def _home(self, life: int) -> Path:
+    def _program_folder(self, life: int) -> Path:
         return self.folder / f"life{life}"
 
     def _kill(self) -> None:
         """Now: what is on the disk stays, and nothing more gets there."""
         life = len(self.keys) - 1
-        if self._life is None or self._home(life + 1).exists():
+        if self._running_program is None or self._program_folder(life + 1).exists():
             return
-        shutil.copytree(self._home(life), self._home(life + 1))
-        self.network.kill(f"client{life}", self._life)
+        shutil.copytree(self._program_folder(life), self._program_folder(life + 1))
+        self.network.kill(f"client{life}", self._running_program)
 
-    def _tick(self, kind: str) -> None:
+    def _count_down(self, kind: str) -> None:
         """Kill the program where its fuse has burnt down."""
-        name, left = self._fuse
+        name, remaining = self._kill_trigger
         if name == kind:
-            self._fuse = (name, left - 1)
-            if left == 1:
+            self._kill_trigger = (name, remaining - 1)
+            if remaining == 1:
                 self._kill()
 
     async def _run(self, life: int, chance: float) -> None:
         """The program: run again every minute until all is there, as its user would."""
-        work = self._bot if self.program == "bot" else self._bulk
+        program = self._bot if self.program == "bot" else self._bulk
         for attempt in range(20):
-            self.told = {}
-            self.again = attempt > 0
+            self.results = {}
+            self.is_rerun = attempt > 0
             async with self._client(life) as client:
                 client.random.seed(f"{chance}/{attempt}")
                 try:
-                    await work(client, self._home(life))
+                    await program(client, self._program_folder(life))
                 except mp4gen.Mp4GenError as error:
-                    self._note("ended", type(error).__name__)
+                    self._add_to_trace("ended", type(error).__name__)
             if not self._missing():
                 return
             await asyncio.sleep(60)
@@ -252,23 +261,23 @@ class _Story:
         retry = mp4gen.Retry(maintenance_timeout=3600, maintenance_poll_interval=30)
         key = self.keys[life]
 
-        def seen(event: mp4gen.Event) -> None:
+        def on_event(event: mp4gen.Event) -> None:
             if key == self.keys[-1]:
-                self._note("event", str(event).replace(str(self.folder), ""))
-                self._tick("event")
+                self._add_to_trace("event", str(event).replace(str(self.folder), ""))
+                self._count_down("event")
 
-        return self.service.client(api_key=key, retry=retry, on_event=seen)
+        return self.service.client(api_key=key, retry=retry, on_event=on_event)
 
     async def _bulk(self, client: mp4gen.Client, home: Path) -> None:
         ledger, videos = home / "run.sqlite", home / "videos"
         # The weather may deny a record three times running, and that is the end of a track; at a
         # host that knows what it has, asking for it again finds it, and without one would double.
-        retry = self.again and self.dedupes
+        retry = self.is_rerun and self.rejects_duplicates
         async with client.convert_many(
             TRACKS, ledger=ledger, download_to=videos, retry_failed=retry
         ) as run:
             async for conversion in run:
-                self.told[conversion.request.audio_id] = conversion
+                self.results[conversion.request.audio_id] = conversion
 
     async def _bot(self, client: mp4gen.Client, home: Path) -> None:
         await asyncio.gather(*(self._command(client, home, request) for request in TRACKS))
@@ -277,83 +286,94 @@ class _Story:
         self, client: mp4gen.Client, home: Path, request: mp4gen.VideoRequest
     ) -> None:
         """One track, from whatever is known of it to its file."""
-        note = home / f"{request.audio_id}.id"
+        id_file = home / f"{request.audio_id}.id"
         while True:
             try:
-                if note.exists():
-                    video = await client.wait_for_video(note.read_text())
+                if id_file.exists():
+                    video = await client.wait_for_video(id_file.read_text())
                 else:
-                    video = await client.convert(request, on_submitted=note.write_text)
+                    video = await client.convert(request, on_submitted=id_file.write_text)
                 path = await client.download(video, home / f"{request.audio_id}.mp4")
             except mp4gen.Mp4GenError as error:
-                self._note("again", type(error).__name__)
+                self._add_to_trace("again", type(error).__name__)
                 await asyncio.sleep(60)
             else:
-                self.told[request.audio_id] = mp4gen.Conversion(request, video.task_id, video, path)
+                self.results[request.audio_id] = mp4gen.Conversion(
+                    request, video.task_id, video, path
+                )
                 return
 
     # --- the record and the verdict ---------------------------------------------------------
 
-    def _heard(self, call: RecordedRequest, answer: web.Response) -> None:
-        asked = (call.endpoint, call.path, sorted(call.query.items()), call.body)
-        self._note("call", call.received_at, call.rate_limited, asked, answer.status, answer.body)
-        self._tick("call")
+    def _on_request(self, recorded: RecordedRequest, response: web.Response) -> None:
+        request = (recorded.endpoint, recorded.path, sorted(recorded.query.items()), recorded.body)
+        self._add_to_trace(
+            "call",
+            recorded.received_at,
+            recorded.rate_limited,
+            request,
+            response.status,
+            response.body,
+        )
+        self._count_down("call")
 
-    def _note(self, *what: object) -> None:
+    def _add_to_trace(self, *values: object) -> None:
         """Add to the trace."""
-        self._trace.update(f"{self.network.loop.time()!r} {what!r}\n".encode())
+        self._trace.update(f"{self.network.loop.time()!r} {values!r}\n".encode())
 
     def _missing(self) -> list[str]:
         """Tracks that have neither their own whole file nor, without a 409, a line of doubt."""
-        return [request.audio_id for request in TRACKS if not self._there(request.audio_id)]
+        return [request.audio_id for request in TRACKS if not self._is_delivered(request.audio_id)]
 
-    def _there(self, track: str) -> bool:
-        told = self.told.get(track)
-        if told is None:
+    def _is_delivered(self, track: str) -> bool:
+        result = self.results.get(track)
+        if result is None:
             return False
-        if told.path is None:
-            return not self.dedupes and isinstance(told.error, mp4gen.SubmitUncertainError)
-        task = self.service.tasks.get(told.task_id or "")
-        mine = task is not None and task.request.audio_id == track
-        return mine and told.path.is_file() and told.path.read_bytes() == task.content
+        if result.path is None:
+            return not self.rejects_duplicates and isinstance(
+                result.error, mp4gen.SubmitUncertainError
+            )
+        task = self.service.tasks.get(result.task_id or "")
+        is_own_task = task is not None and task.request.audio_id == track
+        return is_own_task and result.path.is_file() and result.path.read_bytes() == task.content
 
-    def _untold(self) -> list[str]:
+    def _unreported(self) -> list[str]:
         """Tracks that were paid for, and of which the program has told neither task nor doubt."""
-        found = {told.task_id for told in self.told.values() if told.path is not None}
-        unsure = {track for track, told in self.told.items() if told.path is None}
+        found = {told.task_id for told in self.results.values() if told.path is not None}
+        uncertain = {track for track, told in self.results.items() if told.path is None}
         tasks = self.service.tasks.values()
         return [
             task.request.audio_id
             for task in tasks
-            if task.task_id not in found and task.request.audio_id not in unsure
+            if task.task_id not in found and task.request.audio_id not in uncertain
         ]
 
-    def _over(self) -> int:
-        most = 0
+    def _windows_over_limit(self) -> int:
+        count = 0
         for key in self.keys:
-            calls = self.service.requests
-            mine = [
-                call.received_at for call in calls if call.key == key and call.endpoint != "file"
+            requests = self.service.requests
+            times = [
+                call.received_at for call in requests if call.key == key and call.endpoint != "file"
             ]
-            most += peak_in_window(mine, 10.0) > 20
-        return most
+            count += peak_in_window(times, 10.0) > 20
+        return count
 
     def outcome(self) -> Outcome:
         """The verdict."""
-        made = Counter(task.request.audio_id for task in self.service.tasks.values())
-        home = self._home(len(self.keys) - 1)
+        submits = Counter(task.request.audio_id for task in self.service.tasks.values())
+        home = self._program_folder(len(self.keys) - 1)
         return Outcome(
             seed=self.seed,
             program=self.program,
             lives=len(self.keys),
-            calls=len(self.service.requests),
-            refused=sum(call.rate_limited for call in self.service.requests),
+            requests=len(self.service.requests),
+            rate_limited=sum(call.rate_limited for call in self.service.requests),
             seconds=self.network.loop.time(),
-            lost=tuple(sorted({*self._missing(), *self._untold()})),
-            doubled=tuple(sorted(track for track, times in made.items() if times > 1)),
-            over=self._over(),
+            lost=tuple(sorted({*self._missing(), *self._unreported()})),
+            duplicated=tuple(sorted(track for track, times in submits.items() if times > 1)),
+            windows_over_limit=self._windows_over_limit(),
             hung=self.hung,
-            left=tuple(sorted(path.name for path in home.rglob("*.part"))),
+            leftover_files=tuple(sorted(path.name for path in home.rglob("*.part"))),
             problem=self.problem,
             trace=self._trace.hexdigest(),
         )
@@ -365,6 +385,6 @@ async def _serve(server: FakeService, up: asyncio.Event) -> None:
         await asyncio.Event().wait()
 
 
-def _fuse(random: Random) -> tuple[str, int]:
+def _draw_kill_trigger(random: Random) -> tuple[str, int]:
     """What kills the program before its time is over: the n-th event, the n-th call, or nothing."""
     return random.choice(["event", "call", ""]), random.randrange(1, 60)

@@ -18,7 +18,7 @@ import mp4gen
 from mp4gen.testing import FakeService, FaultProxy
 
 from .support_chaos import connection_faults, script_faults
-from .support_simulation import TRACKS, play
+from .support_simulation import TRACKS, run_seed
 
 FIRST, _, LAST = os.environ.get("MP4GEN_SEEDS", "0-8").partition("-")
 SEEDS = range(int(FIRST), int(LAST))
@@ -28,9 +28,9 @@ MORE_SEEDS = range(int(FIRST), int(LAST) + 16) if "MP4GEN_SEEDS" not in os.envir
 @pytest.mark.parametrize("seed", SEEDS)
 def test_on_loopback_no_track_is_lost_or_doubled_whatever_breaks(seed: int) -> None:
     """Fifteen tracks, fifteen tasks, fifteen whole files, or a line of doubt without a 409."""
-    outcome = play(seed, "looptime")
+    outcome = run_seed(seed, "looptime")
 
-    assert outcome.good, f"seed {seed}: {outcome}"
+    assert outcome.succeeded, f"seed {seed}: {outcome}"
 
 
 # A program that was killed has closed nothing; Python 3.13 tells of its database.
@@ -40,9 +40,9 @@ def test_on_a_simulated_network_no_track_is_lost_or_doubled(seed: int) -> None:
     """The same where links fall silent, machines die, and a seed fixes every step."""
     pytest.importorskip("simloop", reason="simloop needs Python 3.12 or newer")
 
-    outcome = play(seed, "simloop")
+    outcome = run_seed(seed, "simloop")
 
-    assert outcome.good, f"seed {seed}: {outcome}"
+    assert outcome.succeeded, f"seed {seed}: {outcome}"
 
 
 def test_a_seed_is_the_same_story_in_every_process() -> None:
@@ -50,8 +50,8 @@ def test_a_seed_is_the_same_story_in_every_process() -> None:
     pytest.importorskip("simloop", reason="simloop needs Python 3.12 or newer")
     root = Path(__file__).parents[1]
     program = (
-        "from tests.support_simulation import play;"
-        "print([play(seed, 'simloop').trace for seed in (2, 3, 4, 17)])"
+        "from tests.support_simulation import run_seed;"
+        "print([run_seed(seed, 'simloop').trace for seed in (2, 3, 4, 17)])"
     )
 
     told = [
