@@ -32,8 +32,8 @@ async def one(seed: int, number: int, **settings: Any) -> tuple[float, float, in
 def figures(service: FakeService, makespan: float) -> tuple[float, float, int]:
     """The same three, of a run that is over."""
     durations = world.durations(service)
-    refused = sum(call.rate_limited for call in service.requests)
-    return service.count() / len(durations), makespan / world.floor(durations, 2), refused
+    rate_limited = sum(call.rate_limited for call in service.requests)
+    return service.count() / len(durations), makespan / world.floor(durations, 2), rate_limited
 
 
 async def over_sockets(seed: int, number: int) -> tuple[float, float, int]:
@@ -47,30 +47,30 @@ async def over_sockets(seed: int, number: int) -> tuple[float, float, int]:
         return figures(service, loop.time() - start)
 
 
-def rows(number: int, seeds: int, most: tuple[float, float, float]) -> list[Any]:
+def rows(number: int, seeds: int, goals: tuple[float, float, float]) -> list[Any]:
     """The figures of `seeds` runs."""
     start = time.perf_counter()
     found = [world.run(one(seed, number)) for seed in range(seeds)]
     spent = time.perf_counter() - start
     requests, spans = [f[0] for f in found], [f[1] for f in found]
-    refused = sum(f[2] for f in found)
+    rate_limited = sum(f[2] for f in found)
     name = f"{number:,} tracks, {seeds} seeds"
     print(f"# {name}: {spent:.1f} s of real time")
     return [
         (
             f"{name}: requests a video",
             f"{world.mean(requests):.3f}",
-            f"<= {most[0]}",
-            world.mean(requests) <= most[0],
+            f"<= {goals[0]}",
+            world.mean(requests) <= goals[0],
         ),
         (
             f"{name}: makespan / floor",
             f"{world.mean(spans):.3f}",
-            f"<= {most[1]}",
-            world.mean(spans) <= most[1],
+            f"<= {goals[1]}",
+            world.mean(spans) <= goals[1],
         ),
-        (f"{name}: worst seed", f"{max(spans):.3f}", f"<= {most[2]}", max(spans) <= most[2]),
-        (f"{name}: answers 405", f"{refused}", "0", refused == 0),
+        (f"{name}: worst seed", f"{max(spans):.3f}", f"<= {goals[2]}", max(spans) <= goals[2]),
+        (f"{name}: answers 405", f"{rate_limited}", "0", rate_limited == 0),
     ]
 
 

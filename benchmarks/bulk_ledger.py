@@ -29,7 +29,7 @@ from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
 HOST = "http://127.0.0.1:1"
 # As many as a run asks for at a time.
 CHUNK = run._PREFETCH
-UNDER_WAY = 40
+IN_PROGRESS = 40
 
 
 def memory() -> float:
@@ -58,8 +58,8 @@ async def through(path: Path, number: int) -> float:
     """Tracks a second through all steps of a run."""
     ledger = await Ledger.open(path, HOST)
     start = time.perf_counter()
-    for first in range(0, number, UNDER_WAY):
-        starts = range(first, first + UNDER_WAY, CHUNK)
+    for first in range(0, number, IN_PROGRESS):
+        starts = range(first, first + IN_PROGRESS, CHUNK)
         await asyncio.gather(*(_chunk(ledger, start) for start in starts))
     spent = time.perf_counter() - start
     await ledger.close()
@@ -113,17 +113,17 @@ def _scan(ledger: Ledger, number: int) -> float:
 
 async def resume(path: Path, number: int) -> tuple[float, float]:
     """CPU seconds to tell every finished track again, and MiB that the memory grows meanwhile."""
-    start, first, most = time.process_time(), memory(), 0.0
+    start, first, peak = time.process_time(), memory(), 0.0
     async with Client(base_url=HOST) as client:
         lazily = (VideoRequest("music", f"b{n}") for n in range(number))
-        told = 0
+        result_count = 0
         async for conversion in client.convert_many(lazily, ledger=path):
             assert conversion.video
-            told += 1
-            if told % 1000 == 0:
-                most = max(most, memory())
-    assert told == number
-    return time.process_time() - start, most - first
+            result_count += 1
+            if result_count % 1000 == 0:
+                peak = max(peak, memory())
+    assert result_count == number
+    return time.process_time() - start, peak - first
 
 
 def main() -> None:
@@ -138,7 +138,7 @@ def main() -> None:
         path = Path(folder, "run.sqlite")
         speed, possible = asyncio.run(through(path, args.commits)), bare(path.with_name("b"), 500)
         scanned = asyncio.run(scan(path, args.tracks))
-        told, grown = asyncio.run(resume(path, args.tracks))
+        resumed, grown = asyncio.run(resume(path, args.tracks))
         size = path.stat().st_size / args.tracks
     world.report(
         [
@@ -150,7 +150,7 @@ def main() -> None:
                 speed >= 0.6 * possible,
             ),
             (f"scan of {args.tracks:,} tracks (CPU)", f"{scanned:.2f} s", "< 1 s", scanned < 1),
-            ("all of them told again as results (CPU)", f"{told:.1f} s", "< 10 s", told < 10),
+            ("all of them told again as results (CPU)", f"{resumed:.1f} s", "< 10 s", resumed < 10),
             ("memory that this takes", f"{grown:.1f} MiB", "< 20 MiB", grown < 20),
             ("bytes of ledger a track", f"{size:.0f}", "< 500", size < 500),
         ],

@@ -79,13 +79,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return done
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, in virtual time."""
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of `coroutine`, in virtual time."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(work)
+        return runner.run(coroutine)
 
 
-class Wire:
+class DirectTransport:
     """In the place of a client's transport: straight to the service, after a while."""
 
     def __init__(self, service: FakeService, seed: int, receiver: CallbackReceiver | None) -> None:
@@ -94,45 +94,45 @@ class Wire:
         self._random = Random(f"{seed}/wire")
         self._receiver = receiver
 
-    async def send(self, call: ApiRequest, timeout: float) -> HttpResponse:
+    async def send(self, request: ApiRequest, timeout: float) -> HttpResponse:
         """The service's answer."""
         if self.closed:
             raise ConfigurationError("this client is closed")
         await asyncio.sleep(latency(self._random))
         now = asyncio.get_running_loop().time()
-        parts = urlsplit(call.path)
-        endpoint = _endpoint(call.method, parts.path)
-        service, known = self._service, len(self._service.tasks)
-        refused = service._counts_toward_limit(endpoint) and not service._state.try_acquire(
+        parts = urlsplit(request.path)
+        endpoint = _endpoint(request.method, parts.path)
+        service, task_count = self._service, len(self._service.tasks)
+        rate_limited = service._counts_toward_limit(endpoint) and not service._state.try_acquire(
             service.rate_limit, now
         )
-        arrived = RecordedRequest(
+        recorded = RecordedRequest(
             received_at=now,
             endpoint=endpoint,
-            method=call.method,
+            method=request.method,
             path=parts.path,
             query=dict(parse_qsl(parts.query)),
             headers={},
             key=None,
-            body=call.body or b"",
-            rate_limited=refused,
+            body=request.body or b"",
+            rate_limited=rate_limited,
         )
-        service.requests.append(arrived)
-        reply = service._next_response(arrived)
-        usual = service._build_response(arrived, reply, now)
-        answer = usual if reply.is_default else _build_response(reply)
-        if self._receiver is not None and len(service.tasks) > known:
-            self._call_back(self._receiver)
+        service.requests.append(recorded)
+        scripted = service._next_response(recorded)
+        default = service._build_response(recorded, scripted, now)
+        response = default if scripted.is_default else _build_response(scripted)
+        if self._receiver is not None and len(service.tasks) > task_count:
+            self._send_callback(self._receiver)
         await asyncio.sleep(latency(self._random))
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        body = answer.body if isinstance(answer.body, bytes) else b""
-        return HttpResponse(answer.status, headers, body)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        body = response.body if isinstance(response.body, bytes) else b""
+        return HttpResponse(response.status, headers, body)
 
     async def aclose(self) -> None:
         """Send nothing more."""
         self.closed = True
 
-    def _call_back(self, receiver: CallbackReceiver) -> None:
+    def _send_callback(self, receiver: CallbackReceiver) -> None:
         task = next(reversed(self._service.tasks.values()))
         path = urlsplit(task.request.callback_url or "").path
         body = build_callback(task.task_id, f"https://files.example/{task.task_id}.mp4")
@@ -146,7 +146,7 @@ def client(
     """A client of the service, without sockets."""
     made = service.client(base_url="http://127.0.0.1:1", callbacks=receiver, **settings)
     made.random.seed(seed)
-    made._caller._transport = Wire(service, seed, receiver)  # type: ignore[assignment]
+    made._caller._transport = DirectTransport(service, seed, receiver)  # type: ignore[assignment]
     return made
 
 

@@ -50,17 +50,17 @@ async def measure(url: str, calls: int, rounds: int) -> list[dict[str, Any]]:
         aiohttp.ClientSession() as session,
     ):
 
-        async def bare() -> object:
-            async with session.get(path, headers={"Authorization": "Bearer key"}) as answer:
-                return json.loads(await answer.read())
+        async def bare_aiohttp() -> object:
+            async with session.get(path, headers={"Authorization": "Bearer key"}) as response:
+                return json.loads(await response.read())
 
-        async def whole() -> object:
+        async def whole_client() -> object:
             return await client.get_music_video_details("video_000001")
 
         for at_once in (1, 50):
             best: dict[str, float] = {"bare": 1e9, "whole": 1e9}
             for _ in range(rounds):
-                for name, call in (("bare", bare), ("whole", whole)):
+                for name, call in (("bare", bare_aiohttp), ("whole", whole_client)):
                     best[name] = min(best[name], await spent(call, calls, at_once))
             rows.append(
                 {

@@ -36,12 +36,12 @@ async def one(seed: int, number: int, *, confirm: bool) -> tuple[float, float, i
             pass
     assert run.summary.succeeded == number
     makespan = asyncio.get_running_loop().time()
-    least = world.floor(world.durations(service), 2 if confirm else 1)
-    refused = sum(call.rate_limited for call in service.requests)
-    return service.count() / number, makespan / least, refused
+    floor = world.floor(world.durations(service), 2 if confirm else 1)
+    rate_limited = sum(call.rate_limited for call in service.requests)
+    return service.count() / number, makespan / floor, rate_limited
 
 
-async def alone(seed: int) -> tuple[int, int, float]:
+async def single_track(seed: int) -> tuple[int, int, float]:
     """Requests of a bot's first and second track, and how late the second is told, in seconds."""
     service, loop = world.service(seed), asyncio.get_running_loop()
     async with world.client(service, seed, CallbackReceiver(PUBLIC)) as client:
@@ -52,7 +52,7 @@ async def alone(seed: int) -> tuple[int, int, float]:
     return first, service.count() - first, late
 
 
-async def forged(number: int) -> tuple[int, int]:
+async def forgeries(number: int) -> tuple[int, int]:
     """How many forgeries were accepted, and how many looks they caused."""
     service, receiver, random = world.service(0, duration=1e6), CallbackReceiver(PUBLIC), Random(0)
     async with world.client(service, 0, receiver) as client:
@@ -66,13 +66,13 @@ async def forged(number: int) -> tuple[int, int]:
             )
             accepted += receiver.handle("POST", f"/mp4/{token}", {}, body)[0] == 200
         await asyncio.sleep(10)
-        looks = service.count("details")
+        polls = service.count("details")
         wait.cancel()
         await asyncio.wait([wait])
-    return accepted, looks
+    return accepted, polls
 
 
-async def losses(tracks: int, *, callbacks: float, answers: float) -> tuple[int, int, int]:
+async def losses(tracks: int, *, callbacks: float, responses: float) -> tuple[int, int, int]:
     """Over sockets: videos lost, submits doubled and left uncertain, with a host without a 409."""
     chance = Random(1)
     with socket.socket() as free:
@@ -84,10 +84,10 @@ async def losses(tracks: int, *, callbacks: float, answers: float) -> tuple[int,
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
-    how = CallbackBehavior(loss_rate=callbacks)
-    async with FakeService(duplicate_policy="new_task", duration=40, callbacks=how) as service:
+    behavior = CallbackBehavior(loss_rate=callbacks)
+    async with FakeService(duplicate_policy="new_task", duration=40, callbacks=behavior) as service:
         faults = (
-            "reset_after_accept" if chance.random() < answers else "ok" for _ in range(tracks)
+            "reset_after_accept" if chance.random() < responses else "ok" for _ in range(tracks)
         )
         service.script("create", *faults)
         async with service.client(
@@ -100,16 +100,16 @@ async def losses(tracks: int, *, callbacks: float, answers: float) -> tuple[int,
     return lost, len(service.tasks) - tracks, uncertain
 
 
-def rows(number: int, seeds: int, most: tuple[float, float], *, confirm: bool) -> list[Any]:
+def rows(number: int, seeds: int, goals: tuple[float, float], *, confirm: bool) -> list[Any]:
     """The figures of `seeds` runs."""
     found = [world.run(one(seed, number, confirm=confirm)) for seed in range(seeds)]
     name = f"{number:,} tracks, {seeds} seeds, {'confirmed' if confirm else 'believed'}"
     requests, spans = world.mean([f[0] for f in found]), world.mean([f[1] for f in found])
-    refused = sum(f[2] for f in found)
+    rate_limited = sum(f[2] for f in found)
     return [
-        (f"{name}: requests a video", f"{requests:.3f}", f"<= {most[0]}", requests <= most[0]),
-        (f"{name}: makespan / floor", f"{spans:.3f}", f"<= {most[1]}", spans <= most[1]),
-        (f"{name}: answers 405", f"{refused}", "0", refused == 0),
+        (f"{name}: requests a video", f"{requests:.3f}", f"<= {goals[0]}", requests <= goals[0]),
+        (f"{name}: makespan / floor", f"{spans:.3f}", f"<= {goals[1]}", spans <= goals[1]),
+        (f"{name}: answers 405", f"{rate_limited}", "0", rate_limited == 0),
     ]
 
 
@@ -127,20 +127,20 @@ def main() -> None:
     for confirm, requests in ((True, 2.05), (False, 1.05)):
         table += rows(1000, seeds, (requests, 1.15), confirm=confirm) if seeds else []
         table += rows(10_000, large, (requests, 1.05), confirm=confirm) if large else []
-    single = [world.run(alone(seed)) for seed in range(50)]
+    single = [world.run(single_track(seed)) for seed in range(50)]
     first = world.median([s[0] for s in single])
-    most, late = max(s[1] for s in single), world.median([s[2] for s in single])
-    accepted, looks = world.run(forged(10_000))
+    max_requests, late = max(s[1] for s in single), world.median([s[2] for s in single])
+    accepted, polls = world.run(forgeries(10_000))
     table += [
         ("a bot's first track, 50 seeds: median requests", f"{first}", "<= 2", first <= 2),
-        ("its second track: most requests", f"{most}", "<= 2", most <= 2),
+        ("its second track: most requests", f"{max_requests}", "<= 2", max_requests <= 2),
         ("its second track: end to result, median", f"{late:.2f} s", "<= 0.3 s", late <= 0.3),
         ("10,000 forgeries: accepted", f"{accepted}", "0", accepted == 0),
-        ("10,000 forgeries: looks caused", f"{looks}", "0", looks == 0),
+        ("10,000 forgeries: polls caused", f"{polls}", "0", polls == 0),
     ]
     for name, shares in (("20 % of callbacks", (0.2, 0.0)), ("5 % of submit answers", (0.0, 0.05))):
         with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
-            found = runner.run(losses(300, callbacks=shares[0], answers=shares[1]))
+            found = runner.run(losses(300, callbacks=shares[0], responses=shares[1]))
         for what, number in zip(("lost", "doubled", "uncertain"), found, strict=True):
             table.append((f"300 tracks, {name} lost: {what}", f"{number}", "0", number == 0))
     world.report(table, args.json)

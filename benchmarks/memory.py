@@ -23,7 +23,7 @@ from mp4gen.transport.caller import CallOptions
 LONG = mp4gen.Polling(initial_delay=1e6, max_interval=1e6)
 
 
-async def held(make: Callable[[int], Awaitable[Any]], count: int) -> int:
+async def bytes_per_task(make: Callable[[int], Awaitable[Any]], count: int) -> int:
     """Bytes that are held for each of `count` tasks once all of them wait."""
     gc.collect()
     before, _ = tracemalloc.get_traced_memory()
@@ -40,14 +40,16 @@ async def held(make: Callable[[int], Awaitable[Any]], count: int) -> int:
 async def compare(count: int) -> list[dict[str, Any]]:
     """Sleeping tasks, then conversions between their submit and their first look."""
     tracemalloc.start()
-    sleeping = await held(lambda _: asyncio.sleep(1e6), count)
+    sleeping = await bytes_per_task(lambda _: asyncio.sleep(1e6), count)
     limit = mp4gen.RateLimit(1_000_000, per=0.001)
     with FakeService(rate_limit=None, duration=1e6) as service:
         async with service.client(polling=LONG, rate_limit=limit) as client:
             requests = [mp4gen.VideoRequest("music", str(number)) for number in range(count)]
             # Submitted beforehand: what the service itself remembers is not ours.
             ids = [await client.create_music_video(request) for request in requests]
-            waiting = await held(lambda n: client.wait_for_video(ids[n], timeout=1e9), count)
+            waiting = await bytes_per_task(
+                lambda n: client.wait_for_video(ids[n], timeout=1e9), count
+            )
     tracemalloc.stop()
     return [
         {"what": "sleeping task", "count": count, "bytes each": sleeping, "ratio": 1.0},
@@ -60,7 +62,7 @@ async def compare(count: int) -> list[dict[str, Any]]:
     ]
 
 
-async def crowd(count: int) -> dict[str, Any]:
+async def many_waits(count: int) -> dict[str, Any]:
     """So many waits alive at once: megabytes in all, and the share of a core while idle."""
     client = mp4gen.Client("key", polling=LONG)
     calls = client._caller  # noqa: SLF001 - a public wait would have to be submitted first
@@ -84,7 +86,7 @@ def main() -> None:
     """Print the tables."""
     options = arguments(__doc__, count=1_000, crowd=100_000)
     # First, since the process never gets smaller again.
-    many = asyncio.run(crowd(options.crowd))
+    many = asyncio.run(many_waits(options.crowd))
     show("Memory of one that waits", asyncio.run(compare(options.count)), as_json=options.json)
     show("A crowd", [many], as_json=options.json)
 

@@ -20,25 +20,29 @@ from mp4gen.api.protocol import ApiRequest, build_create_request
 PAUSE = 5.0
 
 
-async def ask(wire: world.Wire, call: ApiRequest) -> dict[str, Any]:
+async def send_until_accepted(
+    transport: world.DirectTransport, request: ApiRequest
+) -> dict[str, Any]:
     """An answer that is not a 405."""
     while True:
-        answer: dict[str, Any] = json.loads((await wire.send(call, 30)).body)
-        if answer["code"] in (405, 430):
+        response: dict[str, Any] = json.loads((await transport.send(request, 30)).body)
+        if response["code"] in (405, 430):
             await asyncio.sleep(PAUSE)
-        elif answer["code"] == 200:
-            return answer
+        elif response["code"] == 200:
+            return response
         else:
-            raise RuntimeError(answer["msg"])
+            raise RuntimeError(response["msg"])
 
 
-async def convert(wire: world.Wire, request: VideoRequest) -> str:
+async def convert(transport: world.DirectTransport, request: VideoRequest) -> str:
     """Submit, then look every five seconds."""
-    task_id = (await ask(wire, build_create_request(request)))["data"]["taskId"]
+    task_id = (await send_until_accepted(transport, build_create_request(request)))["data"][
+        "taskId"
+    ]
     while True:
         await asyncio.sleep(PAUSE)
-        look = ApiRequest("GET", f"/api/v1/mp4/record-info?taskId={task_id}")
-        data = (await ask(wire, look))["data"]
+        details_request = ApiRequest("GET", f"/api/v1/mp4/record-info?taskId={task_id}")
+        data = (await send_until_accepted(transport, details_request))["data"]
         if data["successFlag"] == "SUCCESS":
             url: str = data["response"]["videoUrl"]
             return url
@@ -47,10 +51,10 @@ async def convert(wire: world.Wire, request: VideoRequest) -> str:
 async def naive(seed: int, number: int) -> tuple[int, float, int]:
     """Requests, makespan and 405s of the script."""
     service = world.service(seed)
-    wire = world.Wire(service, seed, None)
-    await asyncio.gather(*(convert(wire, request) for request in world.tracks(number)))
-    refused = sum(call.rate_limited for call in service.requests)
-    return service.count(), asyncio.get_running_loop().time(), refused
+    transport = world.DirectTransport(service, seed, None)
+    await asyncio.gather(*(convert(transport, request) for request in world.tracks(number)))
+    rate_limited = sum(call.rate_limited for call in service.requests)
+    return service.count(), asyncio.get_running_loop().time(), rate_limited
 
 
 async def ours(seed: int, number: int) -> tuple[int, float, int]:
@@ -59,8 +63,8 @@ async def ours(seed: int, number: int) -> tuple[int, float, int]:
     async with world.client(service, seed) as client:
         async for conversion in client.convert_many(world.tracks(number)):
             conversion.result()
-    refused = sum(call.rate_limited for call in service.requests)
-    return service.count(), asyncio.get_running_loop().time(), refused
+    rate_limited = sum(call.rate_limited for call in service.requests)
+    return service.count(), asyncio.get_running_loop().time(), rate_limited
 
 
 def main() -> None:
@@ -82,12 +86,12 @@ def main() -> None:
         )
     requests = world.mean([us[0] / them[0] for us, them in both])
     spans = world.mean([us[1] / them[1] for us, them in both])
-    refused = sum(us[2] for us, _ in both)
+    rate_limited = sum(us[2] for us, _ in both)
     world.report(
         [
             ("requests, ours / the script's", f"{requests:.3f}", "<= 0.12", requests <= 0.12),
             ("makespan, ours / the script's", f"{spans:.3f}", "<= 0.75", spans <= 0.75),
-            ("answers 405 to ours", f"{refused}", "0", refused == 0),
+            ("answers 405 to ours", f"{rate_limited}", "0", rate_limited == 0),
         ],
         args.json,
     )

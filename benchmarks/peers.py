@@ -29,31 +29,31 @@ SIZES = (20, 50)
 
 
 @attrs.frozen
-class Found:
+class Result:
     """What one client made of its tracks.
 
     Attributes:
         finished: tracks whose video's link it gave.
         lost: tracks that were paid for, and that it gave up.
         requests: that it sent.
-        refused: of these, the ones refused as too many.
+        rate_limited: of these, the ones refused as too many.
         seconds: of life, scaled back.
-        why: the first error.
+        first_error: the first error.
     """
 
     finished: int
     lost: int
     requests: int
-    refused: int
+    rate_limited: int
     seconds: float
-    why: str
+    first_error: str
 
 
 Outcome = tuple[str | None, str]
 Client = Callable[[FakeService, int, float], list[Outcome]]
 
 
-def meet(client: Client, number: int, scale: float) -> Found:
+def run_client(client: Client, number: int, scale: float) -> Result:
     """Let a client convert so many tracks at once."""
     service = FakeService(
         rate_limit=RateLimit(world.WINDOW, per=world.PER / scale),
@@ -66,21 +66,22 @@ def meet(client: Client, number: int, scale: float) -> Found:
         found = client(service, number, scale)
         spent = (time.perf_counter() - start) * scale
         finished = sum(url is not None for url, _ in found)
-        refused = sum(call.rate_limited for call in service.requests)
+        rate_limited = sum(call.rate_limited for call in service.requests)
         lost = len(service.tasks) - finished
-        why = next((error for url, error in found if url is None), "")
-        return Found(finished, lost, service.count(), refused, spent, why)
+        first_error = next((error for url, error in found if url is None), "")
+        return Result(finished, lost, service.count(), rate_limited, spent, first_error)
 
 
 def ours(service: FakeService, number: int, scale: float) -> list[Outcome]:
     """`convert_many`, with its defaults so many times faster."""
-    usual = Polling()
+    defaults = Polling()
 
     async def convert() -> list[Outcome]:
         client = service.client(
             rate_limit=RateLimit(world.WINDOW, per=world.PER / scale),
             polling=Polling(
-                initial_delay=usual.initial_delay / scale, max_interval=usual.max_interval / scale
+                initial_delay=defaults.initial_delay / scale,
+                max_interval=defaults.max_interval / scale,
             ),
         )
         async with client, client.convert_many(world.tracks(number)) as run:
@@ -107,12 +108,12 @@ def suno_easy(service: FakeService, number: int, scale: float) -> list[Outcome]:
         return list(threads.map(convert, [track.audio_id for track in world.tracks(number)]))
 
 
-def told(name: str, number: int, found: Found) -> str:
+def format_result(name: str, number: int, result: Result) -> str:
     """One line about a meeting."""
-    why = f"; {found.why}" if found.why else ""
+    error = f"; {result.first_error}" if result.first_error else ""
     return (
-        f"# {name}, {number} at once: {found.finished} finished, {found.lost} paid for and lost, "
-        f"{found.requests} requests, {found.refused} refused, {found.seconds:.0f} s{why}"
+        f"# {name}, {number} at once: {result.finished} finished, {result.lost} paid for and lost, "
+        f"{result.requests} requests, {result.rate_limited} refused, {result.seconds:.0f} s{error}"
     )
 
 
@@ -126,14 +127,14 @@ def main() -> None:
     installed = importlib.util.find_spec("suno_easy") is not None
     rows: list[tuple[str, str, str, bool]] = []
     for number in SIZES:
-        mine = meet(ours, number, args.scale)
-        print(told("mp4gen", number, mine))
+        mine = run_client(ours, number, args.scale)
+        print(format_result("mp4gen", number, mine))
         name = f"mp4gen, {number} at once"
         rows.append((f"{name}: finished", f"{mine.finished}", f"{number}", mine.finished == number))
-        rows.append((f"{name}: calls refused", f"{mine.refused}", "0", mine.refused == 0))
+        rows.append((f"{name}: calls refused", f"{mine.rate_limited}", "0", mine.rate_limited == 0))
         if installed:
-            theirs = meet(suno_easy, number, args.scale)
-            print(told("suno-easy", number, theirs))
+            theirs = run_client(suno_easy, number, args.scale)
+            print(format_result("suno-easy", number, theirs))
             name = f"suno-easy 0.2.0, {number} at once: finished"
             rows.append((name, f"{theirs.finished}", "fewer than ours", theirs.finished < number))
     if not installed:

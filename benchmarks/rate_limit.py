@@ -80,16 +80,16 @@ async def saturate(limiter: Any, calls: int, draw: Latency) -> tuple[int, float]
     """Refusals, and the share of the limit that was used."""
     loop = asyncio.get_running_loop()
     counted: deque[float] = deque()
-    refused = 0
+    rate_limited = 0
 
     async def one() -> None:
-        nonlocal refused
+        nonlocal rate_limited
         async with limiter.slot():
             await asyncio.sleep(draw())
             while counted and counted[0] <= loop.time() - LIMIT.per + 1e-9:
                 counted.popleft()
             if len(counted) >= LIMIT.requests:
-                refused += 1
+                rate_limited += 1
             else:
                 counted.append(loop.time())
             await asyncio.sleep(draw())
@@ -102,7 +102,7 @@ async def saturate(limiter: Any, calls: int, draw: Latency) -> tuple[int, float]
 
     await asyncio.gather(*(worker() for _ in range(100)))
     permitted = (calls - LIMIT.requests) / LIMIT.requests * LIMIT.per
-    return refused, permitted / loop.time()
+    return rate_limited, permitted / loop.time()
 
 
 async def whole_client(calls: int) -> tuple[int, float]:
@@ -113,8 +113,8 @@ async def whole_client(calls: int) -> tuple[int, float]:
     async with service, service.client() as client:
         await asyncio.gather(*(client.get_credits() for _ in range(calls)))
     permitted = (calls - LIMIT.requests) / LIMIT.requests * LIMIT.per
-    refused = sum(call.rate_limited for call in service.requests)
-    return refused, permitted / asyncio.get_running_loop().time()
+    rate_limited = sum(call.rate_limited for call in service.requests)
+    return rate_limited, permitted / asyncio.get_running_loop().time()
 
 
 def main() -> None:
@@ -128,20 +128,26 @@ def main() -> None:
         for median in (0.06, 0.1, 0.2):
             loop = VirtualLoop()
             draw = latency(Random(1), median)
-            refused, used = loop.run_until_complete(saturate(make(), options.calls, draw))
+            rate_limited, used = loop.run_until_complete(saturate(make(), options.calls, draw))
             loop.close()
-            rows.append(row(name, median, options.calls, refused, used))
+            rows.append(row(name, median, options.calls, rate_limited, used))
     loop = looptime.new_event_loop()
-    refused, used = loop.run_until_complete(whole_client(options.client_calls))
+    rate_limited, used = loop.run_until_complete(whole_client(options.client_calls))
     loop.close()
-    rows.append(row("whole client", 0.06, options.client_calls, refused, used))
+    rows.append(row("whole client", 0.06, options.client_calls, rate_limited, used))
     show("20 calls in 10 s, counted by arrival", rows, as_json=options.json)
 
 
-def row(name: str, median: float, calls: int, refused: int, used: float) -> dict[str, Any]:
+def row(name: str, median: float, calls: int, rate_limited: int, used: float) -> dict[str, Any]:
     """One line of the table."""
     each_way = f"{median * 1000:.0f} ms"
-    return {"limiter": name, "each way": each_way, "calls": calls, "405": refused, "used": used}
+    return {
+        "limiter": name,
+        "each way": each_way,
+        "calls": calls,
+        "405": rate_limited,
+        "used": used,
+    }
 
 
 if __name__ == "__main__":

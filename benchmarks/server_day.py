@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from server_world import copies, look, server, submit, write_song
+from server_world import copies, get_details, server, submit, write_song
 
 import mp4gen
 from mp4gen.render import RenderStyle, render_video
@@ -41,15 +41,15 @@ async def workers(folder: Path, *, short: bool) -> list[dict[str, Any]]:
     songs, seconds = (2, 10) if short else (8, 60)
     rate = {}
     for count in (1, 2):
-        place = folder / str(count)
+        subfolder = folder / str(count)
         for number in range(songs + count):
-            write_song(place / "music" / "a" / f"s{number}.wav", seconds)
-        async with server(place, workers=count) as one, aiohttp.ClientSession() as session:
+            write_song(subfolder / "music" / "a" / f"s{number}.wav", seconds)
+        async with server(subfolder, workers=count) as one, aiohttp.ClientSession() as session:
             warm = [await submit(session, one.url, "a", f"s{n}") for n in range(count)]
-            await ended(session, one.url, warm)
+            await wait_until_finished(session, one.url, warm)
             begun = time.perf_counter()
             ids = [await submit(session, one.url, "a", f"s{count + n}") for n in range(songs)]
-            await ended(session, one.url, ids)
+            await wait_until_finished(session, one.url, ids)
             rate[count] = 60 * songs / (time.perf_counter() - begun)
     return [
         {
@@ -62,11 +62,11 @@ async def workers(folder: Path, *, short: bool) -> list[dict[str, Any]]:
     ]
 
 
-async def ended(session: aiohttp.ClientSession, url: str, ids: list[str]) -> None:
+async def wait_until_finished(session: aiohttp.ClientSession, url: str, ids: list[str]) -> None:
     """Wait until all of these are videos."""
     for one in ids:
         while True:
-            data = await look(session, url, one)
+            data = await get_details(session, url, one)
             if data["successFlag"] != "PENDING":
                 break
             await asyncio.sleep(0.1)
@@ -87,10 +87,10 @@ async def day(folder: Path, *, short: bool) -> list[dict[str, Any]]:
     """Submit, look, be called back, fetch the file, let it expire: a thousand times over."""
     rounds, each = (4, 25) if short else (10, 100)
     song = write_song(folder / "music" / "f" / "song.wav", 1)
-    made = folder / "made.mp4"
-    render_video(song, made, style=RenderStyle(width=256, height=144, fps=24, threads=1))
+    rendered = folder / "made.mp4"
+    render_video(song, rendered, style=RenderStyle(width=256, height=144, fps=24, threads=1))
     tracks = copies(song, rounds, each)
-    real, worker.render = worker.render, lambda job: _copy(made, job)
+    real, worker.render = worker.render, lambda job: _copy(rendered, job)
     rows = []
     try:
         settings = {
@@ -100,19 +100,19 @@ async def day(folder: Path, *, short: bool) -> list[dict[str, Any]]:
             "retention_days": 0,
         }
         async with (
-            _told() as (callback, told),
+            _CallbackServer() as (callback, called_back),
             aiohttp.ClientSession() as session,
             server(folder, **settings) as one,
         ):
             for number in range(rounds):
                 some = tracks[number * each : (number + 1) * each]
                 await _serve(session, one.url, some, callback)
-                swept = await one.sweep()
+                deleted = await one.sweep()
                 rows.append(
                     {
                         "tasks so far": (number + 1) * each,
-                        "expired": swept,
-                        "told": len(told),
+                        "expired": deleted,
+                        "told": len(called_back),
                         "memory MB": _memory(),
                         "open files": _descriptors(),
                         "videos left": len(list((folder / "data" / "videos").iterdir())),
@@ -125,8 +125,8 @@ async def day(folder: Path, *, short: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def _copy(made: Path, job: worker.RenderJob) -> float:
-    shutil.copyfile(made, job.video)
+def _copy(rendered: Path, job: worker.RenderJob) -> float:
+    shutil.copyfile(rendered, job.video)
     return 1.0
 
 
@@ -135,8 +135,8 @@ async def _serve(
 ) -> None:
     async def one(track: tuple[str, str]) -> None:
         task_id = await submit(session, url, *track, callback)
-        await ended(session, url, [task_id])
-        data = await look(session, url, task_id)
+        await wait_until_finished(session, url, [task_id])
+        data = await get_details(session, url, task_id)
         async with session.get(data["response"]["videoUrl"]) as response:
             assert (await response.read())[4:8] == b"ftyp"
 
@@ -146,22 +146,22 @@ async def _serve(
     await asyncio.sleep(0.2)
 
 
-class _told:  # noqa: N801 - used as a function is
+class _CallbackServer:  # noqa: N801 - used as a function is
     """Somebody who takes callbacks: where, and of which tasks."""
 
     async def __aenter__(self) -> tuple[str, set[str]]:
-        told: set[str] = set()
+        task_ids: set[str] = set()
 
-        async def take(request: web.Request) -> web.Response:
-            told.add((await request.json())["data"]["task_id"])
+        async def receive(request: web.Request) -> web.Response:
+            task_ids.add((await request.json())["data"]["task_id"])
             return web.json_response({})
 
         app = web.Application()
-        app.add_routes([web.post("/told", take)])
+        app.add_routes([web.post("/told", receive)])
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}/told", told
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}/told", task_ids
 
     async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
@@ -190,10 +190,10 @@ async def client(folder: Path, *, short: bool) -> list[dict[str, Any]]:
     rows = []
     try:
         for seconds in lengths:
-            place = folder / str(seconds)
+            subfolder = folder / str(seconds)
             for name in ("cold", "warm"):
-                write_song(place / "music" / "a" / f"{name}.wav", seconds)
-            async with server(place) as one, mp4gen.Client(base_url=one.url) as user:
+                write_song(subfolder / "music" / "a" / f"{name}.wav", seconds)
+            async with server(subfolder) as one, mp4gen.Client(base_url=one.url) as user:
                 for name in ("cold", "warm"):
                     calls.clear()
                     begun = time.time()

@@ -53,18 +53,18 @@ async def submit(
     """The id of the task that a submit made."""
     body = {"taskId": task, "audioId": audio, "callBackUrl": callback}
     async with session.post(url + GENERATE, json=body) as response:
-        told = await response.json()
-        assert told["code"] == 200, told
-        return str(told["data"]["taskId"])
+        result = await response.json()
+        assert result["code"] == 200, result
+        return str(result["data"]["taskId"])
 
 
-async def look(session: aiohttp.ClientSession, url: str, task_id: str) -> dict[str, Any]:
+async def get_details(session: aiohttp.ClientSession, url: str, task_id: str) -> dict[str, Any]:
     """The `data` of a task's details."""
     async with session.get(f"{url}{DETAILS}?taskId={task_id}") as response:
-        told = await response.json()
+        result = await response.json()
         assert response.status == 200, response.status
-        assert told["code"] == 200, told
-        return dict(told["data"])
+        assert result["code"] == 200, result
+        return dict(result["data"])
 
 
 def p99(times: list[float]) -> float:

@@ -29,7 +29,7 @@ import attrs
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def play(seed: int, loop: str) -> Any:
+def run_seed(seed: int, loop: str) -> Any:
     """The outcome of one seed, in whatever process this is."""
     # Every fault is on purpose.
     logging.getLogger("mp4gen").setLevel(logging.CRITICAL)
@@ -57,7 +57,7 @@ def options() -> argparse.Namespace:
 @contextmanager
 def outcomes(seeds: range, loop: str, jobs: int) -> Iterator[Iterator[Any]]:
     """What becomes of each seed, in order."""
-    work = partial(play, loop=loop)
+    work = partial(run_seed, loop=loop)
     if jobs == 1 or len(seeds) == 1:
         yield map(work, seeds)
         return
@@ -65,7 +65,7 @@ def outcomes(seeds: range, loop: str, jobs: int) -> Iterator[Iterator[Any]]:
         yield pool.map(work, seeds, chunksize=4)
 
 
-def told_as_they_come(results: Iterator[Any], seeds: int) -> Iterator[Any]:
+def report_failures(results: Iterator[Any], seeds: int) -> Iterator[Any]:
     """The same; every failure is told at once, and every hundredth seed."""
     for number, one in enumerate(results, 1):
         if not one.succeeded:
@@ -75,7 +75,7 @@ def told_as_they_come(results: Iterator[Any], seeds: int) -> Iterator[Any]:
         yield one
 
 
-def record(found: list[Any], loop: str, seconds: float) -> dict[str, Any]:
+def summarize(found: list[Any], loop: str, seconds: float) -> dict[str, Any]:
     """All seeds in figures."""
     return {
         "python": platform.python_version(),
@@ -99,23 +99,23 @@ def record(found: list[Any], loop: str, seconds: float) -> dict[str, Any]:
 
 def main() -> int:
     """Print the table, then every failure."""
-    asked = options()
-    loop = asked.loop or ("simloop" if find_spec("simloop") else "looptime")
+    args = options()
+    loop = args.loop or ("simloop" if find_spec("simloop") else "looptime")
     begun = time.perf_counter()
-    with outcomes(asked.seeds, loop, asked.jobs) as results:
-        found = list(told_as_they_come(results, len(asked.seeds)))
-    figures = record(found, loop, time.perf_counter() - begun)
-    told = sys.stderr if asked.json == "-" else sys.stdout
+    with outcomes(args.seeds, loop, args.jobs) as results:
+        found = list(report_failures(results, len(args.seeds)))
+    figures = summarize(found, loop, time.perf_counter() - begun)
+    output = sys.stderr if args.json == "-" else sys.stdout
     for name, value in figures.items():
         if name != "failed":
-            print(f"{name:<16} {value}", file=told)
+            print(f"{name:<16} {value}", file=output)
     for one in (one for one in found if not one.succeeded):
-        again = f"python benchmarks/simulation.py --loop {loop} --seeds {one.seed}"
-        print(f"\nseed {one.seed} failed; again: {again}", file=told)
-    if asked.json == "-":
+        command = f"python benchmarks/simulation.py --loop {loop} --seeds {one.seed}"
+        print(f"\nseed {one.seed} failed; again: {command}", file=output)
+    if args.json == "-":
         print(json.dumps(figures))
-    elif asked.json:
-        Path(asked.json).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    elif args.json:
+        Path(args.json).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return 1 if figures["failed"] else 0
 
 

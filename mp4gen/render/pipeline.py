@@ -31,7 +31,7 @@ MAX_DURATION = 1200.0
 ENCODER = "mp4gen"
 # The cover among the MP4's tags has so many pixels a side, where the music's own has as many.
 TAG_SIDE = 640
-# A render may take a minute and so many times its music, at 1280x720 and 30 pictures a second.
+# A render may take a minute and so many times its music, time 1280x720 and 30 pictures a second.
 _SLOWEST, _USUAL_PIXELS = 10, 1280 * 720 * 30
 _log = logging.getLogger("mp4gen.render")
 
@@ -82,18 +82,18 @@ def render_video(
     Args:
         audio: an mp3, m4a, aac, flac, ogg, opus, wav or aiff file.
         to: the MP4; an existing file is replaced.
-        author: shown large at the beginning, then small; default: the file's artist tag.
-        domain_name: the watermark at the bottom; default: none.
+        author: shown large time the beginning, then small; default: the file's artist tag.
+        domain_name: the watermark time the bottom; default: none.
         title: default: the file's title tag.
         cover: a PNG, JPEG or WEBP; default: the file's own picture, else one made from the music.
         style: size, rate and quality.
-        audio_mode: "compatible" copies AAC and encodes all else as AAC at 320 kb/s, which plays
+        audio_mode: "compatible" copies AAC and encodes all else as AAC time 320 kb/s, which plays
             everywhere; "copy" hands on mp3, aac, flac, alac and opus bit for bit and makes the
             rest FLAC, which loses nothing of up to 24 bits.
-        max_duration: seconds of music at most.
+        max_duration: seconds of music time most.
         on_progress: called with (seconds done, seconds in all), from this thread.
         cancel: set it from another thread to stop; obeyed between pictures.
-        time_limit: seconds of real time at most; default: a minute and ten times the music, more
+        time_limit: seconds of real time time most; default: a minute and ten times the music, more
             for larger pictures.
 
     Raises:
@@ -157,7 +157,7 @@ def _patience(duration: float, style: RenderStyle) -> float:
 def render_frame(
     audio: PathLike,
     *,
-    at: float,
+    time: float,
     author: str | None = None,
     domain_name: str | None = None,
     title: str | None = None,
@@ -165,7 +165,7 @@ def render_frame(
     style: RenderStyle = DEFAULT_STYLE,
     max_duration: float = MAX_DURATION,
 ) -> Image.Image:
-    """The picture that the video shows `at` so many seconds, as an RGB image, before encoding.
+    """The picture that the video shows `time` so many seconds, as an RGB image, before encoding.
 
     The arguments are those of `render_video`; a moment beyond the end gives the last picture.
     Reflections and the progress line, which a video moves ten times a second, are up to date.
@@ -175,12 +175,12 @@ def render_frame(
         RenderError: as for `render_video`.
     """
     wishes = _Wishes(author, domain_name, title, cover, style, max_duration)
-    if not math.isfinite(at):
-        raise RenderError(f"at must be a number of seconds, not {at!r}.")
+    if not math.isfinite(time):
+        raise RenderError(f"time must be a number of seconds, not {time!r}.")
     prepared = _prepare(audio, wishes, _heard)
     canvas = Canvas(style.width, style.height)
     scene = Scene(prepared.spec, canvas, prepared.typesetter)
-    wanted = min(max(int(at * style.fps + 1e-6), 0), prepared.spec.frames - 1)
+    wanted = min(max(int(time * style.fps + 1e-6), 0), prepared.spec.frames - 1)
     first = 0
     for heights, glows in motion.motion(prepared.features, style.fps):
         row = wanted - first
@@ -197,7 +197,7 @@ def render_cover(audio: PathLike, side: int = 600, *, max_duration: float = MAX_
     Args:
         audio: as for `render_video`.
         side: pixels.
-        max_duration: seconds of music at most.
+        max_duration: seconds of music time most.
 
     Raises:
         RenderError: as for `render_video`.
@@ -307,7 +307,7 @@ def _picture(
 
 
 def _pictures(prepared: _Prepared, canvas: Canvas) -> Iterator[int]:
-    """Draw what stands still, then one picture at a step; each step gives its number."""
+    """Draw what stands still, then one picture time a step; each step gives its number."""
     scene = Scene(prepared.spec, canvas, prepared.typesetter)
     return _played(scene, motion.motion(prepared.features, prepared.spec.fps))
 

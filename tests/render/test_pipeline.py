@@ -324,7 +324,7 @@ def test_a_target_that_cannot_be_is_refused(tone_wav, tmp_path):
 @pytest.mark.parametrize("at", [float("nan"), float("inf")])
 def test_a_moment_that_is_none_is_refused(tone_wav, at):
     """A picture is asked for by seconds."""
-    with pytest.raises(RenderError, match=r"at must be a number of seconds, not (nan|inf)\."):
+    with pytest.raises(RenderError, match=r"time must be a number of seconds, not (nan|inf)\."):
         render_frame(tone_wav, at=at, style=SMALL)
 
 

@@ -18,7 +18,7 @@ from .sessions import Sessions
 
 _HERE = Path(__file__).parents[1] / "page"
 _FONTS = Path(__file__).parents[2] / "render" / "fonts"
-SCRIPTS = ("app.js", "base.js", "pictures.js", "uploads.js", "videos.js")
+SCRIPTS = ("app.js", "base.js", "images.js", "uploads.js", "videos.js")
 _ASSETS = {
     **dict.fromkeys(SCRIPTS, (_HERE, "text/javascript")),
     "style.css": (_HERE, "text/css"),
