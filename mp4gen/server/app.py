@@ -33,12 +33,12 @@ from .web.api import MAX_BODY, Api
 from .web.change_feed import Feed
 from .web.connection_limit import Crowd, room_for_connections
 from .web.health import Health
-from .web.page_api import Pages
-from .web.page_assets import Front
+from .web.page_api import PageApi
+from .web.page_assets import PageAssets
 from .web.security import guard
 from .web.sessions import Sessions
 from .web.sockets import bind, cannot_listen, url_of
-from .web.video_files import Files
+from .web.video_files import VideoFiles
 
 _CLOSING = 2.0
 # Also for a first request whose headers do not come.
@@ -205,10 +205,10 @@ def _app(parts: _Parts) -> web.Application:
     }
     app = web.Application(middlewares=[guard(config)], client_max_size=MAX_BODY)
     app.add_routes(Api(accounts=accounts, **shared).routes())
-    app.add_routes(Front(sessions).routes())
-    app.add_routes(Pages(data=data, sessions=sessions, feed=feed, **shared).routes())
+    app.add_routes(PageAssets(sessions).routes())
+    app.add_routes(PageApi(data=data, sessions=sessions, feed=feed, **shared).routes())
     app.add_routes(Health(config, parts.jobs, data, gate).routes())
-    app.add_routes(Files(data.videos).routes())
+    app.add_routes(VideoFiles(data.videos).routes())
 
     async def let_go(_: web.Application) -> None:
         feed.close()

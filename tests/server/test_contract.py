@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from mp4gen.options import RateLimit
 from mp4gen.server import Server, ServerConfig
-from mp4gen.server.web.health import own_version
+from mp4gen.server.web.health import package_version
 from mp4gen.server.web.openapi import document
 
 from .conftest import FAST_STYLE, write_song
@@ -35,7 +35,7 @@ TRACK = {"taskId": "album", "audioId": "one"}
 
 def contract(*, locked: bool) -> dict[str, Any]:
     """The document, with a track that there is as an example: chance would never name one."""
-    told = document(own_version(), locked=locked)
+    told = document(package_version(), requires_key=locked)
     fields = told["components"]["schemas"]["VideoRequest"]["properties"]
     for name, value in TRACK.items():
         fields[name] = {**fields[name], "examples": [value]}
@@ -101,7 +101,7 @@ def test_the_contract_is_served(urls: list[str], *, locked: bool) -> None:
     with urllib.request.urlopen(f"{urls[locked]}/openapi.json") as answer:  # noqa: S310 - ours
         told = json.load(answer)
 
-    assert told == document(own_version(), locked=locked)
+    assert told == document(package_version(), requires_key=locked)
 
 
 def as_meant(response: Any) -> Any:

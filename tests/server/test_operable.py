@@ -11,7 +11,7 @@ import pytest
 
 from mp4gen.api import converters
 from mp4gen.options import RateLimit
-from mp4gen.server.web.operations import CALLS
+from mp4gen.server.web.operations import OPERATIONS
 
 from .conftest import CALLBACK, Caller, Serve
 
@@ -60,11 +60,11 @@ async def test_the_contract_is_made_of_the_tables(serve: Serve) -> None:
 
     _, _, told = await caller.get_response("/openapi.json")
 
-    assert set(told["paths"]) == {call.path for call in CALLS} | {"/files/{name}", "/healthz"}
+    assert set(told["paths"]) == {call.path for call in OPERATIONS} | {"/files/{name}", "/healthz"}
     fields = told["components"]["schemas"]["VideoRequest"]["properties"]
     assert set(fields) == set(converters.VIDEO_REQUEST.values())
     assert fields["author"]["maxLength"] == 50
-    for call in CALLS:
+    for call in OPERATIONS:
         operation = told["paths"][call.path][call.method.lower()]
         schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
         assert schema["properties"]["code"]["enum"] == list(call.codes)
@@ -101,7 +101,7 @@ def odd_body(chance: random.Random) -> bytes:
 
 async def throw(caller: Caller, chance: random.Random) -> int:
     """Send one random request; its HTTP status."""
-    paths = [call.path for call in CALLS] + [
+    paths = [call.path for call in OPERATIONS] + [
         "/files/x.mp4",
         "/",
         "/healthz",

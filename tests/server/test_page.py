@@ -108,7 +108,7 @@ async def test_the_library_is_shown_with_what_its_files_say(serve: Serve, visit:
 
     assert {(one["task"], one["audio"]) for one in told["library"]} == expected
     assert {round(one["seconds"]) for one in later["library"]} == {1}
-    assert not told["locked"]
+    assert not told["requires_key"]
 
 
 async def test_files_that_come_later_are_noticed(

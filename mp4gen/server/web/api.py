@@ -25,8 +25,8 @@ from mp4gen.server.queue.task import Callback, Task
 from mp4gen.server.rendering.previews import MusicInfo
 
 from .accounts import Accounts, Window
-from .operations import CALLS
-from .responses import UNKNOWN_TRACK, answer, refusal
+from .operations import OPERATIONS
+from .responses import UNKNOWN_TRACK, api_response, error_response
 
 MAX_BODY = 64 << 10
 _BODY_TIMEOUT = 30.0
@@ -66,8 +66,8 @@ class Api:
     def routes(self) -> list[web.RouteDef]:
         """Where each call is answered."""
         return [
-            web.route(call.method, call.path, self._for_callers(getattr(self, call.name)))
-            for call in CALLS
+            web.route(op.method, op.path, self._for_callers(getattr(self, op.name)))
+            for op in OPERATIONS
         ]
 
     def _for_callers(self, handler: _Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -76,15 +76,15 @@ class Api:
         async def check(request: web.Request) -> web.Response:
             account = self._accounts.of_header(request.headers.get("Authorization"))
             if account is None:
-                return refusal(401)
+                return error_response(401)
             if self._gate.maintenance:
-                return refusal(455)
+                return error_response(455)
             try:
                 return await handler(request, account)
             except ApiError as error:
                 # The rest of a body that is too large is never read, which only HTTP can tell.
                 status = 413 if error.code == 413 else 200
-                return answer(protocol.build_error_response(error), status=status)
+                return api_response(protocol.build_error_response(error), status=status)
 
         return check
 
@@ -92,57 +92,61 @@ class Api:
         """Answer "Create Music Video"."""
         if refused := self._no_room(account):
             return refused
-        wanted = protocol.parse_create_body(await read_capped(request, MAX_BODY))
-        track = await asyncio.to_thread(self._library.find, wanted.task_id, wanted.audio_id)
+        video_request = protocol.parse_create_body(await read_body(request, MAX_BODY))
+        track = await asyncio.to_thread(
+            self._library.find, video_request.task_id, video_request.audio_id
+        )
         if track is None:
-            return refusal(404, UNKNOWN_TRACK)
-        task = new_task(account, wanted, track, base_url_of(request, self._config))
+            return error_response(404, UNKNOWN_TRACK)
+        task = new_task(account, video_request, track, request_base_url(request, self._config))
         await self._store.add(task)
         self._jobs.submit(task)
         body = protocol.build_create_response(task.task_id)
-        return answer(body, retry_after=self._jobs.retry_after(task))
+        return api_response(body, retry_after=self._jobs.retry_after(task))
 
     async def details(self, request: web.Request, account: str) -> web.Response:
         """Answer "Get Music Video Details"."""
         task = self._store.get(_task_id(request))
         if task is None or task.account != account:
             # What the vendor answers where there is no record, or none yet.
-            return answer(protocol.build_data_response(None))
+            return api_response(protocol.build_data_response(None))
         if not task.ended and await self._jobs.see_end(task):
             task = self._store.get(task.task_id) or task
-        base = base_url_of(request, self._config)
+        base = request_base_url(request, self._config)
         wait = None if task.ended else self._jobs.retry_after(task)
-        return answer(protocol.build_details_response(task.details(base)), retry_after=wait)
+        return api_response(protocol.build_details_response(task.details(base)), retry_after=wait)
 
     async def tracks(self, request: web.Request, _: str) -> web.Response:
         """Answer "Get Music Generation Details", for a folder of the library."""
         task_id = _task_id(request)
         found = await asyncio.to_thread(self._library.tracks, task_id)
         if not found:
-            return answer(protocol.build_data_response(None))
+            return api_response(protocol.build_data_response(None))
         infos = await self._catalog.infos(found)
-        tracks = [_track(one, info) for one, info in zip(found, infos, strict=True)]
-        return answer(protocol.build_tracks_response(task_id, tracks))
+        tracks = [_api_track(one, info) for one, info in zip(found, infos, strict=True)]
+        return api_response(protocol.build_tracks_response(task_id, tracks))
 
     async def credits(self, _: web.Request, __: str) -> web.Response:
         """Answer "Get Remaining Credits": how many more videos can be queued right now."""
         left = max(0, self._config.queue_limit - self._jobs.waiting)
-        return answer(protocol.build_data_response(left))
+        return api_response(protocol.build_data_response(left))
 
     def _no_room(self, account: str) -> web.Response | None:
         """Why no submit can be taken now; None where it can."""
         match self._gate.closed:
             case Closed.MAINTENANCE:
-                return refusal(455)
+                return error_response(455)
             case Closed.DISK_FULL:
-                return refusal(455, "The server's disk is full: make room in its data folder")
+                return error_response(
+                    455, "The server's disk is full: make room in its data folder"
+                )
             case Closed.QUEUE_FULL:
                 said = (
                     f"{self._config.queue_limit} tasks are waiting already. Please try again later."
                 )
-                return refusal(430, said, retry_after=math.ceil(self._config.rate_limit.per))
+                return error_response(430, said, retry_after=math.ceil(self._config.rate_limit.per))
         wait = self._window.take(account, asyncio.get_running_loop().time())
-        return refusal(430, retry_after=math.ceil(wait)) if wait else None
+        return error_response(430, retry_after=math.ceil(wait)) if wait else None
 
 
 def _task_id(request: web.Request) -> str:
@@ -156,7 +160,7 @@ def _task_id(request: web.Request) -> str:
     raise InvalidRequestError("taskId is required", code=400)
 
 
-async def read_capped(request: web.Request, most: int) -> bytes:
+async def read_body(request: web.Request, most: int) -> bytes:
     """The body, of at most `max_bytes` bytes.
 
     Raises:
@@ -177,7 +181,7 @@ async def read_capped(request: web.Request, most: int) -> bytes:
     return bytes(body)
 
 
-def base_url_of(request: web.Request, config: ServerConfig) -> str:
+def request_base_url(request: web.Request, config: ServerConfig) -> str:
     """The address under which this caller knows the server, without a slash at its end."""
     if config.public_url is not None:
         return config.public_url.rstrip("/")
@@ -186,7 +190,7 @@ def base_url_of(request: web.Request, config: ServerConfig) -> str:
 
 def new_task(
     account: str,
-    wanted: VideoRequest,
+    video_request: VideoRequest,
     track: LibraryTrack,
     base_url: str,
     *,
@@ -195,15 +199,15 @@ def new_task(
     audio_mode: str = "compatible",
 ) -> Task:
     """A task as it is first stored."""
-    url = wanted.callback_url or ""
+    url = video_request.callback_url or ""
     return Task(
         task_id=secrets.token_hex(16),
         account=account,
         music_task_id=track.task_id,
         audio_id=track.audio_id,
         variant=variant,
-        author=wanted.author,
-        domain_name=wanted.domain_name,
+        author=video_request.author,
+        domain_name=video_request.domain_name,
         callback_url=url,
         base_url=base_url,
         shape=shape,
@@ -215,7 +219,7 @@ def new_task(
     )
 
 
-def _track(found: LibraryTrack, info: MusicInfo) -> Track:
+def _api_track(found: LibraryTrack, info: MusicInfo) -> Track:
     return Track(
         found.task_id,
         found.audio_id,

@@ -27,11 +27,11 @@ class Health:
 
     def __init__(self, config: ServerConfig, jobs: Jobs, data: DataFolder, gate: Gate) -> None:
         self._jobs, self._data, self._gate = jobs, data, gate
-        self._document = document(own_version(), locked=bool(config.accounts))
+        self._document = document(package_version(), requires_key=bool(config.accounts))
 
     def routes(self) -> list[web.RouteDef]:
         """Where each is told."""
-        return [web.get("/healthz", self.health), web.get("/openapi.json", self.contract)]
+        return [web.get("/healthz", self.health), web.get("/openapi.json", self.openapi)]
 
     async def health(self, _: web.Request) -> web.Response:
         """HTTP 200 while new tasks are taken, else 503; the body says why."""
@@ -40,20 +40,20 @@ class Health:
         status = "ok" if closed in {None, Closed.QUEUE_FULL} else closed.value
         body = {
             "status": status,
-            "version": own_version(),
+            "version": package_version(),
             "waiting": self._jobs.waiting,
             "rendering": self._jobs.rendering,
             "free_bytes": self._data.free_bytes(),
         }
         return web.json_response(body, status=200 if status == "ok" else 503)
 
-    async def contract(self, _: web.Request) -> web.Response:
+    async def openapi(self, _: web.Request) -> web.Response:
         """The OpenAPI document."""
         return web.json_response(self._document)
 
 
 @functools.cache
-def own_version() -> str:
+def package_version() -> str:
     """The version of this package."""
     try:
         return version("mp4gen")

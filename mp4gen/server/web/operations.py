@@ -9,30 +9,30 @@ from mp4gen.api.dialects import Dialect
 
 
 @attrs.frozen
-class Call:
+class Operation:
     """One call of the API.
 
     Attributes:
         name: the handler's name, and the operation's.
-        title: the name of the vendor's page about it.
+        summary: the name of the vendor's page about it.
         method: GET or POST.
         path: where it is.
-        about: what it does here, in a sentence.
+        description: what it does here, in a sentence.
         codes: every `code` that its answer's body can have.
-        task_id: what the query's `taskId` means; None where there is none.
+        task_id_description: what the query's `taskId` means; None where there is none.
     """
 
     name: str
-    title: str
+    summary: str
     method: str
     path: str
-    about: str
+    description: str
     codes: tuple[int, ...]
-    task_id: str | None = None
+    task_id_description: str | None = None
 
 
-CALLS = (
-    Call(
+OPERATIONS = (
+    Operation(
         "generate",
         "Create Music Video",
         "POST",
@@ -40,7 +40,7 @@ CALLS = (
         "Queues the video of one track; each track has one, and the second submit names the first.",
         (200, 400, 401, 404, 409, 413, 430, 455, 500),
     ),
-    Call(
+    Operation(
         "details",
         "Get Music Video Details",
         "GET",
@@ -50,7 +50,7 @@ CALLS = (
         (200, 400, 401, 455, 500),
         "the video task's id, as the submit answered it",
     ),
-    Call(
+    Operation(
         "tracks",
         "Get Music Generation Details",
         "GET",
@@ -59,7 +59,7 @@ CALLS = (
         (200, 400, 401, 455, 500),
         "the folder's path below the music folder; `.` for the music folder itself",
     ),
-    Call(
+    Operation(
         "credits",
         "Get Remaining Credits",
         "GET",

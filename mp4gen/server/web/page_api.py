@@ -25,9 +25,9 @@ from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import State, Task
 from mp4gen.server.rendering.aspect_ratio import SHAPES, style_for
 
-from .api import base_url_of, new_task
+from .api import new_task, request_base_url
 from .change_feed import PAUSE, Feed
-from .page_assets import SAFE, Visit, json_of, visited
+from .page_assets import SAFE, Visit, read_json, visited
 from .responses import UNKNOWN_TRACK
 from .sessions import Sessions
 
@@ -42,7 +42,7 @@ _CLOSED = {
 
 
 @attrs.frozen(kw_only=True)
-class Pages:
+class PageApi:
     """The part of one server that its page talks to; only those with a session are heard."""
 
     config: ServerConfig
@@ -67,8 +67,8 @@ class Pages:
             web.get("/page/music", self._seen(self.music)),
             web.get("/page/preview", self._seen(self.preview)),
             web.get("/page/still", self._seen(self.still)),
-            web.post("/page/videos", self._seen(self.make, changes=True)),
-            web.delete("/page/videos/{task_id}", self._seen(self.remove, changes=True)),
+            web.post("/page/videos", self._seen(self.create_video, changes=True)),
+            web.delete("/page/videos/{task_id}", self._seen(self.delete_video, changes=True)),
             web.post("/page/upload", self._seen(self.upload, changes=True)),
         ]
 
@@ -97,9 +97,9 @@ class Pages:
             "library": library,
             "endings": SUFFIXES,
             "most": self.config.max_upload_bytes,
-            "locked": not self.sessions.open,
+            "requires_key": not self.sessions.open,
         }
-        return web.json_response({**own, **self._moving(account)}, headers=SAFE)
+        return web.json_response({**own, **self._live_state(account)}, headers=SAFE)
 
     async def events(self, request: web.Request, account: str) -> web.StreamResponse:
         """Server-sent events: the queue and the videos whenever they have moved."""
@@ -121,12 +121,12 @@ class Pages:
         now = moves, int(asyncio.get_running_loop().time())
         known, event = self.told.get(account, (None, b""))
         if known != now:
-            text = json.dumps(self._moving(account), ensure_ascii=False)
+            text = json.dumps(self._live_state(account), ensure_ascii=False)
             event = f"data: {text}\n\n".encode()
             self.told[account] = now, event
         return event
 
-    def _moving(self, account: str) -> dict[str, Any]:
+    def _live_state(self, account: str) -> dict[str, Any]:
         return {
             "rendering": self.jobs.rendering,
             "waiting": self.jobs.waiting,
@@ -137,7 +137,7 @@ class Pages:
     def _video(self, task: Task) -> dict[str, Any]:
         progress = self.jobs.progress(task.task_id)
         now = asyncio.get_running_loop().time()
-        kept = (task.completed_at or 0) + self.config.retention_days * _DAY - time.time()
+        remaining = (task.completed_at or 0) + self.config.retention_days * _DAY - time.time()
         return {
             "id": task.task_id,
             "task": task.music_task_id,
@@ -149,7 +149,7 @@ class Pages:
             "left": math.ceil(progress.left(now)) if progress else None,
             "size": task.size,
             "url": f"/files/{task.file}" if task.state is State.DONE else None,
-            "days": max(0, math.floor(kept / _DAY)) if task.ended else None,
+            "days": max(0, math.floor(remaining / _DAY)) if task.ended else None,
             "error": task.error_message,
         }
 
@@ -169,8 +169,8 @@ class Pages:
     async def preview(self, request: web.Request, _: str) -> web.StreamResponse:
         """A moment of the video that would be made."""
         track = await self._track(request)
-        wanted = _wanted(track, request.query)
-        words = {"author": wanted.author, "domain_name": wanted.domain_name}
+        video_request = _video_request(track, request.query)
+        words = {"author": video_request.author, "domain_name": video_request.domain_name}
         style = self._style(_shape(request.query))
 
         def awaited() -> bool:
@@ -184,7 +184,7 @@ class Pages:
 
     async def still(self, request: web.Request, account: str) -> web.StreamResponse:
         """A small picture of a video, also while it waits or is being made."""
-        task = self._own(request.query.get("id", ""), account)
+        task = self._get_own_task(request.query.get("id", ""), account)
         kept = self.data.still(task.file)
         picture = await asyncio.to_thread(read, kept)
         if picture is None:
@@ -221,16 +221,16 @@ class Pages:
 
     # --- changes ----------------------------------------------------------------------------
 
-    async def make(self, request: web.Request, account: str) -> web.StreamResponse:
+    async def create_video(self, request: web.Request, account: str) -> web.StreamResponse:
         """Queue a video; the page may make as many of one track as its user asks for."""
         self._check_room()
-        body = await json_of(request)
+        body = await read_json(request)
         track = await self._find(body.get("task"), body.get("audio"))
         task = new_task(
             account,
-            _wanted(track, body),
+            _video_request(track, body),
             track,
-            base_url_of(request, self.config),
+            request_base_url(request, self.config),
             variant=f"page-{random_token()}",
             shape=_shape(body),
             audio_mode="copy" if body.get("sound") == "copy" else "compatible",
@@ -239,9 +239,9 @@ class Pages:
         self.jobs.submit(task)
         return web.json_response({"id": task.task_id}, headers=SAFE)
 
-    async def remove(self, request: web.Request, account: str) -> web.StreamResponse:
+    async def delete_video(self, request: web.Request, account: str) -> web.StreamResponse:
         """Delete a video, or stop making it."""
-        task = self._own(request.match_info["task_id"], account)
+        task = self._get_own_task(request.match_info["task_id"], account)
         await self.store.remove(task.task_id)
         self.jobs.drop(task.task_id)
         await asyncio.to_thread(self.data.remove_video, task.file)
@@ -268,7 +268,7 @@ class Pages:
         found = await self._find(uploads.FOLDER, path.name)
         return web.json_response({"task": found.task_id, "audio": found.audio_id}, headers=SAFE)
 
-    def _own(self, task_id: str, account: str) -> Task:
+    def _get_own_task(self, task_id: str, account: str) -> Task:
         task = self.store.get(task_id)
         if task is None or task.account != account:
             raise InvalidRequestError("There is no such video any more.", code=404)
@@ -280,16 +280,16 @@ class Pages:
             raise InvalidRequestError(said, code=status)
 
 
-def _wanted(track: LibraryTrack, given: Any) -> VideoRequest:
+def _video_request(track: LibraryTrack, fields: Any) -> VideoRequest:
     """The request in what the page sends; empty texts are none."""
     return VideoRequest(
         track.task_id,
         track.audio_id,
-        author=given.get("author") or None,
-        domain_name=given.get("domainName") or None,
+        author=fields.get("author") or None,
+        domain_name=fields.get("domainName") or None,
     )
 
 
-def _shape(given: Any) -> str | None:
-    shape = given.get("shape")
+def _shape(fields: Any) -> str | None:
+    shape = fields.get("shape")
     return shape if shape in SHAPES else None

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from mp4gen.errors import ApiError, InvalidRequestError, Mp4GenError, ValidationError
 
-from .api import MAX_BODY, read_capped
-from .responses import refusal
+from .api import MAX_BODY, read_body
+from .responses import error_response
 from .sessions import Sessions
 
 _HERE = Path(__file__).parents[1] / "page"
@@ -39,7 +39,7 @@ SAFE = {
 Visit = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
 
 
-class Front:
+class PageAssets:
     """The door of one server's page.
 
     Args:
@@ -79,17 +79,17 @@ class Front:
     async def enter(self, request: web.Request) -> web.StreamResponse:
         """Begin a session with the server's key."""
         if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-            return refusal(403, status=403)
+            return error_response(403, status=403)
         try:
-            given = (await json_of(request)).get("key")
+            given = (await read_json(request)).get("key")
         except InvalidRequestError as error:
-            return refusal(error.code, error.message, status=error.code)
+            return error_response(error.code, error.message, status=error.code)
         response = web.json_response({})
         key = given if isinstance(given, str) else None
         # Behind a proxy only the browser knows how the page was reached.
         secure = request.headers.get("Origin", "").startswith("https://")
         if self._sessions.enter(response, key, secure=secure) is None:
-            return refusal(401, "That is not the key of this server.", status=401)
+            return error_response(401, "That is not the key of this server.", status=401)
         return response
 
 
@@ -99,29 +99,29 @@ def visited(sessions: Sessions, handler: Visit, *, changes: bool = False) -> Any
     async def check(request: web.Request) -> web.StreamResponse:
         account = sessions.account_of(request)
         if account is None:
-            return refusal(401, status=401)
+            return error_response(401, status=401)
         if changes and not sessions.may_change(request):
-            return refusal(403, "Reload the page and try again.", status=403)
+            return error_response(403, "Reload the page and try again.", status=403)
         try:
             return await handler(request, account)
         except ApiError as error:
-            return refusal(error.code, error.message, status=error.code)
+            return error_response(error.code, error.message, status=error.code)
         except ValidationError as error:
-            return refusal(400, str(error), status=400)
+            return error_response(400, str(error), status=400)
         except Mp4GenError as error:
-            return refusal(400, str(error), status=422)
+            return error_response(400, str(error), status=422)
 
     return check
 
 
-async def json_of(request: web.Request) -> dict[str, Any]:
+async def read_json(request: web.Request) -> dict[str, Any]:
     """The object in the request's body.
 
     Raises:
         InvalidRequestError: it holds something else, or too much.
     """
     try:
-        body = json.loads(await read_capped(request, MAX_BODY))
+        body = json.loads(await read_body(request, MAX_BODY))
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):

@@ -14,7 +14,7 @@ from mp4gen.api import protocol
 from mp4gen.errors import ApiError
 
 # docs.sunoapi.org, "Create Music Video", the table of body codes; those that this server sends.
-CODES: Mapping[int, str] = {
+DEFAULT_MESSAGES: Mapping[int, str] = {
     200: "success",
     400: "Invalid parameters",
     401: "You do not have access permissions",
@@ -29,15 +29,17 @@ CODES: Mapping[int, str] = {
 UNKNOWN_TRACK = "record does not exist"
 
 
-def answer(body: bytes, *, status: int = 200, retry_after: int | None = None) -> web.Response:
+def api_response(body: bytes, *, status: int = 200, retry_after: int | None = None) -> web.Response:
     """An answer of the API; `retry_after` in whole seconds."""
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
 
-def refusal(
+def error_response(
     code: int, message: str | None = None, *, status: int = 200, retry_after: int | None = None
 ) -> web.Response:
     """A refusal by its code, in the table's words unless there are better ones."""
-    error = ApiError(message or CODES[code], code=code)
-    return answer(protocol.build_error_response(error), status=status, retry_after=retry_after)
+    error = ApiError(message or DEFAULT_MESSAGES[code], code=code)
+    return api_response(
+        protocol.build_error_response(error), status=status, retry_after=retry_after
+    )

@@ -22,7 +22,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from mp4gen.server.config import ServerConfig
 
-from .responses import refusal
+from .responses import error_response
 
 log = logging.getLogger("mp4gen.server")
 
@@ -45,7 +45,7 @@ def guard(config: ServerConfig) -> Middleware:
         if host not in ours and not _is_address(host):
             response: web.StreamResponse = _not_ours(host or given)
         elif request.method not in _READING and _is_from_elsewhere(request):
-            response = refusal(403, "Another site's page asked for this.", status=403)
+            response = error_response(403, "Another site's page asked for this.", status=403)
         else:
             try:
                 response = await handler(request)
@@ -56,7 +56,7 @@ def guard(config: ServerConfig) -> Middleware:
             except Exception:
                 # What went wrong is for the log; it may hold what a stranger should not see.
                 log.exception("%s %s failed", request.method, request.path)
-                response = refusal(500, status=500)
+                response = error_response(500, status=500)
         if not response.prepared:
             response.headers.update(_SAFE)
         return response
@@ -100,13 +100,13 @@ def _is_address(host: str) -> bool:
 def _not_ours(host: str) -> web.Response:
     shown = "".join(char for char in host if char.isascii() and char.isprintable())[:100]
     said = f"This server does not answer to the name '{shown}'. Allow it with --allowed-host."
-    return refusal(403, said, status=403)
+    return error_response(403, said, status=403)
 
 
 def _refused(error: web.HTTPException) -> web.Response:
     """The router's own refusals, in the API's words: its 404 covers a wrong method as well."""
     code = 413 if error.status == 413 else 404 if error.status in {404, 405} else 400
-    response = refusal(code, status=error.status)
+    response = error_response(code, status=error.status)
     if "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]
     return response

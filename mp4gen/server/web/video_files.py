@@ -8,13 +8,13 @@ from pathlib import Path
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
-from .responses import refusal
+from .responses import error_response
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{20,64}\.mp4")
 _RANGE = re.compile(r"bytes=(\d+-\d*|-0*[1-9]\d*)", re.ASCII)
 
 
-class Files:
+class VideoFiles:
     """`GET /files/<name>.mp4`, with `Range`, `If-Range` and the other conditions of RFC 9110.
 
     Args:
@@ -37,7 +37,7 @@ class Files:
                 raise FileNotFoundError(name)
             stat = path.stat()
         except OSError:
-            return refusal(404, "There is no such file, or it has expired", status=404)
+            return error_response(404, "There is no such file, or it has expired", status=404)
         etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
         headers = {"Content-Type": "video/mp4", "Cache-Control": "private, max-age=3600"}
         return VersionedFile(path, etag=etag, headers=headers)
