@@ -86,7 +86,7 @@ async def _check(config: ServerConfig, screen: Screen) -> int:
     async for finding in checkup(config):
         well = well and finding.ok
         screen.record(attrs.asdict(finding))
-        screen.line(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name:9} {finding.said}")
+        screen.line(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name:9} {finding.message}")
     return DONE if well else BAD_INPUT
 
 

@@ -29,7 +29,7 @@ from .queue.store import Store
 from .queue.task import Task
 from .rendering.pool import ProcessExecutor, Slot
 from .web.accounts import Accounts
-from .web.api import MAX_BODY, Api
+from .web.api import MAX_BODY_BYTES, Api
 from .web.change_feed import Feed
 from .web.connection_limit import Crowd, room_for_connections
 from .web.health import Health
@@ -203,7 +203,7 @@ def _app(parts: _Parts) -> web.Application:
         "catalog": parts.catalog,
         "gate": gate,
     }
-    app = web.Application(middlewares=[guard(config)], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[guard(config)], client_max_size=MAX_BODY_BYTES)
     app.add_routes(Api(accounts=accounts, **shared).routes())
     app.add_routes(PageAssets(sessions).routes())
     app.add_routes(PageApi(data=data, sessions=sessions, feed=feed, **shared).routes())

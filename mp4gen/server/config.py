@@ -44,7 +44,7 @@ def _data(value: str | os.PathLike[str] | None) -> Path:
     return Path(value).expanduser() if value is not None else default_data()
 
 
-def _at_least(low: float) -> Any:
+def _min(low: float) -> Any:
     def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not low <= value < float("inf"):
@@ -101,22 +101,22 @@ class ServerConfig:
     keys: Mapping[str, str] = attrs.field(factory=dict, repr=False, converter=dict)
     public_url: str | None = None
     allowed_hosts: tuple[str, ...] = attrs.field(default=(), converter=tuple)
-    workers: int = attrs.field(factory=_cpus, validator=_at_least(1))
+    workers: int = attrs.field(factory=_cpus, validator=_min(1))
     executor: ExecutorFactory | None = attrs.field(default=None, repr=False)
     style: RenderStyle | None = None
-    max_duration: float = attrs.field(default=1200.0, validator=_at_least(1))
+    max_duration: float = attrs.field(default=1200.0, validator=_min(1))
     rate_limit: RateLimit = attrs.field(default=RateLimit(20, per=10.0))
-    queue_limit: int = attrs.field(default=10_000, validator=_at_least(1))
-    retention_days: float = attrs.field(default=15.0, validator=_at_least(0))
-    min_free_bytes: int = attrs.field(default=512 * MIB, validator=_at_least(0))
-    max_upload_bytes: int = attrs.field(default=512 * MIB, validator=_at_least(1))
+    queue_limit: int = attrs.field(default=10_000, validator=_min(1))
+    retention_days: float = attrs.field(default=15.0, validator=_min(0))
+    min_free_bytes: int = attrs.field(default=512 * MIB, validator=_min(0))
+    max_upload_bytes: int = attrs.field(default=512 * MIB, validator=_min(1))
     allow_local_callbacks: bool = False
     callback_secret: str | None = attrs.field(default=None, repr=False)
     maintenance: bool = False
-    render_timeout: float = attrs.field(default=3600.0, validator=_at_least(1))
-    stall_timeout: float = attrs.field(default=120.0, validator=_at_least(1))
-    worker_memory_bytes: int = attrs.field(default=4 * GIB, validator=_at_least(0))
-    stop_timeout: float = attrs.field(default=10.0, validator=_at_least(0))
+    render_timeout: float = attrs.field(default=3600.0, validator=_min(1))
+    stall_timeout: float = attrs.field(default=120.0, validator=_min(1))
+    worker_memory_bytes: int = attrs.field(default=4 * GIB, validator=_min(0))
+    stop_timeout: float = attrs.field(default=10.0, validator=_min(0))
 
     def __attrs_post_init__(self) -> None:
         _check_port(self.port)

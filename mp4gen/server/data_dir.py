@@ -23,8 +23,8 @@ from pathlib import Path
 
 from mp4gen.errors import ConfigurationError
 
-CACHE_BYTES = 128 << 20
-CACHE_SECONDS = 90 * 86400.0
+MAX_CACHE_BYTES = 128 << 20
+MAX_CACHE_AGE = 90 * 86400.0
 _STILL = "still-"
 
 
@@ -126,7 +126,7 @@ class DataFolder:
                 files.append((path, path.stat()))
         for path, stat in sorted(files, key=lambda one: one[1].st_mtime, reverse=True):
             kept += stat.st_size
-            if kept > CACHE_BYTES or stat.st_mtime < now - CACHE_SECONDS:
+            if kept > MAX_CACHE_BYTES or stat.st_mtime < now - MAX_CACHE_AGE:
                 path.unlink(missing_ok=True)
                 gone += 1
         return gone

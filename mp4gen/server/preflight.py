@@ -26,10 +26,10 @@ from .rendering.aspect_ratio import style_for
 from .rendering.pool import ProcessExecutor, Slot
 from .web.sockets import bind, url_of
 
-_SHORT_KEY = 16
+_MIN_KEY_LENGTH = 16
 # Letters that the bundled font lacks, and what the system's packages call fonts that have them.
 _SCRIPTS = {"Chinese, Japanese and Korean": "夜", "Arabic": "م", "Hindi": "क", "emoji": "🎵"}
-_MOST_TRACKS = 100_000
+_MAX_COUNTED = 100_000
 
 
 @attrs.frozen
@@ -44,7 +44,7 @@ class Finding:
 
     name: str
     ok: bool
-    said: str
+    message: str
 
 
 async def checkup(config: ServerConfig) -> AsyncIterator[Finding]:
@@ -95,7 +95,7 @@ def _music(config: ServerConfig) -> str:
     for track in Library(config.music).all_tracks():
         folders.add(track.task_id)
         count += 1
-        if count >= _MOST_TRACKS:
+        if count >= _MAX_COUNTED:
             break
     if not count:
         return f"{config.music} holds no music yet; what is put there is found at once"
@@ -136,13 +136,13 @@ def _database(config: ServerConfig) -> str:
 
 def _disk(config: ServerConfig) -> str:
     there = next(one for one in (config.data, *config.data.absolute().parents) if one.exists())
-    free, least = shutil.disk_usage(there).free, config.min_free_bytes
-    if free < least:
+    free, min_free = shutil.disk_usage(there).free, config.min_free_bytes
+    if free < min_free:
         raise ConfigurationError(
-            f"{there} has {free // MIB} MB of room, and no task is taken below {least // MIB} MB; "
+            f"{there} has {free // MIB} MB of room, and no task is taken below {min_free // MIB} MB; "
             "make room, name another folder with --data, or lower --min-free"
         )
-    return f"{free // MIB} MB of room; no task is taken below {least // MIB} MB"
+    return f"{free // MIB} MB of room; no task is taken below {min_free // MIB} MB"
 
 
 def _port(config: ServerConfig) -> str:
@@ -158,11 +158,11 @@ def _keys(config: ServerConfig) -> str:
     accounts = config.accounts
     if not accounts:
         return "none is needed: only this machine reaches the server"
-    short = [name for name, key in accounts.items() if len(key) < _SHORT_KEY]
+    short = [name for name, key in accounts.items() if len(key) < _MIN_KEY_LENGTH]
     if short and not is_loopback(config.host.strip("[]")):
         whose = ", ".join(f"account {name}" for name in short if name) or "the key"
         raise ConfigurationError(
-            f"the key of {whose} has fewer than {_SHORT_KEY} characters, which others can guess; "
+            f"the key of {whose} has fewer than {_MIN_KEY_LENGTH} characters, which others can guess; "
             "choose a longer one"
         )
     return f"callers need a key ({_many(len(accounts), 'account')})"
@@ -194,12 +194,12 @@ async def _renderer(config: ServerConfig) -> Finding:
             await slot.run(worker.render, job)
             size = job.video.stat().st_size
     except Exception as error:  # noqa: BLE001 - however it fails is what was looked for
-        said = f"no video can be made: {error}; a worker may need more --worker-memory"
-        return Finding("renderer", False, said)  # noqa: FBT003 - as above
+        message = f"no video can be made: {error}; a worker may need more --worker-memory"
+        return Finding("renderer", False, message)  # noqa: FBT003 - as above
     finally:
         await slot.close()
-    said = f"a video of one second was made ({size // 1024} kB)"
-    return Finding("renderer", True, said)  # noqa: FBT003 - as above
+    message = f"a video of one second was made ({size // 1024} kB)"
+    return Finding("renderer", True, message)  # noqa: FBT003 - as above
 
 
 def _job(config: ServerConfig, root: str) -> worker.RenderJob:

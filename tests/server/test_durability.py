@@ -117,7 +117,7 @@ def test_the_cache_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """What was not asked for lately goes first: by age, and where there is too much of it."""
     data = DataFolder(tmp_path)
     data.open()
-    monkeypatch.setattr(data_dir, "CACHE_BYTES", 250)
+    monkeypatch.setattr(data_dir, "MAX_CACHE_BYTES", 250)
     for name, age in {"old": 91 * 86400, "c": 300, "b": 200, "a": 100}.items():
         path = data.cache / name
         path.write_bytes(b"x" * 100)

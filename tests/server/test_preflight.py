@@ -26,8 +26,8 @@ async def test_all_is_well_where_a_server_could_run(music: Path, tmp_path: Path)
 
     assert list(found) == NAMES
     assert [name for name, finding in found.items() if not finding.ok] == []
-    assert "4 tracks in 3 folders" in found["music"].said
-    assert "first start makes it" in found["data"].said
+    assert "4 tracks in 3 folders" in found["music"].message
+    assert "first start makes it" in found["data"].message
     assert not (tmp_path / "not").exists()
 
 
@@ -40,10 +40,10 @@ async def test_a_folder_that_was_used_is_looked_through(serve: Any, tmp_path: Pa
 
     ended = await looked(music=caller.server.config.music, data=tmp_path / "data")
 
-    assert "another server uses" in running["data"].said
+    assert "another server uses" in running["data"].message
     assert not running["data"].ok
     assert ended["data"].ok
-    assert "is sound and holds 1 task" in ended["database"].said
+    assert "is sound and holds 1 task" in ended["database"].message
 
 
 async def test_what_is_missing_is_told_with_what_to_do(tmp_path: Path) -> None:
@@ -58,13 +58,13 @@ async def test_what_is_missing_is_told_with_what_to_do(tmp_path: Path) -> None:
         )
     guessed = await looked(music=tmp_path, data=tmp_path, host="0.0.0.0", key="short")  # noqa: S104
 
-    told = {name: finding.said for name, finding in found.items() if not finding.ok}
+    told = {name: finding.message for name, finding in found.items() if not finding.ok}
     assert set(told) == {"music", "data", "disk", "port"}
     for name, option in {"music": "--music", "data": "--data", "disk": "--min-free"}.items():
         assert option in told[name]
     assert "--port" in told["port"]
-    assert "fewer than 16" in guessed["keys"].said
-    assert "short" not in guessed["keys"].said.replace("shorter", "")
+    assert "fewer than 16" in guessed["keys"].message
+    assert "short" not in guessed["keys"].message.replace("shorter", "")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ async def test_a_damaged_database_is_found(music: Path, tmp_path: Path, content:
     found = await looked(music=music, data=tmp_path)
 
     assert not found["database"].ok
-    assert "put your last copy of it back" in found["database"].said
+    assert "put your last copy of it back" in found["database"].message
 
 
 async def test_a_worker_with_too_little_memory_is_found(music: Path, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ async def test_a_worker_with_too_little_memory_is_found(music: Path, tmp_path: P
     found = await looked(music=music, data=tmp_path, worker_memory_bytes=200 << 20)
 
     assert not found["renderer"].ok
-    assert "--worker-memory" in found["renderer"].said
+    assert "--worker-memory" in found["renderer"].message
 
 
 async def test_looking_does_not_keep_the_folder(music: Path, tmp_path: Path) -> None:

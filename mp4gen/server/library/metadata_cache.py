@@ -160,7 +160,7 @@ class Catalog:
             seconds=info.seconds,
             words={"title": info.title or track.path.stem, **words},
             style=style,
-            most=self._max_duration,
+            max_duration=self._max_duration,
         )
 
     async def _look_into(self, tracks: list[LibraryTrack]) -> None:

@@ -16,7 +16,7 @@ from mp4gen.server.data_dir import random_token
 from .library import SUFFIXES
 
 FOLDER = "Uploads"
-_LONGEST = 120
+_MAX_STEM_BYTES = 120
 _PART = ".mp4gen-upload-"
 _CHUNK = 1 << 20
 # Nobody may hold a connection and a file without sending anything.
@@ -33,21 +33,23 @@ def safe_name(name: str) -> str:
     kept = "".join(char for char in plain if unicodedata.category(char)[0] != "C")
     stem, suffix = os.path.splitext(kept.strip())  # noqa: PTH122 - of a name, not of a path
     stem = stem.lstrip(". ").rstrip(". ")
-    while len(stem.encode()) > _LONGEST:
+    while len(stem.encode()) > _MAX_STEM_BYTES:
         stem = stem[:-1]
     if suffix.lower() not in SUFFIXES or not stem:
         raise InvalidRequestError(f"only music can be added: {', '.join(SUFFIXES)}", code=400)
     return stem + suffix.lower()
 
 
-async def receive(request: web.Request, folder: Path, most: int, *, spare: int) -> Path:
+async def receive(
+    request: web.Request, folder: Path, max_bytes: int, *, min_free_bytes: int
+) -> Path:
     """The request's body as a hidden file in `folder`, which the caller names or removes.
 
     Args:
         request: whose body it is.
         folder: made where there is none.
-        most: bytes at most.
-        spare: bytes of room that the disk must keep.
+        max_bytes: bytes at most.
+        min_free_bytes: bytes of room that the disk must keep.
 
     Raises:
         InvalidRequestError: it is too large (code 413), has no room (507), comes too slowly or is
@@ -56,26 +58,28 @@ async def receive(request: web.Request, folder: Path, most: int, *, spare: int) 
     part = folder / f"{_PART}{random_token()}"
     try:
         await asyncio.to_thread(folder.mkdir, exist_ok=True)
-        await _write(request, part, most, spare)
+        await _write(request, part, max_bytes, min_free_bytes)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, web.RequestPayloadError):
             raise InvalidRequestError("the upload was cut off", code=400) from None
         if isinstance(error, OSError) and not isinstance(error, ConnectionError):
-            said = f"the music folder cannot be written: {error.strerror or error}"
-            raise InvalidRequestError(said, code=400) from error
+            message = f"the music folder cannot be written: {error.strerror or error}"
+            raise InvalidRequestError(message, code=400) from error
         raise
     return part
 
 
-async def _write(request: web.Request, part: Path, most: int, spare: int) -> None:
+async def _write(request: web.Request, part: Path, max_bytes: int, min_free_bytes: int) -> None:
     size = 0
     with part.open("wb") as file:
         while chunk := await _next_chunk(request):
             size += len(chunk)
-            if size > most:
-                raise InvalidRequestError(f"the file has more than {most >> 20} MB", code=413)
-            if (await asyncio.to_thread(shutil.disk_usage, part.parent)).free < spare + len(chunk):
+            if size > max_bytes:
+                raise InvalidRequestError(f"the file has more than {max_bytes >> 20} MB", code=413)
+            if (
+                await asyncio.to_thread(shutil.disk_usage, part.parent)
+            ).free < min_free_bytes + len(chunk):
                 raise InvalidRequestError("The server's disk is full.", code=507)
             await asyncio.to_thread(file.write, chunk)
 
@@ -85,8 +89,8 @@ async def _next_chunk(request: web.Request) -> bytes:
         async with asyncio.timeout(_PATIENCE):
             return await request.content.read(_CHUNK)
     except TimeoutError:
-        said = f"the upload stood still for {_PATIENCE:.0f} s"
-        raise InvalidRequestError(said, code=400) from None
+        message = f"the upload stood still for {_PATIENCE:.0f} s"
+        raise InvalidRequestError(message, code=400) from None
 
 
 def settle(part: Path, name: str) -> Path:

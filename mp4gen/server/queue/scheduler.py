@@ -224,8 +224,8 @@ class Jobs:
     def _prepare(self, task: Task, folder: Path) -> worker.RenderJob:
         track = self._library.find(task.music_task_id, task.audio_id)
         if track is None:
-            said = "the music file is not in the music folder any more"
-            raise RenderFailedError(NO_AUDIO, said)
+            message = "the music file is not in the music folder any more"
+            raise RenderFailedError(NO_AUDIO, message)
         folder.mkdir(mode=0o700)
         style = style_for(self._config.style, task.shape, threads=self._threads())
         return worker.RenderJob(

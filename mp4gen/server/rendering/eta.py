@@ -34,7 +34,7 @@ _TRUSTED = 1 / 3
 _MOST, _MUCH, _SOME = 0.9, 2 / 3, 1 / 3
 # A first look that finds nothing measured is a wasted one.
 _FIRST_LOOK = 2.0
-_LONGEST = 120
+_MAX_RETRY_AFTER = 120
 
 
 @attrs.define
@@ -144,4 +144,4 @@ def first_look(left: float) -> int:
 
 
 def _whole(seconds: float) -> int:
-    return max(1, min(_LONGEST, math.floor(seconds)))
+    return max(1, min(_MAX_RETRY_AFTER, math.floor(seconds)))

@@ -18,7 +18,7 @@ _QUALITY = 85
 # A still is shown about half as wide.
 _STILL_SIDE = 240
 # A moment when the picture has settled and the music is under way, though not for ever so.
-_SHARE, _LATEST = 0.36, 90.0
+_SHARE, _MAX_PREVIEW_TIME = 0.36, 90.0
 
 
 @attrs.frozen
@@ -63,14 +63,14 @@ class Wish:
         seconds: how long it plays, where that is known.
         words: `title`, `author` and `domain_name`.
         style: the arguments of `RenderStyle`.
-        most: seconds of music at most.
+        max_duration: seconds of music at most.
     """
 
     music: Path
     seconds: float | None
     words: dict[str, str | None]
     style: dict[str, Any]
-    most: float
+    max_duration: float
 
 
 def preview(wish: Wish) -> bytes:
@@ -103,14 +103,16 @@ def still(video: Path) -> bytes:
 
 
 def _moment(seconds: float | None) -> float:
-    return min(_LATEST, _SHARE * seconds) if seconds else 0.0
+    return min(_MAX_PREVIEW_TIME, _SHARE * seconds) if seconds else 0.0
 
 
 def _drawn(wish: Wish) -> Any:
     from mp4gen.render import RenderStyle, render_frame
 
     style, at = RenderStyle(**wish.style), _moment(wish.seconds)
-    return render_frame(wish.music, at=at, style=style, max_duration=wish.most, **wish.words)
+    return render_frame(
+        wish.music, at=at, style=style, max_duration=wish.max_duration, **wish.words
+    )
 
 
 def _small(picture: Any) -> bytes:

@@ -156,8 +156,8 @@ class Render:
         if isinstance(error, RenderError) and not isinstance(error, RenderCancelledError):
             return RenderFailedError(BAD_AUDIO, str(error))
         if isinstance(error, WorkerDiedError):
-            said = "the render crashed, or used more memory or processor time than it may"
-            return RenderFailedError(BROKEN, said)
+            message = "the render crashed, or used more memory or processor time than it may"
+            return RenderFailedError(BROKEN, message)
         if isinstance(error, MemoryError):
             return RenderFailedError(BROKEN, "the render needed more memory than it may use")
         log.error("a render raised %r", error)

@@ -23,7 +23,7 @@ from .worker_channel import Mailbox
 
 NICE = 10
 _TELL_EVERY = 0.1
-_LARGEST_FILE = 8 << 30
+_MAX_FILE_BYTES = 8 << 30
 _PR_SET_PDEATHSIG = 1
 
 
@@ -160,13 +160,13 @@ def _bound(memory: int) -> None:
         return
     import resource
 
-    limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: _LARGEST_FILE}
+    limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: _MAX_FILE_BYTES}
     if memory:
         limits[resource.RLIMIT_AS] = memory
     for limit, value in limits.items():
         _, hard = resource.getrlimit(limit)
-        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (most, hard))
+        soft_limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(limit, (soft_limit, hard))
 
 
 def _allow_cpu(seconds: float) -> None:

@@ -28,7 +28,7 @@ from .accounts import Accounts, Window
 from .operations import OPERATIONS
 from .responses import UNKNOWN_TRACK, api_response, error_response
 
-MAX_BODY = 64 << 10
+MAX_BODY_BYTES = 64 << 10
 _BODY_TIMEOUT = 30.0
 
 
@@ -92,7 +92,7 @@ class Api:
         """Answer "Create Music Video"."""
         if refused := self._no_room(account):
             return refused
-        video_request = protocol.parse_create_body(await read_body(request, MAX_BODY))
+        video_request = protocol.parse_create_body(await read_body(request, MAX_BODY_BYTES))
         track = await asyncio.to_thread(
             self._library.find, video_request.task_id, video_request.audio_id
         )
@@ -141,10 +141,12 @@ class Api:
                     455, "The server's disk is full: make room in its data folder"
                 )
             case Closed.QUEUE_FULL:
-                said = (
+                message = (
                     f"{self._config.queue_limit} tasks are waiting already. Please try again later."
                 )
-                return error_response(430, said, retry_after=math.ceil(self._config.rate_limit.per))
+                return error_response(
+                    430, message, retry_after=math.ceil(self._config.rate_limit.per)
+                )
         wait = self._window.take(account, asyncio.get_running_loop().time())
         return error_response(430, retry_after=math.ceil(wait)) if wait else None
 
@@ -160,7 +162,7 @@ def _task_id(request: web.Request) -> str:
     raise InvalidRequestError("taskId is required", code=400)
 
 
-async def read_body(request: web.Request, most: int) -> bytes:
+async def read_body(request: web.Request, max_bytes: int) -> bytes:
     """The body, of at most `max_bytes` bytes.
 
     Raises:
@@ -171,11 +173,11 @@ async def read_body(request: web.Request, most: int) -> bytes:
         async with asyncio.timeout(_BODY_TIMEOUT):
             while chunk := await request.content.readany():
                 body += chunk
-                if len(body) > most:
-                    raise InvalidRequestError(f"the body has more than {most} bytes", code=413)
+                if len(body) > max_bytes:
+                    raise InvalidRequestError(f"the body has more than {max_bytes} bytes", code=413)
     except TimeoutError:
-        said = f"the body did not come within {_BODY_TIMEOUT:.0f} s"
-        raise InvalidRequestError(said, code=400) from None
+        message = f"the body did not come within {_BODY_TIMEOUT:.0f} s"
+        raise InvalidRequestError(message, code=400) from None
     except web.RequestPayloadError:
         raise InvalidRequestError("the body was cut off", code=400) from None
     return bytes(body)

@@ -62,8 +62,8 @@ class _Refusal(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Answer before anything was asked, and leave."""
-        said = "Too many connections are open. Please try again later."
-        body = protocol.build_error_response(ApiError(said, code=430))
+        message = "Too many connections are open. Please try again later."
+        body = protocol.build_error_response(ApiError(message, code=430))
         head = (
             "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
             f"Retry-After: {_WAIT}\r\nContent-Type: application/json\r\n"

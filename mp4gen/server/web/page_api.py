@@ -31,8 +31,8 @@ from .page_assets import SAFE, Visit, read_json, visited
 from .responses import UNKNOWN_TRACK
 from .sessions import Sessions
 
-_SHOWN = 200
-_PREVIEW_SIDE = 540
+_MAX_VIDEOS = 200
+_MAX_PREVIEW_SIDE = 540
 _DAY = 86400.0
 _CLOSED = {
     Closed.MAINTENANCE: (503, "The server is being maintained."),
@@ -131,7 +131,7 @@ class PageApi:
             "rendering": self.jobs.rendering,
             "waiting": self.jobs.waiting,
             "library_version": self.feed.library,
-            "videos": [self._video(task) for task in self.store.newest(account, _SHOWN)],
+            "videos": [self._video(task) for task in self.store.newest(account, _MAX_VIDEOS)],
         }
 
     def _video(self, task: Task) -> dict[str, Any]:
@@ -207,7 +207,7 @@ class PageApi:
         style = style_for(self.config.style, shape, threads=1)
         short = min(int(style["width"]), int(style["height"]))
         for side in ("width", "height"):
-            style[side] = int(style[side] * min(1, _PREVIEW_SIDE / short)) // 2 * 2
+            style[side] = int(style[side] * min(1, _MAX_PREVIEW_SIDE / short)) // 2 * 2
         return style
 
     async def _track(self, request: web.Request) -> LibraryTrack:
@@ -253,8 +253,8 @@ class PageApi:
         self._check_room()
         name = uploads.safe_name(request.query.get("name", ""))
         folder = self.library.root / uploads.FOLDER
-        most, spare = self.config.max_upload_bytes, self.config.min_free_bytes
-        part = await uploads.receive(request, folder, most, spare=spare)
+        max_bytes, min_free_bytes = self.config.max_upload_bytes, self.config.min_free_bytes
+        part = await uploads.receive(request, folder, max_bytes, min_free_bytes=min_free_bytes)
         try:
             stat = part.stat()
             track = LibraryTrack(uploads.FOLDER, name, part, stat.st_size, stat.st_mtime)
@@ -276,8 +276,8 @@ class PageApi:
 
     def _check_room(self) -> None:
         if closed := self.gate.closed:
-            status, said = _CLOSED[closed]
-            raise InvalidRequestError(said, code=status)
+            status, message = _CLOSED[closed]
+            raise InvalidRequestError(message, code=status)
 
 
 def _video_request(track: LibraryTrack, fields: Any) -> VideoRequest:

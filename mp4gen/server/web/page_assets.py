@@ -12,7 +12,7 @@ from aiohttp import web
 
 from mp4gen.errors import ApiError, InvalidRequestError, Mp4GenError, ValidationError
 
-from .api import MAX_BODY, read_body
+from .api import MAX_BODY_BYTES, read_body
 from .responses import error_response
 from .sessions import Sessions
 
@@ -121,7 +121,7 @@ async def read_json(request: web.Request) -> dict[str, Any]:
         InvalidRequestError: it holds something else, or too much.
     """
     try:
-        body = json.loads(await read_body(request, MAX_BODY))
+        body = json.loads(await read_body(request, MAX_BODY_BYTES))
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):

@@ -99,8 +99,8 @@ def _is_address(host: str) -> bool:
 
 def _not_ours(host: str) -> web.Response:
     shown = "".join(char for char in host if char.isascii() and char.isprintable())[:100]
-    said = f"This server does not answer to the name '{shown}'. Allow it with --allowed-host."
-    return error_response(403, said, status=403)
+    message = f"This server does not answer to the name '{shown}'. Allow it with --allowed-host."
+    return error_response(403, message, status=403)
 
 
 def _refused(error: web.HTTPException) -> web.Response:
