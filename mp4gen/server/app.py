@@ -144,7 +144,7 @@ class Server:
         self._undo.callback(data.close)
         store = Store(data.database)
         self._undo.callback(store.close)
-        data.remove_strangers(store.files())
+        data.remove_strangers(store.filenames())
         return data, store
 
     async def _listen(self, app: web.Application, sockets: list[socket.socket]) -> None:

@@ -20,7 +20,7 @@ from mp4gen.errors import ConfigurationError, Mp4GenError
 from .config import MIB, ServerConfig
 from .data_dir import DataFolder
 from .library.library import Library
-from .queue.store import examine
+from .queue.store import check_integrity
 from .rendering import worker
 from .rendering.aspect_ratio import style_for
 from .rendering.pool import ProcessExecutor, Slot
@@ -131,7 +131,7 @@ def _database(config: ServerConfig) -> str:
     path = DataFolder(config.data).database
     if not path.exists():
         return "there is none yet: the first start makes it"
-    return f"{path} is sound and holds {_many(examine(path), 'task')}"
+    return f"{path} is sound and holds {_many(check_integrity(path), 'task')}"
 
 
 def _disk(config: ServerConfig) -> str:

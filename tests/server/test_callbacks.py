@@ -20,16 +20,16 @@ from mp4gen.server.callbacks.sender import CallbackSender
 from mp4gen.server.callbacks.target import read_target, wants_callback
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.queue.store import Store
-from mp4gen.server.queue.task import Callback, State, Task
+from mp4gen.server.queue.task import Callback, Task, TaskState
 
 DONE = Task(
     task_id="task-1",
     account="",
     music_task_id="album",
     audio_id="one",
-    file="video.mp4",
+    filename="video.mp4",
     base_url="http://here",
-    state=State.DONE,
+    state=TaskState.DONE,
     callback=Callback.DUE,
     created_at=1.0,
     completed_at=2.0,
@@ -104,7 +104,7 @@ async def test_a_success_is_told_as_documented(store: Store, receiver: Receiver)
 
 async def test_a_failure_is_told_with_its_code(store: Store, receiver: Receiver) -> None:
     """A task that failed has no URL and the code of its failure."""
-    task = attrs.evolve(DONE, state=State.FAILED, error_code=400, callback_url=receiver.url)
+    task = attrs.evolve(DONE, state=TaskState.FAILED, error_code=400, callback_url=receiver.url)
     expected = {
         "code": 400,
         "msg": "Music video generation failed",

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from mp4gen.api import protocol
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.queue.store import Store
-from mp4gen.server.queue.task import Callback, State, Task
+from mp4gen.server.queue.task import Callback, Task, TaskState
 
 from .http_post import PostError, post
 from .target import read_target
@@ -109,7 +109,7 @@ class CallbackSender:
         return PostError(f"answered with HTTP {status}")
 
     def _body(self, task: Task) -> bytes:
-        if task.state is State.FAILED:
+        if task.state is TaskState.FAILED:
             return protocol.build_callback(task.task_id, None, code=task.error_code or 500)
         return protocol.build_callback(task.task_id, task.video_url(self._base_url(task)))
 

@@ -50,7 +50,7 @@ class LibraryTrack:
     modified: float
 
     @property
-    def guessed_seconds(self) -> float:
+    def estimated_duration(self) -> float:
         """About how long it plays, judged by its size."""
         return self.size / _BYTES_A_SECOND.get(self.path.suffix.lower(), _COMPRESSED)
 

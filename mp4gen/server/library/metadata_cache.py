@@ -157,7 +157,7 @@ class Catalog:
         info = await self.info(track)
         return previews.Wish(
             music=track.path,
-            seconds=info.seconds,
+            duration=info.duration,
             words={"title": info.title or track.path.stem, **words},
             style=style,
             max_duration=self._max_duration,

@@ -47,10 +47,10 @@ class Retention:
 
     async def sweep(self) -> int:
         """Delete every task that ended long enough ago; how many those were."""
-        old = self._store.ended_before(self._clock() - self._kept)
+        old = self._store.finished_before(self._clock() - self._kept)
         for task in old:
             # In this order a kill in between leaves a record, and the next sweep ends it.
-            await asyncio.to_thread(self._data.remove_video, task.file)
+            await asyncio.to_thread(self._data.remove_video, task.filename)
             await self._store.remove(task.task_id)
         return len(old)
 

@@ -91,7 +91,7 @@ class Jobs:
 
     def start(self) -> None:
         """Go on where the last server stopped."""
-        if measured := self._store.fact(_PACE):
+        if measured := self._store.get_metadata(_PACE):
             self._pace = Pace(float(measured), measured=True)
         for task in self._store.unfinished():
             self._queue.put(task.account, task.task_id)
@@ -177,7 +177,7 @@ class Jobs:
         now = asyncio.get_running_loop().time()
         render = Render(
             slot,
-            Progress(now, task.guessed_seconds, self._pace),
+            Progress(now, task.estimated_duration, self._pace),
             timeout=self._config.render_timeout,
             stall_timeout=self._config.stall_timeout,
             moved=self._moved,
@@ -201,25 +201,25 @@ class Jobs:
         if await asyncio.to_thread(self._is_made, task):
             await self._finish(task, render, None, None)
             return
-        await self._store.started(task.task_id, time.time())
+        await self._store.mark_started(task.task_id, time.time())
         self._moved()
-        folder = self._data.work / Path(task.file).stem
+        folder = self._data.work / Path(task.filename).stem
         try:
             job = await asyncio.to_thread(self._prepare, task, folder)
-            seconds = await render.run(job)
-            await self._finish(task, render, job.video, seconds)
+            duration = await render.run(job)
+            await self._finish(task, render, job.video, duration)
         except RenderInterruptedError:
             # A task that was deleted is not there to be put back.
-            await self._store.put_back(task.task_id)
+            await self._store.requeue(task.task_id)
         except RenderFailedError as error:
-            await self._store.fail(task.task_id, error.code, str(error), time.time())
+            await self._store.mark_failed(task.task_id, error.code, str(error), time.time())
             await self._tell_end(task, render)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     def _is_made(self, task: Task) -> bool:
         """Whether the last server had put the video in its place and died before saying so."""
-        return (self._data.videos / task.file).is_file()
+        return (self._data.videos / task.filename).is_file()
 
     def _prepare(self, task: Task, folder: Path) -> worker.RenderJob:
         track = self._library.find(task.music_task_id, task.audio_id)
@@ -246,34 +246,34 @@ class Jobs:
         return None if alone else 1
 
     async def _finish(
-        self, task: Task, render: Render, made: Path | None, seconds: float | None
+        self, task: Task, render: Render, made: Path | None, duration: float | None
     ) -> None:
         def publish() -> dict[str, Any]:
             if made is not None:
-                size = self._data.publish(made, task.file)
+                size = self._data.publish(made, task.filename)
                 # Before anybody is told of the end, and may stop the server upon it.
                 shutil.rmtree(made.parent, ignore_errors=True)
             else:
-                size = (self._data.videos / task.file).stat().st_size
-            return {"size": size, "seconds": seconds, "error_code": None, "error_message": None}
+                size = (self._data.videos / task.filename).stat().st_size
+            return {"size": size, "seconds": duration, "error_code": None, "error_message": None}
 
         if not await self._store.finish(task.task_id, publish, time.time()):
-            await asyncio.to_thread(self._data.remove_video, task.file)
+            await asyncio.to_thread(self._data.remove_video, task.filename)
             return
         await self._tell_end(task, render)
-        if seconds is not None:
-            self._pace.learn(seconds, render.progress.took(asyncio.get_running_loop().time()))
-            await self._store.note(_PACE, self._pace.speed)
+        if duration is not None:
+            self._pace.learn(duration, render.progress.took(asyncio.get_running_loop().time()))
+            await self._store.set_metadata(_PACE, self._pace.speed)
 
     async def _tell_end(self, task: Task, render: Render) -> None:
         render.let_go()
         ended = self._store.get(task.task_id)
-        if ended is not None and ended.ended:
+        if ended is not None and ended.is_finished:
             _log_end(ended, _took(render))
             await self._ended(ended)
 
     def _seconds_until_done(self, task: Task, now: float) -> float:
-        own = self._pace.seconds_for(task.guessed_seconds)
+        own = self._pace.seconds_for(task.estimated_duration)
         if task.task_id not in self._queue:
             return own
         running = sum(one.progress.left(now) for one in self._running.values())
@@ -297,7 +297,7 @@ def _log_end(task: Task, took: float) -> None:
         task.audio_id,
         max(0.0, (task.started_at or task.created_at) - task.created_at),
         took,
-        f"{task.seconds:.1f}s" if task.seconds else "-",
+        f"{task.duration:.1f}s" if task.duration else "-",
         task.size or "-",
         f" error={task.error_message!r}" if task.error_message else "",
     )

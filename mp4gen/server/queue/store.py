@@ -19,7 +19,7 @@ import attrs
 
 from mp4gen.errors import AlreadyExistsError, ConfigurationError
 
-from .task import Callback, State, Task
+from .task import Callback, Task, TaskState
 
 T = TypeVar("T")
 
@@ -30,14 +30,14 @@ CREATE TABLE tasks (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     {", ".join(f"{name} UNIQUE NOT NULL" if name == "task_id" else name for name in _FIELDS)}
 );
-CREATE UNIQUE INDEX one_video ON tasks (account, music_task_id, audio_id, variant)
+CREATE UNIQUE INDEX one_video ON tasks (account, music_task_id, audio_id, render_variant)
     WHERE state != 'failed';
 CREATE INDEX by_state ON tasks (state, completed_at);
 CREATE INDEX by_callback ON tasks (seq) WHERE callback = 'due';
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 """
 _COLUMNS = ", ".join(_FIELDS)
-_PLACES = ", ".join(f":{name}" for name in _FIELDS)
+_PLACEHOLDERS = ", ".join(f":{name}" for name in _FIELDS)
 
 
 class Store:
@@ -52,18 +52,18 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._out = _connect(path)
-            _prepare(self._out, path)
-            self._in = _connect(path)
+            self._write_connection = _connect(path)
+            _prepare(self._write_connection, path)
+            self._read_connection = _connect(path)
         except sqlite3.Error as error:
             raise ConfigurationError(f"the database {path} cannot be used: {error}") from error
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="mp4gen-store")
+        self._write_executor = ThreadPoolExecutor(1, thread_name_prefix="mp4gen-store")
 
     def close(self) -> None:
         """Finish what is being written, then close."""
-        self._writer.shutdown(wait=True)
-        self._in.close()
-        self._out.close()
+        self._write_executor.shutdown(wait=True)
+        self._read_connection.close()
+        self._write_connection.close()
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -73,15 +73,15 @@ class Store:
         Raises:
             AlreadyExistsError: there is a video of this track; carries its task id.
         """
-        await self._write(self._add, task)
+        await self._run_in_writer(self._add, task)
 
-    async def started(self, task_id: str, now: float) -> None:
+    async def mark_started(self, task_id: str, now: float) -> None:
         """Rendering began."""
-        await self._change(task_id, state=State.RENDERING, started_at=now)
+        await self._change(task_id, state=TaskState.RENDERING, started_at=now)
 
-    async def put_back(self, task_id: str) -> None:
+    async def requeue(self, task_id: str) -> None:
         """Rendering was interrupted by us: it waits again."""
-        await self._change(task_id, state=State.QUEUED, started_at=None)
+        await self._change(task_id, state=TaskState.QUEUED, started_at=None)
 
     async def finish(self, task_id: str, publish: Callable[[], dict[str, Any]], now: float) -> bool:
         """The video is made: `publish` puts it in its place, then the task is done.
@@ -89,12 +89,16 @@ class Store:
         Returns:
             Whether there still was such a task; `publish` is not called where there was none.
         """
-        return await self._write(self._finish, task_id, publish, now)
+        return await self._run_in_writer(self._finish, task_id, publish, now)
 
-    async def fail(self, task_id: str, code: int, message: str, now: float) -> None:
+    async def mark_failed(self, task_id: str, code: int, message: str, now: float) -> None:
         """There will be no video."""
         await self._change(
-            task_id, state=State.FAILED, completed_at=now, error_code=code, error_message=message
+            task_id,
+            state=TaskState.FAILED,
+            completed_at=now,
+            error_code=code,
+            error_message=message,
         )
 
     async def callback(self, task_id: str, became: Callback) -> None:
@@ -103,11 +107,13 @@ class Store:
 
     async def remove(self, task_id: str) -> None:
         """Forget a task."""
-        await self._write(self._run, "DELETE FROM tasks WHERE task_id = ?", (task_id,))
+        await self._run_in_writer(self._run, "DELETE FROM tasks WHERE task_id = ?", (task_id,))
 
-    async def note(self, name: str, value: Any) -> None:
+    async def set_metadata(self, name: str, value: Any) -> None:
         """Keep a fact about the server itself."""
-        await self._write(self._run, "INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+        await self._run_in_writer(
+            self._run, "INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value)
+        )
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -124,7 +130,7 @@ class Store:
         """Every ended task whose callback has not been sent yet, oldest first."""
         return self._select("WHERE callback = 'due' AND state IN ('done', 'failed') ORDER BY seq")
 
-    def ended_before(self, moment: float) -> list[Task]:
+    def finished_before(self, moment: float) -> list[Task]:
         """Every task that ended before `moment`."""
         return self._select("WHERE state IN ('done', 'failed') AND completed_at < ?", (moment,))
 
@@ -132,80 +138,84 @@ class Store:
         """The newest tasks of an account, newest first."""
         return self._select("WHERE account = ? ORDER BY seq DESC LIMIT ?", (account, limit))
 
-    def files(self) -> set[str]:
+    def filenames(self) -> set[str]:
         """The names of all videos that belong to a task."""
-        return {row[0] for row in self._in.execute("SELECT file FROM tasks")}
+        return {row[0] for row in self._read_connection.execute("SELECT filename FROM tasks")}
 
-    def fact(self, name: str) -> Any:
+    def get_metadata(self, name: str) -> Any:
         """A fact about the server; None where it is not known."""
-        row = self._in.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        row = self._read_connection.execute(
+            "SELECT value FROM facts WHERE name = ?", (name,)
+        ).fetchone()
         return row[0] if row else None
 
     # --- on the writer's thread -------------------------------------------------------------
 
-    async def _write(self, do: Callable[..., T], *args: Any) -> T:
+    async def _run_in_writer(self, do: Callable[..., T], *args: Any) -> T:
         loop = asyncio.get_running_loop()
         # What is being written gets written, also when the caller is cancelled meanwhile.
-        return await asyncio.shield(loop.run_in_executor(self._writer, do, *args))
+        return await asyncio.shield(loop.run_in_executor(self._write_executor, do, *args))
 
     async def _change(self, task_id: str, **values: Any) -> None:
         names = ", ".join(f"{name} = ?" for name in values)
         sql = f"UPDATE tasks SET {names} WHERE task_id = ?"  # noqa: S608 - our own column names
-        await self._write(self._run, sql, (*values.values(), task_id))
+        await self._run_in_writer(self._run, sql, (*values.values(), task_id))
 
     def _run(self, sql: str, values: tuple[Any, ...]) -> int:
-        with self._transaction() as out:
-            return out.execute(sql, values).rowcount
+        with self._transaction() as connection:
+            return connection.execute(sql, values).rowcount
 
     def _add(self, task: Task) -> None:
-        insert = f"INSERT INTO tasks ({_COLUMNS}) VALUES ({_PLACES})"  # noqa: S608 - as above
-        with self._transaction() as out:
+        insert = f"INSERT INTO tasks ({_COLUMNS}) VALUES ({_PLACEHOLDERS})"  # noqa: S608 - as above
+        with self._transaction() as connection:
             try:
-                out.execute(insert, attrs.asdict(task))
+                connection.execute(insert, attrs.asdict(task))
             except sqlite3.IntegrityError:
                 raise self._exists(task) from None
 
     def _exists(self, task: Task) -> AlreadyExistsError:
-        row = self._out.execute(
+        row = self._write_connection.execute(
             "SELECT task_id FROM tasks WHERE account = ? AND music_task_id = ? AND audio_id = ? "
-            "AND variant = ? AND state != 'failed'",
-            (task.account, task.music_task_id, task.audio_id, task.variant),
+            "AND render_variant = ? AND state != 'failed'",
+            (task.account, task.music_task_id, task.audio_id, task.render_variant),
         ).fetchone()
         return AlreadyExistsError(
             "Mp4 record already exists", code=409, existing_task_id=row[0] if row else None
         )
 
     def _finish(self, task_id: str, publish: Callable[[], dict[str, Any]], now: float) -> bool:
-        with self._transaction() as out:
-            known = out.execute("SELECT 1 FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
+        with self._transaction() as connection:
+            known = connection.execute(
+                "SELECT 1 FROM tasks WHERE task_id = ?", (task_id,)
+            ).fetchone()
             if known is None:
                 return False
-            values = {"state": State.DONE, "completed_at": now, **publish()}
+            values = {"state": TaskState.DONE, "completed_at": now, **publish()}
             names = ", ".join(f"{name} = ?" for name in values)
             sql = f"UPDATE tasks SET {names} WHERE task_id = ?"  # noqa: S608 - as above
-            out.execute(sql, (*values.values(), task_id))
+            connection.execute(sql, (*values.values(), task_id))
         return True
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._out.execute("BEGIN IMMEDIATE")
+        self._write_connection.execute("BEGIN IMMEDIATE")
         try:
-            yield self._out
+            yield self._write_connection
         except BaseException:
-            self._out.execute("ROLLBACK")
+            self._write_connection.execute("ROLLBACK")
             raise
         self._commit()
 
     def _commit(self) -> None:
-        self._out.execute("COMMIT")
+        self._write_connection.execute("COMMIT")
 
     def _select(self, where: str, values: tuple[Any, ...] = ()) -> list[Task]:
         sql = f"SELECT {_COLUMNS} FROM tasks {where}"  # noqa: S608 - as above
-        rows = self._in.execute(sql, values)
+        rows = self._read_connection.execute(sql, values)
         return [Task(**dict(zip(_FIELDS, row, strict=True))) for row in rows]
 
 
-def examine(path: Path) -> int:
+def check_integrity(path: Path) -> int:
     """Read a database through without changing it; how many tasks it holds.
 
     Raises:

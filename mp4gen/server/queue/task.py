@@ -10,7 +10,7 @@ import attrs
 from mp4gen.models import VideoDetails, VideoStatus
 
 
-class State(enum.StrEnum):
+class TaskState(enum.StrEnum):
     """Where a task is on its way."""
 
     QUEUED = "queued"
@@ -37,15 +37,15 @@ class Task:
         account: who made it; nobody else sees it.
         music_task_id: the folder, as the library names it.
         audio_id: the file, as the library names it.
-        variant: empty for the API's one video of a track; the page makes more.
+        render_variant: empty for the API's one video of a track; the page makes more.
         author: shown at the beginning.
         domain_name: the watermark.
         callback_url: where to report the end.
         base_url: the address under which the caller knows the server.
         shape: the picture's shape, "16:9", "9:16" or "1:1"; None for the server's own.
         audio_mode: "compatible" or "copy".
-        file: the name of the video among the server's videos; nobody can guess it.
-        guessed_seconds: about how long the music plays.
+        filename: the name of the video among the server's videos; nobody can guess it.
+        estimated_duration: about how long the music plays.
         state: where it is on its way.
         callback: what became of its callback.
         created_at: seconds since 1970.
@@ -53,7 +53,7 @@ class Task:
         completed_at: when it ended, well or not.
         error_code: the API's number for why it failed.
         error_message: the sentence that goes with it.
-        seconds: how long the video plays.
+        duration: how long the video plays.
         size: bytes of the video.
     """
 
@@ -61,36 +61,36 @@ class Task:
     account: str
     music_task_id: str
     audio_id: str
-    variant: str = ""
+    render_variant: str = ""
     author: str | None = None
     domain_name: str | None = None
     callback_url: str = ""
     base_url: str = ""
     shape: str | None = None
     audio_mode: str = "compatible"
-    file: str
-    guessed_seconds: float = 0.0
-    state: State = attrs.field(default=State.QUEUED, converter=State)
+    filename: str
+    estimated_duration: float = 0.0
+    state: TaskState = attrs.field(default=TaskState.QUEUED, converter=TaskState)
     callback: Callback = attrs.field(default=Callback.NONE, converter=Callback)
     created_at: float
     started_at: float | None = None
     completed_at: float | None = None
     error_code: int | None = None
     error_message: str | None = None
-    seconds: float | None = None
+    duration: float | None = None
     size: int | None = None
 
     @property
-    def ended(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether nothing more will be rendered for it."""
-        return self.state in {State.DONE, State.FAILED}
+        return self.state in {TaskState.DONE, TaskState.FAILED}
 
     @property
     def status(self) -> VideoStatus:
         """The API's word for it (docs.sunoapi.org, "Get Music Video Details")."""
-        if self.state is State.FAILED:
+        if self.state is TaskState.FAILED:
             return VideoStatus.GENERATE_MP4_FAILED
-        if self.state is not State.DONE:
+        if self.state is not TaskState.DONE:
             return VideoStatus.PENDING
         lost = self.callback is Callback.FAILED
         return VideoStatus.CALLBACK_EXCEPTION if lost else VideoStatus.SUCCESS
@@ -104,16 +104,16 @@ class Task:
             callback_url=self.callback_url,
             status=self.status,
             video_url=self.video_url(base_url),
-            created_at=_time(self.created_at),
-            completed_at=_time(self.completed_at),
+            created_at=_to_datetime(self.created_at),
+            completed_at=_to_datetime(self.completed_at),
             error_code=self.error_code,
             error_message=self.error_message,
         )
 
     def video_url(self, base_url: str) -> str | None:
         """Where the video is, below `base_url`; None before it is there."""
-        return f"{base_url}/files/{self.file}" if self.state is State.DONE else None
+        return f"{base_url}/files/{self.filename}" if self.state is TaskState.DONE else None
 
 
-def _time(seconds: float | None) -> datetime | None:
+def _to_datetime(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

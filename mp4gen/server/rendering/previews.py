@@ -28,13 +28,13 @@ class MusicInfo:
     Attributes:
         title: its title, or None.
         artist: its artist, or None.
-        seconds: how long it plays.
+        duration: how long it plays.
         problem: why it cannot be used, as a sentence; None where it can.
     """
 
     title: str | None = None
     artist: str | None = None
-    seconds: float | None = None
+    duration: float | None = None
     problem: str | None = None
 
 
@@ -60,14 +60,14 @@ class Wish:
 
     Attributes:
         music: the music file.
-        seconds: how long it plays, where that is known.
+        duration: how long it plays, where that is known.
         words: `title`, `author` and `domain_name`.
         style: the arguments of `RenderStyle`.
         max_duration: seconds of music at most.
     """
 
     music: Path
-    seconds: float | None
+    duration: float | None
     words: dict[str, str | None]
     style: dict[str, Any]
     max_duration: float
@@ -102,14 +102,14 @@ def still(video: Path) -> bytes:
     return _small(frame_of(video, _moment))
 
 
-def _moment(seconds: float | None) -> float:
-    return min(_MAX_PREVIEW_TIME, _SHARE * seconds) if seconds else 0.0
+def _moment(duration: float | None) -> float:
+    return min(_MAX_PREVIEW_TIME, _SHARE * duration) if duration else 0.0
 
 
 def _drawn(wish: Wish) -> Any:
     from mp4gen.render import RenderStyle, render_frame
 
-    style, at = RenderStyle(**wish.style), _moment(wish.seconds)
+    style, at = RenderStyle(**wish.style), _moment(wish.duration)
     return render_frame(
         wish.music, at=at, style=style, max_duration=wish.max_duration, **wish.words
     )

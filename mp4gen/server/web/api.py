@@ -110,10 +110,10 @@ class Api:
         if task is None or task.account != account:
             # What the vendor answers where there is no record, or none yet.
             return api_response(protocol.build_data_response(None))
-        if not task.ended and await self._jobs.see_end(task):
+        if not task.is_finished and await self._jobs.see_end(task):
             task = self._store.get(task.task_id) or task
         base = request_base_url(request, self._config)
-        wait = None if task.ended else self._jobs.retry_after(task)
+        wait = None if task.is_finished else self._jobs.retry_after(task)
         return api_response(protocol.build_details_response(task.details(base)), retry_after=wait)
 
     async def tracks(self, request: web.Request, _: str) -> web.Response:
@@ -196,7 +196,7 @@ def new_task(
     track: LibraryTrack,
     base_url: str,
     *,
-    variant: str = "",
+    render_variant: str = "",
     shape: str | None = None,
     audio_mode: str = "compatible",
 ) -> Task:
@@ -207,15 +207,15 @@ def new_task(
         account=account,
         music_task_id=track.task_id,
         audio_id=track.audio_id,
-        variant=variant,
+        render_variant=render_variant,
         author=video_request.author,
         domain_name=video_request.domain_name,
         callback_url=url,
         base_url=base_url,
         shape=shape,
         audio_mode=audio_mode,
-        file=f"{secrets.token_urlsafe(18)}.mp4",
-        guessed_seconds=track.guessed_seconds,
+        filename=f"{secrets.token_urlsafe(18)}.mp4",
+        estimated_duration=track.estimated_duration,
         callback=Callback.DUE if wants_callback(url) else Callback.NONE,
         created_at=time.time(),
     )
@@ -226,6 +226,6 @@ def _api_track(found: LibraryTrack, info: MusicInfo) -> Track:
         found.task_id,
         found.audio_id,
         title=info.title or found.path.stem,
-        duration=info.seconds,
+        duration=info.duration,
         created_at=datetime.fromtimestamp(found.modified, UTC),
     )

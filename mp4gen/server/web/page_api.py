@@ -22,7 +22,7 @@ from mp4gen.server.library.metadata_cache import Catalog, keep, read
 from mp4gen.server.queue.admission import Closed, Gate
 from mp4gen.server.queue.scheduler import Jobs
 from mp4gen.server.queue.store import Store
-from mp4gen.server.queue.task import State, Task
+from mp4gen.server.queue.task import Task, TaskState
 from mp4gen.server.rendering.aspect_ratio import SHAPES, style_for
 
 from .api import new_task, request_base_url
@@ -86,8 +86,10 @@ class PageApi:
                 "audio": track.audio_id,
                 "title": info.title or track.path.stem,
                 "artist": info.artist,
-                "seconds": info.seconds,
-                "takes": math.ceil(self.jobs.seconds_for(info.seconds or track.guessed_seconds)),
+                "seconds": info.duration,
+                "takes": math.ceil(
+                    self.jobs.seconds_for(info.duration or track.estimated_duration)
+                ),
                 "problem": info.problem,
             }
             for track, info in tracks
@@ -148,8 +150,8 @@ class PageApi:
             "total": progress.total if progress else None,
             "left": math.ceil(progress.left(now)) if progress else None,
             "size": task.size,
-            "url": f"/files/{task.file}" if task.state is State.DONE else None,
-            "days": max(0, math.floor(remaining / _DAY)) if task.ended else None,
+            "url": f"/files/{task.filename}" if task.state is TaskState.DONE else None,
+            "days": max(0, math.floor(remaining / _DAY)) if task.is_finished else None,
             "error": task.error_message,
         }
 
@@ -185,7 +187,7 @@ class PageApi:
     async def still(self, request: web.Request, account: str) -> web.StreamResponse:
         """A small picture of a video, also while it waits or is being made."""
         task = self._get_own_task(request.query.get("id", ""), account)
-        kept = self.data.still(task.file)
+        kept = self.data.still(task.filename)
         picture = await asyncio.to_thread(read, kept)
         if picture is None:
             picture = await self._new_still(task)
@@ -197,8 +199,8 @@ class PageApi:
         return web.Response(body=picture, content_type="image/jpeg", headers=headers)
 
     async def _new_still(self, task: Task) -> bytes:
-        if task.state is State.DONE:
-            return await self.catalog.still_of(self.data.videos / task.file)
+        if task.state is TaskState.DONE:
+            return await self.catalog.still_of(self.data.videos / task.filename)
         track = await self._find(task.music_task_id, task.audio_id)
         words = {"author": task.author, "domain_name": task.domain_name}
         return await self.catalog.still(track, words, self._style(task.shape))
@@ -231,7 +233,7 @@ class PageApi:
             _video_request(track, body),
             track,
             request_base_url(request, self.config),
-            variant=f"page-{random_token()}",
+            render_variant=f"page-{random_token()}",
             shape=_shape(body),
             audio_mode="copy" if body.get("sound") == "copy" else "compatible",
         )
@@ -244,7 +246,7 @@ class PageApi:
         task = self._get_own_task(request.match_info["task_id"], account)
         await self.store.remove(task.task_id)
         self.jobs.drop(task.task_id)
-        await asyncio.to_thread(self.data.remove_video, task.file)
+        await asyncio.to_thread(self.data.remove_video, task.filename)
         self.feed.moved()
         return web.json_response({}, headers=SAFE)
 
