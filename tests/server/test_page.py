@@ -179,7 +179,7 @@ async def test_a_video_is_made_shown_and_deleted(serve: Serve, visit: Any) -> No
     visitor = visit(caller)
     await visitor.open()
 
-    wish = {**ONE, "author": "Me", "domainName": "", "shape": "1:1", "sound": "copy"}
+    wish = {**ONE, "author": "Me", "domainName": "", "aspect_ratio": "1:1", "sound": "copy"}
     made = [json.loads((await visitor.ask("POST", "/page/videos", json=wish))[2])["id"]]
     made.append(json.loads((await visitor.ask("POST", "/page/videos", json=ONE))[2])["id"])
     for task_id in made:
@@ -188,7 +188,7 @@ async def test_a_video_is_made_shown_and_deleted(serve: Serve, visit: Any) -> No
     deleted = await visitor.ask("DELETE", f"/page/videos/{made[0]}")
 
     assert [video["id"] for video in videos] == made[::-1]
-    assert videos[1]["shape"] == "1:1"
+    assert videos[1]["aspect_ratio"] == "1:1"
     assert videos[1]["days"] == 14
     assert (await visitor.ask("GET", videos[1]["url"]))[0] == 404
     assert (await visitor.ask("GET", videos[0]["url"]))[0] == 200
@@ -219,7 +219,7 @@ async def test_covers_previews_and_music_can_be_had(serve: Serve, visit: Any) ->
     await visitor.open()
 
     cover = await visitor.ask("GET", "/page/cover", params=ONE)
-    wish = {**ONE, "author": "A", "shape": "9:16"}
+    wish = {**ONE, "author": "A", "aspect_ratio": "9:16"}
     preview = await visitor.ask("GET", "/page/preview", params=wish)
     music = await visitor.ask("GET", "/page/music", params=ONE, headers={"Range": "bytes=0-3"})
 
@@ -239,7 +239,7 @@ async def test_each_video_has_a_small_picture(
     await anna.ask("POST", "/page/enter", json={"key": "key-a"})
     await ben.ask("POST", "/page/enter", json={"key": "key-b"})
     await anna.state()
-    wishes = [{**ONE, "shape": "9:16"}, {"task": "album", "audio": "long"}, ONE]
+    wishes = [{**ONE, "aspect_ratio": "9:16"}, {"task": "album", "audio": "long"}, ONE]
     made = [
         json.loads((await anna.ask("POST", "/page/videos", json=wish))[2])["id"] for wish in wishes
     ]

@@ -227,7 +227,7 @@ class Jobs:
             message = "the music file is not in the music folder any more"
             raise RenderFailedError(NO_AUDIO, message)
         folder.mkdir(mode=0o700)
-        style = style_for(self._config.style, task.shape, threads=self._threads())
+        style = style_for(self._config.style, task.aspect_ratio, threads=self._threads())
         return worker.RenderJob(
             audio=track.path,
             root=self._library.root,

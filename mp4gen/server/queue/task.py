@@ -42,7 +42,7 @@ class Task:
         domain_name: the watermark.
         callback_url: where to report the end.
         base_url: the address under which the caller knows the server.
-        shape: the picture's shape, "16:9", "9:16" or "1:1"; None for the server's own.
+        aspect_ratio: the picture's shape, "16:9", "9:16" or "1:1"; None for the server's own.
         audio_mode: "compatible" or "copy".
         filename: the name of the video among the server's videos; nobody can guess it.
         estimated_duration: about how long the music plays.
@@ -66,7 +66,7 @@ class Task:
     domain_name: str | None = None
     callback_url: str = ""
     base_url: str = ""
-    shape: str | None = None
+    aspect_ratio: str | None = None
     audio_mode: str = "compatible"
     filename: str
     estimated_duration: float = 0.0

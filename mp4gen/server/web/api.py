@@ -197,7 +197,7 @@ def new_task(
     base_url: str,
     *,
     render_variant: str = "",
-    shape: str | None = None,
+    aspect_ratio: str | None = None,
     audio_mode: str = "compatible",
 ) -> Task:
     """A task as it is first stored."""
@@ -212,7 +212,7 @@ def new_task(
         domain_name=video_request.domain_name,
         callback_url=url,
         base_url=base_url,
-        shape=shape,
+        aspect_ratio=aspect_ratio,
         audio_mode=audio_mode,
         filename=f"{secrets.token_urlsafe(18)}.mp4",
         estimated_duration=track.estimated_duration,

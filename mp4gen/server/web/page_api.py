@@ -23,7 +23,7 @@ from mp4gen.server.queue.admission import Closed, Gate
 from mp4gen.server.queue.scheduler import Jobs
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import Task, TaskState
-from mp4gen.server.rendering.aspect_ratio import SHAPES, style_for
+from mp4gen.server.rendering.aspect_ratio import ASPECT_RATIOS, style_for
 
 from .api import new_task, request_base_url
 from .change_feed import PAUSE, Feed
@@ -145,7 +145,7 @@ class PageApi:
             "task": task.music_task_id,
             "audio": task.audio_id,
             "state": task.state,
-            "shape": task.shape,
+            "aspect_ratio": task.aspect_ratio,
             "done": progress.done if progress else None,
             "total": progress.total if progress else None,
             "left": math.ceil(progress.left(now)) if progress else None,
@@ -173,7 +173,7 @@ class PageApi:
         track = await self._track(request)
         video_request = _video_request(track, request.query)
         words = {"author": video_request.author, "domain_name": video_request.domain_name}
-        style = self._style(_shape(request.query))
+        style = self._style(_aspect_ratio(request.query))
 
         def awaited() -> bool:
             # Who goes through a list of songs leaves one picture after the other behind.
@@ -203,10 +203,10 @@ class PageApi:
             return await self.catalog.still_of(self.data.videos / task.filename)
         track = await self._find(task.music_task_id, task.audio_id)
         words = {"author": task.author, "domain_name": task.domain_name}
-        return await self.catalog.still(track, words, self._style(task.shape))
+        return await self.catalog.still(track, words, self._style(task.aspect_ratio))
 
-    def _style(self, shape: str | None) -> dict[str, Any]:
-        style = style_for(self.config.style, shape, threads=1)
+    def _style(self, aspect_ratio: str | None) -> dict[str, Any]:
+        style = style_for(self.config.style, aspect_ratio, threads=1)
         short = min(int(style["width"]), int(style["height"]))
         for side in ("width", "height"):
             style[side] = int(style[side] * min(1, _MAX_PREVIEW_SIDE / short)) // 2 * 2
@@ -234,7 +234,7 @@ class PageApi:
             track,
             request_base_url(request, self.config),
             render_variant=f"page-{random_token()}",
-            shape=_shape(body),
+            aspect_ratio=_aspect_ratio(body),
             audio_mode="copy" if body.get("sound") == "copy" else "compatible",
         )
         await self.store.add(task)
@@ -292,6 +292,6 @@ def _video_request(track: LibraryTrack, fields: Any) -> VideoRequest:
     )
 
 
-def _shape(fields: Any) -> str | None:
-    shape = fields.get("shape")
-    return shape if shape in SHAPES else None
+def _aspect_ratio(fields: Any) -> str | None:
+    aspect_ratio = fields.get("aspect_ratio")
+    return aspect_ratio if aspect_ratio in ASPECT_RATIOS else None
