@@ -22,7 +22,7 @@ from .library import uploads
 from .library.library import Library
 from .library.metadata_cache import Catalog
 from .preflight import check_music
-from .queue.admission import Gate
+from .queue.admission import Admission
 from .queue.retention import Retention
 from .queue.scheduler import Jobs
 from .queue.store import Store
@@ -31,7 +31,7 @@ from .rendering.pool import ProcessExecutor, Slot
 from .web.accounts import Accounts
 from .web.api import MAX_BODY_BYTES, Api
 from .web.change_feed import Feed
-from .web.connection_limit import Crowd, room_for_connections
+from .web.connection_limit import ConnectionLimit, raise_fd_limit
 from .web.health import Health
 from .web.page_api import PageApi
 from .web.page_assets import PageAssets
@@ -161,10 +161,12 @@ class Server:
         self._undo.push_async_callback(runner.cleanup)
         if runner.server is None:
             raise RuntimeError("a runner without a server")
-        crowd = Crowd(runner.server, room_for_connections())
+        connection_limit = ConnectionLimit(runner.server, raise_fd_limit())
         try:
             for one in sockets:
-                listening = await asyncio.get_running_loop().create_server(crowd, sock=one)
+                listening = await asyncio.get_running_loop().create_server(
+                    connection_limit, sock=one
+                )
                 self._undo.callback(listening.close)
         except OSError as error:
             raise cannot_listen(self.config, error) from error
@@ -194,20 +196,20 @@ def _app(parts: _Parts) -> web.Application:
     config, data, feed = parts.config, parts.data, parts.feed
     accounts = Accounts(config.accounts)
     sessions = Sessions(config, accounts, data.secret())
-    gate = Gate(config, data, parts.jobs)
+    admission = Admission(config, data, parts.jobs)
     shared: dict[str, Any] = {
         "config": config,
         "store": parts.store,
         "jobs": parts.jobs,
         "library": parts.library,
         "catalog": parts.catalog,
-        "gate": gate,
+        "admission": admission,
     }
     app = web.Application(middlewares=[guard(config)], client_max_size=MAX_BODY_BYTES)
     app.add_routes(Api(accounts=accounts, **shared).routes())
     app.add_routes(PageAssets(sessions).routes())
     app.add_routes(PageApi(data=data, sessions=sessions, feed=feed, **shared).routes())
-    app.add_routes(Health(config, parts.jobs, data, gate).routes())
+    app.add_routes(Health(config, parts.jobs, data, admission).routes())
     app.add_routes(VideoFiles(data.videos).routes())
 
     async def let_go(_: web.Application) -> None:

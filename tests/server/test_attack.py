@@ -307,7 +307,7 @@ async def test_where_too_many_are_connected_the_next_is_told_so(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It can come back later; those inside are answered all the time."""
-    monkeypatch.setattr(app, "room_for_connections", lambda: 3)
+    monkeypatch.setattr(app, "raise_fd_limit", lambda: 3)
     caller = await serve()
     port = int(caller.url.rpartition(":")[2])
     idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
@@ -351,5 +351,5 @@ def test_connections_leave_files_for_the_rest(
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: told.append(limits))
 
-    assert connection_limit.room_for_connections() == most
+    assert connection_limit.raise_fd_limit() == most
     assert told == ([] if raised is None else [(raised, hard)])

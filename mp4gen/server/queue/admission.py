@@ -10,7 +10,7 @@ from mp4gen.server.data_dir import DataFolder
 from .scheduler import Jobs
 
 
-class Closed(enum.Enum):
+class RejectReason(enum.Enum):
     """Why no new work is taken."""
 
     MAINTENANCE = "maintenance"
@@ -18,7 +18,7 @@ class Closed(enum.Enum):
     QUEUE_FULL = "queue full"
 
 
-class Gate:
+class Admission:
     """The gate of one server.
 
     Args:
@@ -36,12 +36,12 @@ class Gate:
         return self._config.maintenance or self._data.in_maintenance()
 
     @property
-    def closed(self) -> Closed | None:
+    def reject_reason(self) -> RejectReason | None:
         """Why no new work is taken now; None while it is."""
         if self.maintenance:
-            return Closed.MAINTENANCE
+            return RejectReason.MAINTENANCE
         if self._data.free_bytes() < self._config.min_free_bytes:
-            return Closed.DISK_FULL
+            return RejectReason.DISK_FULL
         if self._jobs.waiting >= self._config.queue_limit:
-            return Closed.QUEUE_FULL
+            return RejectReason.QUEUE_FULL
         return None

@@ -51,7 +51,7 @@ class Accounts:
         return hashlib.blake2b(key.encode("utf-8", "replace"), key=self._salt).digest()
 
 
-class Window:
+class RateLimitWindow:
     """At most `limit.requests` in any window of `limit.per` seconds, for each account.
 
     What was refused does not count: "will not enter the queue" (docs.kie.ai, "Getting Started").
@@ -59,14 +59,14 @@ class Window:
 
     def __init__(self, limit: RateLimit) -> None:
         self._limit = limit
-        self._taken: dict[str, deque[float]] = {}
+        self._granted: dict[str, deque[float]] = {}
 
-    def take(self, account: str, now: float) -> float:
+    def try_acquire(self, account: str, now: float) -> float:
         """Take a place at time `now`: 0 where there is one, else the seconds until there is."""
-        taken = self._taken.setdefault(account, deque())
-        while taken and taken[0] <= now - self._limit.per:
-            taken.popleft()
-        if len(taken) < self._limit.requests:
-            taken.append(now)
+        granted = self._granted.setdefault(account, deque())
+        while granted and granted[0] <= now - self._limit.per:
+            granted.popleft()
+        if len(granted) < self._limit.requests:
+            granted.append(now)
             return 0.0
-        return taken[0] + self._limit.per - now
+        return granted[0] + self._limit.per - now

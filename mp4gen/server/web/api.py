@@ -18,13 +18,13 @@ from mp4gen.server.callbacks.target import wants_callback
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.library.library import Library, LibraryTrack
 from mp4gen.server.library.metadata_cache import Catalog
-from mp4gen.server.queue.admission import Closed, Gate
+from mp4gen.server.queue.admission import Admission, RejectReason
 from mp4gen.server.queue.scheduler import Jobs
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import Callback, Task
 from mp4gen.server.rendering.previews import MusicInfo
 
-from .accounts import Accounts, Window
+from .accounts import Accounts, RateLimitWindow
 from .operations import OPERATIONS
 from .responses import UNKNOWN_TRACK, api_response, error_response
 
@@ -45,7 +45,7 @@ class Api:
         library: the music.
         accounts: whose key is whose.
         catalog: what the files say about themselves.
-        gate: whether new tasks are taken.
+        admission: whether new tasks are taken.
     """
 
     def __init__(
@@ -57,27 +57,32 @@ class Api:
         library: Library,
         accounts: Accounts,
         catalog: Catalog,
-        gate: Gate,
+        admission: Admission,
     ) -> None:
         self._config, self._store, self._jobs = config, store, jobs
-        self._library, self._accounts, self._catalog, self._gate = library, accounts, catalog, gate
-        self._window = Window(config.rate_limit)
+        self._library, self._accounts, self._catalog, self._admission = (
+            library,
+            accounts,
+            catalog,
+            admission,
+        )
+        self._window = RateLimitWindow(config.rate_limit)
 
     def routes(self) -> list[web.RouteDef]:
         """Where each call is answered."""
         return [
-            web.route(op.method, op.path, self._for_callers(getattr(self, op.name)))
+            web.route(op.method, op.path, self._authenticated(getattr(self, op.name)))
             for op in OPERATIONS
         ]
 
-    def _for_callers(self, handler: _Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _authenticated(self, handler: _Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
         """What every call has in common: who calls, whether we are there, and how it is refused."""
 
         async def check(request: web.Request) -> web.Response:
             account = self._accounts.of_header(request.headers.get("Authorization"))
             if account is None:
                 return error_response(401)
-            if self._gate.maintenance:
+            if self._admission.maintenance:
                 return error_response(455)
             try:
                 return await handler(request, account)
@@ -90,8 +95,8 @@ class Api:
 
     async def generate(self, request: web.Request, account: str) -> web.Response:
         """Answer "Create Music Video"."""
-        if refused := self._no_room(account):
-            return refused
+        if rejection := self._reject_if_unavailable(account):
+            return rejection
         video_request = protocol.parse_create_body(await read_body(request, MAX_BODY_BYTES))
         track = await asyncio.to_thread(
             self._library.find, video_request.task_id, video_request.audio_id
@@ -131,23 +136,23 @@ class Api:
         left = max(0, self._config.queue_limit - self._jobs.waiting)
         return api_response(protocol.build_data_response(left))
 
-    def _no_room(self, account: str) -> web.Response | None:
+    def _reject_if_unavailable(self, account: str) -> web.Response | None:
         """Why no submit can be taken now; None where it can."""
-        match self._gate.closed:
-            case Closed.MAINTENANCE:
+        match self._admission.reject_reason:
+            case RejectReason.MAINTENANCE:
                 return error_response(455)
-            case Closed.DISK_FULL:
+            case RejectReason.DISK_FULL:
                 return error_response(
                     455, "The server's disk is full: make room in its data folder"
                 )
-            case Closed.QUEUE_FULL:
+            case RejectReason.QUEUE_FULL:
                 message = (
                     f"{self._config.queue_limit} tasks are waiting already. Please try again later."
                 )
                 return error_response(
                     430, message, retry_after=math.ceil(self._config.rate_limit.per)
                 )
-        wait = self._window.take(account, asyncio.get_running_loop().time())
+        wait = self._window.try_acquire(account, asyncio.get_running_loop().time())
         return error_response(430, retry_after=math.ceil(wait)) if wait else None
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.data_dir import DataFolder
-from mp4gen.server.queue.admission import Closed, Gate
+from mp4gen.server.queue.admission import Admission, RejectReason
 from mp4gen.server.queue.scheduler import Jobs
 
 from .openapi import document
@@ -22,11 +22,13 @@ class Health:
         config: the mode of operation.
         jobs: how much there is to do.
         data: how much room there is.
-        gate: whether new tasks are taken.
+        admission: whether new tasks are taken.
     """
 
-    def __init__(self, config: ServerConfig, jobs: Jobs, data: DataFolder, gate: Gate) -> None:
-        self._jobs, self._data, self._gate = jobs, data, gate
+    def __init__(
+        self, config: ServerConfig, jobs: Jobs, data: DataFolder, admission: Admission
+    ) -> None:
+        self._jobs, self._data, self._admission = jobs, data, admission
         self._document = document(package_version(), requires_key=bool(config.accounts))
 
     def routes(self) -> list[web.RouteDef]:
@@ -35,9 +37,9 @@ class Health:
 
     async def health(self, _: web.Request) -> web.Response:
         """HTTP 200 while new tasks are taken, else 503; the body says why."""
-        closed = self._gate.closed
+        reject_reason = self._admission.reject_reason
         # A full queue is a server at work: it takes tasks again by itself.
-        status = "ok" if closed in {None, Closed.QUEUE_FULL} else closed.value
+        status = "ok" if reject_reason in {None, RejectReason.QUEUE_FULL} else reject_reason.value
         body = {
             "status": status,
             "version": package_version(),

@@ -19,7 +19,7 @@ from mp4gen.server.data_dir import DataFolder, random_token
 from mp4gen.server.library import uploads
 from mp4gen.server.library.library import SUFFIXES, Library, LibraryTrack
 from mp4gen.server.library.metadata_cache import Catalog, keep, read
-from mp4gen.server.queue.admission import Closed, Gate
+from mp4gen.server.queue.admission import Admission, RejectReason
 from mp4gen.server.queue.scheduler import Jobs
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import Task, TaskState
@@ -34,10 +34,10 @@ from .sessions import Sessions
 _MAX_VIDEOS = 200
 _MAX_PREVIEW_SIDE = 540
 _DAY = 86400.0
-_CLOSED = {
-    Closed.MAINTENANCE: (503, "The server is being maintained."),
-    Closed.DISK_FULL: (507, "The server's disk is full."),
-    Closed.QUEUE_FULL: (503, "Too many videos are waiting already."),
+_REJECTIONS = {
+    RejectReason.MAINTENANCE: (503, "The server is being maintained."),
+    RejectReason.DISK_FULL: (507, "The server's disk is full."),
+    RejectReason.QUEUE_FULL: (503, "Too many videos are waiting already."),
 }
 
 
@@ -53,7 +53,7 @@ class PageApi:
     catalog: Catalog
     sessions: Sessions
     feed: Feed
-    gate: Gate
+    admission: Admission
     told: dict[str, tuple[tuple[int, int] | None, bytes]] = attrs.field(
         factory=dict, init=False, repr=False
     )
@@ -225,7 +225,7 @@ class PageApi:
 
     async def create_video(self, request: web.Request, account: str) -> web.StreamResponse:
         """Queue a video; the page may make as many of one track as its user asks for."""
-        self._check_room()
+        self._require_capacity()
         body = await read_json(request)
         track = await self._find(body.get("task"), body.get("audio"))
         task = new_task(
@@ -252,7 +252,7 @@ class PageApi:
 
     async def upload(self, request: web.Request, _: str) -> web.StreamResponse:
         """Take a music file into the library, where it can be read as music."""
-        self._check_room()
+        self._require_capacity()
         name = uploads.safe_name(request.query.get("name", ""))
         folder = self.library.root / uploads.FOLDER
         max_bytes, min_free_bytes = self.config.max_upload_bytes, self.config.min_free_bytes
@@ -276,9 +276,9 @@ class PageApi:
             raise InvalidRequestError("There is no such video any more.", code=404)
         return task
 
-    def _check_room(self) -> None:
-        if closed := self.gate.closed:
-            status, message = _CLOSED[closed]
+    def _require_capacity(self) -> None:
+        if reject_reason := self.admission.reject_reason:
+            status, message = _REJECTIONS[reject_reason]
             raise InvalidRequestError(message, code=status)
 
 
