@@ -24,7 +24,7 @@ from .library.metadata_cache import Catalog
 from .preflight import check_music
 from .queue.admission import Admission
 from .queue.retention import Retention
-from .queue.scheduler import Jobs
+from .queue.scheduler import RenderScheduler
 from .queue.store import Store
 from .queue.task import Task
 from .rendering.pool import ProcessExecutor, Slot
@@ -74,11 +74,11 @@ class Server:
     @property
     def worker_pids(self) -> list[int]:
         """The process ids of the render workers."""
-        return self._jobs.worker_pids
+        return self._scheduler.worker_pids
 
     def progress(self, task_id: str) -> tuple[float, float] | None:
         """Seconds of music done and in all of a running render; None where none runs or tells."""
-        progress = self._jobs.progress(task_id)
+        progress = self._scheduler.progress(task_id)
         return (progress.done, progress.total) if progress and progress.total else None
 
     async def sweep(self) -> int:
@@ -116,11 +116,13 @@ class Server:
         callbacks = CallbackSender(config, store, self._base_url)
         undo.push_async_callback(callbacks.stop)
 
-        async def ended(task: Task) -> None:
+        async def on_finished(task: Task) -> None:
             callbacks.send(task)
 
-        self._jobs = Jobs(config, store, library, data, ended=ended, moved=feed.moved)
-        undo.push_async_callback(self._jobs.stop, config.stop_timeout)
+        self._scheduler = RenderScheduler(
+            config, store, library, data, on_finished=on_finished, moved=feed.moved
+        )
+        undo.push_async_callback(self._scheduler.stop, config.stop_timeout)
         self._retention = Retention(config.retention_days, store, data, clock=time.time)
         undo.push_async_callback(self._retention.stop)
         slot = Slot(lambda: ProcessExecutor(config.worker_memory_bytes))
@@ -132,11 +134,11 @@ class Server:
             moved=feed.library_moved,
         )
         undo.push_async_callback(catalog.stop)
-        parts = _Parts(config, store, self._jobs, library, data, catalog, feed)
+        parts = _Parts(config, store, self._scheduler, library, data, catalog, feed)
         await self._listen(_app(parts), sockets)
         callbacks.start()
         self._retention.start()
-        self._jobs.start()
+        self._scheduler.start()
 
     def _open_data(self) -> tuple[DataFolder, Store]:
         data = DataFolder(self.config.data)
@@ -184,7 +186,7 @@ class _Parts:
 
     config: ServerConfig
     store: Store
-    jobs: Jobs
+    jobs: RenderScheduler
     library: Library
     data: DataFolder
     catalog: Catalog
@@ -200,7 +202,7 @@ def _app(parts: _Parts) -> web.Application:
     shared: dict[str, Any] = {
         "config": config,
         "store": parts.store,
-        "jobs": parts.jobs,
+        "scheduler": parts.jobs,
         "library": parts.library,
         "catalog": parts.catalog,
         "admission": admission,
@@ -212,11 +214,11 @@ def _app(parts: _Parts) -> web.Application:
     app.add_routes(Health(config, parts.jobs, data, admission).routes())
     app.add_routes(VideoFiles(data.videos).routes())
 
-    async def let_go(_: web.Application) -> None:
+    async def release_waiters(_: web.Application) -> None:
         feed.close()
-        parts.jobs.let_go()
+        parts.jobs.release_waiters()
 
-    app.on_shutdown.append(let_go)
+    app.on_shutdown.append(release_waiters)
     return app
 
 

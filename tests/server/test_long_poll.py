@@ -9,7 +9,7 @@ import pytest
 
 from mp4gen.errors import RenderError
 from mp4gen.server import Server
-from mp4gen.server.rendering.eta import HOLD, Pace, Progress
+from mp4gen.server.rendering.eta import LONG_POLL_SECONDS, Pace, Progress
 from mp4gen.server.rendering.pool import Slot
 from mp4gen.server.rendering.supervisor import Render
 from mp4gen.server.rendering.worker import RenderJob
@@ -121,6 +121,6 @@ async def test_nobody_is_held_for_long(short: Worker) -> None:
     render = Render(Slot(lambda: short), progress, timeout=9, stall_timeout=9, moved=lambda: None)
 
     began = loop.time()
-    assert await render.hold()
-    assert loop.time() == pytest.approx(began + HOLD)
-    assert await render.hold()
+    assert await render.wait_for_end()
+    assert loop.time() == pytest.approx(began + LONG_POLL_SECONDS)
+    assert await render.wait_for_end()

@@ -24,8 +24,8 @@ async def test_health_tells_what_there_is_to_do(serve: Serve) -> None:
 
     assert status == 200
     assert body["status"] == "ok"
-    assert (body["waiting"], body["rendering"]) == (0, 0)
-    assert set(body) == {"status", "version", "waiting", "rendering", "free_bytes"}
+    assert (body["queued"], body["rendering"]) == (0, 0)
+    assert set(body) == {"status", "version", "queued", "rendering", "free_bytes"}
 
 
 async def test_health_says_why_nothing_is_taken(serve: Serve, tmp_path: Any) -> None:

@@ -11,13 +11,13 @@ from mp4gen.options import RateLimit
 from mp4gen.render import RenderStyle
 from mp4gen.server.queue.fair_queue import FairQueue
 from mp4gen.server.rendering.aspect_ratio import size_for, style_for
-from mp4gen.server.rendering.eta import HOLD, Pace, Progress, first_look
+from mp4gen.server.rendering.eta import LONG_POLL_SECONDS, Pace, Progress, first_look
 from mp4gen.server.rendering.worker_channel import Mailbox
 from mp4gen.server.web.accounts import Accounts, RateLimitWindow
 
 
 def taken(queue: FairQueue, count: int) -> list[str]:
-    return [str(queue.take()) for _ in range(count)]
+    return [str(queue.get()) for _ in range(count)]
 
 
 def test_turns_go_round_the_accounts() -> None:
@@ -30,7 +30,7 @@ def test_turns_go_round_the_accounts() -> None:
     expected = ["b0", "a0", "c0", "b1", "b2", "b3"]
 
     assert taken(queue, 6) == expected
-    assert queue.take() is None
+    assert queue.get() is None
 
 
 def test_whoever_has_the_fewest_running_is_next() -> None:
@@ -42,7 +42,7 @@ def test_whoever_has_the_fewest_running_is_next() -> None:
     queue.put("anna", "a1")
 
     assert taken(queue, 3) == ["b0", "a0", "b1"]
-    queue.ended("a0")
+    queue.task_done("a0")
     assert taken(queue, 2) == ["a1", "b2"]
 
 
@@ -142,12 +142,12 @@ def test_only_the_end_of_a_render_that_told_its_length_is_near() -> None:
     """Nobody is held by a guess of the length, however soon it says the end will be."""
     progress = Progress(started=0.0, guess=0.1, pace=Pace())
 
-    assert not progress.is_near(5.0)
+    assert not progress.is_almost_done(5.0)
     progress.seen(5.0, 0.0, 60.0)
-    assert not progress.is_near(5.1)
+    assert not progress.is_almost_done(5.1)
     progress.seen(6.0, 2.0, 60.0)
     progress.seen(9.0, 59.0, 60.0)
-    assert progress.is_near(9.0)
+    assert progress.is_almost_done(9.0)
 
 
 def test_the_pace_is_learned_from_renders() -> None:
@@ -211,10 +211,10 @@ def converse(chance: random.Random, one: Course, guess: float, pace: Pace) -> tu
     requests, now = 2, 0.005 + first_look(pace.seconds_for(guess))
     while now < one.end:
         since = watch(progress, one, since, now)
-        if progress.is_near(now):
-            if one.end <= now + HOLD:
+        if progress.is_almost_done(now):
+            if one.end <= now + LONG_POLL_SECONDS:
                 return requests, 0.0
-            now += HOLD
+            now += LONG_POLL_SECONDS
             since = watch(progress, one, since, now)
         now += 0.005 + progress.retry_after(now)
         requests += 1

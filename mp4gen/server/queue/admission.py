@@ -7,7 +7,7 @@ import enum
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.data_dir import DataFolder
 
-from .scheduler import Jobs
+from .scheduler import RenderScheduler
 
 
 class RejectReason(enum.Enum):
@@ -24,11 +24,11 @@ class Admission:
     Args:
         config: the limits.
         data: how much room there is, and whether its owner put a `maintenance` file there.
-        jobs: how much there is to do.
+        scheduler: how much there is to do.
     """
 
-    def __init__(self, config: ServerConfig, data: DataFolder, jobs: Jobs) -> None:
-        self._config, self._data, self._jobs = config, data, jobs
+    def __init__(self, config: ServerConfig, data: DataFolder, scheduler: RenderScheduler) -> None:
+        self._config, self._data, self._scheduler = config, data, scheduler
 
     @property
     def maintenance(self) -> bool:
@@ -42,6 +42,6 @@ class Admission:
             return RejectReason.MAINTENANCE
         if self._data.free_bytes() < self._config.min_free_bytes:
             return RejectReason.DISK_FULL
-        if self._jobs.waiting >= self._config.queue_limit:
+        if self._scheduler.queued >= self._config.queue_limit:
             return RejectReason.QUEUE_FULL
         return None

@@ -31,7 +31,7 @@ class FairQueue:
         self._account_of[task_id] = account
         self._next_number += 1
 
-    def take(self) -> str | None:
+    def get(self) -> str | None:
         """The next task, which now runs; None where none waits."""
         accounts = [account for account, tasks in self._waiting.items() if tasks]
         if not accounts:
@@ -44,7 +44,7 @@ class FairQueue:
         self._running[task_id] = account
         return task_id
 
-    def ended(self, task_id: str) -> None:
+    def task_done(self, task_id: str) -> None:
         """A task that was taken does not run any more."""
         account = self._running.pop(task_id, None)
         if account is not None and account not in self._running.values():

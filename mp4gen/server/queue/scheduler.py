@@ -37,10 +37,10 @@ from .task import Task
 log = logging.getLogger("mp4gen.server")
 
 _PACE = "pace"
-_TRY_AGAIN = 10.0
+_RETRY_DELAY = 10.0
 
 
-class Jobs:
+class RenderScheduler:
     """The renders of one server.
 
     Args:
@@ -48,7 +48,7 @@ class Jobs:
         store: where tasks are kept.
         library: where the music is.
         data: where videos go.
-        ended: called with each task that ended, after it was stored.
+        on_finished: called with each task that ended, after it was stored.
         moved: called whenever there is something new to show.
     """
 
@@ -59,23 +59,23 @@ class Jobs:
         library: Library,
         data: DataFolder,
         *,
-        ended: Callable[[Task], Awaitable[None]],
+        on_finished: Callable[[Task], Awaitable[None]],
         moved: Callable[[], None],
     ) -> None:
         self._config, self._store, self._library, self._data = config, store, library, data
-        self._ended, self._moved = ended, moved
+        self._on_finished, self._moved = on_finished, moved
         self._queue = FairQueue()
         self._running: dict[str, Render] = {}
         self._renders: set[asyncio.Task[None]] = set()
-        self._free = [Slot(self._executor) for _ in range(config.workers)]
-        self._slots = tuple(self._free)
+        self._free_slots = [Slot(self._executor) for _ in range(config.workers)]
+        self._slots = tuple(self._free_slots)
         self._stopping = False
         self._pace = Pace()
 
     # --- what others ask and tell -----------------------------------------------------------
 
     @property
-    def waiting(self) -> int:
+    def queued(self) -> int:
         """How many tasks wait."""
         return len(self._queue)
 
@@ -95,15 +95,15 @@ class Jobs:
             self._pace = Pace(float(measured), measured=True)
         for task in self._store.unfinished():
             self._queue.put(task.account, task.task_id)
-        self._fill()
+        self._start_next()
 
     def submit(self, task: Task) -> None:
         """Render a task that was stored, when its turn comes."""
         self._queue.put(task.account, task.task_id)
         self._moved()
-        self._fill()
+        self._start_next()
 
-    def drop(self, task_id: str) -> None:
+    def cancel(self, task_id: str) -> None:
         """Stop working on a task whose owner does not want it any more."""
         self._queue.remove(task_id)
         if running := self._running.get(task_id):
@@ -121,21 +121,23 @@ class Jobs:
             return running.progress.retry_after(now)
         return first_look(self._seconds_until_done(task, now))
 
-    async def see_end(self, task: Task) -> bool:
-        """Wait for the end of a render that is about to end, for `HOLD` seconds at most.
+    async def wait_for_end(self, task: Task) -> bool:
+        """Wait for the end of a render that is about to end, for `LONG_POLL_SECONDS` seconds at most.
 
         Returns:
             Whether there was something to wait for, so that the task may be another now.
         """
         running = self._running.get(task.task_id)
-        if running is None or not running.progress.is_near(asyncio.get_running_loop().time()):
+        if running is None or not running.progress.is_almost_done(
+            asyncio.get_running_loop().time()
+        ):
             return False
-        return await running.hold()
+        return await running.wait_for_end()
 
-    def let_go(self) -> None:
+    def release_waiters(self) -> None:
         """Hold nobody from now on: the server stops."""
         for running in self._running.values():
-            running.let_go()
+            running.release_waiters()
 
     def seconds_for(self, seconds: float) -> float:
         """About how long a render of so much music takes here."""
@@ -159,21 +161,21 @@ class Jobs:
             return self._config.executor()
         return ProcessExecutor(self._config.worker_memory_bytes)
 
-    def _fill(self) -> None:
-        while self._free and not self._stopping:
-            task_id = self._queue.take()
+    def _start_next(self) -> None:
+        while self._free_slots and not self._stopping:
+            task_id = self._queue.get()
             if task_id is None:
                 return
             task = self._store.get(task_id)
             if task is None:
-                self._queue.ended(task_id)
+                self._queue.task_done(task_id)
                 continue
             # The slot that was used last: its process is there, and others need never be.
-            render = asyncio.create_task(self._see_through(task, self._free.pop()))
+            render = asyncio.create_task(self._run(task, self._free_slots.pop()))
             self._renders.add(render)
             render.add_done_callback(self._renders.discard)
 
-    async def _see_through(self, task: Task, slot: Slot) -> None:
+    async def _run(self, task: Task, slot: Slot) -> None:
         now = asyncio.get_running_loop().time()
         render = Render(
             slot,
@@ -184,21 +186,21 @@ class Jobs:
         )
         self._running[task.task_id] = render
         try:
-            await self._make(task, render)
+            await self._render(task, render)
         except Exception:
             # A full disk, most likely. What was made is not lost, so it costs little to try again.
             log.exception("task %s could not be recorded", task.task_id)
-            asyncio.get_running_loop().call_later(_TRY_AGAIN, self.submit, task)
+            asyncio.get_running_loop().call_later(_RETRY_DELAY, self.submit, task)
         finally:
             del self._running[task.task_id]
-            render.let_go()
-            self._queue.ended(task.task_id)
-            self._free.append(slot)
+            render.release_waiters()
+            self._queue.task_done(task.task_id)
+            self._free_slots.append(slot)
             self._moved()
-            self._fill()
+            self._start_next()
 
-    async def _make(self, task: Task, render: Render) -> None:
-        if await asyncio.to_thread(self._is_made, task):
+    async def _render(self, task: Task, render: Render) -> None:
+        if await asyncio.to_thread(self._already_rendered, task):
             await self._finish(task, render, None, None)
             return
         await self._store.mark_started(task.task_id, time.time())
@@ -213,11 +215,11 @@ class Jobs:
             await self._store.requeue(task.task_id)
         except RenderFailedError as error:
             await self._store.mark_failed(task.task_id, error.code, str(error), time.time())
-            await self._tell_end(task, render)
+            await self._notify_finished(task, render)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    def _is_made(self, task: Task) -> bool:
+    def _already_rendered(self, task: Task) -> bool:
         """Whether the last server had put the video in its place and died before saying so."""
         return (self._data.videos / task.filename).is_file()
 
@@ -227,7 +229,7 @@ class Jobs:
             message = "the music file is not in the music folder any more"
             raise RenderFailedError(NO_AUDIO, message)
         folder.mkdir(mode=0o700)
-        style = style_for(self._config.style, task.aspect_ratio, threads=self._threads())
+        style = style_for(self._config.style, task.aspect_ratio, threads=self._encoder_threads())
         return worker.RenderJob(
             audio=track.path,
             root=self._library.root,
@@ -240,7 +242,7 @@ class Jobs:
             cpu_seconds=self._config.render_timeout * len(self._slots),
         )
 
-    def _threads(self) -> int | None:
+    def _encoder_threads(self) -> int | None:
         """One encoder thread a job wastes the least, unless the job has the machine to itself."""
         alone = len(self._running) <= 1 and not len(self._queue)
         return None if alone else 1
@@ -260,17 +262,17 @@ class Jobs:
         if not await self._store.finish(task.task_id, publish, time.time()):
             await asyncio.to_thread(self._data.remove_video, task.filename)
             return
-        await self._tell_end(task, render)
+        await self._notify_finished(task, render)
         if duration is not None:
             self._pace.learn(duration, render.progress.took(asyncio.get_running_loop().time()))
             await self._store.set_metadata(_PACE, self._pace.speed)
 
-    async def _tell_end(self, task: Task, render: Render) -> None:
-        render.let_go()
-        ended = self._store.get(task.task_id)
-        if ended is not None and ended.is_finished:
-            _log_end(ended, _took(render))
-            await self._ended(ended)
+    async def _notify_finished(self, task: Task, render: Render) -> None:
+        render.release_waiters()
+        finished = self._store.get(task.task_id)
+        if finished is not None and finished.is_finished:
+            _log_finished(finished, _took(render))
+            await self._on_finished(finished)
 
     def _seconds_until_done(self, task: Task, now: float) -> float:
         own = self._pace.seconds_for(task.estimated_duration)
@@ -285,7 +287,7 @@ def _took(render: Render) -> float:
     return asyncio.get_running_loop().time() - render.progress.started
 
 
-def _log_end(task: Task, took: float) -> None:
+def _log_finished(task: Task, took: float) -> None:
     """The one line that the log has about a task."""
     log.info(
         "task=%s state=%s code=%s music_task=%r audio=%r waited=%.1fs took=%.1fs plays=%s "

@@ -24,8 +24,8 @@ _NEW, _USED = 0.9, 0.2
 _AROUND = 0.3
 _ENDING = 0.05
 # Seconds before the end from which on callers are held, and how long at most.
-NEAR = 1.5
-HOLD = 2.0
+LONG_POLL_THRESHOLD = 1.5
+LONG_POLL_SECONDS = 2.0
 # The pace of earlier renders counts like so many seconds of this one's: its first ones waver.
 _EARLIER = 0.7
 # Measured over this share of what is left, a pace tells the end well enough to aim at it.
@@ -120,9 +120,9 @@ class Progress:
         """Seconds since the worker's first word."""
         return now - (self.started if self._told is None else self._told)
 
-    def is_near(self, now: float) -> bool:
+    def is_almost_done(self, now: float) -> bool:
         """Whether the end is so near that it is not worth to send a caller away."""
-        return self._told is not None and self.left(now) <= NEAR
+        return self._told is not None and self.left(now) <= LONG_POLL_THRESHOLD
 
     def retry_after(self, now: float) -> int:
         """When to look again, in whole seconds."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from mp4gen.errors import Mp4GenError, RenderCancelledError, RenderError
 
 from . import worker
-from .eta import HOLD, Progress
+from .eta import LONG_POLL_SECONDS, Progress
 from .pool import Slot, WorkerDiedError
 from .worker_channel import Mailbox
 
@@ -19,7 +19,7 @@ log = logging.getLogger("mp4gen.server")
 BAD_AUDIO, NO_AUDIO, BROKEN = 400, 451, 500
 _LOOK_EVERY = 0.2
 # However many ask: whoever is held keeps a connection busy.
-_HELD_AT_MOST = 16
+_MAX_WAITERS = 16
 # A render that was asked to stop and has not by then is ended by force.
 _GRACE = 3.0
 
@@ -65,26 +65,26 @@ class Render:
         self._mailbox: Mailbox | None = None
         self._asked_at: float | None = None
         self._fault = ""
-        self._held = 0
-        self._over = asyncio.Event()
+        self._waiters = 0
+        self._done = asyncio.Event()
 
-    async def hold(self) -> bool:
-        """Wait until `let_go`, for `HOLD` seconds at most; False where too many wait already."""
-        if self._held >= _HELD_AT_MOST:
+    async def wait_for_end(self) -> bool:
+        """Wait until `release_waiters`, for `LONG_POLL_SECONDS` seconds at most; False where too many wait already."""
+        if self._waiters >= _MAX_WAITERS:
             return False
-        self._held += 1
+        self._waiters += 1
         try:
-            async with asyncio.timeout(HOLD):
-                await self._over.wait()
+            async with asyncio.timeout(LONG_POLL_SECONDS):
+                await self._done.wait()
         except TimeoutError:
             return True
         finally:
-            self._held -= 1
+            self._waiters -= 1
         return True
 
-    def let_go(self) -> None:
+    def release_waiters(self) -> None:
         """Hold nobody any more: there is nothing to wait for."""
-        self._over.set()
+        self._done.set()
 
     def stop(self) -> None:
         """Interrupt the render: nobody wants it now."""

@@ -19,7 +19,7 @@ from mp4gen.server.config import ServerConfig
 from mp4gen.server.library.library import Library, LibraryTrack
 from mp4gen.server.library.metadata_cache import Catalog
 from mp4gen.server.queue.admission import Admission, RejectReason
-from mp4gen.server.queue.scheduler import Jobs
+from mp4gen.server.queue.scheduler import RenderScheduler
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import Callback, Task
 from mp4gen.server.rendering.previews import MusicInfo
@@ -41,7 +41,7 @@ class Api:
     Args:
         config: limits and the public address.
         store: where tasks are kept.
-        jobs: what renders them.
+        scheduler: what renders them.
         library: the music.
         accounts: whose key is whose.
         catalog: what the files say about themselves.
@@ -53,13 +53,13 @@ class Api:
         *,
         config: ServerConfig,
         store: Store,
-        jobs: Jobs,
+        scheduler: RenderScheduler,
         library: Library,
         accounts: Accounts,
         catalog: Catalog,
         admission: Admission,
     ) -> None:
-        self._config, self._store, self._jobs = config, store, jobs
+        self._config, self._store, self._scheduler = config, store, scheduler
         self._library, self._accounts, self._catalog, self._admission = (
             library,
             accounts,
@@ -105,9 +105,9 @@ class Api:
             return error_response(404, UNKNOWN_TRACK)
         task = new_task(account, video_request, track, request_base_url(request, self._config))
         await self._store.add(task)
-        self._jobs.submit(task)
+        self._scheduler.submit(task)
         body = protocol.build_create_response(task.task_id)
-        return api_response(body, retry_after=self._jobs.retry_after(task))
+        return api_response(body, retry_after=self._scheduler.retry_after(task))
 
     async def details(self, request: web.Request, account: str) -> web.Response:
         """Answer "Get Music Video Details"."""
@@ -115,11 +115,13 @@ class Api:
         if task is None or task.account != account:
             # What the vendor answers where there is no record, or none yet.
             return api_response(protocol.build_data_response(None))
-        if not task.is_finished and await self._jobs.see_end(task):
+        if not task.is_finished and await self._scheduler.wait_for_end(task):
             task = self._store.get(task.task_id) or task
         base = request_base_url(request, self._config)
-        wait = None if task.is_finished else self._jobs.retry_after(task)
-        return api_response(protocol.build_details_response(task.details(base)), retry_after=wait)
+        retry_after = None if task.is_finished else self._scheduler.retry_after(task)
+        return api_response(
+            protocol.build_details_response(task.details(base)), retry_after=retry_after
+        )
 
     async def tracks(self, request: web.Request, _: str) -> web.Response:
         """Answer "Get Music Generation Details", for a folder of the library."""
@@ -133,8 +135,8 @@ class Api:
 
     async def credits(self, _: web.Request, __: str) -> web.Response:
         """Answer "Get Remaining Credits": how many more videos can be queued right now."""
-        left = max(0, self._config.queue_limit - self._jobs.waiting)
-        return api_response(protocol.build_data_response(left))
+        available = max(0, self._config.queue_limit - self._scheduler.queued)
+        return api_response(protocol.build_data_response(available))
 
     def _reject_if_unavailable(self, account: str) -> web.Response | None:
         """Why no submit can be taken now; None where it can."""

@@ -10,7 +10,7 @@ from aiohttp import web
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.data_dir import DataFolder
 from mp4gen.server.queue.admission import Admission, RejectReason
-from mp4gen.server.queue.scheduler import Jobs
+from mp4gen.server.queue.scheduler import RenderScheduler
 
 from .openapi import document
 
@@ -20,15 +20,19 @@ class Health:
 
     Args:
         config: the mode of operation.
-        jobs: how much there is to do.
+        scheduler: how much there is to do.
         data: how much room there is.
         admission: whether new tasks are taken.
     """
 
     def __init__(
-        self, config: ServerConfig, jobs: Jobs, data: DataFolder, admission: Admission
+        self,
+        config: ServerConfig,
+        scheduler: RenderScheduler,
+        data: DataFolder,
+        admission: Admission,
     ) -> None:
-        self._jobs, self._data, self._admission = jobs, data, admission
+        self._scheduler, self._data, self._admission = scheduler, data, admission
         self._document = document(package_version(), requires_key=bool(config.accounts))
 
     def routes(self) -> list[web.RouteDef]:
@@ -43,8 +47,8 @@ class Health:
         body = {
             "status": status,
             "version": package_version(),
-            "waiting": self._jobs.waiting,
-            "rendering": self._jobs.rendering,
+            "queued": self._scheduler.queued,
+            "rendering": self._scheduler.rendering,
             "free_bytes": self._data.free_bytes(),
         }
         return web.json_response(body, status=200 if status == "ok" else 503)

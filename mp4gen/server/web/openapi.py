@@ -193,7 +193,7 @@ def _health_operation() -> dict[str, Any]:
         {
             "status": kinds,
             "version": _TEXT,
-            "waiting": _INTEGER,
+            "queued": _INTEGER,
             "rendering": _INTEGER,
             "free_bytes": _INTEGER,
         }

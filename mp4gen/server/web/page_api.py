@@ -20,7 +20,7 @@ from mp4gen.server.library import uploads
 from mp4gen.server.library.library import SUFFIXES, Library, LibraryTrack
 from mp4gen.server.library.metadata_cache import Catalog, keep, read
 from mp4gen.server.queue.admission import Admission, RejectReason
-from mp4gen.server.queue.scheduler import Jobs
+from mp4gen.server.queue.scheduler import RenderScheduler
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import Task, TaskState
 from mp4gen.server.rendering.aspect_ratio import ASPECT_RATIOS, style_for
@@ -47,7 +47,7 @@ class PageApi:
 
     config: ServerConfig
     store: Store
-    jobs: Jobs
+    scheduler: RenderScheduler
     library: Library
     data: DataFolder
     catalog: Catalog
@@ -88,7 +88,7 @@ class PageApi:
                 "artist": info.artist,
                 "seconds": info.duration,
                 "takes": math.ceil(
-                    self.jobs.seconds_for(info.duration or track.estimated_duration)
+                    self.scheduler.seconds_for(info.duration or track.estimated_duration)
                 ),
                 "problem": info.problem,
             }
@@ -130,14 +130,14 @@ class PageApi:
 
     def _live_state(self, account: str) -> dict[str, Any]:
         return {
-            "rendering": self.jobs.rendering,
-            "waiting": self.jobs.waiting,
+            "rendering": self.scheduler.rendering,
+            "queued": self.scheduler.queued,
             "library_version": self.feed.library,
             "videos": [self._video(task) for task in self.store.newest(account, _MAX_VIDEOS)],
         }
 
     def _video(self, task: Task) -> dict[str, Any]:
-        progress = self.jobs.progress(task.task_id)
+        progress = self.scheduler.progress(task.task_id)
         now = asyncio.get_running_loop().time()
         remaining = (task.completed_at or 0) + self.config.retention_days * _DAY - time.time()
         return {
@@ -238,14 +238,14 @@ class PageApi:
             audio_mode="copy" if body.get("sound") == "copy" else "compatible",
         )
         await self.store.add(task)
-        self.jobs.submit(task)
+        self.scheduler.submit(task)
         return web.json_response({"id": task.task_id}, headers=SAFE)
 
     async def delete_video(self, request: web.Request, account: str) -> web.StreamResponse:
         """Delete a video, or stop making it."""
         task = self._get_own_task(request.match_info["task_id"], account)
         await self.store.remove(task.task_id)
-        self.jobs.drop(task.task_id)
+        self.scheduler.cancel(task.task_id)
         await asyncio.to_thread(self.data.remove_video, task.filename)
         self.feed.moved()
         return web.json_response({}, headers=SAFE)
