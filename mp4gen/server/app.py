@@ -20,7 +20,7 @@ from .config import ServerConfig
 from .data_dir import DataFolder
 from .library import uploads
 from .library.library import Library
-from .library.metadata_cache import Catalog
+from .library.metadata_cache import MetadataCache
 from .preflight import check_music
 from .queue.admission import Admission
 from .queue.retention import Retention
@@ -110,7 +110,7 @@ class Server:
             undo.callback(one.close)
         self._url = url_of(config, sockets)
         library = Library(config.music)
-        uploads.clear(library.root / uploads.FOLDER)
+        uploads.remove_partial_uploads(library.root / uploads.FOLDER)
         data, store = self._open_data()
         feed = Feed()
         callbacks = CallbackSender(config, store, self._base_url)
@@ -126,15 +126,15 @@ class Server:
         self._retention = Retention(config.retention_days, store, data, clock=time.time)
         undo.push_async_callback(self._retention.stop)
         slot = Slot(lambda: ProcessExecutor(config.worker_memory_bytes))
-        catalog = Catalog(
+        metadata_cache = MetadataCache(
             library,
             slot,
             data.cache,
             max_duration=config.max_duration,
             moved=feed.library_moved,
         )
-        undo.push_async_callback(catalog.stop)
-        parts = _Parts(config, store, self._scheduler, library, data, catalog, feed)
+        undo.push_async_callback(metadata_cache.stop)
+        parts = _Parts(config, store, self._scheduler, library, data, metadata_cache, feed)
         await self._listen(_app(parts), sockets)
         callbacks.start()
         self._retention.start()
@@ -189,7 +189,7 @@ class _Parts:
     jobs: RenderScheduler
     library: Library
     data: DataFolder
-    catalog: Catalog
+    catalog: MetadataCache
     feed: Feed
 
 
@@ -204,7 +204,7 @@ def _app(parts: _Parts) -> web.Application:
         "store": parts.store,
         "scheduler": parts.jobs,
         "library": parts.library,
-        "catalog": parts.catalog,
+        "metadata_cache": parts.catalog,
         "admission": admission,
     }
     app = web.Application(middlewares=[guard(config)], client_max_size=MAX_BODY_BYTES)

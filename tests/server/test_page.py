@@ -15,7 +15,7 @@ from PIL import Image
 
 from mp4gen.errors import InvalidRequestError
 from mp4gen.server.library import metadata_cache, uploads
-from mp4gen.server.library.metadata_cache import Catalog
+from mp4gen.server.library.metadata_cache import MetadataCache
 from mp4gen.server.library.uploads import safe_name
 from mp4gen.server.queue.store import Store
 from mp4gen.server.rendering import previews
@@ -116,7 +116,7 @@ async def test_files_that_come_later_are_noticed(
 ) -> None:
     """An open page learns of music that was put into the folder, without being loaded again."""
     monkeypatch.setattr(change_feed, "BEAT", 0.05)
-    monkeypatch.setattr(metadata_cache, "_LOOK_AGAIN", 0.0)
+    monkeypatch.setattr(metadata_cache, "_RESCAN_INTERVAL", 0.0)
     caller = await serve()
     visitor = visit(caller)
     await visitor.open()
@@ -299,7 +299,7 @@ async def test_a_preview_that_nobody_waits_for_is_not_drawn(
     drawn: list[Any] = []
     awaited: list[Callable[[], bool]] = []
     go_on = asyncio.Event()
-    run, preview = Slot.run, Catalog.preview
+    run, preview = Slot.run, MetadataCache.preview
 
     async def slowly(slot: Slot, do: Any, *args: Any) -> Any:
         if do is previews.preview:
@@ -307,12 +307,12 @@ async def test_a_preview_that_nobody_waits_for_is_not_drawn(
             await go_on.wait()
         return await run(slot, do, *args)
 
-    async def noted(one: Catalog, *args: Any, wanted: Callable[[], bool]) -> bytes:
-        awaited.append(wanted)
-        return await preview(one, *args, wanted=wanted)
+    async def noted(one: MetadataCache, *args: Any, is_still_needed: Callable[[], bool]) -> bytes:
+        awaited.append(is_still_needed)
+        return await preview(one, *args, is_still_needed=is_still_needed)
 
     monkeypatch.setattr(Slot, "run", slowly)
-    monkeypatch.setattr(Catalog, "preview", noted)
+    monkeypatch.setattr(MetadataCache, "preview", noted)
 
     def asked(author: str) -> asyncio.Task[Any]:
         wish = {**ONE, "author": author}
@@ -384,7 +384,7 @@ async def test_an_upload_needs_room_and_must_move(
         yield b"RIFF"
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(uploads, "_PATIENCE", 0.05)
+    monkeypatch.setattr(uploads, "_READ_TIMEOUT", 0.05)
     still = await visitor.ask("POST", "/page/upload?name=a.wav", data=stuck())
     monkeypatch.setattr(uploads.shutil, "disk_usage", lambda _: Usage(free=3))
     full = await visitor.ask("POST", "/page/upload?name=a.wav", data=b"RIFF")

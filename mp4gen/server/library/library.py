@@ -27,7 +27,7 @@ import attrs
 SUFFIXES = (".flac", ".wav", ".aif", ".aiff", ".m4a", ".opus", ".ogg", ".oga", ".mp3", ".aac")
 ROOT_ID = "."
 # Guesses for music whose length nobody has measured yet, in bytes a second.
-_BYTES_A_SECOND = {".flac": 100_000, ".wav": 176_400, ".aif": 176_400, ".aiff": 176_400}
+_BYTES_PER_SECOND = {".flac": 100_000, ".wav": 176_400, ".aif": 176_400, ".aiff": 176_400}
 _COMPRESSED = 24_000
 
 
@@ -52,7 +52,7 @@ class LibraryTrack:
     @property
     def estimated_duration(self) -> float:
         """About how long it plays, judged by its size."""
-        return self.size / _BYTES_A_SECOND.get(self.path.suffix.lower(), _COMPRESSED)
+        return self.size / _BYTES_PER_SECOND.get(self.path.suffix.lower(), _COMPRESSED)
 
 
 class Library:
@@ -67,17 +67,17 @@ class Library:
 
     def find(self, task_id: str, audio_id: str) -> LibraryTrack | None:
         """One track by its ids; None where there is no such track."""
-        wanted = _nfc(audio_id)
+        normalized = _nfc(audio_id)
         folder = self._folder(task_id)
         if folder is None:
             return None
         # An id depends on the files of its stem alone: the others of a large folder can wait.
-        stems = {wanted, Path(wanted).stem}
+        stems = {normalized, Path(normalized).stem}
         tracks = self._tracks_in(folder, self._id_of(folder), stems)
         for track in tracks:
-            if track.audio_id == wanted:
+            if track.audio_id == normalized:
                 return track
-        return next((track for track in tracks if _nfc(track.path.name) == wanted), None)
+        return next((track for track in tracks if _nfc(track.path.name) == normalized), None)
 
     def tracks(self, task_id: str) -> list[LibraryTrack] | None:
         """The tracks of one music task, in order of name; None where there is no such folder."""
@@ -94,15 +94,15 @@ class Library:
 
     def fingerprint(self) -> str:
         """A text that is another one after files have come or gone."""
-        mark = hashlib.blake2b(digest_size=16)
+        digest = hashlib.blake2b(digest_size=16)
         for folder, folders, _ in os.walk(self.root):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             try:
                 changed = Path(folder).stat().st_mtime_ns
             except OSError:
                 continue
-            mark.update(f"{os.fsencode(folder)!r}{changed}".encode())
-        return mark.hexdigest()
+            digest.update(f"{os.fsencode(folder)!r}{changed}".encode())
+        return digest.hexdigest()
 
     def _folder(self, task_id: str) -> Path | None:
         if task_id == ROOT_ID:
@@ -122,12 +122,12 @@ class Library:
     def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(folder) as entries:
-                return [entry for entry in entries if self._is_ours(entry)]
+                return [entry for entry in entries if self._is_inside(entry)]
         except OSError:
             return []
 
-    def _is_ours(self, entry: os.DirEntry[str]) -> bool:
-        if entry.name.startswith(".") or not _is_text(entry.name):
+    def _is_inside(self, entry: os.DirEntry[str]) -> bool:
+        if entry.name.startswith(".") or not _is_printable_name(entry.name):
             return False
         if not entry.is_symlink():
             return True
@@ -163,7 +163,7 @@ def _nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _is_text(name: str) -> bool:
+def _is_printable_name(name: str) -> bool:
     """Whether a file's name can be told in JSON: no undecodable bytes, no control characters."""
     return not any(unicodedata.category(char) in {"Cc", "Cs"} for char in name)
 

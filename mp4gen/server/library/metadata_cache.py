@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 _BATCH = 16
 _DAY = 86400.0
-_LOOK_AGAIN = 8.0
+_RESCAN_INTERVAL = 8.0
 _Version = tuple[str, float, int]
 
 
-class Catalog:
+class MetadataCache:
     """Titles, artists, lengths and covers; whatever is not known yet is filled in later.
 
     Args:
@@ -49,12 +49,12 @@ class Catalog:
         self._library, self._slot, self._covers = library, slot, covers
         self._max_duration, self._moved = max_duration, moved
         self._known: dict[_Version, previews.MusicInfo] = {}
-        self._looking: asyncio.Task[None] | None = None
-        self._folders, self._next_look = "", 0.0
-        self._turn = asyncio.Lock()
-        self._urgent = 0
-        self._calm = asyncio.Event()
-        self._calm.set()
+        self._loading: asyncio.Task[None] | None = None
+        self._fingerprint, self._next_scan = "", 0.0
+        self._lock = asyncio.Lock()
+        self._urgent_count = 0
+        self._no_urgent_jobs = asyncio.Event()
+        self._no_urgent_jobs.set()
 
     async def tracks(self) -> list[tuple[LibraryTrack, previews.MusicInfo]]:
         """Every track, with what is known of it."""
@@ -63,19 +63,22 @@ class Catalog:
         there = set(map(_version, found))
         self._known = {key: info for key, info in self._known.items() if key in there}
         unknown = [track for track in found if _version(track) not in self._known]
-        if unknown and (self._looking is None or self._looking.done()):
-            self._looking = asyncio.create_task(self._look_into(unknown))
+        if unknown and (self._loading is None or self._loading.done()):
+            self._loading = asyncio.create_task(self._load_in_background(unknown))
         nothing = previews.MusicInfo()
         return [(track, self._known.get(_version(track), nothing)) for track in found]
 
-    async def look_again(self) -> None:
+    async def refresh_if_changed(self) -> None:
         """Tell of it when files have come or gone since the last look; looks not too often."""
         now = asyncio.get_running_loop().time()
-        if now < self._next_look:
+        if now < self._next_scan:
             return
-        self._next_look = now + _LOOK_AGAIN
-        before, self._folders = self._folders, await asyncio.to_thread(self._library.fingerprint)
-        if before not in {"", self._folders}:
+        self._next_scan = now + _RESCAN_INTERVAL
+        before, self._fingerprint = (
+            self._fingerprint,
+            await asyncio.to_thread(self._library.fingerprint),
+        )
+        if before not in {"", self._fingerprint}:
             self._moved()
 
     async def info(self, track: LibraryTrack) -> previews.MusicInfo:
@@ -85,7 +88,7 @@ class Catalog:
     async def infos(self, tracks: list[LibraryTrack]) -> list[previews.MusicInfo]:
         """The same for several files, in their order."""
         if unknown := [track for track in tracks if _version(track) not in self._known]:
-            await self._look_at(unknown, urgent=True)
+            await self._load(unknown, urgent=True)
         return [self._known[_version(track)] for track in tracks]
 
     async def preview(
@@ -94,7 +97,7 @@ class Catalog:
         words: dict[str, str | None],
         style: dict[str, object],
         *,
-        wanted: Callable[[], bool],
+        is_still_needed: Callable[[], bool],
     ) -> bytes:
         """A moment of the video, as a JPEG.
 
@@ -102,14 +105,14 @@ class Catalog:
             track: the music.
             words: `author` and `domain_name`.
             style: the arguments of `RenderStyle`.
-            wanted: asked when its turn has come, whether anybody still waits for it.
+            is_still_needed: asked when its turn has come, whether anybody still waits for it.
 
         Raises:
             Mp4GenError: this is no music that can become a video.
             ConnectionError: nobody waits for it any more.
         """
         wish = await self._wish(track, words, style)
-        return await self._now(previews.preview, wish, wanted=wanted)
+        return await self._run_urgent(previews.preview, wish, is_still_needed=is_still_needed)
 
     async def still(
         self, track: LibraryTrack, words: dict[str, str | None], style: dict[str, object]
@@ -119,7 +122,9 @@ class Catalog:
         Raises:
             Mp4GenError: this is no music that can become a video.
         """
-        return await self._later(previews.still_to_be, await self._wish(track, words, style))
+        return await self._run_background(
+            previews.still_to_be, await self._wish(track, words, style)
+        )
 
     async def still_of(self, video: Path) -> bytes:
         """A moment of a finished video, as a small JPEG.
@@ -128,7 +133,7 @@ class Catalog:
             Mp4GenError: there is no such video any more.
         """
         # Takes a tenth of a cover's time.
-        return await self._now(previews.still, video)
+        return await self._run_urgent(previews.still, video)
 
     async def cover(self, track: LibraryTrack) -> bytes:
         """The track's square picture, as a JPEG.
@@ -138,17 +143,17 @@ class Catalog:
         """
         name = hashlib.sha256(repr(_version(track)).encode()).hexdigest()[:32]
         kept = self._covers / f"{name}.jpg"
-        picture = await asyncio.to_thread(read, kept)
+        picture = await asyncio.to_thread(read_cached, kept)
         if picture is None:
-            picture = await self._later(previews.cover, track.path, self._max_duration)
-            await asyncio.to_thread(keep, kept, picture)
+            picture = await self._run_background(previews.cover, track.path, self._max_duration)
+            await asyncio.to_thread(write_cached, kept, picture)
         return picture
 
     async def stop(self) -> None:
         """Look no further, and end the worker."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.gather(self._loading, return_exceptions=True)
         await self._slot.close()
 
     async def _wish(
@@ -163,41 +168,41 @@ class Catalog:
             max_duration=self._max_duration,
         )
 
-    async def _look_into(self, tracks: list[LibraryTrack]) -> None:
+    async def _load_in_background(self, tracks: list[LibraryTrack]) -> None:
         for at in range(0, len(tracks), _BATCH):
-            await self._look_at(tracks[at : at + _BATCH], urgent=False)
+            await self._load(tracks[at : at + _BATCH], urgent=False)
             self._moved()
 
-    async def _look_at(self, tracks: list[LibraryTrack], *, urgent: bool) -> None:
+    async def _load(self, tracks: list[LibraryTrack], *, urgent: bool) -> None:
         try:
-            run = self._now if urgent else self._later
+            run = self._run_urgent if urgent else self._run_background
             infos = await run(previews.look, [track.path for track in tracks])
         except Mp4GenError:
             infos = [previews.MusicInfo(problem="It cannot be read.") for _ in tracks]
         self._known.update(zip(map(_version, tracks), infos, strict=True))
 
-    async def _now(
-        self, do: Callable[..., T], *args: Any, wanted: Callable[[], bool] = lambda: True
+    async def _run_urgent(
+        self, do: Callable[..., T], *args: Any, is_still_needed: Callable[[], bool] = lambda: True
     ) -> T:
         """One job at a time: this one before whatever can come later."""
-        self._urgent += 1
-        self._calm.clear()
+        self._urgent_count += 1
+        self._no_urgent_jobs.clear()
         try:
-            async with self._turn:
-                if not wanted():
+            async with self._lock:
+                if not is_still_needed():
                     raise ConnectionResetError("nobody waits for it any more")
                 return await self._slot.run(do, *args)
         finally:
-            self._urgent -= 1
-            if not self._urgent:
-                self._calm.set()
+            self._urgent_count -= 1
+            if not self._urgent_count:
+                self._no_urgent_jobs.set()
 
-    async def _later(self, do: Callable[..., T], *args: Any) -> T:
+    async def _run_background(self, do: Callable[..., T], *args: Any) -> T:
         """One job at a time: this one once nobody waits for another."""
         while True:
-            await self._calm.wait()
-            async with self._turn:
-                if not self._urgent:
+            await self._no_urgent_jobs.wait()
+            async with self._lock:
+                if not self._urgent_count:
                     return await self._slot.run(do, *args)
 
 
@@ -205,7 +210,7 @@ def _version(track: LibraryTrack) -> _Version:
     return os.fspath(track.path), track.modified, track.size
 
 
-def read(path: Path) -> bytes | None:
+def read_cached(path: Path) -> bytes | None:
     """A picture that is kept; None where it is not, or not any more."""
     try:
         content = path.read_bytes()
@@ -217,7 +222,7 @@ def read(path: Path) -> bytes | None:
     return content
 
 
-def keep(path: Path, content: bytes) -> None:
+def write_cached(path: Path, content: bytes) -> None:
     """Keep a picture for the next time, whole or not at all."""
     part = path.with_suffix(f".{random_token()}.part")
     try:

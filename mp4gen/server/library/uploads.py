@@ -17,10 +17,10 @@ from .library import SUFFIXES
 
 FOLDER = "Uploads"
 _MAX_STEM_BYTES = 120
-_PART = ".mp4gen-upload-"
+_PART_PREFIX = ".mp4gen-upload-"
 _CHUNK = 1 << 20
 # Nobody may hold a connection and a file without sending anything.
-_PATIENCE = 30.0
+_READ_TIMEOUT = 30.0
 
 
 def safe_name(name: str) -> str:
@@ -30,8 +30,8 @@ def safe_name(name: str) -> str:
         InvalidRequestError: it is not the name of a music file.
     """
     plain = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
-    kept = "".join(char for char in plain if unicodedata.category(char)[0] != "C")
-    stem, suffix = os.path.splitext(kept.strip())  # noqa: PTH122 - of a name, not of a path
+    printable = "".join(char for char in plain if unicodedata.category(char)[0] != "C")
+    stem, suffix = os.path.splitext(printable.strip())  # noqa: PTH122 - of a name, not of a path
     stem = stem.lstrip(". ").rstrip(". ")
     while len(stem.encode()) > _MAX_STEM_BYTES:
         stem = stem[:-1]
@@ -55,7 +55,7 @@ async def receive(
         InvalidRequestError: it is too large (code 413), has no room (507), comes too slowly or is
             cut off (400), or the folder cannot be written.
     """
-    part = folder / f"{_PART}{random_token()}"
+    part = folder / f"{_PART_PREFIX}{random_token()}"
     try:
         await asyncio.to_thread(folder.mkdir, exist_ok=True)
         await _write(request, part, max_bytes, min_free_bytes)
@@ -86,14 +86,14 @@ async def _write(request: web.Request, part: Path, max_bytes: int, min_free_byte
 
 async def _next_chunk(request: web.Request) -> bytes:
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_READ_TIMEOUT):
             return await request.content.read(_CHUNK)
     except TimeoutError:
-        message = f"the upload stood still for {_PATIENCE:.0f} s"
+        message = f"the upload stood still for {_READ_TIMEOUT:.0f} s"
         raise InvalidRequestError(message, code=400) from None
 
 
-def settle(part: Path, name: str) -> Path:
+def commit_upload(part: Path, name: str) -> Path:
     """Give a received file its name, or the next one that is free; nothing is overwritten."""
     stem, suffix = os.path.splitext(name)  # noqa: PTH122 - as above
     for number in range(1, 1000):
@@ -108,7 +108,7 @@ def settle(part: Path, name: str) -> Path:
     raise RenderError(f"there are too many files named {name}")
 
 
-def clear(folder: Path) -> None:
+def remove_partial_uploads(folder: Path) -> None:
     """Remove what uploads left that were cut off by a kill."""
-    for part in folder.glob(f"{_PART}*"):
+    for part in folder.glob(f"{_PART_PREFIX}*"):
         part.unlink(missing_ok=True)

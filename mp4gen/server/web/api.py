@@ -17,7 +17,7 @@ from mp4gen.models import Track, VideoRequest
 from mp4gen.server.callbacks.target import wants_callback
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.library.library import Library, LibraryTrack
-from mp4gen.server.library.metadata_cache import Catalog
+from mp4gen.server.library.metadata_cache import MetadataCache
 from mp4gen.server.queue.admission import Admission, RejectReason
 from mp4gen.server.queue.scheduler import RenderScheduler
 from mp4gen.server.queue.store import Store
@@ -44,7 +44,7 @@ class Api:
         scheduler: what renders them.
         library: the music.
         accounts: whose key is whose.
-        catalog: what the files say about themselves.
+        metadata_cache: what the files say about themselves.
         admission: whether new tasks are taken.
     """
 
@@ -56,14 +56,14 @@ class Api:
         scheduler: RenderScheduler,
         library: Library,
         accounts: Accounts,
-        catalog: Catalog,
+        metadata_cache: MetadataCache,
         admission: Admission,
     ) -> None:
         self._config, self._store, self._scheduler = config, store, scheduler
-        self._library, self._accounts, self._catalog, self._admission = (
+        self._library, self._accounts, self._metadata_cache, self._admission = (
             library,
             accounts,
-            catalog,
+            metadata_cache,
             admission,
         )
         self._window = RateLimitWindow(config.rate_limit)
@@ -129,7 +129,7 @@ class Api:
         found = await asyncio.to_thread(self._library.tracks, task_id)
         if not found:
             return api_response(protocol.build_data_response(None))
-        infos = await self._catalog.infos(found)
+        infos = await self._metadata_cache.infos(found)
         tracks = [_api_track(one, info) for one, info in zip(found, infos, strict=True)]
         return api_response(protocol.build_tracks_response(task_id, tracks))
 

@@ -18,7 +18,7 @@ from mp4gen.server.config import ServerConfig
 from mp4gen.server.data_dir import DataFolder, random_token
 from mp4gen.server.library import uploads
 from mp4gen.server.library.library import SUFFIXES, Library, LibraryTrack
-from mp4gen.server.library.metadata_cache import Catalog, keep, read
+from mp4gen.server.library.metadata_cache import MetadataCache, read_cached, write_cached
 from mp4gen.server.queue.admission import Admission, RejectReason
 from mp4gen.server.queue.scheduler import RenderScheduler
 from mp4gen.server.queue.store import Store
@@ -50,7 +50,7 @@ class PageApi:
     scheduler: RenderScheduler
     library: Library
     data: DataFolder
-    catalog: Catalog
+    metadata_cache: MetadataCache
     sessions: Sessions
     feed: Feed
     admission: Admission
@@ -79,7 +79,7 @@ class PageApi:
 
     async def state(self, request: web.Request, account: str) -> web.StreamResponse:
         """Everything the page shows, and the token that its changes must carry."""
-        tracks = await self.catalog.tracks()
+        tracks = await self.metadata_cache.tracks()
         library = [
             {
                 "task": track.task_id,
@@ -111,7 +111,7 @@ class PageApi:
         seen = -1
         with contextlib.suppress(ConnectionError):
             while not self.feed.closed:
-                await self.catalog.look_again()
+                await self.metadata_cache.refresh_if_changed()
                 seen = await self.feed.next(seen)
                 await response.write(self._event(account, seen))
                 await asyncio.sleep(PAUSE)
@@ -159,7 +159,7 @@ class PageApi:
 
     async def cover(self, request: web.Request, _: str) -> web.StreamResponse:
         """A track's square picture."""
-        made = await self.catalog.cover(await self._track(request))
+        made = await self.metadata_cache.cover(await self._track(request))
         headers = {**SAFE, "Cache-Control": "private, max-age=86400"}
         return web.Response(body=made, content_type="image/jpeg", headers=headers)
 
@@ -175,11 +175,13 @@ class PageApi:
         words = {"author": video_request.author, "domain_name": video_request.domain_name}
         style = self._style(_aspect_ratio(request.query))
 
-        def awaited() -> bool:
+        def is_still_needed() -> bool:
             # Who goes through a list of songs leaves one picture after the other behind.
             return request.transport is not None
 
-        made = await self.catalog.preview(track, words, style, wanted=awaited)
+        made = await self.metadata_cache.preview(
+            track, words, style, is_still_needed=is_still_needed
+        )
         # The page asks twice: for a picture to decode, then for the same one to show.
         headers = {**SAFE, "Cache-Control": "private, max-age=60"}
         return web.Response(body=made, content_type="image/jpeg", headers=headers)
@@ -188,10 +190,10 @@ class PageApi:
         """A small picture of a video, also while it waits or is being made."""
         task = self._get_own_task(request.query.get("id", ""), account)
         kept = self.data.still(task.filename)
-        picture = await asyncio.to_thread(read, kept)
+        picture = await asyncio.to_thread(read_cached, kept)
         if picture is None:
             picture = await self._new_still(task)
-            await asyncio.to_thread(keep, kept, picture)
+            await asyncio.to_thread(write_cached, kept, picture)
             if self.store.get(task.task_id) is None:
                 # Deleted meanwhile, and then its picture is not wanted either.
                 await asyncio.to_thread(kept.unlink, missing_ok=True)
@@ -200,10 +202,10 @@ class PageApi:
 
     async def _new_still(self, task: Task) -> bytes:
         if task.state is TaskState.DONE:
-            return await self.catalog.still_of(self.data.videos / task.filename)
+            return await self.metadata_cache.still_of(self.data.videos / task.filename)
         track = await self._find(task.music_task_id, task.audio_id)
         words = {"author": task.author, "domain_name": task.domain_name}
-        return await self.catalog.still(track, words, self._style(task.aspect_ratio))
+        return await self.metadata_cache.still(track, words, self._style(task.aspect_ratio))
 
     def _style(self, aspect_ratio: str | None) -> dict[str, Any]:
         style = style_for(self.config.style, aspect_ratio, threads=1)
@@ -260,10 +262,10 @@ class PageApi:
         try:
             stat = part.stat()
             track = LibraryTrack(uploads.FOLDER, name, part, stat.st_size, stat.st_mtime)
-            info = await self.catalog.info(track)
+            info = await self.metadata_cache.info(track)
             if info.problem is not None:
                 raise InvalidRequestError(info.problem.replace(part.name, name), code=400)
-            path = await asyncio.to_thread(uploads.settle, part, name)
+            path = await asyncio.to_thread(uploads.commit_upload, part, name)
         finally:
             part.unlink(missing_ok=True)
         self.feed.library_moved()
