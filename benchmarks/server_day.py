@@ -107,7 +107,7 @@ async def day(folder: Path, *, short: bool) -> list[dict[str, Any]]:
             for number in range(rounds):
                 some = tracks[number * each : (number + 1) * each]
                 await _serve(session, one.url, some, callback)
-                deleted = await one.sweep()
+                deleted = await one.delete_expired()
                 rows.append(
                     {
                         "tasks so far": (number + 1) * each,

@@ -54,7 +54,7 @@ async def show(pieces: Sequence[Piece], to: Path, screen: Screen) -> int:
         key = secrets.token_hex(16)
         # Ctrl-C is to be obeyed at once: nobody waits for a half-rendered demo.
         config = ServerConfig(
-            music=music, data=Path(scratch) / "data", port=0, key=key, stop_timeout=0.0
+            music=music, data=Path(scratch) / "data", port=0, key=key, shutdown_timeout=0.0
         )
         async with Server(config) as server:
             screen.note(f"mp4gen's own server answers on {server.url}")

@@ -17,7 +17,7 @@ from cyclopts import Parameter
 from mp4gen.server import Server, ServerConfig
 from mp4gen.server.config import DEFAULT_PORT, default_data
 from mp4gen.server.library.library import Library, LibraryTrack
-from mp4gen.server.preflight import checkup
+from mp4gen.server.preflight import run_checks
 
 from .exit_codes import BAD_INPUT, DONE, InterruptedBySignal
 from .options import AsJson
@@ -83,10 +83,10 @@ def serve(
 
 async def _check(config: ServerConfig, screen: Screen) -> int:
     well = True
-    async for finding in checkup(config):
-        well = well and finding.ok
+    async for finding in run_checks(config):
+        well = well and finding.passed
         screen.record(attrs.asdict(finding))
-        screen.line(f"{'ok  ' if finding.ok else 'FAIL'} {finding.name:9} {finding.message}")
+        screen.line(f"{'ok  ' if finding.passed else 'FAIL'} {finding.name:9} {finding.message}")
     return DONE if well else BAD_INPUT
 
 
@@ -114,7 +114,7 @@ async def _serve(config: ServerConfig, screen: Screen, brake: Brake) -> int:
         brake.gently = stop.set
         await stop.wait()
         screen.note(
-            f"stopping: running renders get {config.stop_timeout:g} s to finish; "
+            f"stopping: running renders get {config.shutdown_timeout:g} s to finish; "
             "Ctrl-C again stops at once"
         )
     return DONE

@@ -75,7 +75,7 @@ class Access:
         secret = self.callback_secret_file
         return {
             "key": read_secret(self.key_file, "--key-file") if self.key_file else self.key,
-            "keys": _accounts(self.accounts) if self.accounts else {},
+            "account_keys": _accounts(self.accounts) if self.accounts else {},
             "allowed_hosts": self.allowed_host or (),
             "allow_local_callbacks": self.allow_local_callbacks,
             "callback_secret": read_secret(secret, "--callback-secret-file") if secret else None,

@@ -37,12 +37,12 @@ from .web.page_api import PageApi
 from .web.page_assets import PageAssets
 from .web.security import guard
 from .web.sessions import Sessions
-from .web.sockets import bind, cannot_listen, url_of
+from .web.sockets import bind, bind_error, url_of
 from .web.video_files import VideoFiles
 
-_CLOSING = 2.0
+_SHUTDOWN_TIMEOUT = 2.0
 # Also for a first request whose headers do not come.
-_IDLE = 60.0
+_KEEPALIVE_TIMEOUT = 60.0
 
 
 class Server:
@@ -63,7 +63,7 @@ class Server:
 
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
-        self._undo = contextlib.AsyncExitStack()
+        self._cleanup = contextlib.AsyncExitStack()
         self._url = ""
 
     @property
@@ -81,7 +81,7 @@ class Server:
         progress = self._scheduler.progress(task_id)
         return (progress.done, progress.total) if progress and progress.total else None
 
-    async def sweep(self) -> int:
+    async def delete_expired(self) -> int:
         """Delete at once what has been kept long enough, as happens every ten minutes anyway.
 
         Returns:
@@ -93,28 +93,28 @@ class Server:
         try:
             await self._start()
         except BaseException:
-            await self._undo.aclose()
+            await self._cleanup.aclose()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._undo.aclose()
+        await self._cleanup.aclose()
 
     async def _start(self) -> None:
         """Each part is undone in the opposite order: first no new calls, last the data folder."""
-        config, undo = self.config, self._undo
+        config, cleanup = self.config, self._cleanup
         check_music(config)
         # Before the data folder, which is not to be made for a server that cannot listen.
         sockets = bind(config)
         for one in sockets:
-            undo.callback(one.close)
+            cleanup.callback(one.close)
         self._url = url_of(config, sockets)
         library = Library(config.music)
         uploads.remove_partial_uploads(library.root / uploads.FOLDER)
         data, store = self._open_data()
         feed = Feed()
         callbacks = CallbackSender(config, store, self._base_url)
-        undo.push_async_callback(callbacks.stop)
+        cleanup.push_async_callback(callbacks.stop)
 
         async def on_finished(task: Task) -> None:
             callbacks.send(task)
@@ -122,9 +122,9 @@ class Server:
         self._scheduler = RenderScheduler(
             config, store, library, data, on_finished=on_finished, moved=feed.moved
         )
-        undo.push_async_callback(self._scheduler.stop, config.stop_timeout)
+        cleanup.push_async_callback(self._scheduler.stop, config.shutdown_timeout)
         self._retention = Retention(config.retention_days, store, data, clock=time.time)
-        undo.push_async_callback(self._retention.stop)
+        cleanup.push_async_callback(self._retention.stop)
         slot = Slot(lambda: ProcessExecutor(config.worker_memory_bytes))
         metadata_cache = MetadataCache(
             library,
@@ -133,7 +133,7 @@ class Server:
             max_duration=config.max_duration,
             moved=feed.library_moved,
         )
-        undo.push_async_callback(metadata_cache.stop)
+        cleanup.push_async_callback(metadata_cache.stop)
         parts = _Parts(config, store, self._scheduler, library, data, metadata_cache, feed)
         await self._listen(_app(parts), sockets)
         callbacks.start()
@@ -143,9 +143,9 @@ class Server:
     def _open_data(self) -> tuple[DataFolder, Store]:
         data = DataFolder(self.config.data)
         data.open()
-        self._undo.callback(data.close)
+        self._cleanup.callback(data.close)
         store = Store(data.database)
-        self._undo.callback(store.close)
+        self._cleanup.callback(store.close)
         data.remove_strangers(store.filenames())
         return data, store
 
@@ -155,12 +155,12 @@ class Server:
             app,
             access_log=None,
             logger=_http_log(),
-            shutdown_timeout=_CLOSING,
-            keepalive_timeout=_IDLE,
+            shutdown_timeout=_SHUTDOWN_TIMEOUT,
+            keepalive_timeout=_KEEPALIVE_TIMEOUT,
             auto_decompress=False,
         )
         await runner.setup()
-        self._undo.push_async_callback(runner.cleanup)
+        self._cleanup.push_async_callback(runner.cleanup)
         if runner.server is None:
             raise RuntimeError("a runner without a server")
         connection_limit = ConnectionLimit(runner.server, raise_fd_limit())
@@ -169,9 +169,9 @@ class Server:
                 listening = await asyncio.get_running_loop().create_server(
                     connection_limit, sock=one
                 )
-                self._undo.callback(listening.close)
+                self._cleanup.callback(listening.close)
         except OSError as error:
-            raise cannot_listen(self.config, error) from error
+            raise bind_error(self.config, error) from error
 
     def _base_url(self, task: Task) -> str:
         """The address that a callback tells: what the caller knew us by, unless we know better."""
@@ -242,13 +242,13 @@ async def _serve(config: ServerConfig, on_ready: Callable[[str], None] | None) -
     loop = asyncio.get_running_loop()
     async with Server(config) as server:
         for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, _first_then_default(loop, stop, name))
+            loop.add_signal_handler(name, _stop_on_first_signal(loop, stop, name))
         if on_ready is not None:
             on_ready(server.url)
         await stop.wait()
 
 
-def _first_then_default(
+def _stop_on_first_signal(
     loop: asyncio.AbstractEventLoop, stop: asyncio.Event, name: signal.Signals
 ) -> Callable[[], None]:
     def handle() -> None:
@@ -263,9 +263,9 @@ def _http_log() -> logging.Logger:
     """A log without what strangers send: a broken request is no error here, and may hold a key."""
     log = logging.getLogger("mp4gen.server.http")
     if not log.filters:
-        log.addFilter(lambda record: not (record.exc_info and _is_theirs(record.exc_info[1])))
+        log.addFilter(lambda record: not (record.exc_info and _is_client_error(record.exc_info[1])))
     return log
 
 
-def _is_theirs(error: BaseException | None) -> bool:
+def _is_client_error(error: BaseException | None) -> bool:
     return isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError)

@@ -36,11 +36,11 @@ def default_data() -> Path:
     return Path(home) / "mp4gen" / "server"
 
 
-def _music(value: str | os.PathLike[str]) -> Path:
+def _expand_path(value: str | os.PathLike[str]) -> Path:
     return Path(value).expanduser()
 
 
-def _data(value: str | os.PathLike[str] | None) -> Path:
+def _expand_data_path(value: str | os.PathLike[str] | None) -> Path:
     return Path(value).expanduser() if value is not None else default_data()
 
 
@@ -69,7 +69,7 @@ class ServerConfig:
         host: the address to listen on. One that others can reach needs a key.
         port: the port to listen on; 0 for any free one.
         key: the API key that callers must send; None to let everybody on this machine in.
-        keys: more keys, each by the name of its account. Accounts do not see each other's videos.
+        account_keys: more keys, each by the name of its account. Accounts do not see each other's videos.
         public_url: the address callers use where it is not the one listened on (behind a proxy).
         allowed_hosts: host names to answer to, beside addresses, localhost and public_url's.
         workers: videos rendered at once; by default one for each processor.
@@ -85,20 +85,20 @@ class ServerConfig:
         callback_secret: signs callbacks (X-Webhook-Signature); None for unsigned ones.
         maintenance: answer every API call with code 455; what is queued goes on.
         render_timeout: seconds that one render may take.
-        stall_timeout: seconds without any progress after which a render is given up.
+        progress_timeout: seconds without any progress after which a render is given up.
         worker_memory_bytes: address space of one worker; 0 for no limit.
-        stop_timeout: seconds that running renders get to finish when the server stops.
+        shutdown_timeout: seconds that running renders get to finish when the server stops.
 
     Raises:
         ConfigurationError: a value that cannot work; one sentence says which and what to do.
     """
 
-    music: Path = attrs.field(converter=_music)
-    data: Path = attrs.field(default=None, converter=_data)
+    music: Path = attrs.field(converter=_expand_path)
+    data: Path = attrs.field(default=None, converter=_expand_data_path)
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     key: str | None = attrs.field(default=None, repr=False)
-    keys: Mapping[str, str] = attrs.field(factory=dict, repr=False, converter=dict)
+    account_keys: Mapping[str, str] = attrs.field(factory=dict, repr=False, converter=dict)
     public_url: str | None = None
     allowed_hosts: tuple[str, ...] = attrs.field(default=(), converter=tuple)
     workers: int = attrs.field(factory=_cpus, validator=_min(1))
@@ -114,9 +114,9 @@ class ServerConfig:
     callback_secret: str | None = attrs.field(default=None, repr=False)
     maintenance: bool = False
     render_timeout: float = attrs.field(default=3600.0, validator=_min(1))
-    stall_timeout: float = attrs.field(default=120.0, validator=_min(1))
+    progress_timeout: float = attrs.field(default=120.0, validator=_min(1))
     worker_memory_bytes: int = attrs.field(default=4 * GIB, validator=_min(0))
-    stop_timeout: float = attrs.field(default=10.0, validator=_min(0))
+    shutdown_timeout: float = attrs.field(default=10.0, validator=_min(0))
 
     def __attrs_post_init__(self) -> None:
         _check_port(self.port)
@@ -135,7 +135,7 @@ class ServerConfig:
     def accounts(self) -> dict[str, str]:
         """Each account's key by its name; the one of `key` has the empty name."""
         own = {} if self.key is None else {"": self.key}
-        return {**own, **self.keys}
+        return {**own, **self.account_keys}
 
 
 def _check_port(port: object) -> None:

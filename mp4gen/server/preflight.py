@@ -33,23 +33,23 @@ _MAX_COUNTED = 100_000
 
 
 @attrs.frozen
-class Finding:
+class CheckResult:
     """What one look found.
 
     Attributes:
         name: what was looked at.
-        ok: whether a server can run with it.
+        passed: whether a server can run with it.
         message: a sentence; where it is not ok, with what to do.
     """
 
     name: str
-    ok: bool
+    passed: bool
     message: str
 
 
-async def checkup(config: ServerConfig) -> AsyncIterator[Finding]:
+async def run_checks(config: ServerConfig) -> AsyncIterator[CheckResult]:
     """Look at everything that a server needs, one after the other."""
-    looks: dict[str, Callable[[ServerConfig], str]] = {
+    checks: dict[str, Callable[[ServerConfig], str]] = {
         "music": _music,
         "data": _data,
         "database": _database,
@@ -58,11 +58,11 @@ async def checkup(config: ServerConfig) -> AsyncIterator[Finding]:
         "keys": _keys,
         "fonts": _fonts,
     }
-    for name, look in looks.items():
+    for name, check in checks.items():
         try:
-            yield Finding(name, True, look(config))  # noqa: FBT003 - reads best beside its name
+            yield CheckResult(name, True, check(config))  # noqa: FBT003 - reads best beside its name
         except (Mp4GenError, OSError) as error:
-            yield Finding(name, False, str(error))  # noqa: FBT003 - as above
+            yield CheckResult(name, False, str(error))  # noqa: FBT003 - as above
     yield await _renderer(config)
 
 
@@ -99,8 +99,8 @@ def _music(config: ServerConfig) -> str:
             break
     if not count:
         return f"{config.music} holds no music yet; what is put there is found at once"
-    takes = "" if os.access(config.music, os.W_OK) else "; the page cannot add songs to it"
-    return f"{config.music} holds {_many(count, 'track')} in {_many(len(folders), 'folder')}{takes}"
+    upload_note = "" if os.access(config.music, os.W_OK) else "; the page cannot add songs to it"
+    return f"{config.music} holds {_plural(count, 'track')} in {_plural(len(folders), 'folder')}{upload_note}"
 
 
 def _data(config: ServerConfig) -> str:
@@ -131,7 +131,7 @@ def _database(config: ServerConfig) -> str:
     path = DataFolder(config.data).database
     if not path.exists():
         return "there is none yet: the first start makes it"
-    return f"{path} is sound and holds {_many(check_integrity(path), 'task')}"
+    return f"{path} is sound and holds {_plural(check_integrity(path), 'task')}"
 
 
 def _disk(config: ServerConfig) -> str:
@@ -165,17 +165,17 @@ def _keys(config: ServerConfig) -> str:
             f"the key of {whose} has fewer than {_MIN_KEY_LENGTH} characters, which others can guess; "
             "choose a longer one"
         )
-    return f"callers need a key ({_many(len(accounts), 'account')})"
+    return f"callers need a key ({_plural(len(accounts), 'account')})"
 
 
 def _fonts(config: ServerConfig) -> str:
     from mp4gen.render import fonts
 
-    given = config.style.fonts if config.style is not None else ()
+    user_fonts = config.style.fonts if config.style is not None else ()
     lacking = [
         script
         for script, letter in _SCRIPTS.items()
-        if not fonts.find(frozenset({ord(letter)}), "regular", given, emoji=script == "emoji")
+        if not fonts.find(frozenset({ord(letter)}), "regular", user_fonts, emoji=script == "emoji")
     ]
     if lacking:
         return (
@@ -185,7 +185,7 @@ def _fonts(config: ServerConfig) -> str:
     return "there is one for every script that was asked for"
 
 
-async def _renderer(config: ServerConfig) -> Finding:
+async def _renderer(config: ServerConfig) -> CheckResult:
     """A second of silence is rendered in a worker, fenced in as all renders are."""
     slot = Slot(lambda: ProcessExecutor(config.worker_memory_bytes))
     try:
@@ -195,11 +195,11 @@ async def _renderer(config: ServerConfig) -> Finding:
             size = job.video.stat().st_size
     except Exception as error:  # noqa: BLE001 - however it fails is what was looked for
         message = f"no video can be made: {error}; a worker may need more --worker-memory"
-        return Finding("renderer", False, message)  # noqa: FBT003 - as above
+        return CheckResult("renderer", False, message)  # noqa: FBT003 - as above
     finally:
         await slot.close()
     message = f"a video of one second was made ({size // 1024} kB)"
-    return Finding("renderer", True, message)  # noqa: FBT003 - as above
+    return CheckResult("renderer", True, message)  # noqa: FBT003 - as above
 
 
 def _job(config: ServerConfig, root: str) -> worker.RenderJob:
@@ -221,5 +221,5 @@ def _job(config: ServerConfig, root: str) -> worker.RenderJob:
     )
 
 
-def _many(count: int, what: str) -> str:
+def _plural(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"

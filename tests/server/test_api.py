@@ -173,7 +173,7 @@ async def test_without_a_key_any_or_no_bearer_is_accepted(serve: Serve) -> None:
 
 async def test_accounts_do_not_see_each_other(serve: Serve) -> None:
     """A task belongs to the account that made it; to others it does not exist."""
-    caller = await serve(keys={"anna": "key-a", "ben": "key-b"})
+    caller = await serve(account_keys={"anna": "key-a", "ben": "key-b"})
 
     caller.headers = {"Authorization": "Bearer key-a"}
     annas = (await caller.generate("album", "one"))["data"]["taskId"]
@@ -201,7 +201,7 @@ async def test_the_twenty_first_submit_in_a_window_is_refused(serve: Serve) -> N
 
 async def test_the_window_is_each_accounts_own(serve: Serve) -> None:
     """One account's submits leave another's window alone."""
-    caller = await serve(keys={"a": "ka", "b": "kb"}, rate_limit=RateLimit(1, per=60))
+    caller = await serve(account_keys={"a": "ka", "b": "kb"}, rate_limit=RateLimit(1, per=60))
     codes = []
     for key in ("ka", "ka", "kb"):
         caller.headers = {"Authorization": f"Bearer {key}"}
@@ -310,7 +310,7 @@ def test_settings_that_cannot_work_are_told_in_a_sentence() -> None:
     assert "set a key" in refused(host="0.0.0.0")  # noqa: S104
     assert "set a key" in refused(host="192.168.1.5")
     assert "printable ASCII" in refused(key="ключ")
-    assert "same key" in refused(key="k", keys={"a": "k"})
+    assert "same key" in refused(key="k", account_keys={"a": "k"})
     assert "workers must be" in refused(workers=0)
     assert "port must be" in refused(port=70_000)
     assert "public_url" in refused(public_url="ftp://x")
@@ -318,7 +318,9 @@ def test_settings_that_cannot_work_are_told_in_a_sentence() -> None:
 
 def test_the_key_is_not_in_the_settings_text() -> None:
     """A configuration that lands in a log does not carry its secrets there."""
-    config = ServerConfig(music=".", key="s3cret", keys={"a": "s3cret2"}, callback_secret="s3cret3")
+    config = ServerConfig(
+        music=".", key="s3cret", account_keys={"a": "s3cret2"}, callback_secret="s3cret3"
+    )
 
     assert "s3cret" not in repr(config)
 

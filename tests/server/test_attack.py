@@ -109,7 +109,7 @@ async def test_a_head_that_does_not_come_is_not_waited_for(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, head: str
 ) -> None:
     """Who connects and says nothing, or only the beginning, is shown out after the idle time."""
-    monkeypatch.setattr(app, "_IDLE", 0.05)
+    monkeypatch.setattr(app, "_KEEPALIVE_TIMEOUT", 0.05)
 
     assert await said(await serve(), head) == b""
 
@@ -118,7 +118,7 @@ async def test_a_head_that_drips_is_not_waited_for(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One more header now and then does not win more time, also not after an answered request."""
-    monkeypatch.setattr(app, "_IDLE", 0.2)
+    monkeypatch.setattr(app, "_KEEPALIVE_TIMEOUT", 0.2)
     caller = await serve()
     port = int(caller.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -81,7 +81,7 @@ class Running:
                 key=key,
                 style=FAST_STYLE,
                 min_free_bytes=0,
-                stop_timeout=0,
+                shutdown_timeout=0,
                 rate_limit=RateLimit(1_000_000),
                 executor=lambda: ThreadPoolExecutor(1),
             )

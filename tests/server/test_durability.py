@@ -58,7 +58,7 @@ async def test_a_video_is_deleted_after_its_time(serve: Serve, settings: Any) ->
     data = await caller.create_and_wait("album", "one")
     url = data["response"]["videoUrl"]
 
-    await caller.server.sweep()
+    await caller.server.delete_expired()
 
     assert await caller.details(data["taskId"]) is None
     async with caller.session.get(url) as response:

@@ -118,7 +118,9 @@ async def test_nobody_is_held_for_long(short: Worker) -> None:
     """A render that goes on for longer than it seemed lets its callers go, and new ones wait."""
     loop = asyncio.get_running_loop()
     progress = Progress(loop.time(), 0.1, Pace())
-    render = Render(Slot(lambda: short), progress, timeout=9, stall_timeout=9, moved=lambda: None)
+    render = Render(
+        Slot(lambda: short), progress, timeout=9, progress_timeout=9, moved=lambda: None
+    )
 
     began = loop.time()
     assert await render.wait_for_end()

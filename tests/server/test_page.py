@@ -234,7 +234,7 @@ async def test_each_video_has_a_small_picture(
 ) -> None:
     """It shows what waits as well as what is done, only to its owner, and goes with its video."""
     write_song(music / "album" / "long.wav", 90.0)
-    caller = await serve(keys={"anna": "key-a", "ben": "key-b"})
+    caller = await serve(account_keys={"anna": "key-a", "ben": "key-b"})
     anna, ben = visit(caller), visit(caller)
     await anna.ask("POST", "/page/enter", json={"key": "key-a"})
     await ben.ask("POST", "/page/enter", json={"key": "key-b"})
@@ -351,7 +351,7 @@ async def test_nobody_changes_anything_from_elsewhere(serve: Serve, visit: Any) 
 
 async def test_the_page_asks_for_the_key_where_there_is_one(serve: Serve, visit: Any) -> None:
     """Without the key nothing is shown; with it, its account's videos and nobody else's."""
-    caller = await serve(keys={"anna": "key-a", "ben": "key-b"})
+    caller = await serve(account_keys={"anna": "key-a", "ben": "key-b"})
     anna, ben = visit(caller), visit(caller)
     await anna.ask("GET", "/")
     paths = ("state", "events", "cover", "music", "preview")
@@ -412,7 +412,7 @@ async def test_a_session_begun_over_https_stays_there(
 @pytest.mark.parametrize("value", ["", "x", "a.9.x", "aYW5uYQ.99999999999.00", "é", "a=.1.1"])
 async def test_a_forged_cookie_opens_nothing(serve: Serve, value: str) -> None:
     """Only our own signature makes a session."""
-    caller = await serve(keys={"anna": "key-a"})
+    caller = await serve(account_keys={"anna": "key-a"})
     caller.headers = {"Cookie": f"mp4gen_session={value}"}
 
     assert (await caller.get_response("/page/state"))[0] == 401

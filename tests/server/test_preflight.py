@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from mp4gen.server import ServerConfig
-from mp4gen.server.preflight import Finding, checkup
+from mp4gen.server.preflight import CheckResult, run_checks
 
 from .conftest import FAST_STYLE
 
 NAMES = ["music", "data", "database", "disk", "port", "keys", "fonts", "renderer"]
 
 
-async def looked(**settings: Any) -> dict[str, Finding]:
+async def looked(**settings: Any) -> dict[str, CheckResult]:
     config = ServerConfig(**{"style": FAST_STYLE, "port": 0, "min_free_bytes": 0, **settings})
-    return {finding.name: finding async for finding in checkup(config)}
+    return {finding.name: finding async for finding in run_checks(config)}
 
 
 async def test_all_is_well_where_a_server_could_run(music: Path, tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ async def test_all_is_well_where_a_server_could_run(music: Path, tmp_path: Path)
     found = await looked(music=music, data=tmp_path / "not" / "yet")
 
     assert list(found) == NAMES
-    assert [name for name, finding in found.items() if not finding.ok] == []
+    assert [name for name, finding in found.items() if not finding.passed] == []
     assert "4 tracks in 3 folders" in found["music"].message
     assert "first start makes it" in found["data"].message
     assert not (tmp_path / "not").exists()
@@ -41,8 +41,8 @@ async def test_a_folder_that_was_used_is_looked_through(serve: Any, tmp_path: Pa
     ended = await looked(music=caller.server.config.music, data=tmp_path / "data")
 
     assert "another server uses" in running["data"].message
-    assert not running["data"].ok
-    assert ended["data"].ok
+    assert not running["data"].passed
+    assert ended["data"].passed
     assert "is sound and holds 1 task" in ended["database"].message
 
 
@@ -58,7 +58,7 @@ async def test_what_is_missing_is_told_with_what_to_do(tmp_path: Path) -> None:
         )
     guessed = await looked(music=tmp_path, data=tmp_path, host="0.0.0.0", key="short")  # noqa: S104
 
-    told = {name: finding.message for name, finding in found.items() if not finding.ok}
+    told = {name: finding.message for name, finding in found.items() if not finding.passed}
     assert set(told) == {"music", "data", "disk", "port"}
     for name, option in {"music": "--music", "data": "--data", "disk": "--min-free"}.items():
         assert option in told[name]
@@ -76,7 +76,7 @@ async def test_a_damaged_database_is_found(music: Path, tmp_path: Path, content:
 
     found = await looked(music=music, data=tmp_path)
 
-    assert not found["database"].ok
+    assert not found["database"].passed
     assert "put your last copy of it back" in found["database"].message
 
 
@@ -84,7 +84,7 @@ async def test_a_worker_with_too_little_memory_is_found(music: Path, tmp_path: P
     """The test video is made under the limits that all renders have."""
     found = await looked(music=music, data=tmp_path, worker_memory_bytes=200 << 20)
 
-    assert not found["renderer"].ok
+    assert not found["renderer"].passed
     assert "--worker-memory" in found["renderer"].message
 
 

@@ -143,11 +143,11 @@ class RenderScheduler:
         """About how long a render of so much music takes here."""
         return self._pace.seconds_for(seconds)
 
-    async def stop(self, patience: float) -> None:
-        """Let renders finish for `patience` seconds, then put them back and end the workers."""
+    async def stop(self, grace_period: float) -> None:
+        """Let renders finish for `grace_period` seconds, then put them back and end the workers."""
         self._stopping = True
         if self._renders:
-            await asyncio.wait(self._renders, timeout=patience)
+            await asyncio.wait(self._renders, timeout=grace_period)
         for running in self._running.values():
             running.stop()
         if self._renders:
@@ -181,7 +181,7 @@ class RenderScheduler:
             slot,
             Progress(now, task.estimated_duration, self._pace),
             timeout=self._config.render_timeout,
-            stall_timeout=self._config.stall_timeout,
+            progress_timeout=self._config.progress_timeout,
             moved=self._moved,
         )
         self._running[task.task_id] = render

@@ -47,7 +47,7 @@ class Render:
         slot: where it runs.
         progress: what is known of how far it is; kept up to date here.
         timeout: seconds it may take.
-        stall_timeout: seconds it may be without progress.
+        progress_timeout: seconds it may be without progress.
         moved: called whenever there was progress.
     """
 
@@ -57,11 +57,11 @@ class Render:
         progress: Progress,
         *,
         timeout: float,
-        stall_timeout: float,
+        progress_timeout: float,
         moved: Callable[[], None],
     ) -> None:
         self.slot, self.progress = slot, progress
-        self._timeout, self._stall_timeout, self._moved = timeout, stall_timeout, moved
+        self._timeout, self._progress_timeout, self._moved = timeout, progress_timeout, moved
         self._mailbox: Mailbox | None = None
         self._asked_at: float | None = None
         self._fault = ""
@@ -130,8 +130,8 @@ class Render:
                 self._moved()
         if now - progress.started > self._timeout:
             self._ask(f"took longer than {self._timeout:g} s")
-        elif now - progress.changed > self._stall_timeout:
-            self._ask(f"made no progress for {self._stall_timeout:g} s")
+        elif now - progress.changed > self._progress_timeout:
+            self._ask(f"made no progress for {self._progress_timeout:g} s")
         if self._asked_at is not None and now - self._asked_at > _GRACE:
             self.slot.kill()
 

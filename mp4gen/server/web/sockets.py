@@ -27,18 +27,18 @@ def bind(config: ServerConfig) -> list[socket.socket]:
     except OSError as error:
         for one in bound:
             one.close()
-        raise cannot_listen(config, error) from error
+        raise bind_error(config, error) from error
     return bound
 
 
 def url_of(config: ServerConfig, bound: list[socket.socket]) -> str:
     """The address of a server that listens there."""
     host = config.host.strip("[]")
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{bound[0].getsockname()[1]}"
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"http://{bracketed}:{bound[0].getsockname()[1]}"
 
 
-def cannot_listen(config: ServerConfig, error: OSError) -> ConfigurationError:
+def bind_error(config: ServerConfig, error: OSError) -> ConfigurationError:
     """Why not, as a sentence with what to do."""
     where = f"{config.host} port {config.port}"
     if error.errno == errno.EADDRINUSE:
