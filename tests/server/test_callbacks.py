@@ -15,12 +15,12 @@ import pytest
 from aiohttp import web
 
 from mp4gen.api import protocol
-from mp4gen.server.callbacks.http_post import PostError, post
+from mp4gen.server.callbacks.http_post import DeliveryError, post
 from mp4gen.server.callbacks.sender import CallbackSender
-from mp4gen.server.callbacks.target import read_target, wants_callback
+from mp4gen.server.callbacks.target import parse_target, wants_callback
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.queue.store import Store
-from mp4gen.server.queue.task import Callback, Task, TaskState
+from mp4gen.server.queue.task import CallbackState, Task, TaskState
 
 DONE = Task(
     task_id="task-1",
@@ -30,7 +30,7 @@ DONE = Task(
     filename="video.mp4",
     base_url="http://here",
     state=TaskState.DONE,
-    callback=Callback.DUE,
+    callback=CallbackState.DUE,
     created_at=1.0,
     completed_at=2.0,
 )
@@ -98,7 +98,7 @@ async def test_a_success_is_told_as_documented(store: Store, receiver: Receiver)
     headers = receiver.came[0][1]
     assert headers["Content-Type"] == "application/json"
     assert "X-Webhook-Signature" not in headers
-    assert after.callback is Callback.SENT
+    assert after.callback is CallbackState.SENT
     assert after.status == "SUCCESS"
 
 
@@ -149,7 +149,7 @@ async def test_a_retry_that_succeeds_ends_it(store: Store, receiver: Receiver) -
     after = await told(store, attrs.evolve(DONE, callback_url=receiver.url))
 
     assert len(receiver.came) == 2
-    assert after.callback is Callback.SENT
+    assert after.callback is CallbackState.SENT
 
 
 @pytest.mark.looptime
@@ -163,7 +163,7 @@ async def test_it_all_ends_within_a_minute(store: Store, receiver: Receiver) -> 
     times = [round(time - start) for time, _, _ in receiver.came]
     assert times == [0, 16, 35, 55]
     assert asyncio.get_running_loop().time() - start <= 60.5
-    assert after.callback is Callback.FAILED
+    assert after.callback is CallbackState.FAILED
 
 
 async def test_a_forbidden_target_is_not_even_connected_to(
@@ -208,13 +208,13 @@ async def test_no_form_of_a_local_address_is_connected_to(url: str) -> None:
     """However an address inside is written, the socket is never made."""
     met = asyncio.Event()
     server = await asyncio.start_server(lambda *_: met.set(), "127.0.0.1", 0)
-    target = read_target(url.format(port=server.sockets[0].getsockname()[1]))
+    target = parse_target(url.format(port=server.sockets[0].getsockname()[1]))
     assert target is not None
 
-    with pytest.raises(PostError, match=r"not a public one|no such host") as caught:
+    with pytest.raises(DeliveryError, match=r"not a public one|no such host") as caught:
         await post(target, b"{}", {}, allow_local=False)
 
-    assert caught.value.final or "no such host" in str(caught.value)
+    assert caught.value.permanent or "no such host" in str(caught.value)
     assert not met.is_set()
     server.close()
 
@@ -235,10 +235,10 @@ async def test_a_name_that_leads_inside_is_refused(
         return [(2, 1, 6, "", (address, port)) for address in found]
 
     monkeypatch.setattr(loop, "getaddrinfo", resolve)
-    target = read_target("https://rebinding.example/x")
+    target = parse_target("https://rebinding.example/x")
     assert target is not None
 
-    with pytest.raises(PostError, match="not a public one"):
+    with pytest.raises(DeliveryError, match="not a public one"):
         await post(target, b"{}", {}, allow_local=False)
 
     assert asked == ["rebinding.example"]
@@ -249,12 +249,12 @@ async def test_a_name_that_leads_inside_is_refused(
 )
 def test_what_is_no_target_is_told_apart(url: str) -> None:
     """Addresses that nothing can be sent to, or that carry a password, are refused."""
-    assert read_target(url) is None
+    assert parse_target(url) is None
 
 
 def test_a_target_is_sent_to_as_it_is_written() -> None:
     """The path keeps its query, names become ASCII, odd ports are told."""
-    target = read_target("http://bücher.example:8080/cb?x=1")
+    target = parse_target("http://bücher.example:8080/cb?x=1")
 
     assert target is not None
     assert target.host == "xn--bcher-kva.example"
@@ -276,11 +276,11 @@ async def test_an_answer_that_is_not_http_is_a_failure(said: bytes) -> None:
             await writer.wait_closed()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    target = read_target(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    target = parse_target(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
     assert target is not None
 
-    with pytest.raises(PostError) as caught:
+    with pytest.raises(DeliveryError) as caught:
         await post(target, b"{}", {}, allow_local=True)
 
-    assert not caught.value.final
+    assert not caught.value.permanent
     server.close()

@@ -74,8 +74,8 @@ POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
     ),
     "the callback is about to be sent": (sender, sender.post, BEFORE, 1),
     "the callback is answered": (sender, sender.post, AFTER, 1),
-    "the callback is about to be noted": (store.Store, store.Store.callback, BEFORE, 1),
-    "the callback is noted": (store.Store, store.Store.callback, AFTER, 1),
+    "the callback is about to be noted": (store.Store, store.Store.set_callback_state, BEFORE, 1),
+    "the callback is noted": (store.Store, store.Store.set_callback_state, AFTER, 1),
 }
 
 

@@ -22,16 +22,16 @@ _AGENT = "mp4gen"
 _STATUS_LINE = 1024
 
 
-class PostError(Exception):
+class DeliveryError(Exception):
     """The POST was not delivered.
 
     Attributes:
-        final: whether another try would end the same way.
+        permanent: whether another try would end the same way.
     """
 
-    def __init__(self, message: str, *, final: bool = False) -> None:
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
         super().__init__(message)
-        self.final = final
+        self.permanent = permanent
 
 
 async def post(
@@ -54,11 +54,11 @@ async def post(
     addresses = await _resolve(target, allow_local=allow_local)
     reader, writer = await _connect(target, addresses)
     try:
-        writer.write(_request(target, body, headers))
+        writer.write(_build_request(target, body, headers))
         await writer.drain()
         return _status(await reader.readuntil(b"\n"))
     except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-        raise PostError(f"no HTTP answer: {_reason(error)}") from error
+        raise DeliveryError(f"no HTTP answer: {_reason(error)}") from error
     finally:
         writer.transport.abort()
         with contextlib.suppress(OSError):
@@ -79,7 +79,7 @@ async def _connect(
             )
         except OSError as error:
             problem = error
-    raise PostError(f"no connection: {_reason(problem)}") from problem
+    raise DeliveryError(f"no connection: {_reason(problem)}") from problem
 
 
 async def _resolve(target: Target, *, allow_local: bool) -> list[str]:
@@ -91,14 +91,14 @@ async def _resolve(target: Target, *, allow_local: bool) -> list[str]:
     try:
         found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise PostError(f"no such host: {_reason(error)}") from error
+        raise DeliveryError(f"no such host: {_reason(error)}") from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not allow_local and not all(map(is_public, addresses)):
-        raise PostError("its address is not a public one", final=True)
+        raise DeliveryError("its address is not a public one", permanent=True)
     return addresses
 
 
-def _request(target: Target, body: bytes, headers: Mapping[str, str]) -> bytes:
+def _build_request(target: Target, body: bytes, headers: Mapping[str, str]) -> bytes:
     lines = {
         "Host": target.host_header,
         "User-Agent": _AGENT,
@@ -115,7 +115,7 @@ def _status(line: bytes) -> int:
     version, _, rest = line.partition(b" ")
     status = rest[:3]
     if not version.startswith(b"HTTP/1.") or not status.isdigit():
-        raise PostError("the answer is not HTTP")
+        raise DeliveryError("the answer is not HTTP")
     return int(status)
 
 

@@ -16,19 +16,19 @@ from collections.abc import Callable
 from mp4gen.api import protocol
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.queue.store import Store
-from mp4gen.server.queue.task import Callback, Task, TaskState
+from mp4gen.server.queue.task import CallbackState, Task, TaskState
 
-from .http_post import PostError, post
-from .target import read_target
+from .http_post import DeliveryError, post
+from .target import parse_target
 
 log = logging.getLogger("mp4gen.server")
 
 # docs.sunoapi.org, "Music Video Generation Callbacks": 15 seconds, three retries.
-TIMEOUT = 15.0
-WAITS = (1.0, 4.0, 15.0)
-TOTAL = 60.0
-_LAST_TRY = 5.0
-_AT_ONCE = 20
+ATTEMPT_TIMEOUT = 15.0
+RETRY_DELAYS = (1.0, 4.0, 15.0)
+TOTAL_TIMEOUT = 60.0
+_MIN_LAST_ATTEMPT = 5.0
+_MAX_CONCURRENT = 20
 
 
 class CallbackSender:
@@ -43,7 +43,7 @@ class CallbackSender:
     def __init__(self, config: ServerConfig, store: Store, base_url: Callable[[Task], str]) -> None:
         self._config, self._store, self._base_url = config, store, base_url
         self._sending: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
 
     def start(self) -> None:
         """Send what the last server owed."""
@@ -52,7 +52,7 @@ class CallbackSender:
 
     def send(self, task: Task) -> None:
         """Tell the end of `task`, where its caller wants to know."""
-        if task.callback is Callback.DUE:
+        if task.callback is CallbackState.DUE:
             sending = asyncio.create_task(self._send(task))
             self._sending.add(sending)
             sending.add_done_callback(self._sending.discard)
@@ -70,30 +70,30 @@ class CallbackSender:
 
     async def _send(self, task: Task) -> None:
         async with self._slots:
-            told = await self._told(task)
-        became = Callback.SENT if told else Callback.FAILED
-        await self._store.callback(task.task_id, became)
+            delivered = await self._deliver(task)
+        state = CallbackState.SENT if delivered else CallbackState.FAILED
+        await self._store.set_callback_state(task.task_id, state)
 
-    async def _told(self, task: Task) -> bool:
+    async def _deliver(self, task: Task) -> bool:
         loop = asyncio.get_running_loop()
-        end = loop.time() + TOTAL
-        for wait in (*WAITS, None):
-            error = await self._try(task, min(TIMEOUT, end - loop.time()))
+        deadline = loop.time() + TOTAL_TIMEOUT
+        for delay in (*RETRY_DELAYS, None):
+            error = await self._attempt(task, min(ATTEMPT_TIMEOUT, deadline - loop.time()))
             if error is None:
                 return True
             log.warning("the callback of task %s failed: %s", task.task_id, error)
-            if error.final or wait is None:
+            if error.permanent or delay is None:
                 return False
-            await asyncio.sleep(max(0.0, min(wait, end - _LAST_TRY - loop.time())))
+            await asyncio.sleep(max(0.0, min(delay, deadline - _MIN_LAST_ATTEMPT - loop.time())))
         return False
 
-    async def _try(self, task: Task, seconds: float) -> PostError | None:
-        target = read_target(task.callback_url)
+    async def _attempt(self, task: Task, timeout: float) -> DeliveryError | None:
+        target = parse_target(task.callback_url)
         if target is None:
-            return PostError("not an address that can be sent to", final=True)
+            return DeliveryError("not an address that can be sent to", permanent=True)
         body = self._body(task)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(timeout):
                 status = await post(
                     target,
                     body,
@@ -101,12 +101,12 @@ class CallbackSender:
                     allow_local=self._config.allow_local_callbacks,
                 )
         except TimeoutError:
-            return PostError(f"no answer within {seconds:.0f} s")
-        except PostError as error:
+            return DeliveryError(f"no answer within {timeout:.0f} s")
+        except DeliveryError as error:
             return error
         if 200 <= status < 300:
             return None
-        return PostError(f"answered with HTTP {status}")
+        return DeliveryError(f"answered with HTTP {status}")
 
     def _body(self, task: Task) -> bytes:
         if task.state is TaskState.FAILED:

@@ -39,7 +39,7 @@ def wants_callback(url: str) -> bool:
     return bool(host) and not (host == "invalid" or host.endswith(".invalid"))
 
 
-def read_target(url: str) -> Target | None:
+def parse_target(url: str) -> Target | None:
     """`url` taken apart; None where nothing can be sent there."""
     try:
         parts = urlsplit(url)

@@ -19,7 +19,7 @@ import attrs
 
 from mp4gen.errors import AlreadyExistsError, ConfigurationError
 
-from .task import Callback, Task, TaskState
+from .task import CallbackState, Task, TaskState
 
 T = TypeVar("T")
 
@@ -101,9 +101,9 @@ class Store:
             error_message=message,
         )
 
-    async def callback(self, task_id: str, became: Callback) -> None:
+    async def set_callback_state(self, task_id: str, state: CallbackState) -> None:
         """What became of the task's callback."""
-        await self._change(task_id, callback=became)
+        await self._change(task_id, callback=state)
 
     async def remove(self, task_id: str) -> None:
         """Forget a task."""

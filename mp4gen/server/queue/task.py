@@ -19,7 +19,7 @@ class TaskState(enum.StrEnum):
     FAILED = "failed"
 
 
-class Callback(enum.StrEnum):
+class CallbackState(enum.StrEnum):
     """What became of a task's callback."""
 
     NONE = "none"
@@ -71,7 +71,7 @@ class Task:
     filename: str
     estimated_duration: float = 0.0
     state: TaskState = attrs.field(default=TaskState.QUEUED, converter=TaskState)
-    callback: Callback = attrs.field(default=Callback.NONE, converter=Callback)
+    callback: CallbackState = attrs.field(default=CallbackState.NONE, converter=CallbackState)
     created_at: float
     started_at: float | None = None
     completed_at: float | None = None
@@ -92,8 +92,8 @@ class Task:
             return VideoStatus.GENERATE_MP4_FAILED
         if self.state is not TaskState.DONE:
             return VideoStatus.PENDING
-        lost = self.callback is Callback.FAILED
-        return VideoStatus.CALLBACK_EXCEPTION if lost else VideoStatus.SUCCESS
+        callback_failed = self.callback is CallbackState.FAILED
+        return VideoStatus.CALLBACK_EXCEPTION if callback_failed else VideoStatus.SUCCESS
 
     def details(self, base_url: str) -> VideoDetails:
         """The task as the API tells it, with its file below `base_url`."""

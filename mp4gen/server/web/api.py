@@ -21,7 +21,7 @@ from mp4gen.server.library.metadata_cache import MetadataCache
 from mp4gen.server.queue.admission import Admission, RejectReason
 from mp4gen.server.queue.scheduler import RenderScheduler
 from mp4gen.server.queue.store import Store
-from mp4gen.server.queue.task import Callback, Task
+from mp4gen.server.queue.task import CallbackState, Task
 from mp4gen.server.rendering.previews import MusicInfo
 
 from .accounts import Accounts, RateLimitWindow
@@ -223,7 +223,7 @@ def new_task(
         audio_mode=audio_mode,
         filename=f"{secrets.token_urlsafe(18)}.mp4",
         estimated_duration=track.estimated_duration,
-        callback=Callback.DUE if wants_callback(url) else Callback.NONE,
+        callback=CallbackState.DUE if wants_callback(url) else CallbackState.NONE,
         created_at=time.time(),
     )
 
