@@ -30,7 +30,7 @@ from .queue.task import Task
 from .rendering.pool import ProcessExecutor, Slot
 from .web.accounts import Accounts
 from .web.api import MAX_BODY_BYTES, Api
-from .web.change_feed import Feed
+from .web.change_feed import ChangeFeed
 from .web.connection_limit import ConnectionLimit, raise_fd_limit
 from .web.health import Health
 from .web.page_api import PageApi
@@ -112,7 +112,7 @@ class Server:
         library = Library(config.music)
         uploads.remove_partial_uploads(library.root / uploads.FOLDER)
         data, store = self._open_data()
-        feed = Feed()
+        feed = ChangeFeed()
         callbacks = CallbackSender(config, store, self._base_url)
         cleanup.push_async_callback(callbacks.stop)
 
@@ -120,7 +120,7 @@ class Server:
             callbacks.send(task)
 
         self._scheduler = RenderScheduler(
-            config, store, library, data, on_finished=on_finished, moved=feed.moved
+            config, store, library, data, on_finished=on_finished, on_change=feed.notify
         )
         cleanup.push_async_callback(self._scheduler.stop, config.shutdown_timeout)
         self._retention = Retention(config.retention_days, store, data, clock=time.time)
@@ -131,7 +131,7 @@ class Server:
             slot,
             data.cache,
             max_duration=config.max_duration,
-            moved=feed.library_moved,
+            on_change=feed.notify_library,
         )
         cleanup.push_async_callback(metadata_cache.stop)
         parts = _Parts(config, store, self._scheduler, library, data, metadata_cache, feed)
@@ -190,7 +190,7 @@ class _Parts:
     library: Library
     data: DataFolder
     catalog: MetadataCache
-    feed: Feed
+    feed: ChangeFeed
 
 
 def _app(parts: _Parts) -> web.Application:

@@ -119,7 +119,7 @@ async def test_nobody_is_held_for_long(short: Worker) -> None:
     loop = asyncio.get_running_loop()
     progress = Progress(loop.time(), 0.1, Pace())
     render = Render(
-        Slot(lambda: short), progress, timeout=9, progress_timeout=9, moved=lambda: None
+        Slot(lambda: short), progress, timeout=9, progress_timeout=9, on_change=lambda: None
     )
 
     began = loop.time()

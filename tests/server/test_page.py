@@ -115,7 +115,7 @@ async def test_files_that_come_later_are_noticed(
     serve: Serve, visit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An open page learns of music that was put into the folder, without being loaded again."""
-    monkeypatch.setattr(change_feed, "BEAT", 0.05)
+    monkeypatch.setattr(change_feed, "HEARTBEAT", 0.05)
     monkeypatch.setattr(metadata_cache, "_RESCAN_INTERVAL", 0.0)
     caller = await serve()
     visitor = visit(caller)
@@ -143,7 +143,7 @@ async def test_all_open_pages_are_told_the_same_at_the_cost_of_one(
     serve: Serve, visit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twenty watchers of a deletion look into the store hardly more often than one."""
-    monkeypatch.setattr(page_api, "PAUSE", 0.0)
+    monkeypatch.setattr(page_api, "MIN_INTERVAL", 0.0)
     caller = await serve()
     visitor = visit(caller)
     await visitor.open()

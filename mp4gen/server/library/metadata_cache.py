@@ -34,7 +34,7 @@ class MetadataCache:
         slot: a worker for looking into files.
         covers: the folder that small covers are kept in.
         max_duration: seconds of music in one video at most.
-        moved: called when more is known.
+        on_change: called when more is known.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class MetadataCache:
         covers: Path,
         *,
         max_duration: float,
-        moved: Callable[[], None],
+        on_change: Callable[[], None],
     ) -> None:
         self._library, self._slot, self._covers = library, slot, covers
-        self._max_duration, self._moved = max_duration, moved
+        self._max_duration, self._on_change = max_duration, on_change
         self._known: dict[_Version, previews.MusicInfo] = {}
         self._loading: asyncio.Task[None] | None = None
         self._fingerprint, self._next_scan = "", 0.0
@@ -79,7 +79,7 @@ class MetadataCache:
             await asyncio.to_thread(self._library.fingerprint),
         )
         if before not in {"", self._fingerprint}:
-            self._moved()
+            self._on_change()
 
     async def info(self, track: LibraryTrack) -> previews.MusicInfo:
         """What a file says about itself, looked up now where it is not known."""
@@ -171,7 +171,7 @@ class MetadataCache:
     async def _load_in_background(self, tracks: list[LibraryTrack]) -> None:
         for at in range(0, len(tracks), _BATCH):
             await self._load(tracks[at : at + _BATCH], urgent=False)
-            self._moved()
+            self._on_change()
 
     async def _load(self, tracks: list[LibraryTrack], *, urgent: bool) -> None:
         try:

@@ -49,7 +49,7 @@ class RenderScheduler:
         library: where the music is.
         data: where videos go.
         on_finished: called with each task that ended, after it was stored.
-        moved: called whenever there is something new to show.
+        on_change: called whenever there is something new to show.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class RenderScheduler:
         data: DataFolder,
         *,
         on_finished: Callable[[Task], Awaitable[None]],
-        moved: Callable[[], None],
+        on_change: Callable[[], None],
     ) -> None:
         self._config, self._store, self._library, self._data = config, store, library, data
-        self._on_finished, self._moved = on_finished, moved
+        self._on_finished, self._on_change = on_finished, on_change
         self._queue = FairQueue()
         self._running: dict[str, Render] = {}
         self._renders: set[asyncio.Task[None]] = set()
@@ -100,7 +100,7 @@ class RenderScheduler:
     def submit(self, task: Task) -> None:
         """Render a task that was stored, when its turn comes."""
         self._queue.put(task.account, task.task_id)
-        self._moved()
+        self._on_change()
         self._start_next()
 
     def cancel(self, task_id: str) -> None:
@@ -182,7 +182,7 @@ class RenderScheduler:
             Progress(now, task.estimated_duration, self._pace),
             timeout=self._config.render_timeout,
             progress_timeout=self._config.progress_timeout,
-            moved=self._moved,
+            on_change=self._on_change,
         )
         self._running[task.task_id] = render
         try:
@@ -196,7 +196,7 @@ class RenderScheduler:
             render.release_waiters()
             self._queue.task_done(task.task_id)
             self._free_slots.append(slot)
-            self._moved()
+            self._on_change()
             self._start_next()
 
     async def _render(self, task: Task, render: Render) -> None:
@@ -204,7 +204,7 @@ class RenderScheduler:
             await self._finish(task, render, None, None)
             return
         await self._store.mark_started(task.task_id, time.time())
-        self._moved()
+        self._on_change()
         folder = self._data.work / Path(task.filename).stem
         try:
             job = await asyncio.to_thread(self._prepare, task, folder)

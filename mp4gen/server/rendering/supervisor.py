@@ -48,7 +48,7 @@ class Render:
         progress: what is known of how far it is; kept up to date here.
         timeout: seconds it may take.
         progress_timeout: seconds it may be without progress.
-        moved: called whenever there was progress.
+        on_change: called whenever there was progress.
     """
 
     def __init__(
@@ -58,10 +58,14 @@ class Render:
         *,
         timeout: float,
         progress_timeout: float,
-        moved: Callable[[], None],
+        on_change: Callable[[], None],
     ) -> None:
         self.slot, self.progress = slot, progress
-        self._timeout, self._progress_timeout, self._moved = timeout, progress_timeout, moved
+        self._timeout, self._progress_timeout, self._on_change = (
+            timeout,
+            progress_timeout,
+            on_change,
+        )
         self._mailbox: Mailbox | None = None
         self._asked_at: float | None = None
         self._fault = ""
@@ -127,7 +131,7 @@ class Render:
             before = progress.done
             progress.seen(now, *told)
             if progress.done != before:
-                self._moved()
+                self._on_change()
         if now - progress.started > self._timeout:
             self._ask(f"took longer than {self._timeout:g} s")
         elif now - progress.changed > self._progress_timeout:

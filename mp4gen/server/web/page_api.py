@@ -26,7 +26,7 @@ from mp4gen.server.queue.task import Task, TaskState
 from mp4gen.server.rendering.aspect_ratio import ASPECT_RATIOS, style_for
 
 from .api import new_task, request_base_url
-from .change_feed import PAUSE, Feed
+from .change_feed import MIN_INTERVAL, ChangeFeed
 from .page_assets import SAFE, Visit, read_json, visited
 from .responses import UNKNOWN_TRACK
 from .sessions import Sessions
@@ -52,9 +52,9 @@ class PageApi:
     data: DataFolder
     metadata_cache: MetadataCache
     sessions: Sessions
-    feed: Feed
+    feed: ChangeFeed
     admission: Admission
-    told: dict[str, tuple[tuple[int, int] | None, bytes]] = attrs.field(
+    _event_cache: dict[str, tuple[tuple[int, int] | None, bytes]] = attrs.field(
         factory=dict, init=False, repr=False
     )
 
@@ -108,31 +108,31 @@ class PageApi:
         headers = {**SAFE, "Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
-        seen = -1
+        version = -1
         with contextlib.suppress(ConnectionError):
             while not self.feed.closed:
                 await self.metadata_cache.refresh_if_changed()
-                seen = await self.feed.next(seen)
-                await response.write(self._event(account, seen))
-                await asyncio.sleep(PAUSE)
+                version = await self.feed.wait_for_change(version)
+                await response.write(self._event(account, version))
+                await asyncio.sleep(MIN_INTERVAL)
         return response
 
-    def _event(self, account: str, moves: int) -> bytes:
+    def _event(self, account: str, version: int) -> bytes:
         """What all who watch are told after so many moves, put together once for all of them."""
         # Time alone changes something too: videos expire.
-        now = moves, int(asyncio.get_running_loop().time())
-        known, event = self.told.get(account, (None, b""))
+        now = version, int(asyncio.get_running_loop().time())
+        known, event = self._event_cache.get(account, (None, b""))
         if known != now:
             text = json.dumps(self._live_state(account), ensure_ascii=False)
             event = f"data: {text}\n\n".encode()
-            self.told[account] = now, event
+            self._event_cache[account] = now, event
         return event
 
     def _live_state(self, account: str) -> dict[str, Any]:
         return {
             "rendering": self.scheduler.rendering,
             "queued": self.scheduler.queued,
-            "library_version": self.feed.library,
+            "library_version": self.feed.library_version,
             "videos": [self._video(task) for task in self.store.newest(account, _MAX_VIDEOS)],
         }
 
@@ -249,7 +249,7 @@ class PageApi:
         await self.store.remove(task.task_id)
         self.scheduler.cancel(task.task_id)
         await asyncio.to_thread(self.data.remove_video, task.filename)
-        self.feed.moved()
+        self.feed.notify()
         return web.json_response({}, headers=SAFE)
 
     async def upload(self, request: web.Request, _: str) -> web.StreamResponse:
@@ -268,7 +268,7 @@ class PageApi:
             path = await asyncio.to_thread(uploads.commit_upload, part, name)
         finally:
             part.unlink(missing_ok=True)
-        self.feed.library_moved()
+        self.feed.notify_library()
         found = await self._find(uploads.FOLDER, path.name)
         return web.json_response({"task": found.task_id, "audio": found.audio_id}, headers=SAFE)
 
