@@ -25,7 +25,7 @@ from mp4gen.errors import ConfigurationError
 
 MAX_CACHE_BYTES = 128 << 20
 MAX_CACHE_AGE = 90 * 86400.0
-_STILL = "still-"
+_THUMBNAIL_PREFIX = "thumbnail-"
 
 
 class DataFolder:
@@ -96,20 +96,20 @@ class DataFolder:
     def remove_video(self, name: str) -> None:
         """Delete a video and its still, where there are any."""
         (self.videos / name).unlink(missing_ok=True)
-        self.still(name).unlink(missing_ok=True)
+        self.thumbnail_path(name).unlink(missing_ok=True)
 
-    def still(self, name: str) -> Path:
+    def thumbnail_path(self, name: str) -> Path:
         """Where the small picture of a video is kept."""
-        return self.cache / f"{_STILL}{Path(name).stem}.jpg"
+        return self.cache / f"{_THUMBNAIL_PREFIX}{Path(name).stem}.jpg"
 
     def remove_strangers(self, known: set[str]) -> None:
         """Delete what lies among the videos and their stills and belongs to no task."""
         for path in self.videos.iterdir():
             if path.name not in known:
                 path.unlink(missing_ok=True)
-        stills = {self.still(name) for name in known}
-        for path in self.cache.glob(f"{_STILL}*"):
-            if path not in stills:
+        thumbnails = {self.thumbnail_path(name) for name in known}
+        for path in self.cache.glob(f"{_THUMBNAIL_PREFIX}*"):
+            if path not in thumbnails:
                 path.unlink(missing_ok=True)
 
     def prune_cache(self, now: float) -> int:

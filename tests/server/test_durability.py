@@ -99,7 +99,7 @@ async def test_what_a_kill_left_is_cleared_away(serve: Serve, settings: Any) -> 
         data / "work" / "abc" / ".mp4gen-0011.part",
         data / "cache" / "cover.17.part",
         data / "videos" / ".mp4gen-0011.part",
-        data / "cache" / f"still-{'A' * 24}.jpg",
+        data / "cache" / f"thumbnail-{'A' * 24}.jpg",
         music / "Uploads" / ".mp4gen-upload-x",
     ]
     stays = [data / "cache" / "cover.jpg", music / "Uploads" / "song.wav"]

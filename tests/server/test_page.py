@@ -247,10 +247,10 @@ async def test_each_video_has_a_small_picture(
     await caller.wait_until_finished(made[0])
     cache = tmp_path / "data" / "cache"
 
-    stills = [await anna.ask("GET", "/page/still", params={"id": one}) for one in made]
-    again = await anna.ask("GET", "/page/still", params={"id": made[0]})
-    others = await ben.ask("GET", "/page/still", params={"id": made[0]})
-    kept = len(list(cache.glob("still-*")))
+    stills = [await anna.ask("GET", "/page/thumbnail", params={"id": one}) for one in made]
+    again = await anna.ask("GET", "/page/thumbnail", params={"id": made[0]})
+    others = await ben.ask("GET", "/page/thumbnail", params={"id": made[0]})
+    kept = len(list(cache.glob("thumbnail-*")))
     for one in made:
         await anna.ask("DELETE", f"/page/videos/{one}")
 
@@ -260,8 +260,8 @@ async def test_each_video_has_a_small_picture(
     assert "private" in again[1]["Cache-Control"]
     assert others[0] == 404
     assert kept == 3
-    assert list(cache.glob("still-*")) == []
-    assert (await anna.ask("GET", "/page/still", params={"id": made[0]}))[0] == 404
+    assert list(cache.glob("thumbnail-*")) == []
+    assert (await anna.ask("GET", "/page/thumbnail", params={"id": made[0]}))[0] == 404
 
 
 async def test_what_is_no_video_any_more_has_no_picture(
@@ -280,8 +280,8 @@ async def test_what_is_no_video_any_more_has_no_picture(
     (caller.server.config.data / "videos" / Path(videos[gone]["url"]).name).write_bytes(b"?")
     (music / "album" / "one.wav").unlink()
 
-    damaged = await visitor.ask("GET", "/page/still", params={"id": gone})
-    whole = await visitor.ask("GET", "/page/still", params={"id": kept})
+    damaged = await visitor.ask("GET", "/page/thumbnail", params={"id": gone})
+    whole = await visitor.ask("GET", "/page/thumbnail", params={"id": kept})
 
     assert damaged[0] == 422
     assert b"cannot be read" in damaged[2]
@@ -303,7 +303,7 @@ async def test_a_preview_that_nobody_waits_for_is_not_drawn(
 
     async def slowly(slot: Slot, do: Any, *args: Any) -> Any:
         if do is previews.preview:
-            drawn.append(args[0].words["author"])
+            drawn.append(args[0].captions["author"])
             await go_on.wait()
         return await run(slot, do, *args)
 

@@ -94,7 +94,7 @@ class MetadataCache:
     async def preview(
         self,
         track: LibraryTrack,
-        words: dict[str, str | None],
+        captions: dict[str, str | None],
         style: dict[str, object],
         *,
         is_still_needed: Callable[[], bool],
@@ -103,7 +103,7 @@ class MetadataCache:
 
         Args:
             track: the music.
-            words: `author` and `domain_name`.
+            captions: `author` and `domain_name`.
             style: the arguments of `RenderStyle`.
             is_still_needed: asked when its turn has come, whether anybody still waits for it.
 
@@ -111,11 +111,13 @@ class MetadataCache:
             Mp4GenError: this is no music that can become a video.
             ConnectionError: nobody waits for it any more.
         """
-        wish = await self._wish(track, words, style)
-        return await self._run_urgent(previews.preview, wish, is_still_needed=is_still_needed)
+        preview_request = await self._preview_request(track, captions, style)
+        return await self._run_urgent(
+            previews.preview, preview_request, is_still_needed=is_still_needed
+        )
 
-    async def still(
-        self, track: LibraryTrack, words: dict[str, str | None], style: dict[str, object]
+    async def thumbnail(
+        self, track: LibraryTrack, captions: dict[str, str | None], style: dict[str, object]
     ) -> bytes:
         """The same as a small JPEG, for a video that waits or is being made.
 
@@ -123,17 +125,17 @@ class MetadataCache:
             Mp4GenError: this is no music that can become a video.
         """
         return await self._run_background(
-            previews.still_to_be, await self._wish(track, words, style)
+            previews.preview_thumbnail, await self._preview_request(track, captions, style)
         )
 
-    async def still_of(self, video: Path) -> bytes:
+    async def video_thumbnail(self, video: Path) -> bytes:
         """A moment of a finished video, as a small JPEG.
 
         Raises:
             Mp4GenError: there is no such video any more.
         """
         # Takes a tenth of a cover's time.
-        return await self._run_urgent(previews.still, video)
+        return await self._run_urgent(previews.video_thumbnail, video)
 
     async def cover(self, track: LibraryTrack) -> bytes:
         """The track's square picture, as a JPEG.
@@ -142,12 +144,12 @@ class MetadataCache:
             Mp4GenError: this is no music that can become a video.
         """
         name = hashlib.sha256(repr(_version(track)).encode()).hexdigest()[:32]
-        kept = self._covers / f"{name}.jpg"
-        picture = await asyncio.to_thread(read_cached, kept)
-        if picture is None:
-            picture = await self._run_background(previews.cover, track.path, self._max_duration)
-            await asyncio.to_thread(write_cached, kept, picture)
-        return picture
+        cache_path = self._covers / f"{name}.jpg"
+        image = await asyncio.to_thread(read_cached, cache_path)
+        if image is None:
+            image = await self._run_background(previews.cover, track.path, self._max_duration)
+            await asyncio.to_thread(write_cached, cache_path, image)
+        return image
 
     async def stop(self) -> None:
         """Look no further, and end the worker."""
@@ -156,14 +158,14 @@ class MetadataCache:
             await asyncio.gather(self._loading, return_exceptions=True)
         await self._slot.close()
 
-    async def _wish(
-        self, track: LibraryTrack, words: dict[str, str | None], style: dict[str, object]
-    ) -> previews.Wish:
+    async def _preview_request(
+        self, track: LibraryTrack, captions: dict[str, str | None], style: dict[str, object]
+    ) -> previews.PreviewRequest:
         info = await self.info(track)
-        return previews.Wish(
-            music=track.path,
+        return previews.PreviewRequest(
+            audio=track.path,
             duration=info.duration,
-            words={"title": info.title or track.path.stem, **words},
+            captions={"title": info.title or track.path.stem, **captions},
             style=style,
             max_duration=self._max_duration,
         )
@@ -176,7 +178,7 @@ class MetadataCache:
     async def _load(self, tracks: list[LibraryTrack], *, urgent: bool) -> None:
         try:
             run = self._run_urgent if urgent else self._run_background
-            infos = await run(previews.look, [track.path for track in tracks])
+            infos = await run(previews.probe_files, [track.path for track in tracks])
         except Mp4GenError:
             infos = [previews.MusicInfo(problem="It cannot be read.") for _ in tracks]
         self._known.update(zip(map(_version, tracks), infos, strict=True))

@@ -16,9 +16,9 @@ from mp4gen.errors import RenderError
 COVER_SIDE = 192
 _QUALITY = 85
 # A still is shown about half as wide.
-_STILL_SIDE = 240
+_THUMBNAIL_SIDE = 240
 # A moment when the picture has settled and the music is under way, though not for ever so.
-_SHARE, _MAX_PREVIEW_TIME = 0.36, 90.0
+_PREVIEW_POSITION, _MAX_PREVIEW_TIME = 0.36, 90.0
 
 
 @attrs.frozen
@@ -38,9 +38,9 @@ class MusicInfo:
     problem: str | None = None
 
 
-def look(paths: list[Path]) -> list[MusicInfo]:
+def probe_files(paths: list[Path]) -> list[MusicInfo]:
     """What each of these files says about itself."""
-    return [_look(path) for path in paths]
+    return [_probe_file(path) for path in paths]
 
 
 def cover(path: Path, max_duration: float) -> bytes:
@@ -55,43 +55,43 @@ def cover(path: Path, max_duration: float) -> bytes:
 
 
 @attrs.frozen(kw_only=True)
-class Wish:
+class PreviewRequest:
     """A video that is not there yet, as far as its picture goes.
 
     Attributes:
-        music: the music file.
+        audio: the music file.
         duration: how long it plays, where that is known.
-        words: `title`, `author` and `domain_name`.
+        captions: `title`, `author` and `domain_name`.
         style: the arguments of `RenderStyle`.
         max_duration: seconds of music at most.
     """
 
-    music: Path
+    audio: Path
     duration: float | None
-    words: dict[str, str | None]
+    captions: dict[str, str | None]
     style: dict[str, Any]
     max_duration: float
 
 
-def preview(wish: Wish) -> bytes:
+def preview(request: PreviewRequest) -> bytes:
     """A moment of the video that is wished for, as a JPEG.
 
     Raises:
         RenderError: this is no music that can become a video.
     """
-    return _saved(_drawn(wish))
+    return _to_jpeg(_draw_frame(request))
 
 
-def still_to_be(wish: Wish) -> bytes:
+def preview_thumbnail(request: PreviewRequest) -> bytes:
     """The same moment as a small JPEG.
 
     Raises:
         RenderError: this is no music that can become a video.
     """
-    return _small(_drawn(wish))
+    return _to_thumbnail(_draw_frame(request))
 
 
-def still(video: Path) -> bytes:
+def video_thumbnail(video: Path) -> bytes:
     """That moment of a finished video as a small JPEG, from the file itself.
 
     Raises:
@@ -99,28 +99,28 @@ def still(video: Path) -> bytes:
     """
     from mp4gen.render.thumbnail import frame_of
 
-    return _small(frame_of(video, _moment))
+    return _to_thumbnail(frame_of(video, _preview_time))
 
 
-def _moment(duration: float | None) -> float:
-    return min(_MAX_PREVIEW_TIME, _SHARE * duration) if duration else 0.0
+def _preview_time(duration: float | None) -> float:
+    return min(_MAX_PREVIEW_TIME, _PREVIEW_POSITION * duration) if duration else 0.0
 
 
-def _drawn(wish: Wish) -> Any:
+def _draw_frame(request: PreviewRequest) -> Any:
     from mp4gen.render import RenderStyle, render_frame
 
-    style, at = RenderStyle(**wish.style), _moment(wish.duration)
+    style, time = RenderStyle(**request.style), _preview_time(request.duration)
     return render_frame(
-        wish.music, at=at, style=style, max_duration=wish.max_duration, **wish.words
+        request.audio, at=time, style=style, max_duration=request.max_duration, **request.captions
     )
 
 
-def _small(picture: Any) -> bytes:
-    picture.thumbnail((_STILL_SIDE, _STILL_SIDE))
-    return _saved(picture)
+def _to_thumbnail(image: Any) -> bytes:
+    image.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
+    return _to_jpeg(image)
 
 
-def _look(path: Path) -> MusicInfo:
+def _probe_file(path: Path) -> MusicInfo:
     from mp4gen.render import probe
 
     try:
@@ -130,7 +130,7 @@ def _look(path: Path) -> MusicInfo:
     return MusicInfo(info.title, info.artist, info.duration)
 
 
-def _saved(picture: Any) -> bytes:
+def _to_jpeg(image: Any) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=_QUALITY)
+    image.save(file, "JPEG", quality=_QUALITY)
     return file.getvalue()

@@ -66,7 +66,7 @@ class PageApi:
             web.get("/page/cover", self._seen(self.cover)),
             web.get("/page/music", self._seen(self.music)),
             web.get("/page/preview", self._seen(self.preview)),
-            web.get("/page/still", self._seen(self.still)),
+            web.get("/page/thumbnail", self._seen(self.thumbnail)),
             web.post("/page/videos", self._seen(self.create_video, changes=True)),
             web.delete("/page/videos/{task_id}", self._seen(self.delete_video, changes=True)),
             web.post("/page/upload", self._seen(self.upload, changes=True)),
@@ -159,9 +159,9 @@ class PageApi:
 
     async def cover(self, request: web.Request, _: str) -> web.StreamResponse:
         """A track's square picture."""
-        made = await self.metadata_cache.cover(await self._track(request))
+        image = await self.metadata_cache.cover(await self._track(request))
         headers = {**SAFE, "Cache-Control": "private, max-age=86400"}
-        return web.Response(body=made, content_type="image/jpeg", headers=headers)
+        return web.Response(body=image, content_type="image/jpeg", headers=headers)
 
     async def music(self, request: web.Request, _: str) -> web.StreamResponse:
         """A track to listen to."""
@@ -172,40 +172,40 @@ class PageApi:
         """A moment of the video that would be made."""
         track = await self._track(request)
         video_request = _video_request(track, request.query)
-        words = {"author": video_request.author, "domain_name": video_request.domain_name}
+        captions = {"author": video_request.author, "domain_name": video_request.domain_name}
         style = self._style(_aspect_ratio(request.query))
 
         def is_still_needed() -> bool:
             # Who goes through a list of songs leaves one picture after the other behind.
             return request.transport is not None
 
-        made = await self.metadata_cache.preview(
-            track, words, style, is_still_needed=is_still_needed
+        image = await self.metadata_cache.preview(
+            track, captions, style, is_still_needed=is_still_needed
         )
         # The page asks twice: for a picture to decode, then for the same one to show.
         headers = {**SAFE, "Cache-Control": "private, max-age=60"}
-        return web.Response(body=made, content_type="image/jpeg", headers=headers)
+        return web.Response(body=image, content_type="image/jpeg", headers=headers)
 
-    async def still(self, request: web.Request, account: str) -> web.StreamResponse:
+    async def thumbnail(self, request: web.Request, account: str) -> web.StreamResponse:
         """A small picture of a video, also while it waits or is being made."""
         task = self._get_own_task(request.query.get("id", ""), account)
-        kept = self.data.still(task.filename)
-        picture = await asyncio.to_thread(read_cached, kept)
-        if picture is None:
-            picture = await self._new_still(task)
-            await asyncio.to_thread(write_cached, kept, picture)
+        cache_path = self.data.thumbnail_path(task.filename)
+        image = await asyncio.to_thread(read_cached, cache_path)
+        if image is None:
+            image = await self._render_thumbnail(task)
+            await asyncio.to_thread(write_cached, cache_path, image)
             if self.store.get(task.task_id) is None:
                 # Deleted meanwhile, and then its picture is not wanted either.
-                await asyncio.to_thread(kept.unlink, missing_ok=True)
+                await asyncio.to_thread(cache_path.unlink, missing_ok=True)
         headers = {**SAFE, "Cache-Control": "private, max-age=86400"}
-        return web.Response(body=picture, content_type="image/jpeg", headers=headers)
+        return web.Response(body=image, content_type="image/jpeg", headers=headers)
 
-    async def _new_still(self, task: Task) -> bytes:
+    async def _render_thumbnail(self, task: Task) -> bytes:
         if task.state is TaskState.DONE:
-            return await self.metadata_cache.still_of(self.data.videos / task.filename)
+            return await self.metadata_cache.video_thumbnail(self.data.videos / task.filename)
         track = await self._find(task.music_task_id, task.audio_id)
-        words = {"author": task.author, "domain_name": task.domain_name}
-        return await self.metadata_cache.still(track, words, self._style(task.aspect_ratio))
+        captions = {"author": task.author, "domain_name": task.domain_name}
+        return await self.metadata_cache.thumbnail(track, captions, self._style(task.aspect_ratio))
 
     def _style(self, aspect_ratio: str | None) -> dict[str, Any]:
         style = style_for(self.config.style, aspect_ratio, threads=1)
