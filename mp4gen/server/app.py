@@ -27,7 +27,7 @@ from .queue.retention import Retention
 from .queue.scheduler import RenderScheduler
 from .queue.store import Store
 from .queue.task import Task
-from .rendering.pool import ProcessExecutor, Slot
+from .rendering.pool import ProcessExecutor, WorkerSlot
 from .web.accounts import Accounts
 from .web.api import MAX_BODY_BYTES, Api
 from .web.change_feed import ChangeFeed
@@ -125,7 +125,7 @@ class Server:
         cleanup.push_async_callback(self._scheduler.stop, config.shutdown_timeout)
         self._retention = Retention(config.retention_days, store, data, clock=time.time)
         cleanup.push_async_callback(self._retention.stop)
-        slot = Slot(lambda: ProcessExecutor(config.worker_memory_bytes))
+        slot = WorkerSlot(lambda: ProcessExecutor(config.worker_memory_bytes))
         metadata_cache = MetadataCache(
             library,
             slot,

@@ -23,7 +23,7 @@ from .library.library import Library
 from .queue.store import check_integrity
 from .rendering import worker
 from .rendering.aspect_ratio import style_for
-from .rendering.pool import ProcessExecutor, Slot
+from .rendering.pool import ProcessExecutor, WorkerSlot
 from .web.sockets import bind, url_of
 
 _MIN_KEY_LENGTH = 16
@@ -187,7 +187,7 @@ def _fonts(config: ServerConfig) -> str:
 
 async def _renderer(config: ServerConfig) -> CheckResult:
     """A second of silence is rendered in a worker, fenced in as all renders are."""
-    slot = Slot(lambda: ProcessExecutor(config.worker_memory_bytes))
+    slot = WorkerSlot(lambda: ProcessExecutor(config.worker_memory_bytes))
     try:
         with tempfile.TemporaryDirectory(prefix="mp4gen-check-") as folder:
             job = _job(config, folder)

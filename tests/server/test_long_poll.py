@@ -10,10 +10,10 @@ import pytest
 from mp4gen.errors import RenderError
 from mp4gen.server import Server
 from mp4gen.server.rendering.eta import LONG_POLL_SECONDS, Pace, Progress
-from mp4gen.server.rendering.pool import Slot
-from mp4gen.server.rendering.supervisor import Render
+from mp4gen.server.rendering.pool import WorkerSlot
+from mp4gen.server.rendering.supervisor import SupervisedRender
 from mp4gen.server.rendering.worker import RenderJob
-from mp4gen.server.rendering.worker_channel import Mailbox
+from mp4gen.server.rendering.worker_channel import WorkerChannel
 
 from .conftest import Caller, Serve
 
@@ -29,7 +29,7 @@ class Worker(Executor):
         self.job: Future[Any] = Future()
 
     def submit(self, _: Any, job: RenderJob) -> Future[Any]:  # type: ignore[override]
-        Mailbox(job.folder).tell(0.0, self.seconds)
+        WorkerChannel(job.folder).report_progress(0.0, self.seconds)
         return self.job
 
     def fail(self) -> None:
@@ -118,8 +118,8 @@ async def test_nobody_is_held_for_long(short: Worker) -> None:
     """A render that goes on for longer than it seemed lets its callers go, and new ones wait."""
     loop = asyncio.get_running_loop()
     progress = Progress(loop.time(), 0.1, Pace())
-    render = Render(
-        Slot(lambda: short), progress, timeout=9, progress_timeout=9, on_change=lambda: None
+    render = SupervisedRender(
+        WorkerSlot(lambda: short), progress, timeout=9, progress_timeout=9, on_change=lambda: None
     )
 
     began = loop.time()

@@ -19,7 +19,7 @@ from mp4gen.server.library.metadata_cache import MetadataCache
 from mp4gen.server.library.uploads import safe_name
 from mp4gen.server.queue.store import Store
 from mp4gen.server.rendering import previews
-from mp4gen.server.rendering.pool import Slot
+from mp4gen.server.rendering.pool import WorkerSlot
 from mp4gen.server.web import change_feed, page_api, page_assets
 
 from .conftest import Caller, Serve, write_song
@@ -299,9 +299,9 @@ async def test_a_preview_that_nobody_waits_for_is_not_drawn(
     drawn: list[Any] = []
     awaited: list[Callable[[], bool]] = []
     go_on = asyncio.Event()
-    run, preview = Slot.run, MetadataCache.preview
+    run, preview = WorkerSlot.run, MetadataCache.preview
 
-    async def slowly(slot: Slot, do: Any, *args: Any) -> Any:
+    async def slowly(slot: WorkerSlot, do: Any, *args: Any) -> Any:
         if do is previews.preview:
             drawn.append(args[0].captions["author"])
             await go_on.wait()
@@ -311,7 +311,7 @@ async def test_a_preview_that_nobody_waits_for_is_not_drawn(
         awaited.append(is_still_needed)
         return await preview(one, *args, is_still_needed=is_still_needed)
 
-    monkeypatch.setattr(Slot, "run", slowly)
+    monkeypatch.setattr(WorkerSlot, "run", slowly)
     monkeypatch.setattr(MetadataCache, "preview", noted)
 
     def asked(author: str) -> asyncio.Task[Any]:

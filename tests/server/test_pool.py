@@ -8,19 +8,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from mp4gen.server.rendering.pool import ProcessExecutor, Slot, WorkerDiedError
+from mp4gen.server.rendering.pool import ProcessExecutor, WorkerDiedError, WorkerSlot
 
 MIB = 1 << 20
 
 
 @pytest.fixture
-async def slot() -> AsyncIterator[Slot]:
-    slot = Slot(lambda: ProcessExecutor(memory=900 * MIB))
+async def slot() -> AsyncIterator[WorkerSlot]:
+    slot = WorkerSlot(lambda: ProcessExecutor(memory_limit=900 * MIB))
     yield slot
     await slot.close()
 
 
-async def test_a_slot_lives_through_crashes_and_memory_hogs(slot: Slot) -> None:
+async def test_a_slot_lives_through_crashes_and_memory_hogs(slot: WorkerSlot) -> None:
     """A worker that dies, or wants more memory than it may, ends its job; the next one runs."""
     with pytest.raises(WorkerDiedError):
         await slot.run(os._exit, 3)
@@ -32,7 +32,7 @@ async def test_a_slot_lives_through_crashes_and_memory_hogs(slot: Slot) -> None:
     assert first == second != os.getpid()
 
 
-async def test_a_worker_is_polite_and_deaf_to_ctrl_c(slot: Slot) -> None:
+async def test_a_worker_is_polite_and_deaf_to_ctrl_c(slot: WorkerSlot) -> None:
     """It runs at low priority, leaves Ctrl-C to its server, and has none of its server's files."""
     nice = os.nice(0)
     mine = os.open(__file__, os.O_RDONLY)
@@ -46,7 +46,7 @@ async def test_a_worker_is_polite_and_deaf_to_ctrl_c(slot: Slot) -> None:
     assert not [link for link in links if "socket:" in link]
 
 
-async def test_a_killed_job_frees_its_slot(slot: Slot) -> None:
+async def test_a_killed_job_frees_its_slot(slot: WorkerSlot) -> None:
     """A job that would run for ever ends when its slot is killed, and so does its process."""
     pid = await slot.run(os.getpid)
     hanging = asyncio.ensure_future(slot.run(time.sleep, 1000))
@@ -62,7 +62,7 @@ async def test_a_killed_job_frees_its_slot(slot: Slot) -> None:
 
 async def test_closing_leaves_no_process() -> None:
     """After close no worker is left."""
-    slot = Slot(ProcessExecutor)
+    slot = WorkerSlot(ProcessExecutor)
     pid = await slot.run(os.getpid)
 
     await slot.close()

@@ -12,7 +12,7 @@ from mp4gen.render import RenderStyle
 from mp4gen.server.queue.fair_queue import FairQueue
 from mp4gen.server.rendering.aspect_ratio import size_for, style_for
 from mp4gen.server.rendering.eta import LONG_POLL_SECONDS, Pace, Progress, first_look
-from mp4gen.server.rendering.worker_channel import Mailbox
+from mp4gen.server.rendering.worker_channel import WorkerChannel
 from mp4gen.server.web.accounts import Accounts, RateLimitWindow
 
 
@@ -260,7 +260,7 @@ def test_asking_a_render_to_stop_that_has_just_ended_does_nothing(tmp_path: Path
     """Its folder went with it, and the server that stops goes on stopping."""
     folder = tmp_path / "job"
     folder.mkdir()
-    mailbox = Mailbox(folder)
+    mailbox = WorkerChannel(folder)
     folder.rmdir()
 
     mailbox.cancel()

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from mp4gen.errors import Mp4GenError
 from mp4gen.server.data_dir import random_token
 from mp4gen.server.rendering import previews
-from mp4gen.server.rendering.pool import Slot
+from mp4gen.server.rendering.pool import WorkerSlot
 
 from .library import Library, LibraryTrack
 
@@ -40,7 +40,7 @@ class MetadataCache:
     def __init__(
         self,
         library: Library,
-        slot: Slot,
+        slot: WorkerSlot,
         covers: Path,
         *,
         max_duration: float,
@@ -184,7 +184,7 @@ class MetadataCache:
         self._known.update(zip(map(_version, tracks), infos, strict=True))
 
     async def _run_urgent(
-        self, do: Callable[..., T], *args: Any, is_still_needed: Callable[[], bool] = lambda: True
+        self, func: Callable[..., T], *args: Any, is_still_needed: Callable[[], bool] = lambda: True
     ) -> T:
         """One job at a time: this one before whatever can come later."""
         self._urgent_count += 1
@@ -193,19 +193,19 @@ class MetadataCache:
             async with self._lock:
                 if not is_still_needed():
                     raise ConnectionResetError("nobody waits for it any more")
-                return await self._slot.run(do, *args)
+                return await self._slot.run(func, *args)
         finally:
             self._urgent_count -= 1
             if not self._urgent_count:
                 self._no_urgent_jobs.set()
 
-    async def _run_background(self, do: Callable[..., T], *args: Any) -> T:
+    async def _run_background(self, func: Callable[..., T], *args: Any) -> T:
         """One job at a time: this one once nobody waits for another."""
         while True:
             await self._no_urgent_jobs.wait()
             async with self._lock:
                 if not self._urgent_count:
-                    return await self._slot.run(do, *args)
+                    return await self._slot.run(func, *args)
 
 
 def _version(track: LibraryTrack) -> _Version:

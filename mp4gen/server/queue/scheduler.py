@@ -22,12 +22,12 @@ from mp4gen.server.library.library import Library
 from mp4gen.server.rendering import worker
 from mp4gen.server.rendering.aspect_ratio import style_for
 from mp4gen.server.rendering.eta import Pace, Progress, first_look
-from mp4gen.server.rendering.pool import ProcessExecutor, Slot
+from mp4gen.server.rendering.pool import ProcessExecutor, WorkerSlot
 from mp4gen.server.rendering.supervisor import (
     NO_AUDIO,
-    Render,
     RenderFailedError,
     RenderInterruptedError,
+    SupervisedRender,
 )
 
 from .fair_queue import FairQueue
@@ -65,9 +65,9 @@ class RenderScheduler:
         self._config, self._store, self._library, self._data = config, store, library, data
         self._on_finished, self._on_change = on_finished, on_change
         self._queue = FairQueue()
-        self._running: dict[str, Render] = {}
+        self._running: dict[str, SupervisedRender] = {}
         self._renders: set[asyncio.Task[None]] = set()
-        self._free_slots = [Slot(self._executor) for _ in range(config.workers)]
+        self._free_slots = [WorkerSlot(self._executor) for _ in range(config.workers)]
         self._slots = tuple(self._free_slots)
         self._stopping = False
         self._pace = Pace()
@@ -175,9 +175,9 @@ class RenderScheduler:
             self._renders.add(render)
             render.add_done_callback(self._renders.discard)
 
-    async def _run(self, task: Task, slot: Slot) -> None:
+    async def _run(self, task: Task, slot: WorkerSlot) -> None:
         now = asyncio.get_running_loop().time()
-        render = Render(
+        render = SupervisedRender(
             slot,
             Progress(now, task.estimated_duration, self._pace),
             timeout=self._config.render_timeout,
@@ -199,7 +199,7 @@ class RenderScheduler:
             self._on_change()
             self._start_next()
 
-    async def _render(self, task: Task, render: Render) -> None:
+    async def _render(self, task: Task, render: SupervisedRender) -> None:
         if await asyncio.to_thread(self._already_rendered, task):
             await self._finish(task, render, None, None)
             return
@@ -248,7 +248,7 @@ class RenderScheduler:
         return None if alone else 1
 
     async def _finish(
-        self, task: Task, render: Render, made: Path | None, duration: float | None
+        self, task: Task, render: SupervisedRender, made: Path | None, duration: float | None
     ) -> None:
         def publish() -> dict[str, Any]:
             if made is not None:
@@ -267,7 +267,7 @@ class RenderScheduler:
             self._pace.learn(duration, render.progress.took(asyncio.get_running_loop().time()))
             await self._store.set_metadata(_PACE, self._pace.speed)
 
-    async def _notify_finished(self, task: Task, render: Render) -> None:
+    async def _notify_finished(self, task: Task, render: SupervisedRender) -> None:
         render.release_waiters()
         finished = self._store.get(task.task_id)
         if finished is not None and finished.is_finished:
@@ -283,7 +283,7 @@ class RenderScheduler:
         return own + (running + ahead) / len(self._slots)
 
 
-def _took(render: Render) -> float:
+def _took(render: SupervisedRender) -> float:
     return asyncio.get_running_loop().time() - render.progress.started
 
 

@@ -151,10 +151,10 @@ class Store:
 
     # --- on the writer's thread -------------------------------------------------------------
 
-    async def _run_in_writer(self, do: Callable[..., T], *args: Any) -> T:
+    async def _run_in_writer(self, func: Callable[..., T], *args: Any) -> T:
         loop = asyncio.get_running_loop()
         # What is being written gets written, also when the caller is cancelled meanwhile.
-        return await asyncio.shield(loop.run_in_executor(self._write_executor, do, *args))
+        return await asyncio.shield(loop.run_in_executor(self._write_executor, func, *args))
 
     async def _change(self, task_id: str, **values: Any) -> None:
         names = ", ".join(f"{name} = ?" for name in values)

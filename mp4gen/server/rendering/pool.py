@@ -32,13 +32,15 @@ class ProcessExecutor(ProcessPoolExecutor):
     """One fenced-in worker process, which can be killed.
 
     Args:
-        memory: bytes of address space that the worker may use; 0 for no limit.
+        memory_limit: bytes of address space that the worker may use; 0 for no limit.
     """
 
-    def __init__(self, memory: int = 0) -> None:
+    def __init__(self, memory_limit: int = 0) -> None:
         # A forked worker would hold the server's port and files; a spawned one starts empty.
-        self._context = _RememberingContext()
-        super().__init__(1, self._context, initializer=worker.begin, initargs=(os.getpid(), memory))
+        self._context = _TrackingContext()
+        super().__init__(
+            1, self._context, initializer=worker.initialize, initargs=(os.getpid(), memory_limit)
+        )
 
     def kill(self) -> None:
         """End the worker at once, whatever it is doing."""
@@ -69,7 +71,7 @@ class _Process(SpawnProcess):
             sys.modules["__main__"] = main
 
 
-class _RememberingContext(SpawnContext):
+class _TrackingContext(SpawnContext):
     """The spawn context, keeping hold of the processes it made."""
 
     def __init__(self) -> None:
@@ -82,7 +84,7 @@ class _RememberingContext(SpawnContext):
         return process
 
 
-class Slot:
+class WorkerSlot:
     """A place for one job at a time, whose executor is replaced when it breaks.
 
     Args:
@@ -98,8 +100,8 @@ class Slot:
         """The process ids of this slot's workers."""
         return self._executor.pids if isinstance(self._executor, ProcessExecutor) else []
 
-    async def run(self, do: Callable[..., T], *args: Any) -> T:
-        """Run `do(*args)` in this slot and wait for it.
+    async def run(self, func: Callable[..., T], *args: Any) -> T:
+        """Run `func(*args)` in this slot and wait for it.
 
         Call it from the thread that lives as long as the server: on Linux a worker ends with the
         thread that started it.
@@ -111,15 +113,15 @@ class Slot:
             self._executor = self._factory()
         executor = self._executor
         try:
-            return await asyncio.wrap_future(executor.submit(do, *args))
+            return await asyncio.wrap_future(executor.submit(func, *args))
         except BrokenExecutor as error:
-            self._drop(executor)
+            self._discard(executor)
             raise WorkerDiedError("the worker died") from error
 
     def kill(self) -> None:
         """End what runs here as far as the executor can; the next job gets a fresh one."""
         if self._executor is not None:
-            self._drop(self._executor)
+            self._discard(self._executor)
 
     async def close(self) -> None:
         """End the worker and wait until it is gone."""
@@ -129,7 +131,7 @@ class Slot:
         if executor is not None:
             await asyncio.to_thread(executor.shutdown)
 
-    def _drop(self, executor: Executor) -> None:
+    def _discard(self, executor: Executor) -> None:
         if self._executor is executor:
             self._executor = None
         if isinstance(executor, ProcessExecutor):

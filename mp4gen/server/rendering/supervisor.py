@@ -10,18 +10,18 @@ from mp4gen.errors import Mp4GenError, RenderCancelledError, RenderError
 
 from . import worker
 from .eta import LONG_POLL_SECONDS, Progress
-from .pool import Slot, WorkerDiedError
-from .worker_channel import Mailbox
+from .pool import WorkerDiedError, WorkerSlot
+from .worker_channel import WorkerChannel
 
 log = logging.getLogger("mp4gen.server")
 
 # The codes of docs.sunoapi.org, "Music Video Generation Callbacks".
-BAD_AUDIO, NO_AUDIO, BROKEN = 400, 451, 500
-_LOOK_EVERY = 0.2
+BAD_AUDIO, NO_AUDIO, RENDER_FAILED = 400, 451, 500
+_CHECK_INTERVAL = 0.2
 # However many ask: whoever is held keeps a connection busy.
 _MAX_WAITERS = 16
 # A render that was asked to stop and has not by then is ended by force.
-_GRACE = 3.0
+_KILL_AFTER = 3.0
 
 
 class RenderFailedError(Mp4GenError):
@@ -40,7 +40,7 @@ class RenderInterruptedError(Mp4GenError):
     """The render ended because nobody wants it now."""
 
 
-class Render:
+class SupervisedRender:
     """One render under way.
 
     Args:
@@ -53,7 +53,7 @@ class Render:
 
     def __init__(
         self,
-        slot: Slot,
+        slot: WorkerSlot,
         progress: Progress,
         *,
         timeout: float,
@@ -66,9 +66,9 @@ class Render:
             progress_timeout,
             on_change,
         )
-        self._mailbox: Mailbox | None = None
-        self._asked_at: float | None = None
-        self._fault = ""
+        self._channel: WorkerChannel | None = None
+        self._stop_requested_at: float | None = None
+        self._stop_reason = ""
         self._waiters = 0
         self._done = asyncio.Event()
 
@@ -92,7 +92,7 @@ class Render:
 
     def stop(self) -> None:
         """Interrupt the render: nobody wants it now."""
-        self._ask("")
+        self._request_stop("")
 
     async def run(self, job: worker.RenderJob) -> float:
         """Render, and watch over it.
@@ -104,65 +104,65 @@ class Render:
             RenderFailedError: it could not be done, or took too much of something.
             RenderInterruptedError: `stop` was called.
         """
-        if self._is_unwanted():
+        if self._is_cancelled():
             raise RenderInterruptedError("stopped before it began")
-        self._mailbox = Mailbox(job.folder)
+        self._channel = WorkerChannel(job.folder)
         try:
-            return await self._watched(job)
+            return await self._supervise(job)
         except Exception as error:
-            if self._is_unwanted():
+            if self._is_cancelled():
                 raise RenderInterruptedError("stopped") from error
             raise self._failure(error) from error
 
-    async def _watched(self, job: worker.RenderJob) -> float:
+    async def _supervise(self, job: worker.RenderJob) -> float:
         render = asyncio.ensure_future(self.slot.run(worker.render, job))
         try:
-            while not (await asyncio.wait({render}, timeout=_LOOK_EVERY))[0]:
-                self._look(asyncio.get_running_loop().time())
+            while not (await asyncio.wait({render}, timeout=_CHECK_INTERVAL))[0]:
+                self._check(asyncio.get_running_loop().time())
             return render.result()
         finally:
             if not render.done():
                 self.slot.kill()
                 await asyncio.wait({render})
 
-    def _look(self, now: float) -> None:
+    def _check(self, now: float) -> None:
         progress = self.progress
-        if self._mailbox and (told := self._mailbox.progress()):
+        if self._channel and (report := self._channel.read_progress()):
             before = progress.done
-            progress.seen(now, *told)
+            progress.seen(now, *report)
             if progress.done != before:
                 self._on_change()
         if now - progress.started > self._timeout:
-            self._ask(f"took longer than {self._timeout:g} s")
+            self._request_stop(f"took longer than {self._timeout:g} s")
         elif now - progress.changed > self._progress_timeout:
-            self._ask(f"made no progress for {self._progress_timeout:g} s")
-        if self._asked_at is not None and now - self._asked_at > _GRACE:
+            self._request_stop(f"made no progress for {self._progress_timeout:g} s")
+        if self._stop_requested_at is not None and now - self._stop_requested_at > _KILL_AFTER:
             self.slot.kill()
 
-    def _ask(self, fault: str) -> None:
-        if self._asked_at is not None:
+    def _request_stop(self, reason: str) -> None:
+        if self._stop_requested_at is not None:
             return
-        self._asked_at = asyncio.get_running_loop().time()
-        self._fault = fault
-        if self._mailbox is None:
+        self._stop_requested_at = asyncio.get_running_loop().time()
+        self._stop_reason = reason
+        if self._channel is None:
             return
-        self._mailbox.cancel()
+        self._channel.cancel()
         if not self.progress.done:
             # No picture is drawn yet, so it will not look into its mailbox soon either.
             self.slot.kill()
 
-    def _is_unwanted(self) -> bool:
-        return self._asked_at is not None and not self._fault
+    def _is_cancelled(self) -> bool:
+        return self._stop_requested_at is not None and not self._stop_reason
 
     def _failure(self, error: Exception) -> RenderFailedError:
-        if self._fault:
-            return RenderFailedError(BROKEN, f"the render {self._fault} and was ended")
+        if self._stop_reason:
+            return RenderFailedError(RENDER_FAILED, f"the render {self._stop_reason} and was ended")
         if isinstance(error, RenderError) and not isinstance(error, RenderCancelledError):
             return RenderFailedError(BAD_AUDIO, str(error))
         if isinstance(error, WorkerDiedError):
             message = "the render crashed, or used more memory or processor time than it may"
-            return RenderFailedError(BROKEN, message)
+            return RenderFailedError(RENDER_FAILED, message)
         if isinstance(error, MemoryError):
-            return RenderFailedError(BROKEN, "the render needed more memory than it may use")
+            return RenderFailedError(RENDER_FAILED, "the render needed more memory than it may use")
         log.error("a render raised %r", error)
-        return RenderFailedError(BROKEN, f"the render failed: {type(error).__name__}")
+        return RenderFailedError(RENDER_FAILED, f"the render failed: {type(error).__name__}")

@@ -19,10 +19,10 @@ import attrs
 
 from mp4gen.errors import RenderError
 
-from .worker_channel import Mailbox
+from .worker_channel import WorkerChannel
 
 NICE = 10
-_TELL_EVERY = 0.1
+_REPORT_INTERVAL = 0.1
 _MAX_FILE_BYTES = 8 << 30
 _PR_SET_PDEATHSIG = 1
 
@@ -59,17 +59,17 @@ class RenderJob:
         return self.folder / "video.mp4"
 
 
-def begin(server: int, memory: int) -> None:
+def initialize(server_pid: int, memory_limit: int) -> None:
     """Fence this process in, before its first job.
 
     Args:
-        server: the process id of the server.
-        memory: bytes of address space at most; 0 for no limit.
+        server_pid: the process id of the server.
+        memory_limit: bytes of address space at most; 0 for no limit.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with(server)
+    _exit_with_parent(server_pid)
     _lower_priority()
-    _bound(memory)
+    _limit_memory(memory_limit)
     # Its matrix products are tiny: threads for them only cost.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
@@ -87,15 +87,15 @@ def render(job: RenderJob) -> float:
     """
     from mp4gen.render import RenderStyle, probe, render_video
 
-    _allow_cpu(job.cpu_seconds)
+    _limit_cpu(job.cpu_seconds)
     if not job.audio.resolve().is_relative_to(job.root):
         raise RenderError("the music file lies outside of the music folder")
-    mailbox = Mailbox(job.folder)
+    channel = WorkerChannel(job.folder)
     info = probe(job.audio)
     if info.duration:
         # Nobody knew for sure so far, and the music will be listened to for a while now.
-        mailbox.tell(0.0, info.duration)
-    reporter = _Reporter(mailbox)
+        channel.report_progress(0.0, info.duration)
+    reporter = _Reporter(channel)
     result = render_video(
         job.audio,
         job.video,
@@ -115,34 +115,34 @@ def render(job: RenderJob) -> float:
 class _Reporter:
     """Passes progress on, not too often, and looks whether the server wants it to stop."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(self, channel: WorkerChannel) -> None:
         self.cancel = threading.Event()
-        self._mailbox = mailbox
+        self._channel = channel
         self._next = 0.0
 
     def __call__(self, done: float, total: float) -> None:
         now = time.monotonic()
         if now < self._next and done < total:
             return
-        self._next = now + _TELL_EVERY
-        self._mailbox.tell(done, total)
-        if self._mailbox.cancelled:
+        self._next = now + _REPORT_INTERVAL
+        self._channel.report_progress(done, total)
+        if self._channel.cancelled:
             self.cancel.set()
 
 
-def _die_with(server: int) -> None:
+def _exit_with_parent(server_pid: int) -> None:
     """End when the server ends, even when it is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = parent_process()
-    if parent is None or os.getppid() != server:
+    if parent is None or os.getppid() != server_pid:
         os._exit(1)
     # Wherever the kernel does not do it: this end of a pipe wakes when the other is gone.
-    watch = threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True)
-    watch.start()
+    watcher = threading.Thread(target=_exit_when_ready, args=(parent.sentinel,), daemon=True)
+    watcher.start()
 
 
-def _end_after(sentinel: int) -> None:
+def _exit_when_ready(sentinel: int) -> None:
     connection.wait([sentinel])
     os._exit(1)
 
@@ -155,21 +155,21 @@ def _lower_priority() -> None:
         return
 
 
-def _bound(memory: int) -> None:
+def _limit_memory(memory_limit: int) -> None:
     if sys.platform == "win32":
         return
     import resource
 
     limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: _MAX_FILE_BYTES}
-    if memory:
-        limits[resource.RLIMIT_AS] = memory
+    if memory_limit:
+        limits[resource.RLIMIT_AS] = memory_limit
     for limit, value in limits.items():
         _, hard = resource.getrlimit(limit)
         soft_limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (soft_limit, hard))
 
 
-def _allow_cpu(seconds: float) -> None:
+def _limit_cpu(seconds: float) -> None:
     """Let this job use so much processor time; the kernel ends the process beyond it."""
     if sys.platform == "win32":
         return
@@ -177,6 +177,6 @@ def _allow_cpu(seconds: float) -> None:
 
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    wanted = int(used.ru_utime + used.ru_stime + seconds) + 1
-    wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_CPU, (wanted, hard))
+    cpu_limit = int(used.ru_utime + used.ru_stime + seconds) + 1
+    cpu_limit = cpu_limit if hard == resource.RLIM_INFINITY else min(cpu_limit, hard)
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_limit, hard))

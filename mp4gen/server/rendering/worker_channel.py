@@ -13,7 +13,7 @@ from pathlib import Path
 _RECORD = struct.Struct("<dd")
 
 
-class Mailbox:
+class WorkerChannel:
     """Progress one way, "stop" the other.
 
     Args:
@@ -21,29 +21,29 @@ class Mailbox:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._progress = folder / "progress"
-        self._cancel = folder / "cancel"
+        self._progress_path = folder / "progress"
+        self._cancel_path = folder / "cancel"
 
-    def tell(self, done: float, total: float) -> None:
+    def report_progress(self, done: float, total: float) -> None:
         """Say how many seconds of how many are done."""
-        self._progress.write_bytes(_RECORD.pack(done, total))
+        self._progress_path.write_bytes(_RECORD.pack(done, total))
 
-    def progress(self) -> tuple[float, float] | None:
+    def read_progress(self) -> tuple[float, float] | None:
         """What was said last; None before anything was."""
         try:
-            told = self._progress.read_bytes()
+            record = self._progress_path.read_bytes()
         except OSError:
             return None
         # A record may be read while it is being written.
-        return _RECORD.unpack(told) if len(told) == _RECORD.size else None
+        return _RECORD.unpack(record) if len(record) == _RECORD.size else None
 
     def cancel(self) -> None:
         """Ask the render to stop."""
         # A job that has just ended took its folder with it.
         with suppress(FileNotFoundError):
-            self._cancel.touch()
+            self._cancel_path.touch()
 
     @property
     def cancelled(self) -> bool:
         """Whether it was asked to stop."""
-        return self._cancel.exists()
+        return self._cancel_path.exists()
