@@ -85,7 +85,7 @@ def summarize(found: list[Any], loop: str, seconds: float) -> dict[str, Any]:
         "duplicated": sum(len(one.duplicated) for one in found),
         "windows over 20": sum(one.windows_over_limit for one in found),
         "hangs": sum(one.hung for one in found),
-        "left files": sum(len(one.leftover_files) for one in found),
+        "leftover files": sum(len(one.leftover_files) for one in found),
         "other problems": sum(one.problem is not None for one in found),
         "programs": dict(Counter(one.program for one in found)),
         "kills": sum(one.lives - 1 for one in found),

@@ -17,7 +17,7 @@ from aiohttp.http import HttpProcessingError
 
 from .callbacks.sender import CallbackSender
 from .config import ServerConfig
-from .data_dir import DataFolder
+from .data_dir import DataDirectory
 from .library import uploads
 from .library.library import Library
 from .library.metadata_cache import MetadataCache
@@ -140,13 +140,13 @@ class Server:
         self._retention.start()
         self._scheduler.start()
 
-    def _open_data(self) -> tuple[DataFolder, Store]:
-        data = DataFolder(self.config.data)
+    def _open_data(self) -> tuple[DataDirectory, Store]:
+        data = DataDirectory(self.config.data)
         data.open()
         self._cleanup.callback(data.close)
         store = Store(data.database)
         self._cleanup.callback(store.close)
-        data.remove_strangers(store.filenames())
+        data.remove_orphans(store.filenames())
         return data, store
 
     async def _listen(self, app: web.Application, sockets: list[socket.socket]) -> None:
@@ -188,7 +188,7 @@ class _Parts:
     store: Store
     jobs: RenderScheduler
     library: Library
-    data: DataFolder
+    data: DataDirectory
     catalog: MetadataCache
     feed: ChangeFeed
 

@@ -28,7 +28,7 @@ MAX_CACHE_AGE = 90 * 86400.0
 _THUMBNAIL_PREFIX = "thumbnail-"
 
 
-class DataFolder:
+class DataDirectory:
     """One server's folder, from `open` to `close`.
 
     Args:
@@ -41,9 +41,9 @@ class DataFolder:
         self.videos = root / "videos"
         self.work = root / "work"
         self.cache = root / "cache"
-        self.lock = root / "lock"
+        self.lock_path = root / "lock"
         self._maintenance = os.fspath(root / "maintenance")
-        self._lock: int | None = None
+        self._lock_fd: int | None = None
 
     def open(self) -> None:
         """Make the folder, take it for us, and clear away what a killed server left.
@@ -54,9 +54,9 @@ class DataFolder:
         try:
             for folder in (self.root, self.videos, self.work, self.cache):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.take()
-            for left in self.work.iterdir():
-                shutil.rmtree(left, ignore_errors=True)
+            self.acquire_lock()
+            for leftover in self.work.iterdir():
+                shutil.rmtree(leftover, ignore_errors=True)
             for part in self.cache.glob("*.part"):
                 part.unlink(missing_ok=True)
         except OSError as error:
@@ -67,11 +67,11 @@ class DataFolder:
 
     def close(self) -> None:
         """Let go of the folder."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
 
-    def in_maintenance(self) -> bool:
+    def has_maintenance_file(self) -> bool:
         """Whether the owner put a file named `maintenance` into the folder."""
         return os.path.exists(self._maintenance)  # noqa: PTH110 - asked with every call: quick
 
@@ -102,7 +102,7 @@ class DataFolder:
         """Where the small picture of a video is kept."""
         return self.cache / f"{_THUMBNAIL_PREFIX}{Path(name).stem}.jpg"
 
-    def remove_strangers(self, known: set[str]) -> None:
+    def remove_orphans(self, known: set[str]) -> None:
         """Delete what lies among the videos and their stills and belongs to no task."""
         for path in self.videos.iterdir():
             if path.name not in known:
@@ -118,23 +118,23 @@ class DataFolder:
         Args:
             now: seconds since 1970.
         """
-        kept, gone = 0, 0
+        total_bytes, removed = 0, 0
         files = []
         for path in self.cache.iterdir():
             # Others delete here too.
             with contextlib.suppress(FileNotFoundError):
                 files.append((path, path.stat()))
         for path, stat in sorted(files, key=lambda one: one[1].st_mtime, reverse=True):
-            kept += stat.st_size
-            if kept > MAX_CACHE_BYTES or stat.st_mtime < now - MAX_CACHE_AGE:
+            total_bytes += stat.st_size
+            if total_bytes > MAX_CACHE_BYTES or stat.st_mtime < now - MAX_CACHE_AGE:
                 path.unlink(missing_ok=True)
-                gone += 1
-        return gone
+                removed += 1
+        return removed
 
-    def publish(self, made: Path, name: str) -> int:
+    def publish(self, rendered: Path, name: str) -> int:
         """Move a finished video to its place in one step, to stay; its size in bytes."""
         target = self.videos / name
-        made.replace(target)
+        rendered.replace(target)
         descriptor = os.open(self.videos, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -142,15 +142,15 @@ class DataFolder:
             os.close(descriptor)
         return target.stat().st_size
 
-    def take(self) -> None:
+    def acquire_lock(self) -> None:
         """Hold the folder until `close`, or until this process ends.
 
         Raises:
             ConfigurationError: another server holds it.
         """
-        self._lock = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock_fd = os.open(self.lock_path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self.close()
             raise ConfigurationError(

@@ -18,7 +18,7 @@ from mp4gen.addresses import is_loopback
 from mp4gen.errors import ConfigurationError, Mp4GenError
 
 from .config import MIB, ServerConfig
-from .data_dir import DataFolder
+from .data_dir import DataDirectory
 from .library.library import Library
 from .queue.store import check_integrity
 from .rendering import worker
@@ -115,9 +115,9 @@ def _data(config: ServerConfig) -> str:
     try:
         with tempfile.TemporaryFile(dir=root):
             pass
-        folder = DataFolder(root)
-        if folder.lock.exists():
-            folder.take()
+        folder = DataDirectory(root)
+        if folder.lock_path.exists():
+            folder.acquire_lock()
             folder.close()
     except OSError as error:
         raise ConfigurationError(
@@ -128,7 +128,7 @@ def _data(config: ServerConfig) -> str:
 
 
 def _database(config: ServerConfig) -> str:
-    path = DataFolder(config.data).database
+    path = DataDirectory(config.data).database
     if not path.exists():
         return "there is none yet: the first start makes it"
     return f"{path} is sound and holds {_plural(check_integrity(path), 'task')}"

@@ -10,7 +10,7 @@ import pytest
 
 from mp4gen.errors import ConfigurationError
 from mp4gen.server import Server, ServerConfig, data_dir
-from mp4gen.server.data_dir import DataFolder
+from mp4gen.server.data_dir import DataDirectory
 
 from .conftest import FAST_STYLE, Caller, Serve
 
@@ -115,7 +115,7 @@ async def test_what_a_kill_left_is_cleared_away(serve: Serve, settings: Any) -> 
 
 def test_the_cache_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was not asked for lately goes first: by age, and where there is too much of it."""
-    data = DataFolder(tmp_path)
+    data = DataDirectory(tmp_path)
     data.open()
     monkeypatch.setattr(data_dir, "MAX_CACHE_BYTES", 250)
     for name, age in {"old": 91 * 86400, "c": 300, "b": 200, "a": 100}.items():

@@ -69,14 +69,14 @@ POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
     ),
     "the video is made": (supervisor.SupervisedRender, supervisor.SupervisedRender.run, AFTER, 1),
     "the video is about to be published": (
-        data_dir.DataFolder,
-        data_dir.DataFolder.publish,
+        data_dir.DataDirectory,
+        data_dir.DataDirectory.publish,
         BEFORE,
         1,
     ),
     "the video is published, not committed": (
-        data_dir.DataFolder,
-        data_dir.DataFolder.publish,
+        data_dir.DataDirectory,
+        data_dir.DataDirectory.publish,
         AFTER,
         1,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 
 from mp4gen.server.config import ServerConfig
-from mp4gen.server.data_dir import DataFolder
+from mp4gen.server.data_dir import DataDirectory
 
 from .scheduler import RenderScheduler
 
@@ -27,13 +27,15 @@ class Admission:
         scheduler: how much there is to do.
     """
 
-    def __init__(self, config: ServerConfig, data: DataFolder, scheduler: RenderScheduler) -> None:
+    def __init__(
+        self, config: ServerConfig, data: DataDirectory, scheduler: RenderScheduler
+    ) -> None:
         self._config, self._data, self._scheduler = config, data, scheduler
 
     @property
     def maintenance(self) -> bool:
         """Whether callers are to come back later, whatever they want."""
-        return self._config.maintenance or self._data.in_maintenance()
+        return self._config.maintenance or self._data.has_maintenance_file()
 
     @property
     def reject_reason(self) -> RejectReason | None:

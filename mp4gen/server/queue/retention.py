@@ -7,14 +7,14 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from mp4gen.server.data_dir import DataFolder
+from mp4gen.server.data_dir import DataDirectory
 
 from .store import Store
 
 log = logging.getLogger("mp4gen.server")
 
 _DAY = 86400.0
-_EVERY = 600.0
+_INTERVAL = 600.0
 
 
 class Retention:
@@ -28,15 +28,15 @@ class Retention:
     """
 
     def __init__(
-        self, days: float, store: Store, data: DataFolder, *, clock: Callable[[], float]
+        self, days: float, store: Store, data: DataDirectory, *, clock: Callable[[], float]
     ) -> None:
-        self._kept = days * _DAY
+        self._max_age = days * _DAY
         self._store, self._data, self._clock = store, data, clock
         self._sweeps: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Sweep now and every ten minutes."""
-        self._sweeps = asyncio.create_task(self._go_on())
+        self._sweeps = asyncio.create_task(self._run_forever())
 
     async def stop(self) -> None:
         """Sweep no more."""
@@ -47,18 +47,18 @@ class Retention:
 
     async def sweep(self) -> int:
         """Delete every task that ended long enough ago; how many those were."""
-        old = self._store.finished_before(self._clock() - self._kept)
+        old = self._store.finished_before(self._clock() - self._max_age)
         for task in old:
             # In this order a kill in between leaves a record, and the next sweep ends it.
             await asyncio.to_thread(self._data.remove_video, task.filename)
             await self._store.remove(task.task_id)
         return len(old)
 
-    async def _go_on(self) -> None:
+    async def _run_forever(self) -> None:
         while True:
             try:
                 await self.sweep()
                 await asyncio.to_thread(self._data.prune_cache, self._clock())
             except Exception:
                 log.exception("old videos could not be deleted")
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(_INTERVAL)

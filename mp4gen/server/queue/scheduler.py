@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mp4gen.server.config import ServerConfig
-from mp4gen.server.data_dir import DataFolder
+from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.library import Library
 from mp4gen.server.rendering import worker
 from mp4gen.server.rendering.aspect_ratio import style_for
@@ -57,7 +57,7 @@ class RenderScheduler:
         config: ServerConfig,
         store: Store,
         library: Library,
-        data: DataFolder,
+        data: DataDirectory,
         *,
         on_finished: Callable[[Task], Awaitable[None]],
         on_change: Callable[[], None],
@@ -248,13 +248,13 @@ class RenderScheduler:
         return None if alone else 1
 
     async def _finish(
-        self, task: Task, render: SupervisedRender, made: Path | None, duration: float | None
+        self, task: Task, render: SupervisedRender, rendered: Path | None, duration: float | None
     ) -> None:
         def publish() -> dict[str, Any]:
-            if made is not None:
-                size = self._data.publish(made, task.filename)
+            if rendered is not None:
+                size = self._data.publish(rendered, task.filename)
                 # Before anybody is told of the end, and may stop the server upon it.
-                shutil.rmtree(made.parent, ignore_errors=True)
+                shutil.rmtree(rendered.parent, ignore_errors=True)
             else:
                 size = (self._data.videos / task.filename).stat().st_size
             return {"size": size, "seconds": duration, "error_code": None, "error_message": None}

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from aiohttp import web
 
 from mp4gen.server.config import ServerConfig
-from mp4gen.server.data_dir import DataFolder
+from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.queue.admission import Admission, RejectReason
 from mp4gen.server.queue.scheduler import RenderScheduler
 
@@ -29,7 +29,7 @@ class Health:
         self,
         config: ServerConfig,
         scheduler: RenderScheduler,
-        data: DataFolder,
+        data: DataDirectory,
         admission: Admission,
     ) -> None:
         self._scheduler, self._data, self._admission = scheduler, data, admission

@@ -15,7 +15,7 @@ from aiohttp import web
 from mp4gen.errors import InvalidRequestError
 from mp4gen.models import VideoRequest
 from mp4gen.server.config import ServerConfig
-from mp4gen.server.data_dir import DataFolder, random_token
+from mp4gen.server.data_dir import DataDirectory, random_token
 from mp4gen.server.library import uploads
 from mp4gen.server.library.library import SUFFIXES, Library, LibraryTrack
 from mp4gen.server.library.metadata_cache import MetadataCache, read_cached, write_cached
@@ -49,7 +49,7 @@ class PageApi:
     store: Store
     scheduler: RenderScheduler
     library: Library
-    data: DataFolder
+    data: DataDirectory
     metadata_cache: MetadataCache
     sessions: Sessions
     feed: ChangeFeed
