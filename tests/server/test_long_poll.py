@@ -9,7 +9,7 @@ import pytest
 
 from mp4gen.errors import RenderError
 from mp4gen.server import Server
-from mp4gen.server.rendering.eta import LONG_POLL_SECONDS, Pace, Progress
+from mp4gen.server.rendering.eta import LONG_POLL_SECONDS, RenderProgress, RenderSpeed
 from mp4gen.server.rendering.pool import WorkerSlot
 from mp4gen.server.rendering.supervisor import SupervisedRender
 from mp4gen.server.rendering.worker import RenderJob
@@ -117,7 +117,7 @@ async def test_a_server_that_stops_holds_nobody(serve: Serve, short: Worker) -> 
 async def test_nobody_is_held_for_long(short: Worker) -> None:
     """A render that goes on for longer than it seemed lets its callers go, and new ones wait."""
     loop = asyncio.get_running_loop()
-    progress = Progress(loop.time(), 0.1, Pace())
+    progress = RenderProgress(loop.time(), 0.1, RenderSpeed())
     render = SupervisedRender(
         WorkerSlot(lambda: short), progress, timeout=9, progress_timeout=9, on_change=lambda: None
     )

@@ -11,7 +11,12 @@ from mp4gen.options import RateLimit
 from mp4gen.render import RenderStyle
 from mp4gen.server.queue.fair_queue import FairQueue
 from mp4gen.server.rendering.aspect_ratio import size_for, style_for
-from mp4gen.server.rendering.eta import LONG_POLL_SECONDS, Pace, Progress, first_look
+from mp4gen.server.rendering.eta import (
+    LONG_POLL_SECONDS,
+    RenderProgress,
+    RenderSpeed,
+    first_poll_delay,
+)
 from mp4gen.server.rendering.worker_channel import WorkerChannel
 from mp4gen.server.web.accounts import Accounts, RateLimitWindow
 
@@ -102,27 +107,31 @@ def test_without_keys_everybody_is_the_same_caller() -> None:
 
 def test_before_anything_is_told_the_pace_of_earlier_renders_counts() -> None:
     """A guess by the file's size, then the length that the worker told, until pictures come."""
-    progress = Progress(started=100.0, guess=30.0, pace=Pace(10.0, measured=True))
+    progress = RenderProgress(
+        started_at=100.0, estimated_duration=30.0, render_speed=RenderSpeed(10.0, measured=True)
+    )
 
-    assert progress.left(101.0) == pytest.approx(2.5)
+    assert progress.remaining(101.0) == pytest.approx(2.5)
     assert progress.retry_after(100.0) == 1
-    progress.seen(101.0, 0.0, 60.0)
-    assert progress.left(102.0) == pytest.approx(5.3)
+    progress.update(101.0, 0.0, 60.0)
+    assert progress.remaining(102.0) == pytest.approx(5.3)
     assert progress.retry_after(102.0) == 4
-    assert progress.left(999.0) == 0.0
+    assert progress.remaining(999.0) == 0.0
 
 
 @pytest.mark.parametrize(("pace", "expected"), [(4.0, 8.8), (8.0, 7.84)])
 def test_what_is_left_follows_the_measured_speed(pace: float, expected: float) -> None:
     """The rest is judged by the pace since the first picture, and a little by earlier renders."""
-    progress = Progress(started=100.0, guess=30.0, pace=Pace(pace, measured=True))
-    progress.seen(101.0, 0.0, 60.0)
-    progress.seen(110.0, 5.0, 60.0)
-    progress.seen(115.0, 25.0, 60.0)
+    progress = RenderProgress(
+        started_at=100.0, estimated_duration=30.0, render_speed=RenderSpeed(pace, measured=True)
+    )
+    progress.update(101.0, 0.0, 60.0)
+    progress.update(110.0, 5.0, 60.0)
+    progress.update(115.0, 25.0, 60.0)
 
-    assert progress.left(115.0) == pytest.approx(expected, abs=0.01)
-    assert progress.left(117.0) == pytest.approx(expected - 2, abs=0.01)
-    assert progress.left(999.0) == 0.0
+    assert progress.remaining(115.0) == pytest.approx(expected, abs=0.01)
+    assert progress.remaining(117.0) == pytest.approx(expected - 2, abs=0.01)
+    assert progress.remaining(999.0) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -130,36 +139,38 @@ def test_what_is_left_follows_the_measured_speed(pace: float, expected: float) -
 )
 def test_a_caller_is_sent_to_just_before_the_end(done: float, expected: int) -> None:
     """Far from it a part of the way, near it as far as whole seconds go, and never for long."""
-    progress = Progress(started=0.0, guess=600.0, pace=Pace(1.0))
-    progress.seen(1.0, 0.0, 600.0)
-    progress.seen(10.0, 0.5, 600.0)
-    progress.seen(9.5 + done, done, 600.0)
+    progress = RenderProgress(
+        started_at=0.0, estimated_duration=600.0, render_speed=RenderSpeed(1.0)
+    )
+    progress.update(1.0, 0.0, 600.0)
+    progress.update(10.0, 0.5, 600.0)
+    progress.update(9.5 + done, done, 600.0)
 
     assert progress.retry_after(9.5 + done) == expected
 
 
 def test_only_the_end_of_a_render_that_told_its_length_is_near() -> None:
     """Nobody is held by a guess of the length, however soon it says the end will be."""
-    progress = Progress(started=0.0, guess=0.1, pace=Pace())
+    progress = RenderProgress(started_at=0.0, estimated_duration=0.1, render_speed=RenderSpeed())
 
     assert not progress.is_almost_done(5.0)
-    progress.seen(5.0, 0.0, 60.0)
+    progress.update(5.0, 0.0, 60.0)
     assert not progress.is_almost_done(5.1)
-    progress.seen(6.0, 2.0, 60.0)
-    progress.seen(9.0, 59.0, 60.0)
+    progress.update(6.0, 2.0, 60.0)
+    progress.update(9.0, 59.0, 60.0)
     assert progress.is_almost_done(9.0)
 
 
 def test_the_pace_is_learned_from_renders() -> None:
     """A first render replaces the guess, others move the mean; a very short one says little."""
-    pace, used = Pace(speed=4.0), Pace(speed=4.0, measured=True)
+    pace, used = RenderSpeed(speed=4.0), RenderSpeed(speed=4.0, measured=True)
 
-    pace.learn(100.0, 20.3)
-    used.learn(100.0, 20.3)
+    pace.update(100.0, 20.3)
+    used.update(100.0, 20.3)
     assert (pace.speed, used.speed) == (pytest.approx(4.909, abs=1e-3), pytest.approx(4.3))
-    used.learn(1.0, 0.4)
-    used.learn(0.0, 1.0)
-    used.learn(1.0, 0.3)
+    used.update(1.0, 0.4)
+    used.update(0.0, 1.0)
+    used.update(1.0, 0.3)
     assert used.speed == pytest.approx(4.57, abs=0.01)
 
 
@@ -170,7 +181,7 @@ def test_a_first_look_is_early_but_not_too_early_to_see_something(
     left: float, expected: int
 ) -> None:
     """A third of a guess at the whole leaves room for it to be three times too long."""
-    assert first_look(left) == expected
+    assert first_poll_delay(left) == expected
 
 
 @attrs.frozen
@@ -195,20 +206,22 @@ def course(chance: random.Random, seconds: float, *, speed: float, start: float)
     return Course([*told, (now, seconds)], seconds, now + chance.uniform(0.02, 0.15))
 
 
-def watch(progress: Progress, one: Course, since: float, until: float) -> float:
+def watch(progress: RenderProgress, one: Course, since: float, until: float) -> float:
     """Look at a render every 0.2 s, as the server does; when the next time is."""
     while since <= until:
         if told := [done for at, done in one.told if at <= since]:
-            progress.seen(since, told[-1], one.seconds)
+            progress.update(since, told[-1], one.seconds)
         since += 0.2
     return since
 
 
-def converse(chance: random.Random, one: Course, guess: float, pace: Pace) -> tuple[int, float]:
+def converse(
+    chance: random.Random, one: Course, guess: float, pace: RenderSpeed
+) -> tuple[int, float]:
     """How many requests a caller who obeys needs, and how long after the end it learns of it."""
-    progress = Progress(0.0, guess, pace)
+    progress = RenderProgress(0.0, guess, pace)
     since = chance.uniform(0, 0.2)
-    requests, now = 2, 0.005 + first_look(pace.seconds_for(guess))
+    requests, now = 2, 0.005 + first_poll_delay(pace.estimate(guess))
     while now < one.end:
         since = watch(progress, one, since, now)
         if progress.is_almost_done(now):
@@ -230,8 +243,8 @@ def test_a_conversion_costs_four_requests_and_ends_with_its_render(
     chance = random.Random(seconds)
     seen = []
     for guess in (0.6, 1.0, 1.5) * 15:
-        known = Pace(speed * math.exp(chance.gauss(0, 0.1)), measured=True)
-        for pace, begun in ((Pace(), start), (known, 0.1)):
+        known = RenderSpeed(speed * math.exp(chance.gauss(0, 0.1)), measured=True)
+        for pace, begun in ((RenderSpeed(), start), (known, 0.1)):
             one = course(chance, seconds, speed=speed, start=begun)
             seen.append(converse(chance, one, guess * seconds, pace))
 

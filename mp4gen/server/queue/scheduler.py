@@ -21,7 +21,7 @@ from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.library import Library
 from mp4gen.server.rendering import worker
 from mp4gen.server.rendering.aspect_ratio import style_for
-from mp4gen.server.rendering.eta import Pace, Progress, first_look
+from mp4gen.server.rendering.eta import RenderProgress, RenderSpeed, first_poll_delay
 from mp4gen.server.rendering.pool import ProcessExecutor, WorkerSlot
 from mp4gen.server.rendering.supervisor import (
     NO_AUDIO,
@@ -36,7 +36,7 @@ from .task import Task
 
 log = logging.getLogger("mp4gen.server")
 
-_PACE = "pace"
+_SPEED_KEY = "render_speed"
 _RETRY_DELAY = 10.0
 
 
@@ -70,7 +70,7 @@ class RenderScheduler:
         self._free_slots = [WorkerSlot(self._executor) for _ in range(config.workers)]
         self._slots = tuple(self._free_slots)
         self._stopping = False
-        self._pace = Pace()
+        self._render_speed = RenderSpeed()
 
     # --- what others ask and tell -----------------------------------------------------------
 
@@ -91,8 +91,8 @@ class RenderScheduler:
 
     def start(self) -> None:
         """Go on where the last server stopped."""
-        if measured := self._store.get_metadata(_PACE):
-            self._pace = Pace(float(measured), measured=True)
+        if measured := self._store.get_metadata(_SPEED_KEY):
+            self._render_speed = RenderSpeed(float(measured), measured=True)
         for task in self._store.unfinished():
             self._queue.put(task.account, task.task_id)
         self._start_next()
@@ -109,7 +109,7 @@ class RenderScheduler:
         if running := self._running.get(task_id):
             running.stop()
 
-    def progress(self, task_id: str) -> Progress | None:
+    def progress(self, task_id: str) -> RenderProgress | None:
         """How far a running render is; None where it does not run."""
         running = self._running.get(task_id)
         return running.progress if running else None
@@ -119,7 +119,7 @@ class RenderScheduler:
         now = asyncio.get_running_loop().time()
         if running := self._running.get(task.task_id):
             return running.progress.retry_after(now)
-        return first_look(self._seconds_until_done(task, now))
+        return first_poll_delay(self._seconds_until_done(task, now))
 
     async def wait_for_end(self, task: Task) -> bool:
         """Wait for the end of a render that is about to end, for `LONG_POLL_SECONDS` seconds at most.
@@ -139,9 +139,9 @@ class RenderScheduler:
         for running in self._running.values():
             running.release_waiters()
 
-    def seconds_for(self, seconds: float) -> float:
+    def estimate_render_time(self, duration: float) -> float:
         """About how long a render of so much music takes here."""
-        return self._pace.seconds_for(seconds)
+        return self._render_speed.estimate(duration)
 
     async def stop(self, grace_period: float) -> None:
         """Let renders finish for `grace_period` seconds, then put them back and end the workers."""
@@ -179,7 +179,7 @@ class RenderScheduler:
         now = asyncio.get_running_loop().time()
         render = SupervisedRender(
             slot,
-            Progress(now, task.estimated_duration, self._pace),
+            RenderProgress(now, task.estimated_duration, self._render_speed),
             timeout=self._config.render_timeout,
             progress_timeout=self._config.progress_timeout,
             on_change=self._on_change,
@@ -264,30 +264,32 @@ class RenderScheduler:
             return
         await self._notify_finished(task, render)
         if duration is not None:
-            self._pace.learn(duration, render.progress.took(asyncio.get_running_loop().time()))
-            await self._store.set_metadata(_PACE, self._pace.speed)
+            self._render_speed.update(
+                duration, render.progress.elapsed(asyncio.get_running_loop().time())
+            )
+            await self._store.set_metadata(_SPEED_KEY, self._render_speed.speed)
 
     async def _notify_finished(self, task: Task, render: SupervisedRender) -> None:
         render.release_waiters()
         finished = self._store.get(task.task_id)
         if finished is not None and finished.is_finished:
-            _log_finished(finished, _took(render))
+            _log_finished(finished, _elapsed(render))
             await self._on_finished(finished)
 
     def _seconds_until_done(self, task: Task, now: float) -> float:
-        own = self._pace.seconds_for(task.estimated_duration)
+        own = self._render_speed.estimate(task.estimated_duration)
         if task.task_id not in self._queue:
             return own
-        running = sum(one.progress.left(now) for one in self._running.values())
+        running = sum(one.progress.remaining(now) for one in self._running.values())
         ahead = self._queue.ahead_of(task.task_id) * own
         return own + (running + ahead) / len(self._slots)
 
 
-def _took(render: SupervisedRender) -> float:
-    return asyncio.get_running_loop().time() - render.progress.started
+def _elapsed(render: SupervisedRender) -> float:
+    return asyncio.get_running_loop().time() - render.progress.started_at
 
 
-def _log_finished(task: Task, took: float) -> None:
+def _log_finished(task: Task, elapsed: float) -> None:
     """The one line that the log has about a task."""
     log.info(
         "task=%s state=%s code=%s music_task=%r audio=%r waited=%.1fs took=%.1fs plays=%s "
@@ -298,7 +300,7 @@ def _log_finished(task: Task, took: float) -> None:
         task.music_task_id,
         task.audio_id,
         max(0.0, (task.started_at or task.created_at) - task.created_at),
-        took,
+        elapsed,
         f"{task.duration:.1f}s" if task.duration else "-",
         task.size or "-",
         f" error={task.error_message!r}" if task.error_message else "",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from mp4gen.errors import Mp4GenError, RenderCancelledError, RenderError
 
 from . import worker
-from .eta import LONG_POLL_SECONDS, Progress
+from .eta import LONG_POLL_SECONDS, RenderProgress
 from .pool import WorkerDiedError, WorkerSlot
 from .worker_channel import WorkerChannel
 
@@ -54,7 +54,7 @@ class SupervisedRender:
     def __init__(
         self,
         slot: WorkerSlot,
-        progress: Progress,
+        progress: RenderProgress,
         *,
         timeout: float,
         progress_timeout: float,
@@ -129,12 +129,12 @@ class SupervisedRender:
         progress = self.progress
         if self._channel and (report := self._channel.read_progress()):
             before = progress.done
-            progress.seen(now, *report)
+            progress.update(now, *report)
             if progress.done != before:
                 self._on_change()
-        if now - progress.started > self._timeout:
+        if now - progress.started_at > self._timeout:
             self._request_stop(f"took longer than {self._timeout:g} s")
-        elif now - progress.changed > self._progress_timeout:
+        elif now - progress.changed_at > self._progress_timeout:
             self._request_stop(f"made no progress for {self._progress_timeout:g} s")
         if self._stop_requested_at is not None and now - self._stop_requested_at > _KILL_AFTER:
             self.slot.kill()

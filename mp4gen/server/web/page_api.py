@@ -88,7 +88,7 @@ class PageApi:
                 "artist": info.artist,
                 "seconds": info.duration,
                 "takes": math.ceil(
-                    self.scheduler.seconds_for(info.duration or track.estimated_duration)
+                    self.scheduler.estimate_render_time(info.duration or track.estimated_duration)
                 ),
                 "problem": info.problem,
             }
@@ -148,7 +148,7 @@ class PageApi:
             "aspect_ratio": task.aspect_ratio,
             "done": progress.done if progress else None,
             "total": progress.total if progress else None,
-            "left": math.ceil(progress.left(now)) if progress else None,
+            "left": math.ceil(progress.remaining(now)) if progress else None,
             "size": task.size,
             "url": f"/files/{task.filename}" if task.state is TaskState.DONE else None,
             "days": max(0, math.floor(remaining / _DAY)) if task.is_finished else None,
