@@ -174,7 +174,7 @@ async def client(folder: Path, *, short: bool) -> list[dict[str, Any]]:
     """
     lengths = (10,) if short else (10, 60, 180)
     calls: list[str] = []
-    guard = server_app.guard
+    guard = server_app.security_middleware
 
     def counting(config: Any) -> Any:
         inner = guard(config)
@@ -186,7 +186,7 @@ async def client(folder: Path, *, short: bool) -> list[dict[str, Any]]:
 
         return count
 
-    server_app.guard = counting
+    server_app.security_middleware = counting
     rows = []
     try:
         for seconds in lengths:
@@ -210,5 +210,5 @@ async def client(folder: Path, *, short: bool) -> list[dict[str, Any]]:
                         }
                     )
     finally:
-        server_app.guard = guard
+        server_app.security_middleware = guard
     return rows

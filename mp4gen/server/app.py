@@ -35,7 +35,7 @@ from .web.connection_limit import ConnectionLimit, raise_fd_limit
 from .web.health import Health
 from .web.page_api import PageApi
 from .web.page_assets import PageAssets
-from .web.security import guard
+from .web.security import security_middleware
 from .web.sessions import Sessions
 from .web.sockets import bind, bind_error, url_of
 from .web.video_files import VideoFiles
@@ -207,7 +207,7 @@ def _app(parts: _Parts) -> web.Application:
         "metadata_cache": parts.catalog,
         "admission": admission,
     }
-    app = web.Application(middlewares=[guard(config)], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[security_middleware(config)], client_max_size=MAX_BODY_BYTES)
     app.add_routes(Api(accounts=accounts, **shared).routes())
     app.add_routes(PageAssets(sessions).routes())
     app.add_routes(PageApi(data=data, sessions=sessions, feed=feed, **shared).routes())

@@ -74,7 +74,7 @@ async def test_a_head_that_is_too_large_is_cut_off(caller: Caller, parts: list[A
     assert status_of(await said(caller, *parts)) in {0, 400}
 
 
-@pytest.mark.parametrize("path", ["/api/v1/mp4/generate", "/page/enter"])
+@pytest.mark.parametrize("path", ["/api/v1/mp4/generate", "/page/login"])
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
 async def test_a_compressed_body_is_not_unpacked(caller: Caller, path: str, coding: str) -> None:
     """What would grow a thousandfold is judged by what was sent."""
@@ -89,7 +89,7 @@ async def test_a_compressed_body_is_not_unpacked(caller: Caller, path: str, codi
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/api/v1/mp4/generate", 413), ("/page/enter", 413), ("/page/upload?name=a.mp3", 401)],
+    [("/api/v1/mp4/generate", 413), ("/page/login", 413), ("/page/upload?name=a.mp3", 401)],
 )
 async def test_a_body_without_an_end_is_refused(caller: Caller, path: str, status: int) -> None:
     """The answer comes while the body still does."""

@@ -236,8 +236,8 @@ async def test_each_video_has_a_small_picture(
     write_song(music / "album" / "long.wav", 90.0)
     caller = await serve(account_keys={"anna": "key-a", "ben": "key-b"})
     anna, ben = visit(caller), visit(caller)
-    await anna.ask("POST", "/page/enter", json={"key": "key-a"})
-    await ben.ask("POST", "/page/enter", json={"key": "key-b"})
+    await anna.ask("POST", "/page/login", json={"key": "key-a"})
+    await ben.ask("POST", "/page/login", json={"key": "key-b"})
     await anna.state()
     wishes = [{**ONE, "aspect_ratio": "9:16"}, {"task": "album", "audio": "long"}, ONE]
     made = [
@@ -357,9 +357,9 @@ async def test_the_page_asks_for_the_key_where_there_is_one(serve: Serve, visit:
     paths = ("state", "events", "cover", "music", "preview")
 
     shut = [(await anna.ask("GET", f"/page/{path}"))[0] for path in paths]
-    wrong = await anna.ask("POST", "/page/enter", json={"key": "key-c"})
-    right = await anna.ask("POST", "/page/enter", json={"key": "key-a"})
-    await ben.ask("POST", "/page/enter", json={"key": "key-b"})
+    wrong = await anna.ask("POST", "/page/login", json={"key": "key-c"})
+    right = await anna.ask("POST", "/page/login", json={"key": "key-a"})
+    await ben.ask("POST", "/page/login", json={"key": "key-b"})
     await anna.state()
     await ben.state()
     made = json.loads((await anna.ask("POST", "/page/videos", json=ONE))[2])["id"]
@@ -403,7 +403,7 @@ async def test_a_session_begun_over_https_stays_there(
     visitor = visit(await serve(key="key-a"))
     origin = {"Origin": visitor.url.replace("http", scheme)}
 
-    entered = await visitor.ask("POST", "/page/enter", json={"key": "key-a"}, headers=origin)
+    entered = await visitor.ask("POST", "/page/login", json={"key": "key-a"}, headers=origin)
 
     assert entered[0] == 200
     assert ("Secure" in entered[1]["Set-Cookie"]) is secure

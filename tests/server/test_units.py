@@ -90,10 +90,10 @@ def test_a_key_belongs_to_its_account_alone() -> None:
     """Keys find their account, whatever else is no key; no key is kept as text."""
     accounts = Accounts({"anna": "key-a", "ben": "key-b"})
 
-    assert accounts.of_header("Bearer key-a") == "anna"
-    assert accounts.of_header("bearer  key-b ") == "ben"
+    assert accounts.authenticate("Bearer key-a") == "anna"
+    assert accounts.authenticate("bearer  key-b ") == "ben"
     for header in (None, "", "Bearer", "Bearer key-c", "key-a", "Basic key-a", "Bearer \udcff"):
-        assert accounts.of_header(header) is None
+        assert accounts.authenticate(header) is None
     assert "key-a" not in repr(vars(accounts))
 
 
@@ -101,8 +101,8 @@ def test_without_keys_everybody_is_the_same_caller() -> None:
     """An open server knows one account."""
     accounts = Accounts({})
 
-    assert accounts.open
-    assert {accounts.of_header(header) for header in (None, "Bearer x", "Basic y")} == {""}
+    assert accounts.is_open
+    assert {accounts.authenticate(header) for header in (None, "Bearer x", "Basic y")} == {""}
 
 
 def test_before_anything_is_told_the_pace_of_earlier_renders_counts() -> None:

@@ -26,26 +26,26 @@ class Accounts:
         return f"Accounts({sorted(self._digests)})"
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether no key is needed."""
         return not self._digests
 
-    def named(self, key: str | None) -> str | None:
+    def find_by_key(self, key: str | None) -> str | None:
         """The account of `key`; None where it is nobody's."""
-        if self.open:
+        if self.is_open:
             return ""
-        given = self._digest(key or "")
+        candidate = self._digest(key or "")
         found = None
         for name, digest in self._digests.items():
             # Every digest is compared, so that time does not tell which one it was.
-            if hmac.compare_digest(given, digest):
+            if hmac.compare_digest(candidate, digest):
                 found = name
         return found
 
-    def of_header(self, authorization: str | None) -> str | None:
+    def authenticate(self, authorization: str | None) -> str | None:
         """The account of an `Authorization: Bearer KEY` header; None where it is nobody's."""
         scheme, _, key = (authorization or "").partition(" ")
-        return self.named(key.strip() if scheme.lower() == "bearer" else None)
+        return self.find_by_key(key.strip() if scheme.lower() == "bearer" else None)
 
     def _digest(self, key: str) -> bytes:
         return hashlib.blake2b(key.encode("utf-8", "replace"), key=self._salt).digest()

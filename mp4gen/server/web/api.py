@@ -79,7 +79,7 @@ class Api:
         """What every call has in common: who calls, whether we are there, and how it is refused."""
 
         async def check(request: web.Request) -> web.Response:
-            account = self._accounts.of_header(request.headers.get("Authorization"))
+            account = self._accounts.authenticate(request.headers.get("Authorization"))
             if account is None:
                 return error_response(401)
             if self._admission.maintenance:

@@ -27,7 +27,7 @@ from mp4gen.server.rendering.aspect_ratio import ASPECT_RATIOS, style_for
 
 from .api import new_task, request_base_url
 from .change_feed import MIN_INTERVAL, ChangeFeed
-from .page_assets import SAFE, Visit, read_json, visited
+from .page_assets import SECURITY_HEADERS, SessionHandler, read_json, require_session
 from .responses import UNKNOWN_TRACK
 from .sessions import Sessions
 
@@ -61,19 +61,22 @@ class PageApi:
     def routes(self) -> list[web.RouteDef]:
         """What the script calls."""
         return [
-            web.get("/page/state", self._seen(self.state)),
-            web.get("/page/events", self._seen(self.events), allow_head=False),
-            web.get("/page/cover", self._seen(self.cover)),
-            web.get("/page/music", self._seen(self.music)),
-            web.get("/page/preview", self._seen(self.preview)),
-            web.get("/page/thumbnail", self._seen(self.thumbnail)),
-            web.post("/page/videos", self._seen(self.create_video, changes=True)),
-            web.delete("/page/videos/{task_id}", self._seen(self.delete_video, changes=True)),
-            web.post("/page/upload", self._seen(self.upload, changes=True)),
+            web.get("/page/state", self._with_session(self.state)),
+            web.get("/page/events", self._with_session(self.events), allow_head=False),
+            web.get("/page/cover", self._with_session(self.cover)),
+            web.get("/page/music", self._with_session(self.music)),
+            web.get("/page/preview", self._with_session(self.preview)),
+            web.get("/page/thumbnail", self._with_session(self.thumbnail)),
+            web.post("/page/videos", self._with_session(self.create_video, needs_csrf_token=True)),
+            web.delete(
+                "/page/videos/{task_id}",
+                self._with_session(self.delete_video, needs_csrf_token=True),
+            ),
+            web.post("/page/upload", self._with_session(self.upload, needs_csrf_token=True)),
         ]
 
-    def _seen(self, handler: Visit, *, changes: bool = False) -> Any:
-        return visited(self.sessions, handler, changes=changes)
+    def _with_session(self, handler: SessionHandler, *, needs_csrf_token: bool = False) -> Any:
+        return require_session(self.sessions, handler, needs_csrf_token=needs_csrf_token)
 
     # --- what is there ----------------------------------------------------------------------
 
@@ -95,17 +98,21 @@ class PageApi:
             for track, info in tracks
         ]
         own = {
-            "token": self.sessions.token(request),
+            "token": self.sessions.csrf_token(request),
             "library": library,
             "endings": SUFFIXES,
             "most": self.config.max_upload_bytes,
-            "requires_key": not self.sessions.open,
+            "requires_key": not self.sessions.is_open,
         }
-        return web.json_response({**own, **self._live_state(account)}, headers=SAFE)
+        return web.json_response({**own, **self._live_state(account)}, headers=SECURITY_HEADERS)
 
     async def events(self, request: web.Request, account: str) -> web.StreamResponse:
         """Server-sent events: the queue and the videos whenever they have moved."""
-        headers = {**SAFE, "Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        headers = {
+            **SECURITY_HEADERS,
+            "Content-Type": "text/event-stream",
+            "Cache-Control": "no-store",
+        }
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         version = -1
@@ -160,13 +167,15 @@ class PageApi:
     async def cover(self, request: web.Request, _: str) -> web.StreamResponse:
         """A track's square picture."""
         image = await self.metadata_cache.cover(await self._track(request))
-        headers = {**SAFE, "Cache-Control": "private, max-age=86400"}
+        headers = {**SECURITY_HEADERS, "Cache-Control": "private, max-age=86400"}
         return web.Response(body=image, content_type="image/jpeg", headers=headers)
 
     async def music(self, request: web.Request, _: str) -> web.StreamResponse:
         """A track to listen to."""
         track = await self._track(request)
-        return web.FileResponse(track.path, headers={**SAFE, "Cache-Control": "no-cache"})
+        return web.FileResponse(
+            track.path, headers={**SECURITY_HEADERS, "Cache-Control": "no-cache"}
+        )
 
     async def preview(self, request: web.Request, _: str) -> web.StreamResponse:
         """A moment of the video that would be made."""
@@ -183,7 +192,7 @@ class PageApi:
             track, captions, style, is_still_needed=is_still_needed
         )
         # The page asks twice: for a picture to decode, then for the same one to show.
-        headers = {**SAFE, "Cache-Control": "private, max-age=60"}
+        headers = {**SECURITY_HEADERS, "Cache-Control": "private, max-age=60"}
         return web.Response(body=image, content_type="image/jpeg", headers=headers)
 
     async def thumbnail(self, request: web.Request, account: str) -> web.StreamResponse:
@@ -197,7 +206,7 @@ class PageApi:
             if self.store.get(task.task_id) is None:
                 # Deleted meanwhile, and then its picture is not wanted either.
                 await asyncio.to_thread(cache_path.unlink, missing_ok=True)
-        headers = {**SAFE, "Cache-Control": "private, max-age=86400"}
+        headers = {**SECURITY_HEADERS, "Cache-Control": "private, max-age=86400"}
         return web.Response(body=image, content_type="image/jpeg", headers=headers)
 
     async def _render_thumbnail(self, task: Task) -> bytes:
@@ -241,7 +250,7 @@ class PageApi:
         )
         await self.store.add(task)
         self.scheduler.submit(task)
-        return web.json_response({"id": task.task_id}, headers=SAFE)
+        return web.json_response({"id": task.task_id}, headers=SECURITY_HEADERS)
 
     async def delete_video(self, request: web.Request, account: str) -> web.StreamResponse:
         """Delete a video, or stop making it."""
@@ -250,7 +259,7 @@ class PageApi:
         self.scheduler.cancel(task.task_id)
         await asyncio.to_thread(self.data.remove_video, task.filename)
         self.feed.notify()
-        return web.json_response({}, headers=SAFE)
+        return web.json_response({}, headers=SECURITY_HEADERS)
 
     async def upload(self, request: web.Request, _: str) -> web.StreamResponse:
         """Take a music file into the library, where it can be read as music."""
@@ -270,7 +279,9 @@ class PageApi:
             part.unlink(missing_ok=True)
         self.feed.notify_library()
         found = await self._find(uploads.FOLDER, path.name)
-        return web.json_response({"task": found.task_id, "audio": found.audio_id}, headers=SAFE)
+        return web.json_response(
+            {"task": found.task_id, "audio": found.audio_id}, headers=SECURITY_HEADERS
+        )
 
     def _get_own_task(self, task_id: str, account: str) -> Task:
         task = self.store.get(task_id)

@@ -27,7 +27,7 @@ _ASSETS = {
     "Inter-Medium.ttf": (_FONTS, "font/ttf"),
     "InterDisplay-SemiBold.ttf": (_FONTS, "font/ttf"),
 }
-SAFE = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self'; media-src 'self'; font-src 'self'; connect-src 'self'; form-action 'none'; "
     "base-uri 'none'; frame-ancestors 'none'",
@@ -36,7 +36,7 @@ SAFE = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-Visit = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
+SessionHandler = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
 
 
 class PageAssets:
@@ -54,17 +54,17 @@ class PageAssets:
         return [
             web.get("/", self.index),
             web.get("/page/asset/{name}", self.asset),
-            web.post("/page/enter", self.enter),
+            web.post("/page/login", self.login),
         ]
 
     async def index(self, request: web.Request) -> web.StreamResponse:
         """The page itself; where no key is needed its visitor gets a session at once."""
         content = await asyncio.to_thread((_HERE / "index.html").read_bytes)
-        headers = {**SAFE, "Cache-Control": "no-cache"}
+        headers = {**SECURITY_HEADERS, "Cache-Control": "no-cache"}
         response = web.Response(body=content, content_type="text/html", headers=headers)
         response.charset = "utf-8"
-        if self._sessions.open and self._sessions.account_of(request) is None:
-            self._sessions.enter(response, None)
+        if self._sessions.is_open and self._sessions.account_of(request) is None:
+            self._sessions.start(response, None)
         return response
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
@@ -73,34 +73,36 @@ class PageAssets:
         if name not in _ASSETS:
             raise web.HTTPNotFound
         folder, kind = _ASSETS[name]
-        headers = {**SAFE, "Content-Type": kind, "Cache-Control": "no-cache"}
+        headers = {**SECURITY_HEADERS, "Content-Type": kind, "Cache-Control": "no-cache"}
         return web.FileResponse(folder / name, headers=headers)
 
-    async def enter(self, request: web.Request) -> web.StreamResponse:
+    async def login(self, request: web.Request) -> web.StreamResponse:
         """Begin a session with the server's key."""
         if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
             return error_response(403, status=403)
         try:
-            given = (await read_json(request)).get("key")
+            raw_key = (await read_json(request)).get("key")
         except InvalidRequestError as error:
             return error_response(error.code, error.message, status=error.code)
         response = web.json_response({})
-        key = given if isinstance(given, str) else None
+        key = raw_key if isinstance(raw_key, str) else None
         # Behind a proxy only the browser knows how the page was reached.
         secure = request.headers.get("Origin", "").startswith("https://")
-        if self._sessions.enter(response, key, secure=secure) is None:
+        if self._sessions.start(response, key, secure=secure) is None:
             return error_response(401, "That is not the key of this server.", status=401)
         return response
 
 
-def visited(sessions: Sessions, handler: Visit, *, changes: bool = False) -> Any:
+def require_session(
+    sessions: Sessions, handler: SessionHandler, *, needs_csrf_token: bool = False
+) -> Any:
     """A handler only for those with a session; what changes something needs its token as well."""
 
     async def check(request: web.Request) -> web.StreamResponse:
         account = sessions.account_of(request)
         if account is None:
             return error_response(401, status=401)
-        if changes and not sessions.may_change(request):
+        if needs_csrf_token and not sessions.verify_csrf_token(request):
             return error_response(403, "Reload the page and try again.", status=403)
         try:
             return await handler(request, account)

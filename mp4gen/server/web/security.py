@@ -26,31 +26,31 @@ from .responses import error_response
 
 log = logging.getLogger("mp4gen.server")
 
-_SAFE = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+_SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 _HOST = re.compile(
     r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\s\\/@?#:,\[\]]+))(?::[0-9]{1,5})?", re.IGNORECASE
 )
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def guard(config: ServerConfig) -> Middleware:
+def security_middleware(config: ServerConfig) -> Middleware:
     """The middleware that checks the host, and turns whatever goes wrong into an answer."""
-    ours = _our_names(config)
+    allowed_hosts = _allowed_hosts(config)
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get("Host", "")
-        host = _host_of(given)
-        if host not in ours and not _is_address(host):
-            response: web.StreamResponse = _not_ours(host or given)
-        elif request.method not in _READING and _is_from_elsewhere(request):
+        host_header = request.headers.get("Host", "")
+        host = _host_of(host_header)
+        if host not in allowed_hosts and not _is_address(host):
+            response: web.StreamResponse = _host_rejected(host or host_header)
+        elif request.method not in _SAFE_METHODS and _is_cross_site(request):
             response = error_response(403, "Another site's page asked for this.", status=403)
         else:
             try:
                 response = await handler(request)
             except web.HTTPException as error:
-                response = _refused(error)
+                response = _http_error_response(error)
             except ConnectionError:
                 raise
             except Exception:
@@ -58,13 +58,13 @@ def guard(config: ServerConfig) -> Middleware:
                 log.exception("%s %s failed", request.method, request.path)
                 response = error_response(500, status=500)
         if not response.prepared:
-            response.headers.update(_SAFE)
+            response.headers.update(_SECURITY_HEADERS)
         return response
 
     return check
 
 
-def _our_names(config: ServerConfig) -> set[str]:
+def _allowed_hosts(config: ServerConfig) -> set[str]:
     names = {"localhost", socket.gethostname().lower(), config.host.lower()}
     names |= {_host_of(name) for name in config.allowed_hosts}
     if config.public_url is not None:
@@ -82,7 +82,7 @@ def _host_of(header: str) -> str:
     return (found["address"] or found["name"]).lower().rstrip(".") if found else ""
 
 
-def _is_from_elsewhere(request: web.Request) -> bool:
+def _is_cross_site(request: web.Request) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
@@ -97,13 +97,15 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _not_ours(host: str) -> web.Response:
-    shown = "".join(char for char in host if char.isascii() and char.isprintable())[:100]
-    message = f"This server does not answer to the name '{shown}'. Allow it with --allowed-host."
+def _host_rejected(host: str) -> web.Response:
+    printable = "".join(char for char in host if char.isascii() and char.isprintable())[:100]
+    message = (
+        f"This server does not answer to the name '{printable}'. Allow it with --allowed-host."
+    )
     return error_response(403, message, status=403)
 
 
-def _refused(error: web.HTTPException) -> web.Response:
+def _http_error_response(error: web.HTTPException) -> web.Response:
     """The router's own refusals, in the API's words: its 404 covers a wrong method as well."""
     code = 413 if error.status == 413 else 404 if error.status in {404, 405} else 400
     response = error_response(code, status=error.status)

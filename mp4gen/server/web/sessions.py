@@ -16,7 +16,7 @@ from .accounts import Accounts
 
 COOKIE = "mp4gen_session"
 TOKEN_HEADER = "X-Mp4gen-Token"  # noqa: S105 - a header's name
-_LASTS = 30 * 86400
+_MAX_AGE = 30 * 86400
 
 
 class Sessions:
@@ -32,67 +32,69 @@ class Sessions:
         self._keys, self._accounts, self._secret = config.accounts, accounts, secret
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether the page needs no key."""
-        return self._accounts.open
+        return self._accounts.is_open
 
     def account_of(self, request: web.Request) -> str | None:
         """The account of the request's cookie; None where it has no good one."""
         name, _, rest = request.cookies.get(COOKIE, "").partition(".")
-        expires, _, mark = rest.partition(".")
-        account = _unpacked(name)
+        expires, _, signature = rest.partition(".")
+        account = _decode(name)
         if account is None or not expires.isdecimal() or int(expires[:12]) < time.time():
             return None
-        if not self.open and account not in self._keys:
+        if not self.is_open and account not in self._keys:
             return None
-        good = self._mark("session", account, expires)
-        return account if _is_same(mark, good) else None
+        expected = self._sign("session", account, expires)
+        return account if _equal_in_constant_time(signature, expected) else None
 
-    def enter(
+    def start(
         self, response: web.StreamResponse, key: str | None, *, secure: bool = False
     ) -> str | None:
         """Give the owner of `key` a cookie; the account, or None where the key is nobody's.
 
         A `secure` one is sent by the browser over https alone.
         """
-        account = self._accounts.named(key)
+        account = self._accounts.find_by_key(key)
         if account is not None:
-            expires = str(int(time.time()) + _LASTS)
-            mark = self._mark("session", account, expires)
-            value = f"{_packed(account)}.{expires}.{mark}"
+            expires = str(int(time.time()) + _MAX_AGE)
+            signature = self._sign("session", account, expires)
+            value = f"{_encode(account)}.{expires}.{signature}"
             response.set_cookie(
-                COOKIE, value, max_age=_LASTS, httponly=True, samesite="Strict", secure=secure
+                COOKIE, value, max_age=_MAX_AGE, httponly=True, samesite="Strict", secure=secure
             )
         return account
 
-    def token(self, request: web.Request) -> str:
+    def csrf_token(self, request: web.Request) -> str:
         """What a change made in this session must carry."""
-        return self._mark("change", request.cookies.get(COOKIE, ""), "")
+        return self._sign("change", request.cookies.get(COOKIE, ""), "")
 
-    def may_change(self, request: web.Request) -> bool:
+    def verify_csrf_token(self, request: web.Request) -> bool:
         """Whether a change comes from our own page, in this session."""
         origin = request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc != request.host:
             return False
-        return _is_same(request.headers.get(TOKEN_HEADER, ""), self.token(request))
+        return _equal_in_constant_time(
+            request.headers.get(TOKEN_HEADER, ""), self.csrf_token(request)
+        )
 
-    def _mark(self, purpose: str, account: str, more: str) -> str:
+    def _sign(self, purpose: str, account: str, extra: str) -> str:
         key = hashlib.sha256(self._keys.get(account, "").encode()).hexdigest()
-        text = "\0".join((purpose, account, more, key))
+        text = "\0".join((purpose, account, extra, key))
         return hmac.new(self._secret, text.encode(), "sha256").hexdigest()
 
 
-def _is_same(given: str, good: str) -> bool:
+def _equal_in_constant_time(actual: str, expected: str) -> bool:
     """Compare in a time that tells nothing; what was sent may be no text at all."""
-    return hmac.compare_digest(given.encode(errors="surrogateescape"), good.encode())
+    return hmac.compare_digest(actual.encode(errors="surrogateescape"), expected.encode())
 
 
-def _packed(account: str) -> str:
+def _encode(account: str) -> str:
     # Never empty, so that the name of the nameless account is not mistaken for a missing one.
     return "a" + base64.urlsafe_b64encode(account.encode()).decode().rstrip("=")
 
 
-def _unpacked(name: str) -> str | None:
+def _decode(name: str) -> str | None:
     try:
         return base64.urlsafe_b64decode(name[1:] + "==").decode() if name[:1] == "a" else None
     except ValueError:
