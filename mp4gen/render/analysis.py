@@ -32,14 +32,14 @@ LONG, SHORT = 4096, 1024
 # How many samples before its picture's moment the long window starts. It looks back, since a beat
 # at its far end would else move the bars before it is heard.
 LONG_BEFORE = 2976
-FARTHEST_AHEAD = 0.81
-LOWEST_HZ, HIGHEST_HZ = 40.0, 12000.0
+MAX_LOOKAHEAD_FRAMES = 0.81
+MIN_HZ, MAX_HZ = 40.0, 12000.0
 CROSSOVER_HZ = (300.0, 700.0)
 # Music loses level with every octave; the tilt lifts the top by this much against the bottom.
 TILT_DB = 26.0
 FLOOR_DB, STEP_DB = -110.0, 0.5
 # Full scale is 1; files of floats may hold anything.
-LARGEST_SAMPLE = 1e6
+MAX_SAMPLE = 1e6
 # A decoder of AAC may find its true rate and channels only after some packets.
 SETTLED_SECONDS = 1
 _BLOCK = 64
@@ -123,7 +123,7 @@ def _mono(decoder: Decoder, name: str) -> Iterator[tuple[AudioFrame, Floats]]:
             ) from error
         shape = now
         samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-        if not (np.abs(samples) <= LARGEST_SAMPLE).all():
+        if not (np.abs(samples) <= MAX_SAMPLE).all():
             raise RenderError(f"{name} holds samples that are no numbers or beyond all measure.")
         yield frame, samples
 
@@ -196,7 +196,7 @@ class _Meter:
         step = RATE / self._fps
         third = round(step / 3)
         # No window reaches a whole picture ahead, or a beat would be seen before it is heard.
-        moments = moments - max(0, round(third + SHORT / 2 - FARTHEST_AHEAD * step))
+        moments = moments - max(0, round(third + SHORT / 2 - MAX_LOOKAHEAD_FRAMES * step))
         before, here, after = (
             _spectra(sound, moments + shift - SHORT // 2, self._window_short)
             for shift in (-third, 0, third)
@@ -215,7 +215,7 @@ def _spectra(sound: Floats, starts: NDArray[np.int64], window: Floats) -> Floats
 
 def _filters(bands: int) -> tuple[Floats, Floats, Floats]:
     """(bins to bands for the long window, the same for the short one, share of the long one)."""
-    edges = np.geomspace(LOWEST_HZ, HIGHEST_HZ, bands + 1)
+    edges = np.geomspace(MIN_HZ, MAX_HZ, bands + 1)
     centres = np.sqrt(edges[1:] * edges[:-1])
     low, high = np.log(CROSSOVER_HZ)
     share = np.clip((high - np.log(centres)) / (high - low), 0, 1).astype(np.float32)

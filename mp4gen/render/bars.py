@@ -53,7 +53,7 @@ class _Tips:
         _, bars, states, columns = tables[0].shape
         self._items = [canvas.items(plane, columns) for plane in planes]
         self._tables = [_pieces(table, columns) for table in tables]
-        self._scale, self._cap, self._most, self._bars = scale, cap, states - 1, bars
+        self._scale, self._cap, self._max_state, self._bars = scale, cap, states - 1, bars
         self._first, self._end = rows
         self._lefts, self._line, self._states = lefts, canvas.lines[planes[0]], states
 
@@ -69,7 +69,7 @@ class _Tips:
         # What is the n-th row of all that are drawn is row n - sums[k] of the k-th bar that moved.
         down, start = np.arange(sums[-1]), sums[:-1]
         state = ((first + 1 - start) * scale - new).repeat(counts) + down * scale
-        np.minimum(np.maximum(state, 0, out=state), self._most, out=state)
+        np.minimum(np.maximum(state, 0, out=state), self._max_state, out=state)
         state += ((first - self._first - start) * self._bars + bars).repeat(counts) * self._states
         state += down * (self._bars * self._states)
         place = (self._lefts.take(bars) + (first - start) * self._line).repeat(counts)

@@ -18,8 +18,8 @@ from .decode import named
 from .options import PathLike
 
 FORMATS = ("PNG", "JPEG", "WEBP")
-MOST_PIXELS = 40_000_000
-MOST_BYTES = 32 << 20
+MAX_PIXELS = 40_000_000
+MAX_BYTES = 32 << 20
 BLOB_LIGHTNESS, BLOB_CHROMA = 0.62, 0.14
 SPREAD_DEGREES = 50.0
 # From sea green over blue and red to orange: between lie yellow and olive, mud when darkened. The
@@ -29,10 +29,10 @@ HUES = (178.0, 412.0)
 WARM_HUE, WARM_LIGHTNESS = 60.0, 0.07
 
 
-def read_cover(source: PathLike | bytes, side: int, largest: int = 0) -> Bytes:
+def read_cover(source: PathLike | bytes, side: int, max_side: int = 0) -> Bytes:
     """An image file, or one's bytes, as (side, side, 3) sRGB, cropped to its middle.
 
-    A picture that has more is given larger, up to `largest`.
+    A picture that has more is given larger, up to `max_side`.
 
     Raises:
         RenderError: missing, too large, or no PNG, JPEG or WEBP.
@@ -42,7 +42,7 @@ def read_cover(source: PathLike | bytes, side: int, largest: int = 0) -> Bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                return _square(image, name, side, largest)
+                return _square(image, name, side, max_side)
     except RenderError:
         raise
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, MemoryError) as error:
@@ -52,7 +52,7 @@ def read_cover(source: PathLike | bytes, side: int, largest: int = 0) -> Bytes:
 
 
 def _too_large(name: str) -> str:
-    return f"{name} has too many pixels: {MOST_PIXELS // 1_000_000} million at most."
+    return f"{name} has too many pixels: {MAX_PIXELS // 1_000_000} million at most."
 
 
 def _bytes_of(source: PathLike | bytes) -> tuple[bytes, str]:
@@ -63,18 +63,18 @@ def _bytes_of(source: PathLike | bytes) -> tuple[bytes, str]:
     try:
         if not file.is_file():
             raise RenderError(f"{name} does not exist.")
-        if file.stat().st_size > MOST_BYTES:
-            raise RenderError(f"{name} is too large: {MOST_BYTES >> 20} MB at most.")
+        if file.stat().st_size > MAX_BYTES:
+            raise RenderError(f"{name} is too large: {MAX_BYTES >> 20} MB at most.")
         return file.read_bytes(), name
     except (OSError, ValueError) as error:
         raise RenderError(f"{name} cannot be read.") from error
 
 
-def _square(image: Image.Image, name: str, side: int, largest: int) -> Bytes:
+def _square(image: Image.Image, name: str, side: int, max_side: int) -> Bytes:
     # The header alone is read so far: a bomb is refused before it is unpacked.
-    if image.width * image.height > MOST_PIXELS:
+    if image.width * image.height > MAX_PIXELS:
         raise RenderError(_too_large(name))
-    side = max(side, min(image.width, image.height, largest))
+    side = max(side, min(image.width, image.height, max_side))
     if image.format == "JPEG":
         image.draft("RGB", (2 * side, 2 * side))
     upright = ImageOps.exif_transpose(image)

@@ -26,8 +26,8 @@ from .options import PathLike
 # Without these lists a text file that names other files would be opened, and they with it.
 CONTAINERS = "mp3,mov,flac,ogg,wav,aac,aiff"
 CODECS = ("mp3", "aac", "flac", "alac", "opus", "vorbis")
-SHORTEST_SECONDS = 0.5
-LARGEST_DAMAGE = 0.1
+MIN_DURATION = 0.5
+MAX_DAMAGED_SHARE = 0.1
 # Tags in no known encoding are read as far as they go. PyAV 19 has no such option: it keeps the
 # bytes that it cannot decode as surrogates.
 _LENIENT: dict[str, Any] = (
@@ -101,12 +101,12 @@ class Decoder:
         Raises:
             RenderError: less than half a second, or too many packets that are no sound.
         """
-        if self.damaged > LARGEST_DAMAGE * max(self.packets, 1):
+        if self.damaged > MAX_DAMAGED_SHARE * max(self.packets, 1):
             raise RenderError(
                 f"{named(self._path)} is damaged: {self.damaged} of {self.packets} packets cannot "
                 "be decoded."
             )
-        if seconds < SHORTEST_SECONDS:
+        if seconds < MIN_DURATION:
             raise no_sound(self._path, seconds)
 
     def _rest(self, stream: AudioStream) -> list[AudioFrame]:
@@ -133,24 +133,24 @@ def packets_of(
             yield packet
 
 
-def check_length(path: PathLike, limit: float, cancel: Stop | None) -> None:
-    """Refuse a file whose packets, not only its header, say that it is longer than `limit`.
+def check_length(path: PathLike, max_duration: float, cancel: Stop | None) -> None:
+    """Refuse a file whose packets, not only its header, say that it is longer than `max_duration`.
 
     It reads without decoding, and only where the header raises the suspicion: a header may lie
     both ways, so a true length is also kept watch on while decoding.
 
     Raises:
-        RenderError: longer than `limit` seconds.
+        RenderError: longer than `max_duration` seconds.
     """
     with opened(path) as (container, stream):
-        if header_seconds(container, stream) > limit:
-            counted_seconds(container, stream, cancel, limit=limit, name=named(path))
+        if header_seconds(container, stream) > max_duration:
+            counted_seconds(container, stream, cancel, max_duration=max_duration, name=named(path))
 
 
-def too_long(name: str, limit: float) -> RenderError:
-    """The error for music beyond the limit, in seconds."""
+def too_long(name: str, max_duration: float) -> RenderError:
+    """The error for music beyond the max_duration, in seconds."""
     return RenderError(
-        f"{name} is longer than the limit of {limit / 60:.4g} minutes; shorten it or raise "
+        f"{name} is longer than the max_duration of {max_duration / 60:.4g} minutes; shorten it or raise "
         "max_duration."
     )
 
@@ -158,7 +158,7 @@ def too_long(name: str, limit: float) -> RenderError:
 def no_sound(path: PathLike, seconds: float = 0.0) -> RenderError:
     """The error for a file that holds next to nothing."""
     return RenderError(
-        f"{named(path)} holds {seconds:.2f} s of sound; at least {SHORTEST_SECONDS} s are needed."
+        f"{named(path)} holds {seconds:.2f} s of sound; at least {MIN_DURATION} s are needed."
     )
 
 
@@ -174,15 +174,15 @@ def counted_seconds(
     stream: AudioStream,
     cancel: Stop | None = None,
     *,
-    limit: float = float("inf"),
+    max_duration: float = float("inf"),
     name: str = "",
 ) -> float:
     """The length that the packets add up to, in seconds, without decoding them."""
     ticks, tick = 0, float(stream.time_base or 0)
     for packet in packets_of(container, stream, cancel):
         ticks += packet.duration or 0
-        if ticks * tick > limit:
-            raise too_long(name, limit)
+        if ticks * tick > max_duration:
+            raise too_long(name, max_duration)
     return ticks * tick
 
 

@@ -48,8 +48,8 @@ _UNLIKED = ("mono", "italic", "oblique", "condensed", "serif", "black", "thin", 
 _EMOJI = ("emoji",)
 # Bitmap emoji fonts exist in one size only.
 BITMAP_SIZES = (109, 136, 160, 96)
-_MOST_FILES = 2000
-_MOST_RANGES = 200_000
+_MAX_FILES = 2000
+_MAX_RANGES = 200_000
 
 
 @frozen
@@ -131,7 +131,7 @@ def _font_files() -> tuple[str, ...]:
                 for name in files
                 if name.lower().endswith((".ttf", ".otf", ".ttc", ".otc"))
             ]
-            if len(found) >= _MOST_FILES:
+            if len(found) >= _MAX_FILES:
                 return tuple(found)
     return tuple(found)
 
@@ -165,7 +165,7 @@ def coverage(path: str) -> Coverage:
     try:
         with Path(path).open("rb") as file:
             table = _cmap_table(file.read(4096), path)
-        return Coverage(tuple(sorted(_ranges(table)))[:_MOST_RANGES])
+        return Coverage(tuple(sorted(_ranges(table)))[:_MAX_RANGES])
     except (OSError, struct.error, ValueError, IndexError):
         return Coverage(())
 
@@ -198,7 +198,7 @@ def _ranges(table: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _format_12(table: bytes, offset: int) -> Iterator[tuple[int, int]]:
-    groups = min(struct.unpack_from(">I", table, offset + 12)[0], _MOST_RANGES)
+    groups = min(struct.unpack_from(">I", table, offset + 12)[0], _MAX_RANGES)
     for index in range(groups):
         first, last, glyph = struct.unpack_from(">III", table, offset + 16 + 12 * index)
         if first <= last and (glyph or last > first):

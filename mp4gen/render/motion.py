@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .analysis import FLOOR_DB, STEP_DB, Bytes, Features, Floats
 
 WINDOW_DB = 40.0
-QUIETEST_TOP_DB = -50.0
+MIN_REFERENCE_DB = -50.0
 # A band of its own may be this far below the loudest and still fill its bar half the way.
 BAND_REACH_DB = 18.0
 CONTRAST = 1.9
@@ -26,7 +26,7 @@ GRAVITY = 8.0
 GLOW_SECONDS, AVERAGE_SECONDS = 0.12, 1.5
 # An onset must rise so much above the average to count, and so much more to count in full.
 ONSET_FACTOR, ONSET_DB, ONSET_RANGE_DB = 1.4, 0.8, 6.0
-QUIETEST_DB = -72.0
+MIN_DB = -72.0
 # Pictures at a time: enough to share numpy's cost per call, few enough to stay in the cache.
 _BLOCK = 64
 
@@ -82,7 +82,7 @@ def _tops(levels: Bytes) -> tuple[Floats, int]:
     counts = np.zeros((levels.shape[1], 256), np.int64)
     for band in range(levels.shape[1]):
         counts[band] = np.bincount(levels[:, band], minlength=256)
-    loudest = max(float(_percentile(counts.sum(axis=0)[None], 0.995)[0]), QUIETEST_TOP_DB)
+    loudest = max(float(_percentile(counts.sum(axis=0)[None], 0.995)[0]), MIN_REFERENCE_DB)
     own = _percentile(counts, 0.99)
     heard = int(np.flatnonzero(own >= loudest - SILENT_DB).max(initial=0)) + 1
     own = np.maximum(own, loudest - BAND_REACH_DB)
@@ -109,9 +109,9 @@ def _glows(levels: Bytes, fps: int) -> Iterator[float]:
 
 def _fluxes(levels: Bytes) -> Iterator[float]:
     """How much louder each picture is than the one before, in dB, the mean of all bands."""
-    before = np.maximum(_decibels(levels[:1]), QUIETEST_DB)
+    before = np.maximum(_decibels(levels[:1]), MIN_DB)
     for start in range(0, levels.shape[0], _BLOCK):
-        rows = np.maximum(_decibels(levels[start : start + _BLOCK]), QUIETEST_DB)
+        rows = np.maximum(_decibels(levels[start : start + _BLOCK]), MIN_DB)
         rises = np.diff(np.concatenate([before, rows]), axis=0)
         before = rows[-1:]
         yield from np.maximum(rises, 0).mean(axis=1).tolist()

@@ -15,9 +15,9 @@ PathLike = str | os.PathLike[str]
 AudioMode = Literal["compatible", "copy"]
 Quality = Literal["fast", "fine"]
 
-SMALLEST_SIDE = 144
-LARGEST_AREA = 1920 * 1088
-LARGEST_SIDE = 2560
+MIN_SIDE = 144
+MAX_AREA = 1920 * 1088
+MAX_SIDE = 2560
 
 
 def _paths(paths: Iterable[PathLike]) -> tuple[str, ...]:
@@ -122,9 +122,9 @@ def _check_size(width: int, height: int) -> None:
         raise RenderError(f"The size {width!r}x{height!r} must be of whole numbers.")
     if width % 2 or height % 2:
         raise RenderError(f"The size {width}x{height} must be even both ways.")
-    if min(width, height) < SMALLEST_SIDE:
-        raise RenderError(f"The size {width}x{height} is too small: {SMALLEST_SIDE} at least.")
-    if max(width, height) > LARGEST_SIDE or width * height > LARGEST_AREA:
+    if min(width, height) < MIN_SIDE:
+        raise RenderError(f"The size {width}x{height} is too small: {MIN_SIDE} at least.")
+    if max(width, height) > MAX_SIDE or width * height > MAX_AREA:
         raise RenderError(f"The size {width}x{height} is too large: 1920x1080 or its twin at most.")
 
 

@@ -18,10 +18,10 @@ from PIL import Image, ImageDraw, ImageFont, features
 from . import bidi, fonts
 from .fonts import Weight
 
-MOST_CHARACTERS = 300
-MOST_MARKS = 4
+MAX_CHARACTERS = 300
+MAX_MARKS = 4
 # The least a text may shrink before it is cut, as a share of its size.
-SMALLEST = 0.5
+MIN_SCALE = 0.5
 _JOINERS = "\u200c\u200d"
 _SHAPED = features.check("raqm")
 # Letters are drawn so much larger and scaled down: at size they would snap to whole pixels.
@@ -67,16 +67,16 @@ def clean(text: str | None) -> str:
         return ""
     kept: list[str] = []
     marks = 0
-    for char in unicodedata.normalize("NFC", text[: 4 * MOST_CHARACTERS]):
+    for char in unicodedata.normalize("NFC", text[: 4 * MAX_CHARACTERS]):
         kind = unicodedata.category(char)
         if kind in ("Cc", "Zl", "Zp", "Zs"):
             char = " "  # noqa: PLW2901 (every kind of space is one space)
         elif kind in ("Cf", "Cs", "Co", "Cn") and char not in _JOINERS:
             continue
         marks = marks + 1 if kind in ("Mn", "Me") else 0
-        if marks <= MOST_MARKS:
+        if marks <= MAX_MARKS:
             kept.append(char)
-    return " ".join("".join(kept).split())[:MOST_CHARACTERS].strip()
+    return " ".join("".join(kept).split())[:MAX_CHARACTERS].strip()
 
 
 def clusters(text: str) -> list[str]:
@@ -121,7 +121,7 @@ class Typesetter:
         full = self.width(text, size, weight)
         if full <= width:
             return text, size
-        smaller = max(size * width / full * 0.995, size * SMALLEST)
+        smaller = max(size * width / full * 0.995, size * MIN_SCALE)
         pieces = clusters(text)
         while self.width(text, smaller, weight) > width and len(pieces) > 1:
             excess = self.width(text, smaller, weight) / width
