@@ -25,20 +25,22 @@ STEREO_BIT_RATE, MONO_BIT_RATE = 320_000, 192_000
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 # A third of the default coder's work at a little more signal to noise.
 AAC_OPTIONS = {"aac_coder": "fast", "aac_pns": "0", "aac_is": "0", "aac_tns": "0"}
-COPIED: dict[AudioMode, tuple[str, ...]] = {
+COPYABLE_CODECS: dict[AudioMode, tuple[str, ...]] = {
     "compatible": ("aac",),
     "copy": ("aac", "mp3", "flac", "alac", "opus"),
 }
-_PLAYERS = {
+_PLAYER_LIMITS = {
     "mp3": "MP3 inside an MP4 stays silent in Safari, QuickTime and every browser on iOS",
     "flac": "FLAC inside an MP4 does not play in older Safari and on many upload sites",
     "alac": "ALAC plays with Apple's players and is silent in Chrome and Firefox",
     "opus": "Opus inside an MP4 does not play in older Safari and on some upload sites",
 }
-_NOT_KEPT = "The sound is damaged or changes its kind on the way, so it was encoded as AAC."
+_REENCODED_WARNING = (
+    "The sound is damaged or changes its kind on the way, so it was encoded as AAC."
+)
 
 
-class Sound(Protocol):
+class AudioWriter(Protocol):
     """What the muxing loop needs of the sound."""
 
     def advance(self, seconds: float) -> None:
@@ -52,7 +54,7 @@ class Sound(Protocol):
 
 
 @frozen
-class Plan:
+class AudioPlan:
     """How the sound gets into the MP4.
 
     Attributes:
@@ -66,40 +68,42 @@ class Plan:
     warning: str
 
 
-def plan(path: PathLike, mode: AudioMode, *, whole: bool) -> Plan:
+def plan_audio(path: PathLike, mode: AudioMode, *, intact: bool) -> AudioPlan:
     """Decide; packets that are damaged, or of more than one kind, are never handed on.
 
     Args:
         path: the music file.
         mode: what is wished.
-        whole: whether every packet could be decoded, all at one rate and with the same channels.
+        intact: whether every packet could be decoded, all at one rate and with the same channels.
     """
     with decode.opened(path) as (_, stream):
         codec = decode.codec_of(stream)
-    if not whole:
-        lost = codec in COPIED[mode] or mode == "copy"
-        return Plan("aac", copied=False, warning=_NOT_KEPT if lost else "")
-    if codec in COPIED[mode]:
-        limit = _PLAYERS.get(codec, "")
-        advice = f'{limit}; audio_mode="compatible" plays everywhere.' if limit else ""
-        return Plan(codec, copied=True, warning=advice)
+    if not intact:
+        lost = codec in COPYABLE_CODECS[mode] or mode == "copy"
+        return AudioPlan("aac", copied=False, warning=_REENCODED_WARNING if lost else "")
+    if codec in COPYABLE_CODECS[mode]:
+        limit = _PLAYER_LIMITS.get(codec, "")
+        warning = f'{limit}; audio_mode="compatible" plays everywhere.' if limit else ""
+        return AudioPlan(codec, copied=True, warning=warning)
     if mode == "copy" and (codec == "vorbis" or codec.startswith("pcm_")):
-        advice = f'{_PLAYERS["flac"]}; audio_mode="compatible" plays everywhere.'
-        return Plan("flac", copied=False, warning=advice)
-    return Plan("aac", copied=False, warning="")
+        warning = f'{_PLAYER_LIMITS["flac"]}; audio_mode="compatible" plays everywhere.'
+        return AudioPlan("flac", copied=False, warning=warning)
+    return AudioPlan("aac", copied=False, warning="")
 
 
-def open_sound(chosen: Plan, path: PathLike, output: OutputContainer, cancel: Stop | None) -> Sound:
+def open_audio_writer(
+    audio_plan: AudioPlan, path: PathLike, output: OutputContainer, cancel: Stop | None
+) -> AudioWriter:
     """Add the sound's stream to the output."""
-    return (Copied if chosen.copied else Encoded)(chosen, path, output, cancel)
+    return (StreamCopy if audio_plan.copied else AudioEncoder)(audio_plan, path, output, cancel)
 
 
-class Copied:
+class StreamCopy:
     """Hands packets on as they are, moved so that the first sample heard is at zero."""
 
     def __init__(
         self,
-        chosen: Plan,
+        audio_plan: AudioPlan,
         path: PathLike,
         output: OutputContainer,
         cancel: Stop | None,
@@ -137,12 +141,12 @@ class Copied:
         self._closing.close()
 
 
-class Encoded:
+class AudioEncoder:
     """Decodes and encodes: AAC-LC that plays everywhere, or FLAC that loses nothing of 24 bits."""
 
     def __init__(
         self,
-        chosen: Plan,
+        audio_plan: AudioPlan,
         path: PathLike,
         output: OutputContainer,
         cancel: Stop | None,
@@ -156,14 +160,14 @@ class Encoded:
         self._output = output
         self._stream = (
             _aac(output, rate, channels)
-            if chosen.codec == "aac"
+            if audio_plan.codec == "aac"
             else _flac(output, rate, layout, name)
         )
         self._coder: AudioCodecContext = self._stream.codec_context
         self._tick = Fraction(1, self._coder.sample_rate)
         self._fifo = AudioFifo()
         self._resampler = self._new_resampler()
-        self._shape: tuple[str, str, int] | None = None
+        self._input_format: tuple[str, str, int] | None = None
         self._sent = 0
 
     def advance(self, seconds: float) -> None:
@@ -172,17 +176,17 @@ class Encoded:
             frame = next(self._frames, None)
             if frame is None:
                 return
-            self._take(frame)
-            self._encode(self._coder.frame_size or 4096)
+            self._push(frame)
+            self._encode_buffered(self._coder.frame_size or 4096)
 
     def finish(self) -> None:
         """Write the rest, down to the last sample."""
         self.advance(float("inf"))
-        self._store(self._resampler.resample(None))
-        self._encode(self._coder.frame_size or 4096)
+        self._buffer(self._resampler.resample(None))
+        self._encode_buffered(self._coder.frame_size or 4096)
         rest = self._fifo.read(0, partial=True) if self._fifo.samples else None
         if rest is not None:
-            self._send(rest)
+            self._encode_frame(rest)
         self._output.mux(self._stream.encode(None))
 
     def close(self) -> None:
@@ -191,25 +195,25 @@ class Encoded:
         if close is not None:
             close()
 
-    def _take(self, frame: AudioFrame) -> None:
-        now = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if self._shape not in (None, now):
-            self._store(self._resampler.resample(None))
+    def _push(self, frame: AudioFrame) -> None:
+        frame_format = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._input_format not in (None, frame_format):
+            self._buffer(self._resampler.resample(None))
             self._resampler = self._new_resampler()
-        self._shape = now
+        self._input_format = frame_format
         frame.pts = None
-        self._store(self._resampler.resample(frame))
+        self._buffer(self._resampler.resample(frame))
 
-    def _store(self, frames: list[AudioFrame]) -> None:
+    def _buffer(self, frames: list[AudioFrame]) -> None:
         for frame in frames:
             frame.pts, frame.time_base = None, self._tick
             self._fifo.write(frame)
 
-    def _encode(self, size: int) -> None:
+    def _encode_buffered(self, size: int) -> None:
         while (frame := self._fifo.read(size)) is not None:
-            self._send(frame)
+            self._encode_frame(frame)
 
-    def _send(self, frame: AudioFrame) -> None:
+    def _encode_frame(self, frame: AudioFrame) -> None:
         frame.pts, frame.time_base = self._sent, self._tick
         self._sent += frame.samples
         self._output.mux(self._stream.encode(frame))

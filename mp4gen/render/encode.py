@@ -20,14 +20,14 @@ from av.video.stream import VideoStream
 
 from mp4gen.errors import RenderError
 
-from .audio_track import Plan, open_sound
+from .audio_track import AudioPlan, open_audio_writer
 from .cancellation import Stop, check_cancelled
 from .canvas import Canvas
 from .decode import named
 from .options import PathLike, RenderStyle
 
 # The sound is written so far ahead of the picture, in seconds.
-AHEAD = 0.5
+AUDIO_LEAD_SECONDS = 0.5
 KEYFRAME_SECONDS = 8
 _BT709 = "colorprim=bt709:transfer=bt709:colormatrix=bt709"
 _COLOUR_BT709, _RANGE_LIMITED = 1, 1
@@ -44,14 +44,14 @@ class Job:
 
     Attributes:
         audio: the music file.
-        sound: how its sound gets in.
+        audio_plan: how its sound gets in.
         tags: the MP4's own, by libavformat's names.
         cover: a JPEG for the MP4's own tags.
         seconds: of decoded sound.
     """
 
     audio: PathLike
-    sound: Plan
+    audio_plan: AudioPlan
     tags: dict[str, str]
     cover: bytes
     seconds: float
@@ -125,7 +125,7 @@ def write(
         if isinstance(error, OSError):
             raise
         # What an MP4 cannot hold as it is, it can as AAC.
-        advice = "" if job.sound.codec == "aac" else ' Use audio_mode="compatible" (--audio).'
+        advice = "" if job.audio_plan.codec == "aac" else ' Use audio_mode="compatible" (--audio).'
         raise RenderError(f"The video could not be encoded: {error.strerror}.{advice}") from error
 
 
@@ -140,7 +140,7 @@ def _fill(
     cancel: Stop | None,
 ) -> None:
     video = video_stream(output, style)
-    sound = open_sound(job.sound, job.audio, output, cancel)
+    audio_writer = open_audio_writer(job.audio_plan, job.audio, output, cancel)
     try:
         _attach(output, job.cover)
         for number in pictures:
@@ -149,12 +149,12 @@ def _fill(
                 on_progress(min(number / style.fps, job.seconds), job.seconds)
             frame.pts = number
             output.mux(video.encode(frame))
-            sound.advance(number / style.fps + AHEAD)
+            audio_writer.advance(number / style.fps + AUDIO_LEAD_SECONDS)
         output.mux(video.encode(None))
-        sound.finish()
+        audio_writer.finish()
         check_cancelled(cancel)
     finally:
-        sound.close()
+        audio_writer.close()
     if on_progress is not None:
         on_progress(job.seconds, job.seconds)
 

@@ -108,14 +108,14 @@ def render_video(
     prepared = _prepare(audio, wishes, functools.partial(analysis.analyse, cancel=watch))
     if time_limit is None:
         watch.allow(_patience(prepared.features.duration, style))
-    whole = not (prepared.features.damaged or prepared.features.changes)
-    chosen = audio_track.plan(audio, audio_mode, whole=whole)
-    if chosen.warning:
-        _log.warning("%s", chosen.warning)
+    intact = not (prepared.features.damaged or prepared.features.changes)
+    audio_plan = audio_track.plan_audio(audio, audio_mode, intact=intact)
+    if audio_plan.warning:
+        _log.warning("%s", audio_plan.warning)
     frame, canvas = encode.new_picture(style)
     job = encode.Job(
         audio=audio,
-        sound=chosen,
+        audio_plan=audio_plan,
         tags=_own_tags(prepared.spec),
         cover=_tag_cover(prepared),
         seconds=prepared.features.duration,
@@ -125,14 +125,14 @@ def render_video(
         encode.write(
             part, job, style, frame=frame, pictures=pictures, on_progress=on_progress, cancel=watch
         )
-    return _result(target, prepared, chosen, style)
+    return _result(target, prepared, audio_plan, style)
 
 
 def _result(
-    target: Path, prepared: _Prepared, chosen: audio_track.Plan, style: RenderStyle
+    target: Path, prepared: _Prepared, audio_plan: audio_track.AudioPlan, style: RenderStyle
 ) -> RenderResult:
     frames = prepared.spec.frames
-    warnings = (*prepared.warnings, *prepared.typesetter.warnings, chosen.warning)
+    warnings = (*prepared.warnings, *prepared.typesetter.warnings, audio_plan.warning)
     return RenderResult(
         path=target,
         duration=frames / style.fps,
@@ -140,8 +140,8 @@ def _result(
         height=style.height,
         fps=style.fps,
         frames=frames,
-        audio_codec=chosen.codec,
-        audio_copied=chosen.copied,
+        audio_codec=audio_plan.codec,
+        audio_copied=audio_plan.copied,
         video_codec="h264",
         size_bytes=target.stat().st_size,
         warnings=tuple(warning for warning in warnings if warning),
