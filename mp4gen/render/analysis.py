@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mp4gen.errors import RenderError
 
 from .cancellation import Stop
-from .decode import DECODING_ERRORS, Decoder, check_length, named, too_long
+from .decode import DECODING_ERRORS, Decoder, check_duration, display_name, too_long_error
 from .options import PathLike
 
 Floats = NDArray[np.float32]
@@ -52,14 +52,14 @@ class Features:
     Attributes:
         levels: (pictures, bands), one byte each: `STEP_DB` steps above `FLOOR_DB`.
         duration: seconds of decoded sound.
-        damaged: packets that could not be decoded and were left out.
+        damaged_packets: packets that could not be decoded and were left out.
         changes: whether the sound's rate or channels change on the way.
         digest: 32 bytes that stand for this very music, whatever the video's size and rate.
     """
 
     levels: Bytes
     duration: float
-    damaged: int
+    damaged_packets: int
     changes: bool
     digest: bytes
 
@@ -78,14 +78,14 @@ def analyse(
         RenderError: not music, damaged, too short, or longer than `max_duration` seconds.
         RenderCancelledError: `cancel` was set.
     """
-    check_length(path, max_duration, cancel)
+    check_duration(path, max_duration, cancel)
     decoder = Decoder(path, cancel)
     meter, digest = _Meter(fps, bands), hashlib.sha256()
     seconds, kinds = Fraction(0), set()
-    for frame, samples in _mono(decoder, named(path)):
+    for frame, samples in _mono(decoder, display_name(path)):
         seconds += Fraction(frame.samples, frame.sample_rate)
         if seconds > max_duration:
-            raise too_long(named(path), max_duration)
+            raise too_long_error(display_name(path), max_duration)
         if seconds > SETTLED_SECONDS:
             kinds.add((frame.sample_rate, frame.layout.name))
         meter.feed(samples)
@@ -96,7 +96,7 @@ def analyse(
     return Features(
         levels=meter.finish(pictures),
         duration=float(seconds),
-        damaged=decoder.damaged,
+        damaged=decoder.damaged_packets,
         changes=len(kinds) > 1,
         digest=digest.digest(),
     )

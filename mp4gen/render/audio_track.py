@@ -76,7 +76,7 @@ def plan_audio(path: PathLike, mode: AudioMode, *, intact: bool) -> AudioPlan:
         mode: what is wished.
         intact: whether every packet could be decoded, all at one rate and with the same channels.
     """
-    with decode.opened(path) as (_, stream):
+    with decode.open_audio(path) as (_, stream):
         codec = decode.codec_of(stream)
     if not intact:
         lost = codec in COPYABLE_CODECS[mode] or mode == "copy"
@@ -109,7 +109,7 @@ class StreamCopy:
         cancel: Stop | None,
     ) -> None:
         self._closing = ExitStack()
-        container, self._input = self._closing.enter_context(decode.opened(path))
+        container, self._input = self._closing.enter_context(decode.open_audio(path))
         self._output = output
         self._stream = output.add_stream_from_template(self._input)
         self._packets = decode.packets_of(container, self._input, cancel)
@@ -151,7 +151,7 @@ class AudioEncoder:
         output: OutputContainer,
         cancel: Stop | None,
     ) -> None:
-        with decode.opened(path) as (_, source):
+        with decode.open_audio(path) as (_, source):
             context = source.codec_context
             rate, channels = context.sample_rate, context.layout.nb_channels
             name = context.format.name if context.format else "fltp"

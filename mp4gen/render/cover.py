@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 from mp4gen.errors import RenderError
 
 from .colour import Bytes, Floats, rgb
-from .decode import named
+from .decode import display_name
 from .options import PathLike
 
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -58,7 +58,7 @@ def _too_large(name: str) -> str:
 def _bytes_of(source: PathLike | bytes) -> tuple[bytes, str]:
     if isinstance(source, bytes):
         return source, "The music's own cover"
-    name = f"The cover {named(source)}"
+    name = f"The cover {display_name(source)}"
     file = Path(os.fspath(source))
     try:
         if not file.is_file():

@@ -30,20 +30,20 @@ MIN_DURATION = 0.5
 MAX_DAMAGED_SHARE = 0.1
 # Tags in no known encoding are read as far as they go. PyAV 19 has no such option: it keeps the
 # bytes that it cannot decode as surrogates.
-_LENIENT: dict[str, Any] = (
+_METADATA_OPTIONS: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
 DECODING_ERRORS = (av.error.FFmpegError, ValueError)
 
 
-def named(path: PathLike) -> str:
+def display_name(path: PathLike) -> str:
     """A file's name as it appears in errors: without its folder, control characters or length."""
     name = "".join(c if c.isprintable() else "?" for c in Path(os.fspath(path)).name or ".")
     return name if len(name) <= 80 else f"{name[:76]}..."
 
 
 @contextmanager
-def opened(path: PathLike) -> Iterator[tuple[InputContainer, AudioStream]]:
+def open_audio(path: PathLike) -> Iterator[tuple[InputContainer, AudioStream]]:
     """Open a music file and find its sound.
 
     Raises:
@@ -56,15 +56,15 @@ def opened(path: PathLike) -> Iterator[tuple[InputContainer, AudioStream]]:
         container = av.open(
             str(file.resolve()),
             options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
-            **_LENIENT,
+            **_METADATA_OPTIONS,
         )
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise RenderError(
-            f"{named(file)} is not music that can be read: mp3, m4a, aac, flac, ogg, opus and wav "
+            f"{display_name(file)} is not music that can be read: mp3, m4a, aac, flac, ogg, opus and wav "
             "can."
         ) from error
     with container:
-        yield container, _sound_of(container, file)
+        yield container, _audio_stream(container, file)
 
 
 class Decoder:
@@ -73,27 +73,27 @@ class Decoder:
     Iterating gives frames without gaps: packets that cannot be decoded are counted and left out.
 
     Attributes:
-        packets: packets seen so far.
-        damaged: how many of them could not be decoded.
+        packet_count: packets seen so far.
+        damaged_packets: how many of them could not be decoded.
     """
 
     def __init__(self, path: PathLike, cancel: Stop | None = None) -> None:
-        self.packets = 0
-        self.damaged = 0
+        self.packet_count = 0
+        self.damaged_packets = 0
         self._path = path
         self._cancel = cancel
 
     def __iter__(self) -> Iterator[AudioFrame]:
-        with opened(self._path) as (container, stream):
+        with open_audio(self._path) as (container, stream):
             for packet in packets_of(container, stream, self._cancel):
-                self.packets += 1
+                self.packet_count += 1
                 try:
                     frames = packet.decode()
                 except DECODING_ERRORS:
-                    self.damaged += 1
+                    self.damaged_packets += 1
                     continue
                 yield from frames
-            yield from self._rest(stream)
+            yield from self._flush(stream)
 
     def check(self, seconds: float) -> None:
         """Refuse what turned out to be noise or next to nothing.
@@ -101,15 +101,15 @@ class Decoder:
         Raises:
             RenderError: less than half a second, or too many packets that are no sound.
         """
-        if self.damaged > MAX_DAMAGED_SHARE * max(self.packets, 1):
+        if self.damaged_packets > MAX_DAMAGED_SHARE * max(self.packet_count, 1):
             raise RenderError(
-                f"{named(self._path)} is damaged: {self.damaged} of {self.packets} packets cannot "
+                f"{display_name(self._path)} is damaged_packets: {self.damaged_packets} of {self.packet_count} packets cannot "
                 "be decoded."
             )
         if seconds < MIN_DURATION:
-            raise no_sound(self._path, seconds)
+            raise too_short_error(self._path, seconds)
 
-    def _rest(self, stream: AudioStream) -> list[AudioFrame]:
+    def _flush(self, stream: AudioStream) -> list[AudioFrame]:
         try:
             return list(stream.codec_context.decode(None))
         except DECODING_ERRORS:
@@ -133,7 +133,7 @@ def packets_of(
             yield packet
 
 
-def check_length(path: PathLike, max_duration: float, cancel: Stop | None) -> None:
+def check_duration(path: PathLike, max_duration: float, cancel: Stop | None) -> None:
     """Refuse a file whose packets, not only its header, say that it is longer than `max_duration`.
 
     It reads without decoding, and only where the header raises the suspicion: a header may lie
@@ -142,12 +142,14 @@ def check_length(path: PathLike, max_duration: float, cancel: Stop | None) -> No
     Raises:
         RenderError: longer than `max_duration` seconds.
     """
-    with opened(path) as (container, stream):
-        if header_seconds(container, stream) > max_duration:
-            counted_seconds(container, stream, cancel, max_duration=max_duration, name=named(path))
+    with open_audio(path) as (container, stream):
+        if header_duration(container, stream) > max_duration:
+            packet_duration(
+                container, stream, cancel, max_duration=max_duration, name=display_name(path)
+            )
 
 
-def too_long(name: str, max_duration: float) -> RenderError:
+def too_long_error(name: str, max_duration: float) -> RenderError:
     """The error for music beyond the max_duration, in seconds."""
     return RenderError(
         f"{name} is longer than the max_duration of {max_duration / 60:.4g} minutes; shorten it or raise "
@@ -155,21 +157,21 @@ def too_long(name: str, max_duration: float) -> RenderError:
     )
 
 
-def no_sound(path: PathLike, seconds: float = 0.0) -> RenderError:
+def too_short_error(path: PathLike, seconds: float = 0.0) -> RenderError:
     """The error for a file that holds next to nothing."""
     return RenderError(
-        f"{named(path)} holds {seconds:.2f} s of sound; at least {MIN_DURATION} s are needed."
+        f"{display_name(path)} holds {seconds:.2f} s of sound; at least {MIN_DURATION} s are needed."
     )
 
 
-def header_seconds(container: InputContainer, stream: AudioStream) -> float:
+def header_duration(container: InputContainer, stream: AudioStream) -> float:
     """What the header claims, in seconds; 0 where it claims nothing."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     return container.duration / av.time_base if container.duration else 0.0
 
 
-def counted_seconds(
+def packet_duration(
     container: InputContainer,
     stream: AudioStream,
     cancel: Stop | None = None,
@@ -182,30 +184,30 @@ def counted_seconds(
     for packet in packets_of(container, stream, cancel):
         ticks += packet.duration or 0
         if ticks * tick > max_duration:
-            raise too_long(name, max_duration)
+            raise too_long_error(name, max_duration)
     return ticks * tick
 
 
 def _check_file(file: Path) -> None:
     try:
         if not file.exists():
-            raise RenderError(f"The music file {named(file)} does not exist.")
+            raise RenderError(f"The music file {display_name(file)} does not exist.")
         if not file.is_file():
-            raise RenderError(f"{named(file)} is not a file.")
+            raise RenderError(f"{display_name(file)} is not a file.")
         if not file.stat().st_size:
-            raise RenderError(f"The music file {named(file)} is empty.")
+            raise RenderError(f"The music file {display_name(file)} is empty.")
     except (OSError, ValueError) as error:
-        raise RenderError(f"The music file {named(file)} cannot be read.") from error
+        raise RenderError(f"The music file {display_name(file)} cannot be read.") from error
 
 
-def _sound_of(container: InputContainer, file: Path) -> AudioStream:
+def _audio_stream(container: InputContainer, file: Path) -> AudioStream:
     if not container.streams.audio:
-        raise RenderError(f"{named(file)} holds no sound.")
+        raise RenderError(f"{display_name(file)} holds no sound.")
     stream = container.streams.audio[0]
     codec = codec_of(stream)
     if codec not in CODECS and not codec.startswith("pcm_"):
         raise RenderError(
-            f"The sound of {named(file)} is {codec or 'of an unknown kind'}, which is not "
+            f"The sound of {display_name(file)} is {codec or 'of an unknown kind'}, which is not "
             f"supported; {', '.join(CODECS)} and PCM are."
         )
     return stream

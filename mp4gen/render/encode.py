@@ -23,7 +23,7 @@ from mp4gen.errors import RenderError
 from .audio_track import AudioPlan, open_audio_writer
 from .cancellation import Stop, check_cancelled
 from .canvas import Canvas
-from .decode import named
+from .decode import display_name
 from .options import PathLike, RenderStyle
 
 # The sound is written so far ahead of the picture, in seconds.
@@ -77,7 +77,7 @@ def whole_file(to: Path) -> Iterator[Path]:
         if not (filled or isinstance(error, av.error.FFmpegError)):
             raise
         raise RenderError(
-            f"{named(to)} cannot be written: {error.strerror or type(error).__name__}."
+            f"{display_name(to)} cannot be written: {error.strerror or type(error).__name__}."
         ) from error
     finally:
         part.unlink(missing_ok=True)

@@ -228,7 +228,7 @@ def _kept(
 
 def _target(to: PathLike, music: PathLike) -> Path:
     target = Path(os.fspath(to))
-    name = decode.named(target)
+    name = decode.display_name(target)
     if "\0" in str(target):
         raise RenderError(f"{name} cannot be written: no name may hold a zero byte.")
     try:
@@ -255,7 +255,7 @@ def _prepare(
         raise RenderError(f"max_duration must be a number of seconds, not {limit!r}.")
     for path in style.fonts:
         if not fonts.opens(path):
-            raise RenderError(f"{decode.named(path)} is not a font that can be read.")
+            raise RenderError(f"{decode.display_name(path)} is not a font that can be read.")
     own = tags.read_tags(music)
     words = [clean(own.title if wishes.title is None else wishes.title)]
     words.append(clean(own.artist if wishes.author is None else wishes.author))
@@ -272,7 +272,7 @@ def _prepare(
     else:
         shown = cover.resized(picture, side)
     if features.damaged:
-        name = decode.named(music)
+        name = decode.display_name(music)
         warnings.append(f"{name} has damaged packets, which were left out: {features.damaged}.")
     spec = Spec(
         layout=placed,

@@ -33,7 +33,7 @@ def probe(path: PathLike) -> AudioInfo:
     Raises:
         RenderError: no file, no music, or no sound in it; one sentence.
     """
-    with decode.opened(path) as (container, stream):
+    with decode.open_audio(path) as (container, stream):
         tags = _tags(container, stream)
         context = stream.codec_context
         info = AudioInfo(
@@ -44,10 +44,10 @@ def probe(path: PathLike) -> AudioInfo:
             sample_rate=context.sample_rate,
             channels=context.layout.nb_channels,
             bit_rate=context.bit_rate or container.bit_rate or 0,
-            has_cover=bool(_pictures(container)),
+            has_cover=bool(_picture_streams(container)),
         )
     if info.duration <= 0:
-        raise decode.no_sound(path)
+        raise decode.too_short_error(path)
     return info
 
 
@@ -57,18 +57,18 @@ def read_tags(path: PathLike) -> Tags:
     Raises:
         RenderError: as for `probe`.
     """
-    with decode.opened(path) as (container, stream):
+    with decode.open_audio(path) as (container, stream):
         return _tags(container, stream, with_cover=True)
 
 
 def _tags(container: InputContainer, stream: AudioStream, *, with_cover: bool = False) -> Tags:
     # Ogg keeps its comments with the stream, the others with the container.
-    found = {**_lowered(stream.metadata), **_lowered(container.metadata)}
-    cover = _attached(container) if with_cover else None
+    found = {**_lowercase_keys(stream.metadata), **_lowercase_keys(container.metadata)}
+    cover = _attached_picture(container) if with_cover else None
     return Tags(_first(found, _TITLES), _first(found, _ARTISTS), cover)
 
 
-def _lowered(metadata: Mapping[str, str]) -> dict[str, str]:
+def _lowercase_keys(metadata: Mapping[str, str]) -> dict[str, str]:
     return {key.lower(): _decoded(value) for key, value in metadata.items()}
 
 
@@ -81,7 +81,7 @@ def _first(found: Mapping[str, str], keys: tuple[str, ...]) -> str:
     return next((text for key in keys if (text := clean(found.get(key)))), "")
 
 
-def _pictures(container: InputContainer) -> list[int]:
+def _picture_streams(container: InputContainer) -> list[int]:
     return [
         stream.index
         for stream in container.streams.video
@@ -89,12 +89,12 @@ def _pictures(container: InputContainer) -> list[int]:
     ]
 
 
-def _attached(container: InputContainer) -> bytes | None:
-    pictures = _pictures(container)
-    if not pictures:
+def _attached_picture(container: InputContainer) -> bytes | None:
+    stream_indexes = _picture_streams(container)
+    if not stream_indexes:
         return None
     try:
-        for packet in container.demux(container.streams[pictures[0]]):
+        for packet in container.demux(container.streams[stream_indexes[0]]):
             if packet.size:
                 return bytes(packet)
     except (av.error.FFmpegError, ValueError):
@@ -103,14 +103,14 @@ def _attached(container: InputContainer) -> bytes | None:
 
 
 def _duration(container: InputContainer, stream: AudioStream) -> float:
-    claimed = decode.header_seconds(container, stream)
+    claimed = decode.header_duration(container, stream)
     # Raw AAC has no header at all, and libavformat's guess from the first packets is far off.
-    if claimed > 0 and container.format.name != "aac" and _believable(container, stream, claimed):
+    if claimed > 0 and container.format.name != "aac" and _is_plausible(container, stream, claimed):
         return claimed
-    return decode.counted_seconds(container, stream)
+    return decode.packet_duration(container, stream)
 
 
-def _believable(container: InputContainer, stream: AudioStream, seconds: float) -> bool:
+def _is_plausible(container: InputContainer, stream: AudioStream, seconds: float) -> bool:
     """Whether PCM of that length fits into the file at all."""
     rate = stream.codec_context.bit_rate or 0
     if not decode.codec_of(stream).startswith("pcm_") or not rate:
