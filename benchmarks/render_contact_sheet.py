@@ -89,22 +89,27 @@ def images(music: Path, folder: Path) -> Iterator[tuple[str, Image.Image]]:
         for time in (0.0, 3.75, 8.03) if size in (LANDSCAPE, PORTRAIT, SQUARE) else (8.03,):
             yield (
                 f"{size[0]}x{size[1]} at {time}",
-                render_frame(music, at=time, style=style, **TEXTS),
+                render_frame(music, time=time, style=style, **TEXTS),
             )
     for name, file in covers(folder):
         for size in (LANDSCAPE, PORTRAIT):
             style = RenderStyle(width=size[0], height=size[1])
             label = f"{name} cover, {size[0]}x{size[1]}"
-            yield label, render_frame(music, at=8.03, style=style, cover=file, **TEXTS)
+            yield label, render_frame(music, time=8.03, style=style, cover=file, **TEXTS)
     for script, (title, author) in SCRIPTS.items():
         for size, time in ((LANDSCAPE, 1.0), (PORTRAIT, 1.0), (SQUARE, 8.03)):
             style = RenderStyle(width=size[0], height=size[1])
             frame = render_frame(
-                music, at=time, style=style, title=title, author=author, domain_name="müsik.example"
+                music,
+                time=time,
+                style=style,
+                title=title,
+                author=author,
+                domain_name="müsik.example",
             )
             yield f"{script}, {size[0]}x{size[1]}", frame
-    yield "no words", render_frame(music, at=8.03)
-    yield "author alone", render_frame(music, at=1.0, author="Suno Artist")
+    yield "no words", render_frame(music, time=8.03)
+    yield "author alone", render_frame(music, time=1.0, author="Suno Artist")
 
 
 def sheet(images: list[tuple[str, Image.Image]], row: int, width: int) -> Image.Image:

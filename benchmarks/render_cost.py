@@ -60,17 +60,17 @@ prepared = render._prepare(music, wishes, analysis.analyse)
 own = encode._options
 
 def turns(number, options, still):
-    frame, canvas = encode.new_picture(style)
-    pictures = render._pictures(prepared, canvas)
+    frame, canvas = encode.new_frame(style)
+    frame_numbers = render._draw_frames(prepared, canvas)
     if still:
-        next(pictures)
-        pictures = iter(range(prepared.spec.frames))
+        next(frame_numbers)
+        frame_numbers = iter(range(prepared.spec.frame_count))
     with av.open(f"{to}.{number}", "w", format="mp4") as output:
         encode._options = (lambda _: options) if options else own
         video = encode.video_stream(output, style)
-        for _ in range(0, prepared.spec.frames, style.fps):
+        for _ in range(0, prepared.spec.frame_count, style.fps):
             start = time.process_time()
-            for frame.pts in itertools.islice(pictures, style.fps):
+            for frame.pts in itertools.islice(frame_numbers, style.fps):
                 output.mux(video.encode(frame))
             yield time.process_time() - start
         output.mux(video.encode(None))
@@ -221,7 +221,7 @@ def cost(context: Context) -> None:
     from mp4gen.render import render_frame
 
     png, music = str(context.folder / "still.png"), str(context.music)
-    render_frame(music, at=5.0, title="Midnight Over Lisbon", author="Suno Artist").save(png)
+    render_frame(music, time=5.0, title="Midnight Over Lisbon", author="Suno Artist").save(png)
     commands = {
         "ours": python(OURS, music, context.output, "fast", 1),
         "ours, fine": python(OURS, music, context.output, "fine", 1),

@@ -72,7 +72,7 @@ def analyse(
     max_duration: float,
     cancel: Stop | None = None,
 ) -> Features:
-    """Decode `path` once and measure `bands` levels for each of `fps` pictures a second.
+    """Decode `path` once and measure `bands` levels for each of `fps` frames per second.
 
     Raises:
         RenderError: not music, damaged, too short, or longer than `max_duration` seconds.
@@ -92,9 +92,9 @@ def analyse(
         digest.update(samples.data)
     decoder.check(float(seconds))
     # Rounded up: the picture never ends before the sound.
-    pictures = math.ceil(seconds * fps)
+    frame_count = math.ceil(seconds * fps)
     return Features(
-        levels=meter.finish(pictures),
+        levels=meter.finish(frame_count),
         duration=float(seconds),
         damaged=decoder.damaged_packets,
         changes=len(kinds) > 1,

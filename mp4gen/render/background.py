@@ -38,20 +38,20 @@ def _filled(cover: Floats, width: int, height: int) -> Floats:
     return np.asarray(cropped, np.float32) / np.float32(255)
 
 
-def _blurred(picture: Floats, radius: float) -> Floats:
+def _blurred(pixels: Floats, radius: float) -> Floats:
     reach = max(int(radius * 2.5), 1)
     weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * radius**2))
     weights = (weights / weights.sum()).astype(np.float32)
     for axis in (0, 1):
-        margins = [(reach, reach) if here == axis else (0, 0) for here in range(picture.ndim)]
-        padded = np.pad(picture, margins, mode="edge")
-        size = picture.shape[axis]
+        margins = [(reach, reach) if here == axis else (0, 0) for here in range(pixels.ndim)]
+        padded = np.pad(pixels, margins, mode="edge")
+        size = pixels.shape[axis]
         parts = (
             padded.take(range(shift, shift + size), axis) * weight
             for shift, weight in enumerate(weights)
         )
-        picture = sum(parts, np.zeros((), np.float32))
-    return picture
+        pixels = sum(parts, np.zeros((), np.float32))
+    return pixels
 
 
 def _vignette(width: int, height: int) -> Floats:
@@ -64,15 +64,15 @@ def _vignette(width: int, height: int) -> Floats:
     return shade
 
 
-def place_cover(picture: Floats, cover: Floats, layout: Layout) -> None:
+def place_cover(pixels: Floats, cover: Floats, layout: Layout) -> None:
     """Draw the cover with rounded corners, a hairline and a soft shadow, in place."""
     box, radius = layout.cover, layout.px(20)
     blur, drop = 24 * layout.unit, layout.px(14)
     around = box.grown(int(blur * 2.5) + drop, layout.width, layout.height)
-    area = picture[around.top : around.bottom, around.left : around.right]
+    area = pixels[around.top : around.bottom, around.left : around.right]
     shadow = _shadow(around, box, radius, blur / 2, drop)
     area *= 1 - shadow[..., None] * np.float32(SHADOW)
-    inside = picture[box.top : box.bottom, box.left : box.right]
+    inside = pixels[box.top : box.bottom, box.left : box.right]
     mask = rounded(box.width, box.height, radius)
     hairline = mask - _inset(box, radius, max(layout.unit, 1.0))
     edged = cover + (1 - cover) * (hairline * np.float32(BORDER))[..., None]
@@ -111,15 +111,15 @@ def _shadow(around: Box, box: Box, radius: int, blur: float, drop: int) -> Float
     return enlarged(soft, around.width, around.height)[..., 0]
 
 
-def place_line(picture: Floats, line: Line, x: float, baseline: float, opacity: float) -> None:
+def place_line(pixels: Floats, line: Line, x: float, baseline: float, opacity: float) -> None:
     """Draw a line of text in place, its pen starting at (x, baseline); clipped at the edges."""
     left, top = round(x) - line.origin[0], round(baseline) - line.origin[1]
     height, width = line.pixels.shape[:2]
     first_row, first_column = max(-top, 0), max(-left, 0)
-    rows = min(height, picture.shape[0] - top)
-    columns = min(width, picture.shape[1] - left)
+    rows = min(height, pixels.shape[0] - top)
+    columns = min(width, pixels.shape[1] - left)
     if rows <= first_row or columns <= first_column:
         return
     drawn = line.pixels[first_row:rows, first_column:columns].astype(np.float32) / 255
-    area = picture[top + first_row : top + rows, left + first_column : left + columns]
+    area = pixels[top + first_row : top + rows, left + first_column : left + columns]
     area += (drawn[..., :3] - area) * (drawn[..., 3:] * np.float32(opacity))

@@ -59,8 +59,8 @@ class _Tips:
 
     def play(self, before: Integers, tops: Integers) -> Iterator[None]:
         """Take the bars' tops from the picture's rows `before` to `tops`, a picture a step."""
-        pictures, bars = (tops != before).nonzero()
-        old, new = before[pictures, bars], tops[pictures, bars]
+        frames, bars = (tops != before).nonzero()
+        old, new = before[frames, bars], tops[frames, bars]
         scale = self._scale
         first = np.maximum(np.minimum(old, new) // scale, self._first)
         end = np.minimum(-(-(np.maximum(old, new) + self._cap) // scale), self._end)
@@ -75,7 +75,7 @@ class _Tips:
         place = (self._lefts.take(bars) + (first - start) * self._line).repeat(counts)
         place += down * self._line
         drawn = [table.take(state) for table in self._tables]
-        for part in _parts(sums[_bounds(pictures, tops.shape[0])]):
+        for part in _parts(sums[_bounds(frames, tops.shape[0])]):
             for items, pieces in zip(self._items, drawn, strict=True):
                 items[place[part]] = pieces[part]
             yield
@@ -103,17 +103,17 @@ class _Mirror:
 
     def play(self, before: Integers, levels: Integers) -> Iterator[None]:
         """Take the reflections from the levels `before` to `levels`, a picture a step."""
-        pictures, bars = (levels != before).nonzero()
-        drawn = self._table.take(levels[pictures, bars] * self._bars + bars, axis=0)
+        frames, bars = (levels != before).nonzero()
+        drawn = self._table.take(levels[frames, bars] * self._bars + bars, axis=0)
         place = self._places.take(bars, axis=0)
-        for part in _parts(_bounds(pictures, levels.shape[0])):
+        for part in _parts(_bounds(frames, levels.shape[0])):
             self._items[place[part]] = drawn[part]
             yield
 
 
-def _bounds(pictures: Integers, count: int) -> Integers:
+def _bounds(frames: Integers, count: int) -> Integers:
     """Where each of `count` pictures begins in a sorted list of picture numbers, and the end."""
-    return np.searchsorted(pictures, np.arange(count + 1))
+    return np.searchsorted(frames, np.arange(count + 1))
 
 
 def _parts(bounds: Integers) -> Iterator[slice]:

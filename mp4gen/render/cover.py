@@ -109,10 +109,10 @@ def made_cover(seed: bytes, side: int) -> tuple[Floats, float]:
     """
     chance = np.random.default_rng(int.from_bytes(seed[:8], "big"))
     hue = _hue(chance)
-    picture = enlarged(_blobs(chance, hue, 48), side, side)
+    pixels = enlarged(_blobs(chance, hue, 48), side, side)
     centre = (0.62 + 0.08 * chance.random(), 0.30 + 0.08 * chance.random())
     rings = _rings(side, centre)[..., None] * np.float32(0.15)
-    return picture + (1 - picture) * rings, hue
+    return pixels + (1 - pixels) * rings, hue
 
 
 def _blobs(chance: np.random.Generator, hue: float, side: int) -> Floats:
@@ -151,30 +151,30 @@ def _rings(side: int, centre: tuple[float, float]) -> Floats:
     return np.asarray(small, np.float32) / np.float32(255)
 
 
-def resized(picture: Bytes, side: int) -> Floats:
+def resized(pixels: Bytes, side: int) -> Floats:
     """An 8-bit square picture as (side, side, 3) floats from 0 to 1."""
-    image = Image.fromarray(picture)
+    image = Image.fromarray(pixels)
     if image.width != side:
         image = image.resize((side, side), Image.Resampling.LANCZOS)
     return np.asarray(image, np.float32) / np.float32(255)
 
 
-def cover_jpeg(picture: Floats) -> bytes:
+def cover_jpeg(pixels: Floats) -> bytes:
     """The cover as a JPEG file."""
     file = io.BytesIO()
-    Image.fromarray((picture * 255 + 0.5).astype(np.uint8)).save(file, "JPEG", quality=88)
+    Image.fromarray((pixels * 255 + 0.5).astype(np.uint8)).save(file, "JPEG", quality=88)
     return file.getvalue()
 
 
-def enlarged(picture: Floats, width: int, height: int) -> Floats:
+def enlarged(pixels: Floats, width: int, height: int) -> Floats:
     """A small float picture made large smoothly; floats all the way, so nothing bands."""
     channels = [
         np.asarray(
-            Image.fromarray(np.ascontiguousarray(picture[..., channel])).resize(
+            Image.fromarray(np.ascontiguousarray(pixels[..., channel])).resize(
                 (width, height), Image.Resampling.BICUBIC
             )
         )
-        for channel in range(picture.shape[2])
+        for channel in range(pixels.shape[2])
     ]
     large: Floats = np.stack(channels, axis=-1)
     return np.clip(large, 0, 1, out=large)

@@ -83,7 +83,7 @@ def whole_file(to: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def new_picture(style: RenderStyle) -> tuple[VideoFrame, Canvas]:
+def new_frame(style: RenderStyle) -> tuple[VideoFrame, Canvas]:
     """One frame for the whole video, and the canvas that draws right into its memory."""
     frame = VideoFrame(style.width, style.height, "yuv420p")
     luma, blue, red = (np.frombuffer(memoryview(plane), np.uint8) for plane in frame.planes)
@@ -97,13 +97,13 @@ def write(
     style: RenderStyle,
     *,
     frame: VideoFrame,
-    pictures: Iterable[int],
+    frame_numbers: Iterable[int],
     on_progress: OnProgress | None,
     cancel: Stop | None,
 ) -> None:
-    """Encode and mux the pictures with the sound into the file `part`.
+    """Encode and mux the frame_numbers with the sound into the file `part`.
 
-    Each step of `pictures` draws the next one on `frame` and gives its number.
+    Each step of `frame_numbers` draws the next one on `frame` and gives its number.
 
     Raises:
         RenderError: the file cannot be written, or the codecs failed.
@@ -117,7 +117,7 @@ def write(
                 job,
                 style,
                 frame=frame,
-                pictures=pictures,
+                frame_numbers=frame_numbers,
                 on_progress=on_progress,
                 cancel=cancel,
             )
@@ -135,7 +135,7 @@ def _fill(
     style: RenderStyle,
     *,
     frame: VideoFrame,
-    pictures: Iterable[int],
+    frame_numbers: Iterable[int],
     on_progress: OnProgress | None,
     cancel: Stop | None,
 ) -> None:
@@ -143,7 +143,7 @@ def _fill(
     audio_writer = open_audio_writer(job.audio_plan, job.audio, output, cancel)
     try:
         _attach(output, job.cover)
-        for number in pictures:
+        for number in frame_numbers:
             check_cancelled(cancel)
             if on_progress is not None and number % (style.fps // 2) == 0:
                 on_progress(min(number / style.fps, job.seconds), job.seconds)
@@ -173,7 +173,7 @@ def _attach(output: OutputContainer, jpeg: bytes) -> None:
 
 
 def video_stream(output: OutputContainer, style: RenderStyle) -> VideoStream:
-    """Add the H.264 stream: High profile, BT.709, made for pictures that mostly stand still."""
+    """Add the H.264 stream: High profile, BT.709, made for frame_numbers that mostly stand still."""
     stream = output.add_stream("libx264", rate=style.fps, options=_options(style))
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = style.width, style.height, "yuv420p"

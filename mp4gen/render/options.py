@@ -31,7 +31,7 @@ class RenderStyle:
     Attributes:
         width: pixels, even, 144 to 2560; at most 1920x1088 pixels in all.
         height: pixels, even; wider than high, square or upright each get a layout of their own.
-        fps: pictures a second, 24 to 60.
+        fps: frames per second, 24 to 60.
         quality: "fast" (a constant quantiser, the cheapest) or "fine" (smaller files, more CPU).
         qp: the constant quantiser of "fast", 16 (best) to 28 (smallest).
         threads: encoder threads; 0 lets the encoder choose. The bytes depend on it.
@@ -95,7 +95,7 @@ class RenderResult:
         duration: seconds of the picture; the sound ends within its last frame.
         width: pixels.
         height: pixels.
-        fps: pictures a second.
+        fps: frames per second.
         frames: pictures in all.
         audio_codec: codec of the sound inside: "aac", "mp3", "flac", "alac" or "opus".
         audio_copied: whether the sound's packets are the input's, bit for bit.

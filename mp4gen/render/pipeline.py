@@ -31,7 +31,7 @@ MAX_DURATION = 1200.0
 ENCODER = "mp4gen"
 # The cover among the MP4's tags has so many pixels a side, where the music's own has as many.
 TAG_SIDE = 640
-# A render may take a minute and so many times its music, time 1280x720 and 30 pictures a second.
+# A render may take a minute and so many times its music, time 1280x720 and 30 frames per second.
 _SLOWEST, _USUAL_PIXELS = 10, 1280 * 720 * 30
 _log = logging.getLogger("mp4gen.render")
 
@@ -54,7 +54,7 @@ class _Prepared:
 
     features: analysis.Features
     spec: Spec
-    picture: Bytes | None
+    cover_image: Bytes | None
     typesetter: Typesetter
     warnings: tuple[str, ...]
 
@@ -112,7 +112,7 @@ def render_video(
     audio_plan = audio_track.plan_audio(audio, audio_mode, intact=intact)
     if audio_plan.warning:
         _log.warning("%s", audio_plan.warning)
-    frame, canvas = encode.new_picture(style)
+    frame, canvas = encode.new_frame(style)
     job = encode.Job(
         audio=audio,
         audio_plan=audio_plan,
@@ -120,10 +120,16 @@ def render_video(
         cover=_tag_cover(prepared),
         seconds=prepared.features.duration,
     )
-    pictures = _pictures(prepared, canvas)
+    frame_numbers = _draw_frames(prepared, canvas)
     with encode.whole_file(target) as part:
         encode.write(
-            part, job, style, frame=frame, pictures=pictures, on_progress=on_progress, cancel=watch
+            part,
+            job,
+            style,
+            frame=frame,
+            frame_numbers=frame_numbers,
+            on_progress=on_progress,
+            cancel=watch,
         )
     return _result(target, prepared, audio_plan, style)
 
@@ -131,7 +137,7 @@ def render_video(
 def _result(
     target: Path, prepared: _Prepared, audio_plan: audio_track.AudioPlan, style: RenderStyle
 ) -> RenderResult:
-    frames = prepared.spec.frames
+    frames = prepared.spec.frame_count
     warnings = (*prepared.warnings, *prepared.typesetter.warnings, audio_plan.warning)
     return RenderResult(
         path=target,
@@ -180,12 +186,12 @@ def render_frame(
     prepared = _prepare(audio, wishes, _heard)
     canvas = Canvas(style.width, style.height)
     scene = Scene(prepared.spec, canvas, prepared.typesetter)
-    wanted = min(max(int(time * style.fps + 1e-6), 0), prepared.spec.frames - 1)
+    frame_number = min(max(int(time * style.fps + 1e-6), 0), prepared.spec.frame_count - 1)
     first = 0
     for heights, glows in motion.motion(prepared.features, style.fps):
-        row = wanted - first
+        row = frame_number - first
         if row < glows.size:
-            next(scene.play(wanted, heights[row : row + 1], glows[row : row + 1]))
+            next(scene.play(frame_number, heights[row : row + 1], glows[row : row + 1]))
             break
         first += glows.size
     return Image.fromarray(canvas.picture())
@@ -202,9 +208,9 @@ def render_cover(audio: PathLike, side: int = 600, *, max_duration: float = MAX_
     Raises:
         RenderError: as for `render_video`.
     """
-    picture, _ = _picture(None, tags.read_tags(audio).cover, side)
-    if picture is not None:
-        return cover_jpeg(cover.resized(picture, side))
+    cover_image, _ = _choose_cover(None, tags.read_tags(audio).cover, side)
+    if cover_image is not None:
+        return cover_jpeg(cover.resized(cover_image, side))
     features = _heard(audio, fps=30, bands=64, max_duration=max_duration)
     return cover_jpeg(cover.made_cover(features.digest, side)[0])
 
@@ -262,57 +268,57 @@ def _prepare(
     placed = layout.layout_for(style.width, style.height, with_words=any(words))
     # A wrong option is told before minutes are spent on the music.
     side = placed.cover.width
-    given = None
+    cover_override = None
     if wishes.cover is not None:
-        given = cover.read_cover(wishes.cover, side, TAG_SIDE)
+        cover_override = cover.read_cover(wishes.cover, side, TAG_SIDE)
     features = measure(music, fps=style.fps, bands=placed.bars_left.size, max_duration=limit)
-    picture, warnings = _picture(given, own.cover, side)
-    if picture is None:
-        shown = cover.made_cover(features.digest, side)[0]
+    cover_image, warnings = _choose_cover(cover_override, own.cover, side)
+    if cover_image is None:
+        cover_pixels = cover.made_cover(features.digest, side)[0]
     else:
-        shown = cover.resized(picture, side)
+        cover_pixels = cover.resized(cover_image, side)
     if features.damaged:
         name = decode.display_name(music)
         warnings.append(f"{name} has damaged packets, which were left out: {features.damaged}.")
     spec = Spec(
         layout=placed,
-        cover=shown,
-        accent=accent_of(shown[::4, ::4], cover.made_hue(features.digest)),
+        cover=cover_pixels,
+        accent=accent_of(cover_pixels[::4, ::4], cover.made_hue(features.digest)),
         title=words[0],
         author=words[1],
         domain_name=clean(wishes.domain_name),
         fps=style.fps,
-        frames=features.levels.shape[0],
+        frame_count=features.levels.shape[0],
     )
-    return _Prepared(features, spec, picture, Typesetter(style.fonts), tuple(warnings))
+    return _Prepared(features, spec, cover_image, Typesetter(style.fonts), tuple(warnings))
 
 
 def _tag_cover(prepared: _Prepared) -> bytes:
     """The picture for the MP4's tags: larger than the one on the screen, where there is more."""
-    if prepared.picture is not None:
-        return cover_jpeg(cover.resized(prepared.picture, prepared.picture.shape[0]))
+    if prepared.cover_image is not None:
+        return cover_jpeg(cover.resized(prepared.cover_image, prepared.cover_image.shape[0]))
     return cover_jpeg(cover.made_cover(prepared.features.digest, TAG_SIDE)[0])
 
 
-def _picture(
-    given: Bytes | None, attached: bytes | None, side: int
+def _choose_cover(
+    cover_override: Bytes | None, attached_picture: bytes | None, side: int
 ) -> tuple[Bytes | None, list[str]]:
-    if given is not None or attached is None:
-        return given, []
+    if cover_override is not None or attached_picture is None:
+        return cover_override, []
     try:
-        return cover.read_cover(attached, side, TAG_SIDE), []
+        return cover.read_cover(attached_picture, side, TAG_SIDE), []
     except RenderError as error:
         # A broken picture inside good music is no reason to refuse the music.
         return None, [f"{error} One made from the music is shown."]
 
 
-def _pictures(prepared: _Prepared, canvas: Canvas) -> Iterator[int]:
+def _draw_frames(prepared: _Prepared, canvas: Canvas) -> Iterator[int]:
     """Draw what stands still, then one picture time a step; each step gives its number."""
     scene = Scene(prepared.spec, canvas, prepared.typesetter)
-    return _played(scene, motion.motion(prepared.features, prepared.spec.fps))
+    return _draw_runs(scene, motion.motion(prepared.features, prepared.spec.fps))
 
 
-def _played(scene: Scene, runs: Iterable[tuple[Floats, Floats]]) -> Iterator[int]:
+def _draw_runs(scene: Scene, runs: Iterable[tuple[Floats, Floats]]) -> Iterator[int]:
     first = 0
     for heights, glows in runs:
         yield from scene.play(first, heights, glows)

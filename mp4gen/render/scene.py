@@ -41,8 +41,8 @@ class Spec:
         title: cleaned, or "".
         author: cleaned, or "".
         domain_name: cleaned, or "".
-        fps: pictures a second.
-        frames: pictures in all.
+        fps: frames per second.
+        frame_count: pictures in all.
     """
 
     layout: Layout
@@ -52,7 +52,7 @@ class Spec:
     author: str
     domain_name: str
     fps: int
-    frames: int
+    frame_count: int
 
 
 class Scene:
@@ -69,7 +69,7 @@ class Scene:
         draw_line(done, layout, DONE_OPACITY)
         canvas.put(Box(0, 0, layout.width, layout.height), planes_of(ground))
         colours = spec.accent.sweep(layout.bars_left.size)
-        self._frames = max(spec.frames, 1)
+        self._frame_count = max(spec.frame_count, 1)
         self._soft_every = max(round(spec.fps / SOFT_HERTZ), 1)
         self._drawn = False
         self._words = words
@@ -86,11 +86,11 @@ class Scene:
             glows: (pictures,), from 0 to 1.
         """
         frames = np.arange(first, first + glows.size)
-        soft = (frames % self._soft_every == 0) | (frames + 1 >= self._frames)
+        soft = (frames % self._soft_every == 0) | (frames + 1 >= self._frame_count)
         soft[0] |= not self._drawn
         parts = (
             self._bars.play(heights, soft),
-            self._progress.play((frames + 1) / self._frames, soft),
+            self._progress.play((frames + 1) / self._frame_count, soft),
         )
         moments = zip(frames.tolist(), glows.tolist(), soft.tolist(), *parts, strict=True)
         for frame, glow, gentle, *_ in moments:
@@ -118,7 +118,7 @@ class _Words:
         layout, design = spec.layout, spec.layout.design
         self._layout, self._canvas = layout, canvas
         # A short clip is not all opening.
-        opening = min(OPENING_SECONDS, spec.frames / spec.fps / 2)
+        opening = min(OPENING_SECONDS, spec.frame_count / spec.fps / 2)
         self._settled = round(opening * spec.fps)
         self._start = max(self._settled - round(SETTLE_SECONDS * spec.fps), 0)
         self._shown = -1.0
@@ -186,8 +186,8 @@ class _Words:
             return float(self._layout.words.left)
         return (self._layout.width - line.advance) / 2
 
-    def _put(self, picture: Floats, line: Line, base: float, opacity: float) -> None:
-        background.place_line(picture, line, self._left(line), base, opacity)
+    def _put(self, pixels: Floats, line: Line, base: float, opacity: float) -> None:
+        background.place_line(pixels, line, self._left(line), base, opacity)
 
     def _put_in(self, area: Floats, line: Line, base: float, opacity: float) -> None:
         box = self._box

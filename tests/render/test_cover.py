@@ -65,7 +65,7 @@ def test_the_tags_of_the_music_are_shown_and_handed_on(tools, tmp_path, ending):
 
     info = probe(music)
     assert (info.title, info.artist, info.has_cover) == ("Tone", "Oscillator", True)
-    red, green, blue = cover_colour(render_frame(music, at=1.0, style=SMALL))
+    red, green, blue = cover_colour(render_frame(music, time=1.0, style=SMALL))
     assert red > 200
     assert max(green, blue) < 60
     with av.open(str(video)) as container:
@@ -123,7 +123,7 @@ def test_a_given_cover_wins_over_the_files(tools, tmp_path):
     own = tmp_path / "own.png"
     own.write_bytes(picture("PNG", colour="blue"))
 
-    red, _, blue = cover_colour(render_frame(music, at=0.5, style=SMALL, cover=own, title="T"))
+    red, _, blue = cover_colour(render_frame(music, time=0.5, style=SMALL, cover=own, title="T"))
 
     assert blue > 200
     assert red < 60
@@ -212,7 +212,7 @@ def test_a_cover_in_ogg_comments_is_found(tools, tmp_path, ending):
     tags = {"title": "Tone", "METADATA_BLOCK_PICTURE": base64.b64encode(block).decode()}
     music = tools.encode(tmp_path / f"t{ending}", tools.tone(1.0, 48000), 48000, tags=tags)
 
-    red, green, blue = cover_colour(render_frame(music, at=0.5, style=SMALL))
+    red, green, blue = cover_colour(render_frame(music, time=0.5, style=SMALL))
 
     assert probe(music).has_cover
     assert red > 200
@@ -232,7 +232,7 @@ def test_a_video_is_music_too(tools, tmp_path):
     assert result.warnings == ()
     assert result.audio_copied
     assert tools.packet_bytes(second) == tools.packet_bytes(music)
-    red, green, blue = cover_colour(render_frame(first, at=0.5, style=SMALL))
+    red, green, blue = cover_colour(render_frame(first, time=0.5, style=SMALL))
     assert red > 200
     assert max(green, blue) < 60
 

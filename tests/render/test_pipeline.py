@@ -122,7 +122,7 @@ def test_the_author_opens_and_then_steps_back(tools, tmp_path, tone_wav):
     area = (layout.words.left, layout.title_base + 8, layout.words.right, layout.words.bottom)
 
     def lit(at: float, author: str) -> int:
-        image = render_frame(music, at=at, author=author, title="T", style=style)
+        image = render_frame(music, time=at, author=author, title="T", style=style)
         return int((np.asarray(image.crop(area).convert("L")) > 120).sum())
 
     assert lit(0.0, "") == lit(4.9, "") == 0
@@ -135,7 +135,7 @@ def test_the_watermark_is_there_from_first_to_last(tone_wav):
     area = (400, layout.watermark_base - 20, 880, layout.watermark_base + 6)
 
     def bottom(at: float, domain: str | None) -> np.ndarray:
-        image = render_frame(tone_wav, at=at, domain_name=domain, title="T")
+        image = render_frame(tone_wav, time=at, domain_name=domain, title="T")
         return np.asarray(image.crop(area).convert("L"), float)
 
     for at in (0.0, 1.9):
@@ -166,7 +166,7 @@ def test_the_progress_line_fills_up(tone_wav):
     line = layout_for(320, 180).progress
 
     def filled(at: float) -> float:
-        row = np.asarray(render_frame(tone_wav, at=at, style=SMALL).convert("L"), float)
+        row = np.asarray(render_frame(tone_wav, time=at, style=SMALL).convert("L"), float)
         row = row[line.top, line.left : line.right]
         return float((row > 150).mean())
 
@@ -272,7 +272,7 @@ def test_the_still_picture_is_the_videos_own(tone_wav, tmp_path):
     video = tmp_path / "o.mp4"
     render_video(tone_wav, video, style=SMALL, **words)
 
-    image = render_frame(tone_wav, at=1.5, style=SMALL, **words)
+    image = render_frame(tone_wav, time=1.5, style=SMALL, **words)
 
     assert isinstance(image, Image.Image)
     with av.open(str(video)) as container:
@@ -325,7 +325,7 @@ def test_a_target_that_cannot_be_is_refused(tone_wav, tmp_path):
 def test_a_moment_that_is_none_is_refused(tone_wav, at):
     """A picture is asked for by seconds."""
     with pytest.raises(RenderError, match=r"time must be a number of seconds, not (nan|inf)\."):
-        render_frame(tone_wav, at=at, style=SMALL)
+        render_frame(tone_wav, time=at, style=SMALL)
 
 
 def test_a_font_that_is_none_is_refused(tone_wav, tmp_path):
@@ -364,7 +364,7 @@ def test_a_pictures_own_moment_gives_that_picture(tone_wav):
     assert int(29 / 25 * 25) == 28
 
     exact, middle, before = (
-        np.asarray(render_frame(tone_wav, at=at / 25, style=style)) for at in (29, 29.5, 28)
+        np.asarray(render_frame(tone_wav, time=at / 25, style=style)) for at in (29, 29.5, 28)
     )
 
     np.testing.assert_array_equal(exact, middle)

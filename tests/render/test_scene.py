@@ -61,7 +61,7 @@ def a_scene(width: int, height: int, canvas: Canvas | None = None) -> tuple[Scen
         author="Suno Artist",
         domain_name="music.example.com",
         fps=30,
-        frames=300,
+        frame_count=300,
     )
     canvas = canvas or Canvas(width, height)
     return Scene(spec, canvas, Typesetter()), canvas
@@ -256,7 +256,7 @@ def test_nothing_leaves_the_safe_area(size):
     def luma(words: str) -> np.ndarray:
         spec = Spec(
             layout=layout, cover=cover, accent=accent_of(cover, hue), title=words, author=words,
-            domain_name=words, fps=30, frames=300,
+            domain_name=words, fps=30, frame_count=300,
         )  # fmt: skip
         canvas = Canvas(width, height)
         next(Scene(spec, canvas, Typesetter()).play(0, *still(layout, 0.0, 0.0)))

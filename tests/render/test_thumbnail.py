@@ -6,7 +6,7 @@ import pytest
 
 from mp4gen.errors import RenderError
 from mp4gen.render import RenderStyle, render_frame, render_video
-from mp4gen.render.thumbnail import frame_of
+from mp4gen.render.thumbnail import extract_frame
 
 STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
 
@@ -20,10 +20,10 @@ def test_the_picture_is_the_one_that_the_video_shows(tmp_path: Path, tone_wav: P
         told.append(seconds)
         return seconds / 2
 
-    found = frame_of(video, half)
-    late = frame_of(video, lambda seconds: seconds + 100)
+    found = extract_frame(video, half)
+    late = extract_frame(video, lambda seconds: seconds + 100)
 
-    expected = render_frame(tone_wav, at=told[0] / 2, style=STYLE)
+    expected = render_frame(tone_wav, time=told[0] / 2, style=STYLE)
     assert found.size == late.size == (256, 144)
     differences = [abs(a - b) for a, b in zip(found.tobytes(), expected.tobytes(), strict=True)]
     assert sum(differences) / len(differences) < 5
@@ -37,4 +37,4 @@ def test_what_is_no_video_is_a_sentence(tmp_path: Path, content: bytes | None) -
         path.write_bytes(content)
 
     with pytest.raises(RenderError, match="the video cannot be read"):
-        frame_of(path, lambda _: 0.0)
+        extract_frame(path, lambda _: 0.0)

@@ -97,9 +97,9 @@ def video_thumbnail(video: Path) -> bytes:
     Raises:
         RenderError: there is no such video any more.
     """
-    from mp4gen.render.thumbnail import frame_of
+    from mp4gen.render.thumbnail import extract_frame
 
-    return _to_thumbnail(frame_of(video, _preview_time))
+    return _to_thumbnail(extract_frame(video, _preview_time))
 
 
 def _preview_time(duration: float | None) -> float:
@@ -111,7 +111,7 @@ def _draw_frame(request: PreviewRequest) -> Any:
 
     style, time = RenderStyle(**request.style), _preview_time(request.duration)
     return render_frame(
-        request.audio, at=time, style=style, max_duration=request.max_duration, **request.captions
+        request.audio, time=time, style=style, max_duration=request.max_duration, **request.captions
     )
 
 
