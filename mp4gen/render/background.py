@@ -68,7 +68,7 @@ def place_cover(pixels: Floats, cover: Floats, layout: Layout) -> None:
     """Draw the cover with rounded corners, a hairline and a soft shadow, in place."""
     box, radius = layout.cover, layout.px(20)
     blur, drop = 24 * layout.unit, layout.px(14)
-    around = box.grown(int(blur * 2.5) + drop, layout.width, layout.height)
+    around = box.expanded(int(blur * 2.5) + drop, layout.width, layout.height)
     area = pixels[around.top : around.bottom, around.left : around.right]
     shadow = _shadow(around, box, radius, blur / 2, drop)
     area *= 1 - shadow[..., None] * np.float32(SHADOW)

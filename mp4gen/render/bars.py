@@ -23,10 +23,10 @@ REFLECTION_SHARE, REFLECTION_OPACITY, REFLECTION_GAP = 0.28, 0.27, 6
 REFLECTION_LEVELS = 24
 
 Integers = NDArray[np.int64]
-Pieces = NDArray[np.void]
+Items = NDArray[np.void]
 
 
-class _Tips:
+class _BarTops:
     """Moves the bars' upper ends in the planes of one scale, over ready-made pixels.
 
     Args:
@@ -52,12 +52,12 @@ class _Tips:
     ) -> None:
         _, bars, states, columns = tables[0].shape
         self._items = [canvas.items(plane, columns) for plane in planes]
-        self._tables = [_pieces(table, columns) for table in tables]
+        self._tables = [_as_items(table, columns) for table in tables]
         self._scale, self._cap, self._max_state, self._bars = scale, cap, states - 1, bars
         self._first, self._end = rows
         self._lefts, self._line, self._states = lefts, canvas.lines[planes[0]], states
 
-    def play(self, before: Integers, tops: Integers) -> Iterator[None]:
+    def draw_frames(self, before: Integers, tops: Integers) -> Iterator[None]:
         """Take the bars' tops from the picture's rows `before` to `tops`, a picture a step."""
         frames, bars = (tops != before).nonzero()
         old, new = before[frames, bars], tops[frames, bars]
@@ -81,7 +81,7 @@ class _Tips:
             yield
 
 
-class _Mirror:
+class _Reflection:
     """The reflections in one plane, each as long as its bar is high.
 
     Args:
@@ -99,9 +99,9 @@ class _Mirror:
         self._bars = bars
         self._items = canvas.items(plane, columns)
         self._places = lefts[:, None] + rows[None] * canvas.lines[plane]
-        self._table = _pieces(table, columns).reshape(levels * bars, height)
+        self._table = _as_items(table, columns).reshape(levels * bars, height)
 
-    def play(self, before: Integers, levels: Integers) -> Iterator[None]:
+    def draw_frames(self, before: Integers, levels: Integers) -> Iterator[None]:
         """Take the reflections from the levels `before` to `levels`, a picture a step."""
         frames, bars = (levels != before).nonzero()
         drawn = self._table.take(levels[frames, bars] * self._bars + bars, axis=0)
@@ -140,26 +140,30 @@ class Bars:
         area = ground[box.top : box.bottom, box.left : box.right].copy()
         self._draw_full(area, box, colours)
         full = planes_of(area)
-        self._tips = [self._tip(canvas, planes, box, full) for planes in ((0,), (1, 2))]
-        self._mirrors = [self._mirror(canvas, plane, box, full) for plane in range(3)]
-        self._tops = np.full(layout.bars_left.size, layout.bars_base, np.int64)
-        self._levels = np.full(layout.bars_left.size, -1, np.int64)
+        self._bar_tops = [
+            self._build_bar_tops(canvas, planes, box, full) for planes in ((0,), (1, 2))
+        ]
+        self._reflections = [self._build_reflection(canvas, plane, box, full) for plane in range(3)]
+        self._tops = np.full(layout.bar_lefts.size, layout.bars_base, np.int64)
+        self._levels = np.full(layout.bar_lefts.size, -1, np.int64)
 
-    def play(self, heights: Floats, soft: NDArray[np.bool_]) -> Iterator[None]:
+    def draw_frames(self, heights: Floats, slow_updates: NDArray[np.bool_]) -> Iterator[None]:
         """Draw one picture after the other, a picture a step.
 
         Args:
             heights: (pictures, bars), each from 0 (a dot) to 1 (full).
-            soft: the pictures in which the reflection may move.
+            slow_updates: the pictures in which the reflection may move.
         """
         layout = self._layout
         pixels = np.rint(layout.bar_width + heights * (layout.bars_height - layout.bar_width))
         tops = np.vstack([self._tops, (layout.bars_base - pixels).astype(np.int64)])
         levels = np.rint(pixels * (self._steps / layout.bars_height)).astype(np.int64)
-        latest = np.maximum.accumulate(np.where(soft, np.arange(1, soft.size + 1), 0))
+        latest = np.maximum.accumulate(
+            np.where(slow_updates, np.arange(1, slow_updates.size + 1), 0)
+        )
         levels = np.vstack([self._levels, levels])[np.concatenate([[0], latest])]
-        moves = [tips.play(tops[:-1], tops[1:]) for tips in self._tips]
-        moves += [mirror.play(levels[:-1], levels[1:]) for mirror in self._mirrors]
+        moves = [tips.draw_frames(tops[:-1], tops[1:]) for tips in self._bar_tops]
+        moves += [mirror.draw_frames(levels[:-1], levels[1:]) for mirror in self._reflections]
         for shown in zip(tops[1:], levels[1:], *moves, strict=True):
             self._tops, self._levels = shown[:2]
             yield
@@ -167,11 +171,11 @@ class Bars:
     def _box(self) -> Box:
         layout = self._layout
         return Box(
-            int(layout.bars_left[0]),
+            int(layout.bar_lefts[0]),
             layout.bars_base - layout.bars_height,
-            int(layout.bars_left[-1]) + layout.bar_width,
+            int(layout.bar_lefts[-1]) + layout.bar_width,
             layout.bars_base + self._gap + self._length,
-        ).grown(4, layout.width, layout.height)
+        ).expanded(4, layout.width, layout.height)
 
     def _draw_full(self, area: Floats, box: Box, colours: Floats) -> None:
         """Draw every bar at full height, square at the top, and its whole reflection."""
@@ -181,15 +185,17 @@ class Bars:
         shape = rounded(width, layout.bars_height + width, width / 2)[
             -layout.bars_height :, :, None
         ]
-        for left, colour in zip(layout.bars_left - box.left, colours, strict=True):
+        for left, colour in zip(layout.bar_lefts - box.left, colours, strict=True):
             bar = area[top:base, left : left + width]
             bar += (colour - bar) * shape
-            mirror = area[base + self._gap : base + self._gap + self._length, left : left + width]
-            mirror += (colour - mirror) * np.float32(REFLECTION_OPACITY)
+            reflection = area[
+                base + self._gap : base + self._gap + self._length, left : left + width
+            ]
+            reflection += (colour - reflection) * np.float32(REFLECTION_OPACITY)
 
     def _columns(self, plane: int) -> tuple[Integers, int]:
         """(each bar's first column, how many columns a bar touches at most) in a plane."""
-        lefts, width = self._layout.bars_left, self._layout.bar_width
+        lefts, width = self._layout.bar_lefts, self._layout.bar_width
         return (lefts, width) if plane == 0 else (lefts // 2, width // 2 + 1)
 
     def _pixels(
@@ -204,7 +210,9 @@ class Bars:
         on = full[plane][down[:, None, None], along[None]].astype(np.float32)
         return off, on
 
-    def _tip(self, canvas: Canvas, planes: tuple[int, ...], box: Box, full: Planes) -> _Tips:
+    def _build_bar_tops(
+        self, canvas: Canvas, planes: tuple[int, ...], box: Box, full: Planes
+    ) -> _BarTops:
         layout, scale = self._layout, 1 if planes == (0,) else 2
         top, base = layout.bars_base - layout.bars_height, layout.bars_base
         rows = np.arange(top // scale, -(-base // scale))
@@ -213,7 +221,7 @@ class Bars:
         for plane in planes:
             off, on = (ends[:, :, None] for ends in self._pixels(canvas, plane, box, full, rows))
             tables.append(np.rint(off + (on - off) * caps).astype(np.uint8))
-        return _Tips(
+        return _BarTops(
             canvas,
             planes,
             scale=scale,
@@ -228,21 +236,21 @@ class Bars:
         scale = 1 if plane == 0 else 2
         lefts, columns = self._columns(plane)
         fine = (np.arange(columns * scale * SUPERSAMPLES) + 0.5) / SUPERSAMPLES
-        x = fine[None] - (self._layout.bars_left - lefts * scale)[:, None]
+        x = fine[None] - (self._layout.bar_lefts - lefts * scale)[:, None]
         radius = self._layout.bar_width / 2
         within = (x >= 0) & (x < self._layout.bar_width)
         caps = np.zeros((states, lefts.size, columns), np.float32)
-        whole = within.reshape(lefts.size, columns, -1).sum(axis=2)
+        total = within.reshape(lefts.size, columns, -1).sum(axis=2)
         for state in range(1, states):
             y = state - scale + (np.arange(scale * SUPERSAMPLES) + 0.5) / SUPERSAMPLES
             rise = np.sqrt(np.maximum(radius**2 - np.maximum(radius - y, 0) ** 2, 0))
             inside = (np.abs(x - radius)[None] <= rise[:, None, None]) & (y >= 0)[:, None, None]
             covered = (inside & within).mean(axis=0).reshape(lefts.size, columns, -1).sum(axis=2)
-            caps[state] = np.where(whole > 0, covered / np.maximum(whole, 1), 0)
-        caps[-1] = whole > 0
+            caps[state] = np.where(total > 0, covered / np.maximum(total, 1), 0)
+        caps[-1] = total > 0
         return caps
 
-    def _mirror(self, canvas: Canvas, plane: int, box: Box, full: Planes) -> _Mirror:
+    def _build_reflection(self, canvas: Canvas, plane: int, box: Box, full: Planes) -> _Reflection:
         scale = 1 if plane == 0 else 2
         start = self._layout.bars_base + self._gap
         rows = np.arange(-(-start // scale), (start + self._length) // scale)
@@ -253,9 +261,9 @@ class Bars:
         for level in range(self._steps + 1):
             length = max(self._length * level / self._steps, 1.0)
             table[level] = np.rint(off + (on - off) * np.clip(1 - down / length, 0, 1))
-        return _Mirror(canvas, plane, rows, self._columns(plane)[0], table)
+        return _Reflection(canvas, plane, rows, self._columns(plane)[0], table)
 
 
-def _pieces(table: Bytes, columns: int) -> Pieces:
+def _as_items(table: Bytes, columns: int) -> Items:
     """The table's last axis as one item each."""
     return np.ascontiguousarray(table).reshape(-1).view(f"V{columns}")

@@ -73,7 +73,7 @@ class Box:
         """In pixels."""
         return self.bottom - self.top
 
-    def grown(self, by: int, width: int, height: int) -> Box:
+    def expanded(self, by: int, width: int, height: int) -> Box:
         """The same box with `by` more on each side, even, within width x height."""
         return Box(
             max(self.left - by, 0) // 2 * 2,
@@ -92,7 +92,7 @@ class Layout:
         cover: the cover's square.
         words: where title and author may be; the opening's changes stay inside it.
         title_base: the title's baseline.
-        bars_left: the left edge of each bar.
+        bar_lefts: the left edge of each bar.
         bar_width: of each bar.
         bars_base: the row below the bars.
         bars_height: of the highest.
@@ -107,7 +107,7 @@ class Layout:
     cover: Box
     words: Box
     title_base: int
-    bars_left: NDArray[np.int64]
+    bar_lefts: NDArray[np.int64]
     bar_width: int
     bars_base: int
     bars_height: int
@@ -173,9 +173,9 @@ def layout_for(width: int, height: int, *, with_words: bool = True) -> Layout:
         height=height,
         unit=unit,
         cover=cover,
-        words=words.grown(0, width, height),
+        words=words.expanded(0, width, height),
         title_base=title_base,
-        bars_left=lefts,
+        bar_lefts=lefts,
         bar_width=bar,
         bars_base=bars_base,
         bars_height=bars_height,

@@ -31,22 +31,22 @@ MIN_DB = -72.0
 _BLOCK = 64
 
 
-def motion(features: Features, fps: int) -> Iterator[tuple[Floats, Floats]]:
+def animate(features: Features, fps: int) -> Iterator[tuple[Floats, Floats]]:
     """For one run of pictures after the other: the bars' heights and the glows, from 0 to 1.
 
     Heights are (pictures, bars), glows (pictures,).
     """
     levels = features.levels
     bands = levels.shape[1]
-    tops, heard = _tops(levels)
+    reference_levels, audible_bands = _reference_levels(levels)
     # What the music has is spread over all bars, so that none is dead from start to end.
-    spread = np.linspace(0, heard - 1, bands, dtype=np.float32)
-    tops = np.interp(spread, np.arange(bands), tops).astype(np.float32)
+    spread = np.linspace(0, audible_bands - 1, bands, dtype=np.float32)
+    reference_levels = np.interp(spread, np.arange(bands), reference_levels).astype(np.float32)
     height = np.zeros(bands, np.float32)
     drop = np.zeros(bands, np.float32)
     faster = np.float32(GRAVITY / fps**2)
     glows = _glows(levels, fps)
-    for heights in _targets(levels, spread, tops):
+    for heights in _targets(levels, spread, reference_levels):
         for target in heights:
             height = height - drop
             drop = (drop + faster) * (height > target)
@@ -54,7 +54,7 @@ def motion(features: Features, fps: int) -> Iterator[tuple[Floats, Floats]]:
         yield heights, np.fromiter(glows, np.float32, heights.shape[0])
 
 
-def _targets(levels: Bytes, places: Floats, tops: Floats) -> Iterator[Floats]:
+def _targets(levels: Bytes, places: Floats, reference_levels: Floats) -> Iterator[Floats]:
     """Where each bar wants to be: (pictures, bars) of one run of pictures after the other."""
     left = np.floor(places).astype(np.int64)
     right = np.minimum(left + 1, levels.shape[1] - 1)
@@ -62,7 +62,7 @@ def _targets(levels: Bytes, places: Floats, tops: Floats) -> Iterator[Floats]:
     for start in range(0, levels.shape[0], _BLOCK):
         rows = _decibels(levels[start : start + _BLOCK])
         spread = rows[:, left] * (1 - part) + rows[:, right] * part
-        share = np.clip(1 - (tops - spread) / np.float32(WINDOW_DB), 0, 1)
+        share = np.clip(1 - (reference_levels - spread) / np.float32(WINDOW_DB), 0, 1)
         # Neighbours lean on each other: a tone becomes a hill, not a needle.
         padded = np.pad(share, ((0, 0), (1, 1)), mode="edge")
         soft = padded[:, :-2] * 0.2 + share * 0.6 + padded[:, 2:] * 0.2
@@ -74,7 +74,7 @@ def _decibels(steps: NDArray[np.generic]) -> Floats:
     return decibels
 
 
-def _tops(levels: Bytes) -> tuple[Floats, int]:
+def _reference_levels(levels: Bytes) -> tuple[Floats, int]:
     """(the level that fills each bar, in dB, between the track's top and the band's, bands heard).
 
     At least half of the bands count as heard, whatever the music.
@@ -84,10 +84,10 @@ def _tops(levels: Bytes) -> tuple[Floats, int]:
         counts[band] = np.bincount(levels[:, band], minlength=256)
     loudest = max(float(_percentile(counts.sum(axis=0)[None], 0.995)[0]), MIN_REFERENCE_DB)
     own = _percentile(counts, 0.99)
-    heard = int(np.flatnonzero(own >= loudest - SILENT_DB).max(initial=0)) + 1
+    audible_bands = int(np.flatnonzero(own >= loudest - SILENT_DB).max(initial=0)) + 1
     own = np.maximum(own, loudest - BAND_REACH_DB)
-    tops: Floats = ((loudest + own) / 2).astype(np.float32)
-    return tops, max(heard, levels.shape[1] // 2)
+    reference_levels: Floats = ((loudest + own) / 2).astype(np.float32)
+    return reference_levels, max(audible_bands, levels.shape[1] // 2)
 
 
 def _percentile(counts: NDArray[np.int64], share: float) -> Floats:

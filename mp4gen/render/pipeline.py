@@ -23,7 +23,7 @@ from .colour import Bytes, Floats, accent_of
 from .cover import cover_jpeg
 from .encode import OnProgress
 from .options import AudioMode, PathLike, RenderResult, RenderStyle
-from .scene import Scene, Spec
+from .scene import Scene, SceneSpec
 from .text import Typesetter, clean
 
 DEFAULT_STYLE = RenderStyle()
@@ -53,7 +53,7 @@ class _Prepared:
     """Everything that is known before the first picture."""
 
     features: analysis.Features
-    spec: Spec
+    spec: SceneSpec
     cover_image: Bytes | None
     typesetter: Typesetter
     warnings: tuple[str, ...]
@@ -188,10 +188,10 @@ def render_frame(
     scene = Scene(prepared.spec, canvas, prepared.typesetter)
     frame_number = min(max(int(time * style.fps + 1e-6), 0), prepared.spec.frame_count - 1)
     first = 0
-    for heights, glows in motion.motion(prepared.features, style.fps):
+    for heights, glows in motion.animate(prepared.features, style.fps):
         row = frame_number - first
         if row < glows.size:
-            next(scene.play(frame_number, heights[row : row + 1], glows[row : row + 1]))
+            next(scene.draw_frames(frame_number, heights[row : row + 1], glows[row : row + 1]))
             break
         first += glows.size
     return Image.fromarray(canvas.picture())
@@ -271,7 +271,7 @@ def _prepare(
     cover_override = None
     if wishes.cover is not None:
         cover_override = cover.read_cover(wishes.cover, side, TAG_SIDE)
-    features = measure(music, fps=style.fps, bands=placed.bars_left.size, max_duration=limit)
+    features = measure(music, fps=style.fps, bands=placed.bar_lefts.size, max_duration=limit)
     cover_image, warnings = _choose_cover(cover_override, own.cover, side)
     if cover_image is None:
         cover_pixels = cover.made_cover(features.digest, side)[0]
@@ -280,7 +280,7 @@ def _prepare(
     if features.damaged:
         name = decode.display_name(music)
         warnings.append(f"{name} has damaged packets, which were left out: {features.damaged}.")
-    spec = Spec(
+    spec = SceneSpec(
         layout=placed,
         cover=cover_pixels,
         accent=accent_of(cover_pixels[::4, ::4], cover.made_hue(features.digest)),
@@ -315,16 +315,16 @@ def _choose_cover(
 def _draw_frames(prepared: _Prepared, canvas: Canvas) -> Iterator[int]:
     """Draw what stands still, then one picture time a step; each step gives its number."""
     scene = Scene(prepared.spec, canvas, prepared.typesetter)
-    return _draw_runs(scene, motion.motion(prepared.features, prepared.spec.fps))
+    return _draw_runs(scene, motion.animate(prepared.features, prepared.spec.fps))
 
 
 def _draw_runs(scene: Scene, runs: Iterable[tuple[Floats, Floats]]) -> Iterator[int]:
     first = 0
     for heights, glows in runs:
-        yield from scene.play(first, heights, glows)
+        yield from scene.draw_frames(first, heights, glows)
         first += glows.size
 
 
-def _own_tags(spec: Spec) -> dict[str, str]:
+def _own_tags(spec: SceneSpec) -> dict[str, str]:
     named = {"title": spec.title, "artist": spec.author, "comment": ENCODER}
     return {key: text for key, text in named.items() if text}

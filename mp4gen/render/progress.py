@@ -20,7 +20,7 @@ from .layout import Box, Layout
 
 def progress_box(layout: Layout) -> Box:
     """All pixels that the line may touch."""
-    return layout.progress.grown(2, layout.width, layout.height)
+    return layout.progress.expanded(2, layout.width, layout.height)
 
 
 def progress_rows(layout: Layout) -> tuple[slice, slice]:
@@ -38,14 +38,14 @@ def draw_line(area: Floats, layout: Layout, opacity: float) -> None:
     part += (1 - part) * (shape * np.float32(opacity))
 
 
-class Progress:
+class ProgressLine:
     """The line that fills up, its end round and moving by quarters of a pixel."""
 
-    def __init__(self, canvas: Canvas, layout: Layout, lit: Planes) -> None:
+    def __init__(self, canvas: Canvas, layout: Layout, filled: Planes) -> None:
         box = progress_box(layout)
         self._to = canvas.part(box)
         self._ahead: list[Bytes] = [plane.copy() for plane in self._to]
-        more = [on.astype(np.float32) - off for on, off in zip(lit, self._ahead, strict=True)]
+        more = [on.astype(np.float32) - off for on, off in zip(filled, self._ahead, strict=True)]
         # Off the line the two differ by their dither alone, and nothing there shall move.
         self._more = [np.where(np.abs(plane) > 1, plane, np.float32(0)) for plane in more]
         ready = zip(self._ahead, self._more, strict=True)
@@ -60,15 +60,17 @@ class Progress:
         self._width = math.ceil(radius + 3) // 2 * 2 + 2
         self._first = 0
 
-    def play(self, shares: NDArray[np.float64], soft: NDArray[np.bool_]) -> Iterator[None]:
-        """Fill the line up to a share of it, a picture a step, where `soft` lets it move."""
-        line = np.maximum(self._length * shares[soft], 2 * self._radius)
+    def draw_frames(
+        self, fractions: NDArray[np.float64], slow_updates: NDArray[np.bool_]
+    ) -> Iterator[None]:
+        """Fill the line up to a share of it, a picture a step, where `slow_updates` lets it move."""
+        line = np.maximum(self._length * fractions[slow_updates], 2 * self._radius)
         ends = np.rint((self._left + line) * 4) / 4
         firsts = ((ends - self._radius - 0.5) // 2 * 2).astype(np.int64)
         np.minimum(firsts, self._to[0].shape[1] - self._width, out=firsts)
         tips, number = self._tips(ends, firsts), 0
-        for moves in soft.tolist():
-            if moves:
+        for slow_update in slow_updates.tolist():
+            if slow_update:
                 self._show(int(firsts[number]), [plane[:, number] for plane in tips])
                 number += 1
             yield
@@ -77,11 +79,11 @@ class Progress:
         """The line's round end as it is drawn, (rows, pictures, columns) in each plane."""
         columns = firsts[:, None] + np.arange(self._width)
         edges = (ends[:, None] - columns)[None] - self._behind[:, None, None]
-        cover = np.clip(edges, 0, 1).astype(np.float32)
-        rows = cover[::2] + cover[1::2]
+        coverage = np.clip(edges, 0, 1).astype(np.float32)
+        rows = coverage[::2] + coverage[1::2]
         small = (rows[..., ::2] + rows[..., 1::2]) * np.float32(0.25)
         drawn: list[Bytes] = []
-        for plane, share in enumerate((cover, small, small)):
+        for plane, share in enumerate((coverage, small, small)):
             places = columns if plane == 0 else columns[:, ::2] // 2
             pixels = self._ahead[plane][:, places] + self._more[plane][:, places] * share
             drawn.append(np.rint(pixels).astype(np.uint8))

@@ -16,22 +16,22 @@ from .bars import Bars
 from .canvas import Canvas, Planes
 from .colour import Accent, Floats, planes_of
 from .layout import Box, Layout
-from .progress import Progress, draw_line, progress_rows
+from .progress import ProgressLine, draw_line, progress_rows
 from .text import Line, Typesetter
 
 TITLE_OPACITY, HERO_OPACITY, QUIET_OPACITY, WATERMARK_OPACITY = 0.96, 0.98, 0.75, 0.55
 TRACK_OPACITY, DONE_OPACITY = 0.18, 0.88
 # An author without a title takes the title's place, and is quiet at so much of the usual size.
-ALONE = 1.2
+AUTHOR_ONLY_SCALE = 1.2
 OPENING_SECONDS, SETTLE_SECONDS = 4.0, 0.6
 GLOW_REACH, GLOW_OPACITY, GLOW_LEVELS = 36, 0.55, 8
 # Soft light, reflections and the slow line follow this often a second: each change costs the
 # encoder blocks, hundreds of them for light, and nobody sees a faint one sooner.
-SOFT_HERTZ = 10
+SLOW_UPDATE_HZ = 10
 
 
 @frozen(eq=False)
-class Spec:
+class SceneSpec:
     """What the picture is made of.
 
     Attributes:
@@ -58,7 +58,7 @@ class Spec:
 class Scene:
     """Draws a track's pictures on one canvas, in runs that may begin anywhere."""
 
-    def __init__(self, spec: Spec, canvas: Canvas, typesetter: Typesetter) -> None:
+    def __init__(self, spec: SceneSpec, canvas: Canvas, typesetter: Typesetter) -> None:
         layout = spec.layout
         ground = background.ground(spec.cover, layout)
         background.place_cover(ground, spec.cover, layout)
@@ -68,16 +68,16 @@ class Scene:
         draw_line(ground[progress_rows(layout)], layout, TRACK_OPACITY)
         draw_line(done, layout, DONE_OPACITY)
         canvas.put(Box(0, 0, layout.width, layout.height), planes_of(ground))
-        colours = spec.accent.sweep(layout.bars_left.size)
+        colours = spec.accent.sweep(layout.bar_lefts.size)
         self._frame_count = max(spec.frame_count, 1)
-        self._soft_every = max(round(spec.fps / SOFT_HERTZ), 1)
+        self._slow_interval = max(round(spec.fps / SLOW_UPDATE_HZ), 1)
         self._drawn = False
         self._words = words
-        self._progress = Progress(canvas, layout, planes_of(done))
+        self._progress = ProgressLine(canvas, layout, planes_of(done))
         self._bars = Bars(canvas, ground, layout, colours)
         self._glow = _Glow(canvas, ground, layout, colours[colours.shape[0] // 4])
 
-    def play(self, first: int, heights: Floats, glows: Floats) -> Iterator[int]:
+    def draw_frames(self, first: int, heights: Floats, glows: Floats) -> Iterator[int]:
         """Bring the canvas to one picture after the other; gives the number of each.
 
         Args:
@@ -86,21 +86,21 @@ class Scene:
             glows: (pictures,), from 0 to 1.
         """
         frames = np.arange(first, first + glows.size)
-        soft = (frames % self._soft_every == 0) | (frames + 1 >= self._frame_count)
-        soft[0] |= not self._drawn
+        slow_updates = (frames % self._slow_interval == 0) | (frames + 1 >= self._frame_count)
+        slow_updates[0] |= not self._drawn
         parts = (
-            self._bars.play(heights, soft),
-            self._progress.play((frames + 1) / self._frame_count, soft),
+            self._bars.draw_frames(heights, slow_updates),
+            self._progress.draw_frames((frames + 1) / self._frame_count, slow_updates),
         )
-        moments = zip(frames.tolist(), glows.tolist(), soft.tolist(), *parts, strict=True)
-        for frame, glow, gentle, *_ in moments:
+        moments = zip(frames.tolist(), glows.tolist(), slow_updates.tolist(), *parts, strict=True)
+        for frame, glow, slow_update, *_ in moments:
             self._drawn = True
-            self._words.show(frame)
-            self._glow.show(glow, fall=gentle)
+            self._words.draw(frame)
+            self._glow.draw(glow, allow_dimming=slow_update)
             yield frame
 
 
-def _watermark(ground: Floats, spec: Spec, typesetter: Typesetter) -> None:
+def _watermark(ground: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
     if not spec.domain_name:
         return
     layout = spec.layout
@@ -114,14 +114,16 @@ def _watermark(ground: Floats, spec: Spec, typesetter: Typesetter) -> None:
 class _Words:
     """Title and author: the author large at first, then settling into a quiet size."""
 
-    def __init__(self, ground: Floats, spec: Spec, canvas: Canvas, typesetter: Typesetter) -> None:
+    def __init__(
+        self, ground: Floats, spec: SceneSpec, canvas: Canvas, typesetter: Typesetter
+    ) -> None:
         layout, design = spec.layout, spec.layout.design
         self._layout, self._canvas = layout, canvas
         # A short clip is not all opening.
         opening = min(OPENING_SECONDS, spec.frame_count / spec.fps / 2)
         self._settled = round(opening * spec.fps)
         self._start = max(self._settled - round(SETTLE_SECONDS * spec.fps), 0)
-        self._shown = -1.0
+        self._drawn_progress = -1.0
         unit, room = layout.unit, layout.words.width
         base = float(layout.title_base)
         hero_size, quiet_size = design.hero_size * unit, design.author_size * unit
@@ -130,7 +132,10 @@ class _Words:
             text, size = typesetter.fit(spec.title, design.title_size * unit, "semibold", room)
             self._put(ground, typesetter.line(text, size, "semibold"), base, TITLE_OPACITY)
         else:
-            hero_size, quiet_size = design.title_size * unit, ALONE * design.author_size * unit
+            hero_size, quiet_size = (
+                design.title_size * unit,
+                AUTHOR_ONLY_SCALE * design.author_size * unit,
+            )
             hero_base = quiet_base = base
         text, fitted = typesetter.fit(spec.author, hero_size, "regular", room)
         self._hero = typesetter.line(text, fitted, "regular")
@@ -141,13 +146,13 @@ class _Words:
         self._box = box = self._reach()
         self._ground = ground[box.top : box.bottom, box.left : box.right].copy()
 
-    def show(self, frame: int) -> None:
+    def draw(self, frame: int) -> None:
         """Draw the words of a picture; nothing where they stand still."""
         steps = max(self._settled - self._start, 1)
         done = min(max((frame - self._start) / steps, 0.0), 1.0)
-        if done == self._shown:
+        if done == self._drawn_progress:
             return
-        self._shown = done
+        self._drawn_progress = done
         eased = done * done * (3 - 2 * done)
         area = self._ground.copy()
         opacity = HERO_OPACITY + (QUIET_OPACITY - HERO_OPACITY) * eased
@@ -165,7 +170,7 @@ class _Words:
         rows = [round(base) - line.origin[1] for base, line in zip(self._bases, lines, strict=True)]
         ends = [row + line.pixels.shape[0] for row, line in zip(rows, lines, strict=True)]
         box = Box(words.left, max(min(rows), words.top), words.right, min(max(ends), words.bottom))
-        return box.grown(0, self._layout.width, self._layout.height)
+        return box.expanded(0, self._layout.width, self._layout.height)
 
     def _scaled(self, scale: float) -> Line:
         if scale == 1.0:
@@ -200,10 +205,10 @@ class _Glow:
 
     def __init__(self, canvas: Canvas, ground: Floats, layout: Layout, colour: Floats) -> None:
         cover, radius = layout.cover, layout.px(20)
-        grown = cover.grown(layout.px(GLOW_REACH), layout.width, layout.height)
+        grown = cover.expanded(layout.px(GLOW_REACH), layout.width, layout.height)
         box = Box(grown.left, grown.top, grown.right, min(grown.bottom, _limit_below(layout)))
         area = ground[box.top : box.bottom, box.left : box.right]
-        light = _halo(box, cover, radius, layout.px(GLOW_REACH)) * _room_below(layout, box)
+        light = _halo(box, cover, radius, layout.px(GLOW_REACH)) * _fade_below(layout, box)
         strength = (light * np.float32(GLOW_OPACITY))[..., None]
         glowing = planes_of(area + (colour - area) * strength)
         inner = Box(cover.left + radius, cover.top + radius, cover.right, cover.bottom)
@@ -217,15 +222,15 @@ class _Glow:
             Box(right, top, box.right, bottom),
         ):
             self._parts.append(_levels(canvas, glowing, box, part))
-        self._shown = 0
+        self._level = 0
 
-    def show(self, glow: float, *, fall: bool = True) -> None:
+    def draw(self, glow: float, *, allow_dimming: bool = True) -> None:
         """Draw the ring, from 0 (none) to 1; brighter at once, darker where it may fall."""
         # Rounded down: the last of a glow is not seen, and would cost as much as the rest.
         level = int(glow * GLOW_LEVELS + 1e-3)
-        if level == self._shown or (level < self._shown and not fall):
+        if level == self._level or (level < self._level and not allow_dimming):
             return
-        self._shown = level
+        self._level = level
         for views, levels in self._parts:
             for view, drawn in zip(views, levels[level], strict=True):
                 view[:] = drawn
@@ -233,7 +238,7 @@ class _Glow:
 
 def _levels(canvas: Canvas, glowing: Planes, box: Box, part: Box) -> tuple[Planes, list[Planes]]:
     views = canvas.part(part)
-    whole = Canvas(
+    glow_canvas = Canvas(
         box.width, box.height, (glowing[0].ravel(), glowing[1].ravel(), glowing[2].ravel())
     )
     inside = Box(
@@ -241,7 +246,7 @@ def _levels(canvas: Canvas, glowing: Planes, box: Box, part: Box) -> tuple[Plane
     )
     ends = [
         (view.astype(np.float32), lit.astype(np.float32))
-        for view, lit in zip(views, whole.part(inside), strict=True)
+        for view, lit in zip(views, glow_canvas.part(inside), strict=True)
     ]
     levels: list[Planes] = []
     for level in range(GLOW_LEVELS + 1):
@@ -259,11 +264,11 @@ def _limit_below(layout: Layout) -> int:
     return max(below, layout.cover.bottom) // 2 * 2
 
 
-def _room_below(layout: Layout, box: Box) -> Floats:
+def _fade_below(layout: Layout, box: Box) -> Floats:
     """1 down to the cover's lower edge, then fading to 0 at the limit."""
     rows = np.arange(box.top, box.bottom, dtype=np.float32)
-    room = max(_limit_below(layout) - layout.cover.bottom, 1)
-    fade: Floats = np.clip((_limit_below(layout) - rows) / np.float32(room), 0, 1)[:, None]
+    fade_height = max(_limit_below(layout) - layout.cover.bottom, 1)
+    fade: Floats = np.clip((_limit_below(layout) - rows) / np.float32(fade_height), 0, 1)[:, None]
     return fade
 
 

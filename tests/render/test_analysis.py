@@ -10,7 +10,7 @@ import pytest
 from mp4gen.errors import RenderCancelledError, RenderError
 from mp4gen.render import analysis
 from mp4gen.render.analysis import FLOOR_DB, STEP_DB, analyse
-from mp4gen.render.motion import motion
+from mp4gen.render.motion import animate
 
 
 def measured(path, **options):
@@ -19,7 +19,7 @@ def measured(path, **options):
 
 def bars_of(path):
     """The heights of all pictures, (pictures, bars), and their glows."""
-    heights, glows = zip(*motion(measured(path), 30), strict=True)
+    heights, glows = zip(*animate(measured(path), 30), strict=True)
     return np.concatenate(heights), np.concatenate(glows)
 
 
@@ -129,7 +129,7 @@ def test_light_and_bars_fall_in_the_same_time_at_every_rate(fps):
     levels[fps // 2] = 200
     features = analysis.Features(levels, duration=2.0, damaged=0, changes=False, digest=b"")
 
-    heights, glows = (np.concatenate(part) for part in zip(*motion(features, fps), strict=True))
+    heights, glows = (np.concatenate(part) for part in zip(*animate(features, fps), strict=True))
 
     down = np.flatnonzero(heights[fps // 2 :].max(axis=1) < 1e-3)[0] / fps
     dim = np.flatnonzero(glows[fps // 2 :] < 0.37)[0] / fps

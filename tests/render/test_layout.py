@@ -63,7 +63,7 @@ def test_everything_stands_inside_and_apart(size):
 def test_bars_never_share_a_sample_of_colour(size):
     """Neighbours are at least two pixels apart, so each owns its chroma."""
     layout = layout_for(*size)
-    lefts, width = layout.bars_left, layout.bar_width
+    lefts, width = layout.bar_lefts, layout.bar_width
     columns = [set((left // 2 + np.arange(width // 2 + 1)).tolist()) for left in lefts]
 
     assert np.diff(lefts).min() - width >= 1
@@ -78,7 +78,7 @@ def test_1280x720_is_as_drawn():
 
     assert (layout.cover.left, layout.cover.top, layout.cover.width) == (96, 84, 312)
     assert (layout.words.left, layout.title_base) == (464, 234)
-    assert (layout.bars_left.size, layout.bar_width, layout.bars_base) == (64, 10, 566)
+    assert (layout.bar_lefts.size, layout.bar_width, layout.bars_base) == (64, 10, 566)
     assert (layout.progress.left, layout.progress.right, layout.progress.top) == (96, 1184, 646)
     assert layout.watermark_base == 694
 

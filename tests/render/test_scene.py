@@ -11,7 +11,7 @@ from mp4gen.render.canvas import Canvas
 from mp4gen.render.colour import accent_of
 from mp4gen.render.cover import made_cover
 from mp4gen.render.layout import Layout, layout_for
-from mp4gen.render.scene import Scene, Spec
+from mp4gen.render.scene import Scene, SceneSpec
 from mp4gen.render.text import Typesetter
 
 # Mean luma of a 12 x 8 grid over the picture at full bars, after the opening: strict on layout,
@@ -53,7 +53,7 @@ GOLDEN = {
 def a_scene(width: int, height: int, canvas: Canvas | None = None) -> tuple[Scene, Canvas]:
     layout = layout_for(width, height)
     cover, hue = made_cover(b"golden--", layout.cover.width)
-    spec = Spec(
+    spec = SceneSpec(
         layout=layout,
         cover=cover,
         accent=accent_of(cover, hue),
@@ -75,13 +75,13 @@ def drawn(
 ) -> Canvas:
     scene, canvas = a_scene(width, height, canvas)
     for frame, height_of, glow in moments:
-        next(scene.play(frame, *still(layout_for(width, height), height_of, glow)))
+        next(scene.draw_frames(frame, *still(layout_for(width, height), height_of, glow)))
     return canvas
 
 
 def still(layout: Layout, height: float, glow: float) -> tuple[np.ndarray, np.ndarray]:
     """A run of one picture: all bars at a height, and a glow."""
-    heights = np.full((1, layout.bars_left.size), height, np.float32)
+    heights = np.full((1, layout.bar_lefts.size), height, np.float32)
     return heights, np.full(1, glow, np.float32)
 
 
@@ -199,7 +199,7 @@ def test_lines_may_be_longer_than_the_picture(size):
 def test_a_run_of_pictures_is_each_of_them_alone(size):
     """Working out many pictures at once changes none of them, wherever a run is cut."""
     chance = np.random.default_rng(5)
-    heights = chance.random((40, layout_for(*size).bars_left.size), np.float32)
+    heights = chance.random((40, layout_for(*size).bar_lefts.size), np.float32)
     glows = chance.random(40, np.float32)
     scenes, canvases = zip(*(a_scene(*size) for _ in range(3)), strict=True)
 
@@ -223,7 +223,7 @@ def test_a_run_of_pictures_is_each_of_them_alone(size):
 def test_bars_at_rest_are_dots_and_full_ones_reach_the_top():
     """Heights are kept to the pixel, round at both ends."""
     layout = layout_for(1280, 720)
-    left, width, base = int(layout.bars_left[20]), layout.bar_width, layout.bars_base
+    left, width, base = int(layout.bar_lefts[20]), layout.bar_width, layout.bars_base
     for height, pixels in ((0.0, width), (1.0, layout.bars_height)):
         before = drawn(1280, 720, [(150, 0.0, 0.0)]).planes[0]
         luma = drawn(1280, 720, [(150, height, 0.0)]).planes[0].astype(int)
@@ -254,12 +254,12 @@ def test_nothing_leaves_the_safe_area(size):
     cover, hue = made_cover(b"golden--", layout.cover.width)
 
     def luma(words: str) -> np.ndarray:
-        spec = Spec(
+        spec = SceneSpec(
             layout=layout, cover=cover, accent=accent_of(cover, hue), title=words, author=words,
             domain_name=words, fps=30, frame_count=300,
         )  # fmt: skip
         canvas = Canvas(width, height)
-        next(Scene(spec, canvas, Typesetter()).play(0, *still(layout, 0.0, 0.0)))
+        next(Scene(spec, canvas, Typesetter()).draw_frames(0, *still(layout, 0.0, 0.0)))
         return canvas.planes[0].astype(int)
 
     ink = np.abs(luma("W" * 300) - luma("")) > 25
