@@ -59,7 +59,7 @@ def render(
         ),
     ] = None,
     max_duration: Annotated[float, Parameter(help="Seconds of music at most.")] = 1200.0,
-    time_limit: Annotated[
+    timeout: Annotated[
         float | None,
         Parameter(help="Seconds that it may take. Without it: a minute and ten times the music."),
     ] = None,
@@ -87,7 +87,7 @@ def render(
         style=style,
         audio_mode=audio_mode,
         max_duration=max_duration,
-        time_limit=time_limit,
+        timeout=timeout,
     )
     return run(_render(job, str(audio.name), Screen(as_json=as_json)))
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mp4gen.errors import RenderError
 
-from .cancellation import Stop
+from .cancellation import CancelToken
 from .decode import DECODING_ERRORS, Decoder, check_duration, display_name, too_long_error
 from .options import PathLike
 
@@ -70,7 +70,7 @@ def analyse(
     fps: int,
     bands: int,
     max_duration: float,
-    cancel: Stop | None = None,
+    cancel: CancelToken | None = None,
 ) -> Features:
     """Decode `path` once and measure `bands` levels for each of `fps` frames per second.
 

@@ -18,7 +18,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from . import decode
-from .cancellation import Stop
+from .cancellation import CancelToken
 from .options import AudioMode, PathLike
 
 STEREO_BIT_RATE, MONO_BIT_RATE = 320_000, 192_000
@@ -92,7 +92,7 @@ def plan_audio(path: PathLike, mode: AudioMode, *, intact: bool) -> AudioPlan:
 
 
 def open_audio_writer(
-    audio_plan: AudioPlan, path: PathLike, output: OutputContainer, cancel: Stop | None
+    audio_plan: AudioPlan, path: PathLike, output: OutputContainer, cancel: CancelToken | None
 ) -> AudioWriter:
     """Add the sound's stream to the output."""
     return (StreamCopy if audio_plan.copied else AudioEncoder)(audio_plan, path, output, cancel)
@@ -106,7 +106,7 @@ class StreamCopy:
         audio_plan: AudioPlan,
         path: PathLike,
         output: OutputContainer,
-        cancel: Stop | None,
+        cancel: CancelToken | None,
     ) -> None:
         self._closing = ExitStack()
         container, self._input = self._closing.enter_context(decode.open_audio(path))
@@ -149,7 +149,7 @@ class AudioEncoder:
         audio_plan: AudioPlan,
         path: PathLike,
         output: OutputContainer,
-        cancel: Stop | None,
+        cancel: CancelToken | None,
     ) -> None:
         with decode.open_audio(path) as (_, source):
             context = source.codec_context

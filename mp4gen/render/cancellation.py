@@ -8,29 +8,29 @@ from typing import Protocol
 from mp4gen.errors import RenderCancelledError, RenderError
 
 
-class Stop(Protocol):
+class CancelToken(Protocol):
     """Anything that can be asked whether to stop: a `threading.Event` is one."""
 
     def is_set(self) -> bool:
         """Whether to stop now."""
 
 
-class Watch:
+class Deadline:
     """A wish to stop, and a limit of time beside it.
 
     Args:
         cancel: the wish.
-        seconds: of real time from now on.
+        timeout: of real time from now on.
     """
 
-    def __init__(self, cancel: Stop | None, seconds: float) -> None:
+    def __init__(self, cancel: CancelToken | None, timeout: float) -> None:
         self._cancel = cancel
-        self._seconds = seconds
+        self._timeout = timeout
         self._started = time.monotonic()
 
-    def allow(self, seconds: float) -> None:
+    def extend(self, timeout: float) -> None:
         """Change the limit, counted from the start, once more is known."""
-        self._seconds = seconds
+        self._timeout = timeout
 
     def is_set(self) -> bool:
         """Whether to stop.
@@ -38,15 +38,15 @@ class Watch:
         Raises:
             RenderError: the time is over.
         """
-        if time.monotonic() - self._started > self._seconds:
+        if time.monotonic() - self._started > self._timeout:
             raise RenderError(
-                f"The render took longer than its limit of {self._seconds:.4g} s; raise time_limit "
+                f"The render took longer than its limit of {self._timeout:.4g} s; raise timeout "
                 "or choose a smaller picture."
             )
         return self._cancel is not None and self._cancel.is_set()
 
 
-def check_cancelled(cancel: Stop | None) -> None:
+def check_cancelled(cancel: CancelToken | None) -> None:
     """Raise RenderCancelledError once `cancel` is set."""
     if cancel is not None and cancel.is_set():
         raise RenderCancelledError("The render was cancelled.")

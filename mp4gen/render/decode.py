@@ -20,7 +20,7 @@ from av.container import InputContainer
 
 from mp4gen.errors import RenderError
 
-from .cancellation import Stop, check_cancelled
+from .cancellation import CancelToken, check_cancelled
 from .options import PathLike
 
 # Without these lists a text file that names other files would be opened, and they with it.
@@ -77,7 +77,7 @@ class Decoder:
         damaged_packets: how many of them could not be decoded.
     """
 
-    def __init__(self, path: PathLike, cancel: Stop | None = None) -> None:
+    def __init__(self, path: PathLike, cancel: CancelToken | None = None) -> None:
         self.packet_count = 0
         self.damaged_packets = 0
         self._path = path
@@ -117,7 +117,7 @@ class Decoder:
 
 
 def packets_of(
-    container: InputContainer, stream: AudioStream, cancel: Stop | None
+    container: InputContainer, stream: AudioStream, cancel: CancelToken | None
 ) -> Iterator[av.Packet[AudioStream]]:
     """The packets of the sound; a file that breaks off ends them as if it were its end."""
     demuxed = container.demux(stream)
@@ -133,7 +133,7 @@ def packets_of(
             yield packet
 
 
-def check_duration(path: PathLike, max_duration: float, cancel: Stop | None) -> None:
+def check_duration(path: PathLike, max_duration: float, cancel: CancelToken | None) -> None:
     """Refuse a file whose packets, not only its header, say that it is longer than `max_duration`.
 
     It reads without decoding, and only where the header raises the suspicion: a header may lie
@@ -174,7 +174,7 @@ def header_duration(container: InputContainer, stream: AudioStream) -> float:
 def packet_duration(
     container: InputContainer,
     stream: AudioStream,
-    cancel: Stop | None = None,
+    cancel: CancelToken | None = None,
     *,
     max_duration: float = float("inf"),
     name: str = "",

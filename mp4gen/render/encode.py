@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from mp4gen.errors import RenderError
 
 from .audio_track import AudioPlan, open_audio_writer
-from .cancellation import Stop, check_cancelled
+from .cancellation import CancelToken, check_cancelled
 from .canvas import Canvas
 from .decode import display_name
 from .options import PathLike, RenderStyle
@@ -99,7 +99,7 @@ def write(
     frame: VideoFrame,
     frame_numbers: Iterable[int],
     on_progress: OnProgress | None,
-    cancel: Stop | None,
+    cancel: CancelToken | None,
 ) -> None:
     """Encode and mux the frame_numbers with the sound into the file `part`.
 
@@ -137,7 +137,7 @@ def _fill(
     frame: VideoFrame,
     frame_numbers: Iterable[int],
     on_progress: OnProgress | None,
-    cancel: Stop | None,
+    cancel: CancelToken | None,
 ) -> None:
     video = video_stream(output, style)
     audio_writer = open_audio_writer(job.audio_plan, job.audio, output, cancel)

@@ -17,7 +17,7 @@ from PIL import Image
 from mp4gen.errors import RenderError
 
 from . import analysis, audio_track, cover, decode, encode, fonts, layout, motion, tags
-from .cancellation import Watch
+from .cancellation import Deadline
 from .canvas import Canvas
 from .colour import Bytes, Floats, accent_of
 from .cover import cover_jpeg
@@ -32,7 +32,7 @@ ENCODER = "mp4gen"
 # The cover among the MP4's tags has so many pixels a side, where the music's own has as many.
 TAG_SIDE = 640
 # A render may take a minute and so many times its music, time 1280x720 and 30 frames per second.
-_SLOWEST, _USUAL_PIXELS = 10, 1280 * 720 * 30
+_TIMEOUT_FACTOR, _REFERENCE_PIXEL_RATE = 10, 1280 * 720 * 30
 _log = logging.getLogger("mp4gen.render")
 
 
@@ -72,7 +72,7 @@ def render_video(
     max_duration: float = MAX_DURATION,
     on_progress: OnProgress | None = None,
     cancel: threading.Event | None = None,
-    time_limit: float | None = None,
+    timeout: float | None = None,
 ) -> RenderResult:
     """Make an MP4 of a music file; blocks until it is written.
 
@@ -93,7 +93,7 @@ def render_video(
         max_duration: seconds of music time most.
         on_progress: called with (seconds done, seconds in all), from this thread.
         cancel: set it from another thread to stop; obeyed between pictures.
-        time_limit: seconds of real time time most; default: a minute and ten times the music, more
+        timeout: seconds of real time time most; default: a minute and ten times the music, more
             for larger pictures.
 
     Raises:
@@ -104,10 +104,10 @@ def render_video(
     if audio_mode not in get_args(AudioMode):
         raise RenderError(f'audio_mode must be "compatible" or "copy", not {audio_mode!r}.')
     wishes = _Wishes(author, domain_name, title, cover, style, max_duration)
-    watch = Watch(cancel, 60 + max_duration if time_limit is None else time_limit)
-    prepared = _prepare(audio, wishes, functools.partial(analysis.analyse, cancel=watch))
-    if time_limit is None:
-        watch.allow(_patience(prepared.features.duration, style))
+    deadline = Deadline(cancel, 60 + max_duration if timeout is None else timeout)
+    prepared = _prepare(audio, wishes, functools.partial(analysis.analyse, cancel=deadline))
+    if timeout is None:
+        deadline.extend(_default_timeout(prepared.features.duration, style))
     intact = not (prepared.features.damaged or prepared.features.changes)
     audio_plan = audio_track.plan_audio(audio, audio_mode, intact=intact)
     if audio_plan.warning:
@@ -129,7 +129,7 @@ def render_video(
             frame=frame,
             frame_numbers=frame_numbers,
             on_progress=on_progress,
-            cancel=watch,
+            cancel=deadline,
         )
     return _result(target, prepared, audio_plan, style)
 
@@ -154,10 +154,10 @@ def _result(
     )
 
 
-def _patience(duration: float, style: RenderStyle) -> float:
+def _default_timeout(duration: float, style: RenderStyle) -> float:
     """Seconds that a render of so much music may take."""
-    share = style.width * style.height * style.fps / _USUAL_PIXELS
-    return 60 + _SLOWEST * duration * max(share, 1)
+    pixel_ratio = style.width * style.height * style.fps / _REFERENCE_PIXEL_RATE
+    return 60 + _TIMEOUT_FACTOR * duration * max(pixel_ratio, 1)
 
 
 def render_frame(

@@ -52,7 +52,7 @@ def test_a_render_ends_when_its_time_is_over(mp4gen: Any, tone: Path, tmp_path: 
     ended = mp4gen("render", tone, "--to", tmp_path / "x.mp4", "--timeout", "1e-9")
 
     assert ended.code == 2
-    assert "raise time_limit or choose a smaller picture" in ended.err
+    assert "raise timeout or choose a smaller picture" in ended.err
     assert not (tmp_path / "x.mp4").exists()
 
 

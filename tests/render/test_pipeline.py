@@ -243,8 +243,8 @@ def test_cancel_is_looked_at_for_every_picture(tone_wav, tmp_path):
 
 def test_a_render_that_takes_too_long_ends(tone_wav, tmp_path):
     """The limit of real time is kept between pictures; nothing is left behind."""
-    with pytest.raises(RenderError, match=r"longer than its limit of 1e-09 s; raise time_limit"):
-        render_video(tone_wav, tmp_path / "o.mp4", style=SMALL, time_limit=1e-9)
+    with pytest.raises(RenderError, match=r"longer than its limit of 1e-09 s; raise timeout"):
+        render_video(tone_wav, tmp_path / "o.mp4", style=SMALL, timeout=1e-9)
 
     assert list(tmp_path.iterdir()) == []
 
