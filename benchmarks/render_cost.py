@@ -54,9 +54,9 @@ import itertools, json, sys, time, av
 from mp4gen.render import RenderStyle, analysis, encode, render
 music, to, kinds = sys.argv[1:4]
 style = RenderStyle(threads=1)
-wishes = render._Wishes("Suno Artist", "music.example.com", "Midnight Over Lisbon", None, style,
+wishes = render._RenderRequest("Suno Artist", "music.example.com", "Midnight Over Lisbon", None, style,
                         7200)
-prepared = render._prepare(music, wishes, analysis.analyse)
+prepared = render._prepare(music, request = analysis.analyse)
 own = encode._options
 
 def turns(number, options, still):

@@ -37,7 +37,7 @@ _log = logging.getLogger("mp4gen.render")
 
 
 @frozen
-class _Wishes:
+class _RenderRequest:
     """What is asked for, whether of a video or of one picture."""
 
     author: str | None
@@ -100,12 +100,12 @@ def render_video(
         RenderError: one sentence says what was wrong; nothing is left behind.
         RenderCancelledError: `cancel` was set; nothing is left behind.
     """
-    target = _target(to, audio)
+    target = _validate_output(to, audio)
     if audio_mode not in get_args(AudioMode):
         raise RenderError(f'audio_mode must be "compatible" or "copy", not {audio_mode!r}.')
-    wishes = _Wishes(author, domain_name, title, cover, style, max_duration)
+    request = _RenderRequest(author, domain_name, title, cover, style, max_duration)
     deadline = Deadline(cancel, 60 + max_duration if timeout is None else timeout)
-    prepared = _prepare(audio, wishes, functools.partial(analysis.analyse, cancel=deadline))
+    prepared = _prepare(audio, request, functools.partial(analysis.analyse, cancel=deadline))
     if timeout is None:
         deadline.extend(_default_timeout(prepared.features.duration, style))
     intact = not (prepared.features.damaged or prepared.features.changes)
@@ -116,7 +116,7 @@ def render_video(
     job = encode.Job(
         audio=audio,
         audio_plan=audio_plan,
-        tags=_own_tags(prepared.spec),
+        tags=_output_tags(prepared.spec),
         cover=_tag_cover(prepared),
         seconds=prepared.features.duration,
     )
@@ -180,10 +180,10 @@ def render_frame(
     Raises:
         RenderError: as for `render_video`.
     """
-    wishes = _Wishes(author, domain_name, title, cover, style, max_duration)
+    request = _RenderRequest(author, domain_name, title, cover, style, max_duration)
     if not math.isfinite(time):
         raise RenderError(f"time must be a number of seconds, not {time!r}.")
-    prepared = _prepare(audio, wishes, _heard)
+    prepared = _prepare(audio, request, _analyse_cached)
     canvas = Canvas(style.width, style.height)
     scene = Scene(prepared.spec, canvas, prepared.typesetter)
     frame_number = min(max(int(time * style.fps + 1e-6), 0), prepared.spec.frame_count - 1)
@@ -211,68 +211,76 @@ def render_cover(audio: PathLike, side: int = 600, *, max_duration: float = MAX_
     cover_image, _ = _choose_cover(None, tags.read_tags(audio).cover, side)
     if cover_image is not None:
         return cover_jpeg(cover.resized(cover_image, side))
-    features = _heard(audio, fps=30, bands=64, max_duration=max_duration)
+    features = _analyse_cached(audio, fps=30, bands=64, max_duration=max_duration)
     return cover_jpeg(cover.made_cover(features.digest, side)[0])
 
 
-def _heard(music: PathLike, *, fps: int, bands: int, max_duration: float) -> analysis.Features:
+def _analyse_cached(
+    music: PathLike, *, fps: int, bands: int, max_duration: float
+) -> analysis.Features:
     try:
         stat = Path(os.fspath(music)).stat()
     except (OSError, ValueError):
         # The analysis says in plain words what is wrong with it.
         return analysis.analyse(music, fps=fps, bands=bands, max_duration=max_duration)
     version = stat.st_mtime_ns, stat.st_size
-    return _kept(str(Path(os.fspath(music)).resolve()), version, fps, bands, max_duration)
+    return _analyse_version(
+        str(Path(os.fspath(music)).resolve()), version, fps, bands, max_duration
+    )
 
 
 @functools.lru_cache(maxsize=6)
-def _kept(
+def _analyse_version(
     path: str, _version: tuple[int, int], fps: int, bands: int, max_duration: float
 ) -> analysis.Features:
     return analysis.analyse(path, fps=fps, bands=bands, max_duration=max_duration)
 
 
-def _target(to: PathLike, music: PathLike) -> Path:
+def _validate_output(to: PathLike, music: PathLike) -> Path:
     target = Path(os.fspath(to))
     name = decode.display_name(target)
     if "\0" in str(target):
         raise RenderError(f"{name} cannot be written: no name may hold a zero byte.")
     try:
-        folder, there = target.parent.is_dir(), target.exists()
-        itself = there and Path(os.fspath(music)).exists() and target.samefile(os.fspath(music))
+        folder, exists = target.parent.is_dir(), target.exists()
+        is_same_file = (
+            exists and Path(os.fspath(music)).exists() and target.samefile(os.fspath(music))
+        )
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise RenderError(f"{name} cannot be written: {why}.") from error
     if not folder:
         raise RenderError(f"The folder for {name} does not exist: {target.parent}.")
-    if there and not target.is_file():
+    if exists and not target.is_file():
         kind = "a folder" if target.is_dir() else "no file that can be replaced"
         raise RenderError(f"{name} is {kind}; give a file name ending in .mp4.")
-    if itself:
+    if is_same_file:
         raise RenderError(f"{name} is the music itself; give the video another name.")
     return target
 
 
 def _prepare(
-    music: PathLike, wishes: _Wishes, measure: Callable[..., analysis.Features]
+    music: PathLike, request: _RenderRequest, analyse: Callable[..., analysis.Features]
 ) -> _Prepared:
-    style, limit = wishes.style, wishes.max_duration
-    if not (math.isfinite(limit) and limit > 0):
-        raise RenderError(f"max_duration must be a number of seconds, not {limit!r}.")
+    style, max_duration = request.style, request.max_duration
+    if not (math.isfinite(max_duration) and max_duration > 0):
+        raise RenderError(f"max_duration must be a number of seconds, not {max_duration!r}.")
     for path in style.fonts:
         if not fonts.opens(path):
             raise RenderError(f"{decode.display_name(path)} is not a font that can be read.")
-    own = tags.read_tags(music)
-    words = [clean(own.title if wishes.title is None else wishes.title)]
-    words.append(clean(own.artist if wishes.author is None else wishes.author))
-    placed = layout.layout_for(style.width, style.height, with_words=any(words))
+    file_tags = tags.read_tags(music)
+    texts = [clean(file_tags.title if request.title is None else request.title)]
+    texts.append(clean(file_tags.artist if request.author is None else request.author))
+    scene_layout = layout.layout_for(style.width, style.height, with_words=any(texts))
     # A wrong option is told before minutes are spent on the music.
-    side = placed.cover.width
+    side = scene_layout.cover.width
     cover_override = None
-    if wishes.cover is not None:
-        cover_override = cover.read_cover(wishes.cover, side, TAG_SIDE)
-    features = measure(music, fps=style.fps, bands=placed.bar_lefts.size, max_duration=limit)
-    cover_image, warnings = _choose_cover(cover_override, own.cover, side)
+    if request.cover is not None:
+        cover_override = cover.read_cover(request.cover, side, TAG_SIDE)
+    features = analyse(
+        music, fps=style.fps, bands=scene_layout.bar_lefts.size, max_duration=max_duration
+    )
+    cover_image, warnings = _choose_cover(cover_override, file_tags.cover, side)
     if cover_image is None:
         cover_pixels = cover.made_cover(features.digest, side)[0]
     else:
@@ -281,12 +289,12 @@ def _prepare(
         name = decode.display_name(music)
         warnings.append(f"{name} has damaged packets, which were left out: {features.damaged}.")
     spec = SceneSpec(
-        layout=placed,
+        layout=scene_layout,
         cover=cover_pixels,
         accent=accent_of(cover_pixels[::4, ::4], cover.made_hue(features.digest)),
-        title=words[0],
-        author=words[1],
-        domain_name=clean(wishes.domain_name),
+        title=texts[0],
+        author=texts[1],
+        domain_name=clean(request.domain_name),
         fps=style.fps,
         frame_count=features.levels.shape[0],
     )
@@ -325,6 +333,6 @@ def _draw_runs(scene: Scene, runs: Iterable[tuple[Floats, Floats]]) -> Iterator[
         first += glows.size
 
 
-def _own_tags(spec: SceneSpec) -> dict[str, str]:
+def _output_tags(spec: SceneSpec) -> dict[str, str]:
     named = {"title": spec.title, "artist": spec.author, "comment": ENCODER}
     return {key: text for key, text in named.items() if text}
