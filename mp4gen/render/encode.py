@@ -32,14 +32,14 @@ KEYFRAME_SECONDS = 8
 _BT709 = "colorprim=bt709:transfer=bt709:colormatrix=bt709"
 _COLOUR_BT709, _RANGE_LIMITED = 1, 1
 # How much finer a key picture's steps are than the others'. What stands still is taken from it for
-# eight seconds: so fine, the dither of a dark ground survives, which coarser steps make bands of.
+# eight duration: so fine, the dither of a dark ground survives, which coarser steps make bands of.
 _KEY_RATIO = 6
 
 OnProgress = Callable[[float, float], object]
 
 
 @frozen(eq=False)
-class Job:
+class EncodeJob:
     """What is to be written.
 
     Attributes:
@@ -47,18 +47,18 @@ class Job:
         audio_plan: how its sound gets in.
         tags: the MP4's own, by libavformat's names.
         cover: a JPEG for the MP4's own tags.
-        seconds: of decoded sound.
+        duration: of decoded sound.
     """
 
     audio: PathLike
     audio_plan: AudioPlan
     tags: dict[str, str]
     cover: bytes
-    seconds: float
+    duration: float
 
 
 @contextmanager
-def whole_file(to: Path) -> Iterator[Path]:
+def atomic_output(to: Path) -> Iterator[Path]:
     """Give a temporary file beside `to`; it takes that name once it is complete and on disk.
 
     Raises:
@@ -93,7 +93,7 @@ def new_frame(style: RenderStyle) -> tuple[VideoFrame, Canvas]:
 
 def write(
     part: Path,
-    job: Job,
+    job: EncodeJob,
     style: RenderStyle,
     *,
     frame: VideoFrame,
@@ -112,7 +112,7 @@ def write(
     try:
         with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as output:
             output.metadata.update(job.tags)
-            _fill(
+            _mux(
                 output,
                 job,
                 style,
@@ -125,13 +125,13 @@ def write(
         if isinstance(error, OSError):
             raise
         # What an MP4 cannot hold as it is, it can as AAC.
-        advice = "" if job.audio_plan.codec == "aac" else ' Use audio_mode="compatible" (--audio).'
-        raise RenderError(f"The video could not be encoded: {error.strerror}.{advice}") from error
+        hint = "" if job.audio_plan.codec == "aac" else ' Use audio_mode="compatible" (--audio).'
+        raise RenderError(f"The video could not be encoded: {error.strerror}.{hint}") from error
 
 
-def _fill(
+def _mux(
     output: OutputContainer,
-    job: Job,
+    job: EncodeJob,
     style: RenderStyle,
     *,
     frame: VideoFrame,
@@ -142,11 +142,11 @@ def _fill(
     video = video_stream(output, style)
     audio_writer = open_audio_writer(job.audio_plan, job.audio, output, cancel)
     try:
-        _attach(output, job.cover)
+        _attach_cover(output, job.cover)
         for number in frame_numbers:
             check_cancelled(cancel)
             if on_progress is not None and number % (style.fps // 2) == 0:
-                on_progress(min(number / style.fps, job.seconds), job.seconds)
+                on_progress(min(number / style.fps, job.duration), job.duration)
             frame.pts = number
             output.mux(video.encode(frame))
             audio_writer.advance(number / style.fps + AUDIO_LEAD_SECONDS)
@@ -156,10 +156,10 @@ def _fill(
     finally:
         audio_writer.close()
     if on_progress is not None:
-        on_progress(job.seconds, job.seconds)
+        on_progress(job.duration, job.duration)
 
 
-def _attach(output: OutputContainer, jpeg: bytes) -> None:
+def _attach_cover(output: OutputContainer, jpeg: bytes) -> None:
     """Put a picture among the tags, where file browsers and players look for it."""
     stream = output.add_stream("mjpeg", rate=1)
     context = stream.codec_context

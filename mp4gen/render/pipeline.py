@@ -113,15 +113,15 @@ def render_video(
     if audio_plan.warning:
         _log.warning("%s", audio_plan.warning)
     frame, canvas = encode.new_frame(style)
-    job = encode.Job(
+    job = encode.EncodeJob(
         audio=audio,
         audio_plan=audio_plan,
         tags=_output_tags(prepared.spec),
         cover=_tag_cover(prepared),
-        seconds=prepared.features.duration,
+        duration=prepared.features.duration,
     )
     frame_numbers = _draw_frames(prepared, canvas)
-    with encode.whole_file(target) as part:
+    with encode.atomic_output(target) as part:
         encode.write(
             part,
             job,

@@ -107,7 +107,7 @@ async def test_the_library_is_shown_with_what_its_files_say(serve: Serve, visit:
     later = await visitor.state()
 
     assert {(one["task"], one["audio"]) for one in told["library"]} == expected
-    assert {round(one["seconds"]) for one in later["library"]} == {1}
+    assert {round(one["duration"]) for one in later["library"]} == {1}
     assert not told["requires_key"]
 
 

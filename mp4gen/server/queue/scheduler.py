@@ -257,7 +257,7 @@ class RenderScheduler:
                 shutil.rmtree(rendered.parent, ignore_errors=True)
             else:
                 size = (self._data.videos / task.filename).stat().st_size
-            return {"size": size, "seconds": duration, "error_code": None, "error_message": None}
+            return {"size": size, "duration": duration, "error_code": None, "error_message": None}
 
         if not await self._store.finish(task.task_id, publish, time.time()):
             await asyncio.to_thread(self._data.remove_video, task.filename)

@@ -89,7 +89,7 @@ class PageApi:
                 "audio": track.audio_id,
                 "title": info.title or track.path.stem,
                 "artist": info.artist,
-                "seconds": info.duration,
+                "duration": info.duration,
                 "takes": math.ceil(
                     self.scheduler.estimate_render_time(info.duration or track.estimated_duration)
                 ),
