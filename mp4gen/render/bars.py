@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .background import rounded
 from .canvas import Canvas, Planes
-from .colour import Bytes, Floats, planes_of
+from .colour import Bytes, Floats, rgb_to_yuv420
 from .layout import Box, Layout
 
 SUPERSAMPLES = 8
@@ -55,7 +55,7 @@ class _BarTops:
         self._tables = [_as_items(table, columns) for table in tables]
         self._scale, self._cap, self._max_state, self._bars = scale, cap, states - 1, bars
         self._first, self._end = rows
-        self._lefts, self._line, self._states = lefts, canvas.lines[planes[0]], states
+        self._lefts, self._line_size, self._states = lefts, canvas.line_sizes[planes[0]], states
 
     def draw_frames(self, before: Integers, tops: Integers) -> Iterator[None]:
         """Take the bars' tops from the picture's rows `before` to `tops`, a picture a step."""
@@ -72,8 +72,8 @@ class _BarTops:
         np.minimum(np.maximum(state, 0, out=state), self._max_state, out=state)
         state += ((first - self._first - start) * self._bars + bars).repeat(counts) * self._states
         state += down * (self._bars * self._states)
-        place = (self._lefts.take(bars) + (first - start) * self._line).repeat(counts)
-        place += down * self._line
+        place = (self._lefts.take(bars) + (first - start) * self._line_size).repeat(counts)
+        place += down * self._line_size
         drawn = [table.take(state) for table in self._tables]
         for part in _parts(sums[_bounds(frames, tops.shape[0])]):
             for items, pieces in zip(self._items, drawn, strict=True):
@@ -98,7 +98,7 @@ class _Reflection:
         levels, bars, height, columns = table.shape
         self._bars = bars
         self._items = canvas.items(plane, columns)
-        self._places = lefts[:, None] + rows[None] * canvas.lines[plane]
+        self._places = lefts[:, None] + rows[None] * canvas.line_sizes[plane]
         self._table = _as_items(table, columns).reshape(levels * bars, height)
 
     def draw_frames(self, before: Integers, levels: Integers) -> Iterator[None]:
@@ -139,7 +139,7 @@ class Bars:
         box = self._box()
         area = ground[box.top : box.bottom, box.left : box.right].copy()
         self._draw_full(area, box, colours)
-        full = planes_of(area)
+        full = rgb_to_yuv420(area)
         self._bar_tops = [
             self._build_bar_tops(canvas, planes, box, full) for planes in ((0,), (1, 2))
         ]

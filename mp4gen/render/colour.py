@@ -49,10 +49,10 @@ class Accent:
     def sweep(self, count: int) -> Floats:
         """`count` neighbouring colours as (count, 3) sRGB, 0 to 1."""
         hues = self.hue + np.linspace(-SWEEP_DEGREES / 2, SWEEP_DEGREES / 2, count)
-        return rgb(BAR_LIGHTNESS, BAR_CHROMA * self.strength, hues)
+        return oklch_to_rgb(BAR_LIGHTNESS, BAR_CHROMA * self.strength, hues)
 
 
-def rgb(lightness: object, chroma: object, hue: object) -> Floats:
+def oklch_to_rgb(lightness: object, chroma: object, hue: object) -> Floats:
     """Give sRGB (..., 3), 0 to 1, of OKLCH, the hue in degrees; clipped to what screens have."""
     light, colour, angle = np.broadcast_arrays(
         np.asarray(lightness, np.float32),
@@ -67,9 +67,9 @@ def rgb(lightness: object, chroma: object, hue: object) -> Floats:
     return srgb
 
 
-def accent_of(picture: Floats, fallback_hue: float) -> Accent:
+def dominant_accent(pixels: Floats, fallback_hue: float) -> Accent:
     """The hue that most of the colour of an sRGB picture (h, w, 3) gathers round."""
-    lab = _oklab(picture.reshape(-1, 3))
+    lab = _oklab(pixels.reshape(-1, 3))
     chroma = np.hypot(lab[:, 1], lab[:, 2])
     hues = np.degrees(np.arctan2(lab[:, 2], lab[:, 1])) % 360
     # Near black and near white a hue is there in numbers only.
@@ -85,13 +85,13 @@ def accent_of(picture: Floats, fallback_hue: float) -> Accent:
     return Accent(float(np.degrees(mean) + 5 * int(np.argmax(around))) % 360, strength)
 
 
-def planes_of(picture: Floats) -> tuple[Bytes, Bytes, Bytes]:
+def rgb_to_yuv420(pixels: Floats) -> tuple[Bytes, Bytes, Bytes]:
     """An sRGB picture (h, w, 3), even both ways, as BT.709 limited-range 4:2:0 planes.
 
     The luma is dithered: without it a dark gradient shows its steps.
     """
-    luma = picture @ _BT709
-    rows = picture[::2] + picture[1::2]
+    luma = pixels @ _BT709
+    rows = pixels[::2] + pixels[1::2]
     small: Floats = (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
     small_luma = small @ _BT709
     # The same noise each time: the same picture gives the same bytes.
@@ -111,7 +111,7 @@ def _rounded(plane: Floats, noise: np.random.Generator, low: int, high: int) -> 
     return clipped
 
 
-def picture_of(planes: tuple[Bytes, Bytes, Bytes]) -> Bytes:
+def yuv420_to_rgb(planes: tuple[Bytes, Bytes, Bytes]) -> Bytes:
     """The way back: 8-bit sRGB (h, w, 3) of BT.709 limited-range 4:2:0 planes."""
     luma = (planes[0].astype(np.float32) - 16) / 219
     blue, red = (
@@ -121,8 +121,8 @@ def picture_of(planes: tuple[Bytes, Bytes, Bytes]) -> Bytes:
     r = luma + 1.5748 * red
     b = luma + 1.8556 * blue
     g = (luma - _BT709[0] * r - _BT709[2] * b) / _BT709[1]
-    whole: Bytes = np.clip(np.rint(np.stack([r, g, b], -1) * 255), 0, 255).astype(np.uint8)
-    return whole
+    srgb: Bytes = np.clip(np.rint(np.stack([r, g, b], -1) * 255), 0, 255).astype(np.uint8)
+    return srgb
 
 
 def _oklab(colours: Floats) -> Floats:

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 
 from mp4gen.errors import RenderError
 
-from .colour import Bytes, Floats, rgb
+from .colour import Bytes, Floats, oklch_to_rgb
 from .decode import display_name
 from .options import PathLike
 
@@ -127,7 +127,7 @@ def _blobs(chance: np.random.Generator, hue: float, side: int) -> Floats:
         size = chance.uniform(0.28, 0.42)
         weight = np.exp(-((x - at_x) ** 2 + (y - at_y) ** 2) / (2 * size**2))[..., None]
         lightness = BLOB_LIGHTNESS + _warmth(tint) + chance.uniform(-0.06, 0.05)
-        colour = rgb(lightness, BLOB_CHROMA * chance.uniform(0.85, 1.1), tint)
+        colour = oklch_to_rgb(lightness, BLOB_CHROMA * chance.uniform(0.85, 1.1), tint)
         total += weight * colour
         weights += weight
     mixed: Floats = (total / weights).astype(np.float32)

@@ -87,8 +87,8 @@ def new_frame(style: RenderStyle) -> tuple[VideoFrame, Canvas]:
     """One frame for the whole video, and the canvas that draws right into its memory."""
     frame = VideoFrame(style.width, style.height, "yuv420p")
     luma, blue, red = (np.frombuffer(memoryview(plane), np.uint8) for plane in frame.planes)
-    lines = (frame.planes[0].line_size, frame.planes[1].line_size, frame.planes[2].line_size)
-    return frame, Canvas(style.width, style.height, (luma, blue, red), lines)
+    line_sizes = (frame.planes[0].line_size, frame.planes[1].line_size, frame.planes[2].line_size)
+    return frame, Canvas(style.width, style.height, (luma, blue, red), line_sizes)
 
 
 def write(

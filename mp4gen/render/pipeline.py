@@ -19,7 +19,7 @@ from mp4gen.errors import RenderError
 from . import analysis, audio_track, cover, decode, encode, fonts, layout, motion, tags
 from .cancellation import Deadline
 from .canvas import Canvas
-from .colour import Bytes, Floats, accent_of
+from .colour import Bytes, Floats, dominant_accent
 from .cover import cover_jpeg
 from .encode import OnProgress
 from .options import AudioMode, PathLike, RenderResult, RenderStyle
@@ -194,7 +194,7 @@ def render_frame(
             next(scene.draw_frames(frame_number, heights[row : row + 1], glows[row : row + 1]))
             break
         first += glows.size
-    return Image.fromarray(canvas.picture())
+    return Image.fromarray(canvas.to_rgb())
 
 
 def render_cover(audio: PathLike, side: int = 600, *, max_duration: float = MAX_DURATION) -> bytes:
@@ -291,7 +291,7 @@ def _prepare(
     spec = SceneSpec(
         layout=scene_layout,
         cover=cover_pixels,
-        accent=accent_of(cover_pixels[::4, ::4], cover.made_hue(features.digest)),
+        accent=dominant_accent(cover_pixels[::4, ::4], cover.made_hue(features.digest)),
         title=texts[0],
         author=texts[1],
         domain_name=clean(request.domain_name),

@@ -43,7 +43,7 @@ class ProgressLine:
 
     def __init__(self, canvas: Canvas, layout: Layout, filled: Planes) -> None:
         box = progress_box(layout)
-        self._to = canvas.part(box)
+        self._to = canvas.view(box)
         self._ahead: list[Bytes] = [plane.copy() for plane in self._to]
         more = [on.astype(np.float32) - off for on, off in zip(filled, self._ahead, strict=True)]
         # Off the line the two differ by their dither alone, and nothing there shall move.

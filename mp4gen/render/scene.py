@@ -14,7 +14,7 @@ from PIL import Image
 from . import background
 from .bars import Bars
 from .canvas import Canvas, Planes
-from .colour import Accent, Floats, planes_of
+from .colour import Accent, Floats, rgb_to_yuv420
 from .layout import Box, Layout
 from .progress import ProgressLine, draw_line, progress_rows
 from .text import Line, Typesetter
@@ -67,13 +67,13 @@ class Scene:
         done = ground[progress_rows(layout)].copy()
         draw_line(ground[progress_rows(layout)], layout, TRACK_OPACITY)
         draw_line(done, layout, DONE_OPACITY)
-        canvas.put(Box(0, 0, layout.width, layout.height), planes_of(ground))
+        canvas.put(Box(0, 0, layout.width, layout.height), rgb_to_yuv420(ground))
         colours = spec.accent.sweep(layout.bar_lefts.size)
         self._frame_count = max(spec.frame_count, 1)
         self._slow_interval = max(round(spec.fps / SLOW_UPDATE_HZ), 1)
         self._drawn = False
         self._words = words
-        self._progress = ProgressLine(canvas, layout, planes_of(done))
+        self._progress = ProgressLine(canvas, layout, rgb_to_yuv420(done))
         self._bars = Bars(canvas, ground, layout, colours)
         self._glow = _Glow(canvas, ground, layout, colours[colours.shape[0] // 4])
 
@@ -161,7 +161,7 @@ class _Words:
             self._put_in(area, self._quiet, base, opacity)
         else:
             self._put_in(area, self._scaled(1 + (self._shrunk - 1) * eased), base, opacity)
-        self._canvas.put(self._box, planes_of(area))
+        self._canvas.put(self._box, rgb_to_yuv420(area))
 
     def _reach(self) -> Box:
         """All that the author's line touches on its way from the opening's place to its own."""
@@ -210,7 +210,7 @@ class _Glow:
         area = ground[box.top : box.bottom, box.left : box.right]
         light = _halo(box, cover, radius, layout.px(GLOW_REACH)) * _fade_below(layout, box)
         strength = (light * np.float32(GLOW_OPACITY))[..., None]
-        glowing = planes_of(area + (colour - area) * strength)
+        glowing = rgb_to_yuv420(area + (colour - area) * strength)
         inner = Box(cover.left + radius, cover.top + radius, cover.right, cover.bottom)
         top, bottom = -(-inner.top // 2) * 2, (cover.bottom - radius) // 2 * 2
         left, right = -(-cover.left // 2) * 2, cover.right // 2 * 2
@@ -237,7 +237,7 @@ class _Glow:
 
 
 def _levels(canvas: Canvas, glowing: Planes, box: Box, part: Box) -> tuple[Planes, list[Planes]]:
-    views = canvas.part(part)
+    views = canvas.view(part)
     glow_canvas = Canvas(
         box.width, box.height, (glowing[0].ravel(), glowing[1].ravel(), glowing[2].ravel())
     )
@@ -246,7 +246,7 @@ def _levels(canvas: Canvas, glowing: Planes, box: Box, part: Box) -> tuple[Plane
     )
     ends = [
         (view.astype(np.float32), lit.astype(np.float32))
-        for view, lit in zip(views, glow_canvas.part(inside), strict=True)
+        for view, lit in zip(views, glow_canvas.view(inside), strict=True)
     ]
     levels: list[Planes] = []
     for level in range(GLOW_LEVELS + 1):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mp4gen.errors import RenderError
 from mp4gen.render import RenderStyle, probe, render_cover, render_frame, render_video
-from mp4gen.render.colour import accent_of, picture_of, planes_of, rgb
+from mp4gen.render.colour import dominant_accent, oklch_to_rgb, rgb_to_yuv420, yuv420_to_rgb
 from mp4gen.render.cover import made_cover, read_cover
 from mp4gen.render.layout import layout_for
 
@@ -251,18 +251,18 @@ def test_a_made_cover_belongs_to_its_music():
 def test_bars_take_the_hue_of_the_cover():
     """A red, a blue and a colourless cover give what they are."""
     for hue in (25.0, 140.0, 265.0):
-        cover = np.broadcast_to(rgb(0.6, 0.14, hue), (32, 32, 3)).astype(np.float32)
-        accent = accent_of(cover, 0.0)
+        cover = np.broadcast_to(oklch_to_rgb(0.6, 0.14, hue), (32, 32, 3)).astype(np.float32)
+        accent = dominant_accent(cover, 0.0)
         assert abs((accent.hue - hue + 180) % 360 - 180) < 8
         assert accent.strength == 1.0
-    grey = accent_of(np.full((32, 32, 3), 0.5, np.float32), 77.0)
+    grey = dominant_accent(np.full((32, 32, 3), 0.5, np.float32), 77.0)
     assert (grey.hue, grey.strength) == (77.0, pytest.approx(0.08))
 
 
 def test_the_sweep_has_no_grey_in_its_middle():
     """Neighbouring hues keep their strength all the way."""
-    colours = accent_of(
-        np.broadcast_to(rgb(0.6, 0.14, 300.0), (8, 8, 3)).astype(np.float32), 0.0
+    colours = dominant_accent(
+        np.broadcast_to(oklch_to_rgb(0.6, 0.14, 300.0), (8, 8, 3)).astype(np.float32), 0.0
     ).sweep(64)
 
     spread = colours.max(axis=1) - colours.min(axis=1)
@@ -274,19 +274,19 @@ def test_planes_hold_the_colours_they_are_made_of():
     chance = np.random.default_rng(2)
     colours = chance.random((8, 8, 3)).astype(np.float32).repeat(4, 0).repeat(4, 1)
 
-    planes = planes_of(colours.copy())
+    planes = rgb_to_yuv420(colours.copy())
 
     assert planes[0].shape == (32, 32)
     assert planes[1].shape == planes[2].shape == (16, 16)
     assert planes[0].min() >= 16
     assert planes[0].max() <= 235
-    assert np.abs(picture_of(planes) / 255 - colours).max() < 0.03
+    assert np.abs(yuv420_to_rgb(planes) / 255 - colours).max() < 0.03
 
 
 def test_a_dark_gradient_is_dithered():
     """Between two levels the picture wavers, so no step is seen."""
     ramp = np.linspace(0.1, 0.12, 64, dtype=np.float32)
-    luma, _, _ = planes_of(np.broadcast_to(ramp[None, :, None], (64, 64, 3)).copy())
+    luma, _, _ = rgb_to_yuv420(np.broadcast_to(ramp[None, :, None], (64, 64, 3)).copy())
 
     assert 4 <= len(np.unique(luma)) <= 8
     assert sum(len(np.unique(column)) > 1 for column in luma.T) > 48

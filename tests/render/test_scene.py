@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mp4gen.render.canvas import Canvas
-from mp4gen.render.colour import accent_of
+from mp4gen.render.colour import dominant_accent
 from mp4gen.render.cover import made_cover
 from mp4gen.render.layout import Layout, layout_for
 from mp4gen.render.scene import Scene, SceneSpec
@@ -56,7 +56,7 @@ def a_scene(width: int, height: int, canvas: Canvas | None = None) -> tuple[Scen
     spec = SceneSpec(
         layout=layout,
         cover=cover,
-        accent=accent_of(cover, hue),
+        accent=dominant_accent(cover, hue),
         title="Midnight Over Lisbon",
         author="Suno Artist",
         domain_name="music.example.com",
@@ -255,7 +255,7 @@ def test_nothing_leaves_the_safe_area(size):
 
     def luma(words: str) -> np.ndarray:
         spec = SceneSpec(
-            layout=layout, cover=cover, accent=accent_of(cover, hue), title=words, author=words,
+            layout=layout, cover=cover, accent=dominant_accent(cover, hue), title=words, author=words,
             domain_name=words, fps=30, frame_count=300,
         )  # fmt: skip
         canvas = Canvas(width, height)
