@@ -28,10 +28,10 @@ Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 RATE = 32000
-LONG, SHORT = 4096, 1024
+LONG_WINDOW, SHORT_WINDOW = 4096, 1024
 # How many samples before its picture's moment the long window starts. It looks back, since a beat
 # at its far end would else move the bars before it is heard.
-LONG_BEFORE = 2976
+LONG_WINDOW_LOOKBACK = 2976
 MAX_LOOKAHEAD_FRAMES = 0.81
 MIN_HZ, MAX_HZ = 40.0, 12000.0
 CROSSOVER_HZ = (300.0, 700.0)
@@ -41,7 +41,7 @@ FLOOR_DB, STEP_DB = -110.0, 0.5
 # Full scale is 1; files of floats may hold anything.
 MAX_SAMPLE = 1e6
 # A decoder of AAC may find its true rate and channels only after some packets.
-SETTLED_SECONDS = 1
+FORMAT_PROBE_SECONDS = 1
 _BLOCK = 64
 
 
@@ -53,14 +53,14 @@ class Features:
         levels: (pictures, bands), one byte each: `STEP_DB` steps above `FLOOR_DB`.
         duration: seconds of decoded sound.
         damaged_packets: packets that could not be decoded and were left out.
-        changes: whether the sound's rate or channels change on the way.
+        format_changes: whether the sound's rate or channels change on the way.
         digest: 32 bytes that stand for this very music, whatever the video's size and rate.
     """
 
     levels: Bytes
     duration: float
     damaged_packets: int
-    changes: bool
+    format_changes: bool
     digest: bytes
 
 
@@ -80,14 +80,14 @@ def analyse(
     """
     check_duration(path, max_duration, cancel)
     decoder = Decoder(path, cancel)
-    meter, digest = _Meter(fps, bands), hashlib.sha256()
-    seconds, kinds = Fraction(0), set()
+    meter, digest = _LevelMeter(fps, bands), hashlib.sha256()
+    seconds, formats = Fraction(0), set()
     for frame, samples in _mono(decoder, display_name(path)):
         seconds += Fraction(frame.samples, frame.sample_rate)
         if seconds > max_duration:
             raise too_long_error(display_name(path), max_duration)
-        if seconds > SETTLED_SECONDS:
-            kinds.add((frame.sample_rate, frame.layout.name))
+        if seconds > FORMAT_PROBE_SECONDS:
+            formats.add((frame.sample_rate, frame.layout.name))
         meter.feed(samples)
         digest.update(samples.data)
     decoder.check(float(seconds))
@@ -96,8 +96,8 @@ def analyse(
     return Features(
         levels=meter.finish(frame_count),
         duration=float(seconds),
-        damaged=decoder.damaged_packets,
-        changes=len(kinds) > 1,
+        damaged_packets=decoder.damaged_packets,
+        format_changes=len(formats) > 1,
         digest=digest.digest(),
     )
 
@@ -107,13 +107,13 @@ def _mono(decoder: Decoder, name: str) -> Iterator[tuple[AudioFrame, Floats]]:
 
     A file may change its rate or layout on the way; each stretch gets its own resampler.
     """
-    resampler, shape = _resampler(), None
+    resampler, previous_format = _resampler(), None
     for frame in decoder:
-        now = (frame.format.name, frame.layout.name, frame.sample_rate)
+        frame_format = (frame.format.name, frame.layout.name, frame.sample_rate)
         frame.pts = None
         late: list[AudioFrame] = []
         try:
-            if shape not in (None, now):
+            if previous_format not in (None, frame_format):
                 late, resampler = resampler.resample(None), _resampler()
             parts = [_samples(part) for part in late + resampler.resample(frame)]
         except DECODING_ERRORS as error:
@@ -121,7 +121,7 @@ def _mono(decoder: Decoder, name: str) -> Iterator[tuple[AudioFrame, Floats]]:
                 f"{name} holds {frame.layout.nb_channels} channels at {frame.sample_rate} Hz, "
                 "which cannot be mixed down."
             ) from error
-        shape = now
+        previous_format = frame_format
         samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
         if not (np.abs(samples) <= MAX_SAMPLE).all():
             raise RenderError(f"{name} holds samples that are no numbers or beyond all measure.")
@@ -137,7 +137,7 @@ def _samples(frame: AudioFrame) -> Floats:
     return np.frombuffer(memoryview(frame.planes[0]), np.float32, frame.samples).copy()
 
 
-class _Meter:
+class _LevelMeter:
     """Turns a stream of samples into rows of levels; holds a few seconds of sound at most."""
 
     def __init__(self, fps: int, bands: int) -> None:
@@ -145,27 +145,29 @@ class _Meter:
         self._bands = bands
         self._long, self._short, self._mix = _filters(bands)
         self._tilt = np.linspace(0.0, TILT_DB, bands, dtype=np.float32)
-        self._window_long = np.hanning(LONG).astype(np.float32) * np.float32(2 / LONG)
-        self._window_short = np.hanning(SHORT).astype(np.float32) * np.float32(2 / SHORT)
-        self._pending: list[Floats] = [np.zeros(LONG_BEFORE, np.float32)]
-        self._held = LONG_BEFORE
-        self._start = -LONG_BEFORE
+        self._window_long = np.hanning(LONG_WINDOW).astype(np.float32) * np.float32(2 / LONG_WINDOW)
+        self._window_short = np.hanning(SHORT_WINDOW).astype(np.float32) * np.float32(
+            2 / SHORT_WINDOW
+        )
+        self._buffer: list[Floats] = [np.zeros(LONG_WINDOW_LOOKBACK, np.float32)]
+        self._buffered = LONG_WINDOW_LOOKBACK
+        self._start = -LONG_WINDOW_LOOKBACK
         self._row = 0
         self._rows = bytearray()
 
     def feed(self, samples: Floats) -> None:
         """Take the next samples; rows are measured a block at a time."""
-        self._pending.append(samples)
-        self._held += samples.size
-        while self._held >= self._needed(_BLOCK):
+        self._buffer.append(samples)
+        self._buffered += samples.size
+        while self._buffered >= self._needed(_BLOCK):
             self._measure(_BLOCK)
 
     def finish(self, rows: int) -> Bytes:
         """All levels, for exactly `rows` pictures; what is missing at the end is silence."""
         left = rows - self._row
         if left > 0:
-            self._pending.append(np.zeros(max(self._needed(left) - self._held, 0), np.float32))
-            self._held += self._pending[-1].size
+            self._buffer.append(np.zeros(max(self._needed(left) - self._buffered, 0), np.float32))
+            self._buffered += self._buffer[-1].size
             while self._row < rows:
                 self._measure(min(_BLOCK, rows - self._row))
         levels = np.frombuffer(self._rows, np.uint8).reshape(-1, self._bands)
@@ -176,29 +178,31 @@ class _Meter:
 
     def _needed(self, rows: int) -> int:
         last = self._at(self._row + rows)
-        return last - LONG_BEFORE + LONG - self._start
+        return last - LONG_WINDOW_LOOKBACK + LONG_WINDOW - self._start
 
     def _measure(self, rows: int) -> None:
-        sound = np.concatenate(self._pending)
-        moments = np.array([self._at(self._row + row) for row in range(rows)]) - self._start
-        power = self._powers(sound, moments)
+        samples = np.concatenate(self._buffer)
+        positions = np.array([self._at(self._row + row) for row in range(rows)]) - self._start
+        power = self._powers(samples, positions)
         decibels = 10 * np.log10(power + np.float32(1e-12)) + self._tilt
         steps = np.clip((decibels - FLOOR_DB) / STEP_DB, 0, 255)
         self._rows += steps.astype(np.uint8).tobytes()
         self._row += rows
-        used = self._at(self._row) - LONG_BEFORE - self._start
+        used = self._at(self._row) - LONG_WINDOW_LOOKBACK - self._start
         self._start += used
-        self._pending = [sound[used:]]
-        self._held = sound.size - used
+        self._buffer = [samples[used:]]
+        self._buffered = samples.size - used
 
-    def _powers(self, sound: Floats, moments: NDArray[np.int64]) -> Floats:
-        low = _spectra(sound, moments - LONG_BEFORE, self._window_long) @ self._long
+    def _powers(self, samples: Floats, positions: NDArray[np.int64]) -> Floats:
+        low = _spectra(samples, positions - LONG_WINDOW_LOOKBACK, self._window_long) @ self._long
         step = RATE / self._fps
         third = round(step / 3)
         # No window reaches a whole picture ahead, or a beat would be seen before it is heard.
-        moments = moments - max(0, round(third + SHORT / 2 - MAX_LOOKAHEAD_FRAMES * step))
+        positions = positions - max(
+            0, round(third + SHORT_WINDOW / 2 - MAX_LOOKAHEAD_FRAMES * step)
+        )
         before, here, after = (
-            _spectra(sound, moments + shift - SHORT // 2, self._window_short)
+            _spectra(samples, positions + shift - SHORT_WINDOW // 2, self._window_short)
             for shift in (-third, 0, third)
         )
         high = np.maximum(np.maximum(before, here, out=here), after, out=here) @ self._short
@@ -206,8 +210,8 @@ class _Meter:
         return mixed
 
 
-def _spectra(sound: Floats, starts: NDArray[np.int64], window: Floats) -> Floats:
-    pieces = np.lib.stride_tricks.sliding_window_view(sound, window.size)[starts] * window
+def _spectra(samples: Floats, starts: NDArray[np.int64], window: Floats) -> Floats:
+    pieces = np.lib.stride_tricks.sliding_window_view(samples, window.size)[starts] * window
     spectrum = np.fft.rfft(pieces, axis=1)
     power: Floats = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
     return power
@@ -219,7 +223,7 @@ def _filters(bands: int) -> tuple[Floats, Floats, Floats]:
     centres = np.sqrt(edges[1:] * edges[:-1])
     low, high = np.log(CROSSOVER_HZ)
     share = np.clip((high - np.log(centres)) / (high - low), 0, 1).astype(np.float32)
-    return _filter(edges, LONG), _filter(edges, SHORT), share
+    return _filter(edges, LONG_WINDOW), _filter(edges, SHORT_WINDOW), share
 
 
 def _filter(edges: NDArray[np.float64], size: int) -> Floats:

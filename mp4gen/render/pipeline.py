@@ -108,7 +108,7 @@ def render_video(
     prepared = _prepare(audio, request, functools.partial(analysis.analyse, cancel=deadline))
     if timeout is None:
         deadline.extend(_default_timeout(prepared.features.duration, style))
-    intact = not (prepared.features.damaged or prepared.features.changes)
+    intact = not (prepared.features.damaged_packets or prepared.features.format_changes)
     audio_plan = audio_track.plan_audio(audio, audio_mode, intact=intact)
     if audio_plan.warning:
         _log.warning("%s", audio_plan.warning)
@@ -285,9 +285,11 @@ def _prepare(
         cover_pixels = cover.made_cover(features.digest, side)[0]
     else:
         cover_pixels = cover.resized(cover_image, side)
-    if features.damaged:
+    if features.damaged_packets:
         name = decode.display_name(music)
-        warnings.append(f"{name} has damaged packets, which were left out: {features.damaged}.")
+        warnings.append(
+            f"{name} has damaged packets, which were left out: {features.damaged_packets}."
+        )
     spec = SceneSpec(
         layout=scene_layout,
         cover=cover_pixels,

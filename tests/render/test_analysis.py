@@ -127,7 +127,9 @@ def test_light_and_bars_fall_in_the_same_time_at_every_rate(fps):
     """Half a second for a full bar, an eighth for most of a beat's light."""
     levels = np.zeros((2 * fps, 64), np.uint8)
     levels[fps // 2] = 200
-    features = analysis.Features(levels, duration=2.0, damaged=0, changes=False, digest=b"")
+    features = analysis.Features(
+        levels, duration=2.0, damaged_packets=0, format_changes=False, digest=b""
+    )
 
     heights, glows = (np.concatenate(part) for part in zip(*animate(features, fps), strict=True))
 
