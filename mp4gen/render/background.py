@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from .colour import Floats
-from .cover import enlarged
+from .cover import upscale
 from .layout import Box, Layout
 from .text import Line
 
@@ -25,7 +25,7 @@ def ground(cover: Floats, layout: Layout) -> Floats:
     filled = _filled(cover, small_w, small_h)
     blurred = _blurred(filled, 90 * layout.unit / 16)
     shade = _vignette(small_w, small_h)
-    return enlarged(blurred * np.float32(BRIGHTNESS) * shade[..., None], wide, high)
+    return upscale(blurred * np.float32(BRIGHTNESS) * shade[..., None], wide, high)
 
 
 def _filled(cover: Floats, width: int, height: int) -> Floats:
@@ -108,7 +108,7 @@ def _shadow(around: Box, box: Box, radius: int, blur: float, drop: int) -> Float
         fill=255,
     )
     soft = _blurred(np.asarray(small, np.float32)[..., None] / np.float32(255), max(blur / 4, 0.5))
-    return enlarged(soft, around.width, around.height)[..., 0]
+    return upscale(soft, around.width, around.height)[..., 0]
 
 
 def place_line(pixels: Floats, line: Line, x: float, baseline: float, opacity: float) -> None:

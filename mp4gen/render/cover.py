@@ -78,11 +78,11 @@ def _square(image: Image.Image, name: str, side: int, max_side: int) -> Bytes:
     if image.format == "JPEG":
         image.draft("RGB", (2 * side, 2 * side))
     upright = ImageOps.exif_transpose(image)
-    small = ImageOps.fit(_flat(upright), (side, side), Image.Resampling.LANCZOS)
+    small = ImageOps.fit(_flatten(upright), (side, side), Image.Resampling.LANCZOS)
     return np.asarray(small)
 
 
-def _flat(image: Image.Image) -> Image.Image:
+def _flatten(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # 16 bits of grey, which `convert` would cut off at the 8th.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
@@ -93,41 +93,41 @@ def _flat(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def made_hue(seed: bytes) -> float:
+def generated_hue(seed: bytes) -> float:
     """The hue in degrees that a picture made from `seed` has."""
     return _hue(np.random.default_rng(int.from_bytes(seed[:8], "big")))
 
 
-def _hue(chance: np.random.Generator) -> float:
-    return float(chance.uniform(*HUES)) % 360
+def _hue(rng: np.random.Generator) -> float:
+    return float(rng.uniform(*HUES)) % 360
 
 
-def made_cover(seed: bytes, side: int) -> tuple[Floats, float]:
+def generate_cover(seed: bytes, side: int) -> tuple[Floats, float]:
     """(picture (side, side, 3) from 0 to 1, its hue): soft neighbouring colours and faint rings.
 
     The same seed gives the same picture.
     """
-    chance = np.random.default_rng(int.from_bytes(seed[:8], "big"))
-    hue = _hue(chance)
-    pixels = enlarged(_blobs(chance, hue, 48), side, side)
-    centre = (0.62 + 0.08 * chance.random(), 0.30 + 0.08 * chance.random())
+    rng = np.random.default_rng(int.from_bytes(seed[:8], "big"))
+    hue = _hue(rng)
+    pixels = upscale(_blobs(rng, hue, 48), side, side)
+    centre = (0.62 + 0.08 * rng.random(), 0.30 + 0.08 * rng.random())
     rings = _rings(side, centre)[..., None] * np.float32(0.15)
     return pixels + (1 - pixels) * rings, hue
 
 
-def _blobs(chance: np.random.Generator, hue: float, side: int) -> Floats:
+def _blobs(rng: np.random.Generator, hue: float, side: int) -> Floats:
     y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side
     corners = [(0.05, 0.9), (0.1, 0.1), (0.95, 0.15), (0.85, 0.95), (0.5, 0.5)]
     hues = hue + np.linspace(-SPREAD_DEGREES / 2, SPREAD_DEGREES / 2, len(corners))
-    chance.shuffle(hues)
+    rng.shuffle(hues)
     total = np.zeros((side, side, 3), np.float32)
     weights = np.zeros((side, side, 1), np.float32)
     for (left, top), tint in zip(corners, hues, strict=True):
-        at_x, at_y = left + chance.uniform(-0.1, 0.1), top + chance.uniform(-0.1, 0.1)
-        size = chance.uniform(0.28, 0.42)
+        at_x, at_y = left + rng.uniform(-0.1, 0.1), top + rng.uniform(-0.1, 0.1)
+        size = rng.uniform(0.28, 0.42)
         weight = np.exp(-((x - at_x) ** 2 + (y - at_y) ** 2) / (2 * size**2))[..., None]
-        lightness = BLOB_LIGHTNESS + _warmth(tint) + chance.uniform(-0.06, 0.05)
-        colour = oklch_to_rgb(lightness, BLOB_CHROMA * chance.uniform(0.85, 1.1), tint)
+        lightness = BLOB_LIGHTNESS + _warmth(tint) + rng.uniform(-0.06, 0.05)
+        colour = oklch_to_rgb(lightness, BLOB_CHROMA * rng.uniform(0.85, 1.1), tint)
         total += weight * colour
         weights += weight
     mixed: Floats = (total / weights).astype(np.float32)
@@ -151,7 +151,7 @@ def _rings(side: int, centre: tuple[float, float]) -> Floats:
     return np.asarray(small, np.float32) / np.float32(255)
 
 
-def resized(pixels: Bytes, side: int) -> Floats:
+def resize(pixels: Bytes, side: int) -> Floats:
     """An 8-bit square picture as (side, side, 3) floats from 0 to 1."""
     image = Image.fromarray(pixels)
     if image.width != side:
@@ -166,7 +166,7 @@ def cover_jpeg(pixels: Floats) -> bytes:
     return file.getvalue()
 
 
-def enlarged(pixels: Floats, width: int, height: int) -> Floats:
+def upscale(pixels: Floats, width: int, height: int) -> Floats:
     """A small float picture made large smoothly; floats all the way, so nothing bands."""
     channels = [
         np.asarray(

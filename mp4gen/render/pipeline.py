@@ -210,9 +210,9 @@ def render_cover(audio: PathLike, side: int = 600, *, max_duration: float = MAX_
     """
     cover_image, _ = _choose_cover(None, tags.read_tags(audio).cover, side)
     if cover_image is not None:
-        return cover_jpeg(cover.resized(cover_image, side))
+        return cover_jpeg(cover.resize(cover_image, side))
     features = _analyse_cached(audio, fps=30, bands=64, max_duration=max_duration)
-    return cover_jpeg(cover.made_cover(features.digest, side)[0])
+    return cover_jpeg(cover.generate_cover(features.digest, side)[0])
 
 
 def _analyse_cached(
@@ -282,9 +282,9 @@ def _prepare(
     )
     cover_image, warnings = _choose_cover(cover_override, file_tags.cover, side)
     if cover_image is None:
-        cover_pixels = cover.made_cover(features.digest, side)[0]
+        cover_pixels = cover.generate_cover(features.digest, side)[0]
     else:
-        cover_pixels = cover.resized(cover_image, side)
+        cover_pixels = cover.resize(cover_image, side)
     if features.damaged_packets:
         name = decode.display_name(music)
         warnings.append(
@@ -293,7 +293,7 @@ def _prepare(
     spec = SceneSpec(
         layout=scene_layout,
         cover=cover_pixels,
-        accent=dominant_accent(cover_pixels[::4, ::4], cover.made_hue(features.digest)),
+        accent=dominant_accent(cover_pixels[::4, ::4], cover.generated_hue(features.digest)),
         title=texts[0],
         author=texts[1],
         domain_name=clean(request.domain_name),
@@ -306,8 +306,8 @@ def _prepare(
 def _tag_cover(prepared: _Prepared) -> bytes:
     """The picture for the MP4's tags: larger than the one on the screen, where there is more."""
     if prepared.cover_image is not None:
-        return cover_jpeg(cover.resized(prepared.cover_image, prepared.cover_image.shape[0]))
-    return cover_jpeg(cover.made_cover(prepared.features.digest, TAG_SIDE)[0])
+        return cover_jpeg(cover.resize(prepared.cover_image, prepared.cover_image.shape[0]))
+    return cover_jpeg(cover.generate_cover(prepared.features.digest, TAG_SIDE)[0])
 
 
 def _choose_cover(

@@ -15,7 +15,7 @@ from PIL import Image
 from mp4gen.errors import RenderError
 from mp4gen.render import RenderStyle, probe, render_cover, render_frame, render_video
 from mp4gen.render.colour import dominant_accent, oklch_to_rgb, rgb_to_yuv420, yuv420_to_rgb
-from mp4gen.render.cover import made_cover, read_cover
+from mp4gen.render.cover import generate_cover, read_cover
 from mp4gen.render.layout import layout_for
 
 SMALL = RenderStyle(width=320, height=180, threads=1)
@@ -239,9 +239,9 @@ def test_a_video_is_music_too(tools, tmp_path):
 
 def test_a_made_cover_belongs_to_its_music():
     """One seed, one picture; another seed, another hue."""
-    first, hue = made_cover(b"12345678", 96)
-    again, _ = made_cover(b"12345678", 96)
-    other, other_hue = made_cover(b"87654321", 96)
+    first, hue = generate_cover(b"12345678", 96)
+    again, _ = generate_cover(b"12345678", 96)
+    other, other_hue = generate_cover(b"87654321", 96)
 
     np.testing.assert_array_equal(first, again)
     assert hue != other_hue

@@ -9,7 +9,7 @@ import pytest
 
 from mp4gen.render.canvas import Canvas
 from mp4gen.render.colour import dominant_accent
-from mp4gen.render.cover import made_cover
+from mp4gen.render.cover import generate_cover
 from mp4gen.render.layout import Layout, layout_for
 from mp4gen.render.scene import Scene, SceneSpec
 from mp4gen.render.text import Typesetter
@@ -52,7 +52,7 @@ GOLDEN = {
 
 def a_scene(width: int, height: int, canvas: Canvas | None = None) -> tuple[Scene, Canvas]:
     layout = layout_for(width, height)
-    cover, hue = made_cover(b"golden--", layout.cover.width)
+    cover, hue = generate_cover(b"golden--", layout.cover.width)
     spec = SceneSpec(
         layout=layout,
         cover=cover,
@@ -251,7 +251,7 @@ def test_nothing_leaves_the_safe_area(size):
     """Even with the longest words the margins hold ground only."""
     width, height = size
     layout = layout_for(width, height)
-    cover, hue = made_cover(b"golden--", layout.cover.width)
+    cover, hue = generate_cover(b"golden--", layout.cover.width)
 
     def luma(words: str) -> np.ndarray:
         spec = SceneSpec(
