@@ -17,18 +17,18 @@ BORDER = 0.14
 SHADOW = 0.60
 
 
-def ground(cover: Floats, layout: Layout) -> Floats:
+def draw_background(cover: Floats, layout: Layout) -> Floats:
     """The cover filling the picture, blurred and dark, darker still in corners and below."""
     wide, high = layout.width, layout.height
     # The blur is so wide that a sixteenth of the size holds all that is left of the cover.
     small_w, small_h = max(wide // 16, 9), max(high // 16, 9)
-    filled = _filled(cover, small_w, small_h)
-    blurred = _blurred(filled, 90 * layout.unit / 16)
+    filled = _fill(cover, small_w, small_h)
+    blurred = _blur(filled, 90 * layout.unit / 16)
     shade = _vignette(small_w, small_h)
     return upscale(blurred * np.float32(BRIGHTNESS) * shade[..., None], wide, high)
 
 
-def _filled(cover: Floats, width: int, height: int) -> Floats:
+def _fill(cover: Floats, width: int, height: int) -> Floats:
     side = max(width, height)
     image = Image.fromarray((cover * 255).astype(np.uint8)).resize(
         (side, side), Image.Resampling.BOX
@@ -38,7 +38,7 @@ def _filled(cover: Floats, width: int, height: int) -> Floats:
     return np.asarray(cropped, np.float32) / np.float32(255)
 
 
-def _blurred(pixels: Floats, radius: float) -> Floats:
+def _blur(pixels: Floats, radius: float) -> Floats:
     reach = max(int(radius * 2.5), 1)
     weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * radius**2))
     weights = (weights / weights.sum()).astype(np.float32)
@@ -64,7 +64,7 @@ def _vignette(width: int, height: int) -> Floats:
     return shade
 
 
-def place_cover(pixels: Floats, cover: Floats, layout: Layout) -> None:
+def draw_cover(pixels: Floats, cover: Floats, layout: Layout) -> None:
     """Draw the cover with rounded corners, a hairline and a soft shadow, in place."""
     box, radius = layout.cover, layout.px(20)
     blur, drop = 24 * layout.unit, layout.px(14)
@@ -107,11 +107,11 @@ def _shadow(around: Box, box: Box, radius: int, blur: float, drop: int) -> Float
         radius / 4,
         fill=255,
     )
-    soft = _blurred(np.asarray(small, np.float32)[..., None] / np.float32(255), max(blur / 4, 0.5))
+    soft = _blur(np.asarray(small, np.float32)[..., None] / np.float32(255), max(blur / 4, 0.5))
     return upscale(soft, around.width, around.height)[..., 0]
 
 
-def place_line(pixels: Floats, line: Line, x: float, baseline: float, opacity: float) -> None:
+def draw_text(pixels: Floats, line: Line, x: float, baseline: float, opacity: float) -> None:
     """Draw a line of text in place, its pen starting at (x, baseline); clipped at the edges."""
     left, top = round(x) - line.origin[0], round(baseline) - line.origin[1]
     height, width = line.pixels.shape[:2]

@@ -125,19 +125,21 @@ class Bars:
 
     Args:
         canvas: to draw on, the ground already there.
-        ground: the ground as sRGB floats.
+        background_pixels: the ground as sRGB floats.
         layout: where the bars are.
         colours: one sRGB colour a bar.
     """
 
-    def __init__(self, canvas: Canvas, ground: Floats, layout: Layout, colours: Floats) -> None:
+    def __init__(
+        self, canvas: Canvas, background_pixels: Floats, layout: Layout, colours: Floats
+    ) -> None:
         self._layout = layout
         self._cap = -(-layout.bar_width // 2)
         self._gap = layout.px(REFLECTION_GAP)
         self._length = layout.px(layout.bars_height * REFLECTION_SHARE / layout.unit)
         self._steps = min(REFLECTION_LEVELS, layout.bars_height)
         box = self._box()
-        area = ground[box.top : box.bottom, box.left : box.right].copy()
+        area = background_pixels[box.top : box.bottom, box.left : box.right].copy()
         self._draw_full(area, box, colours)
         full = rgb_to_yuv420(area)
         self._bar_tops = [

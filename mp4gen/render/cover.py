@@ -88,8 +88,8 @@ def _flatten(image: Image.Image) -> Image.Image:
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         clear = image.convert("RGBA")
-        ground = Image.new("RGBA", clear.size, (24, 24, 28, 255))
-        return Image.alpha_composite(ground, clear).convert("RGB")
+        background = Image.new("RGBA", clear.size, (24, 24, 28, 255))
+        return Image.alpha_composite(background, clear).convert("RGB")
     return image.convert("RGB")
 
 

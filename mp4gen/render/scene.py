@@ -60,22 +60,22 @@ class Scene:
 
     def __init__(self, spec: SceneSpec, canvas: Canvas, typesetter: Typesetter) -> None:
         layout = spec.layout
-        ground = background.ground(spec.cover, layout)
-        background.place_cover(ground, spec.cover, layout)
-        _watermark(ground, spec, typesetter)
-        words = _Words(ground, spec, canvas, typesetter)
-        done = ground[progress_rows(layout)].copy()
-        draw_line(ground[progress_rows(layout)], layout, TRACK_OPACITY)
+        background_pixels = background.draw_background(spec.cover, layout)
+        background.draw_cover(background_pixels, spec.cover, layout)
+        _watermark(background_pixels, spec, typesetter)
+        words = _Words(background_pixels, spec, canvas, typesetter)
+        done = background_pixels[progress_rows(layout)].copy()
+        draw_line(background_pixels[progress_rows(layout)], layout, TRACK_OPACITY)
         draw_line(done, layout, DONE_OPACITY)
-        canvas.put(Box(0, 0, layout.width, layout.height), rgb_to_yuv420(ground))
+        canvas.put(Box(0, 0, layout.width, layout.height), rgb_to_yuv420(background_pixels))
         colours = spec.accent.sweep(layout.bar_lefts.size)
         self._frame_count = max(spec.frame_count, 1)
         self._slow_interval = max(round(spec.fps / SLOW_UPDATE_HZ), 1)
         self._drawn = False
         self._words = words
         self._progress = ProgressLine(canvas, layout, rgb_to_yuv420(done))
-        self._bars = Bars(canvas, ground, layout, colours)
-        self._glow = _Glow(canvas, ground, layout, colours[colours.shape[0] // 4])
+        self._bars = Bars(canvas, background_pixels, layout, colours)
+        self._glow = _Glow(canvas, background_pixels, layout, colours[colours.shape[0] // 4])
 
     def draw_frames(self, first: int, heights: Floats, glows: Floats) -> Iterator[int]:
         """Bring the canvas to one picture after the other; gives the number of each.
@@ -100,7 +100,7 @@ class Scene:
             yield frame
 
 
-def _watermark(ground: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
+def _watermark(background_pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
     if not spec.domain_name:
         return
     layout = spec.layout
@@ -108,14 +108,14 @@ def _watermark(ground: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
     text, size = typesetter.fit(spec.domain_name, max(17 * layout.unit, 8), "medium", room)
     line = typesetter.line(text, size, "medium")
     left = (layout.width - line.advance) / 2
-    background.place_line(ground, line, left, layout.watermark_base, WATERMARK_OPACITY)
+    background.draw_text(background_pixels, line, left, layout.watermark_base, WATERMARK_OPACITY)
 
 
 class _Words:
     """Title and author: the author large at first, then settling into a quiet size."""
 
     def __init__(
-        self, ground: Floats, spec: SceneSpec, canvas: Canvas, typesetter: Typesetter
+        self, background_pixels: Floats, spec: SceneSpec, canvas: Canvas, typesetter: Typesetter
     ) -> None:
         layout, design = spec.layout, spec.layout.design
         self._layout, self._canvas = layout, canvas
@@ -130,7 +130,9 @@ class _Words:
         hero_base, quiet_base = base + design.hero_step * unit, base + design.author_step * unit
         if spec.title:
             text, size = typesetter.fit(spec.title, design.title_size * unit, "semibold", room)
-            self._put(ground, typesetter.line(text, size, "semibold"), base, TITLE_OPACITY)
+            self._put(
+                background_pixels, typesetter.line(text, size, "semibold"), base, TITLE_OPACITY
+            )
         else:
             hero_size, quiet_size = (
                 design.title_size * unit,
@@ -144,7 +146,7 @@ class _Words:
         self._bases = hero_base, quiet_base
         self._shrunk = quiet / fitted
         self._box = box = self._reach()
-        self._ground = ground[box.top : box.bottom, box.left : box.right].copy()
+        self._background = background_pixels[box.top : box.bottom, box.left : box.right].copy()
 
     def draw(self, frame: int) -> None:
         """Draw the words of a picture; nothing where they stand still."""
@@ -154,7 +156,7 @@ class _Words:
             return
         self._drawn_progress = done
         eased = done * done * (3 - 2 * done)
-        area = self._ground.copy()
+        area = self._background.copy()
         opacity = HERO_OPACITY + (QUIET_OPACITY - HERO_OPACITY) * eased
         base = self._bases[0] + (self._bases[1] - self._bases[0]) * eased
         if eased == 1.0:
@@ -192,22 +194,24 @@ class _Words:
         return (self._layout.width - line.advance) / 2
 
     def _put(self, pixels: Floats, line: Line, base: float, opacity: float) -> None:
-        background.place_line(pixels, line, self._left(line), base, opacity)
+        background.draw_text(pixels, line, self._left(line), base, opacity)
 
     def _put_in(self, area: Floats, line: Line, base: float, opacity: float) -> None:
         box = self._box
         left = self._left(line) - box.left
-        background.place_line(area, line, left, base - box.top, opacity)
+        background.draw_text(area, line, left, base - box.top, opacity)
 
 
 class _Glow:
     """A ring of light round the cover, in a few levels that are drawn once."""
 
-    def __init__(self, canvas: Canvas, ground: Floats, layout: Layout, colour: Floats) -> None:
+    def __init__(
+        self, canvas: Canvas, background_pixels: Floats, layout: Layout, colour: Floats
+    ) -> None:
         cover, radius = layout.cover, layout.px(20)
         grown = cover.expanded(layout.px(GLOW_REACH), layout.width, layout.height)
         box = Box(grown.left, grown.top, grown.right, min(grown.bottom, _limit_below(layout)))
-        area = ground[box.top : box.bottom, box.left : box.right]
+        area = background_pixels[box.top : box.bottom, box.left : box.right]
         light = _halo(box, cover, radius, layout.px(GLOW_REACH)) * _fade_below(layout, box)
         strength = (light * np.float32(GLOW_OPACITY))[..., None]
         glowing = rgb_to_yuv420(area + (colour - area) * strength)
