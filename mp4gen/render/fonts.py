@@ -24,7 +24,7 @@ _BUNDLED: dict[Weight, str] = {
     "semibold": "InterDisplay-SemiBold.ttf",
 }
 # Families known to look well beside the bundled one come first; all else is tried after them.
-_LIKED = (
+_PREFERRED = (
     "notosanscjk",
     "sourcehansans",
     "notosans",
@@ -44,7 +44,7 @@ _LIKED = (
     "arialunicode",
     "arial",
 )
-_UNLIKED = ("mono", "italic", "oblique", "condensed", "serif", "black", "thin", "lastresort")
+_AVOIDED = ("mono", "italic", "oblique", "condensed", "serif", "black", "thin", "lastresort")
 _EMOJI = ("emoji",)
 # Bitmap emoji fonts exist in one size only.
 BITMAP_SIZES = (109, 136, 160, 96)
@@ -75,16 +75,16 @@ def bundled(weight: Weight) -> str:
     return str(Path(__file__).parent / "fonts" / _BUNDLED[weight])
 
 
-def find(
-    codes: frozenset[int], weight: Weight, given: tuple[str, ...], *, emoji: bool
+def find_font(
+    codes: frozenset[int], weight: Weight, user_fonts: tuple[str, ...], *, emoji: bool
 ) -> str | None:
     """The first font file that has all of `codes`; None where the machine has none."""
-    paths = _candidates(weight, given, emoji=emoji)
-    return next((path for path in paths if _covers(path, codes) and opens(path)), None)
+    paths = _candidates(weight, user_fonts, emoji=emoji)
+    return next((path for path in paths if _covers(path, codes) and is_loadable(path)), None)
 
 
 @functools.lru_cache(maxsize=256)
-def opens(path: str) -> bool:
+def is_loadable(path: str) -> bool:
     """Whether it is a font that can be drawn with: a whole character map promises nothing yet."""
     for size in (20, *BITMAP_SIZES):
         try:
@@ -100,18 +100,18 @@ def _covers(path: str, codes: frozenset[int]) -> bool:
     return all(covered.has(code) for code in codes)
 
 
-def _candidates(weight: Weight, given: tuple[str, ...], *, emoji: bool) -> Iterator[str]:
+def _candidates(weight: Weight, user_fonts: tuple[str, ...], *, emoji: bool) -> Iterator[str]:
     if emoji:
         yield from (path for path in system_fonts(weight) if is_emoji_font(path))
     yield bundled(weight)
-    yield from given
+    yield from user_fonts
     yield from (path for path in system_fonts(weight) if emoji or not is_emoji_font(path))
     yield from (path for path in system_fonts(weight) if not emoji and is_emoji_font(path))
 
 
 def is_emoji_font(path: str) -> bool:
     """Whether the file's name says that it holds emoji, drawn in their own colours."""
-    return any(word in _plain(path) for word in _EMOJI)
+    return any(word in _normalize_name(path) for word in _EMOJI)
 
 
 @functools.lru_cache(maxsize=8)
@@ -148,14 +148,16 @@ def _folders() -> list[Path]:
 
 
 def _rank(path: str, weight: Weight) -> tuple[int, int, int]:
-    name = _plain(path)
-    liked = next((place for place, word in enumerate(_LIKED) if name.startswith(word)), len(_LIKED))
-    unliked = sum(word in name.replace("notosans", "") for word in _UNLIKED)
-    wanted = ("semibold", "bold", "medium") if weight == "semibold" else (weight, "regular")
-    return unliked, liked, 0 if any(word in name for word in wanted) else 1
+    name = _normalize_name(path)
+    preference = next(
+        (place for place, word in enumerate(_PREFERRED) if name.startswith(word)), len(_PREFERRED)
+    )
+    avoided = sum(word in name.replace("notosans", "") for word in _AVOIDED)
+    weight_names = ("semibold", "bold", "medium") if weight == "semibold" else (weight, "regular")
+    return avoided, preference, 0 if any(word in name for word in weight_names) else 1
 
 
-def _plain(path: str) -> str:
+def _normalize_name(path: str) -> str:
     return Path(path).name.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 

@@ -34,23 +34,23 @@ class Design:
     bars_height: int
     progress_top: int
     watermark_up: int
-    beside: bool
+    text_beside_cover: bool
 
 
 LANDSCAPE = Design(
     width=1280, height=720, margin=96, cover=312, cover_top=84,
     title_size=58, title_base=234, author_size=28, author_step=52, hero_size=44, hero_step=64,
-    bars=64, bars_base=566, bars_height=160, progress_top=646, watermark_up=26, beside=True,
+    bars=64, bars_base=566, bars_height=160, progress_top=646, watermark_up=26, text_beside_cover=True,
 )  # fmt: skip
 PORTRAIT = Design(
     width=720, height=1280, margin=72, cover=456, cover_top=150,
     title_size=50, title_base=702, author_size=28, author_step=52, hero_size=42, hero_step=56,
-    bars=48, bars_base=986, bars_height=210, progress_top=1096, watermark_up=60, beside=False,
+    bars=48, bars_base=986, bars_height=210, progress_top=1096, watermark_up=60, text_beside_cover=False,
 )  # fmt: skip
 SQUARE = Design(
     width=720, height=720, margin=60, cover=276, cover_top=52,
     title_size=42, title_base=394, author_size=24, author_step=42, hero_size=36, hero_step=50,
-    bars=48, bars_base=576, bars_height=96, progress_top=634, watermark_up=26, beside=False,
+    bars=48, bars_base=576, bars_height=96, progress_top=634, watermark_up=26, text_beside_cover=False,
 )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ class Layout:
     Attributes:
         unit: pixels for one unit of the design.
         cover: the cover's square.
-        words: where title and author may be; the opening's changes stay inside it.
+        text_box: where title and author may be; the opening's changes stay inside it.
         title_base: the title's baseline.
         bar_lefts: the left edge of each bar.
         bar_width: of each bar.
@@ -105,7 +105,7 @@ class Layout:
     height: int
     unit: float
     cover: Box
-    words: Box
+    text_box: Box
     title_base: int
     bar_lefts: NDArray[np.int64]
     bar_width: int
@@ -136,7 +136,7 @@ def bar_count(width: int, height: int) -> int:
     return min(design.bars, int((width - 2 * design.margin * unit) // 4))
 
 
-def layout_for(width: int, height: int, *, with_words: bool = True) -> Layout:
+def layout_for(width: int, height: int, *, with_text: bool = True) -> Layout:
     """Place everything for a video of width x height pixels.
 
     Without words the cover stands in the middle.
@@ -146,10 +146,10 @@ def layout_for(width: int, height: int, *, with_words: bool = True) -> Layout:
     down = (height - design.height * unit) / 2
     margin = round(design.margin * unit)
     side = round(design.cover * unit)
-    cover_left = margin if design.beside and with_words else (width - side) // 2
+    cover_left = margin if design.text_beside_cover and with_text else (width - side) // 2
     cover_top = round(design.cover_top * unit + down)
     cover = Box(cover_left, cover_top, cover_left + side, cover_top + side)
-    words_left = round(cover.right + 56 * unit) if design.beside else margin
+    text_left = round(cover.right + 56 * unit) if design.text_beside_cover else margin
     title_base = round(design.title_base * unit + down)
     count = bar_count(width, height)
     pitch = (width - 2 * margin) / count
@@ -160,8 +160,8 @@ def layout_for(width: int, height: int, *, with_words: bool = True) -> Layout:
     bars_base = round(design.bars_base * unit + down)
     bars_height = max(round(design.bars_height * unit), bar + 2)
     hero_end = round(title_base + (design.hero_step + 0.4 * design.hero_size) * unit)
-    words = Box(
-        words_left,
+    text_box = Box(
+        text_left,
         round(title_base - 1.15 * design.title_size * unit),
         width - margin,
         # Even, so that no sample of colour belongs to the words and to a bar.
@@ -173,7 +173,7 @@ def layout_for(width: int, height: int, *, with_words: bool = True) -> Layout:
         height=height,
         unit=unit,
         cover=cover,
-        words=words.expanded(0, width, height),
+        text_box=text_box.expanded(0, width, height),
         title_base=title_base,
         bar_lefts=lefts,
         bar_width=bar,

@@ -24,7 +24,7 @@ from .cover import cover_jpeg
 from .encode import OnProgress
 from .options import AudioMode, PathLike, RenderResult, RenderStyle
 from .scene import Scene, SceneSpec
-from .text import Typesetter, clean
+from .text import Typesetter, sanitize
 
 DEFAULT_STYLE = RenderStyle()
 MAX_DURATION = 1200.0
@@ -266,12 +266,12 @@ def _prepare(
     if not (math.isfinite(max_duration) and max_duration > 0):
         raise RenderError(f"max_duration must be a number of seconds, not {max_duration!r}.")
     for path in style.fonts:
-        if not fonts.opens(path):
+        if not fonts.is_loadable(path):
             raise RenderError(f"{decode.display_name(path)} is not a font that can be read.")
     file_tags = tags.read_tags(music)
-    texts = [clean(file_tags.title if request.title is None else request.title)]
-    texts.append(clean(file_tags.artist if request.author is None else request.author))
-    scene_layout = layout.layout_for(style.width, style.height, with_words=any(texts))
+    texts = [sanitize(file_tags.title if request.title is None else request.title)]
+    texts.append(sanitize(file_tags.artist if request.author is None else request.author))
+    scene_layout = layout.layout_for(style.width, style.height, with_text=any(texts))
     # A wrong option is told before minutes are spent on the music.
     side = scene_layout.cover.width
     cover_override = None
@@ -296,7 +296,7 @@ def _prepare(
         accent=dominant_accent(cover_pixels[::4, ::4], cover.generated_hue(features.digest)),
         title=texts[0],
         author=texts[1],
-        domain_name=clean(request.domain_name),
+        domain_name=sanitize(request.domain_name),
         fps=style.fps,
         frame_count=features.levels.shape[0],
     )

@@ -63,7 +63,7 @@ class Scene:
         background_pixels = background.draw_background(spec.cover, layout)
         background.draw_cover(background_pixels, spec.cover, layout)
         _watermark(background_pixels, spec, typesetter)
-        words = _Words(background_pixels, spec, canvas, typesetter)
+        title_block = _TitleBlock(background_pixels, spec, canvas, typesetter)
         done = background_pixels[progress_rows(layout)].copy()
         draw_line(background_pixels[progress_rows(layout)], layout, TRACK_OPACITY)
         draw_line(done, layout, DONE_OPACITY)
@@ -72,7 +72,7 @@ class Scene:
         self._frame_count = max(spec.frame_count, 1)
         self._slow_interval = max(round(spec.fps / SLOW_UPDATE_HZ), 1)
         self._drawn = False
-        self._words = words
+        self._title_block = title_block
         self._progress = ProgressLine(canvas, layout, rgb_to_yuv420(done))
         self._bars = Bars(canvas, background_pixels, layout, colours)
         self._glow = _Glow(canvas, background_pixels, layout, colours[colours.shape[0] // 4])
@@ -95,7 +95,7 @@ class Scene:
         moments = zip(frames.tolist(), glows.tolist(), slow_updates.tolist(), *parts, strict=True)
         for frame, glow, slow_update, *_ in moments:
             self._drawn = True
-            self._words.draw(frame)
+            self._title_block.draw(frame)
             self._glow.draw(glow, allow_dimming=slow_update)
             yield frame
 
@@ -104,14 +104,14 @@ def _watermark(background_pixels: Floats, spec: SceneSpec, typesetter: Typesette
     if not spec.domain_name:
         return
     layout = spec.layout
-    room = layout.width - 2 * layout.progress.left
-    text, size = typesetter.fit(spec.domain_name, max(17 * layout.unit, 8), "medium", room)
+    max_width = layout.width - 2 * layout.progress.left
+    text, size = typesetter.fit(spec.domain_name, max(17 * layout.unit, 8), "medium", max_width)
     line = typesetter.line(text, size, "medium")
     left = (layout.width - line.advance) / 2
     background.draw_text(background_pixels, line, left, layout.watermark_base, WATERMARK_OPACITY)
 
 
-class _Words:
+class _TitleBlock:
     """Title and author: the author large at first, then settling into a quiet size."""
 
     def __init__(
@@ -124,12 +124,12 @@ class _Words:
         self._settled = round(opening * spec.fps)
         self._start = max(self._settled - round(SETTLE_SECONDS * spec.fps), 0)
         self._drawn_progress = -1.0
-        unit, room = layout.unit, layout.words.width
+        unit, max_width = layout.unit, layout.text_box.width
         base = float(layout.title_base)
         hero_size, quiet_size = design.hero_size * unit, design.author_size * unit
         hero_base, quiet_base = base + design.hero_step * unit, base + design.author_step * unit
         if spec.title:
-            text, size = typesetter.fit(spec.title, design.title_size * unit, "semibold", room)
+            text, size = typesetter.fit(spec.title, design.title_size * unit, "semibold", max_width)
             self._put(
                 background_pixels, typesetter.line(text, size, "semibold"), base, TITLE_OPACITY
             )
@@ -139,7 +139,7 @@ class _Words:
                 AUTHOR_ONLY_SCALE * design.author_size * unit,
             )
             hero_base = quiet_base = base
-        text, fitted = typesetter.fit(spec.author, hero_size, "regular", room)
+        text, fitted = typesetter.fit(spec.author, hero_size, "regular", max_width)
         self._hero = typesetter.line(text, fitted, "regular")
         quiet = min(quiet_size, fitted)
         self._quiet = typesetter.line(text, quiet, "regular")
@@ -167,11 +167,16 @@ class _Words:
 
     def _reach(self) -> Box:
         """All that the author's line touches on its way from the opening's place to its own."""
-        words = self._layout.words
+        text_box = self._layout.text_box
         lines = self._hero, self._quiet
         rows = [round(base) - line.origin[1] for base, line in zip(self._bases, lines, strict=True)]
         ends = [row + line.pixels.shape[0] for row, line in zip(rows, lines, strict=True)]
-        box = Box(words.left, max(min(rows), words.top), words.right, min(max(ends), words.bottom))
+        box = Box(
+            text_box.left,
+            max(min(rows), text_box.top),
+            text_box.right,
+            min(max(ends), text_box.bottom),
+        )
         return box.expanded(0, self._layout.width, self._layout.height)
 
     def _scaled(self, scale: float) -> Line:
@@ -189,8 +194,8 @@ class _Words:
         return Line(np.asarray(moved), (x, y), self._hero.advance * scale)
 
     def _left(self, line: Line) -> float:
-        if self._layout.design.beside:
-            return float(self._layout.words.left)
+        if self._layout.design.text_beside_cover:
+            return float(self._layout.text_box.left)
         return (self._layout.width - line.advance) / 2
 
     def _put(self, pixels: Floats, line: Line, base: float, opacity: float) -> None:
@@ -263,8 +268,8 @@ def _levels(canvas: Canvas, glowing: Planes, box: Box, part: Box) -> tuple[Plane
 def _limit_below(layout: Layout) -> int:
     """The row at which the light must end: what stands below draws itself without it."""
     below = layout.bars_base - layout.bars_height
-    if not layout.design.beside:
-        below = min(below, layout.words.top)
+    if not layout.design.text_beside_cover:
+        below = min(below, layout.text_box.top)
     return max(below, layout.cover.bottom) // 2 * 2
 
 

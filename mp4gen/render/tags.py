@@ -11,7 +11,7 @@ from av.container import InputContainer
 
 from . import decode
 from .options import AudioInfo, PathLike
-from .text import clean
+from .text import sanitize
 
 _TITLES = ("title", "tit2", "\u00a9nam")
 _ARTISTS = ("artist", "album_artist", "performer", "author", "tpe1", "\u00a9art")
@@ -78,7 +78,7 @@ def _decoded(text: str) -> str:
 
 
 def _first(found: Mapping[str, str], keys: tuple[str, ...]) -> str:
-    return next((text for key in keys if (text := clean(found.get(key)))), "")
+    return next((text for key in keys if (text := sanitize(found.get(key)))), "")
 
 
 def _picture_streams(container: InputContainer) -> list[int]:

@@ -23,7 +23,7 @@ MAX_MARKS = 4
 # The least a text may shrink before it is cut, as a share of its size.
 MIN_SCALE = 0.5
 _JOINERS = "\u200c\u200d"
-_SHAPED = features.check("raqm")
+_HAS_RAQM = features.check("raqm")
 # Letters are drawn so much larger and scaled down: at size they would snap to whole pixels.
 OVERSAMPLING = 4
 # Emoji hang below the line by themselves; so much of the size lifts them to the letters' middle.
@@ -61,7 +61,7 @@ class Line:
     advance: float
 
 
-def clean(text: str | None) -> str:
+def sanitize(text: str | None) -> str:
     """Plain one-line text: NFC, no controls, no overrides of direction, few stacked marks."""
     if not text:
         return ""
@@ -79,7 +79,7 @@ def clean(text: str | None) -> str:
     return " ".join("".join(kept).split())[:MAX_CHARACTERS].strip()
 
 
-def clusters(text: str) -> list[str]:
+def grapheme_clusters(text: str) -> list[str]:
     """What a reader takes for one sign: a letter with its marks, a joined emoji, a flag."""
     found: list[str] = []
     for char in text:
@@ -97,11 +97,11 @@ class Typesetter:
     """Draws lines; remembers which scripts no font was found for.
 
     Args:
-        given: font files to be tried before the system's.
+        user_fonts: font files to be tried before the system's.
     """
 
-    def __init__(self, given: Iterable[str] = ()) -> None:
-        self._given = tuple(given)
+    def __init__(self, user_fonts: Iterable[str] = ()) -> None:
+        self._user_fonts = tuple(user_fonts)
         self._missing: dict[str, str] = {}
 
     @property
@@ -122,7 +122,7 @@ class Typesetter:
         if full <= width:
             return text, size
         smaller = max(size * width / full * 0.995, size * MIN_SCALE)
-        pieces = clusters(text)
+        pieces = grapheme_clusters(text)
         while self.width(text, smaller, weight) > width and len(pieces) > 1:
             excess = self.width(text, smaller, weight) / width
             pieces = pieces[: max(min(len(pieces) - 1, int(len(pieces) / excess) + 1), 1)]
@@ -137,30 +137,30 @@ class Typesetter:
     def line(self, text: str, size: float, weight: Weight) -> Line:
         """Draw one line in white, emoji in their colours, with room around for what overhangs."""
         runs = self._runs(text, weight)
-        ordered = bidi.visual(runs, [run.level for run in runs])
+        ordered = bidi.reorder_visual(runs, [run.level for run in runs])
         advance = sum(_advance(run, size) for run in ordered)
         pad, rise = round(size * 0.6) + 2, round(size * 1.3) + 2
         shape = (int(advance) + 2 * pad + 1, rise + round(size * 0.6) + 2)
         large = Image.new("L", (shape[0] * OVERSAMPLING, shape[1] * OVERSAMPLING), 0)
-        pictures: list[tuple[Run, float]] = []
+        emoji_runs: list[tuple[Run, float]] = []
         pen = float(pad)
         for run in ordered:
             if fonts.is_emoji_font(run.font):
-                pictures.append((run, pen))
+                emoji_runs.append((run, pen))
             else:
                 _draw(large, run, size * OVERSAMPLING, pen * OVERSAMPLING, rise * OVERSAMPLING)
             pen += _advance(run, size)
         image = Image.new("RGBA", shape, (255, 255, 255, 0))
         image.putalpha(large.resize(shape, Image.Resampling.BOX))
-        for run, left in pictures:
-            _draw_picture(image, run, size, left, rise)
+        for run, left in emoji_runs:
+            _draw_emoji(image, run, size, left, rise)
         return Line(np.asarray(image), (pad, rise), advance)
 
     def _runs(self, text: str, weight: Weight) -> list[Run]:
-        levels = bidi.levels(text)
+        levels = bidi.embedding_levels(text)
         runs: list[Run] = []
         place = 0
-        for cluster in clusters(text):
+        for cluster in grapheme_clusters(text):
             level = levels[place]
             place += len(cluster)
             previous = runs[-1] if runs else None
@@ -181,9 +181,11 @@ class Typesetter:
             return previous.font
         codes = frozenset(ord(c) for c in cluster if not _is_invisible(c))
         emoji = _is_emoji(cluster)
-        found = fonts.find(codes, weight, self._given, emoji=emoji)
+        found = fonts.find_font(codes, weight, self._user_fonts, emoji=emoji)
         if found is None and len(codes) > 1:
-            found = fonts.find(frozenset({ord(cluster[0])}), weight, self._given, emoji=emoji)
+            found = fonts.find_font(
+                frozenset({ord(cluster[0])}), weight, self._user_fonts, emoji=emoji
+            )
         if found is None:
             self._missing.setdefault(_script(cluster), cluster)
         return found
@@ -227,17 +229,19 @@ def _script(cluster: str) -> str:
 @functools.lru_cache(maxsize=256)
 def _loaded(path: str, size: float) -> tuple[ImageFont.FreeTypeFont, float]:
     """(the font, the scale from its size to the one asked for)."""
-    engine = ImageFont.Layout.RAQM if _SHAPED else ImageFont.Layout.BASIC
-    for wanted in (size, *fonts.BITMAP_SIZES):
+    engine = ImageFont.Layout.RAQM if _HAS_RAQM else ImageFont.Layout.BASIC
+    for candidate_size in (size, *fonts.BITMAP_SIZES):
         try:
-            return ImageFont.truetype(path, wanted, layout_engine=engine), size / wanted
+            return ImageFont.truetype(
+                path, candidate_size, layout_engine=engine
+            ), size / candidate_size
         except OSError:
             continue
     return ImageFont.truetype(fonts.bundled("regular"), size, layout_engine=engine), 1.0
 
 
 def _direction(run: Run) -> str | None:
-    return ("rtl" if run.level % 2 else "ltr") if _SHAPED else None
+    return ("rtl" if run.level % 2 else "ltr") if _HAS_RAQM else None
 
 
 def _advance(run: Run, size: float) -> float:
@@ -253,7 +257,7 @@ def _draw(mask: Image.Image, run: Run, size: float, x: float, y: int) -> None:
     )
 
 
-def _draw_picture(image: Image.Image, run: Run, size: float, x: float, y: int) -> None:
+def _draw_emoji(image: Image.Image, run: Run, size: float, x: float, y: int) -> None:
     """Draw emoji in their own colours and size, then scale them to the line's."""
     font, scale = _loaded(run.font, size * OVERSAMPLING)
     scale /= OVERSAMPLING

@@ -175,7 +175,9 @@ def _fonts(config: ServerConfig) -> str:
     lacking = [
         script
         for script, letter in _SCRIPTS.items()
-        if not fonts.find(frozenset({ord(letter)}), "regular", user_fonts, emoji=script == "emoji")
+        if not fonts.find_font(
+            frozenset({ord(letter)}), "regular", user_fonts, emoji=script == "emoji"
+        )
     ]
     if lacking:
         return (

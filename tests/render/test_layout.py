@@ -54,9 +54,9 @@ def test_everything_stands_inside_and_apart(size):
     assert layout.cover.left >= 0
     assert layout.cover.right <= width
     assert layout.progress.bottom < layout.watermark_base < height
-    assert layout.words.bottom <= layout.bars_base - layout.bars_height
-    assert layout.words.left >= (layout.cover.right if layout.design.beside else 0)
-    assert layout.words.right <= width
+    assert layout.text_box.bottom <= layout.bars_base - layout.bars_height
+    assert layout.text_box.left >= (layout.cover.right if layout.design.text_beside_cover else 0)
+    assert layout.text_box.right <= width
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -77,7 +77,7 @@ def test_1280x720_is_as_drawn():
     layout = layout_for(1280, 720)
 
     assert (layout.cover.left, layout.cover.top, layout.cover.width) == (96, 84, 312)
-    assert (layout.words.left, layout.title_base) == (464, 234)
+    assert (layout.text_box.left, layout.title_base) == (464, 234)
     assert (layout.bar_lefts.size, layout.bar_width, layout.bars_base) == (64, 10, 566)
     assert (layout.progress.left, layout.progress.right, layout.progress.top) == (96, 1184, 646)
     assert layout.watermark_base == 694
@@ -85,6 +85,6 @@ def test_1280x720_is_as_drawn():
 
 def test_without_words_the_cover_is_in_the_middle():
     """Half of the picture is not left empty."""
-    cover = layout_for(1280, 720, with_words=False).cover
+    cover = layout_for(1280, 720, with_text=False).cover
 
     assert (cover.left + cover.right) / 2 == 640

@@ -119,7 +119,12 @@ def test_the_author_opens_and_then_steps_back(tools, tmp_path, tone_wav):
     music = tools.encode(tmp_path / "long.wav", tools.tone(5.0))
     layout = layout_for(640, 360)
     style = RenderStyle(width=640, height=360)
-    area = (layout.words.left, layout.title_base + 8, layout.words.right, layout.words.bottom)
+    area = (
+        layout.text_box.left,
+        layout.title_base + 8,
+        layout.text_box.right,
+        layout.text_box.bottom,
+    )
 
     def lit(at: float, author: str) -> int:
         image = render_frame(music, time=at, author=author, title="T", style=style)

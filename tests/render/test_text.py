@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mp4gen.render import bidi, fonts
-from mp4gen.render.text import Typesetter, clean, clusters
+from mp4gen.render.text import Typesetter, grapheme_clusters, sanitize
 
 
 @pytest.mark.parametrize(
@@ -29,16 +29,16 @@ from mp4gen.render.text import Typesetter, clean, clusters
 )
 def test_text_from_outside_is_cleaned(raw, cleaned):
     """One plain line: no controls, no overrides of direction, no towers of marks."""
-    assert clean(raw) == cleaned
+    assert sanitize(raw) == cleaned
 
 
 def test_clusters_keep_together_what_is_read_as_one():
     """Marks stay with their letter, joined emoji and flags are one sign."""
     family, flag, thumb = "👨\u200d👩\u200d👧", "🇵🇹", "👍🏽"
 
-    assert clusters("e\u0301a") == ["e\u0301", "a"]
-    assert clusters(family + flag + thumb + "!") == [family, flag, thumb, "!"]
-    assert clusters("🇵🇹🇫🇷") == ["🇵🇹", "🇫🇷"]
+    assert grapheme_clusters("e\u0301a") == ["e\u0301", "a"]
+    assert grapheme_clusters(family + flag + thumb + "!") == [family, flag, thumb, "!"]
+    assert grapheme_clusters("🇵🇹🇫🇷") == ["🇵🇹", "🇫🇷"]
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ def test_clusters_keep_together_what_is_read_as_one():
 )
 def test_each_letter_runs_its_own_way(text, levels):
     """Right-to-left words, numbers inside them and what stands between get their levels."""
-    assert bidi.levels(text) == levels
+    assert bidi.embedding_levels(text) == levels
 
 
 def test_runs_stand_in_the_order_they_are_seen():
     """Right-to-left runs are mirrored, a number inside them is not."""
-    assert bidi.visual(["A", "1", "B"], [1, 2, 1]) == ["B", "1", "A"]
-    assert bidi.visual(["a", "H1", "H2", "b"], [0, 1, 1, 0]) == ["a", "H2", "H1", "b"]
-    assert bidi.visual([], []) == []
+    assert bidi.reorder_visual(["A", "1", "B"], [1, 2, 1]) == ["B", "1", "A"]
+    assert bidi.reorder_visual(["a", "H1", "H2", "b"], [0, 1, 1, 0]) == ["a", "H2", "H1", "b"]
+    assert bidi.reorder_visual([], []) == []
 
 
 def test_the_bundled_family_covers_latin_greek_and_cyrillic():
@@ -198,7 +198,7 @@ def test_a_line_keeps_its_ink_where_it_belongs(bare):
 @pytest.mark.parametrize("text", ["", " ", "\u0301", "\u200d", "🏽", "\ufe0f", "a\u200d", "٪", "🇵"])
 def test_odd_text_never_crashes(text):
     """Lone marks, joiners and halves of flags are drawn or left out."""
-    line = Typesetter().line(clean(text), 30, "regular")
+    line = Typesetter().line(sanitize(text), 30, "regular")
 
     assert line.pixels.dtype == np.uint8
     assert line.advance >= 0
