@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 all done, 1 something failed, 2 bad input, 3 stopped by the key or the
         credits, 130 stopped by Ctrl-C.
     """
-    _hold_streams()
+    _prepare_streams()
     # The renderer's matrix products are tiny: threads for them cost more than they bring.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(list(sys.argv[1:] if argv is None else argv))
 
 
-def _hold_streams() -> None:
+def _prepare_streams() -> None:
     """Give closed streams a place to write to, and let no character of any alphabet fail."""
     for name, mode in (("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
