@@ -17,7 +17,7 @@ from .bulk_command import LEDGER, Job, foretell
 from .callback_options import UNTOLD, Told
 from .exit_codes import UsageError
 from .filename_template import DEFAULT, Template
-from .options import FROM_ENVIRONMENT, AsJson, Connection, made_folder, rate_limit
+from .options import FROM_ENVIRONMENT, AsJson, Connection, ensure_directory, parse_rate_limit
 from .output import Screen
 from .run_progress import Outlook
 from .runner import Brake, run
@@ -82,7 +82,7 @@ def convert(
         raise UsageError("give either INPUT or --music-task, not both")
     words = {"author": author, "domain_name": domain_name}
     table = Table([], [], ["title"]) if music_task else _table(screen, source, words)
-    outlook, limited = Outlook(), rate_limit(limit)
+    outlook, limited = Outlook(), parse_rate_limit(limit)
     job = Job(
         screen=screen,
         to=to,
@@ -95,8 +95,8 @@ def convert(
     )
     brake = Brake()
     if not dry_run:
-        made_folder(to)
-    if dry_run and not connection.can_ask and not music_task:
+        ensure_directory(to)
+    if dry_run and not connection.can_connect and not music_task:
         return run(foretell(job, None, limited))
     receiver = None if dry_run else told.receiver()
     client = connection.client(

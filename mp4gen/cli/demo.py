@@ -19,7 +19,7 @@ from mp4gen.models import Video, VideoRequest
 from mp4gen.server import Server, ServerConfig
 
 from .exit_codes import DONE
-from .options import AsJson, made_folder
+from .options import AsJson, ensure_directory
 from .output import Screen, place
 from .progress_bars import Bar, Live
 from .runner import in_thread, run
@@ -42,7 +42,7 @@ def demo(
     as_json: AsJson = False,
 ) -> int:
     """Make three pieces of music, serve them, convert them, fetch the videos."""
-    return run(show(PIECES, made_folder(to), Screen(as_json=as_json)))
+    return run(show(PIECES, ensure_directory(to), Screen(as_json=as_json)))
 
 
 async def show(pieces: Sequence[Piece], to: Path, screen: Screen) -> int:

@@ -61,14 +61,14 @@ class Connection:
     proxy: Annotated[str | None, Parameter(help="An http:// proxy for everything.")] = None
 
     @property
-    def can_ask(self) -> bool:
+    def can_connect(self) -> bool:
         """Whether the API can be asked: with a key, or on this machine without one."""
         named = self.key is not None or self.key_file is not None
         known = named or bool(os.environ.get("MP4GEN_API_KEY", "").strip())
         return known or is_loopback(urlsplit(resolve_base_url(self.base_url)).hostname)
 
-    def client(self, **more: Any) -> Client:
-        """A client of that account; `more` are arguments of `Client`.
+    def client(self, **kwargs: Any) -> Client:
+        """A client of that account; `kwargs` are arguments of `Client`.
 
         Raises:
             UsageError: no key, or one that cannot be read.
@@ -76,14 +76,14 @@ class Connection:
         """
         base_url = resolve_base_url(self.base_url)
         key = self._key()
-        if not self.can_ask:
+        if not self.can_connect:
             raise UsageError(
                 f"no API key for {urlsplit(base_url).hostname}: set MP4GEN_API_KEY, or name a "
                 "file with --key-file; `mp4gen demo` needs none, and shows everything"
             )
         dialects = {"suno": Dialect.SUNO, "kie": Dialect.KIE}
         dialect = dialects[self.dialect] if self.dialect else None
-        return Client(key, base_url=base_url, dialect=dialect, proxy=self.proxy, **more)
+        return Client(key, base_url=base_url, dialect=dialect, proxy=self.proxy, **kwargs)
 
     def _key(self) -> str | None:
         if self.key is not None and self.key_file is not None:
@@ -116,7 +116,7 @@ def read_secret(path: Path, option: str) -> str:
     return text
 
 
-def made_folder(path: Path) -> Path:
+def ensure_directory(path: Path) -> Path:
     """The folder of `--to`, made where missing.
 
     Raises:
@@ -133,7 +133,7 @@ def made_folder(path: Path) -> Path:
     return path
 
 
-def rate_limit(text: str) -> RateLimit:
+def parse_rate_limit(text: str) -> RateLimit:
     """`20/10` as 20 calls in 10 seconds.
 
     Raises:
@@ -148,7 +148,7 @@ def rate_limit(text: str) -> RateLimit:
         ) from None
 
 
-def byte_count(text: str) -> int:
+def parse_bytes(text: str) -> int:
     """`512M` as bytes; K, M and G count in 1024s.
 
     Raises:
@@ -162,7 +162,7 @@ def byte_count(text: str) -> int:
         raise UsageError(f"a size is written as a number and K, M or G, not {text}") from None
 
 
-def picture_size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
     """`1280x720` as width and height.
 
     Raises:

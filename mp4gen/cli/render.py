@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from mp4gen.render import RenderResult, RenderStyle, render_video
 
 from .exit_codes import DONE
-from .options import AsJson, picture_size
+from .options import AsJson, parse_size
 from .output import Screen, place
 from .progress_bars import Live
 from .run_progress import duration
@@ -66,7 +66,7 @@ def render(
     as_json: AsJson = False,
 ) -> int:
     """Render one music file into an MP4."""
-    width, height = picture_size(size)
+    width, height = parse_size(size)
     style = RenderStyle(
         width=width,
         height=height,

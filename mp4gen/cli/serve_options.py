@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 from mp4gen.render import RenderStyle
 
 from .exit_codes import UsageError
-from .options import byte_count, picture_size, rate_limit, read_secret
+from .options import parse_bytes, parse_rate_limit, parse_size, read_secret
 
 _ACCESS = Group("Who may use it", sort_key=5)
 _PICTURE = Group("How videos look", sort_key=6)
@@ -107,7 +107,7 @@ class Picture:
             UsageError: a size that is none.
             RenderError: a value out of range.
         """
-        width, height = picture_size(self.size)
+        width, height = parse_size(self.size)
         style = RenderStyle(
             width=width,
             height=height,
@@ -174,15 +174,15 @@ class Limits:
             UsageError: a size or a rate that is none.
         """
         settings = {
-            "rate_limit": rate_limit(self.rate_limit),
+            "rate_limit": parse_rate_limit(self.rate_limit),
             "queue_limit": self.queue_limit,
             "retention_days": self.retention_days,
-            "min_free_bytes": byte_count(self.min_free),
-            "max_upload_bytes": byte_count(self.max_upload),
+            "min_free_bytes": parse_bytes(self.min_free),
+            "max_upload_bytes": parse_bytes(self.max_upload),
             "max_duration": self.max_duration,
             "render_timeout": self.render_timeout,
             "stall_timeout": self.stall_timeout,
-            "worker_memory_bytes": byte_count(self.worker_memory),
+            "worker_memory_bytes": parse_bytes(self.worker_memory),
             "stop_timeout": self.stop_timeout,
             "maintenance": self.maintenance,
         }
