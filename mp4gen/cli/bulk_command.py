@@ -122,7 +122,7 @@ class Job:
         return entries
 
     def _file_stem(self, row: Row) -> str:
-        stem = safe_stem(self.template.fill(row))
+        stem = safe_stem(self.template.render(row))
         if not (self.to / f"{stem}.mp4").exists():
             return stem
         # Somebody else's file: ours gets a name that no other track can have.

@@ -16,7 +16,7 @@ from mp4gen.options import RateLimit
 from .bulk_command import LEDGER, Job, foretell
 from .callback_options import UNTOLD, Told
 from .exit_codes import UsageError
-from .filename_template import DEFAULT, Template
+from .filename_template import DEFAULT_TEMPLATE, Template
 from .options import FROM_ENVIRONMENT, AsJson, Connection, ensure_directory, parse_rate_limit
 from .output import Screen
 from .run_progress import Outlook
@@ -50,7 +50,7 @@ def convert(
             help="How the files are called, from {task_id} {audio_id} {author} {domain_name} "
             "{line} and the table's other columns; with --music-task also {title}."
         ),
-    ] = DEFAULT,
+    ] = DEFAULT_TEMPLATE,
     retry_failed: Annotated[
         bool,
         Parameter(

@@ -10,8 +10,8 @@ import attrs
 from .exit_codes import UsageError
 from .track_table import Row
 
-DEFAULT = "{audio_id}"
-_OWN = ("task_id", "audio_id", "author", "domain_name", "line")
+DEFAULT_TEMPLATE = "{audio_id}"
+_REQUEST_FIELDS = ("task_id", "audio_id", "author", "domain_name", "line")
 
 
 @attrs.frozen
@@ -39,7 +39,7 @@ class Template:
             parsed = list(Formatter().parse(text))
         except ValueError as error:
             raise UsageError(f"--name {text} cannot be read ({error}); {_example()}") from None
-        known = (*_OWN, *columns)
+        known = (*_REQUEST_FIELDS, *columns)
         for _, field, spec, conversion in parsed:
             if field is not None and (field not in known or spec or conversion):
                 raise UsageError(
@@ -48,16 +48,16 @@ class Template:
                 )
         return cls(tuple((literal, field) for literal, field, _, _ in parsed))
 
-    def fill(self, row: Row) -> str:
+    def render(self, row: Row) -> str:
         """The name for `row`, without its ending; its audio id where nothing else is left."""
-        values = _values(row)
+        values = _field_values(row)
         filled = "".join(
             text + (values.get(field, "") if field else "") for text, field in self.parts
         )
         return filled if filled.strip(" -_.") else row.request.audio_id
 
 
-def _values(row: Row) -> Mapping[str, str]:
+def _field_values(row: Row) -> Mapping[str, str]:
     request = row.request
     return {
         **row.more,

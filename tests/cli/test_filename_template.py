@@ -25,7 +25,7 @@ ROW = Row(7, VideoRequest("m", "a1", author="Ann"), {"title": "One", "empty": ""
 )
 def test_a_template_is_filled(template: str, expected: str) -> None:
     """From the request and the table's other columns; never to nothing."""
-    assert Template.parse(template, ["title", "empty"]).fill(ROW) == expected
+    assert Template.parse(template, ["title", "empty"]).render(ROW) == expected
 
 
 @pytest.mark.parametrize(
