@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from cyclopts import App, CycloptsError, Group, MissingArgumentError, UnusedCliTokensError
 
 from . import help_texts
-from .exit_codes import BAD_INPUT, DONE, PIPE_CLOSED, UsageError, exit_code, sentence
+from .exit_codes import BAD_INPUT, DONE, PIPE_CLOSED, UsageError, error_message, exit_code
 from .output import Screen
 from .runner import typed
 
@@ -80,7 +80,7 @@ def run(tokens: Sequence[str]) -> int:
             root_error = _root_error(raised)
             if _debugging():
                 traceback.print_exc()
-            return _report(screen, root_error, sentence(root_error), exit_code(root_error))
+            return _report(screen, root_error, error_message(root_error), exit_code(root_error))
     return result if isinstance(result, int) else DONE
 
 

@@ -24,7 +24,7 @@ from mp4gen.errors import (
 )
 from mp4gen.task_errors import WaitTimeoutError
 
-DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 3
+DONE, FAILED, BAD_INPUT, STOPPED_BY_ACCOUNT = 0, 1, 2, 3
 INTERRUPTED, PIPE_CLOSED = 130, 141
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -59,7 +59,7 @@ def exit_code(error: BaseException) -> int:
         case BrokenPipeError():
             code = PIPE_CLOSED
         case AuthenticationError() | InsufficientCreditsError():
-            code = STOPPED
+            code = STOPPED_BY_ACCOUNT
         case RenderError() if isinstance(error.__cause__, OSError):
             code = FAILED
         case UsageError() | ModuleNotFoundError() | RenderError():
@@ -71,7 +71,7 @@ def exit_code(error: BaseException) -> int:
     return code
 
 
-def sentence(error: BaseException) -> str:
+def error_message(error: BaseException) -> str:
     """What happened and what to do next; "" where there is nothing to say."""
     match error:
         case BrokenPipeError() | RenderCancelledError():
@@ -85,7 +85,7 @@ def sentence(error: BaseException) -> str:
         case ModuleNotFoundError() if error.name and error.name.partition(".")[0] in _EXTRAS:
             text = missing_package(error.name.partition(".")[0])
         case OSError():
-            text = _of_the_system(error)
+            text = _os_error_message(error)
         case _:
             text = (
                 f"an unexpected {type(error).__name__} ({error}), which is a mistake in mp4gen: "
@@ -101,7 +101,7 @@ def missing_package(name: str) -> str:
     return f"this needs the package {name}, which is not installed: pip install 'mp4gen[{extras}]'"
 
 
-def _of_the_system(error: OSError) -> str:
+def _os_error_message(error: OSError) -> str:
     what = error.strerror or str(error) or type(error).__name__
     where = f"{error.filename}: " if isinstance(error.filename, str) else ""
     if error.errno in _FULL:
