@@ -28,7 +28,7 @@ from .exit_codes import DONE, FAILED
 from .filename_template import Template
 from .output import Screen, place
 from .progress_bars import Live
-from .run_progress import Outlook, duration, least_seconds
+from .run_progress import RunProgress, format_duration, min_seconds
 from .runner import Brake, same_line
 from .track_table import Row
 
@@ -60,7 +60,7 @@ class Job:
     ledger: Path
     template: Template
     rows: list[Row]
-    outlook: Outlook
+    outlook: RunProgress
     retry_failed: bool = False
     timeout: float = 1800.0
     _hints: set[str] = attrs.field(factory=set)
@@ -131,7 +131,7 @@ class Job:
     def _stop(self, bulk: ConversionRun) -> None:
         bulk.stop()
         self.screen.note(
-            f"stopping: nothing more is submitted, {self.outlook.under_way} under way are waited "
+            f"stopping: nothing more is submitted, {self.outlook.in_progress} under way are waited "
             "for; Ctrl-C again stops at once and loses nothing"
         )
 
@@ -141,7 +141,7 @@ class Job:
         rows: dict[tuple[str, str], Row],
         before: set[tuple[str, str]],
     ) -> None:
-        self.outlook.count(conversion)
+        self.outlook.add_result(conversion)
         key = (conversion.request.task_id, conversion.request.audio_id)
         self.screen.record(_record(conversion, rows[key]))
         if conversion.error is not None:
@@ -169,13 +169,13 @@ async def _ticking(job: Job, live: Live) -> AsyncIterator[None]:
     """Show the outlook twice a second, or every minute where nothing can move."""
     bar = live.bar("") if live.moves else None
     if bar is not None:
-        bar.move(str(job.outlook), job.outlook.share)
+        bar.move(str(job.outlook), job.outlook.fraction)
 
     async def tick() -> None:
         count = 0
         while True:
             if bar is not None:
-                bar.move(str(job.outlook), job.outlook.share)
+                bar.move(str(job.outlook), job.outlook.fraction)
             elif count % _PLAIN_EVERY == _PLAIN_EVERY - 1:
                 job.screen.note(str(job.outlook))
             count += 1
@@ -197,17 +197,17 @@ async def foretell(job: Job, client: Client | None, limit: RateLimit) -> int:
     for row in job.rows:
         counts[_kind(states.get(row.key))] += 1
     to_submit = counts["new"] + (counts["failed"] if job.retry_failed else 0)
-    least = least_seconds(to_submit, limit)
+    least = min_seconds(to_submit, limit)
     credits_left, problem = await _credits(client)
     record: dict[str, Any] = {"tracks": len(job.rows), **counts, "to_submit": to_submit}
-    record |= {"least_seconds": least, "credits": credits_left}
+    record |= {"min_seconds": least, "credits": credits_left}
     job.screen.record({"dry_run": record})
     job.screen.line(
         f"{len(job.rows)} tracks: {counts['done']} done before, {counts['submitted']} under way, "
         f"{counts['failed']} failed before, {counts['new']} new"
     )
     job.screen.line(
-        f"{to_submit} would be submitted; their calls alone take {duration(least)} at "
+        f"{to_submit} would be submitted; their calls alone take {format_duration(least)} at "
         f"{limit.requests} in {limit.per:g} s"
     )
     known = f"unknown ({problem})" if credits_left is None else f"{credits_left:g}"

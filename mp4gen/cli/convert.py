@@ -19,7 +19,7 @@ from .exit_codes import UsageError
 from .filename_template import DEFAULT_TEMPLATE, Template
 from .options import FROM_ENVIRONMENT, AsJson, Connection, ensure_directory, parse_rate_limit
 from .output import Screen
-from .run_progress import Outlook
+from .run_progress import RunProgress
 from .runner import Brake, run
 from .track_table import BadRowsError, Row, Table, read_table
 
@@ -82,7 +82,7 @@ def convert(
         raise UsageError("give either INPUT or --music-task, not both")
     words = {"author": author, "domain_name": domain_name}
     table = Table([], [], ["title"]) if music_task else _table(screen, source, words)
-    outlook, limited = Outlook(), parse_rate_limit(limit)
+    outlook, limited = RunProgress(), parse_rate_limit(limit)
     job = Job(
         screen=screen,
         to=to,
@@ -100,7 +100,10 @@ def convert(
         return run(foretell(job, None, limited))
     receiver = None if dry_run else told.receiver()
     client = connection.client(
-        rate_limit=limited, concurrency=concurrency, on_event=outlook.heed, callbacks=receiver
+        rate_limit=limited,
+        concurrency=concurrency,
+        on_event=outlook.handle_event,
+        callbacks=receiver,
     )
     work = _work(
         job,

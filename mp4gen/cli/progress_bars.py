@@ -31,12 +31,12 @@ class Bar:
         if progress is not None:
             self._task = progress.add_task(shown(label), total=None, saying="")
 
-    def move(self, saying: str, share: float | None = None, beside: str = "") -> None:
+    def move(self, saying: str, fraction: float | None = None, beside: str = "") -> None:
         """Show how far it is.
 
         Args:
             saying: what is being done; a new one is a new plain line.
-            share: 0 to 1, None where unknown.
+            fraction: 0 to 1, None where unknown.
             beside: what changes too often for a plain line.
         """
         if self._progress is not None and self._task is not None:

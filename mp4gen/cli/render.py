@@ -17,7 +17,7 @@ from .exit_codes import DONE
 from .options import AsJson, parse_size
 from .output import Screen, place
 from .progress_bars import Live
-from .run_progress import duration
+from .run_progress import format_duration
 from .runner import in_thread, run
 
 
@@ -99,14 +99,16 @@ async def _render(job: Callable[..., RenderResult], label: str, screen: Screen) 
 
         def on_progress(done: float, total: float) -> None:
             share = done / total if total else None
-            bar.move("rendering", share, beside=f"{duration(done)} of {duration(total)}")
+            bar.move(
+                "rendering", share, beside=f"{format_duration(done)} of {format_duration(total)}"
+            )
 
         work = partial(job, on_progress=on_progress, cancel=cancel)
         result = await in_thread(work, on_cancel=cancel.set)
     for warning in result.warnings:
         screen.note(warning)
     screen.line(
-        f"{place(result.path)}  ({duration(result.duration)}, {result.width}x{result.height}, "
+        f"{place(result.path)}  ({format_duration(result.duration)}, {result.width}x{result.height}, "
         f"{result.size_bytes / 1e6:.1f} MB)"
     )
     screen.record(attrs.asdict(result))

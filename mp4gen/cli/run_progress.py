@@ -23,13 +23,13 @@ from mp4gen.models import Conversion
 from mp4gen.options import RateLimit
 
 # One submit and a little more than one look, where looks count against the limit.
-CALLS_A_VIDEO = 2.1
+REQUESTS_PER_VIDEO = 2.1
 _WINDOW = 30.0
-_FEW = 3
+_MIN_SAMPLES = 3
 
 
 @attrs.define
-class Outlook:
+class RunProgress:
     """The counts of one run.
 
     Attributes:
@@ -43,84 +43,84 @@ class Outlook:
     clock: Callable[[], float] = time.monotonic
     succeeded: int = 0
     failed: int = 0
-    _under_way: set[str] = attrs.field(factory=set)
-    _calls: deque[float] = attrs.field(factory=deque)
-    _ended: int = 0
+    _in_progress: set[str] = attrs.field(factory=set)
+    _request_times: deque[float] = attrs.field(factory=deque)
+    _completed: int = 0
     _started: float | None = None
     _pause: tuple[float, str] = (-math.inf, "")
 
-    def heed(self, event: Event) -> None:
+    def handle_event(self, event: Event) -> None:
         """Take a client's event into account."""
         now = self.clock()
         match event:
             case SubmittedEvent() | PollEvent():
                 self._started = now if self._started is None else self._started
-                self._under_way.add(event.task_id)
-                self._calls.append(now)
+                self._in_progress.add(event.task_id)
+                self._request_times.append(now)
             case RetryEvent():
-                self._calls.append(now)
+                self._request_times.append(now)
             case CompletedEvent():
                 # Still under way: its file is not there yet.
-                self._ended += 1
+                self._completed += 1
             case FailedEvent() if event.task_id:
-                self._under_way.discard(event.task_id)
+                self._in_progress.discard(event.task_id)
             case PausedEvent():
                 self._pause = (now + event.delay, "pausing: the API said too many calls")
             case MaintenanceEvent():
                 self._pause = (now + event.delay, "waiting: the API is under maintenance")
 
-    def count(self, conversion: Conversion) -> None:
+    def add_result(self, conversion: Conversion) -> None:
         """One track came to its end."""
-        self._under_way.discard(conversion.task_id or "")
+        self._in_progress.discard(conversion.task_id or "")
         if conversion.error is None:
-            self.done += 1
+            self.succeeded += 1
         else:
             self.failed += 1
 
     @property
-    def under_way(self) -> int:
+    def in_progress(self) -> int:
         """Tracks between their submit and their file."""
-        return len(self._under_way)
+        return len(self._in_progress)
 
     @property
-    def share(self) -> float | None:
+    def fraction(self) -> float | None:
         """What is over, from 0 to 1."""
-        return (self.done + self.failed) / self.total if self.total else None
+        return (self.succeeded + self.failed) / self.total if self.total else None
 
     def __str__(self) -> str:
-        waiting = max(0, self.total - self.done - self.failed - self.under_way)
-        counts = f"{self.done} done, {self.failed} failed, {self.under_way} under way, {waiting} remaining"
+        remaining = max(0, self.total - self.succeeded - self.failed - self.in_progress)
+        counts = f"{self.succeeded} done, {self.failed} failed, {self.in_progress} under way, {remaining} remaining"
         now = self.clock()
-        while self._calls and now - self._calls[0] > _WINDOW:
-            self._calls.popleft()
+        while self._request_times and now - self._request_times[0] > _WINDOW:
+            self._request_times.popleft()
         parts = [counts]
-        if self._calls:
+        if self._request_times:
             span = min(_WINDOW, max(1.0, now - self._since))
-            parts.append(f"{len(self._calls) / span:.1f} calls/s")
+            parts.append(f"{len(self._request_times) / span:.1f} calls/s")
         if now < self._pause[0]:
             parts.append(self._pause[1])
-        elif (left := self._seconds_left(now)) is not None:
-            parts.append(f"{duration(left)} to go")
+        elif (eta := self._seconds_remaining(now)) is not None:
+            parts.append(f"{format_duration(eta)} to go")
         return ", ".join(parts)
 
     @property
     def _since(self) -> float:
         return self.clock() if self._started is None else self._started
 
-    def _seconds_left(self, now: float) -> float | None:
-        if self._started is None or self._ended < _FEW:
+    def _seconds_remaining(self, now: float) -> float | None:
+        if self._started is None or self._completed < _MIN_SAMPLES:
             return None
-        rate = self._ended / max(1.0, now - self._started)
-        return (self.total - self.done - self.failed) / rate
+        rate = self._completed / max(1.0, now - self._started)
+        return (self.total - self.succeeded - self.failed) / rate
 
 
-def least_seconds(videos: int, limit: RateLimit) -> float:
+def min_seconds(videos: int, limit: RateLimit) -> float:
     """How long the calls for so many videos take at `limit`, if no answer takes any time."""
-    windows = math.ceil(videos * CALLS_A_VIDEO / limit.requests)
+    windows = math.ceil(videos * REQUESTS_PER_VIDEO / limit.requests)
     return max(0, windows - 1) * limit.per
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Seconds as people say them."""
     minutes = round(seconds / 60)
     if seconds < 100:

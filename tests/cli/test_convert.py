@@ -176,7 +176,7 @@ def test_a_dry_run_tells_and_sends_no_submit(there: FakeService, mp4gen: Any) ->
         {
             "dry_run": {
                 "tracks": 50, "done": 3, "failed": 0, "submitted": 0, "new": 47,
-                "to_submit": 47, "least_seconds": 40.0, "credits": 4.0,
+                "to_submit": 47, "min_seconds": 40.0, "credits": 4.0,
             }
         }
     ]  # fmt: skip
