@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from .exit_codes import DONE
 from .options import FROM_ENVIRONMENT, AsJson, Connection
-from .output import Screen
+from .output import Output
 from .runner import run
 
 
@@ -21,17 +21,17 @@ def tracks(
     as_json: AsJson = False,
 ) -> int:
     """List the tracks of a music task ("Get Music Generation Details")."""
-    screen = Screen(as_json=as_json)
+    output = Output(as_json=as_json)
 
     async def work() -> int:
         async with connection.client() as client:
             found = await client.get_tracks(task_id)
         for track in found:
-            screen.record(attrs.asdict(track))
+            output.record(attrs.asdict(track))
         rows = [(one.audio_id, one.title, _length(one.duration), one.tags) for one in found]
-        screen.table(("audio id", "title", "length", "tags"), rows)
+        output.table(("audio id", "title", "length", "tags"), rows)
         if not found:
-            screen.note(f"the music task {task_id} has no tracks yet")
+            output.status(f"the music task {task_id} has no tracks yet")
         return DONE
 
     return run(work())
@@ -39,13 +39,13 @@ def tracks(
 
 def credits_left(*, connection: Connection = FROM_ENVIRONMENT, as_json: AsJson = False) -> int:
     """Print how many credits are left ("Get Remaining Credits")."""
-    screen = Screen(as_json=as_json)
+    output = Output(as_json=as_json)
 
     async def work() -> int:
         async with connection.client() as client:
             left = await client.get_credits()
-        screen.line(f"{left:g}")
-        screen.record({"credits": left})
+        output.line(f"{left:g}")
+        output.record({"credits": left})
         return DONE
 
     return run(work())

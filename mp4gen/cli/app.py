@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, Group, MissingArgumentError, UnusedCliT
 
 from . import help_texts
 from .exit_codes import BAD_INPUT, DONE, PIPE_CLOSED, UsageError, error_message, exit_code
-from .output import Screen
+from .output import Output
 from .runner import typed
 
 _LOCAL = Group("On this machine", sort_key=1)
@@ -64,7 +64,7 @@ def _unwrap(text: str) -> str:
 
 def run(tokens: Sequence[str]) -> int:
     """Run one command line; whatever happens, it ends in an exit code and at most one sentence."""
-    screen = Screen(as_json="--json" in tokens)
+    output = Output(as_json="--json" in tokens)
     typed.set(tuple(tokens))
     with _logging_configured():
         try:
@@ -72,15 +72,15 @@ def run(tokens: Sequence[str]) -> int:
             result = build()(tokens)
             sys.stdout.flush()
         except CycloptsError as error:
-            return _report(screen, error, f"{_usage_message(error)}{_help_hint(tokens)}", BAD_INPUT)
+            return _report(output, error, f"{_usage_message(error)}{_help_hint(tokens)}", BAD_INPUT)
         except SystemExit:
             # What rich does when nobody reads its output any more.
-            return _report(screen, BrokenPipeError(), "", PIPE_CLOSED)
+            return _report(output, BrokenPipeError(), "", PIPE_CLOSED)
         except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - the last to be polite
             root_error = _root_error(raised)
             if _debugging():
                 traceback.print_exc()
-            return _report(screen, root_error, error_message(root_error), exit_code(root_error))
+            return _report(output, root_error, error_message(root_error), exit_code(root_error))
     return result if isinstance(result, int) else DONE
 
 
@@ -107,12 +107,12 @@ def _root_error(error: BaseException) -> BaseException:
     return error
 
 
-def _report(screen: Screen, error: BaseException, text: str, code: int) -> int:
+def _report(output: Output, error: BaseException, text: str, code: int) -> int:
     try:
         if text:
-            screen.note(f"mp4gen: {text}")
+            output.status(f"mp4gen: {text}")
         if not isinstance(error, BrokenPipeError):
-            screen.record({"error": type(error).__name__, "message": text, "exit_code": code})
+            output.record({"error": type(error).__name__, "message": text, "exit_code": code})
         sys.stdout.flush()
     except OSError:
         pass

@@ -1,4 +1,4 @@
-"""One bulk run on the screen: what is shown of it, and what is said at its end.
+"""One bulk run on the output: what is shown of it, and what is said at its end.
 
 What is submitted, recorded and fetched is the SDK's business.
 """
@@ -26,7 +26,7 @@ from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 
 from .exit_codes import DONE, FAILED
 from .filename_template import Template
-from .output import Screen, place
+from .output import Output, display_path
 from .progress_bars import Live
 from .run_progress import RunProgress, format_duration, min_seconds
 from .runner import Brake, same_line
@@ -45,7 +45,7 @@ class Job:
     """What one `mp4gen convert` does.
 
     Attributes:
-        screen: where it is told.
+        output: where it is told.
         to: the folder.
         ledger: the record.
         template: how files are called.
@@ -55,7 +55,7 @@ class Job:
         timeout: seconds to wait for each video.
     """
 
-    screen: Screen
+    output: Output
     to: Path
     ledger: Path
     template: Template
@@ -75,7 +75,7 @@ class Job:
         self.outlook.total = len(self.rows)
         before = set(self._finished_before(client.base_url))
         if before:
-            self.screen.note(f"{len(before)} of {len(rows)} were done in an earlier run")
+            self.output.status(f"{len(before)} of {len(rows)} were done in an earlier run")
         bulk = client.convert_many(
             [row.request for row in self.rows],
             ledger=self.ledger,
@@ -86,7 +86,7 @@ class Job:
         )
         brake.gently = lambda: self._stop(bulk)
         try:
-            with Live(self.screen, clock=False) as live:
+            with Live(self.output, clock=False) as live:
                 async with bulk, _ticking(self, live):
                     async for conversion in bulk:
                         self._tell(conversion, rows, before)
@@ -130,7 +130,7 @@ class Job:
 
     def _stop(self, bulk: ConversionRun) -> None:
         bulk.stop()
-        self.screen.note(
+        self.output.status(
             f"stopping: nothing more is submitted, {self.outlook.in_progress} under way are waited "
             "for; Ctrl-C again stops at once and loses nothing"
         )
@@ -143,25 +143,27 @@ class Job:
     ) -> None:
         self.outlook.add_result(conversion)
         key = (conversion.request.task_id, conversion.request.audio_id)
-        self.screen.record(_record(conversion, rows[key]))
+        self.output.record(_record(conversion, rows[key]))
         if conversion.error is not None:
             self._hints.add("same" if isinstance(conversion.error, _OPEN) else "--retry-failed")
             where = f"line {rows[key].line}, " if rows[key].line else ""
-            self.screen.line(f"FAILED {where}audio {key[1]}: {conversion.error}")
+            self.output.line(f"FAILED {where}audio {key[1]}: {conversion.error}")
         elif key not in before and conversion.path is not None:
-            self.screen.line(f"{place(conversion.path)}{_OLDER if _is_older(conversion) else ''}")
+            self.output.line(
+                f"{display_path(conversion.path)}{_OLDER if _is_older(conversion) else ''}"
+            )
 
     def _sum_up(self, summary: RunSummary, before: int) -> None:
-        self.screen.record({"summary": attrs.asdict(summary)})
+        self.output.record({"summary": attrs.asdict(summary)})
         earlier = f" ({before} of them from earlier runs)" if before else ""
-        self.screen.line(
-            f"{summary.succeeded} videos in {place(self.to)}{earlier}, {summary.failed} failed, "
+        self.output.line(
+            f"{summary.succeeded} videos in {display_path(self.to)}{earlier}, {summary.failed} failed, "
             f"{summary.remaining} left"
         )
         if summary.remaining or "same" in self._hints:
-            self.screen.note(f"go on with: {same_line()}")
+            self.output.status(f"go on with: {same_line()}")
         if "--retry-failed" in self._hints:
-            self.screen.note(f"try again what failed with: {same_line('--retry-failed')}")
+            self.output.status(f"try again what failed with: {same_line('--retry-failed')}")
 
 
 @contextlib.asynccontextmanager
@@ -177,7 +179,7 @@ async def _ticking(job: Job, live: Live) -> AsyncIterator[None]:
             if bar is not None:
                 bar.move(str(job.outlook), job.outlook.fraction)
             elif count % _PLAIN_EVERY == _PLAIN_EVERY - 1:
-                job.screen.note(str(job.outlook))
+                job.output.status(str(job.outlook))
             count += 1
             await asyncio.sleep(_TICK)
 
@@ -201,17 +203,17 @@ async def foretell(job: Job, client: Client | None, limit: RateLimit) -> int:
     credits_left, problem = await _credits(client)
     record: dict[str, Any] = {"tracks": len(job.rows), **counts, "to_submit": to_submit}
     record |= {"min_seconds": least, "credits": credits_left}
-    job.screen.record({"dry_run": record})
-    job.screen.line(
+    job.output.record({"dry_run": record})
+    job.output.line(
         f"{len(job.rows)} tracks: {counts['done']} done before, {counts['submitted']} under way, "
         f"{counts['failed']} failed before, {counts['new']} new"
     )
-    job.screen.line(
+    job.output.line(
         f"{to_submit} would be submitted; their calls alone take {format_duration(least)} at "
         f"{limit.requests} in {limit.per:g} s"
     )
     known = f"unknown ({problem})" if credits_left is None else f"{credits_left:g}"
-    job.screen.line(f"credits left: {known}")
+    job.output.line(f"credits left: {known}")
     return DONE
 
 

@@ -18,7 +18,7 @@ from .callback_options import UNTOLD, Told
 from .exit_codes import UsageError
 from .filename_template import DEFAULT_TEMPLATE, Template
 from .options import FROM_ENVIRONMENT, AsJson, Connection, ensure_directory, parse_rate_limit
-from .output import Screen
+from .output import Output
 from .run_progress import RunProgress
 from .runner import Brake, run
 from .track_table import BadRowsError, Row, Table, read_table
@@ -77,14 +77,14 @@ def convert(
     as_json: AsJson = False,
 ) -> int:
     """Turn all tracks of a table into videos."""
-    screen = Screen(as_json=as_json)
+    output = Output(as_json=as_json)
     if music_task and source:
         raise UsageError("give either INPUT or --music-task, not both")
     words = {"author": author, "domain_name": domain_name}
-    table = Table([], [], ["title"]) if music_task else _table(screen, source, words)
+    table = Table([], [], ["title"]) if music_task else _table(output, source, words)
     outlook, limited = RunProgress(), parse_rate_limit(limit)
     job = Job(
-        screen=screen,
+        output=output,
         to=to,
         ledger=ledger or to / LEDGER,
         template=Template.parse(name, table.unused),
@@ -141,7 +141,7 @@ def _row(track: Track, words: Mapping[str, str | None]) -> Row:
     return Row(0, track.video_request(**words), {"title": track.title or ""})
 
 
-def _table(screen: Screen, source: str | None, words: dict[str, str | None]) -> Table:
+def _table(output: Output, source: str | None, words: dict[str, str | None]) -> Table:
     if source is None:
         raise UsageError("name a table of tracks, - for standard input, or --music-task ID")
     if source.startswith("-") and source != "-":
@@ -150,11 +150,11 @@ def _table(screen: Screen, source: str | None, words: dict[str, str | None]) -> 
         table = read_table(source, words)
     except BadRowsError as error:
         for line, problem in error.problems:
-            screen.note(f"{source}:{line}: {problem}")
-            screen.record({"line": line, "status": "bad_input", "error": problem})
+            output.status(f"{source}:{line}: {problem}")
+            output.record({"line": line, "status": "bad_input", "error": problem})
         raise
     if table.repeated:
         lines = ", ".join(map(str, table.repeated[:10]))
         more = ", ..." if len(table.repeated) > 10 else ""
-        screen.note(f"lines that repeat an earlier one are taken once: {lines}{more}")
+        output.status(f"lines that repeat an earlier one are taken once: {lines}{more}")
     return table

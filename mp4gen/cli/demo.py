@@ -20,7 +20,7 @@ from mp4gen.server import Server, ServerConfig
 
 from .exit_codes import DONE
 from .options import AsJson, ensure_directory
-from .output import Screen, place
+from .output import Output, display_path
 from .progress_bars import Bar, Live
 from .runner import in_thread, run
 from .tunes import PIECES, Piece, write_tune
@@ -42,10 +42,10 @@ def demo(
     as_json: AsJson = False,
 ) -> int:
     """Make three pieces of music, serve them, convert them, fetch the videos."""
-    return run(show(PIECES, ensure_directory(to), Screen(as_json=as_json)))
+    return run(show(PIECES, ensure_directory(to), Output(as_json=as_json)))
 
 
-async def show(pieces: Sequence[Piece], to: Path, screen: Screen) -> int:
+async def show(pieces: Sequence[Piece], to: Path, output: Output) -> int:
     """Bring `pieces` all the way to videos in the folder `to`."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mp4gen-demo-") as scratch:
@@ -57,11 +57,11 @@ async def show(pieces: Sequence[Piece], to: Path, screen: Screen) -> int:
             music=music, data=Path(scratch) / "data", port=0, key=key, shutdown_timeout=0.0
         )
         async with Server(config) as server:
-            screen.note(f"mp4gen's own server answers on {server.url}")
-            shows = [_Show(piece, music / _TASK, to, screen) for piece in pieces]
-            with Live(screen, keep=True) as live:
+            output.status(f"mp4gen's own server answers on {server.url}")
+            shows = [_Show(piece, music / _TASK, to, output) for piece in pieces]
+            with Live(output, keep=True) as live:
                 await _play(shows, live, server, key)
-    _sum_up(screen, shows, time.monotonic() - started)
+    _sum_up(output, shows, time.monotonic() - started)
     return DONE
 
 
@@ -98,7 +98,7 @@ class _Show:
     piece: Piece
     music: Path
     to: Path
-    screen: Screen
+    output: Output
     bar: Bar = attrs.field(init=False)
     path: Path = attrs.field(init=False)
     task_id: str = ""
@@ -113,7 +113,7 @@ class _Show:
         self.task_id = ""
         self.bar.move("downloading")
         self.path = await client.download(video, self.to / f"demo-{_slug(self.piece.title)}.mp4")
-        self.bar.end(f"done: {place(self.path)}")
+        self.bar.end(f"done: {display_path(self.path)}")
         self._record(video)
 
     def _submitted(self, task_id: str) -> None:
@@ -121,7 +121,7 @@ class _Show:
         self.bar.move("rendering")
 
     def _record(self, video: Video) -> None:
-        self.screen.record(
+        self.output.record(
             {
                 "title": self.piece.title,
                 "task_id": video.task_id,
@@ -132,17 +132,19 @@ class _Show:
         )
 
 
-def _sum_up(screen: Screen, shows: Sequence[_Show], seconds: float) -> None:
-    screen.line()
-    screen.line(f"Videos of music that did not exist {seconds:.0f} seconds ago:")
+def _sum_up(output: Output, shows: Sequence[_Show], seconds: float) -> None:
+    output.line()
+    output.line(f"Videos of music that did not exist {seconds:.0f} seconds ago:")
     for show in shows:
         megabytes = show.path.stat().st_size / 1e6
-        screen.line(f"  {place(show.path)}  ({show.piece.seconds:.0f} s, {megabytes:.1f} MB)")
-    screen.line()
-    screen.line("What to try next:")
+        output.line(
+            f"  {display_path(show.path)}  ({show.piece.seconds:.0f} s, {megabytes:.1f} MB)"
+        )
+    output.line()
+    output.line("What to try next:")
     width = max(len(command) for command, _ in _NEXT)
     for command, why in _NEXT:
-        screen.line(f"  {command:<{width}}  {why}")
+        output.line(f"  {command:<{width}}  {why}")
 
 
 def _slug(title: str) -> str:

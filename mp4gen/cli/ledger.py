@@ -17,7 +17,7 @@ from mp4gen.bulk.ledger_schema import read_ledger
 from .bulk_command import LEDGER
 from .exit_codes import DONE, UsageError
 from .options import AsJson
-from .output import Screen, shown
+from .output import Output, escape_control_chars
 
 _COLUMNS = (
     "taskId",
@@ -75,16 +75,16 @@ def ledger(
     path = source / LEDGER if source.is_dir() else source
     host, entries = read_ledger(path)
     wanted = [entry for entry in entries if _chosen(entry, failed, uncertain, expiring)]
-    screen = Screen(as_json=as_json)
+    output = Output(as_json=as_json)
     if as_csv:
-        screen.raw(_csv([_cells(entry) for entry in wanted]))
+        output.raw(_csv([_cells(entry) for entry in wanted]))
         return DONE
     for entry in wanted:
-        screen.record(dict(zip(_COLUMNS, _values(entry), strict=True)))
+        output.record(dict(zip(_COLUMNS, _values(entry), strict=True)))
     if failed or uncertain or expiring is not None:
-        _list(screen, wanted)
+        _list(output, wanted)
     else:
-        _count(screen, host, entries)
+        _count(output, host, entries)
     return DONE
 
 
@@ -106,7 +106,7 @@ def _expires(entry: LedgerEntry, until: datetime) -> bool:
     return entry.state is LedgerState.DONE and ends is not None and ends <= until
 
 
-def _list(screen: Screen, entries: Sequence[LedgerEntry]) -> None:
+def _list(output: Output, entries: Sequence[LedgerEntry]) -> None:
     columns = ("music task", "audio", "state", "video task", "expires", "why")
     rows = []
     for entry in entries:
@@ -121,11 +121,11 @@ def _list(screen: Screen, entries: Sequence[LedgerEntry]) -> None:
                 entry.error,
             )
         )
-    screen.table(columns, rows)
-    screen.note("1 track" if len(rows) == 1 else f"{len(rows)} tracks")
+    output.table(columns, rows)
+    output.status("1 track" if len(rows) == 1 else f"{len(rows)} tracks")
 
 
-def _count(screen: Screen, host: str, entries: Sequence[LedgerEntry]) -> None:
+def _count(output: Output, host: str, entries: Sequence[LedgerEntry]) -> None:
     says = {
         LedgerState.NEW: "not submitted",
         LedgerState.INTENT: "maybe submitted (see --uncertain)",
@@ -138,8 +138,8 @@ def _count(screen: Screen, host: str, entries: Sequence[LedgerEntry]) -> None:
     counts: dict[str, int] = {}
     for state, text in says.items():
         counts[text] = counts.get(text, 0) + sum(entry.state is state for entry in entries)
-    screen.table(("state", "tracks"), [(text, count) for text, count in counts.items() if count])
-    screen.note(f"{len(entries)} tracks of {host}")
+    output.table(("state", "tracks"), [(text, count) for text, count in counts.items() if count])
+    output.status(f"{len(entries)} tracks of {host}")
 
 
 def _values(entry: LedgerEntry) -> tuple[Any, ...]:
@@ -170,7 +170,7 @@ def _cells(entry: LedgerEntry) -> list[str]:
 
 def guarded(cell: str) -> str:
     """`cell` as text that no spreadsheet takes for a formula and no terminal for a command."""
-    text = shown(cell)
+    text = escape_control_chars(cell)
     return f"'{text}" if cell.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
 
 

@@ -1,6 +1,6 @@
 """What the user sees: results on stdout, everything else on stderr; the only place that prints.
 
-Whatever came from outside (the vendor's words, tags, names) goes through `shown` on its way to a
+Whatever came from outside (the vendor's words, tags, names) goes through `escape_control_chars` on its way to a
 terminal: control characters, escape sequences and marks that turn text around are made visible.
 """
 
@@ -22,17 +22,17 @@ from rich.text import Text
 _JOINERS = "\u200c\u200d"
 
 
-def shown(text: object) -> str:
+def escape_control_chars(text: object) -> str:
     """`text` on one line, with all that could steer a terminal written out in ASCII."""
-    return "".join(char if _harmless(char) else _written_out(char) for char in str(text))
+    return "".join(char if _is_safe(char) else _escape(char) for char in str(text))
 
 
-def as_json(record: Mapping[str, Any]) -> str:
+def to_json_line(record: Mapping[str, Any]) -> str:
     """`record` as one line of JSON, in ASCII only, so that nothing in it can steer a terminal."""
-    return json.dumps(record, default=_plain).replace("\x7f", "\\u007f")
+    return json.dumps(record, default=_json_default).replace("\x7f", "\\u007f")
 
 
-class Screen:
+class Output:
     """Where one command writes.
 
     Args:
@@ -41,38 +41,40 @@ class Screen:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
-        self.live: Console | None = None
+        self.live_console: Console | None = None
 
     def record(self, record: Mapping[str, Any]) -> None:
         """A result for programs: one line of JSON, where JSON was asked for."""
         if self.as_json:
-            self._result(as_json(record))
+            self._write_result(to_json_line(record))
 
     def line(self, text: str = "") -> None:
         """A result for people, where JSON was not asked for; `text` may hold anything."""
         if not self.as_json:
-            self._result(shown(text))
+            self._write_result(escape_control_chars(text))
 
     def raw(self, text: str) -> None:
         """A whole result that is safe already, as it is."""
         sys.stdout.write(text)
         sys.stdout.flush()
 
-    def note(self, text: str) -> None:
+    def status(self, text: str) -> None:
         """Something beside the result; `text` may hold anything."""
-        if self.live is not None:
-            self.live.print(Text(shown(text)), soft_wrap=True)
+        if self.live_console is not None:
+            self.live_console.print(Text(escape_control_chars(text)), soft_wrap=True)
         else:
-            _write(sys.stderr, shown(text))
+            _write(sys.stderr, escape_control_chars(text))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Results in columns: aligned on a terminal, else separated by tabs, without a heading."""
         if self.as_json:
             return
-        cells = [["" if cell is None else shown(cell) for cell in row] for row in rows]
+        cells = [
+            ["" if cell is None else escape_control_chars(cell) for cell in row] for row in rows
+        ]
         if not is_terminal(sys.stdout):
             for row in cells:
-                self._result("\t".join(row))
+                self._write_result("\t".join(row))
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
@@ -81,10 +83,10 @@ class Screen:
             table.add_row(*(Text(cell) for cell in row))
         Console(highlight=False).print(table)
 
-    def _result(self, text: str) -> None:
-        if self.live is not None and is_terminal(sys.stdout):
+    def _write_result(self, text: str) -> None:
+        if self.live_console is not None and is_terminal(sys.stdout):
             # The same terminal as the live display, which must make room first.
-            self.live.print(Text(text), soft_wrap=True)
+            self.live_console.print(Text(text), soft_wrap=True)
         else:
             _write(sys.stdout, text)
 
@@ -94,7 +96,7 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def place(path: Path) -> str:
+def display_path(path: Path) -> str:
     """A path as it is best read: relative to where the user is, where it lies below."""
     try:
         return str(path.absolute().relative_to(Path.cwd()))
@@ -107,15 +109,15 @@ def _write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def _harmless(char: str) -> bool:
+def _is_safe(char: str) -> bool:
     return char.isprintable() or char in _JOINERS or unicodedata.category(char) == "Zs"
 
 
-def _written_out(char: str) -> str:
+def _escape(char: str) -> str:
     return char.encode("unicode_escape", "surrogatepass").decode()
 
 
-def _plain(value: object) -> object:
+def _json_default(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):

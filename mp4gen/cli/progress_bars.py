@@ -12,24 +12,24 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from .output import Screen, is_terminal, shown
+from .output import Output, escape_control_chars, is_terminal
 
 
 class Bar:
     """One thing under way.
 
     Args:
-        screen: where its plain lines go.
+        output: where its plain lines go.
         label: what it is; may hold anything.
         progress: the display, or None for plain lines.
     """
 
-    def __init__(self, screen: Screen, label: str, progress: Progress | None) -> None:
-        self._screen, self._label, self._progress = screen, label, progress
+    def __init__(self, output: Output, label: str, progress: Progress | None) -> None:
+        self._output, self._label, self._progress = output, label, progress
         self._saying = ""
         self._task: TaskID | None = None
         if progress is not None:
-            self._task = progress.add_task(shown(label), total=None, saying="")
+            self._task = progress.add_task(escape_control_chars(label), total=None, saying="")
 
     def move(self, saying: str, fraction: float | None = None, beside: str = "") -> None:
         """Show how far it is.
@@ -41,10 +41,10 @@ class Bar:
         """
         if self._progress is not None and self._task is not None:
             total = None if share is None else 1.0
-            text = shown(f"{saying} {beside}".strip())
+            text = escape_control_chars(f"{saying} {beside}".strip())
             self._progress.update(self._task, total=total, completed=share or 0.0, saying=text)
         elif saying != self._saying:
-            self._screen.note(f"{self._label}: {saying}")
+            self._output.status(f"{self._label}: {saying}")
         self._saying = saying
 
     def end(self, saying: str) -> None:
@@ -58,19 +58,19 @@ class Live(AbstractContextManager["Live"]):
     """The progress display of one command, from `with` until its end.
 
     Args:
-        screen: what else the command writes; it is kept apart from the display.
+        output: what else the command writes; it is kept apart from the display.
         keep: whether the display stays when it is over.
         clock: whether each bar tells its time.
     """
 
-    def __init__(self, screen: Screen, *, keep: bool = False, clock: bool = True) -> None:
-        self._screen = screen
+    def __init__(self, output: Output, *, keep: bool = False, clock: bool = True) -> None:
+        self._output = output
         self._progress = _progress(keep=keep, clock=clock) if _can_move() else None
 
     def __enter__(self) -> Self:
         if self._progress is not None:
             self._progress.start()
-            self._screen.live = self._progress.console
+            self._output.live_console = self._progress.console
         return self
 
     def __exit__(
@@ -79,7 +79,7 @@ class Live(AbstractContextManager["Live"]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._screen.live = None
+        self._output.live_console = None
         if self._progress is not None:
             self._progress.stop()
 
@@ -90,7 +90,7 @@ class Live(AbstractContextManager["Live"]):
 
     def bar(self, label: str) -> Bar:
         """One more bar."""
-        return Bar(self._screen, label, self._progress)
+        return Bar(self._output, label, self._progress)
 
 
 def _can_move() -> bool:

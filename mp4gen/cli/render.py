@@ -15,7 +15,7 @@ from mp4gen.render import RenderResult, RenderStyle, render_video
 
 from .exit_codes import DONE
 from .options import AsJson, parse_size
-from .output import Screen, place
+from .output import Output, display_path
 from .progress_bars import Live
 from .run_progress import format_duration
 from .runner import in_thread, run
@@ -89,12 +89,12 @@ def render(
         max_duration=max_duration,
         timeout=timeout,
     )
-    return run(_render(job, str(audio.name), Screen(as_json=as_json)))
+    return run(_render(job, str(audio.name), Output(as_json=as_json)))
 
 
-async def _render(job: Callable[..., RenderResult], label: str, screen: Screen) -> int:
+async def _render(job: Callable[..., RenderResult], label: str, output: Output) -> int:
     cancel = threading.Event()
-    with Live(screen) as live:
+    with Live(output) as live:
         bar = live.bar(label)
 
         def on_progress(done: float, total: float) -> None:
@@ -106,10 +106,10 @@ async def _render(job: Callable[..., RenderResult], label: str, screen: Screen) 
         work = partial(job, on_progress=on_progress, cancel=cancel)
         result = await in_thread(work, on_cancel=cancel.set)
     for warning in result.warnings:
-        screen.note(warning)
-    screen.line(
-        f"{place(result.path)}  ({format_duration(result.duration)}, {result.width}x{result.height}, "
+        output.status(warning)
+    output.line(
+        f"{display_path(result.path)}  ({format_duration(result.duration)}, {result.width}x{result.height}, "
         f"{result.size_bytes / 1e6:.1f} MB)"
     )
-    screen.record(attrs.asdict(result))
+    output.record(attrs.asdict(result))
     return DONE

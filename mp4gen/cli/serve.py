@@ -21,7 +21,7 @@ from mp4gen.server.preflight import run_checks
 
 from .exit_codes import BAD_INPUT, DONE, InterruptedBySignal
 from .options import AsJson
-from .output import Screen, shown
+from .output import Output, escape_control_chars
 from .runner import Brake, run
 from .serve_options import (
     ANYBODY_HERE,
@@ -77,27 +77,27 @@ def serve(
         **picture.settings(),
         **limits.settings(),
     )
-    screen = Screen(as_json=as_json)
-    return run(_check(config, screen)) if check else _until_told(config, screen)
+    output = Output(as_json=as_json)
+    return run(_check(config, output)) if check else _until_told(config, output)
 
 
-async def _check(config: ServerConfig, screen: Screen) -> int:
+async def _check(config: ServerConfig, output: Output) -> int:
     well = True
     async for finding in run_checks(config):
         well = well and finding.passed
-        screen.record(attrs.asdict(finding))
-        screen.line(f"{'ok  ' if finding.passed else 'FAIL'} {finding.name:9} {finding.message}")
+        output.record(attrs.asdict(finding))
+        output.line(f"{'ok  ' if finding.passed else 'FAIL'} {finding.name:9} {finding.message}")
     return DONE if well else BAD_INPUT
 
 
-def _until_told(config: ServerConfig, screen: Screen) -> int:
+def _until_told(config: ServerConfig, output: Output) -> int:
     log = logging.getLogger("mp4gen.server")
     handler = _Lines()
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     brake = Brake()
     try:
-        return run(_serve(config, screen, brake), brake)
+        return run(_serve(config, output, brake), brake)
     except InterruptedBySignal as stopped:
         if stopped.code == 128 + signal.SIGTERM:
             # What a service manager does is no failure.
@@ -107,27 +107,27 @@ def _until_told(config: ServerConfig, screen: Screen) -> int:
         log.removeHandler(handler)
 
 
-async def _serve(config: ServerConfig, screen: Screen, brake: Brake) -> int:
+async def _serve(config: ServerConfig, output: Output, brake: Brake) -> int:
     async with Server(config) as server:
-        _announce(config, screen, server.url)
+        _announce(config, output, server.url)
         stop = asyncio.Event()
         brake.gently = stop.set
         await stop.wait()
-        screen.note(
+        output.status(
             f"stopping: running renders get {config.shutdown_timeout:g} s to finish; "
             "Ctrl-C again stops at once"
         )
     return DONE
 
 
-def _announce(config: ServerConfig, screen: Screen, url: str) -> None:
-    screen.record({"url": url})
-    screen.line(f"serving {config.music} on {url}")
+def _announce(config: ServerConfig, output: Output, url: str) -> None:
+    output.record({"url": url})
+    output.line(f"serving {config.music} on {url}")
     first = next(islice(Library(config.music).all_tracks(), 1), None)
     if first is None:
-        screen.note("the music folder holds no music yet; what is put there is found at once")
-    elif not screen.as_json:
-        screen.note(_example(config, url, first))
+        output.status("the music folder holds no music yet; what is put there is found at once")
+    elif not output.as_json:
+        output.status(_example(config, url, first))
 
 
 def _example(config: ServerConfig, url: str, track: LibraryTrack) -> str:
@@ -144,7 +144,9 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         time = logging.Formatter().formatTime(record, "%Y-%m-%d %H:%M:%S")
         try:
-            sys.stderr.write(shown(f"{time} {record.levelname} {record.getMessage()}") + "\n")
+            sys.stderr.write(
+                escape_control_chars(f"{time} {record.levelname} {record.getMessage()}") + "\n"
+            )
             sys.stderr.flush()
         except OSError:
             # Nobody reads the log any more: no reason to stop serving.

@@ -17,7 +17,7 @@ from mp4gen.models import Video, VideoDetails, VideoRequest
 
 from .exit_codes import DONE, FAILED
 from .options import FROM_ENVIRONMENT, AsJson, Connection
-from .output import Screen, place
+from .output import Output, display_path
 from .progress_bars import Bar, Live
 from .runner import run
 
@@ -44,13 +44,13 @@ def create(
     request = VideoRequest(
         task_id, audio_id, author=author, domain_name=domain_name, callback_url=callback_url
     )
-    screen = Screen(as_json=as_json)
+    output = Output(as_json=as_json)
 
     async def work() -> int:
         async with connection.client() as client:
             made = await client.create_music_video(request)
-        screen.line(made)
-        screen.record({"task_id": made})
+        output.line(made)
+        output.record({"task_id": made})
         return DONE
 
     return run(work())
@@ -69,10 +69,10 @@ def wait(
     as_json: AsJson = False,
 ) -> int:
     """Wait until the video of a task is there; print its link, or with --to its file."""
-    screen = Screen(as_json=as_json)
+    output = Output(as_json=as_json)
 
     async def work() -> int:
-        with Live(screen) as live:
+        with Live(output) as live:
             bar = live.bar(f"task {task_id}")
 
             def on_event(event: Event) -> None:
@@ -82,8 +82,8 @@ def wait(
             async with connection.client(on_event=on_event) as client:
                 video = await client.wait_for_video(task_id, timeout=timeout)
                 path = await _fetched(client, video, to, bar) if to is not None else None
-        screen.line(place(path) if path else video.url)
-        screen.record({**_video_record(video), "path": path and str(path)})
+        output.line(display_path(path) if path else video.url)
+        output.record({**_video_record(video), "path": path and str(path)})
         return DONE
 
     return run(work())
@@ -97,15 +97,15 @@ def details(
     as_json: AsJson = False,
 ) -> int:
     """Look once at a video task ("Get Music Video Details")."""
-    screen = Screen(as_json=as_json)
+    output = Output(as_json=as_json)
 
     async def work() -> int:
         async with connection.client() as client:
             found = await client.get_music_video_details(task_id)
         values = attrs.asdict(found, recurse=False)
-        screen.record(values)
+        output.record(values)
         del values["raw"]
-        screen.table(("field", "value"), [(name, _said(value)) for name, value in values.items()])
+        output.table(("field", "value"), [(name, _said(value)) for name, value in values.items()])
         return FAILED if found.failed else DONE
 
     return run(work())
@@ -122,17 +122,17 @@ def download(
     as_json: AsJson = False,
 ) -> int:
     """Fetch a finished video, whole or not at all; print where it is."""
-    screen = Screen(as_json=as_json)
+    output = Output(as_json=as_json)
 
     async def work() -> int:
         async with connection.client() as client:
             video: Video | str = source
             if not source.startswith(("http://", "https://")):
                 video = _finished(await client.get_music_video_details(source), client)
-            with Live(screen) as live:
+            with Live(output) as live:
                 path = await _fetched(client, video, to, live.bar("video"))
-        screen.line(place(path))
-        screen.record({"path": str(path), "bytes": path.stat().st_size})
+        output.line(display_path(path))
+        output.record({"path": str(path), "bytes": path.stat().st_size})
         return DONE
 
     return run(work())

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mp4gen.cli.output import Screen, as_json, shown
+from mp4gen.cli.output import Output, escape_control_chars, to_json_line
 
 
 @pytest.mark.parametrize(
@@ -30,13 +30,13 @@ from mp4gen.cli.output import Screen, as_json, shown
 )
 def test_what_could_steer_a_terminal_is_written_out(text: str, expected: str) -> None:
     """Escape sequences, line breaks and marks that turn text around become harmless ASCII."""
-    assert shown(text) == expected
+    assert escape_control_chars(text) == expected
 
 
 @given(st.text())
 def test_no_control_character_gets_through(text: str) -> None:
     """Whatever comes from outside."""
-    categories = {unicodedata.category(char) for char in shown(text)}
+    categories = {unicodedata.category(char) for char in escape_control_chars(text)}
 
     assert not categories & {"Cc", "Cs", "Zl", "Zp"}
 
@@ -44,7 +44,7 @@ def test_no_control_character_gets_through(text: str) -> None:
 @given(st.dictionaries(st.text(), st.text()))
 def test_a_record_is_one_ascii_line_that_reads_back(record: dict[str, str]) -> None:
     """Also with every control character inside."""
-    line = as_json(record)
+    line = to_json_line(record)
 
     assert line.isascii()
     assert line.isprintable()
@@ -53,12 +53,12 @@ def test_a_record_is_one_ascii_line_that_reads_back(record: dict[str, str]) -> N
 
 def test_words_and_records_keep_out_of_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     """With JSON, stdout holds records only, and notes stay on stderr."""
-    for_people, for_programs = Screen(), Screen(as_json=True)
+    for_people, for_programs = Output(), Output(as_json=True)
 
     for screen in (for_people, for_programs):
         screen.record({"a": 1})
         screen.line("a is 1")
-        screen.note("beside")
+        screen.status("beside")
 
     out, err = capsys.readouterr()
     assert out == 'a is 1\n{"a": 1}\n'
@@ -67,6 +67,6 @@ def test_words_and_records_keep_out_of_each_other(capsys: pytest.CaptureFixture[
 
 def test_a_table_is_tabs_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a heading, and with nothing in a cell that could break the columns."""
-    Screen().table(("id", "title"), [("1", "a\tb"), ("2", None)])
+    Output().table(("id", "title"), [("1", "a\tb"), ("2", None)])
 
     assert capsys.readouterr().out == "1\ta\\tb\n2\t\n"
