@@ -20,7 +20,7 @@ DEFAULT_PORT = 8788
 
 @Parameter(name="*", group=_GROUP)
 @attrs.frozen(kw_only=True)
-class Told:
+class CallbackOptions:
     """Where the API reports the end of videos."""
 
     public_url: Annotated[
@@ -79,4 +79,4 @@ class Told:
 
 
 # Nobody tells anything.
-UNTOLD = Told()
+NO_CALLBACKS = CallbackOptions()

@@ -14,7 +14,7 @@ from mp4gen.models import Track
 from mp4gen.options import RateLimit
 
 from .bulk_command import LEDGER, Job, foretell
-from .callback_options import UNTOLD, Told
+from .callback_options import NO_CALLBACKS, CallbackOptions
 from .exit_codes import UsageError
 from .filename_template import DEFAULT_TEMPLATE, Template
 from .options import FROM_ENVIRONMENT, AsJson, Connection, ensure_directory, parse_rate_limit
@@ -72,7 +72,7 @@ def convert(
         str, Parameter(name="--rate-limit", help="Calls the account may make, as calls/seconds.")
     ] = "20/10",
     concurrency: Annotated[int, Parameter(help="Videos under way at once.")] = 300,
-    told: Told = UNTOLD,
+    callbacks: CallbackOptions = NO_CALLBACKS,
     connection: Connection = FROM_ENVIRONMENT,
     as_json: AsJson = False,
 ) -> int:
@@ -98,7 +98,7 @@ def convert(
         ensure_directory(to)
     if dry_run and not connection.can_connect and not music_task:
         return run(foretell(job, None, limited))
-    receiver = None if dry_run else told.receiver()
+    receiver = None if dry_run else callbacks.receiver()
     client = connection.client(
         rate_limit=limited,
         concurrency=concurrency,
@@ -112,7 +112,7 @@ def convert(
         words,
         brake=brake,
         dry_run=limited if dry_run else None,
-        listening=told.listening(receiver),
+        listening=callbacks.listening(receiver),
     )
     return run(work, brake)
 
