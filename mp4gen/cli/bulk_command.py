@@ -27,7 +27,7 @@ from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 from .exit_codes import DONE, FAILED
 from .filename_template import Template
 from .output import Output, display_path
-from .progress_bars import Live
+from .progress_bars import ProgressDisplay
 from .run_progress import RunProgress, format_duration, min_seconds
 from .runner import Brake, same_line
 from .track_table import Row
@@ -86,8 +86,8 @@ class Job:
         )
         brake.gently = lambda: self._stop(bulk)
         try:
-            with Live(self.output, clock=False) as live:
-                async with bulk, _ticking(self, live):
+            with ProgressDisplay(self.output, show_elapsed=False) as display:
+                async with bulk, _ticking(self, display):
                     async for conversion in bulk:
                         self._tell(conversion, rows, before)
         finally:
@@ -167,17 +167,17 @@ class Job:
 
 
 @contextlib.asynccontextmanager
-async def _ticking(job: Job, live: Live) -> AsyncIterator[None]:
+async def _ticking(job: Job, display: ProgressDisplay) -> AsyncIterator[None]:
     """Show the outlook twice a second, or every minute where nothing can move."""
-    bar = live.bar("") if live.moves else None
+    bar = display.bar("") if display.is_animated else None
     if bar is not None:
-        bar.move(str(job.outlook), job.outlook.fraction)
+        bar.update(str(job.outlook), job.outlook.fraction)
 
     async def tick() -> None:
         count = 0
         while True:
             if bar is not None:
-                bar.move(str(job.outlook), job.outlook.fraction)
+                bar.update(str(job.outlook), job.outlook.fraction)
             elif count % _PLAIN_EVERY == _PLAIN_EVERY - 1:
                 job.output.status(str(job.outlook))
             count += 1

@@ -21,7 +21,7 @@ from mp4gen.server import Server, ServerConfig
 from .exit_codes import DONE
 from .options import AsJson, ensure_directory
 from .output import Output, display_path
-from .progress_bars import Bar, Live
+from .progress_bars import Bar, ProgressDisplay
 from .runner import in_thread, run
 from .tunes import PIECES, Piece, write_tune
 
@@ -59,17 +59,17 @@ async def show(pieces: Sequence[Piece], to: Path, output: Output) -> int:
         async with Server(config) as server:
             output.status(f"mp4gen's own server answers on {server.url}")
             shows = [_Show(piece, music / _TASK, to, output) for piece in pieces]
-            with Live(output, keep=True) as live:
-                await _play(shows, live, server, key)
+            with ProgressDisplay(output, keep=True) as display:
+                await _play(shows, display, server, key)
     _sum_up(output, shows, time.monotonic() - started)
     return DONE
 
 
-async def _play(shows: Sequence[_Show], live: Live, server: Server, key: str) -> None:
+async def _play(shows: Sequence[_Show], display: ProgressDisplay, server: Server, key: str) -> None:
     # One after the other, so that the first is rendered while the second is played.
     studio = asyncio.Lock()
     for show in shows:
-        show.bar = live.bar(show.piece.title)
+        show.bar = display.bar(show.piece.title)
 
     async with Client(key, base_url=server.url) as client:
         watching = asyncio.create_task(_watch(shows, server))
@@ -87,7 +87,7 @@ async def _watch(shows: Sequence[_Show], server: Server) -> None:
     while True:
         for show in shows:
             if show.task_id and (progress := server.progress(show.task_id)):
-                show.bar.move("rendering", progress[0] / progress[1])
+                show.bar.update("rendering", progress[0] / progress[1])
         await asyncio.sleep(_LOOK_EVERY)
 
 
@@ -105,20 +105,20 @@ class _Show:
 
     async def run(self, client: Client, studio: asyncio.Lock) -> None:
         async with studio:
-            self.bar.move("playing the music")
+            self.bar.update("playing the music")
             await in_thread(partial(write_tune, self.piece, self.music))
-        self.bar.move("submitted")
+        self.bar.update("submitted")
         request = VideoRequest(_TASK, self.piece.title, author=_AUTHOR, domain_name=_DOMAIN)
         video = await client.convert(request, on_submitted=self._submitted)
         self.task_id = ""
-        self.bar.move("downloading")
+        self.bar.update("downloading")
         self.path = await client.download(video, self.to / f"demo-{_slug(self.piece.title)}.mp4")
-        self.bar.end(f"done: {display_path(self.path)}")
+        self.bar.finish(f"done: {display_path(self.path)}")
         self._record(video)
 
     def _submitted(self, task_id: str) -> None:
         self.task_id = task_id
-        self.bar.move("rendering")
+        self.bar.update("rendering")
 
     def _record(self, video: Video) -> None:
         self.output.record(

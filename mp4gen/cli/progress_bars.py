@@ -26,46 +26,48 @@ class Bar:
 
     def __init__(self, output: Output, label: str, progress: Progress | None) -> None:
         self._output, self._label, self._progress = output, label, progress
-        self._saying = ""
+        self._status = ""
         self._task: TaskID | None = None
         if progress is not None:
-            self._task = progress.add_task(escape_control_chars(label), total=None, saying="")
+            self._task = progress.add_task(escape_control_chars(label), total=None, status="")
 
-    def move(self, saying: str, fraction: float | None = None, beside: str = "") -> None:
+    def update(self, status: str, fraction: float | None = None, detail: str = "") -> None:
         """Show how far it is.
 
         Args:
-            saying: what is being done; a new one is a new plain line.
+            status: what is being done; a new one is a new plain line.
             fraction: 0 to 1, None where unknown.
-            beside: what changes too often for a plain line.
+            detail: what changes too often for a plain line.
         """
         if self._progress is not None and self._task is not None:
-            total = None if share is None else 1.0
-            text = escape_control_chars(f"{saying} {beside}".strip())
-            self._progress.update(self._task, total=total, completed=share or 0.0, saying=text)
-        elif saying != self._saying:
-            self._output.status(f"{self._label}: {saying}")
-        self._saying = saying
+            total = None if fraction is None else 1.0
+            text = escape_control_chars(f"{status} {detail}".strip())
+            self._progress.update(self._task, total=total, completed=fraction or 0.0, status=text)
+        elif status != self._status:
+            self._output.status(f"{self._label}: {status}")
+        self._status = status
 
-    def end(self, saying: str) -> None:
+    def finish(self, status: str) -> None:
         """It is over."""
-        self.move(saying, 1.0)
+        self.update(status, 1.0)
         if self._progress is not None and self._task is not None:
             self._progress.stop_task(self._task)
 
 
-class Live(AbstractContextManager["Live"]):
+class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
     """The progress display of one command, from `with` until its end.
 
     Args:
         output: what else the command writes; it is kept apart from the display.
         keep: whether the display stays when it is over.
-        clock: whether each bar tells its time.
+        show_elapsed: whether each bar tells its time.
     """
 
-    def __init__(self, output: Output, *, keep: bool = False, clock: bool = True) -> None:
+    def __init__(self, output: Output, *, keep: bool = False, show_elapsed: bool = True) -> None:
         self._output = output
-        self._progress = _progress(keep=keep, clock=clock) if _can_move() else None
+        self._progress = (
+            _create_progress(keep=keep, show_elapsed=show_elapsed) if _can_animate() else None
+        )
 
     def __enter__(self) -> Self:
         if self._progress is not None:
@@ -84,7 +86,7 @@ class Live(AbstractContextManager["Live"]):
             self._progress.stop()
 
     @property
-    def moves(self) -> bool:
+    def is_animated(self) -> bool:
         """Whether somebody sees it move."""
         return self._progress is not None
 
@@ -93,17 +95,17 @@ class Live(AbstractContextManager["Live"]):
         return Bar(self._output, label, self._progress)
 
 
-def _can_move() -> bool:
+def _can_animate() -> bool:
     return is_terminal(sys.stderr) and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def _progress(*, keep: bool, clock: bool) -> Progress:
+def _create_progress(*, keep: bool, show_elapsed: bool) -> Progress:
     return Progress(
         SpinnerColumn(finished_text="*"),
         TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
         BarColumn(bar_width=24),
-        TextColumn("{task.fields[saying]}", markup=False, table_column=Column(no_wrap=True)),
-        *([TimeElapsedColumn()] if clock else []),
+        TextColumn("{task.fields[status]}", markup=False, table_column=Column(no_wrap=True)),
+        *([TimeElapsedColumn()] if show_elapsed else []),
         console=Console(stderr=True, highlight=False, markup=False, emoji=False),
         redirect_stdout=False,
         redirect_stderr=False,

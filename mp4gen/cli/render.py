@@ -16,7 +16,7 @@ from mp4gen.render import RenderResult, RenderStyle, render_video
 from .exit_codes import DONE
 from .options import AsJson, parse_size
 from .output import Output, display_path
-from .progress_bars import Live
+from .progress_bars import ProgressDisplay
 from .run_progress import format_duration
 from .runner import in_thread, run
 
@@ -94,13 +94,13 @@ def render(
 
 async def _render(job: Callable[..., RenderResult], label: str, output: Output) -> int:
     cancel = threading.Event()
-    with Live(output) as live:
-        bar = live.bar(label)
+    with ProgressDisplay(output) as display:
+        bar = display.bar(label)
 
         def on_progress(done: float, total: float) -> None:
-            share = done / total if total else None
-            bar.move(
-                "rendering", share, beside=f"{format_duration(done)} of {format_duration(total)}"
+            fraction = done / total if total else None
+            bar.update(
+                "rendering", fraction, detail=f"{format_duration(done)} of {format_duration(total)}"
             )
 
         work = partial(job, on_progress=on_progress, cancel=cancel)

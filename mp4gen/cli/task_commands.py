@@ -18,7 +18,7 @@ from mp4gen.models import Video, VideoDetails, VideoRequest
 from .exit_codes import DONE, FAILED
 from .options import FROM_ENVIRONMENT, AsJson, Connection
 from .output import Output, display_path
-from .progress_bars import Bar, Live
+from .progress_bars import Bar, ProgressDisplay
 from .runner import run
 
 _TaskId = Annotated[str, Parameter(help="The id of a video task, as `mp4gen create` prints it.")]
@@ -72,12 +72,12 @@ def wait(
     output = Output(as_json=as_json)
 
     async def work() -> int:
-        with Live(output) as live:
-            bar = live.bar(f"task {task_id}")
+        with ProgressDisplay(output) as display:
+            bar = display.bar(f"task {task_id}")
 
             def on_event(event: Event) -> None:
                 if isinstance(event, PollEvent):
-                    bar.move(f"status {event.status}", beside=f"after {event.elapsed:.0f} s")
+                    bar.update(f"status {event.status}", detail=f"after {event.elapsed:.0f} s")
 
             async with connection.client(on_event=on_event) as client:
                 video = await client.wait_for_video(task_id, timeout=timeout)
@@ -129,8 +129,8 @@ def download(
             video: Video | str = source
             if not source.startswith(("http://", "https://")):
                 video = _finished(await client.get_music_video_details(source), client)
-            with Live(output) as live:
-                path = await _fetched(client, video, to, live.bar("video"))
+            with ProgressDisplay(output) as display:
+                path = await _fetched(client, video, to, display.bar("video"))
         output.line(display_path(path))
         output.record({"path": str(path), "bytes": path.stat().st_size})
         return DONE
@@ -150,9 +150,9 @@ def _finished(found: VideoDetails, client: Client) -> Video:
 
 async def _fetched(client: Client, video: Video | str, to: str, bar: Bar) -> Path:
     # No Path: it would drop the slash that tells a folder which is not there yet.
-    def on_progress(done: int, total: int | None) -> None:
-        share = done / total if total else None
-        bar.move("downloading", share, beside=f"{done / _MIB:.1f} MB")
+    def on_progress(received: int, total: int | None) -> None:
+        fraction = received / total if total else None
+        bar.update("downloading", fraction, detail=f"{received / _MIB:.1f} MB")
 
     return await client.download(video, to, on_progress=on_progress)
 
