@@ -17,7 +17,7 @@ from cyclopts import App, CycloptsError, Group, MissingArgumentError, UnusedCliT
 from . import help_texts
 from .exit_codes import BAD_INPUT, DONE, PIPE_CLOSED, UsageError, error_message, exit_code
 from .output import Output
-from .runner import typed
+from .runner import argv
 
 _LOCAL = Group("On this machine", sort_key=1)
 _REMOTE = Group("With the API", sort_key=2)
@@ -65,7 +65,7 @@ def _unwrap(text: str) -> str:
 def run(tokens: Sequence[str]) -> int:
     """Run one command line; whatever happens, it ends in an exit code and at most one sentence."""
     output = Output(as_json="--json" in tokens)
-    typed.set(tuple(tokens))
+    argv.set(tuple(tokens))
     with _logging_configured():
         try:
             _check_command(tokens)

@@ -29,7 +29,7 @@ from .filename_template import Template
 from .output import Output, display_path
 from .progress_bars import ProgressDisplay
 from .run_progress import RunProgress, format_duration, min_seconds
-from .runner import Brake, same_line
+from .runner import InterruptHandler, resume_command
 from .track_table import Row
 
 LEDGER = "mp4gen-ledger.sqlite"
@@ -65,7 +65,7 @@ class Job:
     timeout: float = 1800.0
     _hints: set[str] = attrs.field(factory=set)
 
-    async def run(self, client: Client, brake: Brake) -> int:
+    async def run(self, client: Client, interrupts: InterruptHandler) -> int:
         """Convert all rows; give the exit code.
 
         Raises:
@@ -84,7 +84,7 @@ class Job:
             timeout=self.timeout,
             name=lambda request: self._file_stem(rows[request.task_id, request.audio_id]),
         )
-        brake.gently = lambda: self._stop(bulk)
+        interrupts.on_first_interrupt = lambda: self._stop(bulk)
         try:
             with ProgressDisplay(self.output, show_elapsed=False) as display:
                 async with bulk, _ticking(self, display):
@@ -161,9 +161,9 @@ class Job:
             f"{summary.remaining} left"
         )
         if summary.remaining or "same" in self._hints:
-            self.output.status(f"go on with: {same_line()}")
+            self.output.status(f"go on with: {resume_command()}")
         if "--retry-failed" in self._hints:
-            self.output.status(f"try again what failed with: {same_line('--retry-failed')}")
+            self.output.status(f"try again what failed with: {resume_command('--retry-failed')}")
 
 
 @contextlib.asynccontextmanager

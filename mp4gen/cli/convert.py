@@ -20,7 +20,7 @@ from .filename_template import DEFAULT_TEMPLATE, Template
 from .options import FROM_ENVIRONMENT, AsJson, Connection, ensure_directory, parse_rate_limit
 from .output import Output
 from .run_progress import RunProgress
-from .runner import Brake, run
+from .runner import InterruptHandler, run
 from .track_table import BadRowsError, Row, Table, read_table
 
 
@@ -93,7 +93,7 @@ def convert(
         retry_failed=retry_failed,
         timeout=timeout,
     )
-    brake = Brake()
+    interrupts = InterruptHandler()
     if not dry_run:
         ensure_directory(to)
     if dry_run and not connection.can_connect and not music_task:
@@ -110,11 +110,11 @@ def convert(
         client,
         music_task or [],
         words,
-        brake=brake,
+        interrupts=interrupts,
         dry_run=limited if dry_run else None,
         listening=callbacks.listening(receiver),
     )
-    return run(work, brake)
+    return run(work, interrupts)
 
 
 async def _work(
@@ -123,7 +123,7 @@ async def _work(
     music_tasks: Sequence[str],
     words: Mapping[str, str | None],
     *,
-    brake: Brake,
+    interrupts: InterruptHandler,
     dry_run: RateLimit | None,
     listening: AbstractAsyncContextManager[None],
 ) -> int:
@@ -134,7 +134,7 @@ async def _work(
             raise UsageError(f"the music task {' '.join(music_tasks)} has no tracks yet")
         if dry_run is not None:
             return await foretell(job, client, dry_run)
-        return await job.run(client, brake)
+        return await job.run(client, interrupts)
 
 
 def _row(track: Track, words: Mapping[str, str | None]) -> Row:

@@ -22,7 +22,7 @@ from .exit_codes import DONE
 from .options import AsJson, ensure_directory
 from .output import Output, display_path
 from .progress_bars import Bar, ProgressDisplay
-from .runner import in_thread, run
+from .runner import run, run_in_thread
 from .tunes import PIECES, Piece, write_tune
 
 _TASK = "demo"
@@ -106,7 +106,7 @@ class _Show:
     async def run(self, client: Client, studio: asyncio.Lock) -> None:
         async with studio:
             self.bar.update("playing the music")
-            await in_thread(partial(write_tune, self.piece, self.music))
+            await run_in_thread(partial(write_tune, self.piece, self.music))
         self.bar.update("submitted")
         request = VideoRequest(_TASK, self.piece.title, author=_AUTHOR, domain_name=_DOMAIN)
         video = await client.convert(request, on_submitted=self._submitted)

@@ -18,7 +18,7 @@ from .options import AsJson, parse_size
 from .output import Output, display_path
 from .progress_bars import ProgressDisplay
 from .run_progress import format_duration
-from .runner import in_thread, run
+from .runner import run, run_in_thread
 
 
 def render(
@@ -104,7 +104,7 @@ async def _render(job: Callable[..., RenderResult], label: str, output: Output) 
             )
 
         work = partial(job, on_progress=on_progress, cancel=cancel)
-        result = await in_thread(work, on_cancel=cancel.set)
+        result = await run_in_thread(work, on_cancel=cancel.set)
     for warning in result.warnings:
         output.status(warning)
     output.line(

@@ -22,7 +22,7 @@ from mp4gen.server.preflight import run_checks
 from .exit_codes import BAD_INPUT, DONE, InterruptedBySignal
 from .options import AsJson
 from .output import Output, escape_control_chars
-from .runner import Brake, run
+from .runner import InterruptHandler, run
 from .serve_options import (
     ANYBODY_HERE,
     USUAL_LIMITS,
@@ -95,9 +95,9 @@ def _until_told(config: ServerConfig, output: Output) -> int:
     handler = _Lines()
     log.addHandler(handler)
     log.setLevel(logging.INFO)
-    brake = Brake()
+    interrupts = InterruptHandler()
     try:
-        return run(_serve(config, output, brake), brake)
+        return run(_serve(config, output, interrupts), interrupts)
     except InterruptedBySignal as stopped:
         if stopped.code == 128 + signal.SIGTERM:
             # What a service manager does is no failure.
@@ -107,11 +107,11 @@ def _until_told(config: ServerConfig, output: Output) -> int:
         log.removeHandler(handler)
 
 
-async def _serve(config: ServerConfig, output: Output, brake: Brake) -> int:
+async def _serve(config: ServerConfig, output: Output, interrupts: InterruptHandler) -> int:
     async with Server(config) as server:
         _announce(config, output, server.url)
         stop = asyncio.Event()
-        brake.gently = stop.set
+        interrupts.on_first_interrupt = stop.set
         await stop.wait()
         output.status(
             f"stopping: running renders get {config.shutdown_timeout:g} s to finish; "
