@@ -21,7 +21,7 @@ from .options import FROM_ENVIRONMENT, AsJson, Connection, ensure_directory, par
 from .output import Output
 from .run_progress import RunProgress
 from .runner import InterruptHandler, run
-from .track_table import BadRowsError, Row, Table, read_table
+from .track_table import InvalidRowsError, Row, Table, read_table
 
 
 def convert(
@@ -87,7 +87,7 @@ def convert(
         output=output,
         to=to,
         ledger=ledger or to / LEDGER,
-        template=Template.parse(name, table.unused),
+        template=Template.parse(name, table.extra_columns),
         rows=table.rows,
         outlook=outlook,
         retry_failed=retry_failed,
@@ -148,7 +148,7 @@ def _table(output: Output, source: str | None, words: dict[str, str | None]) -> 
         raise UsageError(f"there is no option {source}; `mp4gen convert --help` lists them all")
     try:
         table = read_table(source, words)
-    except BadRowsError as error:
+    except InvalidRowsError as error:
         for line, problem in error.problems:
             output.status(f"{source}:{line}: {problem}")
             output.record({"line": line, "status": "bad_input", "error": problem})

@@ -60,7 +60,7 @@ class Template:
 def _field_values(row: Row) -> Mapping[str, str]:
     request = row.request
     return {
-        **row.more,
+        **row.extra_columns,
         "task_id": request.task_id,
         "audio_id": request.audio_id,
         "author": request.author or "",

@@ -48,12 +48,12 @@ class Row:
     Attributes:
         line: where it stands, from 1; 0 for one that was not read from a table.
         request: what is asked.
-        more: the table's other columns, by their names.
+        extra_columns: the table's other columns, by their names.
     """
 
     line: int
     request: VideoRequest
-    more: Mapping[str, str] = attrs.field(factory=dict)
+    extra_columns: Mapping[str, str] = attrs.field(factory=dict)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -61,7 +61,7 @@ class Row:
         return self.request.task_id, self.request.audio_id
 
 
-class BadRowsError(UsageError):
+class InvalidRowsError(UsageError):
     """Rows that cannot be right.
 
     Attributes:
@@ -84,12 +84,12 @@ class Table:
     Attributes:
         rows: one for each track.
         repeated: lines that repeat an earlier line.
-        unused: columns that are not the API's.
+        extra_columns: columns that are not the API's.
     """
 
     rows: list[Row]
     repeated: list[int]
-    unused: list[str]
+    extra_columns: list[str]
 
 
 def read_table(source: str, defaults: Mapping[str, str | None]) -> Table:
@@ -106,7 +106,7 @@ def read_table(source: str, defaults: Mapping[str, str | None]) -> Table:
     name = "standard input" if source == "-" else source
     text = _decoded(_raw(source), name)
     lines = _json_lines if _is_json(text, source) else _csv_lines
-    return _checked(name, lines(text, name), defaults)
+    return _build_table(name, lines(text, name), defaults)
 
 
 def _raw(source: str) -> bytes:
@@ -170,13 +170,18 @@ def _csv_lines(text: str, name: str) -> Iterator[_Line]:
 
 def _delimiter(heading: str) -> str:
     """The one that makes the most columns of the heading that are known."""
-    counts = {mark: sum(_plain(c) in _FIELDS for c in heading.split(mark)) for mark in _DELIMITERS}
+    counts = {
+        mark: sum(_normalize_column(c) in _FIELDS for c in heading.split(mark))
+        for mark in _DELIMITERS
+    }
     return max(counts, key=lambda mark: counts[mark])
 
 
 def _columns(cells: list[str], name: str) -> list[str]:
     columns = [cell.strip() for cell in cells]
-    known = [_plain(column) for column in columns if _plain(column) in _FIELDS]
+    known = [
+        _normalize_column(column) for column in columns if _normalize_column(column) in _FIELDS
+    ]
     for needed in ("taskid", "audioid"):
         if needed not in known:
             raise UsageError(
@@ -203,44 +208,46 @@ def _json_lines(text: str, name: str) -> Iterator[_Line]:
         yield line, value if isinstance(value, dict) else "is not a JSON object"
 
 
-def _checked(name: str, lines: Iterable[_Line], defaults: Mapping[str, str | None]) -> Table:
+def _build_table(name: str, lines: Iterable[_Line], defaults: Mapping[str, str | None]) -> Table:
     problems: list[tuple[int, str]] = []
     rows: dict[tuple[str, str], Row] = {}
     repeated: list[int] = []
-    unused: dict[str, None] = {}
+    extra_columns: dict[str, None] = {}
     count = 0
     for line, cells in lines:
         count += 1
         try:
-            row = _row(line, cells, defaults)
+            row = _parse_row(line, cells, defaults)
         except ValueError as error:
             problems.append((line, str(error)))
             continue
-        unused.update(dict.fromkeys(row.more))
+        extra_columns.update(dict.fromkeys(row.extra_columns))
         first = rows.setdefault(row.key, row)
         if first is row:
             continue
         if first.request != row.request:
-            problems.append((line, _contradiction(first.line)))
+            problems.append((line, _conflict_message(first.line)))
         repeated.append(line)
     if problems:
-        raise BadRowsError(name, problems, count)
+        raise InvalidRowsError(name, problems, count)
     if not rows:
         raise UsageError(f"{name} holds no rows; below its heading stands one track a line")
-    for column in unused:
-        _refuse_typo(name, column)
-    return Table(list(rows.values()), repeated, list(unused))
+    for column in extra_columns:
+        _reject_misspelled(name, column)
+    return Table(list(rows.values()), repeated, list(extra_columns))
 
 
-def _row(line: int, cells: Mapping[str, object] | str, defaults: Mapping[str, str | None]) -> Row:
+def _parse_row(
+    line: int, cells: Mapping[str, object] | str, defaults: Mapping[str, str | None]
+) -> Row:
     if isinstance(cells, str):
         raise ValueError(cells)  # noqa: TRY004 - not a wrong type, but a wrong line
     values: dict[str, object] = {}
-    more: dict[str, str] = {}
+    extra_columns: dict[str, str] = {}
     for column, value in cells.items():
-        field = _FIELDS.get(_plain(column))
+        field = _FIELDS.get(_normalize_column(column))
         if field is None:
-            more[column] = "" if value is None else str(value)
+            extra_columns[column] = "" if value is None else str(value)
         elif field in values:
             raise ValueError(f"has {_WIRE[field]} twice")
         elif value not in (None, ""):
@@ -248,10 +255,10 @@ def _row(line: int, cells: Mapping[str, object] | str, defaults: Mapping[str, st
     for field in ("task_id", "audio_id"):
         if field not in values:
             raise ValueError(f"has no {_WIRE[field]}")
-    return Row(line, _request({**_given(defaults), **values}), more)
+    return Row(line, _build_request({**_without_none(defaults), **values}), extra_columns)
 
 
-def _request(values: Mapping[str, object]) -> VideoRequest:
+def _build_request(values: Mapping[str, object]) -> VideoRequest:
     try:
         return VideoRequest(**values)  # type: ignore[arg-type]  # it checks them itself
     except ValidationError as error:
@@ -259,20 +266,20 @@ def _request(values: Mapping[str, object]) -> VideoRequest:
         raise ValueError("; ".join(wrong)) from None
 
 
-def _given(defaults: Mapping[str, str | None]) -> dict[str, str]:
+def _without_none(defaults: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in defaults.items() if value is not None}
 
 
-def _contradiction(line: int) -> str:
+def _conflict_message(line: int) -> str:
     return (
         f"asks for the track of line {line} with other words on it, and the API makes one video "
         "of a track"
     )
 
 
-def _refuse_typo(name: str, column: str) -> None:
+def _reject_misspelled(name: str, column: str) -> None:
     """A misspelt column would be left out of videos that are made only once."""
-    close = get_close_matches(_plain(column), _FIELDS, n=1, cutoff=0.8)
+    close = get_close_matches(_normalize_column(column), _FIELDS, n=1, cutoff=0.8)
     if close:
         raise UsageError(
             f"{name} has a column {column}, which looks like {_WIRE[_FIELDS[close[0]]]}: "
@@ -280,5 +287,5 @@ def _refuse_typo(name: str, column: str) -> None:
         )
 
 
-def _plain(column: str) -> str:
+def _normalize_column(column: str) -> str:
     return "".join(char for char in column.lower() if char.isalnum())

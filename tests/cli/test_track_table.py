@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mp4gen.cli.exit_codes import UsageError
-from mp4gen.cli.track_table import BadRowsError, Table, read_table
+from mp4gen.cli.track_table import InvalidRowsError, Table, read_table
 from mp4gen.models import VideoRequest
 
 FULL = VideoRequest(
@@ -69,8 +69,8 @@ def test_other_columns_are_kept_for_the_names(tmp_path: Path) -> None:
     """They are no part of the request."""
     table = read(tmp_path, "taskId,audioId,title\nm,a,One\n")
 
-    assert table.unused == ["title"]
-    assert table.rows[0].more == {"title": "One"}
+    assert table.extra_columns == ["title"]
+    assert table.rows[0].extra_columns == {"title": "One"}
     assert table.rows[0].line == 2
 
 
@@ -88,7 +88,7 @@ def test_every_bad_row_is_told_with_its_line(tmp_path: Path) -> None:
         f"m,b,{'x' * 51}\nm,c,a\x1bb\nm,d,e,f\nm,ok,other\n"
     )
 
-    with pytest.raises(BadRowsError) as caught:
+    with pytest.raises(InvalidRowsError) as caught:
         read(tmp_path, text)
 
     assert caught.value.problems == (
@@ -107,7 +107,7 @@ def test_every_bad_json_line_is_told(tmp_path: Path) -> None:
     """A number is no author, a list is no row."""
     text = '{"taskId":"m","audioId":"a","author":5}\n{"taskId":null,"audioId":"a"}\n[1]\n{"x"\n'
 
-    with pytest.raises(BadRowsError) as caught:
+    with pytest.raises(InvalidRowsError) as caught:
         read(tmp_path, text, "t.jsonl")
 
     assert [line for line, _ in caught.value.problems] == [1, 2, 3, 4]
