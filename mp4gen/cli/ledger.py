@@ -74,21 +74,21 @@ def ledger(
         raise UsageError(f"--expiring must be a number of days, not {expiring}")
     path = source / LEDGER if source.is_dir() else source
     host, entries = read_ledger(path)
-    wanted = [entry for entry in entries if _chosen(entry, failed, uncertain, expiring)]
+    selected = [entry for entry in entries if _matches(entry, failed, uncertain, expiring)]
     output = Output(as_json=as_json)
     if as_csv:
-        output.raw(_csv([_cells(entry) for entry in wanted]))
+        output.raw(_csv([_cells(entry) for entry in selected]))
         return DONE
-    for entry in wanted:
-        output.record(dict(zip(_COLUMNS, _values(entry), strict=True)))
+    for entry in selected:
+        output.record(dict(zip(_COLUMNS, _column_values(entry), strict=True)))
     if failed or uncertain or expiring is not None:
-        _list(output, wanted)
+        _list(output, selected)
     else:
         _count(output, host, entries)
     return DONE
 
 
-def _chosen(entry: LedgerEntry, failed: bool, uncertain: bool, expiring: float | None) -> bool:  # noqa: FBT001 - the options
+def _matches(entry: LedgerEntry, failed: bool, uncertain: bool, expiring: float | None) -> bool:  # noqa: FBT001 - the options
     """Whether `entry` is one of those asked for; all are where nothing was."""
     tests: list[Callable[[LedgerEntry], bool]] = []
     if failed:
@@ -126,7 +126,7 @@ def _list(output: Output, entries: Sequence[LedgerEntry]) -> None:
 
 
 def _count(output: Output, host: str, entries: Sequence[LedgerEntry]) -> None:
-    says = {
+    labels = {
         LedgerState.NEW: "not submitted",
         LedgerState.INTENT: "maybe submitted (see --uncertain)",
         LedgerState.SUBMITTED: "submitted, not finished",
@@ -136,13 +136,13 @@ def _count(output: Output, host: str, entries: Sequence[LedgerEntry]) -> None:
         LedgerState.UNCERTAIN: "maybe submitted (see --uncertain)",
     }
     counts: dict[str, int] = {}
-    for state, text in says.items():
+    for state, text in labels.items():
         counts[text] = counts.get(text, 0) + sum(entry.state is state for entry in entries)
     output.table(("state", "tracks"), [(text, count) for text, count in counts.items() if count])
     output.status(f"{len(entries)} tracks of {host}")
 
 
-def _values(entry: LedgerEntry) -> tuple[Any, ...]:
+def _column_values(entry: LedgerEntry) -> tuple[Any, ...]:
     request, video = entry.request, entry.video
     return (
         request.task_id,
@@ -163,12 +163,13 @@ def _values(entry: LedgerEntry) -> tuple[Any, ...]:
 
 def _cells(entry: LedgerEntry) -> list[str]:
     values = (
-        value.isoformat() if isinstance(value, datetime) else value for value in _values(entry)
+        value.isoformat() if isinstance(value, datetime) else value
+        for value in _column_values(entry)
     )
-    return ["" if value is None else guarded(str(value)) for value in values]
+    return ["" if value is None else escape_formula(str(value)) for value in values]
 
 
-def guarded(cell: str) -> str:
+def escape_formula(cell: str) -> str:
     """`cell` as text that no spreadsheet takes for a formula and no terminal for a command."""
     text = escape_control_chars(cell)
     return f"'{text}" if cell.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
