@@ -34,14 +34,14 @@ from .track_table import Row
 
 LEDGER = "mp4gen-ledger.sqlite"
 # These come right by themselves in the next run.
-_OPEN = (DownloadError, SubmitUncertainError, WaitTimeoutError)
-_OLDER = " (made by an earlier request, maybe with other words)"
-_TICK = 0.5
-_PLAIN_EVERY = 120
+_RESUMABLE = (DownloadError, SubmitUncertainError, WaitTimeoutError)
+_ADOPTED_NOTE = " (made by an earlier request, maybe with other words)"
+_REFRESH_SECONDS = 0.5
+_PLAIN_INTERVAL_TICKS = 120
 
 
 @attrs.define
-class Job:
+class BulkCommand:
     """What one `mp4gen convert` does.
 
     Attributes:
@@ -50,7 +50,7 @@ class Job:
         ledger: the record.
         template: how files are called.
         rows: what is wanted.
-        outlook: the counts.
+        progress: the counts.
         retry_failed: whether what failed before is submitted again.
         timeout: seconds to wait for each video.
     """
@@ -60,7 +60,7 @@ class Job:
     ledger: Path
     template: Template
     rows: list[Row]
-    outlook: RunProgress
+    progress: RunProgress
     retry_failed: bool = False
     timeout: float = 1800.0
     _hints: set[str] = attrs.field(factory=set)
@@ -72,7 +72,7 @@ class Job:
             Mp4GenError: what stopped the run, after all that was under way is told.
         """
         rows = {row.key: row for row in self.rows}
-        self.outlook.total = len(self.rows)
+        self.progress.total = len(self.rows)
         before = set(self._finished_before(client.base_url))
         if before:
             self.output.status(f"{len(before)} of {len(rows)} were done in an earlier run")
@@ -87,21 +87,21 @@ class Job:
         interrupts.on_first_interrupt = lambda: self._stop(bulk)
         try:
             with ProgressDisplay(self.output, show_elapsed=False) as display:
-                async with bulk, _ticking(self, display):
+                async with bulk, _refreshing(self, display):
                     async for conversion in bulk:
-                        self._tell(conversion, rows, before)
+                        self._report(conversion, rows, before)
         finally:
-            self._sum_up(bulk.summary, len(before))
+            self._print_summary(bulk.summary, len(before))
         return FAILED if bulk.summary.failed or bulk.summary.remaining else DONE
 
     def _finished_before(self, host: str) -> list[tuple[str, str]]:
         """The tracks whose files are there from an earlier run."""
-        wanted = {row.key for row in self.rows}
+        keys = {row.key for row in self.rows}
         found = []
         for entry in self.entries(host):
             key = (entry.request.task_id, entry.request.audio_id)
             there = entry.path is not None and entry.path.exists()
-            if key in wanted and entry.state is LedgerState.DOWNLOADED and there:
+            if key in keys and entry.state is LedgerState.DOWNLOADED and there:
                 found.append(key)
         return found
 
@@ -131,29 +131,31 @@ class Job:
     def _stop(self, bulk: ConversionRun) -> None:
         bulk.stop()
         self.output.status(
-            f"stopping: nothing more is submitted, {self.outlook.in_progress} under way are waited "
+            f"stopping: nothing more is submitted, {self.progress.in_progress} under way are waited "
             "for; Ctrl-C again stops at once and loses nothing"
         )
 
-    def _tell(
+    def _report(
         self,
         conversion: Conversion,
         rows: dict[tuple[str, str], Row],
         before: set[tuple[str, str]],
     ) -> None:
-        self.outlook.add_result(conversion)
+        self.progress.add_result(conversion)
         key = (conversion.request.task_id, conversion.request.audio_id)
         self.output.record(_record(conversion, rows[key]))
         if conversion.error is not None:
-            self._hints.add("same" if isinstance(conversion.error, _OPEN) else "--retry-failed")
+            self._hints.add(
+                "same" if isinstance(conversion.error, _RESUMABLE) else "--retry-failed"
+            )
             where = f"line {rows[key].line}, " if rows[key].line else ""
             self.output.line(f"FAILED {where}audio {key[1]}: {conversion.error}")
         elif key not in before and conversion.path is not None:
             self.output.line(
-                f"{display_path(conversion.path)}{_OLDER if _is_older(conversion) else ''}"
+                f"{display_path(conversion.path)}{_ADOPTED_NOTE if _is_adopted(conversion) else ''}"
             )
 
-    def _sum_up(self, summary: RunSummary, before: int) -> None:
+    def _print_summary(self, summary: RunSummary, before: int) -> None:
         self.output.record({"summary": attrs.asdict(summary)})
         earlier = f" ({before} of them from earlier runs)" if before else ""
         self.output.line(
@@ -167,21 +169,21 @@ class Job:
 
 
 @contextlib.asynccontextmanager
-async def _ticking(job: Job, display: ProgressDisplay) -> AsyncIterator[None]:
+async def _refreshing(command: BulkCommand, display: ProgressDisplay) -> AsyncIterator[None]:
     """Show the outlook twice a second, or every minute where nothing can move."""
     bar = display.bar("") if display.is_animated else None
     if bar is not None:
-        bar.update(str(job.outlook), job.outlook.fraction)
+        bar.update(str(command.progress), command.progress.fraction)
 
     async def tick() -> None:
         count = 0
         while True:
             if bar is not None:
-                bar.update(str(job.outlook), job.outlook.fraction)
-            elif count % _PLAIN_EVERY == _PLAIN_EVERY - 1:
-                job.output.status(str(job.outlook))
+                bar.update(str(command.progress), command.progress.fraction)
+            elif count % _PLAIN_INTERVAL_TICKS == _PLAIN_INTERVAL_TICKS - 1:
+                command.output.status(str(command.progress))
             count += 1
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(_REFRESH_SECONDS)
 
     task = asyncio.create_task(tick())
     try:
@@ -191,29 +193,29 @@ async def _ticking(job: Job, display: ProgressDisplay) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-async def foretell(job: Job, client: Client | None, limit: RateLimit) -> int:
+async def report_dry_run(command: BulkCommand, client: Client | None, limit: RateLimit) -> int:
     """Tell what a run would do: how many, how long, what is left of the credits."""
-    entries = job.entries(client.base_url) if client else []
+    entries = command.entries(client.base_url) if client else []
     states = {(one.request.task_id, one.request.audio_id): one.state for one in entries}
     counts = {"done": 0, "failed": 0, "submitted": 0, "new": 0}
-    for row in job.rows:
-        counts[_kind(states.get(row.key))] += 1
-    to_submit = counts["new"] + (counts["failed"] if job.retry_failed else 0)
-    least = min_seconds(to_submit, limit)
+    for row in command.rows:
+        counts[_state_label(states.get(row.key))] += 1
+    to_submit = counts["new"] + (counts["failed"] if command.retry_failed else 0)
+    submit_seconds = min_seconds(to_submit, limit)
     credits_left, problem = await _credits(client)
-    record: dict[str, Any] = {"tracks": len(job.rows), **counts, "to_submit": to_submit}
-    record |= {"min_seconds": least, "credits": credits_left}
-    job.output.record({"dry_run": record})
-    job.output.line(
-        f"{len(job.rows)} tracks: {counts['done']} done before, {counts['submitted']} under way, "
+    record: dict[str, Any] = {"tracks": len(command.rows), **counts, "to_submit": to_submit}
+    record |= {"min_seconds": submit_seconds, "credits": credits_left}
+    command.output.record({"dry_run": record})
+    command.output.line(
+        f"{len(command.rows)} tracks: {counts['done']} done before, {counts['submitted']} under way, "
         f"{counts['failed']} failed before, {counts['new']} new"
     )
-    job.output.line(
-        f"{to_submit} would be submitted; their calls alone take {format_duration(least)} at "
+    command.output.line(
+        f"{to_submit} would be submitted; their calls alone take {format_duration(submit_seconds)} at "
         f"{limit.requests} in {limit.per:g} s"
     )
     known = f"unknown ({problem})" if credits_left is None else f"{credits_left:g}"
-    job.output.line(f"credits left: {known}")
+    command.output.line(f"credits left: {known}")
     return DONE
 
 
@@ -227,7 +229,7 @@ async def _credits(client: Client | None) -> tuple[float | None, str]:
         return None, str(error)
 
 
-def _kind(state: LedgerState | None) -> str:
+def _state_label(state: LedgerState | None) -> str:
     match state:
         case None | LedgerState.NEW:
             return "new"
@@ -239,7 +241,7 @@ def _kind(state: LedgerState | None) -> str:
             return "submitted"
 
 
-def _is_older(conversion: Conversion) -> bool:
+def _is_adopted(conversion: Conversion) -> bool:
     return conversion.video is not None and conversion.video.adopted
 
 

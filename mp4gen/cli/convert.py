@@ -13,7 +13,7 @@ from mp4gen.client import Client
 from mp4gen.models import Track
 from mp4gen.options import RateLimit
 
-from .bulk_command import LEDGER, Job, foretell
+from .bulk_command import LEDGER, BulkCommand, report_dry_run
 from .callback_options import NO_CALLBACKS, CallbackOptions
 from .exit_codes import UsageError
 from .filename_template import DEFAULT_TEMPLATE, Template
@@ -80,16 +80,16 @@ def convert(
     output = Output(as_json=as_json)
     if music_task and source:
         raise UsageError("give either INPUT or --music-task, not both")
-    words = {"author": author, "domain_name": domain_name}
-    table = Table([], [], ["title"]) if music_task else _table(output, source, words)
-    outlook, limited = RunProgress(), parse_rate_limit(limit)
-    job = Job(
+    defaults = {"author": author, "domain_name": domain_name}
+    table = Table([], [], ["title"]) if music_task else _load_table(output, source, defaults)
+    progress, request_limit = RunProgress(), parse_rate_limit(limit)
+    command = BulkCommand(
         output=output,
         to=to,
         ledger=ledger or to / LEDGER,
         template=Template.parse(name, table.extra_columns),
         rows=table.rows,
-        outlook=outlook,
+        progress=progress,
         retry_failed=retry_failed,
         timeout=timeout,
     )
@@ -97,31 +97,31 @@ def convert(
     if not dry_run:
         ensure_directory(to)
     if dry_run and not connection.can_connect and not music_task:
-        return run(foretell(job, None, limited))
+        return run(report_dry_run(command, None, request_limit))
     receiver = None if dry_run else callbacks.receiver()
     client = connection.client(
-        rate_limit=limited,
+        rate_limit=request_limit,
         concurrency=concurrency,
-        on_event=outlook.handle_event,
+        on_event=progress.handle_event,
         callbacks=receiver,
     )
-    work = _work(
-        job,
+    work = _convert(
+        command,
         client,
         music_task or [],
-        words,
+        defaults,
         interrupts=interrupts,
-        dry_run=limited if dry_run else None,
+        dry_run=request_limit if dry_run else None,
         listening=callbacks.listening(receiver),
     )
     return run(work, interrupts)
 
 
-async def _work(
-    job: Job,
+async def _convert(
+    command: BulkCommand,
     client: Client,
     music_tasks: Sequence[str],
-    words: Mapping[str, str | None],
+    defaults: Mapping[str, str | None],
     *,
     interrupts: InterruptHandler,
     dry_run: RateLimit | None,
@@ -129,25 +129,27 @@ async def _work(
 ) -> int:
     async with listening, client:
         for task_id in music_tasks:
-            job.rows += [_row(track, words) for track in await client.get_tracks(task_id)]
-        if not job.rows:
+            command.rows += [
+                _row_for_track(track, defaults) for track in await client.get_tracks(task_id)
+            ]
+        if not command.rows:
             raise UsageError(f"the music task {' '.join(music_tasks)} has no tracks yet")
         if dry_run is not None:
-            return await foretell(job, client, dry_run)
-        return await job.run(client, interrupts)
+            return await report_dry_run(command, client, dry_run)
+        return await command.run(client, interrupts)
 
 
-def _row(track: Track, words: Mapping[str, str | None]) -> Row:
-    return Row(0, track.video_request(**words), {"title": track.title or ""})
+def _row_for_track(track: Track, defaults: Mapping[str, str | None]) -> Row:
+    return Row(0, track.video_request(**defaults), {"title": track.title or ""})
 
 
-def _table(output: Output, source: str | None, words: dict[str, str | None]) -> Table:
+def _load_table(output: Output, source: str | None, defaults: dict[str, str | None]) -> Table:
     if source is None:
         raise UsageError("name a table of tracks, - for standard input, or --music-task ID")
     if source.startswith("-") and source != "-":
         raise UsageError(f"there is no option {source}; `mp4gen convert --help` lists them all")
     try:
-        table = read_table(source, words)
+        table = read_table(source, defaults)
     except InvalidRowsError as error:
         for line, problem in error.problems:
             output.status(f"{source}:{line}: {problem}")
@@ -155,6 +157,6 @@ def _table(output: Output, source: str | None, words: dict[str, str | None]) -> 
         raise
     if table.repeated:
         lines = ", ".join(map(str, table.repeated[:10]))
-        more = ", ..." if len(table.repeated) > 10 else ""
-        output.status(f"lines that repeat an earlier one are taken once: {lines}{more}")
+        suffix = ", ..." if len(table.repeated) > 10 else ""
+        output.status(f"lines that repeat an earlier one are taken once: {lines}{suffix}")
     return table
