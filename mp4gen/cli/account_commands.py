@@ -43,9 +43,9 @@ def credits_left(*, connection: Connection = FROM_ENVIRONMENT, as_json: AsJson =
 
     async def work() -> int:
         async with connection.client() as client:
-            left = await client.get_credits()
-        output.line(f"{left:g}")
-        output.record({"credits": left})
+            remaining = await client.get_credits()
+        output.line(f"{remaining:g}")
+        output.record({"credits": remaining})
         return DONE
 
     return run(work())

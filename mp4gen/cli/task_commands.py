@@ -81,7 +81,7 @@ def wait(
 
             async with connection.client(on_event=on_event) as client:
                 video = await client.wait_for_video(task_id, timeout=timeout)
-                path = await _fetched(client, video, to, bar) if to is not None else None
+                path = await _download(client, video, to, bar) if to is not None else None
         output.line(display_path(path) if path else video.url)
         output.record({**_video_record(video), "path": path and str(path)})
         return DONE
@@ -105,7 +105,9 @@ def details(
         values = attrs.asdict(found, recurse=False)
         output.record(values)
         del values["raw"]
-        output.table(("field", "value"), [(name, _said(value)) for name, value in values.items()])
+        output.table(
+            ("field", "value"), [(name, _format_value(value)) for name, value in values.items()]
+        )
         return FAILED if found.failed else DONE
 
     return run(work())
@@ -128,9 +130,9 @@ def download(
         async with connection.client() as client:
             video: Video | str = source
             if not source.startswith(("http://", "https://")):
-                video = _finished(await client.get_music_video_details(source), client)
+                video = _require_video(await client.get_music_video_details(source), client)
             with ProgressDisplay(output) as display:
-                path = await _fetched(client, video, to, display.bar("video"))
+                path = await _download(client, video, to, display.bar("video"))
         output.line(display_path(path))
         output.record({"path": str(path), "bytes": path.stat().st_size})
         return DONE
@@ -138,7 +140,7 @@ def download(
     return run(work())
 
 
-def _finished(found: VideoDetails, client: Client) -> Video:
+def _require_video(found: VideoDetails, client: Client) -> Video:
     if not found.ready:
         raise Mp4GenError(
             f"task {found.task_id} has no video: its status is {found.status}"
@@ -148,7 +150,7 @@ def _finished(found: VideoDetails, client: Client) -> Video:
     return video_from_details(found, client.dialect)
 
 
-async def _fetched(client: Client, video: Video | str, to: str, bar: Bar) -> Path:
+async def _download(client: Client, video: Video | str, to: str, bar: Bar) -> Path:
     # No Path: it would drop the slash that tells a folder which is not there yet.
     def on_progress(received: int, total: int | None) -> None:
         fraction = received / total if total else None
@@ -161,5 +163,5 @@ def _video_record(video: Video) -> dict[str, Any]:
     return attrs.asdict(video)
 
 
-def _said(value: object) -> object:
+def _format_value(value: object) -> object:
     return f"{value:%Y-%m-%d %H:%M:%S %Z}" if isinstance(value, datetime) else value
