@@ -42,7 +42,7 @@ def copies(song: Path, folders: int, each: int) -> list[tuple[str, str]]:
 
 def server(folder: Path, **settings: Any) -> Server:
     """A server of `folder`'s music that counts no submits."""
-    values = {"music": folder / "music", "data": folder / "data", "port": 0, "stop_timeout": 0}
+    values = {"music": folder / "music", "data": folder / "data", "port": 0, "shutdown_timeout": 0}
     values |= {"rate_limit": RateLimit(1_000_000), "queue_limit": 100_000, **settings}
     return Server(ServerConfig(**values))
 

@@ -24,12 +24,12 @@ from .options import AsJson
 from .output import Output, escape_control_chars
 from .runner import InterruptHandler, run
 from .serve_options import (
-    ANYBODY_HERE,
-    USUAL_LIMITS,
-    USUAL_PICTURE,
+    DEFAULT_ACCESS,
+    DEFAULT_LIMITS,
+    DEFAULT_STYLE,
     Access,
     Limits,
-    Picture,
+    Style,
     from_env,
 )
 
@@ -54,9 +54,9 @@ def serve(
         str | None,
         from_env("PUBLIC_URL", "The address callers use where it is another (behind a proxy)."),
     ] = None,
-    access: Access = ANYBODY_HERE,
-    picture: Picture = USUAL_PICTURE,
-    limits: Limits = USUAL_LIMITS,
+    access: Access = DEFAULT_ACCESS,
+    style: Style = DEFAULT_STYLE,
+    limits: Limits = DEFAULT_LIMITS,
     check: Annotated[
         bool,
         Parameter(
@@ -74,25 +74,25 @@ def serve(
         port=port,
         public_url=public_url,
         **access.settings(),
-        **picture.settings(),
+        **style.settings(),
         **limits.settings(),
     )
     output = Output(as_json=as_json)
-    return run(_check(config, output)) if check else _until_told(config, output)
+    return run(_run_checks(config, output)) if check else _run_server(config, output)
 
 
-async def _check(config: ServerConfig, output: Output) -> int:
-    well = True
-    async for finding in run_checks(config):
-        well = well and finding.passed
-        output.record(attrs.asdict(finding))
-        output.line(f"{'ok  ' if finding.passed else 'FAIL'} {finding.name:9} {finding.message}")
-    return DONE if well else BAD_INPUT
+async def _run_checks(config: ServerConfig, output: Output) -> int:
+    passed = True
+    async for result in run_checks(config):
+        passed = passed and result.passed
+        output.record(attrs.asdict(result))
+        output.line(f"{'ok  ' if result.passed else 'FAIL'} {result.name:9} {result.message}")
+    return DONE if passed else BAD_INPUT
 
 
-def _until_told(config: ServerConfig, output: Output) -> int:
+def _run_server(config: ServerConfig, output: Output) -> int:
     log = logging.getLogger("mp4gen.server")
-    handler = _Lines()
+    handler = _StderrHandler()
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     interrupts = InterruptHandler()
@@ -138,7 +138,7 @@ def _example(config: ServerConfig, url: str, track: LibraryTrack) -> str:
     )
 
 
-class _Lines(logging.Handler):
+class _StderrHandler(logging.Handler):
     """The server's log on stderr, a line each, whatever music files are called."""
 
     def emit(self, record: logging.LogRecord) -> None:

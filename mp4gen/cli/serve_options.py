@@ -14,13 +14,13 @@ from .exit_codes import UsageError
 from .options import parse_bytes, parse_rate_limit, parse_size, read_secret
 
 _ACCESS = Group("Who may use it", sort_key=5)
-_PICTURE = Group("How videos look", sort_key=6)
+_VIDEO = Group("How videos look", sort_key=6)
 _LIMITS = Group("Limits", sort_key=7)
 
 
-def from_env(name: str, text: str, **more: Any) -> Parameter:
+def from_env(name: str, text: str, **kwargs: Any) -> Parameter:
     """An option that can also be given as `MP4GEN_SERVE_<name>`."""
-    return Parameter(env_var=f"MP4GEN_SERVE_{name}", help=text, **more)
+    return Parameter(env_var=f"MP4GEN_SERVE_{name}", help=text, **kwargs)
 
 
 @Parameter(name="*", group=_ACCESS)
@@ -82,9 +82,9 @@ class Access:
         }
 
 
-@Parameter(name="*", group=_PICTURE)
+@Parameter(name="*", group=_VIDEO)
 @attrs.frozen(kw_only=True)
-class Picture:
+class Style:
     """How videos look."""
 
     size: Annotated[str, from_env("SIZE", "Width x height.")] = "1280x720"
@@ -147,13 +147,13 @@ class Limits:
     render_timeout: Annotated[
         float, from_env("RENDER_TIMEOUT", "Seconds that one render may take.")
     ] = 3600.0
-    stall_timeout: Annotated[
+    progress_timeout: Annotated[
         float, from_env("STALL_TIMEOUT", "Seconds without progress that end a render.")
     ] = 120.0
     worker_memory: Annotated[
         str, from_env("WORKER_MEMORY", "Address space of one worker; 0 for no limit.")
     ] = "4G"
-    stop_timeout: Annotated[
+    shutdown_timeout: Annotated[
         float, from_env("STOP_TIMEOUT", "Seconds that running renders get when it stops.")
     ] = 10.0
     maintenance: Annotated[
@@ -181,15 +181,15 @@ class Limits:
             "max_upload_bytes": parse_bytes(self.max_upload),
             "max_duration": self.max_duration,
             "render_timeout": self.render_timeout,
-            "stall_timeout": self.stall_timeout,
+            "progress_timeout": self.progress_timeout,
             "worker_memory_bytes": parse_bytes(self.worker_memory),
-            "stop_timeout": self.stop_timeout,
+            "shutdown_timeout": self.shutdown_timeout,
             "maintenance": self.maintenance,
         }
         return settings if self.workers is None else {**settings, "workers": self.workers}
 
 
-ANYBODY_HERE, USUAL_PICTURE, USUAL_LIMITS = Access(), Picture(), Limits()
+DEFAULT_ACCESS, DEFAULT_STYLE, DEFAULT_LIMITS = Access(), Style(), Limits()
 
 
 def _accounts(path: Path) -> dict[str, str]:

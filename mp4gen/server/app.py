@@ -225,7 +225,7 @@ def _app(parts: _Parts) -> web.Application:
 def serve(config: ServerConfig, on_ready: Callable[[str], None] | None = None) -> None:
     """Serve until SIGINT or SIGTERM; blocks.
 
-    Running renders get `config.stop_timeout` seconds to finish; a second signal ends them at once.
+    Running renders get `config.shutdown_timeout` seconds to finish; a second signal ends them at once.
 
     Args:
         config: how the server is set up.

@@ -103,7 +103,7 @@ async def serve(music: Path, tmp_path: Path) -> AsyncIterator[Serve]:
 
         async def start(**settings: Any) -> Caller:
             values = {"music": music, "data": tmp_path / "data", "port": 0, "style": FAST_STYLE}
-            values |= {"workers": 1, "stop_timeout": 0.0, "min_free_bytes": 0, **settings}
+            values |= {"workers": 1, "shutdown_timeout": 0.0, "min_free_bytes": 0, **settings}
             server = await stack.enter_async_context(Server(ServerConfig(**values)))
             caller = Caller(session, server.url, settings.get("key"))
             caller.server = server

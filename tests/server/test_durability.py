@@ -25,7 +25,7 @@ def settings(music: Path, tmp_path: Path) -> dict[str, Any]:
         "port": 0,
         "style": FAST_STYLE,
         "workers": 1,
-        "stop_timeout": 0.0,
+        "shutdown_timeout": 0.0,
         "min_free_bytes": 0,
     }
 

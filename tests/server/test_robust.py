@@ -35,7 +35,7 @@ async def test_a_worker_that_dies_costs_its_own_task(serve: Serve) -> None:
 
 async def test_a_worker_that_hangs_is_ended(serve: Serve) -> None:
     """A render without progress is given up; the next one is rendered by a fresh worker."""
-    caller = await serve(stall_timeout=5.0)
+    caller = await serve(progress_timeout=5.0)
     first = (await caller.generate("album", "one"))["data"]["taskId"]
 
     os.kill(await worker_of(caller), signal.SIGSTOP)

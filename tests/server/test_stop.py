@@ -73,7 +73,7 @@ async def test_a_stop_puts_back_what_it_cannot_finish(
 ) -> None:
     """Within its bound the server ends with code 0, and the next one renders what was left."""
     write_song(music / "album" / "long.wav", 600.0)
-    settings = {"music": str(music), "data": str(tmp_path / "data"), "stop_timeout": 0.5}
+    settings = {"music": str(music), "data": str(tmp_path / "data"), "shutdown_timeout": 0.5}
 
     async with serving(**settings) as (process, caller):
         await caller.generate("album", "long")
@@ -103,7 +103,10 @@ async def test_a_stop_lets_a_short_render_finish(music: Path, tmp_path: Path) ->
     write_song(music / "album" / "some.wav", 20.0)
     data = tmp_path / "data"
 
-    async with serving(music=str(music), data=str(data), stop_timeout=60.0) as (process, caller):
+    async with serving(music=str(music), data=str(data), shutdown_timeout=60.0) as (
+        process,
+        caller,
+    ):
         await caller.generate("album", "some")
         await caller.generate("album", "one")
         await rendering(caller)
@@ -120,7 +123,10 @@ async def test_a_second_signal_does_not_wait(music: Path, tmp_path: Path) -> Non
     write_song(music / "album" / "long.wav", 600.0)
     data = tmp_path / "data"
 
-    async with serving(music=str(music), data=str(data), stop_timeout=600.0) as (process, caller):
+    async with serving(music=str(music), data=str(data), shutdown_timeout=600.0) as (
+        process,
+        caller,
+    ):
         await caller.generate("album", "long")
         await rendering(caller)
         process.send_signal(signal.SIGTERM)
