@@ -59,16 +59,16 @@ wishes = render._RenderRequest("Suno Artist", "music.example.com", "Midnight Ove
 prepared = render._prepare(music, request = analysis.analyse)
 own = encode._options
 
-def turns(number, options, still):
+def turns(number, options, render_request):
     frame, canvas = encode.new_frame(style)
     frame_numbers = render._draw_frames(prepared, canvas)
-    if still:
+    if render_request:
         next(frame_numbers)
-        frame_numbers = iter(range(prepared.spec.frame_count))
+        frame_numbers = iter(range(render._RenderRequest.frames))
     with av.open(f"{to}.{number}", "w", format="mp4") as output:
         encode._options = (lambda _: options) if options else own
         video = encode.video_stream(output, style)
-        for _ in range(0, prepared.spec.frame_count, style.fps):
+        for _ in range(0, render._RenderRequest.frames, style.fps):
             start = time.process_time()
             for frame.pts in itertools.islice(frame_numbers, style.fps):
                 output.mux(video.encode(frame))
@@ -220,7 +220,7 @@ def cost(context: Context) -> None:
     """The whole job with its sound, beside the peers."""
     from mp4gen.render import render_frame
 
-    png, music = str(context.folder / "still.png"), str(context.music)
+    png, music = str(context.folder / "render_request.png"), str(context.music)
     render_frame(music, time=5.0, title="Midnight Over Lisbon", author="Suno Artist").save(png)
     commands = {
         "ours": python(OURS, music, context.output, "fast", 1),
@@ -256,15 +256,15 @@ def cost(context: Context) -> None:
 
 
 def frames(context: Context) -> None:
-    """The moving picture against a still one in the same loop."""
+    """The moving picture against a render_request one in the same loop."""
     crf_21 = {"preset": "ultrafast", "crf": "21", "x264-params": X264}
     fine = {"preset": "veryfast", "crf": "20", "x264-params": "bframes=0:keyint=240"}
     kinds = {
         "picture": ({}, False),
-        "still, same quantiser": ({}, True),
-        "still, crf 21": (crf_21, True),
+        "render_request, same quantiser": ({}, True),
+        "render_request, crf 21": (crf_21, True),
         "fine picture": (fine, False),
-        "fine still": (fine, True),
+        "fine render_request": (fine, True),
     }
     command = python(LOOP, context.music, context.output, json.dumps(list(kinds.values())))
     runs = np.array([json.loads(run(command).output) for _ in range(context.repeats)])
@@ -273,9 +273,9 @@ def frames(context: Context) -> None:
     for name, spent in costs.items():
         context.report.add(f"{name}: CPU s", spent)
     for over, under, goal in (
-        ("picture", "still, crf 21", 0.6),
-        ("picture", "still, same quantiser", 1.25),
-        ("fine picture", "fine still", 1.65),
+        ("picture", "render_request, crf 21", 0.6),
+        ("picture", "render_request, same quantiser", 1.25),
+        ("fine picture", "fine render_request", 1.65),
     ):
         context.report.add(f"{over} / {under}", costs[over] / costs[under], max_value=goal)
 

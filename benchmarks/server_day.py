@@ -146,7 +146,7 @@ async def _serve(
     await asyncio.sleep(0.2)
 
 
-class _CallbackServer:  # noqa: N801 - used as a function is
+class _CallbackServer:
     """Somebody who takes callbacks: where, and of which tasks."""
 
     async def __aenter__(self) -> tuple[str, set[str]]:

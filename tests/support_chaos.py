@@ -7,15 +7,15 @@ from mp4gen.testing import ConnectionFault, FakeService
 
 SUBMIT_FAULTS = (
     "reset reset_after_accept close_after_accept half_headers_after_accept truncated garbage "
-    "truncated_after_accept stall stall_after_accept html_502 html_502_after_accept html_504 empty "
+    "truncated_after_accept hang hang_after_accept html_502 html_502_after_accept html_504 empty "
     "empty_after_accept data_null_after_accept code_500 rate_limited maintenance deep_json"
 ).split()
 POLL_FAULTS = (
-    "reset close_without_answer truncated garbage stall html_502 html_429 empty bom deep_json "
+    "reset close_without_answer truncated garbage hang html_502 html_429 empty utf8_bom deep_json "
     "code_500 rate_limited data_null record_null unknown_flag success_without_url "
     "callback_exception_without_url"
 ).split()
-FILE_FAULTS = "reset truncated stall html_502 html_200 expired range_ignored".split()
+FILE_FAULTS = "reset truncated hang html_502 html_200 expired range_ignored".split()
 
 
 def script_faults(service: FakeService, random: Random) -> None:
@@ -36,5 +36,5 @@ def connection_faults(random: Random) -> list[ConnectionFault | None]:
 
 def _connection_fault(random: Random) -> ConnectionFault:
     up, down = random.choice([(random.randrange(400), None), (None, random.randrange(300))])
-    kind: Any = random.choice(["reset", "close", "stall"])
+    kind: Any = random.choice(["reset", "close", "hang"])
     return ConnectionFault(upstream_bytes=up, downstream_bytes=down, kind=kind)

@@ -293,7 +293,7 @@ async def test_the_proxy_drips_and_stalls(web: aiohttp.ClientSession) -> None:
     """Slow and silent connections last as long as the client's patience, in virtual time."""
     async with FakeService() as service, FaultProxy(service.url) as proxy:
         for cut in (
-            ConnectionFault(downstream_bytes=20, kind="stall"),
+            ConnectionFault(downstream_bytes=20, kind="hang"),
             ConnectionFault(byte_delay=1.0),
         ):
             proxy.script(cut)

@@ -140,7 +140,7 @@ def _usage_message(error: CycloptsError) -> str:
 
 def _help_hint(tokens: Sequence[str]) -> str:
     named = next((name for name, *_ in _COMMANDS if name in tokens[:1]), "")
-    return f" See: mp4gen {named} --help" if named else " See: mp4gen --help"
+    return f" See 'mp4gen {named} --help'." if named else " See: mp4gen --help"
 
 
 @contextmanager

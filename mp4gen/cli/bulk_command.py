@@ -69,7 +69,7 @@ class BulkCommand:
         """Convert all rows; give the exit code.
 
         Raises:
-            Mp4GenError: what stopped the run, after all that was under way is told.
+            Mp4GenError: what stopped the run, after all that was in progress is told.
         """
         rows = {row.key: row for row in self.rows}
         self.progress.total = len(self.rows)
@@ -131,7 +131,7 @@ class BulkCommand:
     def _stop(self, bulk: ConversionRun) -> None:
         bulk.stop()
         self.output.status(
-            f"stopping: nothing more is submitted, {self.progress.in_progress} under way are waited "
+            f"stopping: nothing more is submitted, {self.progress.in_progress} in progress are waited "
             "for; Ctrl-C again stops at once and loses nothing"
         )
 
@@ -207,7 +207,7 @@ async def report_dry_run(command: BulkCommand, client: Client | None, limit: Rat
     record |= {"min_seconds": submit_seconds, "credits": credits_left}
     command.output.record({"dry_run": record})
     command.output.line(
-        f"{len(command.rows)} tracks: {counts['done']} done before, {counts['submitted']} under way, "
+        f"{len(command.rows)} tracks: {counts['done']} done before, {counts['submitted']} in progress, "
         f"{counts['failed']} failed before, {counts['new']} new"
     )
     command.output.line(

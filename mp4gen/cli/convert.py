@@ -71,7 +71,7 @@ def convert(
     limit: Annotated[
         str, Parameter(name="--rate-limit", help="Calls the account may make, as calls/seconds.")
     ] = "20/10",
-    concurrency: Annotated[int, Parameter(help="Videos under way at once.")] = 300,
+    concurrency: Annotated[int, Parameter(help="Videos in progress at once.")] = 300,
     callbacks: CallbackOptions = NO_CALLBACKS,
     connection: Connection = FROM_ENVIRONMENT,
     as_json: AsJson = False,

@@ -26,7 +26,7 @@ from .runner import run, run_in_thread
 from .tunes import PIECES, Piece, write_tune
 
 _TASK = "demo"
-_LOOK_EVERY = 0.2
+_REFRESH_SECONDS = 0.2
 _AUTHOR = "The mp4gen Trio"
 _DOMAIN = "made with mp4gen"
 _NEXT = (
@@ -42,10 +42,10 @@ def demo(
     as_json: AsJson = False,
 ) -> int:
     """Make three pieces of music, serve them, convert them, fetch the videos."""
-    return run(show(PIECES, ensure_directory(to), Output(as_json=as_json)))
+    return run(run_demo(PIECES, ensure_directory(to), Output(as_json=as_json)))
 
 
-async def show(pieces: Sequence[Piece], to: Path, output: Output) -> int:
+async def run_demo(pieces: Sequence[Piece], to: Path, output: Output) -> int:
     """Bring `pieces` all the way to videos in the folder `to`."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mp4gen-demo-") as scratch:
@@ -58,41 +58,43 @@ async def show(pieces: Sequence[Piece], to: Path, output: Output) -> int:
         )
         async with Server(config) as server:
             output.status(f"mp4gen's own server answers on {server.url}")
-            shows = [_Show(piece, music / _TASK, to, output) for piece in pieces]
+            tracks = [_DemoTrack(piece, music / _TASK, to, output) for piece in pieces]
             with ProgressDisplay(output, keep=True) as display:
-                await _play(shows, display, server, key)
-    _sum_up(output, shows, time.monotonic() - started)
+                await _convert_all(tracks, display, server, key)
+    _print_summary(output, tracks, time.monotonic() - started)
     return DONE
 
 
-async def _play(shows: Sequence[_Show], display: ProgressDisplay, server: Server, key: str) -> None:
+async def _convert_all(
+    tracks: Sequence[_DemoTrack], display: ProgressDisplay, server: Server, key: str
+) -> None:
     # One after the other, so that the first is rendered while the second is played.
-    studio = asyncio.Lock()
-    for show in shows:
-        show.bar = display.bar(show.piece.title)
+    synth_lock = asyncio.Lock()
+    for track in tracks:
+        track.bar = display.bar(track.piece.title)
 
     async with Client(key, base_url=server.url) as client:
-        watching = asyncio.create_task(_watch(shows, server))
+        watching = asyncio.create_task(_update_progress(tracks, server))
         try:
             async with asyncio.TaskGroup() as group:
-                for show in shows:
-                    group.create_task(show.run(client, studio))
+                for track in tracks:
+                    group.create_task(track.run(client, synth_lock))
         finally:
             watching.cancel()
             await asyncio.wait([watching])
 
 
-async def _watch(shows: Sequence[_Show], server: Server) -> None:
+async def _update_progress(tracks: Sequence[_DemoTrack], server: Server) -> None:
     """Look at the renders; only here do the client and its server share a process."""
     while True:
-        for show in shows:
-            if show.task_id and (progress := server.progress(show.task_id)):
-                show.bar.update("rendering", progress[0] / progress[1])
-        await asyncio.sleep(_LOOK_EVERY)
+        for track in tracks:
+            if track.task_id and (progress := server.progress(track.task_id)):
+                track.bar.update("rendering", progress[0] / progress[1])
+        await asyncio.sleep(_REFRESH_SECONDS)
 
 
 @attrs.define(eq=False)
-class _Show:
+class _DemoTrack:
     """One piece on its way to a video."""
 
     piece: Piece
@@ -103,8 +105,8 @@ class _Show:
     path: Path = attrs.field(init=False)
     task_id: str = ""
 
-    async def run(self, client: Client, studio: asyncio.Lock) -> None:
-        async with studio:
+    async def run(self, client: Client, synth_lock: asyncio.Lock) -> None:
+        async with synth_lock:
             self.bar.update("playing the music")
             await run_in_thread(partial(write_tune, self.piece, self.music))
         self.bar.update("submitted")
@@ -132,13 +134,13 @@ class _Show:
         )
 
 
-def _sum_up(output: Output, shows: Sequence[_Show], seconds: float) -> None:
+def _print_summary(output: Output, tracks: Sequence[_DemoTrack], seconds: float) -> None:
     output.line()
     output.line(f"Videos of music that did not exist {seconds:.0f} seconds ago:")
-    for show in shows:
-        megabytes = show.path.stat().st_size / 1e6
+    for track in tracks:
+        megabytes = track.path.stat().st_size / 1e6
         output.line(
-            f"  {display_path(show.path)}  ({show.piece.seconds:.0f} s, {megabytes:.1f} MB)"
+            f"  {display_path(track.path)}  ({track.piece.seconds:.0f} s, {megabytes:.1f} MB)"
         )
     output.line()
     output.line("What to try next:")

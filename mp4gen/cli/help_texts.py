@@ -40,7 +40,7 @@ callBackUrl. Names such as task_id do as well, and only the first two are needed
 checked before the first one is sent.
 
 A ledger beside the videos keeps what was submitted, so that the same line again goes on where it
-was stopped and pays for nothing twice. Ctrl-C stops submitting and waits for what is under way; a
+was stopped and pays for nothing twice. Ctrl-C stops submitting and waits for what is in progress; a
 second one stops at once.
 """
 

@@ -46,7 +46,7 @@ def render(
     size: Annotated[
         str, Parameter(help="Width x height; 720x1280 and 720x720 have layouts of their own.")
     ] = "1280x720",
-    fps: Annotated[int, Parameter(help="Pictures a second, 24 to 60.")] = 30,
+    fps: Annotated[int, Parameter(help="Frames per second, 24 to 60.")] = 30,
     quality: Annotated[
         Literal["fast", "fine"], Parameter(help="fine: smaller files for more work.")
     ] = "fast",

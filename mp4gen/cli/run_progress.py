@@ -89,7 +89,7 @@ class RunProgress:
 
     def __str__(self) -> str:
         remaining = max(0, self.total - self.succeeded - self.failed - self.in_progress)
-        counts = f"{self.succeeded} done, {self.failed} failed, {self.in_progress} under way, {remaining} remaining"
+        counts = f"{self.succeeded} done, {self.failed} failed, {self.in_progress} in progress, {remaining} remaining"
         now = self.clock()
         while self._request_times and now - self._request_times[0] > _WINDOW:
             self._request_times.popleft()
@@ -100,7 +100,7 @@ class RunProgress:
         if now < self._pause[0]:
             parts.append(self._pause[1])
         elif (eta := self._seconds_remaining(now)) is not None:
-            parts.append(f"{format_duration(eta)} to go")
+            parts.append(f"ETA {format_duration(eta)}")
         return ", ".join(parts)
 
     @property

@@ -60,7 +60,7 @@ def serve(
     check: Annotated[
         bool,
         Parameter(
-            help="Look whether all is well, say what to do where not, and start nothing.",
+            help="Check the configuration and exit.",
             negative=(),
         ),
     ] = False,

@@ -13,8 +13,8 @@ from mp4gen.render import RenderStyle
 from .exit_codes import UsageError
 from .options import parse_bytes, parse_rate_limit, parse_size, read_secret
 
-_ACCESS = Group("Who may use it", sort_key=5)
-_VIDEO = Group("How videos look", sort_key=6)
+_ACCESS = Group("Access", sort_key=5)
+_VIDEO = Group("Video", sort_key=6)
 _LIMITS = Group("Limits", sort_key=7)
 
 
@@ -88,7 +88,7 @@ class Style:
     """How videos look."""
 
     size: Annotated[str, from_env("SIZE", "Width x height.")] = "1280x720"
-    fps: Annotated[int, from_env("FPS", "Pictures a second, 24 to 60.")] = 30
+    fps: Annotated[int, from_env("FPS", "Frames per second, 24 to 60.")] = 30
     quality: Annotated[
         Literal["fast", "fine"], from_env("QUALITY", "fine: smaller files for more work.")
     ] = "fast"
@@ -148,13 +148,13 @@ class Limits:
         float, from_env("RENDER_TIMEOUT", "Seconds that one render may take.")
     ] = 3600.0
     progress_timeout: Annotated[
-        float, from_env("STALL_TIMEOUT", "Seconds without progress that end a render.")
+        float, from_env("PROGRESS_TIMEOUT", "Seconds without progress that end a render.")
     ] = 120.0
     worker_memory: Annotated[
         str, from_env("WORKER_MEMORY", "Address space of one worker; 0 for no limit.")
     ] = "4G"
     shutdown_timeout: Annotated[
-        float, from_env("STOP_TIMEOUT", "Seconds that running renders get when it stops.")
+        float, from_env("SHUTDOWN_TIMEOUT", "Seconds that running renders get when it stops.")
     ] = 10.0
     maintenance: Annotated[
         bool,

@@ -56,7 +56,7 @@ class ScriptedResponse:
     take_effect: bool = False
     delay: float = 0.0
     truncate_at: int | None = None
-    connection: Literal["keep", "close", "reset", "stall"] = "keep"
+    connection: Literal["keep", "close", "reset", "hang"] = "keep"
     byte_delay: float = 0.0
     raw_bytes: bytes | None = None
     ignore_range: bool = False
@@ -110,10 +110,10 @@ FAULTS: Mapping[str, ScriptedResponse] = {
     "garbage": ScriptedResponse(
         raw_bytes=b"\x16\x03\x01 this is not HTTP\r\n\r\n", connection="close"
     ),
-    "stall": ScriptedResponse(body=b"", truncate_at=0, connection="stall"),
-    "stall_after_accept": ScriptedResponse(take_effect=True, truncate_at=0, connection="stall"),
-    "drip": ScriptedResponse(body=_JSON, byte_delay=1.0),
-    "drip_after_accept": ScriptedResponse(take_effect=True, byte_delay=1.0),
+    "hang": ScriptedResponse(body=b"", truncate_at=0, connection="hang"),
+    "hang_after_accept": ScriptedResponse(take_effect=True, truncate_at=0, connection="hang"),
+    "slow_drip": ScriptedResponse(body=_JSON, byte_delay=1.0),
+    "slow_drip_after_accept": ScriptedResponse(take_effect=True, byte_delay=1.0),
     # Pages that are not the API's.
     "html_200": _html_response(200, "Welcome"),
     "html_404": _html_response(404, "404 Not Found"),
@@ -132,12 +132,12 @@ FAULTS: Mapping[str, ScriptedResponse] = {
     # Bodies that are not what the pages promise.
     "empty": ScriptedResponse(body=b""),
     "empty_after_accept": ScriptedResponse(body=b"", take_effect=True),
-    "bom": ScriptedResponse(body=b"\xef\xbb\xbf" + _JSON),
+    "utf8_bom": ScriptedResponse(body=b"\xef\xbb\xbf" + _JSON),
     "nan_code": ScriptedResponse(body=b'{"code":NaN,"msg":"","data":null}'),
     "deep_json": ScriptedResponse(body=b"[" * 100_000),
     "wrong_types": ScriptedResponse(body=b'{"code":200,"msg":7,"data":[["taskId"]]}'),
     "huge": ScriptedResponse(body=b" " * (MAX_BODY_BYTES + 1)),
-    "bomb": ScriptedResponse(body=_gzip_bomb(), headers={"Content-Encoding": "gzip"}),
+    "gzip_bomb": ScriptedResponse(body=_gzip_bomb(), headers={"Content-Encoding": "gzip"}),
     # What the API itself says.
     "unauthorized": ScriptedResponse(
         body=build_error_response(ApiError("Unauthorized access", code=401))

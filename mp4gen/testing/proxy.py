@@ -22,14 +22,14 @@ class ConnectionFault:
     Attributes:
         upstream_bytes: bytes from the client that get through; None for all.
         downstream_bytes: bytes from the server that get through; None for all.
-        kind: "reset" or "close" the client's side, or "stall": let nothing through any more.
+        kind: "reset" or "close" the client's side, or "hang": let nothing through any more.
         delay: seconds until the first byte gets through.
         byte_delay: seconds between one byte from the server and the next; 0 for all at once.
     """
 
     upstream_bytes: int | None = None
     downstream_bytes: int | None = None
-    kind: Literal["reset", "close", "stall"] = "reset"
+    kind: Literal["reset", "close", "hang"] = "reset"
     delay: float = 0.0
     byte_delay: float = 0.0
 
@@ -115,7 +115,7 @@ class FaultProxy:
                 _pump(upstream_reader, writer, fault.downstream_bytes, fault.byte_delay)
             )
             await _wait_for_cut(upstream, downstream)
-            if fault.kind == "stall" and _was_cut(upstream, downstream):
+            if fault.kind == "hang" and _was_cut(upstream, downstream):
                 await reader.read()
             if fault.kind == "reset" and _was_cut(upstream, downstream):
                 _reset(writer)

@@ -54,7 +54,7 @@ async def _send_raw(request: web.Request, scripted: ScriptedResponse, data: byte
     for piece in [data[i : i + 1] for i in range(len(data))] if scripted.byte_delay else [data]:
         transport.write(piece)
         await asyncio.sleep(scripted.byte_delay)
-    if scripted.connection == "stall":
+    if scripted.connection == "hang":
         # Until the client goes away, or the service stops.
         await asyncio.get_running_loop().create_future()
     if scripted.connection == "reset":

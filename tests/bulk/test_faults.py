@@ -14,13 +14,13 @@ pytestmark = pytest.mark.looptime
 
 LOST = (
     "reset_after_accept close_after_accept half_headers_after_accept truncated_after_accept "
-    "stall_after_accept html_502_after_accept html_504_after_accept empty_after_accept "
+    "hang_after_accept html_502_after_accept html_504_after_accept empty_after_accept "
     "data_null_after_accept"
 ).split()
-REFUSED = "reset close_without_answer html_503 stall code_500 rate_limited code_430".split()
+REFUSED = "reset close_without_answer html_503 hang code_500 rate_limited code_430".split()
 LOOKS = (
-    "reset truncated garbage html_502 empty bom deep_json record_null data_null code_500 "
-    "rate_limited unknown_flag success_without_url callback_exception_without_url stall"
+    "reset truncated garbage html_502 empty hang_after_accept deep_json record_null data_null code_500 "
+    "rate_limited unknown_flag success_without_url callback_exception_without_url hang"
 ).split()
 FILES = "reset truncated html_502 expired range_ignored html_200".split()
 

@@ -97,7 +97,7 @@ def test_row_21_kill(
         "the intent is committed",
         "the submit has left",
         "before the id is recorded",
-        "before the look",
+        "before the poll",
     ],
 )
 def test_row_20_ctrl_c(

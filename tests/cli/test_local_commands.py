@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from mp4gen.cli.demo import show
+from mp4gen.cli.demo import run_demo
 from mp4gen.cli.output import Output
 from mp4gen.cli.runner import run
 from mp4gen.cli.tunes import Piece, drums, voices
@@ -81,7 +81,7 @@ def test_what_is_no_music_is_refused(mp4gen: Any, tmp_path: Path) -> None:
 
 def test_the_demo_goes_all_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Music, server, client, videos; each step is told, and what to try next."""
-    code = run(show(JINGLES, tmp_path, Output()))
+    code = run(run_demo(JINGLES, tmp_path, Output()))
 
     out, err = capsys.readouterr()
     assert code == 0

@@ -179,7 +179,7 @@ async def test_a_video_is_made_shown_and_deleted(serve: Serve, visit: Any) -> No
     visitor = visit(caller)
     await visitor.open()
 
-    wish = {**ONE, "author": "Me", "domainName": "", "aspect_ratio": "1:1", "sound": "copy"}
+    wish = {**ONE, "author": "Me", "domainName": "", "aspect_ratio": "1:1", "audio_mode": "copy"}
     made = [json.loads((await visitor.ask("POST", "/page/videos", json=wish))[2])["id"]]
     made.append(json.loads((await visitor.ask("POST", "/page/videos", json=ONE))[2])["id"])
     for task_id in made:
@@ -189,7 +189,7 @@ async def test_a_video_is_made_shown_and_deleted(serve: Serve, visit: Any) -> No
 
     assert [video["id"] for video in videos] == made[::-1]
     assert videos[1]["aspect_ratio"] == "1:1"
-    assert videos[1]["days"] == 14
+    assert videos[1]["days_remaining"] == 14
     assert (await visitor.ask("GET", videos[1]["url"]))[0] == 404
     assert (await visitor.ask("GET", videos[0]["url"]))[0] == 200
     assert deleted[0] == 200

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import attrs
 import pytest
 
 import mp4gen
@@ -224,7 +223,7 @@ async def test_patience_with_maintenance_ends(service: FakeService) -> None:
     assert service.count() == 3
 
 
-@pytest.mark.parametrize("other", ["html_503", "reset", "code_500", "empty", "stall"])
+@pytest.mark.parametrize("other", ["html_503", "reset", "code_500", "empty", "hang"])
 async def test_row_12_maintenance_with_other_faults_between_is_not_hammered(
     service: FakeService, other: str
 ) -> None:

@@ -131,7 +131,7 @@ async def test_row_02_a_connection_cut_at_any_byte_may_have_sent(
         ("half_headers", "the server closed the connection without an answer"),
         ("truncated", "the answer broke off"),
         ("garbage", "no usable connection (ClientResponseError)"),
-        ("stall", "no answer within 30 s"),
+        ("hang", "no answer within 30 s"),
     ],
 )
 async def test_broken_answers_are_told_in_plain_words(
@@ -211,7 +211,7 @@ async def test_row_33_an_answer_beyond_the_cap_is_not_read(
     service: FakeService, transport: Transport
 ) -> None:
     """A mebibyte, before and after inflating: whatever is more is not the API's."""
-    service.script("details", "huge", "bomb")
+    service.script("details", "huge", "gzip_bomb")
     plain = await failure(transport, LOOK)
     squeezed = await failure(transport, LOOK)
 
@@ -271,7 +271,7 @@ async def test_row_34_an_answer_that_repeats_the_key_loses_it(
     assert answer.headers["x-echo"] == "Bearer ***"
 
 
-FAULTS = "reset close_without_answer half_headers truncated garbage stall drip huge bomb".split()
+FAULTS = "reset close_without_answer half_headers truncated garbage hang slow_drip huge gzip_bomb".split()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -294,7 +294,7 @@ async def test_row_34_a_cancelled_call_does_not_show_the_key(
     service: FakeService, transport: Transport
 ) -> None:
     """A cancel passes through the library's own frames, whose locals hold the headers."""
-    service.script("details", "stall")
+    service.script("details", "hang")
     task = asyncio.create_task(transport.send(LOOK, 30))
     await asyncio.sleep(1)
     task.cancel()

@@ -2,50 +2,50 @@
 // Everything that came from outside is set as text, never as markup.
 
 import { by, call, clock, keyOf, make, queryOf, size, state } from "./base.js";
-import { Pictures, tinted } from "./pictures.js";
+import { LazyImages, placeholder } from "./images.js";
 import { send } from "./uploads.js";
 import { drawVideos } from "./videos.js";
 
 // --- the library ---------------------------------------------------------------------------
 
-const SHOWN = 1000;
-const kept = new Map();
+const MAX_ROWS = 1000;
+const coverCache = new Map();
 // A cover may take a server seconds to draw, one after the other.
-const covers = new Pictures(1);
+const covers = new LazyImages(1);
 
 function coverFor(track) {
   const key = keyOf(track);
-  if (!kept.has(key)) {
-    kept.set(key, track.problem ? tinted(key, "cover") : covers.place(key, "cover", `/page/cover?${queryOf(track)}`));
+  if (!coverCache.has(key)) {
+    coverCache.set(key, track.problem ? placeholder(key, "cover") : covers.create(key, "cover", `/page/cover?${queryOf(track)}`));
   }
-  return kept.get(key);
+  return coverCache.get(key);
 }
 
 function drawTracks() {
-  const wanted = by("search").value.trim().toLowerCase();
+  const query = by("search").value.trim().toLowerCase();
   const shown = state.library.filter((track) =>
-    `${track.title} ${track.artist ?? ""} ${track.task}`.toLowerCase().includes(wanted));
+    `${track.title} ${track.artist ?? ""} ${track.task}`.toLowerCase().includes(query));
   by("count").textContent = `library: ${state.library.length} ${state.library.length === 1 ? "track" : "tracks"}`;
   by("count").hidden = false;
   by("search").hidden = state.library.length < 8;
   by("no-tracks").hidden = state.library.length > 0;
-  by("more-tracks").hidden = shown.length <= SHOWN;
+  by("more-tracks").hidden = shown.length <= MAX_ROWS;
   by("no-match").hidden = shown.length > 0 || state.library.length === 0;
   const focused = document.activeElement?.closest("#tracks .row");
   const part = document.activeElement?.classList.contains("play") ? ".play" : ".pick";
-  by("tracks").replaceChildren(...shown.slice(0, SHOWN).map(trackRow));
+  by("tracks").replaceChildren(...shown.slice(0, MAX_ROWS).map(trackRow));
   const rows = [...by("tracks").children];
   const there = (key) => rows.find((row) => row.dataset.key === key);
-  enter(there(focused?.dataset.key) ?? there(state.chosen) ?? rows[0]);
+  makeTabStop(there(focused?.dataset.key) ?? there(state.chosen) ?? rows[0]);
   if (focused) there(focused.dataset.key)?.querySelector(part).focus();
 }
 
 // The list is one stop for the Tab key, however long it is; the arrows move within it.
-function enter(row) {
+function makeTabStop(row) {
   for (const one of by("tracks").querySelectorAll("[tabindex='0']")) one.tabIndex = -1;
   for (const one of row?.querySelectorAll("button") ?? []) one.tabIndex = 0;
 }
-by("tracks").addEventListener("focusin", (event) => enter(event.target.closest(".row")));
+by("tracks").addEventListener("focusin", (event) => makeTabStop(event.target.closest(".row")));
 by("tracks").addEventListener("keydown", (event) => {
   const row = event.target.closest(".row");
   const next = {
@@ -61,12 +61,12 @@ function trackRow(track) {
   const where = track.task === "." ? track.artist ?? "Music" : track.task;
   const more = track.problem
     ? make("span", { className: "more bad", textContent: track.problem })
-    : make("span", { className: "more", textContent: [where, clock(track.seconds)].filter(Boolean).join(" · ") });
+    : make("span", { className: "more", textContent: [where, clock(track.duration)].filter(Boolean).join(" · ") });
   const pick = make("button", { className: "pick", type: "button", tabIndex: -1 },
     make("span", { className: "name", textContent: track.title }), more);
   pick.addEventListener("click", () => choose(track));
   const play = make("button", { className: "play", type: "button", tabIndex: -1 });
-  play.addEventListener("click", () => listen(track));
+  play.addEventListener("click", () => togglePlayback(track));
   const row = make("li", { className: "row" }, coverFor(track), pick, track.problem ? null : play);
   row.dataset.key = keyOf(track);
   mark(row);
@@ -75,36 +75,36 @@ function trackRow(track) {
 
 const rowOf = (key) => [...by("tracks").children].find((row) => row.dataset.key === key);
 
-// Shows in a track's row whether it is chosen and whether it is heard.
+// Shows in a track's row whether it is chosen and whether it plays.
 function mark(row) {
   if (!row) return;
   const chosen = row.dataset.key === state.chosen;
-  const heard = row.dataset.key === listening;
+  const isPlaying = row.dataset.key === playing;
   row.classList.toggle("chosen", chosen);
   row.querySelector(".pick").setAttribute("aria-pressed", chosen);
   const play = row.querySelector(".play");
-  play?.classList.toggle("on", heard);
-  play?.setAttribute("aria-label", `${heard ? "Pause" : "Play"} ${row.querySelector(".name").textContent}`);
+  play?.classList.toggle("on", isPlaying);
+  play?.setAttribute("aria-label", `${isPlaying ? "Pause" : "Play"} ${row.querySelector(".name").textContent}`);
 }
 
-let listening = null;
-function hear(key) {
-  const before = listening;
-  listening = key;
+let playing = null;
+function setPlaying(key) {
+  const before = playing;
+  playing = key;
   mark(rowOf(before));
   mark(rowOf(key));
 }
 
-function listen(track) {
-  const audio = by("listen");
+function togglePlayback(track) {
+  const audio = by("audio");
   const key = keyOf(track);
-  if (listening === key) { audio.pause(); return; }
-  hear(key);
+  if (playing === key) { audio.pause(); return; }
+  setPlaying(key);
   audio.src = `/page/music?${queryOf(track)}`;
-  audio.play().catch(() => { if (listening === key) hear(null); });
+  audio.play().catch(() => { if (playing === key) setPlaying(null); });
 }
 // Also where a video that is watched silences it; not where another song has begun instead.
-by("listen").addEventListener("pause", () => { if (by("listen").paused) hear(null); });
+by("audio").addEventListener("pause", () => { if (by("audio").paused) setPlaying(null); });
 by("search").addEventListener("input", drawTracks);
 
 function choose(track) {
@@ -112,9 +112,9 @@ function choose(track) {
   state.chosen = keyOf(track);
   mark(rowOf(before));
   mark(rowOf(state.chosen));
-  enter(rowOf(state.chosen));
+  makeTabStop(rowOf(state.chosen));
   by("go").disabled = Boolean(track.problem);
-  by("takes").textContent = track.problem ? "" : `about ${spoken(track.takes)}`;
+  by("estimate").textContent = track.problem ? "" : `about ${spoken(track.render_seconds)}`;
   by("author").placeholder = track.artist ?? "none";
   preview();
 }
@@ -128,10 +128,10 @@ const chosenTrack = () => state.library.find((track) => keyOf(track) === state.c
 
 // --- the new video -------------------------------------------------------------------------
 
-function wishes() {
+function formValues() {
   const form = new FormData(by("make"));
   return { author: by("author").value.trim(), domainName: by("domain").value.trim(),
-    shape: form.get("shape"), sound: form.get("sound") };
+    aspect_ratio: form.get("aspect_ratio"), audio_mode: form.get("audio_mode") };
 }
 
 const CHOOSE = by("stage-text").textContent;
@@ -152,9 +152,9 @@ function preview(wait = 0) {
   stage.classList.add("busy");
   by("stage-text").textContent = by("preview").hidden ? "Listening to the song…" : "";
   previewTimer = setTimeout(async () => {
-    const { author, domainName, shape } = wishes();
+    const { author, domainName, aspect_ratio } = formValues();
     const query = queryOf(track);
-    for (const [name, value] of Object.entries({ author, domainName, shape })) query.set(name, value);
+    for (const [name, value] of Object.entries({ author, domainName, aspect_ratio })) query.set(name, value);
     // One that nobody waits for any more is in the way of all else.
     if (previewComing) previewComing.src = "";
     const coming = new Image();
@@ -170,7 +170,7 @@ function preview(wait = 0) {
   }, wait);
 }
 for (const id of ["author", "domain"]) by(id).addEventListener("input", () => preview(400));
-for (const radio of document.querySelectorAll("[name=shape]")) radio.addEventListener("change", () => preview());
+for (const radio of document.querySelectorAll("[name=aspect_ratio]")) radio.addEventListener("change", () => preview());
 
 let making = false;
 by("make").addEventListener("submit", async (event) => {
@@ -181,9 +181,9 @@ by("make").addEventListener("submit", async (event) => {
   by("make-problem").textContent = "";
   making = true;
   try {
-    const body = JSON.stringify({ task: track.task, audio: track.audio, ...wishes() });
+    const body = JSON.stringify({ task: track.task, audio: track.audio, ...formValues() });
     await call("/page/videos", { method: "POST", body });
-    by("takes").textContent = "on its way, see below";
+    by("estimate").textContent = "Queued. Progress is shown below.";
   } catch (error) {
     by("make-problem").textContent = error.message;
   }
@@ -194,20 +194,20 @@ by("make").addEventListener("submit", async (event) => {
 
 // What the server would refuse anyway need not travel there first.
 function check(file) {
-  const { endings, most } = state;
-  if (!endings.some((ending) => file.name.toLowerCase().endsWith(ending))) {
-    throw new Error(`${file.name}: only music can be added: ${endings.join(", ")}`);
+  const { extensions, max_upload_bytes: maxBytes } = state;
+  if (!extensions.some((extension) => file.name.toLowerCase().endsWith(extension))) {
+    throw new Error(`${file.name}: only music can be added: ${extensions.join(", ")}`);
   }
-  if (file.size > most) throw new Error(`${file.name} has more than ${size(most)}`);
+  if (file.size > maxBytes) throw new Error(`${file.name} has more than ${size(maxBytes)}`);
 }
 
-let taking = Promise.resolve();
-function take(files) {
-  taking = taking.then(() => takeAll(files));
-  return taking;
+let uploading = Promise.resolve();
+function queueUpload(files) {
+  uploading = uploading.then(() => uploadFiles(files));
+  return uploading;
 }
 
-async function takeAll(files) {
+async function uploadFiles(files) {
   by("drop-problem").textContent = "";
   by("drop-progress").hidden = false;
   const problems = [];
@@ -232,7 +232,7 @@ async function takeAll(files) {
     }
   }
 }
-by("file").addEventListener("change", async (event) => { await take([...event.target.files]); event.target.value = ""; });
+by("file").addEventListener("change", async (event) => { await queueUpload([...event.target.files]); event.target.value = ""; });
 for (const kind of ["dragenter", "dragover"]) {
   document.addEventListener(kind, (event) => { event.preventDefault(); by("drop").classList.add("over"); });
 }
@@ -240,65 +240,65 @@ document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) by
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   by("drop").classList.remove("over");
-  if (event.dataTransfer.files.length > 0) take([...event.dataTransfer.files]);
+  if (event.dataTransfer.files.length > 0) queueUpload([...event.dataTransfer.files]);
 });
 
 // --- the beginning -------------------------------------------------------------------------
 
 async function refresh() {
-  const told = await call("/page/state");
-  Object.assign(state, told);
+  const newState = await call("/page/state");
+  Object.assign(state, newState);
   // As people count: the ninth song before the tenth.
   const { compare } = new Intl.Collator(undefined, { numeric: true });
   state.library.sort((one, other) => compare(one.task, other.task) || compare(one.audio, other.audio));
-  state.libraryVersion = told.library_version;
-  by("door").hidden = true;
-  by("rooms").hidden = false;
-  by("endings").textContent = ["mp3", "m4a", "flac", "ogg", "opus", "wav"].join(", ");
-  by("file").accept = told.endings.join(",");
+  state.libraryVersion = newState.library_version;
+  by("login").hidden = true;
+  by("app").hidden = false;
+  by("extensions").textContent = ["mp3", "m4a", "flac", "ogg", "opus", "wav"].join(", ");
+  by("file").accept = newState.extensions.join(",");
   // What could not be drawn may be another file by now.
-  for (const [key, cover] of kept) if ("failed" in cover.dataset) kept.delete(key);
+  for (const [key, cover] of coverCache) if ("failed" in cover.dataset) coverCache.delete(key);
   drawTracks();
   drawVideos();
 }
 
 let source = null;
-let lost = false;
+let disconnected = false;
 function follow() {
   source?.close();
   source = new EventSource("/page/events");
   source.addEventListener("open", () => {
     // Much may have changed while it was away, this page's own token among it.
-    if (lost) refresh().catch(() => {});
-    lost = false;
+    if (disconnected) refresh().catch(() => {});
+    disconnected = false;
   });
   source.addEventListener("error", () => {
-    lost = true;
+    disconnected = true;
     by("queue").textContent = "no answer, trying again…";
     // A refusal ends it for good, a lost connection does not.
     if (source.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
   });
   source.addEventListener("message", (event) => {
-    const told = JSON.parse(event.data);
-    Object.assign(state, told);
+    const newState = JSON.parse(event.data);
+    Object.assign(state, newState);
     drawVideos();
-    if (told.library_version !== state.libraryVersion) {
-      state.libraryVersion = told.library_version;
+    if (newState.library_version !== state.libraryVersion) {
+      state.libraryVersion = newState.library_version;
       refresh().catch(() => {});
     }
   });
 }
 
-by("enter").addEventListener("submit", async (event) => {
+by("login-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  by("door-problem").textContent = "";
+  by("login-problem").textContent = "";
   try {
-    await call("/page/enter", { method: "POST", body: JSON.stringify({ key: by("key").value }) });
+    await call("/page/login", { method: "POST", body: JSON.stringify({ key: by("key").value }) });
     by("key").value = "";
     await begin();
     by("music-title").focus();
   } catch (error) {
-    by("door-problem").textContent = error.message;
+    by("login-problem").textContent = error.message;
   }
 });
 

@@ -13,8 +13,8 @@ export function make(tag, props = {}, ...children) {
 
 export function clock(seconds) {
   if (seconds === null || seconds === undefined) return "";
-  const whole = Math.round(seconds);
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+  const rounded = Math.round(seconds);
+  return `${Math.floor(rounded / 60)}:${String(rounded % 60).padStart(2, "0")}`;
 }
 
 export function size(bytes) {
@@ -23,20 +23,20 @@ export function size(bytes) {
 
 export async function call(path, options = {}) {
   const headers = { "X-Mp4gen-Token": state.token, ...options.headers };
-  let answer;
+  let response;
   try {
-    answer = await fetch(path, { ...options, headers });
+    response = await fetch(path, { ...options, headers });
   } catch {
     throw new Error("The server does not answer. Is it running?");
   }
-  if (answer.status === 401 && path !== "/page/enter") { showDoor(); throw new Error(""); }
-  const body = await answer.json();
-  if (!answer.ok) throw new Error(body.msg);
+  if (response.status === 401 && path !== "/page/login") { showLogin(); throw new Error(""); }
+  const body = await response.json();
+  if (!response.ok) throw new Error(body.msg);
   return body;
 }
 
-export function showDoor() {
-  by("rooms").hidden = true;
-  by("door").hidden = false;
+export function showLogin() {
+  by("app").hidden = true;
+  by("login").hidden = false;
   by("key").focus();
 }

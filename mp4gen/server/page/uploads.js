@@ -12,7 +12,7 @@ export function send(file, token, onProgress) {
       let body = {};
       try { body = JSON.parse(request.responseText); } catch { /* Something between us and the server. */ }
       if (request.status === 200) done(body);
-      else failed(new Error(said(file.name, body.msg ?? `HTTP status ${request.status}`)));
+      else failed(new Error(withFilename(file.name, body.msg ?? `HTTP status ${request.status}`)));
     });
     request.addEventListener("error", () => failed(new Error(`${file.name} did not arrive.`)));
     request.send(file);
@@ -20,4 +20,4 @@ export function send(file, token, onProgress) {
 }
 
 // Which of several files it was, where that is not said already.
-const said = (name, message) => message.startsWith(name) ? message : `${name}: ${message}`;
+const withFilename = (name, message) => message.startsWith(name) ? message : `${name}: ${message}`;

@@ -1,25 +1,25 @@
 // The queue and the finished videos: shown, watched, deleted.
 
 import { by, call, clock, keyOf, make, size, state } from "./base.js";
-import { Pictures, tinted } from "./pictures.js";
+import { LazyImages, placeholder } from "./images.js";
 
 const rows = new Map();
-const stills = new Pictures(2);
+const thumbnails = new LazyImages(2);
 
 export function drawVideos() {
-  const { rendering, waiting } = state;
-  const doing = [rendering && `${rendering} rendering`, waiting && `${waiting} waiting`].filter(Boolean);
+  const { rendering, queued } = state;
+  const doing = [rendering && `${rendering} rendering`, queued && `${queued} queued`].filter(Boolean);
   by("queue").textContent = doing.join(" · ") || "nothing to do";
   by("queue").hidden = false;
   by("no-videos").hidden = state.videos.length > 0;
-  const seen = new Set(state.videos.map((video) => video.id));
-  for (const [id, row] of rows) if (!seen.has(id)) { leave(row.node); row.node.remove(); rows.delete(id); }
+  const ids = new Set(state.videos.map((video) => video.id));
+  for (const [id, row] of rows) if (!ids.has(id)) { moveFocus(row.node); row.node.remove(); rows.delete(id); }
   state.videos.forEach((video, index) => {
     const text = JSON.stringify([video, titleOf(video)]);
     let row = rows.get(video.id);
     // A row is drawn anew only where it changed, so that focus stays where it is.
     if (row?.text !== text) {
-      const node = row && row.state === video.state ? refreshed(row.node, video) : videoRow(video, row?.node);
+      const node = row && row.state === video.state ? updateRow(row.node, video) : videoRow(video, row?.node);
       if (row && row.node !== node) {
         const focused = row.node.contains(document.activeElement);
         row.node.replaceWith(node);
@@ -34,7 +34,7 @@ export function drawVideos() {
 }
 
 // Who deletes a video by keyboard goes on at the next one.
-function leave(node) {
+function moveFocus(node) {
   if (!node.contains(document.activeElement)) return;
   const next = node.nextElementSibling ?? node.previousElementSibling;
   (next?.querySelector(".doing > :last-child") ?? by("videos-title")).focus();
@@ -44,18 +44,18 @@ function titleOf(video) {
   return state.library.find((track) => keyOf(track) === keyOf(video))?.title ?? video.audio;
 }
 
-function tell(video) {
-  const shape = video.shape && video.shape !== "16:9" ? ` · ${video.shape}` : "";
-  if (video.state === "queued") return ["waiting", ""];
+function statusOf(video) {
+  const ratio = video.aspect_ratio && video.aspect_ratio !== "16:9" ? ` · ${video.aspect_ratio}` : "";
+  if (video.state === "queued") return ["queued", ""];
   if (video.state === "rendering" && video.total) return [`${clock(video.done)} of ${clock(video.total)}`, ""];
   if (video.state === "rendering") return ["listening to the song", ""];
   if (video.state === "failed") return [video.error ?? "It failed.", " bad"];
-  const days = video.days ? `kept for ${video.days} more ${video.days === 1 ? "day" : "days"}` : "kept for some hours more";
-  return video.days <= 3 ? [days, " warn"] : [`ready · ${size(video.size ?? 0)}${shape}`, ""];
+  const days = video.days_remaining ? `kept for ${video.days_remaining} more ${video.days_remaining === 1 ? "day" : "days"}` : "kept for some hours more";
+  return video.days_remaining <= 3 ? [days, " warn"] : [`ready · ${size(video.size ?? 0)}${ratio}`, ""];
 }
 
-function refreshed(node, video) {
-  const [text, kind] = tell(video);
+function updateRow(node, video) {
+  const [text, kind] = statusOf(video);
   node.querySelector(".name").textContent = titleOf(video);
   Object.assign(node.querySelector(".more"), { textContent: text, className: `more${kind}` });
   const bar = node.querySelector(".bar i");
@@ -84,15 +84,15 @@ function videoRow(video, before) {
     save.setAttribute("aria-label", `Download ${title}`);
     doing.append(save);
   }
-  const over = video.state === "done" || video.state === "failed";
-  button(over ? "" : "Cancel", over ? "Delete" : "Cancel", () => drop(video, over), over ? "x" : "");
-  const frame = video.state === "failed" ? tinted(keyOf(video), "frame")
-    : before?.querySelector(".frame") ?? stills.place(keyOf(video), "frame", `/page/still?id=${video.id}`);
-  return refreshed(make("li", { className: `row ${video.state}` }, frame, what, doing), video);
+  const finished = video.state === "done" || video.state === "failed";
+  button(finished ? "" : "Cancel", finished ? "Delete" : "Cancel", () => deleteVideo(video, finished), finished ? "x" : "");
+  const frame = video.state === "failed" ? placeholder(keyOf(video), "frame")
+    : before?.querySelector(".frame") ?? thumbnails.create(keyOf(video), "frame", `/page/thumbnail?id=${video.id}`);
+  return updateRow(make("li", { className: `row ${video.state}` }, frame, what, doing), video);
 }
 
-async function drop(video, ask) {
-  if (ask && video.url && !confirm(`Delete the video of ${titleOf(video)}?`)) return;
+async function deleteVideo(video, confirmFirst) {
+  if (confirmFirst && video.url && !confirm(`Delete the video of ${titleOf(video)}?`)) return;
   try {
     await call(`/page/videos/${video.id}`, { method: "DELETE" });
   } catch (error) {
@@ -104,7 +104,7 @@ function watch(video) {
   by("watch-title").textContent = titleOf(video);
   by("player").src = video.url;
   Object.assign(by("watch-save"), { href: video.url, download: `${titleOf(video)}.mp4` });
-  by("listen").pause();
+  by("audio").pause();
   by("watch").showModal();
   by("player").focus();
   by("player").play().catch(() => {});

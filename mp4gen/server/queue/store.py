@@ -34,7 +34,7 @@ CREATE UNIQUE INDEX one_video ON tasks (account, music_task_id, audio_id, render
     WHERE state != 'failed';
 CREATE INDEX by_state ON tasks (state, completed_at);
 CREATE INDEX by_callback ON tasks (seq) WHERE callback = 'due';
-CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE metadata (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 """
 _COLUMNS = ", ".join(_FIELDS)
 _PLACEHOLDERS = ", ".join(f":{name}" for name in _FIELDS)
@@ -112,7 +112,7 @@ class Store:
     async def set_metadata(self, name: str, value: Any) -> None:
         """Keep a fact about the server itself."""
         await self._run_in_writer(
-            self._run, "INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value)
+            self._run, "INSERT OR REPLACE INTO metadata VALUES (?, ?)", (name, value)
         )
 
     # --- reading ----------------------------------------------------------------------------
@@ -145,7 +145,7 @@ class Store:
     def get_metadata(self, name: str) -> Any:
         """A fact about the server; None where it is not known."""
         row = self._read_connection.execute(
-            "SELECT value FROM facts WHERE name = ?", (name,)
+            "SELECT value FROM metadata WHERE name = ?", (name,)
         ).fetchone()
         return row[0] if row else None
 

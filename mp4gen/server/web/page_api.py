@@ -90,7 +90,7 @@ class PageApi:
                 "title": info.title or track.path.stem,
                 "artist": info.artist,
                 "duration": info.duration,
-                "takes": math.ceil(
+                "render_seconds": math.ceil(
                     self.scheduler.estimate_render_time(info.duration or track.estimated_duration)
                 ),
                 "problem": info.problem,
@@ -100,8 +100,8 @@ class PageApi:
         own = {
             "token": self.sessions.csrf_token(request),
             "library": library,
-            "endings": SUFFIXES,
-            "most": self.config.max_upload_bytes,
+            "extensions": SUFFIXES,
+            "max_upload_bytes": self.config.max_upload_bytes,
             "requires_key": not self.sessions.is_open,
         }
         return web.json_response({**own, **self._live_state(account)}, headers=SECURITY_HEADERS)
@@ -155,10 +155,10 @@ class PageApi:
             "aspect_ratio": task.aspect_ratio,
             "done": progress.done if progress else None,
             "total": progress.total if progress else None,
-            "left": math.ceil(progress.remaining(now)) if progress else None,
+            "seconds_remaining": math.ceil(progress.remaining(now)) if progress else None,
             "size": task.size,
             "url": f"/files/{task.filename}" if task.state is TaskState.DONE else None,
-            "days": max(0, math.floor(remaining / _DAY)) if task.is_finished else None,
+            "days_remaining": max(0, math.floor(remaining / _DAY)) if task.is_finished else None,
             "error": task.error_message,
         }
 
@@ -246,7 +246,7 @@ class PageApi:
             request_base_url(request, self.config),
             render_variant=f"page-{random_token()}",
             aspect_ratio=_aspect_ratio(body),
-            audio_mode="copy" if body.get("sound") == "copy" else "compatible",
+            audio_mode="copy" if body.get("audio_mode") == "copy" else "compatible",
         )
         await self.store.add(task)
         self.scheduler.submit(task)

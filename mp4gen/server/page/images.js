@@ -2,33 +2,33 @@
 
 // Loads what its places show, so many at a time. A browser asks one server for six things at a time,
 // and what its visitor does must never wait for these.
-export class Pictures {
+export class LazyImages {
   #sources = new WeakMap();
-  #sought = new Set();
+  #pending = new Set();
   #loading = 0;
-  #most;
-  #sights = new IntersectionObserver((seen) => {
-    for (const { target, isIntersecting } of seen) {
-      if (isIntersecting) this.#sought.add(target); else this.#sought.delete(target);
+  #maxConcurrent;
+  #observer = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting) this.#pending.add(target); else this.#pending.delete(target);
     }
     this.#load();
   }, { rootMargin: "300px" });
 
-  constructor(most) { this.#most = most; }
+  constructor(maxConcurrent) { this.#maxConcurrent = maxConcurrent; }
 
   // A place in colours of its own, until its picture is there.
-  place(text, className, source) {
-    const node = tinted(text, className);
+  create(text, className, source) {
+    const node = placeholder(text, className);
     this.#sources.set(node, source);
-    this.#sights.observe(node);
+    this.#observer.observe(node);
     return node;
   }
 
   #load() {
-    for (const node of this.#sought) {
-      if (this.#loading === this.#most) return;
-      this.#sought.delete(node);
-      this.#sights.unobserve(node);
+    for (const node of this.#pending) {
+      if (this.#loading === this.#maxConcurrent) return;
+      this.#pending.delete(node);
+      this.#observer.unobserve(node);
       this.#loading += 1;
       const image = new Image();
       image.alt = "";
@@ -41,7 +41,7 @@ export class Pictures {
 }
 
 // A place in colours of its own, of which each text has others.
-export function tinted(text, className) {
+export function placeholder(text, className) {
   let hue = 7;
   for (const char of text) hue = (hue * 31 + char.codePointAt(0)) % 360;
   const node = document.createElement("div");
