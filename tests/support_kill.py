@@ -1,6 +1,6 @@
 """Runs small bulk jobs in forked children, and kills them at a named point; a program of its own.
 
-It reads one JSON object a line: `url`, `folder`, `tracks`, `dedupes`, `point` (None for a run to
+It reads one JSON object a line: `url`, `folder`, `tracks`, `rejects_duplicates`, `point` (None for a run to
 its end) and perhaps `signals` (default SIGKILL); it forks, and answers with the child's exit
 status. It loads everything once and has no threads, so that a child costs some milliseconds.
 """
@@ -85,14 +85,21 @@ def recorded(frame: FrameType) -> tuple[Function | None, str | None]:
     """The ledger's operation that this is about, and the state that it records."""
     frame_locals = frame.f_locals
     operation, values = None, frame_locals.get("values")
-    if "step" in frame_locals:
-        operation, values = frame_locals["step"].work.func, frame_locals["step"].work.args[-1]
+    if "write" in frame_locals:
+        operation, values = (
+            frame_locals["write"].operation.func,
+            frame_locals["write"].operation.args[-1],
+        )
     return operation, values.get("state") if isinstance(values, dict) else None
 
 
 async def convert(job: dict[str, Any]) -> list[dict[str, Any]]:
     """One bulk run over the job's tracks, and what came of each."""
-    dialect = mp4gen.Dialect.SUNO if job["dedupes"] else mp4gen.Dialect.for_url("http://unknown")
+    dialect = (
+        mp4gen.Dialect.SUNO
+        if job["rejects_duplicates"]
+        else mp4gen.Dialect.for_url("http://unknown")
+    )
     requests = [mp4gen.VideoRequest("music", track) for track in job["tracks"]]
     folder = Path(job["folder"])
     async with (
