@@ -1,13 +1,13 @@
-"""`mp4gen demo`: music, server, client and videos on this machine alone, in about a minute."""
+"""`mp4gen demo`: render the bundled music with mp4gen's own server and client; make no music."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,18 +16,18 @@ from cyclopts import Parameter
 
 from mp4gen.client import Client
 from mp4gen.models import Video, VideoRequest
+from mp4gen.render import AudioInfo, probe
 from mp4gen.server import Server, ServerConfig
 
 from .exit_codes import DONE
 from .options import AsJson, made_folder
 from .output import Screen, place
 from .progress_bars import Bar, Live
-from .runner import in_thread, run
-from .tunes import PIECES, Piece, write_tune
+from .runner import run
 
-_TASK = "demo"
-_LOOK_EVERY = 0.2
-_AUTHOR = "The mp4gen Trio"
+MUSIC = tuple(sorted(Path(__file__).with_name("demo_music").glob("*.opus")))
+_MUSIC_TASK_ID = "demo"
+_REFRESH_SECONDS = 0.2
 _DOMAIN = "made with mp4gen"
 _NEXT = (
     ("mp4gen serve --music ~/Music", "the same service with your own music"),
@@ -41,109 +41,106 @@ def demo(
     to: Annotated[Path, Parameter(help="The folder for the three videos.")] = Path("videos"),
     as_json: AsJson = False,
 ) -> int:
-    """Make three pieces of music, serve them, convert them, fetch the videos."""
-    return run(show(PIECES, made_folder(to), Screen(as_json=as_json)))
+    """Serve three short pieces of music, convert them and download the videos."""
+    return run(run_demo(MUSIC, made_folder(to), Screen(as_json=as_json)))
 
 
-async def show(pieces: Sequence[Piece], to: Path, screen: Screen) -> int:
-    """Bring `pieces` all the way to videos in the folder `to`."""
+async def run_demo(music: Sequence[Path], to: Path, screen: Screen) -> int:
+    """Convert the files `music` to videos in the folder `to`."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mp4gen-demo-") as scratch:
-        music = Path(scratch) / "music"
-        (music / _TASK).mkdir(parents=True)
-        key = secrets.token_hex(16)
-        # Ctrl-C is to be obeyed at once: nobody waits for a half-rendered demo.
-        config = ServerConfig(
-            music=music, data=Path(scratch) / "data", port=0, key=key, stop_timeout=0.0
-        )
-        async with Server(config) as server:
+        async with Server(_server_config(music, Path(scratch))) as server:
             screen.note(f"mp4gen's own server answers on {server.url}")
-            shows = [_Show(piece, music / _TASK, to, screen) for piece in pieces]
             with Live(screen, keep=True) as live:
-                await _play(shows, live, server, key)
-    _sum_up(screen, shows, time.monotonic() - started)
+                tracks = [
+                    _DemoTrack(file.stem, probe(file), to, screen, live.bar(file.stem))
+                    for file in music
+                ]
+                await _convert_all(tracks, server)
+    _print_summary(screen, tracks, time.monotonic() - started)
     return DONE
 
 
-async def _play(shows: Sequence[_Show], live: Live, server: Server, key: str) -> None:
-    # One after the other, so that the first is rendered while the second is played.
-    studio = asyncio.Lock()
-    for show in shows:
-        show.bar = live.bar(show.piece.title)
+def _server_config(music: Sequence[Path], scratch: Path) -> ServerConfig:
+    library = scratch / "music"
+    (library / _MUSIC_TASK_ID).mkdir(parents=True)
+    for file in music:  # copied: the server ignores links, and installers may link package files
+        shutil.copy(file, library / _MUSIC_TASK_ID)
+    key = secrets.token_hex(16)
+    # Ctrl-C stops the server immediately: nobody needs a half-rendered demo.
+    data = scratch / "data"
+    return ServerConfig(music=library, data=data, port=0, key=key, stop_timeout=0.0)
 
-    async with Client(key, base_url=server.url) as client:
-        watching = asyncio.create_task(_watch(shows, server))
+
+async def _convert_all(tracks: Sequence[_DemoTrack], server: Server) -> None:
+    async with Client(server.config.key, base_url=server.url) as client:
+        updating = asyncio.create_task(_update_progress(tracks, server))
         try:
             async with asyncio.TaskGroup() as group:
-                for show in shows:
-                    group.create_task(show.run(client, studio))
+                for track in tracks:
+                    group.create_task(track.convert(client))
         finally:
-            watching.cancel()
-            await asyncio.wait([watching])
+            updating.cancel()
+            await asyncio.wait([updating])
 
 
-async def _watch(shows: Sequence[_Show], server: Server) -> None:
-    """Look at the renders; only here do the client and its server share a process."""
+async def _update_progress(tracks: Sequence[_DemoTrack], server: Server) -> None:
+    """Show the server's own progress: only in the demo does it share the client's process."""
     while True:
-        for show in shows:
-            if show.task_id and (progress := server.progress(show.task_id)):
-                show.bar.move("rendering", progress[0] / progress[1])
-        await asyncio.sleep(_LOOK_EVERY)
+        for track in tracks:
+            if track.task_id and (progress := server.progress(track.task_id)):
+                track.bar.move("rendering", progress[0] / progress[1])
+        await asyncio.sleep(_REFRESH_SECONDS)
 
 
 @attrs.define(eq=False)
-class _Show:
+class _DemoTrack:
     """One piece on its way to a video."""
 
-    piece: Piece
-    music: Path
+    title: str
+    info: AudioInfo
     to: Path
     screen: Screen
-    bar: Bar = attrs.field(init=False)
+    bar: Bar
     path: Path = attrs.field(init=False)
     task_id: str = ""
 
-    async def run(self, client: Client, studio: asyncio.Lock) -> None:
-        async with studio:
-            self.bar.move("playing the music")
-            await in_thread(partial(write_tune, self.piece, self.music))
-        self.bar.move("submitted")
-        request = VideoRequest(_TASK, self.piece.title, author=_AUTHOR, domain_name=_DOMAIN)
+    async def convert(self, client: Client) -> None:
+        request = VideoRequest(
+            _MUSIC_TASK_ID, self.title, author=self.info.artist, domain_name=_DOMAIN
+        )
         video = await client.convert(request, on_submitted=self._submitted)
         self.task_id = ""
         self.bar.move("downloading")
-        self.path = await client.download(video, self.to / f"demo-{_slug(self.piece.title)}.mp4")
+        name = f"demo-{self.title.lower().replace(' ', '-')}.mp4"
+        self.path = await client.download(video, self.to / name)
         self.bar.end(f"done: {place(self.path)}")
         self._record(video)
 
     def _submitted(self, task_id: str) -> None:
         self.task_id = task_id
-        self.bar.move("rendering")
+        self.bar.move("submitted")
 
     def _record(self, video: Video) -> None:
         self.screen.record(
             {
-                "title": self.piece.title,
+                "title": self.title,
                 "task_id": video.task_id,
                 "audio_id": video.audio_id,
-                "seconds": self.piece.seconds,
+                "seconds": self.info.duration,
                 "path": str(self.path),
             }
         )
 
 
-def _sum_up(screen: Screen, shows: Sequence[_Show], seconds: float) -> None:
+def _print_summary(screen: Screen, tracks: Sequence[_DemoTrack], elapsed: float) -> None:
     screen.line()
-    screen.line(f"Videos of music that did not exist {seconds:.0f} seconds ago:")
-    for show in shows:
-        megabytes = show.path.stat().st_size / 1e6
-        screen.line(f"  {place(show.path)}  ({show.piece.seconds:.0f} s, {megabytes:.1f} MB)")
+    screen.line(f"Rendered in {elapsed:.0f} seconds:")
+    for track in tracks:
+        megabytes = track.path.stat().st_size / 1e6
+        screen.line(f"  {place(track.path)}  ({track.info.duration:.0f} s, {megabytes:.1f} MB)")
     screen.line()
     screen.line("What to try next:")
     width = max(len(command) for command, _ in _NEXT)
     for command, why in _NEXT:
         screen.line(f"  {command:<{width}}  {why}")
-
-
-def _slug(title: str) -> str:
-    return "-".join(title.lower().split())
