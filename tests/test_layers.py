@@ -33,7 +33,7 @@ EDGES = {
     "multiprocessing": {"server"},
     "concurrent": {"server", "bulk", "ledger", "cli"},
     "av": {"render"},
-    "numpy": {"render", "cli", "server"},
+    "numpy": {"render", "server"},
     "PIL": {"render"},
     "cyclopts": {"cli"},
     "rich": {"cli"},

@@ -1,13 +1,13 @@
-"""`mp4gen demo`: music, server, client and videos on this machine alone, in about a minute."""
+"""`mp4gen demo`: render the bundled music with mp4gen's own server and client; make no music."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,18 +16,18 @@ from cyclopts import Parameter
 
 from mp4gen.client import Client
 from mp4gen.models import Video, VideoRequest
+from mp4gen.render import AudioInfo, probe
 from mp4gen.server import Server, ServerConfig
 
 from .exit_codes import DONE
 from .options import AsJson, ensure_directory
 from .output import Output, display_path
 from .progress_bars import Bar, ProgressDisplay
-from .runner import run, run_in_thread
-from .tunes import PIECES, Piece, write_tune
+from .runner import run
 
-_TASK = "demo"
+MUSIC = tuple(sorted(Path(__file__).with_name("demo_music").glob("*.opus")))
+_MUSIC_TASK_ID = "demo"
 _REFRESH_SECONDS = 0.2
-_AUTHOR = "The mp4gen Trio"
 _DOMAIN = "made with mp4gen"
 _NEXT = (
     ("mp4gen serve --music ~/Music", "the same service with your own music"),
@@ -41,51 +41,51 @@ def demo(
     to: Annotated[Path, Parameter(help="The folder for the three videos.")] = Path("videos"),
     as_json: AsJson = False,
 ) -> int:
-    """Make three pieces of music, serve them, convert them, fetch the videos."""
-    return run(run_demo(PIECES, ensure_directory(to), Output(as_json=as_json)))
+    """Serve three short pieces of music, convert them and download the videos."""
+    return run(run_demo(MUSIC, ensure_directory(to), Output(as_json=as_json)))
 
 
-async def run_demo(pieces: Sequence[Piece], to: Path, output: Output) -> int:
-    """Bring `pieces` all the way to videos in the folder `to`."""
+async def run_demo(music: Sequence[Path], to: Path, output: Output) -> int:
+    """Convert the files `music` to videos in the folder `to`."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mp4gen-demo-") as scratch:
-        music = Path(scratch) / "music"
-        (music / _TASK).mkdir(parents=True)
-        key = secrets.token_hex(16)
-        # Ctrl-C is to be obeyed at once: nobody waits for a half-rendered demo.
-        config = ServerConfig(
-            music=music, data=Path(scratch) / "data", port=0, key=key, shutdown_timeout=0.0
-        )
-        async with Server(config) as server:
+        async with Server(_server_config(music, Path(scratch))) as server:
             output.status(f"mp4gen's own server answers on {server.url}")
-            tracks = [_DemoTrack(piece, music / _TASK, to, output) for piece in pieces]
-            with ProgressDisplay(output, keep=True) as display:
-                await _convert_all(tracks, display, server, key)
+            with ProgressDisplay(output, keep=True) as live:
+                tracks = [
+                    _DemoTrack(file.stem, probe(file), to, output, live.bar(file.stem))
+                    for file in music
+                ]
+                await _convert_all(tracks, server)
     _print_summary(output, tracks, time.monotonic() - started)
     return DONE
 
 
-async def _convert_all(
-    tracks: Sequence[_DemoTrack], display: ProgressDisplay, server: Server, key: str
-) -> None:
-    # One after the other, so that the first is rendered while the second is played.
-    synth_lock = asyncio.Lock()
-    for track in tracks:
-        track.bar = display.bar(track.piece.title)
+def _server_config(music: Sequence[Path], scratch: Path) -> ServerConfig:
+    library = scratch / "music"
+    (library / _MUSIC_TASK_ID).mkdir(parents=True)
+    for file in music:  # copied: the server ignores links, and installers may link package files
+        shutil.copy(file, library / _MUSIC_TASK_ID)
+    key = secrets.token_hex(16)
+    # Ctrl-C stops the server immediately: nobody needs a half-rendered demo.
+    data = scratch / "data"
+    return ServerConfig(music=library, data=data, port=0, key=key, shutdown_timeout=0.0)
 
-    async with Client(key, base_url=server.url) as client:
-        watching = asyncio.create_task(_update_progress(tracks, server))
+
+async def _convert_all(tracks: Sequence[_DemoTrack], server: Server) -> None:
+    async with Client(server.config.key, base_url=server.url) as client:
+        updating = asyncio.create_task(_update_progress(tracks, server))
         try:
             async with asyncio.TaskGroup() as group:
                 for track in tracks:
-                    group.create_task(track.run(client, synth_lock))
+                    group.create_task(track.convert(client))
         finally:
-            watching.cancel()
-            await asyncio.wait([watching])
+            updating.cancel()
+            await asyncio.wait([updating])
 
 
 async def _update_progress(tracks: Sequence[_DemoTrack], server: Server) -> None:
-    """Look at the renders; only here do the client and its server share a process."""
+    """Show the server's own progress: only in the demo does it share the client's process."""
     while True:
         for track in tracks:
             if track.task_id and (progress := server.progress(track.task_id)):
@@ -97,57 +97,52 @@ async def _update_progress(tracks: Sequence[_DemoTrack], server: Server) -> None
 class _DemoTrack:
     """One piece on its way to a video."""
 
-    piece: Piece
-    music: Path
+    title: str
+    info: AudioInfo
     to: Path
     output: Output
-    bar: Bar = attrs.field(init=False)
+    bar: Bar
     path: Path = attrs.field(init=False)
     task_id: str = ""
 
-    async def run(self, client: Client, synth_lock: asyncio.Lock) -> None:
-        async with synth_lock:
-            self.bar.update("playing the music")
-            await run_in_thread(partial(write_tune, self.piece, self.music))
-        self.bar.update("submitted")
-        request = VideoRequest(_TASK, self.piece.title, author=_AUTHOR, domain_name=_DOMAIN)
+    async def convert(self, client: Client) -> None:
+        request = VideoRequest(
+            _MUSIC_TASK_ID, self.title, author=self.info.artist, domain_name=_DOMAIN
+        )
         video = await client.convert(request, on_submitted=self._submitted)
         self.task_id = ""
         self.bar.update("downloading")
-        self.path = await client.download(video, self.to / f"demo-{_slug(self.piece.title)}.mp4")
+        name = f"demo-{self.title.lower().replace(' ', '-')}.mp4"
+        self.path = await client.download(video, self.to / name)
         self.bar.finish(f"done: {display_path(self.path)}")
         self._record(video)
 
     def _submitted(self, task_id: str) -> None:
         self.task_id = task_id
-        self.bar.update("rendering")
+        self.bar.update("submitted")
 
     def _record(self, video: Video) -> None:
         self.output.record(
             {
-                "title": self.piece.title,
+                "title": self.title,
                 "task_id": video.task_id,
                 "audio_id": video.audio_id,
-                "seconds": self.piece.seconds,
+                "seconds": self.info.duration,
                 "path": str(self.path),
             }
         )
 
 
-def _print_summary(output: Output, tracks: Sequence[_DemoTrack], seconds: float) -> None:
+def _print_summary(output: Output, tracks: Sequence[_DemoTrack], elapsed: float) -> None:
     output.line()
-    output.line(f"Videos of music that did not exist {seconds:.0f} seconds ago:")
+    output.line(f"Rendered in {elapsed:.0f} seconds:")
     for track in tracks:
         megabytes = track.path.stat().st_size / 1e6
         output.line(
-            f"  {display_path(track.path)}  ({track.piece.seconds:.0f} s, {megabytes:.1f} MB)"
+            f"  {display_path(track.path)}  ({track.info.duration:.0f} s, {megabytes:.1f} MB)"
         )
     output.line()
     output.line("What to try next:")
     width = max(len(command) for command, _ in _NEXT)
     for command, why in _NEXT:
         output.line(f"  {command:<{width}}  {why}")
-
-
-def _slug(title: str) -> str:
-    return "-".join(title.lower().split())

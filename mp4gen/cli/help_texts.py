@@ -15,10 +15,10 @@ EXIT_CODES = (
     "the key was refused or the credits are used up, 130 stopped by Ctrl-C."
 )
 
-DEMO = """Make three pieces of music, and three videos of them.
+DEMO = """Make videos of three short pieces of music.
 
-Everything happens on this machine: the music is made by arithmetic, mp4gen's own server renders it
-on a free port of the loopback address, mp4gen's own client submits, waits and downloads.
+Everything happens on this machine: mp4gen's own server renders the bundled music on a free port of
+the loopback address, mp4gen's own client submits, polls and downloads.
 """
 
 SERVE = """Serve the API from a music folder; it renders by itself.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import wave
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -46,3 +48,13 @@ def mp4gen(capsys: pytest.CaptureFixture[str]) -> Run:
         return CommandResult(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def tone(tmp_path: Path) -> Path:
+    """Write a WAV file with a second of a square wave of 441 Hz."""
+    path = tmp_path / "tone.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 44_100, 0, "NONE", ""))
+        file.writeframes((b"\x00\x20" * 50 + b"\x00\xe0" * 50) * 441)
+    return path

@@ -11,10 +11,7 @@ import tempfile
 from pathlib import Path
 from urllib.request import urlopen
 
-import numpy as np
 import pytest
-
-from mp4gen.cli.tunes.score import wav
 
 _PROGRAM = (sys.executable, "-m", "mp4gen")
 
@@ -140,10 +137,9 @@ def test_a_full_disk_under_the_output_is_one_sentence() -> None:
     assert ended.stderr.count("\n") == 1
 
 
-def test_closed_streams_are_no_reason_to_fail(tmp_path: Path) -> None:
+def test_closed_streams_are_no_reason_to_fail(tone: Path, tmp_path: Path) -> None:
     """And nobody else's file gets their number."""
-    script = f'"$0" -m mp4gen render {tmp_path}/a.wav --to {tmp_path}/a.mp4 >&- 2>&- <&-'
-    (tmp_path / "a.wav").write_bytes(wav(np.zeros((2, 44_100), np.float32) + 0.1, title="A"))
+    script = f'"$0" -m mp4gen render {tone} --to {tmp_path}/a.mp4 >&- 2>&- <&-'
 
     ended = subprocess.run(
         ["bash", "-c", script, sys.executable],  # noqa: S607 - whichever bash is there
