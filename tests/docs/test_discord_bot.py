@@ -26,7 +26,7 @@ with warnings.catch_warnings():
 
 pytestmark = pytest.mark.looptime
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 APPLICATION, CHANNEL, GUILD = 11, 22, 33
 ANN, BEN = 101, 102

@@ -24,7 +24,7 @@ from werkzeug.serving import make_server
 import mp4gen
 from mp4gen.testing import FakeService
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 LIMIT = 64 * 1024
 
