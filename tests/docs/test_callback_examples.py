@@ -1,10 +1,10 @@
-"""The README's recipes for callbacks, run as written on each framework's own server."""
+"""The examples for callbacks, run as written on each framework's own server."""
 
 import asyncio
 import gzip
 import http.client
 import json
-import re
+import runpy
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -24,17 +24,13 @@ from werkzeug.serving import make_server
 import mp4gen
 from mp4gen.testing import FakeService
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+EXAMPLES = Path(__file__).parents[2] / ".docs" / "examples"
 LIMIT = 64 * 1024
 
 
-def recipe(mark: str) -> dict[str, Any]:
-    """What the one program of the README that holds `mark` defines."""
-    (program,) = (program for program in PROGRAMS if mark in program)
-    names: dict[str, Any] = {"__name__": "app"}
-    exec(program, names)  # noqa: S102 - the README is ours
-    return names
+def example(name: str) -> dict[str, Any]:
+    """Return what the example defines."""
+    return runpy.run_path(str(EXAMPLES / f"callbacks_{name}.py"), run_name="app")
 
 
 # --- each framework's own server, in a thread --------------------------------------------------
@@ -80,7 +76,7 @@ def on_aiohttp(app: web.Application) -> Iterator[int]:
 
 @attrs.frozen
 class Served:
-    """A recipe that runs: its receiver, and the port of its server."""
+    """An example that runs: its receiver, and the port of its server."""
 
     receiver: mp4gen.CallbackReceiver
     port: int
@@ -106,18 +102,18 @@ def aiohttp_app() -> tuple[mp4gen.CallbackReceiver, AbstractContextManager[int]]
 
 
 def starlette_app() -> tuple[mp4gen.CallbackReceiver, AbstractContextManager[int]]:
-    names = recipe("import Starlette")
+    names = example("starlette")
     return names["receiver"], on_uvicorn(names["app"])
 
 
 def fastapi_app() -> tuple[mp4gen.CallbackReceiver, AbstractContextManager[int]]:
-    """As the recipe's comment says."""
-    names = recipe("or FastAPI(routes=routes)")
+    """As the example's comment says."""
+    names = example("starlette")
     return names["receiver"], on_uvicorn(FastAPI(routes=names["routes"]))
 
 
 def flask_app() -> tuple[mp4gen.CallbackReceiver, AbstractContextManager[int]]:
-    names = recipe("import Flask")
+    names = example("flask")
     return names["receiver"], on_werkzeug(names["app"])
 
 

@@ -1,9 +1,10 @@
-"""The README's bot, run as written: discord.py itself, Discord's REST API and ours on loopback."""
+"""The Discord bot of the examples: discord.py itself, Discord's REST API and ours on loopback."""
 
 import asyncio
 import itertools
 import json
 import re
+import runpy
 import sqlite3
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -26,8 +27,7 @@ with warnings.catch_warnings():
 
 pytestmark = pytest.mark.looptime
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+EXAMPLE = Path(__file__).parents[2] / ".docs" / "examples" / "discord_bot.py"
 APPLICATION, CHANNEL, GUILD = 11, 22, 33
 ANN, BEN = 101, 102
 
@@ -189,9 +189,7 @@ Start = Callable[[], Coroutine[Any, Any, Any]]
 @pytest.fixture
 async def start(discord_api: Discord, service: FakeService) -> AsyncIterator[Start]:
     """Starts a bot as `Bot().run` would, but for the gateway."""
-    (program,) = (program for program in PROGRAMS if "import discord" in program)
-    names: dict[str, Any] = {"__name__": "bot"}
-    exec(program, names)  # noqa: S102 - the README is ours
+    names = runpy.run_path(str(EXAMPLE), run_name="bot")
     bots = []
 
     async def started() -> Any:

@@ -1,7 +1,8 @@
-"""The README is true: its programs run as written, its commands are the ones that CI runs."""
+"""The README and the examples are true: programs run as written, commands are those of CI."""
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,15 +14,25 @@ import mp4gen
 from mp4gen.testing import CallbackBehavior, FakeService
 
 ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / ".docs" / "examples").glob("*.py"))
+ERRORS = ROOT / ".docs" / "pages" / "reference" / "errors.md"
+TESTED_APP = runpy.run_path(str(ROOT / ".docs" / "examples" / "test_an_app.py"))
 README = (ROOT / "README.md").read_text()
-PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 SHELL = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 # Before Python 3.13, discord.py imports a module of the standard library that was on its way out.
 OF_DISCORD = "ignore:'audioop' is deprecated:DeprecationWarning"
+# Not needed by the suite in general: only the examples import them.
+OPTIONAL = {"telegram_bot": "telegram", "pandas_tracks": "pandas"}
 
 
-def purpose(program: str) -> str:
-    return "-".join(re.findall(r"convert\w*|wait_for\w*|FakeService|CallbackReceiver", program)[:2])
+def programs() -> Iterator[object]:
+    """Yield each program of the README, of the pages, and of the examples."""
+    for page in (ROOT / "README.md", *sorted((ROOT / ".docs" / "pages").rglob("*.md"))):
+        found = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+        for number, program in enumerate(found, 1):
+            yield pytest.param(program, id=f"{page.stem}-{number}")
+    for example in EXAMPLES:
+        yield pytest.param(example.read_text(), id=example.stem)
 
 
 @pytest.fixture
@@ -31,19 +42,24 @@ def service() -> Iterator[FakeService]:
         yield running
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=purpose)
-def test_the_programs_run_as_written(program: str, service: FakeService, tmp_path: Path) -> None:
-    """Whoever copies a program from the README gets what it promises."""
-    surroundings = {
+@pytest.mark.parametrize("program", list(programs()))
+def test_programs_run_as_written(
+    program: str, service: FakeService, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A user who copies a program gets what it promises."""
+    if module := OPTIONAL.get(request.node.callspec.id):
+        pytest.importorskip(module, reason="the dev extra installs it")
+    environment = {
         **os.environ,
         "MP4GEN_BASE_URL": service.url,
         "MP4GEN_API_KEY": "a-key-for-the-readme",
         "DISCORD_TOKEN": "",  # whoever runs the tests may have a bot
+        "TELEGRAM_TOKEN": "",
     }
 
     ended = subprocess.run(
         [sys.executable, "-W", "error", "-W", OF_DISCORD, "-c", program],
-        env=surroundings,
+        env=environment,
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -74,10 +90,17 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 
 
 def test_every_public_error_is_explained() -> None:
-    """A user who meets an error finds it in the README."""
+    """A user who meets an error finds it in the reference, in the table of what to do."""
+    table = ERRORS.read_text()
     errors = {name for name in mp4gen.__all__ if name.endswith("Error")}
     details = {"ApiError", "Mp4GenError", "RenderCancelledError"}
 
-    missing = {name for name in errors - details if f"`{name}`" not in README}
+    missing = {name for name in errors - details if f"`{name}`" not in table}
 
     assert missing == set()
+
+
+@pytest.mark.parametrize("name", [name for name in TESTED_APP if name.startswith("test_")])
+def test_example_of_a_tested_app_passes(name: str, mp4gen_service: FakeService) -> None:
+    """Each test of the example passes with the fixture of the plugin."""
+    TESTED_APP[name](mp4gen_service)

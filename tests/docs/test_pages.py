@@ -1,0 +1,82 @@
+"""The documentation is true: its programs run, its lists are complete, its links lead somewhere."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import mp4gen
+import mp4gen.testing
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / ".docs"
+PAGES = sorted((DOCS / "pages").rglob("*.md"))
+# A table that the errors of FakeService list, and a proxy for our own tests.
+NOT_SHOWN = {f"mp4gen.testing.{name}" for name in ("FAULTS", "FaultProxy", "ConnectionFault")}
+TEXTS = [*PAGES, ROOT / "README.md", *sorted((ROOT / ".github").glob("*.md"))]
+
+
+@pytest.fixture(scope="module")
+def failure_modes() -> ModuleType:
+    """The script that keeps the list of failure modes up to date."""
+    spec = importlib.util.spec_from_file_location("failure_modes", DOCS / "failure_modes.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_failure_modes_name_their_tests(failure_modes: ModuleType) -> None:
+    """The page lists each test that cites a row; `python .docs/failure_modes.py` updates it."""
+    page = failure_modes.PAGE.read_text()
+
+    assert failure_modes.updated(page) == page
+
+
+def test_failure_modes_have_each_cited_row(failure_modes: ModuleType) -> None:
+    """A row that a test cites is on the page, and each row on the page has a test."""
+    page = failure_modes.PAGE.read_text()
+
+    rows = [int(number) for number in re.findall(r"^## Row (\d+):", page, re.MULTILINE)]
+
+    assert sorted(failure_modes.tests_by_row()) == rows
+
+
+@pytest.mark.parametrize("package", [mp4gen, mp4gen.testing], ids=lambda package: package.__name__)
+def test_reference_has_each_public_name(package: ModuleType) -> None:
+    """Each exported name has an entry in the reference pages."""
+    entries = {
+        entry
+        for page in (DOCS / "pages" / "reference").glob("*.md")
+        for entry in re.findall(r"^::: (\S+)", page.read_text(), re.MULTILINE)
+    }
+
+    missing = {f"{package.__name__}.{name}" for name in package.__all__} - entries - NOT_SHOWN
+
+    assert missing == set()
+
+
+def test_each_example_is_shown() -> None:
+    """Each example file is included by a page."""
+    included = {
+        name
+        for page in PAGES
+        for name in re.findall(r'^--8<-- "(.+)"', page.read_text(), re.MULTILINE)
+    }
+
+    assert included == {path.name for path in (DOCS / "examples").glob("*.py")}
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_relative_links_lead_to_files(text: Path) -> None:
+    """Each relative link of a page leads to a file of the repository."""
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", text.read_text())
+
+    missing = [
+        target for target in targets if "://" not in target and not (text.parent / target).exists()
+    ]
+
+    assert missing == []
