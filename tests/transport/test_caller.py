@@ -167,7 +167,7 @@ async def test_row_10_a_single_call_gives_up_on_a_storm(
 
 async def test_a_cool_down_holds_calls_that_no_limit_counts(service: FakeService) -> None:
     """Where looks are not counted, a refused one still pauses them all."""
-    dialect = polls_count_toward_limit = False
+    dialect = attrs.evolve(Dialect.SUNO, polls_count_toward_limit=False)
     service.script("credits", "rate_limited")
     async with service.client(dialect=dialect) as client:
         await asyncio.gather(client.get_credits(), client.get_tracks("music"))
