@@ -97,7 +97,7 @@ class DirectTransport:
     async def send(self, request: ApiRequest, timeout: float) -> HttpResponse:
         """The service's answer."""
         if self.closed:
-            raise ConfigurationError("this client is closed")
+            raise ConfigurationError("This client is closed")
         await asyncio.sleep(latency(self._random))
         now = asyncio.get_running_loop().time()
         parts = urlsplit(request.path)

@@ -171,7 +171,7 @@ async def test_a_closed_client_says_so(service: FakeService) -> None:
         client.convert(REQUEST),
         client.download("http://e.com", "x"),
     ):
-        with pytest.raises(mp4gen.ConfigurationError, match="this client is closed"):
+        with pytest.raises(mp4gen.ConfigurationError, match="This client is closed"):
             await work
 
 

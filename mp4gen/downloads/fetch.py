@@ -105,7 +105,7 @@ class FileSessions:
                 "this client belongs to another event loop; make one client for each loop"
             )
         self._loop = loop
-        with self._sleeper.cancel_on_close():
+        async with self._sleeper.cancel_on_close():
             yield
 
     def session_for(

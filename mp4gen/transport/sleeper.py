@@ -1,25 +1,25 @@
-"""Where a client's work sleeps: any pause can be ended early, and closing the client ends all.
+"""Sleeps that can be woken early, and that all end when their client closes.
 
-It knows neither what is waited for nor why it ended; whoever sleeps looks again on waking.
+The module knows neither why a caller sleeps nor why it wakes: the caller checks again on waking.
 """
 
 from __future__ import annotations
 
 import asyncio
-from asyncio import CancelledError
-from typing import cast
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from mp4gen.errors import ConfigurationError
 
 
 class WakeableSleep(asyncio.Future[bool]):
-    """One sleep, to be awaited once; gives whether it was ended early.
+    """One sleep, to be awaited once. Its result is True if it was woken early.
 
-    A future and no coroutine: a hundred thousand of them may be alive, and a frame is what weighs.
+    It is a future, not a coroutine: 100,000 may be alive at once, and a frame costs more memory.
 
     Args:
-        seconds: how long at most.
-        active_sleeps: the set that it is in until it ends.
+        seconds: The longest that it lasts.
+        active_sleeps: The set that holds it until it ends.
     """
 
     __slots__ = ("_active_sleeps", "_timer")
@@ -33,11 +33,11 @@ class WakeableSleep(asyncio.Future[bool]):
             active_sleeps.add(self)
 
     def wake(self) -> None:
-        """End it now, if it has not ended."""
+        """End the sleep now, unless it has ended."""
         self._end(True)  # noqa: FBT003
 
     def cancel(self, msg: object = None) -> bool:
-        """As of any future; its timer ends with it."""
+        """Cancel the future and its timer."""
         self._detach()
         return super().cancel(msg)
 
@@ -52,70 +52,57 @@ class WakeableSleep(asyncio.Future[bool]):
             self._active_sleeps.discard(self)
 
 
-class _Block:
-    """As `asyncio.timeout`, but ended by somebody and not by the clock."""
-
-    __slots__ = ("_before", "_blocks", "_ended", "_task")
-
-    def __init__(self, blocks: set[_Block]) -> None:
-        self._blocks = blocks
-        self._task = cast("asyncio.Task[object]", asyncio.current_task())
-        self._before = self._task.cancelling()
-        self._ended = False
-
-    def __enter__(self) -> None:
-        self._blocks.add(self)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._blocks.discard(self)
-        # Somebody else may have cancelled the task as well, and goes first.
-        if self._ended and self._task.uncancel() <= self._before and kind is CancelledError:
-            raise client_closed_error() from None
-
-    def end(self) -> None:
-        """Let what the block waits for be over."""
-        if not self._ended:
-            self._ended = True
-            self._task.cancel()
-
-
 class Sleeper:
-    """All that one client waits for, until it closes."""
+    """Everything that one client waits for, until it closes."""
 
     def __init__(self) -> None:
         self.closed = False
         self._active_sleeps: set[WakeableSleep] = set()
-        self._blocks: set[_Block] = set()
+        self._timeouts: set[asyncio.Timeout] = set()
 
     def sleep(self, seconds: float) -> WakeableSleep:
-        """A pause of `seconds` that `close` ends.
+        """Return a sleep of `seconds` that `close` ends.
 
         Raises:
-            ConfigurationError: the client is closed.
+            ConfigurationError: The client is closed.
         """
         if self.closed:
             raise client_closed_error()
         return WakeableSleep(seconds, self._active_sleeps)
 
-    def cancel_on_close(self) -> _Block:
-        """For a `with` block that `close` ends, whatever it waits for.
+    @asynccontextmanager
+    async def cancel_on_close(self) -> AsyncIterator[None]:
+        """Run a block that `close` ends, whatever it awaits.
+
+        A `TimeoutError` of the block itself and a cancel from outside pass through.
 
         Raises:
-            ConfigurationError: the client is closed.
+            ConfigurationError: The client is closed, or closed meanwhile.
         """
         if self.closed:
             raise client_closed_error()
-        return _Block(self._blocks)
+        timeout = asyncio.timeout(None)
+        self._timeouts.add(timeout)
+        try:
+            async with timeout:
+                yield
+        except TimeoutError:
+            if timeout.expired():
+                raise client_closed_error() from None
+            raise
+        finally:
+            self._timeouts.discard(timeout)
 
     def close(self) -> None:
-        """End all that waits; a second call does nothing."""
+        """End everything that waits. A second call does nothing."""
         self.closed = True
         for active_sleep in tuple(self._active_sleeps):
             active_sleep.wake()
-        for block in self._blocks:
-            block.end()
+        for timeout in self._timeouts:
+            if not timeout.expired():
+                timeout.reschedule(asyncio.get_running_loop().time())
 
 
 def client_closed_error() -> ConfigurationError:
-    """What a call gets after `aclose`."""
-    return ConfigurationError("this client is closed; make a new one")
+    """Return the error of every call after `aclose`."""
+    return ConfigurationError("This client is closed. Make a new one.")

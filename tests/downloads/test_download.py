@@ -757,9 +757,9 @@ async def test_a_closed_client_ends_its_downloads_at_once(
         if says.status == 503:
             await waits.wait()
         await sessions.aclose()
-        with pytest.raises(ConfigurationError, match="this client is closed"):
+        with pytest.raises(ConfigurationError, match="This client is closed"):
             await task
-        with pytest.raises(ConfigurationError, match="this client is closed"):
+        with pytest.raises(ConfigurationError, match="This client is closed"):
             await download(host, sessions).save(to)
 
     assert names_in(to.parent) == []

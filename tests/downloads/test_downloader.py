@@ -275,9 +275,9 @@ async def test_a_closed_client_downloads_nothing(
     await host.wait_for_progress(100)
     await client.aclose()
 
-    with pytest.raises(mp4gen.ConfigurationError, match="this client is closed"):
+    with pytest.raises(mp4gen.ConfigurationError, match="This client is closed"):
         await task
-    with pytest.raises(mp4gen.ConfigurationError, match="this client is closed"):
+    with pytest.raises(mp4gen.ConfigurationError, match="This client is closed"):
         await client.download(host.url, tmp_path)
     assert names_in(tmp_path) == []
 

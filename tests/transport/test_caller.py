@@ -318,7 +318,7 @@ async def test_closing_a_client_ends_all_that_waits(service: FakeService) -> Non
     await client.aclose()
     ended = await asyncio.gather(*waits, credits_left, return_exceptions=True)
 
-    assert {str(error) for error in ended} == {"this client is closed; make a new one"}
+    assert {str(error) for error in ended} == {"This client is closed. Make a new one."}
     assert now() - start < 1
 
 
@@ -332,6 +332,6 @@ async def test_closing_a_client_ends_a_pause_before_a_retry(service: FakeService
     start = now()
     await client.aclose()
 
-    with pytest.raises(mp4gen.ConfigurationError, match="this client is closed"):
+    with pytest.raises(mp4gen.ConfigurationError, match="This client is closed"):
         await work
     assert now() - start < 1

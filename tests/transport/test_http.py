@@ -271,7 +271,9 @@ async def test_row_34_an_answer_that_repeats_the_key_loses_it(
     assert answer.headers["x-echo"] == "Bearer ***"
 
 
-FAULTS = "reset close_without_answer half_headers truncated garbage hang slow_drip huge gzip_bomb".split()
+FAULTS = (
+    "reset close_without_answer half_headers truncated garbage hang slow_drip huge gzip_bomb"
+).split()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -328,7 +330,7 @@ async def test_a_closed_transport_says_so(transport: Transport) -> None:
 
     error = await failure(transport, LOOK)
 
-    assert str(error) == "this client is closed; make a new one"
+    assert str(error) == "This client is closed. Make a new one."
 
 
 async def test_another_loop_is_refused(transport: Transport) -> None:

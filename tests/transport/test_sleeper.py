@@ -1,6 +1,7 @@
-"""A pause ends in time, early, or with its client, and leaves no timer behind."""
+"""A sleep ends in time, early, or with its client, and leaves no timer behind."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -8,73 +9,93 @@ import mp4gen
 from mp4gen.transport.sleeper import Sleeper, WakeableSleep
 
 pytestmark = pytest.mark.looptime
+CLOSED = r"^This client is closed\. Make a new one\.$"
 
 
 def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def test_a_pause_lasts_as_long_as_it_says() -> None:
-    """Nobody woke it: False, and that much later."""
+async def test_sleep_lasts_its_seconds() -> None:
+    """If nothing wakes it, the result is False and the full time has passed."""
     start = now()
 
     assert await Sleeper().sleep(30) is False
     assert now() - start == pytest.approx(30)
 
 
-async def test_a_pause_can_be_ended_early() -> None:
-    """True, at once; a second waking does nothing."""
-    pause = WakeableSleep(30)
+async def test_sleep_ends_early_when_woken() -> None:
+    """The result is True, immediately; a second wake does nothing."""
+    sleep = WakeableSleep(30)
     start = now()
-    pause.wake()
-    pause.wake()
+    sleep.wake()
+    sleep.wake()
 
-    assert await pause is True
+    assert await sleep is True
     assert now() - start < 1
 
 
-async def test_row_40_a_cancelled_pause_leaves_no_timer() -> None:
-    """Nothing of it stays in the loop or in the client's set."""
-    pauses = Sleeper()
-    task = asyncio.ensure_future(_sleep(pauses, 1e6))
+async def test_cancelled_sleep_leaves_no_timer() -> None:
+    """Failure mode 40: nothing of it stays in the loop."""
+    sleeper = Sleeper()
+    task = asyncio.create_task(_sleep(sleeper))
     await asyncio.sleep(0)
-    (pause,) = pauses._active_sleeps
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    del task
+    gc.collect()
 
-    assert pauses._active_sleeps == set()
-    assert pause._timer.cancelled()
+    timers = [timer for timer in gc.get_objects() if isinstance(timer, asyncio.TimerHandle)]
+    assert [
+        timer for timer in timers if not timer.cancelled() and "WakeableSleep" in repr(timer)
+    ] == []
 
 
-async def test_closing_ends_all_that_waits() -> None:
-    """Sleepers wake, blocks raise, and whoever comes later is refused."""
-    pauses, start = Sleeper(), now()
-    sleeper = asyncio.ensure_future(_sleep(pauses, 1e6))
-    blocked = asyncio.ensure_future(_block(pauses))
+async def test_close_ends_everything_that_waits() -> None:
+    """Sleeps wake, blocks raise, and later calls are refused."""
+    sleeper, start = Sleeper(), now()
+    sleeping = asyncio.create_task(_sleep(sleeper))
+    blocked = asyncio.create_task(_block(sleeper))
     await asyncio.sleep(1)
-    pauses.close()
+    sleeper.close()
+    sleeper.close()
 
-    assert await sleeper is True
-    with pytest.raises(mp4gen.ConfigurationError, match="this client is closed"):
+    assert await sleeping is True
+    with pytest.raises(mp4gen.ConfigurationError, match=CLOSED):
         await blocked
-    with pytest.raises(mp4gen.ConfigurationError, match="this client is closed"):
-        pauses.sleep(1)
-    with pytest.raises(mp4gen.ConfigurationError, match="this client is closed"):
-        await _block(pauses)
+    with pytest.raises(mp4gen.ConfigurationError, match=CLOSED):
+        sleeper.sleep(1)
+    with pytest.raises(mp4gen.ConfigurationError, match=CLOSED):
+        await _block(sleeper)
     assert now() - start < 2
 
 
-async def test_a_timeout_of_the_block_itself_stays_one() -> None:
-    """Only the client's end is told as such."""
-    with pytest.raises(TimeoutError), Sleeper().cancel_on_close():
-        raise TimeoutError
+async def test_block_keeps_its_own_timeout_error() -> None:
+    """Only the end of the client becomes a `ConfigurationError`."""
+    with pytest.raises(TimeoutError):
+        async with Sleeper().cancel_on_close():
+            raise TimeoutError
 
 
-async def _sleep(pauses: Sleeper, seconds: float) -> bool:
-    return await pauses.sleep(seconds)
+@pytest.mark.parametrize("close_first", [True, False])
+async def test_outer_cancel_wins_over_close(close_first: bool) -> None:
+    """A task that is cancelled in the same moment ends cancelled, not with an error."""
+    sleeper = Sleeper()
+    blocked = asyncio.create_task(_block(sleeper))
+    await asyncio.sleep(1)
+    steps = [sleeper.close, blocked.cancel]
+    for step in steps if close_first else reversed(steps):
+        step()
+    await asyncio.wait([blocked])
+
+    assert blocked.cancelled()
 
 
-async def _block(pauses: Sleeper) -> None:
-    with pauses.cancel_on_close():
+async def _sleep(sleeper: Sleeper) -> bool:
+    return await sleeper.sleep(1e6)
+
+
+async def _block(sleeper: Sleeper) -> None:
+    async with sleeper.cancel_on_close():
         await asyncio.sleep(1e6)
