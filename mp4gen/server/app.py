@@ -9,9 +9,8 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
-import attrs
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
@@ -36,6 +35,7 @@ from .web.health import Health
 from .web.page_api import PageApi
 from .web.page_assets import PageAssets
 from .web.security import security_middleware
+from .web.services import Services
 from .web.sessions import Sessions
 from .web.sockets import bind, bind_error, url_of
 from .web.video_files import VideoFiles
@@ -101,44 +101,59 @@ class Server:
         await self._cleanup.aclose()
 
     async def _start(self) -> None:
-        """Each part is undone in the opposite order: first no new calls, last the data folder."""
-        config, cleanup = self.config, self._cleanup
-        check_music(config)
-        # Before the data folder, which is not to be made for a server that cannot listen.
-        sockets = bind(config)
+        """Start every part; they stop in the opposite order: new calls first, the data last."""
+        check_music(self.config)
+        # Before the data directory, which must not be created by a server that cannot listen.
+        sockets = bind(self.config)
         for one in sockets:
-            cleanup.callback(one.close)
-        self._url = url_of(config, sockets)
+            self._cleanup.callback(one.close)
+        self._url = url_of(self.config, sockets)
+        services = self._build()
+        await self._listen(_app(services), sockets)
+        self._callbacks.start()
+        self._retention.start()
+        self._scheduler.start()
+
+    def _build(self) -> Services:
+        """Make every part, and register how it is stopped."""
+        config, cleanup = self.config, self._cleanup
         library = Library(config.music)
         uploads.remove_partial_uploads(library.root / uploads.FOLDER)
         data, store = self._open_data()
-        feed = ChangeFeed()
-        callbacks = CallbackSender(config, store, self._base_url)
-        cleanup.push_async_callback(callbacks.stop)
-
-        async def on_finished(task: Task) -> None:
-            callbacks.send(task)
-
+        feed, accounts = ChangeFeed(), Accounts(config.accounts)
+        self._callbacks = CallbackSender(config, store, self._base_url)
+        cleanup.push_async_callback(self._callbacks.stop)
         self._scheduler = RenderScheduler(
-            config, store, library, data, on_finished=on_finished, on_change=feed.notify
+            config,
+            store,
+            library,
+            data,
+            on_finished=self._callbacks.send,
+            on_change=feed.notify,
         )
         cleanup.push_async_callback(self._scheduler.stop, config.shutdown_timeout)
         self._retention = Retention(config.retention_days, store, data, clock=time.time)
         cleanup.push_async_callback(self._retention.stop)
-        slot = WorkerSlot(lambda: ProcessExecutor(config.worker_memory_bytes))
         metadata_cache = MetadataCache(
             library,
-            slot,
+            WorkerSlot(lambda: ProcessExecutor(config.worker_memory_bytes)),
             data.cache,
             max_duration=config.max_duration,
             on_change=feed.notify_library,
         )
         cleanup.push_async_callback(metadata_cache.stop)
-        parts = _Parts(config, store, self._scheduler, library, data, metadata_cache, feed)
-        await self._listen(_app(parts), sockets)
-        callbacks.start()
-        self._retention.start()
-        self._scheduler.start()
+        return Services(
+            config=config,
+            data=data,
+            store=store,
+            library=library,
+            metadata_cache=metadata_cache,
+            scheduler=self._scheduler,
+            admission=Admission(config, data, self._scheduler),
+            accounts=accounts,
+            sessions=Sessions(config, accounts, data.secret()),
+            feed=feed,
+        )
 
     def _open_data(self) -> tuple[DataDirectory, Store]:
         data = DataDirectory(self.config.data)
@@ -180,43 +195,23 @@ class Server:
         return task.base_url or self._url
 
 
-@attrs.frozen
-class _Parts:
-    """What the handlers of one server are made of."""
-
-    config: ServerConfig
-    store: Store
-    jobs: RenderScheduler
-    library: Library
-    data: DataDirectory
-    catalog: MetadataCache
-    feed: ChangeFeed
-
-
-def _app(parts: _Parts) -> web.Application:
-    """Everything that is answered, and by whom."""
-    config, data, feed = parts.config, parts.data, parts.feed
-    accounts = Accounts(config.accounts)
-    sessions = Sessions(config, accounts, data.secret())
-    admission = Admission(config, data, parts.jobs)
-    shared: dict[str, Any] = {
-        "config": config,
-        "store": parts.store,
-        "scheduler": parts.jobs,
-        "library": parts.library,
-        "metadata_cache": parts.catalog,
-        "admission": admission,
-    }
-    app = web.Application(middlewares=[security_middleware(config)], client_max_size=MAX_BODY_BYTES)
-    app.add_routes(Api(accounts=accounts, **shared).routes())
-    app.add_routes(PageAssets(sessions).routes())
-    app.add_routes(PageApi(data=data, sessions=sessions, feed=feed, **shared).routes())
-    app.add_routes(Health(config, parts.jobs, data, admission).routes())
-    app.add_routes(VideoFiles(data.videos).routes())
+def _app(services: Services) -> web.Application:
+    """Return the application: all routes, and what happens before it shuts down."""
+    app = web.Application(
+        middlewares=[security_middleware(services.config)], client_max_size=MAX_BODY_BYTES
+    )
+    for handlers in (
+        Api(services),
+        PageAssets(services.sessions),
+        PageApi(services),
+        Health(services),
+        VideoFiles(services.data.videos),
+    ):
+        app.add_routes(handlers.routes())
 
     async def release_waiters(_: web.Application) -> None:
-        feed.close()
-        parts.jobs.release_waiters()
+        services.feed.close()
+        services.scheduler.release_waiters()
 
     app.on_shutdown.append(release_waiters)
     return app
@@ -225,7 +220,7 @@ def _app(parts: _Parts) -> web.Application:
 def serve(config: ServerConfig, on_ready: Callable[[str], None] | None = None) -> None:
     """Serve until SIGINT or SIGTERM; blocks.
 
-    Running renders get `config.shutdown_timeout` seconds to finish; a second signal ends them at once.
+    Running renders get `config.shutdown_timeout` seconds to finish; a second signal kills them.
 
     Args:
         config: how the server is set up.

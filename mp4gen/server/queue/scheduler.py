@@ -12,7 +12,7 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class RenderScheduler:
         library: Library,
         data: DataDirectory,
         *,
-        on_finished: Callable[[Task], Awaitable[None]],
+        on_finished: Callable[[Task], None],
         on_change: Callable[[], None],
     ) -> None:
         self._config, self._store, self._library, self._data = config, store, library, data
@@ -215,7 +215,7 @@ class RenderScheduler:
             await self._store.requeue(task.task_id)
         except RenderFailedError as error:
             await self._store.mark_failed(task.task_id, error.code, str(error), time.time())
-            await self._notify_finished(task, render)
+            self._notify_finished(task, render)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
@@ -262,19 +262,19 @@ class RenderScheduler:
         if not await self._store.finish(task.task_id, publish, time.time()):
             await asyncio.to_thread(self._data.remove_video, task.filename)
             return
-        await self._notify_finished(task, render)
+        self._notify_finished(task, render)
         if duration is not None:
             self._render_speed.update(
                 duration, render.progress.elapsed(asyncio.get_running_loop().time())
             )
             await self._store.set_metadata(_SPEED_KEY, self._render_speed.speed)
 
-    async def _notify_finished(self, task: Task, render: SupervisedRender) -> None:
+    def _notify_finished(self, task: Task, render: SupervisedRender) -> None:
         render.release_waiters()
         finished = self._store.get(task.task_id)
         if finished is not None and finished.is_finished:
             _log_finished(finished, _elapsed(render))
-            await self._on_finished(finished)
+            self._on_finished(finished)
 
     def _seconds_until_done(self, task: Task, now: float) -> float:
         own = self._render_speed.estimate(task.estimated_duration)

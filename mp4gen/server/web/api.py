@@ -16,17 +16,15 @@ from mp4gen.errors import ApiError, InvalidRequestError
 from mp4gen.models import Track, VideoRequest
 from mp4gen.server.callbacks.target import wants_callback
 from mp4gen.server.config import ServerConfig
-from mp4gen.server.library.library import Library, LibraryTrack
-from mp4gen.server.library.metadata_cache import MetadataCache
-from mp4gen.server.queue.admission import Admission, RejectReason
-from mp4gen.server.queue.scheduler import RenderScheduler
-from mp4gen.server.queue.store import Store
+from mp4gen.server.library.library import LibraryTrack
+from mp4gen.server.queue.admission import RejectReason
 from mp4gen.server.queue.task import CallbackState, Task
 from mp4gen.server.rendering.previews import MusicInfo
 
-from .accounts import Accounts, RateLimitWindow
+from .accounts import RateLimitWindow
 from .operations import OPERATIONS
 from .responses import UNKNOWN_TRACK, api_response, error_response
+from .services import Services
 
 MAX_BODY_BYTES = 64 << 10
 _BODY_TIMEOUT = 30.0
@@ -39,34 +37,12 @@ class Api:
     """The handlers of one server.
 
     Args:
-        config: limits and the public address.
-        store: where tasks are kept.
-        scheduler: what renders them.
-        library: the music.
-        accounts: whose key is whose.
-        metadata_cache: what the files say about themselves.
-        admission: whether new tasks are taken.
+        services: The parts of the server.
     """
 
-    def __init__(
-        self,
-        *,
-        config: ServerConfig,
-        store: Store,
-        scheduler: RenderScheduler,
-        library: Library,
-        accounts: Accounts,
-        metadata_cache: MetadataCache,
-        admission: Admission,
-    ) -> None:
-        self._config, self._store, self._scheduler = config, store, scheduler
-        self._library, self._accounts, self._metadata_cache, self._admission = (
-            library,
-            accounts,
-            metadata_cache,
-            admission,
-        )
-        self._window = RateLimitWindow(config.rate_limit)
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._window = RateLimitWindow(services.config.rate_limit)
 
     def routes(self) -> list[web.RouteDef]:
         """Where each call is answered."""
@@ -79,10 +55,10 @@ class Api:
         """What every call has in common: who calls, whether we are there, and how it is refused."""
 
         async def check(request: web.Request) -> web.Response:
-            account = self._accounts.authenticate(request.headers.get("Authorization"))
+            account = self._services.accounts.authenticate(request.headers.get("Authorization"))
             if account is None:
                 return error_response(401)
-            if self._admission.maintenance:
+            if self._services.admission.maintenance:
                 return error_response(455)
             try:
                 return await handler(request, account)
@@ -99,26 +75,28 @@ class Api:
             return rejection
         video_request = protocol.parse_create_body(await read_body(request, MAX_BODY_BYTES))
         track = await asyncio.to_thread(
-            self._library.find, video_request.task_id, video_request.audio_id
+            self._services.library.find, video_request.task_id, video_request.audio_id
         )
         if track is None:
             return error_response(404, UNKNOWN_TRACK)
-        task = new_task(account, video_request, track, request_base_url(request, self._config))
-        await self._store.add(task)
-        self._scheduler.submit(task)
+        task = new_task(
+            account, video_request, track, request_base_url(request, self._services.config)
+        )
+        await self._services.store.add(task)
+        self._services.scheduler.submit(task)
         body = protocol.build_create_response(task.task_id)
-        return api_response(body, retry_after=self._scheduler.retry_after(task))
+        return api_response(body, retry_after=self._services.scheduler.retry_after(task))
 
     async def details(self, request: web.Request, account: str) -> web.Response:
         """Answer "Get Music Video Details"."""
-        task = self._store.get(_task_id(request))
+        task = self._services.store.get(_task_id(request))
         if task is None or task.account != account:
             # What the vendor answers where there is no record, or none yet.
             return api_response(protocol.build_data_response(None))
-        if not task.is_finished and await self._scheduler.wait_for_end(task):
-            task = self._store.get(task.task_id) or task
-        base = request_base_url(request, self._config)
-        retry_after = None if task.is_finished else self._scheduler.retry_after(task)
+        if not task.is_finished and await self._services.scheduler.wait_for_end(task):
+            task = self._services.store.get(task.task_id) or task
+        base = request_base_url(request, self._services.config)
+        retry_after = None if task.is_finished else self._services.scheduler.retry_after(task)
         return api_response(
             protocol.build_details_response(task.details(base)), retry_after=retry_after
         )
@@ -126,21 +104,21 @@ class Api:
     async def tracks(self, request: web.Request, _: str) -> web.Response:
         """Answer "Get Music Generation Details", for a folder of the library."""
         task_id = _task_id(request)
-        found = await asyncio.to_thread(self._library.tracks, task_id)
+        found = await asyncio.to_thread(self._services.library.tracks, task_id)
         if not found:
             return api_response(protocol.build_data_response(None))
-        infos = await self._metadata_cache.infos(found)
+        infos = await self._services.metadata_cache.infos(found)
         tracks = [_api_track(one, info) for one, info in zip(found, infos, strict=True)]
         return api_response(protocol.build_tracks_response(task_id, tracks))
 
     async def credits(self, _: web.Request, __: str) -> web.Response:
         """Answer "Get Remaining Credits": how many more videos can be queued right now."""
-        available = max(0, self._config.queue_limit - self._scheduler.queued)
+        available = max(0, self._services.config.queue_limit - self._services.scheduler.queued)
         return api_response(protocol.build_data_response(available))
 
     def _reject_if_unavailable(self, account: str) -> web.Response | None:
         """Why no submit can be taken now; None where it can."""
-        match self._admission.reject_reason:
+        match self._services.admission.reject_reason:
             case RejectReason.MAINTENANCE:
                 return error_response(455)
             case RejectReason.DISK_FULL:
@@ -148,12 +126,9 @@ class Api:
                     455, "The server's disk is full: make room in its data folder"
                 )
             case RejectReason.QUEUE_FULL:
-                message = (
-                    f"{self._config.queue_limit} tasks are waiting already. Please try again later."
-                )
-                return error_response(
-                    430, message, retry_after=math.ceil(self._config.rate_limit.per)
-                )
+                config = self._services.config
+                message = f"{config.queue_limit} tasks are waiting already. Please try again later."
+                return error_response(430, message, retry_after=math.ceil(config.rate_limit.per))
         wait = self._window.try_acquire(account, asyncio.get_running_loop().time())
         return error_response(430, retry_after=math.ceil(wait)) if wait else None
 

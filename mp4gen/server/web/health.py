@@ -7,33 +7,22 @@ from importlib.metadata import PackageNotFoundError, version
 
 from aiohttp import web
 
-from mp4gen.server.config import ServerConfig
-from mp4gen.server.data_dir import DataDirectory
-from mp4gen.server.queue.admission import Admission, RejectReason
-from mp4gen.server.queue.scheduler import RenderScheduler
+from mp4gen.server.queue.admission import RejectReason
 
 from .openapi import document
+from .services import Services
 
 
 class Health:
     """`GET /healthz` and `GET /openapi.json`, for everybody.
 
     Args:
-        config: the mode of operation.
-        scheduler: how much there is to do.
-        data: how much room there is.
-        admission: whether new tasks are taken.
+        services: The parts of the server.
     """
 
-    def __init__(
-        self,
-        config: ServerConfig,
-        scheduler: RenderScheduler,
-        data: DataDirectory,
-        admission: Admission,
-    ) -> None:
-        self._scheduler, self._data, self._admission = scheduler, data, admission
-        self._document = document(package_version(), requires_key=bool(config.accounts))
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._document = document(package_version(), requires_key=bool(services.config.accounts))
 
     def routes(self) -> list[web.RouteDef]:
         """Where each is told."""
@@ -41,15 +30,15 @@ class Health:
 
     async def health(self, _: web.Request) -> web.Response:
         """HTTP 200 while new tasks are taken, else 503; the body says why."""
-        reject_reason = self._admission.reject_reason
+        reject_reason = self._services.admission.reject_reason
         # A full queue is a server at work: it takes tasks again by itself.
         status = "ok" if reject_reason in {None, RejectReason.QUEUE_FULL} else reject_reason.value
         body = {
             "status": status,
             "version": package_version(),
-            "queued": self._scheduler.queued,
-            "rendering": self._scheduler.rendering,
-            "free_bytes": self._data.free_bytes(),
+            "queued": self._services.scheduler.queued,
+            "rendering": self._services.scheduler.rendering,
+            "free_bytes": self._services.data.free_bytes(),
         }
         return web.json_response(body, status=200 if status == "ok" else 503)
 

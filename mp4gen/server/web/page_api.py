@@ -9,27 +9,23 @@ import math
 import time
 from typing import Any
 
-import attrs
 from aiohttp import web
 
 from mp4gen.errors import InvalidRequestError
 from mp4gen.models import VideoRequest
-from mp4gen.server.config import ServerConfig
-from mp4gen.server.data_dir import DataDirectory, random_token
+from mp4gen.server.data_dir import random_token
 from mp4gen.server.library import uploads
-from mp4gen.server.library.library import SUFFIXES, Library, LibraryTrack
-from mp4gen.server.library.metadata_cache import MetadataCache, read_cached, write_cached
-from mp4gen.server.queue.admission import Admission, RejectReason
-from mp4gen.server.queue.scheduler import RenderScheduler
-from mp4gen.server.queue.store import Store
+from mp4gen.server.library.library import SUFFIXES, LibraryTrack
+from mp4gen.server.library.metadata_cache import read_cached, write_cached
+from mp4gen.server.queue.admission import RejectReason
 from mp4gen.server.queue.task import Task, TaskState
 from mp4gen.server.rendering.aspect_ratio import ASPECT_RATIOS, style_for
 
 from .api import new_task, request_base_url
-from .change_feed import MIN_INTERVAL, ChangeFeed
+from .change_feed import MIN_INTERVAL
 from .page_assets import SECURITY_HEADERS, SessionHandler, read_json, require_session
 from .responses import UNKNOWN_TRACK
-from .sessions import Sessions
+from .services import Services
 
 _MAX_VIDEOS = 200
 _MAX_PREVIEW_SIDE = 540
@@ -41,22 +37,16 @@ _REJECTIONS = {
 }
 
 
-@attrs.frozen(kw_only=True)
 class PageApi:
-    """The part of one server that its page talks to; only those with a session are heard."""
+    """The handlers of the page's requests; each needs a session.
 
-    config: ServerConfig
-    store: Store
-    scheduler: RenderScheduler
-    library: Library
-    data: DataDirectory
-    metadata_cache: MetadataCache
-    sessions: Sessions
-    feed: ChangeFeed
-    admission: Admission
-    _event_cache: dict[str, tuple[tuple[int, int] | None, bytes]] = attrs.field(
-        factory=dict, init=False, repr=False
-    )
+    Args:
+        services: The parts of the server.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._event_cache: dict[str, tuple[tuple[int, int] | None, bytes]] = {}
 
     def routes(self) -> list[web.RouteDef]:
         """What the script calls."""
@@ -76,13 +66,13 @@ class PageApi:
         ]
 
     def _with_session(self, handler: SessionHandler, *, needs_csrf_token: bool = False) -> Any:
-        return require_session(self.sessions, handler, needs_csrf_token=needs_csrf_token)
+        return require_session(self._services.sessions, handler, needs_csrf_token=needs_csrf_token)
 
     # --- what is there ----------------------------------------------------------------------
 
     async def state(self, request: web.Request, account: str) -> web.StreamResponse:
         """Everything the page shows, and the token that its changes must carry."""
-        tracks = await self.metadata_cache.tracks()
+        tracks = await self._services.metadata_cache.tracks()
         library = [
             {
                 "task": track.task_id,
@@ -91,18 +81,20 @@ class PageApi:
                 "artist": info.artist,
                 "duration": info.duration,
                 "render_seconds": math.ceil(
-                    self.scheduler.estimate_render_time(info.duration or track.estimated_duration)
+                    self._services.scheduler.estimate_render_time(
+                        info.duration or track.estimated_duration
+                    )
                 ),
                 "problem": info.problem,
             }
             for track, info in tracks
         ]
         own = {
-            "token": self.sessions.csrf_token(request),
+            "token": self._services.sessions.csrf_token(request),
             "library": library,
             "extensions": SUFFIXES,
-            "max_upload_bytes": self.config.max_upload_bytes,
-            "requires_key": not self.sessions.is_open,
+            "max_upload_bytes": self._services.config.max_upload_bytes,
+            "requires_key": not self._services.sessions.is_open,
         }
         return web.json_response({**own, **self._live_state(account)}, headers=SECURITY_HEADERS)
 
@@ -117,9 +109,9 @@ class PageApi:
         await response.prepare(request)
         version = -1
         with contextlib.suppress(ConnectionError):
-            while not self.feed.closed:
-                await self.metadata_cache.refresh_if_changed()
-                version = await self.feed.wait_for_change(version)
+            while not self._services.feed.closed:
+                await self._services.metadata_cache.refresh_if_changed()
+                version = await self._services.feed.wait_for_change(version)
                 await response.write(self._event(account, version))
                 await asyncio.sleep(MIN_INTERVAL)
         return response
@@ -137,16 +129,20 @@ class PageApi:
 
     def _live_state(self, account: str) -> dict[str, Any]:
         return {
-            "rendering": self.scheduler.rendering,
-            "queued": self.scheduler.queued,
-            "library_version": self.feed.library_version,
-            "videos": [self._video(task) for task in self.store.newest(account, _MAX_VIDEOS)],
+            "rendering": self._services.scheduler.rendering,
+            "queued": self._services.scheduler.queued,
+            "library_version": self._services.feed.library_version,
+            "videos": [
+                self._video(task) for task in self._services.store.newest(account, _MAX_VIDEOS)
+            ],
         }
 
     def _video(self, task: Task) -> dict[str, Any]:
-        progress = self.scheduler.progress(task.task_id)
+        progress = self._services.scheduler.progress(task.task_id)
         now = asyncio.get_running_loop().time()
-        remaining = (task.completed_at or 0) + self.config.retention_days * _DAY - time.time()
+        remaining = (
+            (task.completed_at or 0) + self._services.config.retention_days * _DAY - time.time()
+        )
         return {
             "id": task.task_id,
             "task": task.music_task_id,
@@ -166,7 +162,7 @@ class PageApi:
 
     async def cover(self, request: web.Request, _: str) -> web.StreamResponse:
         """A track's square picture."""
-        image = await self.metadata_cache.cover(await self._track(request))
+        image = await self._services.metadata_cache.cover(await self._track(request))
         headers = {**SECURITY_HEADERS, "Cache-Control": "private, max-age=86400"}
         return web.Response(body=image, content_type="image/jpeg", headers=headers)
 
@@ -188,7 +184,7 @@ class PageApi:
             # Who goes through a list of songs leaves one picture after the other behind.
             return request.transport is not None
 
-        image = await self.metadata_cache.preview(
+        image = await self._services.metadata_cache.preview(
             track, captions, style, is_still_needed=is_still_needed
         )
         # The page asks twice: for a picture to decode, then for the same one to show.
@@ -198,12 +194,12 @@ class PageApi:
     async def thumbnail(self, request: web.Request, account: str) -> web.StreamResponse:
         """A small picture of a video, also while it waits or is being made."""
         task = self._get_own_task(request.query.get("id", ""), account)
-        cache_path = self.data.thumbnail_path(task.filename)
+        cache_path = self._services.data.thumbnail_path(task.filename)
         image = await asyncio.to_thread(read_cached, cache_path)
         if image is None:
             image = await self._render_thumbnail(task)
             await asyncio.to_thread(write_cached, cache_path, image)
-            if self.store.get(task.task_id) is None:
+            if self._services.store.get(task.task_id) is None:
                 # Deleted meanwhile, and then its picture is not wanted either.
                 await asyncio.to_thread(cache_path.unlink, missing_ok=True)
         headers = {**SECURITY_HEADERS, "Cache-Control": "private, max-age=86400"}
@@ -211,13 +207,17 @@ class PageApi:
 
     async def _render_thumbnail(self, task: Task) -> bytes:
         if task.state is TaskState.DONE:
-            return await self.metadata_cache.video_thumbnail(self.data.videos / task.filename)
+            return await self._services.metadata_cache.video_thumbnail(
+                self._services.data.videos / task.filename
+            )
         track = await self._find(task.music_task_id, task.audio_id)
         captions = {"author": task.author, "domain_name": task.domain_name}
-        return await self.metadata_cache.thumbnail(track, captions, self._style(task.aspect_ratio))
+        return await self._services.metadata_cache.thumbnail(
+            track, captions, self._style(task.aspect_ratio)
+        )
 
     def _style(self, aspect_ratio: str | None) -> dict[str, Any]:
-        style = style_for(self.config.style, aspect_ratio, threads=1)
+        style = style_for(self._services.config.style, aspect_ratio, threads=1)
         short = min(int(style["width"]), int(style["height"]))
         for side in ("width", "height"):
             style[side] = int(style[side] * min(1, _MAX_PREVIEW_SIDE / short)) // 2 * 2
@@ -227,7 +227,7 @@ class PageApi:
         return await self._find(request.query.get("task", ""), request.query.get("audio", ""))
 
     async def _find(self, task_id: Any, audio_id: Any) -> LibraryTrack:
-        track = await asyncio.to_thread(self.library.find, str(task_id), str(audio_id))
+        track = await asyncio.to_thread(self._services.library.find, str(task_id), str(audio_id))
         if track is None:
             raise InvalidRequestError(UNKNOWN_TRACK, code=404)
         return track
@@ -243,54 +243,57 @@ class PageApi:
             account,
             _video_request(track, body),
             track,
-            request_base_url(request, self.config),
+            request_base_url(request, self._services.config),
             render_variant=f"page-{random_token()}",
             aspect_ratio=_aspect_ratio(body),
             audio_mode="copy" if body.get("audio_mode") == "copy" else "compatible",
         )
-        await self.store.add(task)
-        self.scheduler.submit(task)
+        await self._services.store.add(task)
+        self._services.scheduler.submit(task)
         return web.json_response({"id": task.task_id}, headers=SECURITY_HEADERS)
 
     async def delete_video(self, request: web.Request, account: str) -> web.StreamResponse:
         """Delete a video, or stop making it."""
         task = self._get_own_task(request.match_info["task_id"], account)
-        await self.store.remove(task.task_id)
-        self.scheduler.cancel(task.task_id)
-        await asyncio.to_thread(self.data.remove_video, task.filename)
-        self.feed.notify()
+        await self._services.store.remove(task.task_id)
+        self._services.scheduler.cancel(task.task_id)
+        await asyncio.to_thread(self._services.data.remove_video, task.filename)
+        self._services.feed.notify()
         return web.json_response({}, headers=SECURITY_HEADERS)
 
     async def upload(self, request: web.Request, _: str) -> web.StreamResponse:
         """Take a music file into the library, where it can be read as music."""
         self._require_capacity()
         name = uploads.safe_name(request.query.get("name", ""))
-        folder = self.library.root / uploads.FOLDER
-        max_bytes, min_free_bytes = self.config.max_upload_bytes, self.config.min_free_bytes
+        folder = self._services.library.root / uploads.FOLDER
+        max_bytes, min_free_bytes = (
+            self._services.config.max_upload_bytes,
+            self._services.config.min_free_bytes,
+        )
         part = await uploads.receive(request, folder, max_bytes, min_free_bytes=min_free_bytes)
         try:
             stat = part.stat()
             track = LibraryTrack(uploads.FOLDER, name, part, stat.st_size, stat.st_mtime)
-            info = await self.metadata_cache.info(track)
+            info = await self._services.metadata_cache.info(track)
             if info.problem is not None:
                 raise InvalidRequestError(info.problem.replace(part.name, name), code=400)
             path = await asyncio.to_thread(uploads.commit_upload, part, name)
         finally:
             part.unlink(missing_ok=True)
-        self.feed.notify_library()
+        self._services.feed.notify_library()
         found = await self._find(uploads.FOLDER, path.name)
         return web.json_response(
             {"task": found.task_id, "audio": found.audio_id}, headers=SECURITY_HEADERS
         )
 
     def _get_own_task(self, task_id: str, account: str) -> Task:
-        task = self.store.get(task_id)
+        task = self._services.store.get(task_id)
         if task is None or task.account != account:
             raise InvalidRequestError("There is no such video any more.", code=404)
         return task
 
     def _require_capacity(self) -> None:
-        if reject_reason := self.admission.reject_reason:
+        if reject_reason := self._services.admission.reject_reason:
             status, message = _REJECTIONS[reject_reason]
             raise InvalidRequestError(message, code=status)
 

@@ -1,0 +1,33 @@
+"""The parts of one running server, as its HTTP handlers take them; builds and starts none."""
+
+from __future__ import annotations
+
+import attrs
+
+from mp4gen.server.config import ServerConfig
+from mp4gen.server.data_dir import DataDirectory
+from mp4gen.server.library.library import Library
+from mp4gen.server.library.metadata_cache import MetadataCache
+from mp4gen.server.queue.admission import Admission
+from mp4gen.server.queue.scheduler import RenderScheduler
+from mp4gen.server.queue.store import Store
+
+from .accounts import Accounts
+from .change_feed import ChangeFeed
+from .sessions import Sessions
+
+
+@attrs.frozen(kw_only=True)
+class Services:
+    """What a handler may use: one field for each part of the server."""
+
+    config: ServerConfig
+    data: DataDirectory
+    store: Store
+    library: Library
+    metadata_cache: MetadataCache
+    scheduler: RenderScheduler
+    admission: Admission
+    accounts: Accounts
+    sessions: Sessions
+    feed: ChangeFeed
