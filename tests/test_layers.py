@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1] / "mp4gen"
 
 # From the ground up, by room: a module imports from its own room and from the layers below it.
 LAYERS = (
-    "errors addresses",
+    "errors addresses filesystem",
     "models options render",
     "events task_errors api",
     "transport server",
@@ -40,6 +40,7 @@ FORBIDDEN = {
 
 # Who may touch the world outside, by the top-level name of what is imported.
 EDGES = {
+    "fcntl": {"filesystem"},
     "aiohttp": {"transport", "downloads", "conversion", "testing", "server", "cli"},
     "sqlite3": {"bulk", "server"},
     "subprocess": {"server", "cli"},

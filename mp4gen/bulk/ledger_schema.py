@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import sqlite3
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mp4gen import errors, task_errors
+from mp4gen import errors, filesystem, task_errors
 from mp4gen.errors import ApiError, LedgerError, Mp4GenError
 from mp4gen.models import Video, VideoRequest
 from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
@@ -151,15 +150,12 @@ class Lock:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and _inode_of(path.stat()) in self._locked_inodes:
                 raise _in_use_error(path)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._file = filesystem.open_locked(path)
+        except BlockingIOError:
+            raise _in_use_error(path) from None
         except OSError as error:
             raise LedgerError(f"cannot write the ledger {path}: {error.strerror}") from None
         self._inode = _inode_of(os.fstat(self._file))
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._file)
-            raise _in_use_error(path) from None
         self._locked_inodes.add(self._inode)
 
     def release(self) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from typing import Final
 import attrs
 
 from mp4gen.errors import DownloadError
+from mp4gen.filesystem import open_locked, sync_folder
 
 _HINTS: Final = {
     errno.ENOSPC: "; free some space, then download again",
@@ -77,7 +77,7 @@ class PartialFile:
     def has_mp4_signature(self) -> bool:
         """Whether the first eight bytes are there, and are those of an MP4."""
         with _translate_os_errors(self.target):
-            return os.pread(self.file.fileno(), 4, 4) == b"ftyp"
+            return _read_at(self.file, 4, 4) == b"ftyp"
 
     def validation_error(self) -> str | None:
         """What keeps the bytes so far from being a whole MP4; None for nothing.
@@ -92,7 +92,7 @@ class PartialFile:
         if not self.has_mp4_signature:
             return "the file is not an MP4"
         with _translate_os_errors(self.target):
-            box_types = _top_level_boxes(self.file.fileno(), self.received)
+            box_types = _top_level_boxes(self.file, self.received)
         return None if {b"moov", b"mdat"} <= box_types else "the MP4 is cut short"
 
     async def commit(self) -> None:
@@ -121,11 +121,7 @@ class PartialFile:
             _part_path(self.target).replace(self.target)
         # The file is in its place; a folder that cannot be read or synced does not undo that.
         with suppress(OSError):
-            folder = os.open(self.target.parent, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self.target.parent)
 
 
 @contextmanager
@@ -154,36 +150,23 @@ def _part_path(target: Path) -> Path:
 
 
 def _open_locked(target: Path, path: Path) -> FileIO:
-    """The file at `path`, made if need be, and ours until it is closed."""
+    """Open and lock the file at `path`, created if missing, never through a link."""
     while True:
-        file = _open(target, path)
-        try:
-            with _translate_os_errors(target):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _is_same_file(file, path):
-                    return file
-        except BaseException:
-            file.close()
-            raise
-        # Between our open and our lock it was renamed to its final name, or removed.
+        with _translate_os_errors(target):
+            try:
+                file = FileIO(open_locked(path, follow_links=False, mode=0o666), "r+")
+            except OSError as error:
+                if error.errno == errno.ELOOP:
+                    raise _not_a_regular_file(target, path) from None
+                raise
+        file_status = os.fstat(file.fileno())
+        is_regular = stat.S_ISREG(file_status.st_mode) and file_status.st_nlink <= 1
+        if is_regular and _is_same_file(file, path):
+            return file
         file.close()
-
-
-def _open(target: Path, path: Path) -> FileIO:
-    # Never through a link that somebody put there.
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    with _translate_os_errors(target):
-        try:
-            file = FileIO(os.open(path, flags, 0o666), "r+")
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise _not_a_regular_file(target, path) from None
-            raise
-    file_status = os.fstat(file.fileno())
-    if not stat.S_ISREG(file_status.st_mode) or file_status.st_nlink > 1:
-        file.close()
-        raise _not_a_regular_file(target, path)
-    return file
+        if not is_regular:
+            raise _not_a_regular_file(target, path)
+        # Another download renamed or removed it between our open and our lock: open a new one.
 
 
 def _not_a_regular_file(target: Path, path: Path) -> DownloadError:
@@ -211,14 +194,22 @@ def _translate_os_errors(target: Path) -> Iterator[None]:
         raise DownloadError(f"cannot write {str(target)!r}: {error}") from None
 
 
-def _top_level_boxes(file: int, size: int) -> set[bytes]:
+def _read_at(file: FileIO, offset: int, size: int) -> bytes:
+    """Read up to `size` bytes at `offset`, and leave the file at its end for the next write."""
+    file.seek(offset)
+    content = file.read(size)
+    file.seek(0, os.SEEK_END)
+    return content
+
+
+def _top_level_boxes(file: FileIO, size: int) -> set[bytes]:
     """The kinds of the top-level boxes (ISO/IEC 14496-12, section 4.2); none where one is cut."""
     box_types: set[bytes] = set()
     offset = 0
     for _ in range(_MAX_BOXES):
         if offset == size:
             return box_types
-        header = os.pread(file, 16, offset)
+        header = _read_at(file, offset, 16)
         length, min_length = int.from_bytes(header[:4], "big"), 8
         if length == 1:
             length, min_length = int.from_bytes(header[8:16], "big"), 16

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -18,6 +16,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from mp4gen import filesystem
 from mp4gen.errors import RenderError
 
 from .audio_track import AudioPlan, open_audio_writer
@@ -64,14 +63,11 @@ def atomic_output(to: Path) -> Iterator[Path]:
     Raises:
         RenderError: it cannot be written there.
     """
-    part, filled = to.parent / f".mp4gen-{secrets.token_hex(6)}.part", False
+    filled = False
     try:
-        yield part
-        filled = True
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(to)
-        _sync_folder(to.parent)
+        with filesystem.atomic_write(to) as part:
+            yield part
+            filled = True
     except OSError as error:
         # What a caller's own function raises while the file is filled is the caller's.
         if not (filled or isinstance(error, av.error.FFmpegError)):
@@ -79,8 +75,6 @@ def atomic_output(to: Path) -> Iterator[Path]:
         raise RenderError(
             f"{display_name(to)} cannot be written: {error.strerror or type(error).__name__}."
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def new_frame(style: RenderStyle) -> tuple[VideoFrame, Canvas]:
@@ -198,13 +192,3 @@ def _options(style: RenderStyle) -> dict[str, str]:
         "qp": str(style.qp),
         "x264-params": f"cabac=0:8x8dct=1:ipratio={_KEY_RATIO}:{keyint}:{_BT709}",
     }
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -15,12 +15,12 @@ mp4gen.sqlite ".backup copy.sqlite"`), then `videos/`.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import shutil
 from pathlib import Path
 
+from mp4gen import filesystem
 from mp4gen.errors import ConfigurationError
 
 MAX_CACHE_BYTES = 128 << 20
@@ -88,9 +88,9 @@ class DataDirectory:
             found = b""
         if len(found) != 32:
             found = secrets.token_bytes(32)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(found)
+            with filesystem.atomic_write(path) as part:
+                part.touch(0o600)
+                part.write_bytes(found)
         return found
 
     def remove_video(self, name: str) -> None:
@@ -135,11 +135,7 @@ class DataDirectory:
         """Move a finished video to its place in one step, to stay; its size in bytes."""
         target = self.videos / name
         rendered.replace(target)
-        descriptor = os.open(self.videos, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        filesystem.sync_folder(self.videos)
         return target.stat().st_size
 
     def acquire_lock(self) -> None:
@@ -148,11 +144,9 @@ class DataDirectory:
         Raises:
             ConfigurationError: another server holds it.
         """
-        self._lock_fd = os.open(self.lock_path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.close()
+            self._lock_fd = filesystem.open_locked(self.lock_path)
+        except BlockingIOError:
             raise ConfigurationError(
                 f"another server uses the data folder {self.root}; stop it, or name another "
                 "folder with --data"

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mp4gen import filesystem
 from mp4gen.errors import Mp4GenError
-from mp4gen.server.data_dir import random_token
 from mp4gen.server.rendering import previews
 from mp4gen.server.rendering.pool import WorkerSlot
 
@@ -226,11 +226,6 @@ def read_cached(path: Path) -> bytes | None:
 
 def write_cached(path: Path, content: bytes) -> None:
     """Keep a picture for the next time, whole or not at all."""
-    part = path.with_suffix(f".{random_token()}.part")
-    try:
+    # A full disk is no reason not to show what was drawn.
+    with contextlib.suppress(OSError), filesystem.atomic_write(path) as part:
         part.write_bytes(content)
-        part.replace(path)
-    except OSError:
-        # A full disk is no reason not to show what was drawn.
-        with contextlib.suppress(OSError):
-            part.unlink()
