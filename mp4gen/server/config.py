@@ -1,8 +1,9 @@
-"""How one server is set up, as a value that is checked when it is made; touches no file or port."""
+"""The settings of one server, validated on creation; opens no file and no port."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from pathlib import Path
@@ -27,11 +28,11 @@ class ExecutorFactory(Protocol):
     """Makes the executor of one render slot; called again after an executor broke."""
 
     def __call__(self) -> Executor:
-        """A fresh executor that runs one job at a time."""
+        """Return a new executor that runs one job at a time."""
 
 
 def default_data() -> Path:
-    """Where a server keeps its state unless told otherwise (the XDG base directory rules)."""
+    """Return the default data directory, by the XDG base directory rules."""
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(home) / "mp4gen" / "server"
 
@@ -41,7 +42,7 @@ def _expand_path(value: str | os.PathLike[str]) -> Path:
 
 
 def _expand_data_path(value: str | os.PathLike[str] | None) -> Path:
-    return Path(value).expanduser() if value is not None else default_data()
+    return default_data() if value is None else _expand_path(value)
 
 
 def _min(low: float) -> Any:
@@ -49,7 +50,7 @@ def _min(low: float) -> Any:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not low <= value < float("inf"):
             raise ConfigurationError(
-                f"{attribute.name} must be a number of at least {low:g}, not {value!r}"
+                f"Invalid {attribute.name}: {value!r}. Use a number of at least {low:g}."
             )
 
     return check
@@ -59,38 +60,49 @@ def _cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@attrs.frozen(kw_only=True)
+def _with_help(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """Copy each field's description from the class's docstring into `metadata["help"]`."""
+    # Under `python -OO` there is no docstring, and so there is no help.
+    found = re.findall(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", cls.__doc__ or "", re.MULTILINE)
+    texts = {name: " ".join(text.split()) for name, text in found}
+    return [field.evolve(metadata={"help": texts.get(field.name, "")}) for field in fields]
+
+
+@attrs.frozen(kw_only=True, field_transformer=_with_help)
 class ServerConfig:
-    """How one server is set up.
+    """The settings of one server, with their defaults.
+
+    `attrs.fields(ServerConfig).<name>.metadata["help"]` holds each description below.
 
     Attributes:
-        music: the music folder. Each folder in it that holds music is a music task.
-        data: where the server keeps its state and the videos; None for the user's data folder.
-        host: the address to listen on. One that others can reach needs a key.
-        port: the port to listen on; 0 for any free one.
-        key: the API key that callers must send; None to let everybody on this machine in.
-        account_keys: more keys, each by the name of its account. Accounts do not see each other's videos.
-        public_url: the address callers use where it is not the one listened on (behind a proxy).
-        allowed_hosts: host names to answer to, beside addresses, localhost and public_url's.
-        workers: videos rendered at once; by default one for each processor.
-        executor: makes the executor of one slot; by default a process of its own.
-        style: how videos look unless a task asks for another shape; None for the renderer's own.
-        max_duration: seconds of music in one video, at most.
-        rate_limit: submits that each account may send.
-        queue_limit: tasks that may wait at once.
-        retention_days: how long a finished video is kept.
-        min_free_bytes: no new tasks while the disk has less room than this.
-        max_upload_bytes: the largest file that the page takes.
-        allow_local_callbacks: send callbacks to loopback and private addresses too.
-        callback_secret: signs callbacks (X-Webhook-Signature); None for unsigned ones.
-        maintenance: answer every API call with code 455; what is queued goes on.
-        render_timeout: seconds that one render may take.
-        progress_timeout: seconds without any progress after which a render is given up.
-        worker_memory_bytes: address space of one worker; 0 for no limit.
-        shutdown_timeout: seconds that running renders get to finish when the server stops.
+        music: The music folder. Each folder in it that contains audio is a music task.
+        data: The data directory, for the database and the videos; None for the user's own.
+        host: The address to listen on. An address that other machines can reach needs a key.
+        port: The port to listen on; 0 for any free port.
+        key: The API key that clients must send; None to accept all clients on this machine.
+        account_keys: The keys of further accounts, by account name. An account sees only its
+            own videos.
+        public_url: The URL that clients use, if it is not the address listened on (a proxy).
+        allowed_hosts: Host names to answer to, beside addresses, localhost and `public_url`.
+        workers: Videos rendered at once; by default one for each processor.
+        executor: Makes the executor of one render slot; by default a worker process.
+        style: How videos look, unless a task asks for another aspect ratio.
+        max_duration: Maximum seconds of music in one video.
+        rate_limit: Submits that each account may send.
+        queue_limit: Maximum number of queued tasks.
+        retention_days: Days that a finished video is kept.
+        min_free_bytes: Free disk space in bytes below which no new task is accepted.
+        max_upload_bytes: Maximum size in bytes of a file uploaded on the page.
+        allow_local_callbacks: Also send callbacks to loopback and private addresses.
+        callback_secret: Signs callbacks (`X-Webhook-Signature`); None for unsigned callbacks.
+        maintenance: Answer every API call with code 455; queued tasks are still rendered.
+        render_timeout: Maximum seconds that one render may take.
+        progress_timeout: Maximum seconds without progress, before a render is stopped.
+        worker_memory_bytes: Maximum address space in bytes of one worker; 0 for no limit.
+        shutdown_timeout: Seconds that running renders get to finish when the server stops.
 
     Raises:
-        ConfigurationError: a value that cannot work; one sentence says which and what to do.
+        ConfigurationError: A value is invalid; the text says which one and what to use instead.
     """
 
     music: Path = attrs.field(converter=_expand_path)
@@ -123,31 +135,36 @@ class ServerConfig:
         for name, key in self.accounts.items():
             _check_key(name, key)
         if len(set(self.accounts.values())) != len(self.accounts):
-            raise ConfigurationError("two accounts have the same key; give each its own")
+            raise ConfigurationError(
+                "Two accounts have the same key. Give each account its own key."
+            )
         if not self.accounts and not is_loopback(self.host.strip("[]")):
             raise ConfigurationError(
-                f"listening on {self.host} lets others in: set a key, or listen on 127.0.0.1"
+                f"Other machines can reach {self.host}, and there is no key. Set a key, or listen "
+                "on 127.0.0.1."
             )
         if self.public_url is not None:
             _check_public_url(self.public_url)
 
     @property
     def accounts(self) -> dict[str, str]:
-        """Each account's key by its name; the one of `key` has the empty name."""
+        """The key of each account by its name; the account of `key` has the empty name."""
         own = {} if self.key is None else {"": self.key}
         return {**own, **self.account_keys}
 
 
 def _check_port(port: object) -> None:
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
-        raise ConfigurationError(f"port must be a number from 0 to 65535, not {port!r}")
+        raise ConfigurationError(f"Invalid port: {port!r}. Use a number from 0 to 65535.")
 
 
 def _check_key(name: str, key: object) -> None:
     usable = isinstance(key, str) and key.isascii() and key.isprintable() and key == key.strip()
     if not usable or not key:
-        whose = f"the key of account {name!r}" if name else "the key"
-        raise ConfigurationError(f"{whose} must be printable ASCII without spaces around it")
+        owner = f" of account {name!r}" if name else ""
+        raise ConfigurationError(
+            f"Invalid key{owner}. Use printable ASCII without spaces around it."
+        )
 
 
 def _check_public_url(url: str) -> None:
@@ -157,4 +174,4 @@ def _check_public_url(url: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise ConfigurationError(f"public_url must be an http:// or https:// address, not {url!r}")
+        raise ConfigurationError(f"Invalid public_url: {url!r}. Use an http:// or https:// URL.")

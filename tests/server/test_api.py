@@ -307,13 +307,13 @@ def refused(**settings: Any) -> str:
 
 def test_settings_that_cannot_work_are_told_in_a_sentence() -> None:
     """What is wrong with the settings is said when they are made."""
-    assert "set a key" in refused(host="0.0.0.0")  # noqa: S104
-    assert "set a key" in refused(host="192.168.1.5")
-    assert "printable ASCII" in refused(key="ключ")
+    assert "Set a key" in refused(host="0.0.0.0")  # noqa: S104
+    assert "Set a key" in refused(host="192.168.1.5")
+    assert "Invalid key. Use printable ASCII" in refused(key="ключ")
     assert "same key" in refused(key="k", account_keys={"a": "k"})
-    assert "workers must be" in refused(workers=0)
-    assert "port must be" in refused(port=70_000)
-    assert "public_url" in refused(public_url="ftp://x")
+    assert "Invalid workers: 0. Use" in refused(workers=0)
+    assert "Invalid port: 70000. Use" in refused(port=70_000)
+    assert "Invalid public_url" in refused(public_url="ftp://x")
 
 
 def test_the_key_is_not_in_the_settings_text() -> None:
