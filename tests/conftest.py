@@ -3,11 +3,13 @@
 import asyncio
 import io
 import logging
+import os
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from mp4gen.testing.service import FAKE_KEY
 
@@ -52,3 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
     Whichever test ran at the next garbage collection would fail with its ResourceWarning.
     """
     asyncio.set_event_loop(None)
+    # The same examples on every run, on a machine of any speed.
+    settings.register_profile("suite", deadline=None, derandomize=True)
+    settings.load_profile("suite")
+    # Coverage measures this process; the programs that tests start run at full speed.
+    os.environ.pop("COVERAGE_PROCESS_START", None)
