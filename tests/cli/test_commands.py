@@ -193,7 +193,7 @@ def test_the_key_is_sent_and_never_shown(
         (["render", "a.wav", "--to", "x.mp4", "--size", "13x13"], "even"),
         (["serve", "--music", "none"], "the music folder none does not exist"),
         (["serve", "--music", ".", "--port", "70000"], "Invalid port: 70000"),
-        (["serve", "--music", ".", "--host", "192.0.2.1"], "set a key"),
+        (["serve", "--music", ".", "--host", "192.0.2.1"], "Set a key"),
         (["serve", "--music", ".", "--rate-limit", "many"], "for instance 20/10"),
         (["serve", "--music", ".", "--min-free", "some"], "K, M or G"),
         (["serve", "--music", ".", "--accounts", "bad"], "bad:2: each line must be name=key"),
