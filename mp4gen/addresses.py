@@ -1,10 +1,15 @@
-"""Which network addresses belong to the open internet; resolves nothing."""
+"""Tells public, loopback and private network addresses apart; resolves nothing.
+
+`public_socket` guards against server-side request forgery: as aiohttp's `socket_factory` it checks
+each address at connect time, so a name that changes its address after a check gains nothing.
+"""
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
-from typing import Final
+from typing import Any, Final
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -12,6 +17,28 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 # Translated to IPv4 on the way (RFC 6052): the only way to most hosts from some networks.
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+class PrivateAddressError(OSError):
+    """A connection to a private address was refused.
+
+    Its text is always the same: aiohttp keeps the error's type only if all addresses fail alike.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(errno.EACCES, "a private address")
+
+
+def public_socket(info: Any) -> socket.socket:
+    """Return a socket for a resolved address, as aiohttp's `socket_factory`.
+
+    Raises:
+        PrivateAddressError: The address is not public.
+    """
+    family, kind, protocol, _, address = info
+    if not is_public(str(address[0])):
+        raise PrivateAddressError
+    return socket.socket(family, kind, protocol)
 
 
 def is_loopback(host: str | None) -> bool:

@@ -6,17 +6,15 @@ It neither tries again nor knows what is in a file; it says which failures may p
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import attrs
 
-from mp4gen.addresses import is_public
+from mp4gen.addresses import PrivateAddressError, is_public, public_socket
 from mp4gen.errors import ConfigurationError, DownloadError
 from mp4gen.options import Retry
 from mp4gen.transport.http import describe_network_error, proxy_from_env, user_agent
@@ -38,13 +36,6 @@ class RetryableError(Exception):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-
-
-class _PrivateAddressError(OSError):
-    """The one text for all of them lets aiohttp give it back unchanged after several addresses."""
-
-    def __init__(self) -> None:
-        super().__init__(errno.EACCES, "a private address")
 
 
 @attrs.frozen
@@ -270,24 +261,16 @@ def _translate_errors(host: str, timeout_message: str) -> Iterator[None]:
     except aiohttp.ClientConnectorDNSError:
         raise RetryableError("the host name is not known, or the network is down") from None
     except (aiohttp.ClientError, OSError) as error:
-        if isinstance(getattr(error, "os_error", None), _PrivateAddressError):
+        if isinstance(getattr(error, "os_error", None), PrivateAddressError):
             raise _private_address_error(host) from None
         raise RetryableError(describe_network_error(error)) from None
 
 
 def _session(*, unchecked: bool) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(socket_factory=None if unchecked else _public_socket),
+        connector=aiohttp.TCPConnector(socket_factory=None if unchecked else public_socket),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         # True would also send the password that ~/.netrc has for a host, or for any.
         trust_env=False,
     )
-
-
-def _public_socket(info: Any) -> socket.socket:
-    """A socket for an address that was resolved, and is about to be connected to."""
-    family, kind, protocol, _, address = info
-    if not is_public(str(address[0])):
-        raise _PrivateAddressError
-    return socket.socket(family, kind, protocol)

@@ -227,7 +227,8 @@ async def test_a_redirect_into_a_private_network_is_refused(
     sessions: FileSessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also by a host that itself was fine, by address and by name."""
-    monkeypatch.setattr("mp4gen.downloads.fetch.is_public", lambda host: host != "127.0.0.2")
+    for module in ("addresses", "downloads.fetch"):
+        monkeypatch.setattr(f"mp4gen.{module}.is_public", lambda host: host != "127.0.0.2")
     async with FileHost() as host:
         host.script = [moved(f"http://127.0.0.2:{host.port}/")]
         by_address = await why_not(download(host, sessions, limits=PUBLIC), tmp_path)

@@ -2,6 +2,7 @@
 
 import array
 import asyncio
+import json
 import math
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -81,6 +82,42 @@ class Caller:
         return await self.wait_until_finished(created["data"]["taskId"])
 
 
+class Visitor:
+    """A browser on the page: keeps its cookie and its CSRF token."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.token = url, ""
+        self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+
+    async def ask(
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any
+    ) -> tuple[int, Any, bytes]:
+        """Return the status, the headers and the body of the response."""
+        sent = {"X-Mp4gen-Token": self.token, **(headers or {})}
+        url = self.url + path
+        async with self.session.request(method, url, headers=sent, **options) as response:
+            return response.status, response.headers, await response.read()
+
+    async def create(self, **fields: str) -> str:
+        """Queue a video and return its id."""
+        status, _, body = await self.ask("POST", "/page/videos", json=fields)
+        assert status == 200, body
+        return json.loads(body)["id"]
+
+    async def open(self) -> dict[str, Any]:
+        """Load the page and return its state."""
+        await self.ask("GET", "/")
+        return await self.state()
+
+    async def state(self) -> dict[str, Any]:
+        """Return the page's state, and keep its CSRF token."""
+        status, _, body = await self.ask("GET", "/page/state")
+        assert status == 200, body
+        state = json.loads(body)
+        self.token = state["token"]
+        return state
+
+
 @pytest.fixture
 def music(tmp_path: Path) -> Path:
     """A music folder with one album, one album in an artist's folder, and one loose song."""
@@ -110,3 +147,17 @@ async def serve(music: Path, tmp_path: Path) -> AsyncIterator[Serve]:
             return caller
 
         yield start
+
+
+@pytest.fixture
+async def visit() -> AsyncIterator[Callable[[Caller], Visitor]]:
+    """Return a function that opens a browser on a caller's server."""
+    visitors: list[Visitor] = []
+
+    def open_browser(caller: Caller) -> Visitor:
+        visitors.append(Visitor(caller.url))
+        return visitors[-1]
+
+    yield open_browser
+    for visitor in visitors:
+        await visitor.session.close()

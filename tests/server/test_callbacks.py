@@ -1,6 +1,6 @@
-"""Callers are told about the end: as documented, within a minute, and never inside the network.
+"""Callbacks: sent as documented, within a minute, and never into the private network.
 
-Row 31 of the list of faults.
+Failure mode 31.
 """
 
 import asyncio
@@ -15,12 +15,13 @@ import pytest
 from aiohttp import web
 
 from mp4gen.api import protocol
-from mp4gen.server.callbacks.http_post import DeliveryError, post
+from mp4gen.server.callbacks.http_post import DeliveryError, parse_target, post, wants_callback
 from mp4gen.server.callbacks.sender import CallbackSender
-from mp4gen.server.callbacks.target import parse_target, wants_callback
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import CallbackState, Task, TaskState
+
+from .conftest import Serve, Visitor, write_song
 
 DONE = Task(
     task_id="task-1",
@@ -37,19 +38,21 @@ DONE = Task(
 
 
 class Receiver:
-    """Somebody who takes callbacks, in the way it is told to."""
+    """Records callbacks and answers with scripted statuses, after a delay in seconds."""
 
     def __init__(self) -> None:
-        self.came: list[tuple[float, Any, Any]] = []
-        self.answers: list[int] = []
-        self.hold = 0.0
+        self.received: list[tuple[float, Any, Any]] = []
+        self.statuses: list[int] = []
+        self.called = asyncio.Event()
+        self.delay = 0.0
         self.url = ""
 
-    async def take(self, request: web.Request) -> web.Response:
+    async def receive(self, request: web.Request) -> web.Response:
         now = asyncio.get_running_loop().time()
-        self.came.append((now, request.headers.copy(), await request.json()))
-        await asyncio.sleep(self.hold)
-        status = self.answers.pop(0) if self.answers else 200
+        self.received.append((now, request.headers.copy(), await request.json()))
+        self.called.set()
+        await asyncio.sleep(self.delay)
+        status = self.statuses.pop(0) if self.statuses else 200
         headers = {"Location": self.url} if 300 <= status < 400 else {}
         return web.json_response({"status": "received"}, status=status, headers=headers)
 
@@ -58,11 +61,11 @@ class Receiver:
 async def receiver() -> AsyncIterator[Receiver]:
     receiver = Receiver()
     app = web.Application()
-    app.add_routes([web.post("/told", receiver.take)])
+    app.add_routes([web.post("/callback", receiver.receive)])
     runner = web.AppRunner(app, shutdown_timeout=0.01)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/told"
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/callback"
     yield receiver
     await runner.cleanup()
 
@@ -74,36 +77,41 @@ def store(tmp_path: Path) -> Any:
     store.close()
 
 
-async def told(store: Store, task: Task, **settings: Any) -> Task:
-    """Send one callback to its end; the task as it is stored after that."""
+async def send_due(store: Store, **settings: Any) -> None:
+    """Start a sender, as a server does, and wait until it has nothing more to send."""
     config = ServerConfig(music=".", **{"allow_local_callbacks": True, **settings})
     sender = CallbackSender(config, store, lambda task: task.base_url)
-    await store.add(task)
     sender.start()
     await sender.wait()
+
+
+async def send(store: Store, task: Task, **settings: Any) -> Task:
+    """Return the stored task after its callback was delivered or has failed."""
+    await store.add(task)
+    await send_due(store, **settings)
     return store.get(task.task_id)
 
 
-async def test_a_success_is_told_as_documented(store: Store, receiver: Receiver) -> None:
-    """The body has the documented names and the video's URL, and comes once."""
+async def test_success_callback_has_documented_body(store: Store, receiver: Receiver) -> None:
+    """The body has the documented names and the video's URL, and is sent once."""
     expected = {
         "code": 200,
         "msg": "MP4 generated successfully.",
         "data": {"task_id": "task-1", "video_url": "http://here/files/video.mp4"},
     }
 
-    after = await told(store, attrs.evolve(DONE, callback_url=receiver.url))
+    after = await send(store, attrs.evolve(DONE, callback_url=receiver.url))
 
-    assert [body for _, _, body in receiver.came] == [expected]
-    headers = receiver.came[0][1]
+    assert [body for _, _, body in receiver.received] == [expected]
+    headers = receiver.received[0][1]
     assert headers["Content-Type"] == "application/json"
     assert "X-Webhook-Signature" not in headers
     assert after.callback is CallbackState.SENT
     assert after.status == "SUCCESS"
 
 
-async def test_a_failure_is_told_with_its_code(store: Store, receiver: Receiver) -> None:
-    """A task that failed has no URL and the code of its failure."""
+async def test_failure_callback_has_error_code(store: Store, receiver: Receiver) -> None:
+    """A failed task has no URL and the code of its failure."""
     task = attrs.evolve(DONE, state=TaskState.FAILED, error_code=400, callback_url=receiver.url)
     expected = {
         "code": 400,
@@ -111,71 +119,115 @@ async def test_a_failure_is_told_with_its_code(store: Store, receiver: Receiver)
         "data": {"task_id": "task-1", "video_url": None},
     }
 
-    await told(store, task)
+    await send(store, task)
 
-    assert receiver.came[0][2] == expected
+    assert receiver.received[0][2] == expected
 
 
-async def test_a_secret_signs_the_callback(store: Store, receiver: Receiver) -> None:
-    """With a secret the two documented headers come along, made for the time of sending."""
+async def test_callback_is_signed_with_secret(store: Store, receiver: Receiver) -> None:
+    """With a secret the two documented headers are sent, made for the time of sending."""
     task = attrs.evolve(DONE, callback_url=receiver.url)
 
-    await told(store, task, callback_secret="shared secret")
+    await send(store, task, callback_secret="shared secret")
 
-    headers = receiver.came[0][1]
+    headers = receiver.received[0][1]
     sent = int(headers["X-Webhook-Timestamp"])
     expected = protocol.sign_callback("task-1", "shared secret", sent)
     assert headers["X-Webhook-Signature"] == expected["X-Webhook-Signature"]
 
 
 @pytest.mark.looptime
-async def test_three_retries_then_a_callback_exception(store: Store, receiver: Receiver) -> None:
-    """Four tries with growing waits, then the status says so and the video is still there."""
-    receiver.answers = [500, 404, 302, 503, 200]
+async def test_callback_fails_after_three_retries(store: Store, receiver: Receiver) -> None:
+    """Four attempts with growing delays; then the status says so and the video is still there."""
+    receiver.statuses = [500, 404, 302, 503, 200]
 
-    after = await told(store, attrs.evolve(DONE, callback_url=receiver.url))
+    after = await send(store, attrs.evolve(DONE, callback_url=receiver.url))
 
-    times = [time for time, _, _ in receiver.came]
+    times = [time for time, _, _ in receiver.received]
     assert [round(b - a) for a, b in itertools.pairwise(times)] == [1, 4, 15]
     assert after.status == "CALLBACK_EXCEPTION"
     assert after.video_url("http://x") == "http://x/files/video.mp4"
 
 
 @pytest.mark.looptime
-async def test_a_retry_that_succeeds_ends_it(store: Store, receiver: Receiver) -> None:
-    """One good answer is enough."""
-    receiver.answers = [500, 200]
+async def test_callback_is_sent_after_a_retry(store: Store, receiver: Receiver) -> None:
+    """One successful response is enough."""
+    receiver.statuses = [500, 200]
 
-    after = await told(store, attrs.evolve(DONE, callback_url=receiver.url))
+    after = await send(store, attrs.evolve(DONE, callback_url=receiver.url))
 
-    assert len(receiver.came) == 2
+    assert len(receiver.received) == 2
     assert after.callback is CallbackState.SENT
 
 
 @pytest.mark.looptime
-async def test_it_all_ends_within_a_minute(store: Store, receiver: Receiver) -> None:
-    """A receiver that never answers gets 15 s each time, and no more than 60 s in all."""
-    receiver.hold = 1000.0
+async def test_callback_attempts_end_within_a_minute(store: Store, receiver: Receiver) -> None:
+    """A receiver that never responds gets 15 s an attempt, and at most 60 s in total."""
+    receiver.delay = 1000.0
     start = asyncio.get_running_loop().time()
 
-    after = await told(store, attrs.evolve(DONE, callback_url=receiver.url))
+    after = await send(store, attrs.evolve(DONE, callback_url=receiver.url))
 
-    times = [round(time - start) for time, _, _ in receiver.came]
+    times = [round(time - start) for time, _, _ in receiver.received]
     assert times == [0, 16, 35, 55]
     assert asyncio.get_running_loop().time() - start <= 60.5
     assert after.callback is CallbackState.FAILED
 
 
-async def test_a_forbidden_target_is_not_even_connected_to(
-    store: Store, receiver: Receiver
-) -> None:
-    """By default nothing inside the network is told anything, and nothing is tried again."""
+async def test_private_target_is_refused_by_default(store: Store, receiver: Receiver) -> None:
+    """By default nothing is sent into the private network, and nothing is retried."""
     task = attrs.evolve(DONE, callback_url=receiver.url)
 
-    after = await told(store, task, allow_local_callbacks=False)
+    after = await send(store, task, allow_local_callbacks=False)
 
-    assert receiver.came == []
+    assert receiver.received == []
     assert after.status == "CALLBACK_EXCEPTION"
+
+
+async def test_start_sends_only_due_callbacks_of_finished_tasks(
+    store: Store, receiver: Receiver
+) -> None:
+    """After a restart, a callback that was sent, or whose task is unfinished, is not sent."""
+    task = attrs.evolve(DONE, callback_url=receiver.url)
+    states = [
+        (TaskState.DONE, CallbackState.DUE),
+        (TaskState.FAILED, CallbackState.DUE),
+        (TaskState.QUEUED, CallbackState.DUE),
+        (TaskState.RENDERING, CallbackState.DUE),
+        (TaskState.DONE, CallbackState.SENT),
+        (TaskState.DONE, CallbackState.FAILED),
+        (TaskState.DONE, CallbackState.NONE),
+    ]
+    for i, (state, callback) in enumerate(states):
+        name = f"task-{i}"
+        unique = {"task_id": name, "render_variant": name, "filename": name}
+        await store.add(attrs.evolve(task, **unique, state=state, callback=callback))
+
+    await send_due(store)
+    await send_due(store)
+
+    received = sorted(body["data"]["task_id"] for _, _, body in receiver.received)
+    assert received == ["task-0", "task-1"]
+
+
+async def test_deleted_task_sends_no_callback(
+    serve: Serve, music: Path, receiver: Receiver
+) -> None:
+    """A task that is deleted while it renders sends no callback; a finished one sends one."""
+    write_song(music / "album" / "long.wav", 90.0)
+    caller = await serve(allow_local_callbacks=True)
+    visitor = Visitor(caller.url)
+    await visitor.open()
+
+    created = await caller.generate("album", "long", callBackUrl=receiver.url)
+    deleted = await visitor.ask("DELETE", f"/page/videos/{created['data']['taskId']}")
+    other = await caller.create_and_wait("album", "one", callBackUrl=receiver.url)
+    await visitor.session.close()
+
+    assert deleted[0] == 200
+    async with asyncio.timeout(5):
+        await receiver.called.wait()
+    assert [body["data"]["task_id"] for _, _, body in receiver.received] == [other["taskId"]]
 
 
 FORBIDDEN = [
@@ -204,18 +256,18 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize("url", FORBIDDEN)
-async def test_no_form_of_a_local_address_is_connected_to(url: str) -> None:
-    """However an address inside is written, the socket is never made."""
-    met = asyncio.Event()
-    server = await asyncio.start_server(lambda *_: met.set(), "127.0.0.1", 0)
+async def test_private_address_is_refused_in_any_spelling(url: str) -> None:
+    """However a private address is written, no connection is made."""
+    connected = asyncio.Event()
+    server = await asyncio.start_server(lambda *_: connected.set(), "127.0.0.1", 0)
     target = parse_target(url.format(port=server.sockets[0].getsockname()[1]))
     assert target is not None
 
-    with pytest.raises(DeliveryError, match=r"not a public one|no such host") as caught:
+    with pytest.raises(DeliveryError, match=r"address is not public|URL is invalid") as caught:
         await post(target, b"{}", {}, allow_local=False)
 
-    assert caught.value.permanent or "no such host" in str(caught.value)
-    assert not met.is_set()
+    assert caught.value.permanent
+    assert not connected.is_set()
     server.close()
 
 
@@ -223,59 +275,89 @@ async def test_no_form_of_a_local_address_is_connected_to(url: str) -> None:
     "found",
     [["127.0.0.1"], ["93.184.215.14", "127.0.0.1"], ["::ffff:10.0.0.1"], ["fe80::1%lo"]],
 )
-async def test_a_name_that_leads_inside_is_refused(
+async def test_name_with_a_private_address_is_refused(
     found: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name is judged by every address it resolves to, and connected to by that address alone."""
+    """One private address among those of a name refuses it; the name is resolved once."""
     loop = asyncio.get_running_loop()
-    asked: list[str] = []
+    resolved: list[str] = []
 
     async def resolve(host: str, port: int, **_: Any) -> list[Any]:
-        asked.append(host)
+        resolved.append(host)
         return [(2, 1, 6, "", (address, port)) for address in found]
 
     monkeypatch.setattr(loop, "getaddrinfo", resolve)
     target = parse_target("https://rebinding.example/x")
     assert target is not None
 
-    with pytest.raises(DeliveryError, match="not a public one"):
+    with pytest.raises(DeliveryError, match="address is not public"):
         await post(target, b"{}", {}, allow_local=False)
 
-    assert asked == ["rebinding.example"]
+    assert resolved == ["rebinding.example"]
 
 
 @pytest.mark.parametrize(
     "url", ["ftp://x/", "http://", "http://user:pw@x/", "http://x/a b", "http://x:99999/", "x", ""]
 )
-def test_what_is_no_target_is_told_apart(url: str) -> None:
-    """Addresses that nothing can be sent to, or that carry a password, are refused."""
+def test_parse_target_rejects_unusable_urls(url: str) -> None:
+    """URLs that nothing can be sent to, or that contain a password, are rejected."""
     assert parse_target(url) is None
 
 
-def test_a_target_is_sent_to_as_it_is_written() -> None:
-    """The path keeps its query, names become ASCII, odd ports are told."""
-    target = parse_target("http://bücher.example:8080/cb?x=1")
+async def test_target_is_requested_as_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path and the query stay as they are, names become ASCII, other ports are in `Host`."""
+    requests: list[bytes] = []
+    resolved: list[str] = []
 
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    async def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        resolved.append(host)
+        return [(2, 1, 6, "", ("127.0.0.1", port))]
+
+    server = await asyncio.start_server(respond, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    target = parse_target(f"http://bücher.example:{port}/cb/%7e?x=1&%41")
     assert target is not None
-    assert target.host == "xn--bcher-kva.example"
-    assert target.host_header == "xn--bcher-kva.example:8080"
-    assert target.path == "/cb?x=1"
+
+    assert await post(target, b"{}", {}, allow_local=True) == 204
+
+    server.close()
+    lines = requests[0].decode().split("\r\n")
+    assert lines[0] == "POST /cb/%7e?x=1&%41 HTTP/1.1"
+    assert f"Host: xn--bcher-kva.example:{port}" in lines
+    assert "User-Agent: mp4gen" in lines
+    assert "Content-Length: 2" in lines
+    assert "Connection: close" in lines
+    assert resolved == ["xn--bcher-kva.example"]
+
+
+def test_wants_callback_ignores_placeholder_hosts() -> None:
+    """Names below `.invalid` never exist, so no callback is sent there."""
     assert not wants_callback("https://mp4gen.invalid/none")
+    assert not wants_callback("https://INVALID./none")
     assert wants_callback("https://music.example.com/none")
+    assert wants_callback("https://notinvalid/none")
 
 
-@pytest.mark.parametrize("said", [b"", b"HTTP/1.1", b"garbage\r\n", b"x" * 5000, b"HTTP/1.1 2\n"])
-async def test_an_answer_that_is_not_http_is_a_failure(said: bytes) -> None:
-    """Whatever a receiver says, it is a status or a failure to be tried again."""
+@pytest.mark.parametrize(
+    "response", [b"", b"HTTP/1.1", b"garbage\r\n", b"x" * 5000, b"HTTP/1.1 2\n"]
+)
+async def test_invalid_http_response_can_be_retried(response: bytes) -> None:
+    """A response without a status is a failure that may pass."""
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(said)
+            writer.write(response)
             writer.close()
             await writer.wait_closed()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(respond, "127.0.0.1", 0)
     target = parse_target(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
     assert target is not None
 

@@ -22,36 +22,9 @@ from mp4gen.server.rendering import previews
 from mp4gen.server.rendering.pool import WorkerSlot
 from mp4gen.server.web import change_feed, page_api, page_assets
 
-from .conftest import Caller, Serve, write_song
+from .conftest import Serve, write_song
 
 ONE = {"task": "album", "audio": "one"}
-
-
-class Visitor:
-    """A browser: keeps its cookie, and knows its page's token."""
-
-    def __init__(self, url: str) -> None:
-        self.url, self.token = url, ""
-        self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
-
-    async def ask(
-        self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any
-    ) -> tuple[int, Any, bytes]:
-        sent = {"X-Mp4gen-Token": self.token, **(headers or {})}
-        url = self.url + path
-        async with self.session.request(method, url, headers=sent, **more) as answer:
-            return answer.status, answer.headers, await answer.read()
-
-    async def open(self) -> dict[str, Any]:
-        await self.ask("GET", "/")
-        return await self.state()
-
-    async def state(self) -> dict[str, Any]:
-        status, _, body = await self.ask("GET", "/page/state")
-        assert status == 200, body
-        told = json.loads(body)
-        self.token = told["token"]
-        return told
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -59,19 +32,6 @@ async def until(true: Callable[[], bool]) -> None:
         if true():
             return
         await asyncio.sleep(0.01)
-
-
-@pytest.fixture
-async def visit() -> Any:
-    visitors: list[Visitor] = []
-
-    def enter(caller: Caller) -> Visitor:
-        visitors.append(Visitor(caller.url))
-        return visitors[-1]
-
-    yield enter
-    for visitor in visitors:
-        await visitor.session.close()
 
 
 async def test_the_page_is_locked_down_and_whole(serve: Serve, visit: Any) -> None:

@@ -1,32 +1,30 @@
-"""One HTTP POST to an address that was checked: nothing else is ever connected to.
+"""Send one HTTP POST to a callback URL without giving access to the private network.
 
-A callback's address is chosen by a caller, so it could name what only this machine can reach. It
-is resolved once, every address found is judged, and the connection is made to that very address:
-a name that points elsewhere a moment later changes nothing. No redirect is followed, and of the
-answer no more than its status line is read.
+A caller chooses the URL, so it could name something that only this machine can reach. A name is
+refused if any of its addresses is private, and each address is checked again at connect time.
+Redirects are not followed, and the response's body is not read.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import socket
-import ssl
 from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
 
-from mp4gen.addresses import is_public
+import aiohttp
+from aiohttp.abc import ResolveResult
+from yarl import URL
 
-from .target import Target
+from mp4gen.addresses import PrivateAddressError, is_public, public_socket
 
-_AGENT = "mp4gen"
-_STATUS_LINE = 1024
+_HEADERS = {"User-Agent": "mp4gen", "Content-Type": "application/json"}
 
 
 class DeliveryError(Exception):
     """The POST was not delivered.
 
     Attributes:
-        permanent: whether another try would end the same way.
+        permanent: True if a retry would fail in the same way.
     """
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:
@@ -34,90 +32,82 @@ class DeliveryError(Exception):
         self.permanent = permanent
 
 
-async def post(
-    target: Target, body: bytes, headers: Mapping[str, str], *, allow_local: bool
-) -> int:
+class _PublicResolver(aiohttp.ThreadedResolver):
+    """Refuses a name if any of its addresses is private."""
+
+    async def resolve(self, *args: Any, **options: Any) -> list[ResolveResult]:
+        """Return the addresses of a name."""
+        found = await super().resolve(*args, **options)
+        if not all(is_public(entry["host"]) for entry in found):
+            raise PrivateAddressError
+        return found
+
+
+def wants_callback(url: str) -> bool:
+    """Return False for a placeholder: `.invalid` names never exist (RFC 2606).
+
+    The API requires a callback URL, so clients that only poll send a placeholder.
+    """
+    try:
+        host = (urlsplit(url).hostname or "").lower().rstrip(".")
+    except ValueError:
+        return False
+    return bool(host) and not f".{host}".endswith(".invalid")
+
+
+def parse_target(url: str) -> URL | None:
+    """Return `url` with its host in ASCII and its path unchanged, or None if it is unusable."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode()
+        port = f":{parts.port}" if parts.port else ""
+    except (ValueError, UnicodeError):
+        return None
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    is_plain = path.isascii() and path.isprintable() and " " not in path
+    if parts.scheme not in {"http", "https"} or not host or parts.username or not is_plain:
+        return None
+    netloc = f"[{host}]" if ":" in host else host
+    return URL(f"{parts.scheme}://{netloc}{port}{path}", encoded=True)
+
+
+async def post(target: URL, body: bytes, headers: Mapping[str, str], *, allow_local: bool) -> int:
     """Send JSON to `target`.
 
     Args:
-        target: where to.
-        body: the JSON.
-        headers: more headers; their values must be plain text.
-        allow_local: whether loopback and private addresses may be connected to.
+        target: The URL, from `parse_target`.
+        body: The JSON document.
+        headers: Additional headers.
+        allow_local: Also connect to loopback and private addresses.
 
     Returns:
-        The HTTP status of the answer.
+        The HTTP status of the response.
 
     Raises:
-        PostError: a forbidden address, no connection, or no HTTP answer.
+        DeliveryError: The address is private, no connection, or no HTTP response.
     """
-    addresses = await _resolve(target, allow_local=allow_local)
-    reader, writer = await _connect(target, addresses)
     try:
-        writer.write(_build_request(target, body, headers))
-        await writer.drain()
-        return _status(await reader.readuntil(b"\n"))
-    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-        raise DeliveryError(f"no HTTP answer: {_reason(error)}") from error
-    finally:
-        writer.transport.abort()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+        async with (
+            _session(allow_local=allow_local) as session,
+            session.post(
+                target, data=body, headers=_HEADERS | dict(headers), allow_redirects=False
+            ) as response,
+        ):
+            return response.status
+    except aiohttp.InvalidURL:
+        raise DeliveryError("The URL is invalid.", permanent=True) from None
+    except (aiohttp.ClientError, OSError) as error:
+        cause = getattr(error, "os_error", error)
+        if isinstance(cause, PrivateAddressError):
+            raise DeliveryError("Its address is not public.", permanent=True) from None
+        reason = getattr(cause, "strerror", None) or type(error).__name__
+        raise DeliveryError(f"No HTTP response: {reason}.") from None
 
 
-async def _connect(
-    target: Target, addresses: list[str]
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection to the first of `addresses` that takes one."""
-    trust = ssl.create_default_context() if target.secure else None
-    name = target.host if target.secure else None
-    problem: OSError | None = None
-    for address in addresses:
-        try:
-            return await asyncio.open_connection(
-                address, target.port, ssl=trust, server_hostname=name, limit=_STATUS_LINE
-            )
-        except OSError as error:
-            problem = error
-    raise DeliveryError(f"no connection: {_reason(problem)}") from problem
-
-
-async def _resolve(target: Target, *, allow_local: bool) -> list[str]:
-    """The addresses to connect to, judged.
-
-    One forbidden address among several makes the name forbidden: it is no honest one.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise DeliveryError(f"no such host: {_reason(error)}") from error
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    if not allow_local and not all(map(is_public, addresses)):
-        raise DeliveryError("its address is not a public one", permanent=True)
-    return addresses
-
-
-def _build_request(target: Target, body: bytes, headers: Mapping[str, str]) -> bytes:
-    lines = {
-        "Host": target.host_header,
-        "User-Agent": _AGENT,
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-        "Connection": "close",
-        **headers,
-    }
-    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    return f"POST {target.path} HTTP/1.1\r\n{head}\r\n".encode("ascii") + body
-
-
-def _status(line: bytes) -> int:
-    version, _, rest = line.partition(b" ")
-    status = rest[:3]
-    if not version.startswith(b"HTTP/1.") or not status.isdigit():
-        raise DeliveryError("the answer is not HTTP")
-    return int(status)
-
-
-def _reason(error: Exception | None) -> str:
-    return getattr(error, "strerror", None) or type(error).__name__
+def _session(*, allow_local: bool) -> aiohttp.ClientSession:
+    guard: dict[str, Any] = {"resolver": _PublicResolver(), "socket_factory": public_socket}
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True, **({} if allow_local else guard)),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    )

@@ -1,9 +1,9 @@
-"""Tells callers about the end of their tasks, as the vendor's page describes it.
+"""Sends callbacks when tasks finish, as the vendor's page describes.
 
-A callback gets 15 seconds and three retries with growing waits between; all of it ends within a
-minute. A caller that could not be told finds `CALLBACK_EXCEPTION` in the details, with the video
-still there. What is due is in the store before the first try, so a killed server sends it after
-its next start: a callback may come twice, as the vendor's may, but none is lost.
+A callback gets 15 seconds and three retries with growing delays; all attempts end within a minute.
+If all fail, the task's status becomes `CALLBACK_EXCEPTION` and its video stays available. A due
+callback is stored before the first attempt, so a killed server sends it after its next start: a
+callback may arrive twice, as the vendor's may, but none is lost.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from mp4gen.server.config import ServerConfig
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import CallbackState, Task, TaskState
 
-from .http_post import DeliveryError, post
-from .target import parse_target
+from .http_post import DeliveryError, parse_target, post
 
 log = logging.getLogger("mp4gen.server")
 
@@ -32,12 +31,12 @@ _MAX_CONCURRENT = 20
 
 
 class CallbackSender:
-    """The callbacks of one server, from `start` to `stop`.
+    """Sends the callbacks of one server, from `start` to `stop`.
 
     Args:
-        config: the secret, and whether local addresses may be told.
-        store: where it is kept what is due.
-        base_url: gives the address under which a task's caller knows the server.
+        config: The server's settings, for the secret and the allowed addresses.
+        store: Keeps the callbacks that are due.
+        base_url: Returns the URL under which a task's caller knows the server.
     """
 
     def __init__(self, config: ServerConfig, store: Store, base_url: Callable[[Task], str]) -> None:
@@ -46,24 +45,24 @@ class CallbackSender:
         self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
 
     def start(self) -> None:
-        """Send what the last server owed."""
+        """Send the callbacks that were due when the last server stopped."""
         for task in self._store.callbacks_due():
             self.send(task)
 
     def send(self, task: Task) -> None:
-        """Tell the end of `task`, where its caller wants to know."""
+        """Send the callback of a finished `task`, if one is due."""
         if task.callback is CallbackState.DUE:
             sending = asyncio.create_task(self._send(task))
             self._sending.add(sending)
             sending.add_done_callback(self._sending.discard)
 
     async def wait(self) -> None:
-        """Wait until everything that is being sent has come to its end."""
+        """Wait until each callback in progress is delivered or has failed."""
         while self._sending:
             await asyncio.wait(self._sending)
 
     async def stop(self) -> None:
-        """Send no more; what is under way stays due."""
+        """Cancel the callbacks in progress; they stay due."""
         for sending in self._sending:
             sending.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
@@ -81,32 +80,26 @@ class CallbackSender:
             error = await self._attempt(task, min(ATTEMPT_TIMEOUT, deadline - loop.time()))
             if error is None:
                 return True
-            log.warning("the callback of task %s failed: %s", task.task_id, error)
+            log.warning("The callback of task %s failed: %s", task.task_id, error)
             if error.permanent or delay is None:
-                return False
+                break
             await asyncio.sleep(max(0.0, min(delay, deadline - _MIN_LAST_ATTEMPT - loop.time())))
         return False
 
     async def _attempt(self, task: Task, timeout: float) -> DeliveryError | None:
         target = parse_target(task.callback_url)
         if target is None:
-            return DeliveryError("not an address that can be sent to", permanent=True)
-        body = self._body(task)
+            return DeliveryError("The URL is invalid.", permanent=True)
+        body, headers = self._body(task), self._signature(task)
+        allow_local = self._config.allow_local_callbacks
         try:
             async with asyncio.timeout(timeout):
-                status = await post(
-                    target,
-                    body,
-                    self._signature(task),
-                    allow_local=self._config.allow_local_callbacks,
-                )
+                status = await post(target, body, headers, allow_local=allow_local)
         except TimeoutError:
-            return DeliveryError(f"no answer within {timeout:.0f} s")
+            return DeliveryError(f"No response within {timeout:.0f} s.")
         except DeliveryError as error:
             return error
-        if 200 <= status < 300:
-            return None
-        return DeliveryError(f"answered with HTTP {status}")
+        return None if 200 <= status < 300 else DeliveryError(f"HTTP status {status}.")
 
     def _body(self, task: Task) -> bytes:
         if task.state is TaskState.FAILED:

@@ -14,7 +14,7 @@ from aiohttp import web
 from mp4gen.api import protocol
 from mp4gen.errors import ApiError, InvalidRequestError
 from mp4gen.models import Track, VideoRequest
-from mp4gen.server.callbacks.target import wants_callback
+from mp4gen.server.callbacks.http_post import wants_callback
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.library.library import LibraryTrack
 from mp4gen.server.queue.admission import RejectReason
