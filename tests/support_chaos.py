@@ -3,7 +3,9 @@
 from random import Random
 from typing import Any
 
-from mp4gen.testing import ConnectionFault, FakeService
+from mp4gen.testing import FakeService
+
+from .support_proxy import ConnectionFault
 
 SUBMIT_FAULTS = (
     "reset reset_after_accept close_after_accept half_headers_after_accept truncated garbage "

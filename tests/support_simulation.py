@@ -21,12 +21,13 @@ import attrs
 from aiohttp import web
 
 import mp4gen
-from mp4gen.testing import FakeService, FaultProxy, RecordedRequest, ScriptedResponse, lognormal
+from mp4gen.testing import FakeService, RecordedRequest, ScriptedResponse, lognormal
 from mp4gen.testing.service import FAKE_KEY
 from mp4gen.testing.state import peak_in_window
 
 from .support_chaos import connection_faults, script_faults
 from .support_networks import Loopback, Network, Simulated
+from .support_proxy import FaultProxy
 
 TRACKS = [mp4gen.VideoRequest("music", f"track{number:02}") for number in range(15)]
 DAY = 24 * 3600.0

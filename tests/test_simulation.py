@@ -15,9 +15,10 @@ from random import Random
 import pytest
 
 import mp4gen
-from mp4gen.testing import FakeService, FaultProxy
+from mp4gen.testing import FakeService
 
 from .support_chaos import connection_faults, script_faults
+from .support_proxy import FaultProxy
 from .support_simulation import TRACKS, run_seed
 
 FIRST, _, LAST = os.environ.get("MP4GEN_SEEDS", "0-8").partition("-")

@@ -14,13 +14,12 @@ import pytest
 import mp4gen
 from mp4gen.testing import (
     FAULTS,
-    ConnectionFault,
     FakeService,
-    FaultProxy,
     ScriptedResponse,
     lognormal,
 )
 from mp4gen.testing.media import tiny_mp4
+from tests.support_proxy import ConnectionFault, FaultProxy
 
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")
 BODY = {"taskId": "music", "audioId": "track", "callBackUrl": "https://example.com/done"}

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from .callbacks import CallbackBehavior, SentCallback
 from .faults import FAULTS, ScriptedResponse
-from .proxy import ConnectionFault, FaultProxy
 from .service import FakeService, lognormal
 from .state import FakeTask, RecordedRequest
 
 __all__ = [
     "FAULTS",
     "CallbackBehavior",
-    "ConnectionFault",
     "FakeService",
     "FakeTask",
-    "FaultProxy",
     "RecordedRequest",
     "ScriptedResponse",
     "SentCallback",

@@ -8,7 +8,8 @@ import pytest
 
 import mp4gen
 from mp4gen import Retry
-from mp4gen.testing import ConnectionFault, FakeService, FaultProxy, ScriptedResponse
+from mp4gen.testing import FakeService, ScriptedResponse
+from tests.support_proxy import ConnectionFault, FaultProxy
 
 pytestmark = pytest.mark.looptime
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")

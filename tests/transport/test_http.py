@@ -16,9 +16,10 @@ from aiohttp import web
 import mp4gen
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import MAX_BODY_BYTES
-from mp4gen.testing import ConnectionFault, FakeService, FaultProxy, ScriptedResponse
+from mp4gen.testing import FakeService, ScriptedResponse
 from mp4gen.testing.service import FAKE_KEY
 from mp4gen.transport.http import Secret, Transport, user_agent
+from tests.support_proxy import ConnectionFault, FaultProxy
 
 pytestmark = pytest.mark.looptime
 SUBMIT = ApiRequest("POST", "/api/v1/mp4/generate", b'{"taskId":"m"}', is_submit=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import assert_type
 
 import mp4gen
-from mp4gen.testing import FakeService, FaultProxy, ScriptedResponse, lognormal
+from mp4gen.testing import FakeService, ScriptedResponse, lognormal
 
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada", domain_name=None)
 
@@ -109,8 +109,6 @@ async def fakes() -> None:
     async with FakeService(duration=lognormal(40, 120), duplicate_policy="new_task") as service:
         service.script("create", "reset_after_accept", ScriptedResponse(status=502, body=b""))
         assert_type(service.url, str)
-        async with FaultProxy(service.url) as proxy:
-            assert_type(proxy.url, str)
     with FakeService(rate_limit=None) as threaded:
         assert_type(threaded.client(), mp4gen.Client)
         threaded.script("nothing", "reset")  # type: ignore[arg-type]
