@@ -21,9 +21,9 @@ import attrs
 from aiohttp import web
 
 import mp4gen
+from mp4gen.api.sliding_window import peak_in_window
 from mp4gen.testing import FakeService, RecordedRequest, ScriptedResponse, lognormal
 from mp4gen.testing.service import FAKE_KEY
-from mp4gen.testing.state import peak_in_window
 
 from .support_chaos import connection_faults, script_faults
 from .support_networks import Loopback, Network, Simulated

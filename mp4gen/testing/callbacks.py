@@ -18,9 +18,9 @@ import aiohttp
 import attrs
 
 from mp4gen.api import protocol
-from mp4gen.models import VideoStatus
+from mp4gen.models import FAILED_STATUSES, VideoStatus
 
-from .state import FAILED_STATUSES, Duration, FakeTask
+from .state import Duration, FakeTask
 
 _RESPONSE_TIMEOUT: Final = 15.0
 _MAX_RETRIES: Final = 3

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
+from mp4gen.api.sliding_window import peak_in_window
 from mp4gen.client import Client
 from mp4gen.models import Track
 from mp4gen.options import RateLimit
@@ -31,7 +32,6 @@ from .state import (
     FakeServiceState,
     FakeTask,
     RecordedRequest,
-    peak_in_window,
 )
 
 Endpoint = Literal["create", "details", "tracks", "credits", "download_url", "file", "*"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from random import Random
@@ -10,15 +9,14 @@ from typing import Literal
 
 import attrs
 
-from mp4gen.models import VideoDetails, VideoRequest, VideoStatus
+from mp4gen.api.sliding_window import SlidingWindow
+from mp4gen.models import FAILED_STATUSES, VideoDetails, VideoRequest, VideoStatus
 from mp4gen.options import RateLimit
 from mp4gen.transport.http import Secret
 
 from .media import tiny_mp4
 
 DuplicatePolicy = Literal["existing_id", "without_id", "new_task"]
-# Loop times are sums of fractions: what is a window apart may seem to be a hair less.
-_ROUNDING = 1e-9
 Duration = float | Callable[[Random], float]
 
 
@@ -102,9 +100,6 @@ class FakeTask:
         )
 
 
-FAILED_STATUSES = frozenset({VideoStatus.CREATE_TASK_FAILED, VideoStatus.GENERATE_MP4_FAILED})
-
-
 @attrs.define
 class FakeServiceState:
     """All that one service knows.
@@ -123,18 +118,11 @@ class FakeServiceState:
     requests: list[RecordedRequest] = attrs.field(factory=list)
     tasks: dict[str, FakeTask] = attrs.field(factory=dict)
     _first_tasks: dict[tuple[str, str], FakeTask] = attrs.field(factory=dict)
-    _counted_times: deque[float] = attrs.field(factory=deque)
+    _window: SlidingWindow = attrs.field(factory=SlidingWindow)
 
     def try_acquire(self, limit: RateLimit | None, now: float) -> bool:
-        """Whether the window has room for a call that arrives now; takes it if so."""
-        while (
-            limit and self._counted_times and self._counted_times[0] <= now - limit.per + _ROUNDING
-        ):
-            self._counted_times.popleft()
-        if limit and len(self._counted_times) >= limit.requests:
-            return False
-        self._counted_times.append(now)
-        return True
+        """Count a call that arrives now, and return whether `limit` allows it."""
+        return limit is None or not self._window.try_acquire(limit, now)
 
     def find_existing(self, request: VideoRequest) -> FakeTask | None:
         """The task that the track has already."""
@@ -160,14 +148,3 @@ class FakeServiceState:
             return self.duration
         seed = f"{self.seed}/{request.task_id}/{request.audio_id}"
         return self.duration(Random(seed))  # noqa: S311 - a test's chance, not a secret
-
-
-def peak_in_window(times: list[float], window: float) -> int:
-    """The most of `times` that lie within any `window` seconds, its end not included."""
-    peak, recent = 0, deque[float]()
-    for time in sorted(times):
-        recent.append(time)
-        while recent[0] <= time - window + _ROUNDING:
-            recent.popleft()
-        peak = max(peak, len(recent))
-    return peak

@@ -7,7 +7,6 @@ from pathlib import Path
 import attrs
 import pytest
 
-from mp4gen.options import RateLimit
 from mp4gen.render import RenderStyle
 from mp4gen.server.queue.fair_queue import FairQueue
 from mp4gen.server.rendering.aspect_ratio import size_for, style_for
@@ -18,7 +17,7 @@ from mp4gen.server.rendering.eta import (
     first_poll_delay,
 )
 from mp4gen.server.rendering.worker_channel import WorkerChannel
-from mp4gen.server.web.accounts import Accounts, RateLimitWindow
+from mp4gen.server.web.accounts import Accounts
 
 
 def taken(queue: FairQueue, count: int) -> list[str]:
@@ -64,26 +63,6 @@ def test_a_task_that_was_removed_does_not_run() -> None:
     assert queue.ahead_of("3") <= 2
     assert taken(queue, 2) == ["1", "3"]
     assert len(queue) == 0
-
-
-def test_a_window_takes_so_many_and_says_when_the_next_fits() -> None:
-    """The next one fits as soon as the oldest is a whole window away."""
-    window = RateLimitWindow(RateLimit(2, per=10))
-
-    assert [window.try_acquire("a", now) for now in (0.0, 4.0)] == [0.0, 0.0]
-    assert window.try_acquire("a", 6.0) == 4.0
-    assert window.try_acquire("b", 6.0) == 0.0
-    assert window.try_acquire("a", 10.0) == 0.0
-    assert window.try_acquire("a", 10.1) == pytest.approx(3.9)
-
-
-def test_what_was_refused_does_not_count() -> None:
-    """A caller who keeps on calling is let in at the same time as one who waits."""
-    window = RateLimitWindow(RateLimit(1, per=10))
-    window.try_acquire("a", 0.0)
-
-    assert [window.try_acquire("a", now) > 0 for now in (1.0, 5.0, 9.9)] == [True] * 3
-    assert window.try_acquire("a", 10.0) == 0.0
 
 
 def test_a_key_belongs_to_its_account_alone() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mp4gen import Priority, RateLimit, RateLimiter, SlidingWindowLimiter
-from mp4gen.testing.state import peak_in_window
+from mp4gen.api.sliding_window import peak_in_window
 
 pytestmark = pytest.mark.looptime
 

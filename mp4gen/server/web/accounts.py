@@ -1,14 +1,11 @@
-"""Who may call how often: accounts by their key, and each account's window; no HTTP, no clock."""
+"""Accounts by their key; no HTTP."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import secrets
-from collections import deque
 from collections.abc import Mapping
-
-from mp4gen.options import RateLimit
 
 
 class Accounts:
@@ -49,24 +46,3 @@ class Accounts:
 
     def _digest(self, key: str) -> bytes:
         return hashlib.blake2b(key.encode("utf-8", "replace"), key=self._salt).digest()
-
-
-class RateLimitWindow:
-    """At most `limit.requests` in any window of `limit.per` seconds, for each account.
-
-    What was refused does not count: "will not enter the queue" (docs.kie.ai, "Getting Started").
-    """
-
-    def __init__(self, limit: RateLimit) -> None:
-        self._limit = limit
-        self._granted: dict[str, deque[float]] = {}
-
-    def try_acquire(self, account: str, now: float) -> float:
-        """Take a place at time `now`: 0 where there is one, else the seconds until there is."""
-        granted = self._granted.setdefault(account, deque())
-        while granted and granted[0] <= now - self._limit.per:
-            granted.popleft()
-        if len(granted) < self._limit.requests:
-            granted.append(now)
-            return 0.0
-        return granted[0] + self._limit.per - now

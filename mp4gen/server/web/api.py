@@ -6,12 +6,14 @@ import asyncio
 import math
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from aiohttp import web
 
 from mp4gen.api import protocol
+from mp4gen.api.sliding_window import SlidingWindow
 from mp4gen.errors import ApiError, InvalidRequestError
 from mp4gen.models import Track, VideoRequest
 from mp4gen.server.callbacks.http_post import wants_callback
@@ -21,7 +23,6 @@ from mp4gen.server.queue.admission import RejectReason
 from mp4gen.server.queue.task import CallbackState, Task
 from mp4gen.server.rendering.previews import MusicInfo
 
-from .accounts import RateLimitWindow
 from .operations import OPERATIONS
 from .responses import UNKNOWN_TRACK, api_response, error_response
 from .services import Services
@@ -42,7 +43,7 @@ class Api:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._window = RateLimitWindow(services.config.rate_limit)
+        self._windows = defaultdict[str, SlidingWindow](SlidingWindow)
 
     def routes(self) -> list[web.RouteDef]:
         """Where each call is answered."""
@@ -129,7 +130,9 @@ class Api:
                 config = self._services.config
                 message = f"{config.queue_limit} tasks are waiting already. Please try again later."
                 return error_response(430, message, retry_after=math.ceil(config.rate_limit.per))
-        wait = self._window.try_acquire(account, asyncio.get_running_loop().time())
+        wait = self._windows[account].try_acquire(
+            self._services.config.rate_limit, asyncio.get_running_loop().time()
+        )
         return error_response(430, retry_after=math.ceil(wait)) if wait else None
 
 
