@@ -1,4 +1,4 @@
-"""Tells public, loopback and private network addresses apart; resolves nothing.
+"""Checks of URLs and network addresses by their text alone; resolves nothing.
 
 `public_socket` guards against server-side request forgery: as aiohttp's `socket_factory` it checks
 each address at connect time, so a name that changes its address after a check gains nothing.
@@ -10,6 +10,7 @@ import errno
 import ipaddress
 import socket
 from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -39,6 +40,16 @@ def public_socket(info: Any) -> socket.socket:
     if not is_public(str(address[0])):
         raise PrivateAddressError
     return socket.socket(family, kind, protocol)
+
+
+def parse_http_url(url: str) -> SplitResult | None:
+    """Return the parts of an absolute http:// or https:// URL, or None if `url` is not one."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable and url.isprintable() else None
 
 
 def is_loopback(host: str | None) -> bool:

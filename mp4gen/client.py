@@ -21,11 +21,10 @@ from .conversion.submission import Accepted, SubmissionCache
 from .errors import Mp4GenError
 from .events import Event, EventEmitter, FailedEvent
 from .models import Track, Video, VideoDetails, VideoRequest
-from .options import Polling, RateLimit, Retry
+from .options import Polling, RateLimit, Retry, positive_int
 from .settings import (
     KeySource,
     forget_client,
-    positive_int,
     resolve_api_key,
     resolve_base_url,
     resolve_rate_limiter,

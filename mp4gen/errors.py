@@ -50,7 +50,7 @@ class ValidationError(Mp4GenError, ValueError):
         self.field = next(iter(problems), "")
 
     def __str__(self) -> str:
-        return "; ".join(f"{field} {problem}" for field, problem in self.problems.items())
+        return " ".join(f"Invalid {field}: {text}." for field, text in self.problems.items())
 
 
 class ApiError(Mp4GenError):

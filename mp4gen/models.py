@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 
+from .addresses import parse_http_url
 from .errors import ValidationError
 
 # docs.sunoapi.org, "Create Music Video": author and domainName have maxLength 50.
@@ -40,7 +40,7 @@ def _id_problem(value: object) -> str | None:
     if not value.strip():
         return "must not be empty"
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in value):
-        return "must not hold control characters"
+        return "must not contain control characters"
     return None
 
 
@@ -66,12 +66,7 @@ def _url_problem(value: object) -> str | None:
         return None
     if problem := _id_problem(value):
         return problem
-    try:
-        parts = urlsplit(str(value))
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    return None if usable else "must be an http:// or https:// address"
+    return None if parse_http_url(str(value)) else "must be an http:// or https:// URL"
 
 
 def _nfc(value: Any) -> Any:

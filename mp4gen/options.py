@@ -1,81 +1,98 @@
-"""Settings of a client as values: each is checked when it is made; holds no state."""
+"""The settings of a client as values, each checked when it is made."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 
 from .errors import ConfigurationError
 
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
-
-
-def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not (_is_number(value) and value > 0):
-        raise ConfigurationError(f"{attribute.name} must be a number above 0, not {value!r}")
+# Validates one field of an attrs class.
+Validator = Callable[[object, "attrs.Attribute[Any]", Any], None]
 
 
-def _not_negative(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not (_is_number(value) and value >= 0):
-        raise ConfigurationError(f"{attribute.name} must be a number of at least 0, not {value!r}")
+def invalid_setting(name: str, value: object, hint: str) -> ConfigurationError:
+    """Return the error for a setting with an unusable value."""
+    return ConfigurationError(f"Invalid {name}: {value!r}. Use {hint}.")
 
 
-def _positive_int(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{attribute.name} must be a whole number above 0, not {value!r}")
+def is_number(value: Any) -> bool:
+    """Return whether `value` is an int or a float; a bool is neither."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def positive_int(name: str, value: int) -> int:
+    """Return `value` if it is a whole number above 0.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if not (isinstance(value, int) and is_number(value) and value > 0):
+        raise invalid_setting(name, value, "a whole number above 0")
+    return value
+
+
+def number_validator(hint: str, accepts: Callable[[float], bool]) -> Validator:
+    """Return a validator of a finite number; `hint` says which ones it accepts."""
+
+    def validate(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not (is_number(value) and abs(value) < math.inf and accepts(value)):
+            raise invalid_setting(attribute.name, value, hint)
+
+    return validate
+
+
+_positive = number_validator("a number above 0", lambda value: value > 0)
+_not_negative = number_validator("a number of at least 0", lambda value: value >= 0)
+_above_one = number_validator("a number above 1", lambda value: value > 1)
+_fraction = number_validator("a number of at least 0 and below 1", lambda value: 0 <= value < 1)
 
 
 @attrs.frozen
 class RateLimit:
     """At most `requests` calls in any window of `per` seconds.
 
-    The default is the vendor's (docs.kie.ai, "Getting Started"), per account.
+    The default is the vendor's limit for one account (docs.kie.ai, "Getting Started").
     """
 
-    requests: int = attrs.field(default=20, validator=_positive_int)
+    requests: int = attrs.field(
+        default=20, validator=lambda _, attribute, value: positive_int(attribute.name, value)
+    )
     per: float = attrs.field(default=10.0, kw_only=True, validator=_positive)
 
 
 @attrs.frozen
 class Polling:
-    """When to look at a task, in seconds of its age.
+    """When to poll a task. A `Retry-After` of the server wins.
 
-    The first look comes at age `initial_delay`, each next one at age x `multiplier`, no step longer than
-    `max_interval`; each step varies by up to `jitter` of itself. A `Retry-After` from the server wins.
+    Attributes:
+        initial_delay: Age of the task in seconds at the first poll.
+        multiplier: Each further poll comes at the age of the last one times this.
+        max_interval: Maximum seconds between two polls.
+        jitter: Share of an interval by which it varies at random, 0 to below 1.
     """
 
     initial_delay: float = attrs.field(default=15.0, kw_only=True, validator=_positive)
-    multiplier: float = attrs.field(default=1.3, kw_only=True)
+    multiplier: float = attrs.field(default=1.3, kw_only=True, validator=_above_one)
     max_interval: float = attrs.field(default=8.0, kw_only=True, validator=_positive)
-    jitter: float = attrs.field(default=0.1, kw_only=True)
-
-    @multiplier.validator
-    def _above_one(self, _: object, value: float) -> None:
-        if not 1 < value < float("inf"):
-            raise ConfigurationError(f"multiplier must be above 1, not {value!r}")
-
-    @jitter.validator
-    def _fraction(self, _: object, value: float) -> None:
-        if not 0 <= value < 1:
-            raise ConfigurationError(f"jitter must be at least 0 and below 1, not {value!r}")
+    jitter: float = attrs.field(default=0.1, kw_only=True, validator=_fraction)
 
 
 @attrs.frozen
 class Retry:
-    """How long to go on after failures that may pass, in seconds.
+    """How long to retry after failures that may pass, in seconds.
 
     Attributes:
-        initial_delay: the longest wait before the first retry; doubled for each further one (full jitter).
-        max_delay: no single wait is longer.
-        timeout: give up once a call has been failing for this long.
-        request_timeout: the longest that one HTTP call may take.
-        maintenance_poll_interval: how often one call asks whether maintenance is over.
-        maintenance_timeout: how long maintenance may last; None for 0 in single calls and six
-            hours in bulk runs.
+        initial_delay: Maximum delay before the first retry; it doubles with each retry (full jitter).
+        max_delay: Maximum delay before any retry.
+        timeout: A call that has failed for this long gives up.
+        request_timeout: Maximum duration of one HTTP request.
+        maintenance_poll_interval: Time between two requests that ask whether maintenance is over.
+        maintenance_timeout: Maximum duration of maintenance to wait for; None means 0 for single
+            calls and six hours for bulk runs.
     """
 
     initial_delay: float = attrs.field(default=0.5, kw_only=True, validator=_positive)

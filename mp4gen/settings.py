@@ -1,4 +1,4 @@
-"""What a client is told by its caller and its environment, checked before anything is sent."""
+"""The settings of a client, from its arguments and the environment, checked before any request."""
 
 from __future__ import annotations
 
@@ -9,52 +9,47 @@ from typing import Literal
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from .addresses import is_loopback
+from .addresses import is_loopback, parse_http_url
 from .api.dialects import Dialect
 from .errors import ConfigurationError, ValidationError
-from .options import RateLimit
+from .options import RateLimit, invalid_setting, is_number
 from .transport.http import Secret, validate_api_key
 from .transport.rate_limit import RateLimiter, SlidingWindowLimiter
 
 DEFAULT_BASE_URL = "https://api.api.box"
 
 KeySource = str | Callable[[], str]
-# Host and key (or the callable that gives it); no key, no limit to share.
+# Host and key, or the callable that returns the key; without a key there is no limit to share.
 Account = tuple[str, object | None]
 
 _open: WeakKeyDictionary[object, tuple[Account, RateLimiter]] = WeakKeyDictionary()
 
 
 def resolve_base_url(value: str | None) -> str:
-    """`value`, else `MP4GEN_BASE_URL`, else the default host; without a slash at its end.
+    """Return `value`, else `MP4GEN_BASE_URL`, else the default host, without a final slash.
 
     Raises:
-        ConfigurationError: it is not the address of a server.
+        ConfigurationError: It is not the URL of a server.
     """
     url = (value or os.environ.get("MP4GEN_BASE_URL") or DEFAULT_BASE_URL).strip().rstrip("/")
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        # Names that DNS cannot hold are refused here, and not by the first call.
-        usable = parts.scheme in {"http", "https"} and host.encode("idna") and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not url.isprintable() or " " in url:
-        raise ConfigurationError(
-            f"base_url must be an address such as {DEFAULT_BASE_URL}, not {url[:100]!r}"
-        )
+    parts = parse_http_url(url)
+    if parts is None or " " in url or not _fits_dns(parts.hostname or ""):
+        raise invalid_setting("base_url", url[:100], f"a URL such as {DEFAULT_BASE_URL}")
     if parts.query or parts.fragment or parts.username is not None or parts.password is not None:
-        raise ConfigurationError("base_url must not hold a user, a query or a fragment")
+        raise ConfigurationError(
+            "Invalid base_url: it holds a user, a query or a fragment. "
+            f"Use a URL such as {DEFAULT_BASE_URL}."
+        )
     return url
 
 
 def resolve_api_key(value: KeySource | None, base_url: str) -> Callable[[], Secret | None]:
-    """What gives the key for each call: `value`, else `MP4GEN_API_KEY`.
+    """Return a function that returns the key for each call: `value`, else `MP4GEN_API_KEY`.
 
-    A server on loopback may do without one.
+    A server on loopback needs no key.
 
     Raises:
-        ConfigurationError: there is none, it cannot be one, or it would go out unencrypted.
+        ConfigurationError: The key is missing, invalid, or would be sent unencrypted.
     """
     parts = urlsplit(base_url)
     is_local = is_loopback(parts.hostname)
@@ -66,89 +61,74 @@ def resolve_api_key(value: KeySource | None, base_url: str) -> Callable[[], Secr
         )
         if source() is None and not is_local:
             raise ConfigurationError(
-                f"no API key for {parts.hostname}: pass api_key or set MP4GEN_API_KEY; "
-                "without one, `mp4gen serve` runs the same API on this machine"
+                f"No API key for {parts.hostname}. Pass api_key or set MP4GEN_API_KEY; without a "
+                "key, `mp4gen serve` runs the same API on this machine."
             )
     if parts.scheme == "http" and not is_local and (callable(value) or source() is not None):
         raise ConfigurationError(
-            f"base_url {base_url} would send the key unencrypted; use https://, or http:// only "
-            "to this machine"
+            f"The key would be sent unencrypted: {base_url}. "
+            "Use https://, or http:// only for this machine."
         )
     return source
 
 
 def to_secret(text: str | None) -> Secret | None:
-    """`text` as a `Secret`, without the line break that a file or a paste leaves at its end.
+    """Return `text` as a `Secret` without the spaces and line breaks around it, None if empty.
 
     Raises:
-        ConfigurationError: it is no text.
+        ConfigurationError: It is not a string.
     """
     if text is not None and not isinstance(text, str):
         raise ConfigurationError(
-            f"api_key must be a text or a callable that gives one, not {type(text).__name__}"
+            f"Invalid api_key: {type(text).__name__}. Use a string or a callable that returns one."
         )
     return Secret(text.strip()) if text and text.strip() else None
 
 
 def resolve_rate_limiter(value: RateLimit | RateLimiter) -> RateLimiter:
-    """`value`, or one of our own that keeps it.
+    """Return `value` if it is a limiter, else a new limiter for it.
 
     Raises:
-        ConfigurationError: it is neither a limit nor a limiter.
+        ConfigurationError: It is neither a limit nor a limiter.
     """
     if isinstance(value, RateLimit):
         return SlidingWindowLimiter(value)
     if not isinstance(value, RateLimiter):
-        raise ConfigurationError(
-            f"rate_limit must be a RateLimit or have slot() and pause(), not {value!r}"
-        )
+        raise invalid_setting("rate_limit", value, "a RateLimit or an object with slot and pause")
     return value
 
 
 def validate_id(name: str, value: str) -> str:
-    """`value`, if it can be an id.
+    """Return `value` if it can be an id.
 
     Raises:
-        ValidationError: it cannot.
+        ValidationError: It cannot.
     """
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise ValidationError({name: f"must be a non-empty text, not {value!r}"})
+        raise ValidationError({name: f"must be a non-empty printable string, not {value!r}"})
     return value
 
 
 def validate_timeout(seconds: float) -> float:
-    """`seconds`, if one can wait for so long.
+    """Return `seconds` if it is a number above 0; infinity is one.
 
     Raises:
-        ConfigurationError: it is not a number above 0.
+        ConfigurationError: It is not.
     """
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
-        raise ConfigurationError(f"timeout must be a number of seconds above 0, not {seconds!r}")
+    if not (is_number(seconds) and seconds > 0):
+        raise invalid_setting("timeout", seconds, "a number of seconds above 0")
     return seconds
 
 
 def resolve_resubmit(value: Literal["resubmit", "raise"] | None, dialect: Dialect) -> bool:
-    """Whether a submit whose answer was lost is sent again; the dialect knows where not told.
+    """Return whether to resend a submit whose response was lost; if None, the dialect decides.
 
     Raises:
         ConfigurationError: `value` is something else.
     """
     if value not in ("resubmit", "raise", None):
-        raise ConfigurationError(
-            f'on_uncertain_submit must be "resubmit" or "raise", not {value!r}'
-        )
+        raise invalid_setting("on_uncertain_submit", value, '"resubmit", "raise" or None')
     return dialect.rejects_duplicates if value is None else value == "resubmit"
-
-
-def positive_int(name: str, value: int) -> int:
-    """`value`, if it is a whole number above 0.
-
-    Raises:
-        ConfigurationError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name} must be a whole number above 0, not {value!r}")
-    return value
 
 
 def warn_about_duplicate_client(client: object, account: Account, limiter: RateLimiter) -> None:
@@ -157,16 +137,24 @@ def warn_about_duplicate_client(client: object, account: Account, limiter: RateL
         return
     if any(other == account and kept is not limiter for other, kept in _open.values()):
         warnings.warn(
-            f"two clients of one key on {account[0]} keep the rate limit each by itself; "
-            "share one client, or pass one rate_limit object to both",
+            f"Two clients of one key each keep their own rate limit: {account[0]}. "
+            "Share one client, or pass one rate_limit object to both.",
             stacklevel=3,
         )
     _open[client] = (account, limiter)
 
 
 def forget_client(client: object) -> None:
-    """Note that a client was closed."""
+    """Note that `client` is closed."""
     _open.pop(client, None)
+
+
+def _fits_dns(host: str) -> bool:
+    # A host name that DNS cannot hold fails here and not in the first call.
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _static_key(key: Secret | None) -> Callable[[], Secret | None]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mp4gen.addresses import is_loopback, is_public
+from mp4gen.addresses import is_loopback, is_public, parse_http_url
 
 LOOPBACK = (
     "127.0.0.1 127.255.255.254 ::1 ::ffff:127.0.0.1 ::ffff:7f00:1 localhost 0:0:0:0:0:0:0:1"
@@ -70,3 +70,43 @@ def test_each_spelling_of_an_address_means_the_same(address: ipaddress.IPv4Addre
 def test_any_text_gets_a_verdict(host: str) -> None:
     """No text raises."""
     assert is_public(host) in (True, False, None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8080/a?b=c#d",
+        "HTTPS://Example.com",
+        "https://bücher.example/é",
+        "http://[::1]/",
+        "https://me:secret@example.com:65535/",
+    ],
+)
+def test_parse_http_url_returns_the_parts(url: str) -> None:
+    """Any absolute http or https URL has a host."""
+    parts = parse_http_url(url)
+
+    assert parts is not None
+    assert parts.hostname
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "example.com",
+        "//example.com",
+        "ftp://example.com",
+        "https://",
+        "https:///path",
+        "https://example.com:0",
+        "https://example.com:65536",
+        "https://example.com:x",
+        "https://[::1",
+        "https://exa\nmple.com",
+        "https://example.com/\x00",
+    ],
+)
+def test_parse_http_url_refuses_other_texts(url: str) -> None:
+    """A relative URL, another scheme, no host, an impossible port, a control character."""
+    assert parse_http_url(url) is None

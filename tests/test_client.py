@@ -34,23 +34,35 @@ async def service() -> AsyncIterator[FakeService]:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, "no API key for api.api.box: pass api_key or set MP4GEN_API_KEY; "),
-        ({"api_key": "  "}, "no API key for api.api.box"),
+        ({}, "No API key for api.api.box. Pass api_key or set MP4GEN_API_KEY; "),
+        ({"api_key": "  "}, "No API key for api.api.box. "),
         ({"api_key": "a b\nc"}, "the API key is empty or holds spaces, line breaks"),
         ({"api_key": "clé"}, "the API key is empty or holds spaces, line breaks"),
-        ({"api_key": 7}, "api_key must be a text or a callable that gives one, not int"),
-        ({"api_key": b"key"}, "api_key must be a text or a callable that gives one, not bytes"),
-        ({"api_key": "k", "base_url": "api.api.box"}, "base_url must be an address such as"),
-        ({"api_key": "k", "base_url": "ftp://api.api.box"}, "base_url must be an address"),
-        ({"api_key": "k", "base_url": "https://"}, "base_url must be an address"),
-        ({"api_key": "k", "base_url": "https://a b"}, "base_url must be an address"),
-        ({"api_key": "k", "base_url": "https://a.com/?q=1"}, "base_url must not hold a user, a"),
-        ({"api_key": "k", "base_url": "https://u:p@a.com"}, "base_url must not hold a user, a"),
-        ({"api_key": "k", "base_url": "http://a.com"}, "base_url http://a.com would send the key"),
-        ({"api_key": "k", "base_url": "http://10.0.0.1"}, "base_url http://10.0.0.1 would send"),
-        ({"api_key": "k", "concurrency": 0}, "concurrency must be a whole number above 0, not 0"),
-        ({"api_key": "k", "on_uncertain_submit": "hope"}, "on_uncertain_submit must be"),
-        ({"api_key": "k", "rate_limit": 20}, "rate_limit must be a RateLimit or have slot() and"),
+        ({"api_key": 7}, "Invalid api_key: int. Use a string or a callable"),
+        ({"api_key": b"key"}, "Invalid api_key: bytes. Use a string"),
+        (
+            {"api_key": "k", "base_url": "api.api.box"},
+            "Invalid base_url: 'api.api.box'. Use a URL such",
+        ),
+        ({"api_key": "k", "base_url": "ftp://api.api.box"}, "Invalid base_url: "),
+        ({"api_key": "k", "base_url": "https://"}, "Invalid base_url: 'https:'. "),
+        ({"api_key": "k", "base_url": "https://a b"}, "Invalid base_url: "),
+        ({"api_key": "k", "base_url": "https://a.com/?q=1"}, "Invalid base_url: it holds a user"),
+        ({"api_key": "k", "base_url": "https://u:p@a.com"}, "Invalid base_url: it holds a user"),
+        (
+            {"api_key": "k", "base_url": "http://a.com"},
+            "The key would be sent unencrypted: http://a.com. Use",
+        ),
+        (
+            {"api_key": "k", "base_url": "http://10.0.0.1"},
+            "The key would be sent unencrypted: http",
+        ),
+        ({"api_key": "k", "concurrency": 0}, "Invalid concurrency: 0. Use a whole number above 0."),
+        (
+            {"api_key": "k", "on_uncertain_submit": "hope"},
+            "Invalid on_uncertain_submit: 'hope'. Use",
+        ),
+        ({"api_key": "k", "rate_limit": 20}, "Invalid rate_limit: 20. Use a RateLimit"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_when_made(
@@ -96,7 +108,7 @@ def test_the_environment_fills_in_what_was_not_given(monkeypatch: pytest.MonkeyP
 
 def test_a_second_client_of_one_key_is_warned_about() -> None:
     """Each would keep the limit by itself; one limiter for both is fine."""
-    with pytest.warns(UserWarning, match="share one client, or pass one rate_limit object"):
+    with pytest.warns(UserWarning, match="Share one client, or pass one rate_limit object"):
         first, second = Client("twin-key"), Client("twin-key")
     limiter = mp4gen.SlidingWindowLimiter()
     with warnings.catch_warnings():
@@ -149,10 +161,12 @@ async def test_ids_and_timeouts_are_checked_before_anything_is_sent(service: Fak
             client.wait_for_video("a\nb"),
             client.get_tracks(" "),
         ):
-            with pytest.raises(mp4gen.ValidationError, match="task_id must be a non-empty text"):
+            with pytest.raises(
+                mp4gen.ValidationError, match="task_id: must be a non-empty printable string"
+            ):
                 await work
         for timeout in (0, -1, float("nan"), True, "60"):
-            with pytest.raises(mp4gen.ConfigurationError, match="timeout must be a number"):
+            with pytest.raises(mp4gen.ConfigurationError, match="Invalid timeout: "):
                 await client.convert(REQUEST, timeout=timeout)  # type: ignore[arg-type]
 
     assert service.requests == []

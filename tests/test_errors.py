@@ -89,7 +89,7 @@ def test_the_builtin_that_a_user_would_guess_catches_it(
         ),
         (
             mp4gen.ValidationError({"author": "must not be empty", "audio_id": "must be text"}),
-            "author must not be empty; audio_id must be text",
+            "Invalid author: must not be empty. Invalid audio_id: must be text.",
         ),
     ],
 )

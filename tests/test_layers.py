@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1] / "mp4gen"
 
 # From the ground up, by room: a module imports from its own room and from the layers below it.
 LAYERS = (
-    "errors addresses filesystem",
+    "errors addresses filesystem version",
     "models options render",
     "events task_errors api",
     "transport server",

@@ -15,17 +15,20 @@ from mp4gen import Polling, RateLimit, Retry, Track, VideoDetails, VideoRequest,
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"task_id": ""}, "task_id must not be empty"),
-        ({"task_id": "  "}, "task_id must not be empty"),
-        ({"audio_id": 7}, "audio_id must be text, not int"),
-        ({"audio_id": "a\r\nX: 1"}, "audio_id must not hold control characters"),
-        ({"author": ""}, "author must not be empty"),
-        ({"author": "x" * 51}, "author must be at most 50 characters, not 51"),
-        ({"author": "\ud800"}, "author must not hold control characters"),
-        ({"domain_name": "a\tb"}, "domain_name must not hold control characters"),
-        ({"callback_url": "ftp://example.com"}, "callback_url must be an http:// or https://"),
-        ({"callback_url": "https://"}, "callback_url must be an http:// or https://"),
-        ({"callback_url": "http://[::1"}, "callback_url must be an http:// or https://"),
+        ({"task_id": ""}, "Invalid task_id: must not be empty"),
+        ({"task_id": "  "}, "Invalid task_id: must not be empty"),
+        ({"audio_id": 7}, "Invalid audio_id: must be text, not int"),
+        ({"audio_id": "a\r\nX: 1"}, "Invalid audio_id: must not contain control characters"),
+        ({"author": ""}, "Invalid author: must not be empty"),
+        ({"author": "x" * 51}, "Invalid author: must be at most 50 characters, not 51"),
+        ({"author": "\ud800"}, "Invalid author: must not contain control characters"),
+        ({"domain_name": "a\tb"}, "Invalid domain_name: must not contain control characters"),
+        (
+            {"callback_url": "ftp://example.com"},
+            "Invalid callback_url: must be an http:// or https://",
+        ),
+        ({"callback_url": "https://"}, "Invalid callback_url: must be an http:// or https://"),
+        ({"callback_url": "http://[::1"}, "Invalid callback_url: must be an http:// or https://"),
     ],
 )
 def test_a_request_that_cannot_be_right_is_refused_when_made(
@@ -135,19 +138,17 @@ def test_a_track_leads_on_to_its_video() -> None:
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (lambda: RateLimit(0), "requests must be a whole number above 0, not 0"),
-        (lambda: RateLimit(True), "requests must be a whole number above 0, not True"),
-        (lambda: RateLimit(20, per=0), "per must be a number above 0, not 0"),
-        (lambda: RateLimit(20, per=float("inf")), "per must be a number above 0, not inf"),
-        (lambda: Polling(initial_delay=0), "initial_delay must be a number above 0, not 0"),
-        (lambda: Polling(multiplier=1), "multiplier must be above 1, not 1"),
-        (lambda: Polling(jitter=1), "jitter must be at least 0 and below 1, not 1"),
-        (
-            lambda: Polling(max_interval=float("nan")),
-            "max_interval must be a number above 0, not nan",
-        ),
-        (lambda: Retry(timeout=-1), "timeout must be a number of at least 0, not -1"),
-        (lambda: Retry(maintenance_timeout=-1), "maintenance_timeout must be a number of at"),
+        (lambda: RateLimit(0), "Invalid requests: 0. Use a whole number above 0."),
+        (lambda: RateLimit(True), "Invalid requests: True. Use a whole number above 0."),
+        (lambda: RateLimit(20, per=0), "Invalid per: 0. Use a number above 0."),
+        (lambda: RateLimit(20, per=float("inf")), "Invalid per: inf. Use a number above 0."),
+        (lambda: Polling(initial_delay=0), "Invalid initial_delay: 0. Use a number above 0."),
+        (lambda: Polling(multiplier=1), "Invalid multiplier: 1. Use a number above 1."),
+        (lambda: Polling(jitter=1), "Invalid jitter: 1. Use a number of at least 0 and below 1."),
+        (lambda: Polling(max_interval=float("nan")), "Invalid max_interval: nan. Use a number"),
+        (lambda: Polling(max_interval="8"), "Invalid max_interval: '8'. Use a number above 0."),  # type: ignore[arg-type]
+        (lambda: Retry(timeout=-1), "Invalid timeout: -1. Use a number of at least 0."),
+        (lambda: Retry(maintenance_timeout=-1), "Invalid maintenance_timeout: -1. Use"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_when_made(make: Any, expected: str) -> None:

@@ -10,9 +10,10 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App, CycloptsError, Group, MissingArgumentError, UnusedCliTokensError
+
+from mp4gen.version import package_version
 
 from . import help_texts
 from .exit_codes import BAD_INPUT, DONE, PIPE_CLOSED, UsageError, error_message, exit_code
@@ -46,7 +47,7 @@ def build() -> App:
         help_epilogue=help_texts.EXIT_CODES,
         help_format="plaintext",
         group_commands=_OPTIONS,
-        version=_version,
+        version=lambda: f"mp4gen {package_version()}",
         result_action="return_value",
         exit_on_error=False,
         print_error=False,
@@ -160,10 +161,3 @@ def _logging_configured() -> Iterator[None]:
 
 def _debugging() -> bool:
     return bool(os.environ.get("MP4GEN_DEBUG"))
-
-
-def _version() -> str:
-    try:
-        return f"mp4gen {version('mp4gen')}"
-    except PackageNotFoundError:
-        return "mp4gen (not installed)"

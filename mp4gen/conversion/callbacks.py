@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from mp4gen.addresses import is_loopback
+from mp4gen.addresses import is_loopback, parse_http_url
 from mp4gen.api.protocol import VideoCallback, parse_callback, verify_signature
 from mp4gen.errors import ConfigurationError, ProtocolError
+from mp4gen.options import invalid_setting
 from mp4gen.transport.http import Secret
 from mp4gen.transport.sleeper import WakeableSleep
 
@@ -221,10 +222,10 @@ class CallbackReceiver:
 
 def trusted_video_url(callback: VideoCallback) -> str | None:
     """The link of a callback that may be used unread: https, or http on this machine."""
-    parts = urlsplit(callback.video_url or "")
-    if callback.code != 200 or not parts.hostname:
+    parts = parse_http_url(callback.video_url or "")
+    if callback.code != 200 or parts is None:
         return None
-    safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+    safe = parts.scheme == "https" or is_loopback(parts.hostname)
     return callback.video_url if safe else None
 
 
@@ -265,14 +266,8 @@ def _reject(status: int) -> tuple[int, bytes]:
 
 
 def _validate_public_url(public_url: str) -> str:
-    try:
-        parts = urlsplit(public_url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    if not usable or parts.query or parts.fragment:
-        raise ConfigurationError(
-            "public_url must be the http(s) address at which the API can reach this program, "
-            f"such as https://bot.example.com/mp4gen, not {public_url!r}"
-        )
+    parts = parse_http_url(public_url)
+    if parts is None or parts.query or parts.fragment:
+        hint = "the URL at which the API reaches this program, like https://bot.example.com/mp4gen"
+        raise invalid_setting("public_url", public_url, hint)
     return public_url.rstrip("/")

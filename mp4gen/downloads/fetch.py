@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 import attrs
 
-from mp4gen.addresses import PrivateAddressError, is_public, public_socket
+from mp4gen.addresses import PrivateAddressError, is_public, parse_http_url, public_socket
 from mp4gen.errors import ConfigurationError, DownloadError
 from mp4gen.options import Retry
 from mp4gen.transport.http import describe_network_error, proxy_from_env, user_agent
@@ -192,13 +192,10 @@ def validate_url(url: str, *, allow_private: bool) -> str:
     Raises:
         DownloadError: says which.
     """
-    try:
-        parts = urlsplit(url)
-        host, is_valid = parts.hostname or "", parts.scheme in {"http", "https"} and parts.port != 0
-    except ValueError:
-        host, is_valid = "", False
-    if not host or not is_valid or not url.isprintable():
+    parts = parse_http_url(url)
+    if parts is None:
         raise DownloadError("the video's link is not an http(s) address")
+    host = parts.hostname or ""
     if not allow_private and is_public(host) is False:
         raise _private_address_error(host)
     return host

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
 import attrs
 
-from mp4gen.addresses import is_loopback
+from mp4gen.addresses import is_loopback, parse_http_url
 from mp4gen.errors import ConfigurationError
-from mp4gen.options import RateLimit
+from mp4gen.options import RateLimit, invalid_setting, is_number, number_validator
 
 if TYPE_CHECKING:
     from mp4gen.render import RenderStyle
@@ -46,14 +45,7 @@ def _expand_data_path(value: str | os.PathLike[str] | None) -> Path:
 
 
 def _min(low: float) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not low <= value < float("inf"):
-            raise ConfigurationError(
-                f"Invalid {attribute.name}: {value!r}. Use a number of at least {low:g}."
-            )
-
-    return check
+    return number_validator(f"a number of at least {low:g}", lambda value: value >= low)
 
 
 def _cpus() -> int:
@@ -154,8 +146,8 @@ class ServerConfig:
 
 
 def _check_port(port: object) -> None:
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
-        raise ConfigurationError(f"Invalid port: {port!r}. Use a number from 0 to 65535.")
+    if not (isinstance(port, int) and is_number(port) and 0 <= port <= 65535):
+        raise invalid_setting("port", port, "a number from 0 to 65535")
 
 
 def _check_key(name: str, key: object) -> None:
@@ -168,10 +160,6 @@ def _check_key(name: str, key: object) -> None:
 
 
 def _check_public_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and not parts.query
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ConfigurationError(f"Invalid public_url: {url!r}. Use an http:// or https:// URL.")
+    parts = parse_http_url(url)
+    if parts is None or parts.query:
+        raise invalid_setting("public_url", url, "an http:// or https:// URL")

@@ -21,6 +21,7 @@ import attrs
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import MAX_BODY_BYTES, HttpResponse
 from mp4gen.errors import ConfigurationError, ProtocolError, TransportError
+from mp4gen.version import package_version
 
 from .sleeper import client_closed_error
 
@@ -188,13 +189,9 @@ class Transport:
         )
 
 
-@functools.cache
 def user_agent() -> str:
-    """How we name ourselves to every server."""
-    # Looking a version up loads more than the rest of this module; the first call pays for it.
-    from importlib.metadata import version
-
-    return f"mp4gen/{version('mp4gen')}"
+    """Return the name that the client gives itself to every server."""
+    return f"mp4gen/{package_version()}"
 
 
 def validate_api_key(key: Secret | None) -> Secret | None:

@@ -242,7 +242,7 @@ def test_a_refusal_arrives_as_it_was_answered(error: mp4gen.ApiError) -> None:
         ),
         (
             b'{"taskId":"m","audioId":"a","callBackUrl":"mailto:me"}',
-            "callBackUrl must be an http:// or https:// address",
+            "callBackUrl must be an http:// or https:// URL",
         ),
     ],
     ids=["empty", "list", "nothing", "number", "long", "scheme"],

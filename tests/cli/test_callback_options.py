@@ -73,4 +73,4 @@ def test_a_public_url_that_cannot_be_one_is_refused(mp4gen, table: Path, tmp_pat
     )
 
     assert ended.code == 2
-    assert "public_url must be the http(s) address" in ended.err
+    assert "Invalid public_url: " in ended.err

@@ -94,9 +94,9 @@ def test_every_bad_row_is_told_with_its_line(tmp_path: Path) -> None:
     assert caught.value.problems == (
         (3, "has no audioId"),
         (4, "has no taskId"),
-        (6, "taskId must not hold control characters"),
+        (6, "taskId must not contain control characters"),
         (8, "author must be at most 50 characters, not 51"),
-        (9, "author must not hold control characters"),
+        (9, "author must not contain control characters"),
         (10, "has 4 cells, and the heading 3"),
         (11, CONTRADICTION),
     )

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, settings
 
 from mp4gen.options import RateLimit
 from mp4gen.server import Server, ServerConfig
-from mp4gen.server.web.health import package_version
 from mp4gen.server.web.openapi import document
+from mp4gen.version import package_version
 
 from .conftest import FAST_STYLE, write_song
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-from importlib.metadata import PackageNotFoundError, version
-
 from aiohttp import web
 
 from mp4gen.server.queue.admission import RejectReason
+from mp4gen.version import package_version
 
 from .openapi import document
 from .services import Services
@@ -45,12 +43,3 @@ class Health:
     async def openapi(self, _: web.Request) -> web.Response:
         """The OpenAPI document."""
         return web.json_response(self._document)
-
-
-@functools.cache
-def package_version() -> str:
-    """The version of this package."""
-    try:
-        return version("mp4gen")
-    except PackageNotFoundError:
-        return "unknown"
