@@ -1,25 +1,23 @@
-"""A ledger of many tracks on a real disk: through it, and back from it; in real time.
+"""Measure a bulk run's ledger on a real disk: how fast it records, and how fast a run resumes.
 
-    python benchmarks/bulk_ledger.py [--tracks 100000] [--commits 3000] [--json FILE]
+    python benchmarks/bulk_ledger.py [--tracks 100000] [--commits 3000] [--json [FILE]]
 
-`--commits` tracks take all four steps, each synced to the disk before the next one is begun; forty
-are under way at a time (a run has up to 300). Then `--tracks` finished ones are put into it, read
-as a resumed run does, and told again. About 20 s.
+`--commits` tracks take all four steps, each synced to the disk before the next, 40 tracks at a time
+(a run has up to 300), against plain SQLite on the same disk. Then a run resumes with `--tracks`
+finished tracks, and reports each of them again. About 20 s.
 """
 
-# ruff: noqa: SLF001 - a ledger is filled faster than a run would, and looked into
+# ruff: noqa: SLF001 - fills a ledger faster than a run would
 
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-import bulk_world as world
+from report import at_least, at_most, parse_arguments, resident_memory, show_figures
 
 from mp4gen import Client, Video, VideoRequest
 from mp4gen.bulk import run
@@ -27,19 +25,13 @@ from mp4gen.bulk.ledger import Ledger
 from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
 
 HOST = "http://127.0.0.1:1"
-# As many as a run asks for at a time.
+# The tracks that a run looks up at a time.
 CHUNK = run._PREFETCH
 IN_PROGRESS = 40
 
 
-def memory() -> float:
-    """The memory of this process now, in MiB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
-
-
-def bare(path: Path, number: int) -> float:
-    """Tracks a second that SQLite itself makes of four synced commits each, on this disk."""
+def plain_sqlite(path: Path, number: int) -> float:
+    """Return the tracks a second of SQLite alone, with four synced commits for each."""
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
@@ -54,8 +46,8 @@ def bare(path: Path, number: int) -> float:
     return number / spent
 
 
-async def through(path: Path, number: int) -> float:
-    """Tracks a second through all steps of a run."""
+async def record(path: Path, number: int) -> float:
+    """Return the tracks a second that the ledger takes through all steps of a run."""
     ledger = await Ledger.open(path, HOST)
     start = time.perf_counter()
     for first in range(0, number, IN_PROGRESS):
@@ -83,7 +75,7 @@ async def _steps(ledger: Ledger, entry: LedgerEntry) -> None:
 
 
 def fill(ledger: Ledger, number: int) -> None:
-    """Finished tracks, as a run of some nights would have left them."""
+    """Insert finished tracks, as an earlier run leaves them."""
     ledger._db.executemany(
         "INSERT INTO tracks (task_id, audio_id, state, video_task_id, url, tokens)"
         " VALUES ('music', ?, 'done', ?, 'https://cdn.example.com/v.mp4', 'token')",
@@ -92,10 +84,10 @@ def fill(ledger: Ledger, number: int) -> None:
 
 
 async def scan(path: Path, number: int) -> float:
-    """CPU seconds in which the ledger gives all tracks in a run's own portions."""
+    """Return the CPU seconds to look up all tracks, as many at a time as a run does."""
     ledger = await Ledger.open(path, HOST)
     await ledger._run(fill, number)
-    # The least of three: others use this machine too.
+    # The minimum of three: other programs use this machine too.
     spent = min([await ledger._run(_scan, number) for _ in range(3)])
     await ledger.close()
     return spent
@@ -112,8 +104,8 @@ def _scan(ledger: Ledger, number: int) -> float:
 
 
 async def resume(path: Path, number: int) -> tuple[float, float]:
-    """CPU seconds to tell every finished track again, and MiB that the memory grows meanwhile."""
-    start, first, peak = time.process_time(), memory(), 0.0
+    """Return the CPU seconds to report all finished tracks again, and the growth in MiB."""
+    start, first, peak = time.process_time(), resident_memory(), 0.0
     async with Client(base_url=HOST) as client:
         lazily = (VideoRequest("music", f"b{n}") for n in range(number))
         result_count = 0
@@ -121,41 +113,30 @@ async def resume(path: Path, number: int) -> tuple[float, float]:
             assert conversion.video
             result_count += 1
             if result_count % 1000 == 0:
-                peak = max(peak, memory())
+                peak = max(peak, resident_memory())
     assert result_count == number
     return time.process_time() - start, peak - first
 
 
 def main() -> None:
-    """Run, print, write."""
-
-    def add(parser: Any) -> None:
-        parser.add_argument("--tracks", type=int, default=100_000)
-        parser.add_argument("--commits", type=int, default=3000)
-
-    args = world.arguments(__doc__, add)
+    """Run the benchmark."""
+    args = parse_arguments(__doc__, tracks=100_000, commits=3000)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run.sqlite")
-        speed, possible = asyncio.run(through(path, args.commits)), bare(path.with_name("b"), 500)
+        speed = asyncio.run(record(path, args.commits))
+        possible = plain_sqlite(path.with_name("plain.sqlite"), 500)
         scanned = asyncio.run(scan(path, args.tracks))
-        resumed, grown = asyncio.run(resume(path, args.tracks))
+        resumed, growth = asyncio.run(resume(path, args.tracks))
         size = path.stat().st_size / args.tracks
-    world.report(
-        [
-            ("tracks a second, four synced steps each", f"{speed:.0f}", ">= 500", speed >= 500),
-            (
-                "  of what SQLite makes on this disk, one by one",
-                f"{speed / possible:.0%}",
-                ">= 60 %",
-                speed >= 0.6 * possible,
-            ),
-            (f"scan of {args.tracks:,} tracks (CPU)", f"{scanned:.2f} s", "< 1 s", scanned < 1),
-            ("all of them told again as results (CPU)", f"{resumed:.1f} s", "< 10 s", resumed < 10),
-            ("memory that this takes", f"{grown:.1f} MiB", "< 20 MiB", grown < 20),
-            ("bytes of ledger a track", f"{size:.0f}", "< 500", size < 500),
-        ],
-        args.json,
-    )
+    found = [
+        at_least("tracks a second, four synced steps each", speed, 500, "{:.0f}"),
+        at_least("the same, relative to plain SQLite", speed / possible, 0.6, "{:.2f}"),
+        at_most(f"look-up of {args.tracks:,} tracks, CPU s", scanned, 1, "{:.2f}"),
+        at_most("all of them reported again, CPU s", resumed, 10, "{:.1f}"),
+        at_most("memory that this takes, MiB", growth, 20, "{:.1f}"),
+        at_most("bytes of ledger a track", size, 500, "{:.0f}"),
+    ]
+    show_figures("Ledger", found, args.json)
 
 
 if __name__ == "__main__":

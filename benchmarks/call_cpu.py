@@ -1,6 +1,9 @@
-"""CPU of one API call through the whole client, against a bare aiohttp GET and json.loads.
+"""Measure the CPU of one API call by the client, against a bare aiohttp GET and `json.loads`.
 
-The server is another process; both ways take turns, and the best round of each counts.
+    python benchmarks/call_cpu.py [--calls 400] [--rounds 10] [--json [FILE]]
+
+The server is another process. Both take turns, one call at a time and 50 at once; the best round of
+each counts. About 20 s.
 """
 
 import asyncio
@@ -12,14 +15,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
-from report import arguments, show
+from report import parse_arguments, show
 
 import mp4gen
 from mp4gen.testing import FakeService
 
 
 async def serve() -> None:
-    """Run a service with one task until our input ends."""
+    """Run a service with one task until standard input ends."""
     async with FakeService(rate_limit=None, duration=1e9) as service:
         async with service.client(on_uncertain_submit="raise") as client:
             await client.create_music_video(mp4gen.VideoRequest("music", "track"))
@@ -27,8 +30,8 @@ async def serve() -> None:
         await asyncio.to_thread(sys.stdin.read)
 
 
-async def spent(call: Callable[[], Awaitable[object]], calls: int, at_once: int) -> float:
-    """CPU seconds of one call."""
+async def cpu_seconds(call: Callable[[], Awaitable[object]], calls: int, at_once: int) -> float:
+    """Return the CPU seconds of one call."""
     source = iter(range(calls))
 
     async def worker() -> None:
@@ -41,7 +44,7 @@ async def spent(call: Callable[[], Awaitable[object]], calls: int, at_once: int)
 
 
 async def measure(url: str, calls: int, rounds: int) -> list[dict[str, Any]]:
-    """Both ways in turns, one call at a time and fifty at once."""
+    """Return a row for one call at a time and one for 50 at once."""
     limit = mp4gen.RateLimit(1_000_000, per=0.001)
     path = f"{url}/api/v1/mp4/record-info?taskId=video_000001"
     rows = []
@@ -61,12 +64,12 @@ async def measure(url: str, calls: int, rounds: int) -> list[dict[str, Any]]:
             best: dict[str, float] = {"bare": 1e9, "whole": 1e9}
             for _ in range(rounds):
                 for name, call in (("bare", bare_aiohttp), ("whole", whole_client)):
-                    best[name] = min(best[name], await spent(call, calls, at_once))
+                    best[name] = min(best[name], await cpu_seconds(call, calls, at_once))
             rows.append(
                 {
                     "at once": at_once,
                     "bare us": best["bare"] * 1e6,
-                    "client": best["whole"] * 1e6,
+                    "client us": best["whole"] * 1e6,
                     "ratio": best["whole"] / best["bare"],
                 }
             )
@@ -74,13 +77,13 @@ async def measure(url: str, calls: int, rounds: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Run the benchmark."""
     if sys.argv[1:] == ["serve"]:
         asyncio.run(serve())
         return
-    options = arguments(__doc__, calls=400, rounds=10)
+    options = parse_arguments(__doc__, calls=400, rounds=10)
     command = [sys.executable, __file__, "serve"]
-    with subprocess.Popen(  # noqa: S603 - this very script
+    with subprocess.Popen(  # noqa: S603 - this script
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout is not None
@@ -88,7 +91,7 @@ def main() -> None:
         url = server.stdout.readline().strip()
         rows = asyncio.run(measure(url, options.calls, options.rounds))
         server.stdin.close()
-    show("CPU of one call", rows, as_json=options.json)
+    show("CPU of one call", rows, options.json)
 
 
 if __name__ == "__main__":

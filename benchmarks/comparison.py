@@ -21,7 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import attrs
-import bulk_world as world
+import support_bulk as support
+from report import parse_arguments, show_figures
 
 from mp4gen import Polling, RateLimit
 from mp4gen.testing import FakeService, lognormal
@@ -58,7 +59,7 @@ Client = Callable[[FakeService, int, float], list[Outcome]]
 def run_client(client: Client, number: int, scale: float, fault: str | None = None) -> Result:
     """Convert `number` tracks with a client; `fault` befalls the first submit."""
     service = FakeService(
-        rate_limit=RateLimit(world.WINDOW, per=world.PER / scale),
+        rate_limit=RateLimit(support.WINDOW, per=support.PER / scale),
         duration=lognormal(40 / scale, 120 / scale),
         latency=0.06 / scale,
         seed=number,
@@ -82,13 +83,13 @@ def ours(service: FakeService, number: int, scale: float) -> list[Outcome]:
 
     async def convert() -> list[Outcome]:
         client = service.client(
-            rate_limit=RateLimit(world.WINDOW, per=world.PER / scale),
+            rate_limit=RateLimit(support.WINDOW, per=support.PER / scale),
             polling=Polling(
                 initial_delay=defaults.initial_delay / scale,
                 max_interval=defaults.max_interval / scale,
             ),
         )
-        async with client, client.convert_many(world.tracks(number)) as run:
+        async with client, client.convert_many(support.tracks(number)) as run:
             return [(done.video and done.video.url, str(done.error)) async for done in run]
 
     return asyncio.run(convert())
@@ -119,7 +120,7 @@ def wait(task: Any, scale: float) -> Outcome:
 def suno_easy_in_a_loop(service: FakeService, number: int, scale: float) -> list[Outcome]:
     """Submit all tracks one after the other, then wait for each."""
     client, outcomes, tasks = suno_easy_client(service), [], []
-    for track in world.tracks(number):
+    for track in support.tracks(number):
         try:
             tasks.append(client.video.create("music", track.audio_id, wait=False))
         except Exception as error:  # noqa: BLE001 - whatever its user would get
@@ -138,7 +139,7 @@ def suno_easy_in_threads(service: FakeService, number: int, scale: float) -> lis
         return wait(task, scale)
 
     with ThreadPoolExecutor(number) as threads:
-        return list(threads.map(convert, [track.audio_id for track in world.tracks(number)]))
+        return list(threads.map(convert, [track.audio_id for track in support.tracks(number)]))
 
 
 def format_result(name: str, setting: str, result: Result) -> str:
@@ -164,12 +165,8 @@ def compare(setting: str, peer: Client | None, number: int, scale: float, **faul
 
 
 def main() -> None:
-    """Run, print, write."""
-
-    def add(parser: Any) -> None:
-        parser.add_argument("--scale", type=float, default=5.0)
-
-    args = world.arguments(__doc__, add)
+    """Run the benchmark."""
+    args = parse_arguments(__doc__, scale=5.0)
     installed = importlib.util.find_spec("suno_easy") is not None
     loop, threads = (suno_easy_in_a_loop, suno_easy_in_threads) if installed else (None, None)
     rows = [*compare(f"{LOOP_TRACKS} in a loop", loop, LOOP_TRACKS, args.scale)]
@@ -178,7 +175,7 @@ def main() -> None:
     rows += compare("a lost response", loop, 1, args.scale, fault="reset_after_accept")
     if not installed:
         print("# suno-easy is not installed and was skipped: pip install suno-easy==0.2.0")
-    world.report(rows, args.json)
+    show_figures("Comparison", rows, args.json)
     if not installed and os.environ.get("CI"):
         sys.exit(1)
 

@@ -1,6 +1,9 @@
-"""CPU of `import mp4gen` against `import aiohttp`, each in fresh interpreters, in turns.
+"""Measure the CPU of `import mp4gen` against `import aiohttp`, in fresh interpreters, in turns.
 
-Both are compiled beforehand, into a folder of our own: installers do that, a checkout may not.
+    python benchmarks/import_time.py [--rounds 20] [--json [FILE]]
+
+Both are compiled beforehand, as installers do. Exits with an error if the import loads a module
+that only a server, a renderer or a terminal needs. About 20 s.
 """
 
 import os
@@ -10,14 +13,14 @@ import sys
 import tempfile
 from typing import Any
 
-from report import arguments, show
+from report import parse_arguments, show
 
 NEVER = ["aiohttp.web", "sqlite3", "numpy", "av", "PIL", "rich", "cyclopts", "mp4gen.testing"]
 CODES = {"nothing": "pass", "aiohttp": "import aiohttp", "mp4gen": "import mp4gen"}
 
 
 def run(code: str, compiled: str) -> str:
-    """What an interpreter prints that runs `code`, with its compiled modules in `compiled`."""
+    """Return the output of an interpreter that runs `code`, with its bytecode in `compiled`."""
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": compiled}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(  # noqa: S603 - our own code
@@ -26,8 +29,8 @@ def run(code: str, compiled: str) -> str:
     return done.stdout
 
 
-def spent(code: str, compiled: str) -> float:
-    """CPU seconds of one interpreter that runs `code`."""
+def cpu_seconds(code: str, compiled: str) -> float:
+    """Return the CPU seconds of an interpreter that runs `code`."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run(code, compiled)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -35,28 +38,28 @@ def spent(code: str, compiled: str) -> float:
 
 
 def measure(rounds: int, compiled: str) -> dict[str, float]:
-    """The best CPU seconds of each import."""
+    """Return the lowest CPU seconds of each import."""
     for code in CODES.values():
         run(code, compiled)
     best = dict.fromkeys(CODES, 1e9)
     for _ in range(rounds):
         for name, code in CODES.items():
-            best[name] = min(best[name], spent(code, compiled))
+            best[name] = min(best[name], cpu_seconds(code, compiled))
     return best
 
 
 def main() -> None:
-    """Print the table."""
-    options = arguments(__doc__, rounds=20)
+    """Run the benchmark."""
+    options = parse_arguments(__doc__, rounds=20)
     with tempfile.TemporaryDirectory() as compiled:
         best = measure(options.rounds, compiled)
-        question = f"import sys, mp4gen; print(*[m for m in {NEVER} if m in sys.modules])"
-        found = run(question, compiled).split()
+        code = f"import sys, mp4gen; print(*[m for m in {NEVER} if m in sys.modules])"
+        found = run(code, compiled).split()
     rows: list[dict[str, Any]] = [
         {"import": name, "cpu s": seconds, "ratio": seconds / best["aiohttp"]}
         for name, seconds in best.items()
     ]
-    show("Imports", rows, as_json=options.json)
+    show("Imports", rows, options.json)
     if found:
         raise SystemExit(f"import mp4gen loads {', '.join(found)}")
 

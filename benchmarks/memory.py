@@ -1,7 +1,10 @@
-"""Memory of a conversion that waits, against a task that sleeps; and a great many of them.
+"""Measure the memory of a conversion that waits, against a task that sleeps.
 
-The first rows count the bytes that Python holds for each (tracemalloc), the last one what the
-process takes in all, and how busy it is while nothing happens.
+    python benchmarks/memory.py [--count 1000] [--many 100000] [--json [FILE]]
+
+The first table shows the bytes that Python holds for each (tracemalloc). The second one shows the
+memory of the process with `--many` waits, and the share of a core that it uses while it idles.
+About 40 s.
 """
 
 import asyncio
@@ -12,19 +15,19 @@ import tracemalloc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from report import arguments, show
+from report import parse_arguments, show
 
 import mp4gen
 from mp4gen.conversion.poller import VideoPoller
 from mp4gen.testing import FakeService
 from mp4gen.transport.caller import CallOptions
 
-# So long that nothing wakes while we measure.
+# Nothing wakes during the measurement.
 LONG = mp4gen.Polling(initial_delay=1e6, max_interval=1e6)
 
 
 async def bytes_per_task(make: Callable[[int], Awaitable[Any]], count: int) -> int:
-    """Bytes that are held for each of `count` tasks once all of them wait."""
+    """Return the bytes that are held for each of `count` tasks while all of them wait."""
     gc.collect()
     before, _ = tracemalloc.get_traced_memory()
     tasks = [asyncio.ensure_future(make(number)) for number in range(count)]
@@ -38,14 +41,14 @@ async def bytes_per_task(make: Callable[[int], Awaitable[Any]], count: int) -> i
 
 
 async def compare(count: int) -> list[dict[str, Any]]:
-    """Sleeping tasks, then conversions between their submit and their first look."""
+    """Return a row for sleeping tasks and one for conversions before their first poll."""
     tracemalloc.start()
     sleeping = await bytes_per_task(lambda _: asyncio.sleep(1e6), count)
     limit = mp4gen.RateLimit(1_000_000, per=0.001)
     with FakeService(rate_limit=None, duration=1e6) as service:
         async with service.client(polling=LONG, rate_limit=limit) as client:
             requests = [mp4gen.VideoRequest("music", str(number)) for number in range(count)]
-            # Submitted beforehand: what the service itself remembers is not ours.
+            # Submitted beforehand, so that the service's own memory does not count.
             ids = [await client.create_music_video(request) for request in requests]
             waiting = await bytes_per_task(
                 lambda n: client.wait_for_video(ids[n], timeout=1e9), count
@@ -63,9 +66,9 @@ async def compare(count: int) -> list[dict[str, Any]]:
 
 
 async def many_waits(count: int) -> dict[str, Any]:
-    """So many waits alive at once: megabytes in all, and the share of a core while idle."""
+    """Return the memory of the process with `count` waits, and its CPU share while idle."""
     client = mp4gen.Client("key", polling=LONG)
-    calls = client._caller  # noqa: SLF001 - a public wait would have to be submitted first
+    calls = client._caller  # noqa: SLF001 - a public wait needs a submit
     waits = [
         VideoPoller(calls, client.dialect, LONG, CallOptions(), f"t{n}", 1e9) for n in range(count)
     ]
@@ -83,12 +86,12 @@ async def many_waits(count: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print the tables."""
-    options = arguments(__doc__, count=1_000, crowd=100_000)
-    # First, since the process never gets smaller again.
-    many = asyncio.run(many_waits(options.crowd))
-    show("Memory of one that waits", asyncio.run(compare(options.count)), as_json=options.json)
-    show("A crowd", [many], as_json=options.json)
+    """Run the benchmark."""
+    options = parse_arguments(__doc__, count=1_000, many=100_000)
+    # First, since the peak of a process never falls.
+    many = asyncio.run(many_waits(options.many))
+    show("Memory of one wait", asyncio.run(compare(options.count)), options.json)
+    show("Many waits", [many], options.json)
 
 
 if __name__ == "__main__":

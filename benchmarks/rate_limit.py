@@ -1,13 +1,14 @@
-"""Refusals provoked at a server that counts arrivals exactly, and how much of the limit is used.
+"""Measure the refusals by a server that counts arrivals exactly, and how much of its limit is used.
 
-Every row but the last is the limiter alone against a model of the server, in virtual time; the
-last one is the whole client against the fake service. "textbook" keeps the very same limit by the
-times of sending, as most limiters do.
+    python benchmarks/rate_limit.py [--calls 10000] [--client-calls 1000] [--json [FILE]]
+
+mp4gen's limiter against "textbook", which counts the times of sending, as most limiters do: both
+against a model of the server, in virtual time. The last row is the whole client against the fake
+service over loopback. About 30 s.
 """
 
 import asyncio
 import math
-import selectors
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +16,8 @@ from random import Random
 from typing import Any
 
 import looptime
-from report import arguments, show
+import support_bulk as support
+from report import parse_arguments, show
 
 import mp4gen
 from mp4gen.testing import FakeService
@@ -24,34 +26,15 @@ LIMIT = mp4gen.RateLimit(20, per=10.0)
 Latency = Callable[[], float]
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop that never sleeps: where it would, its clock jumps."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-        loop = self
-
-        class Jump(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
-            def select(self, timeout: float | None = None) -> Any:
-                loop._now += timeout or 0.0
-                return super().select(0)
-
-        super().__init__(Jump())
-
-    def time(self) -> float:
-        """The virtual time."""
-        return self._now
-
-
 class Textbook:
-    """A sliding log of the times of sending."""
+    """Limits by a sliding window of the times of sending."""
 
     def __init__(self) -> None:
         self._sent: deque[float] = deque()
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Entered when fewer than 20 were sent in the last ten seconds."""
+        """Wait until fewer than 20 requests were sent in the last ten seconds."""
         loop = asyncio.get_running_loop()
         full = LIMIT.requests
         while len(self._sent) >= full and self._sent[0] > loop.time() - LIMIT.per:  # noqa: ASYNC110
@@ -63,7 +46,7 @@ class Textbook:
 
 
 def latency(random: Random, median: float) -> Latency:
-    """One way, in seconds: lognormal, one in a hundred a spike, the first twenty cold."""
+    """Return a source of one-way seconds: lognormal with spikes; the first 20 calls connect."""
     number = 0
 
     def draw() -> float:
@@ -77,7 +60,7 @@ def latency(random: Random, median: float) -> Latency:
 
 
 async def saturate(limiter: Any, calls: int, draw: Latency) -> tuple[int, float]:
-    """Refusals, and the share of the limit that was used."""
+    """Return the refusals, and the share of the limit that was used."""
     loop = asyncio.get_running_loop()
     counted: deque[float] = deque()
     rate_limited = 0
@@ -101,49 +84,47 @@ async def saturate(limiter: Any, calls: int, draw: Latency) -> tuple[int, float]
             await one()
 
     await asyncio.gather(*(worker() for _ in range(100)))
-    permitted = (calls - LIMIT.requests) / LIMIT.requests * LIMIT.per
-    return rate_limited, permitted / loop.time()
+    return rate_limited, share_used(calls)
 
 
 async def whole_client(calls: int) -> tuple[int, float]:
-    """The same with the client, its sockets and the fake service's own exact window."""
+    """Return the same for the client, with its sockets, and the fake service."""
     random = Random(5)
     draw = latency(random, 0.06)
     service = FakeService(latency=lambda _: draw())
     async with service, service.client() as client:
         await asyncio.gather(*(client.get_credits() for _ in range(calls)))
-    permitted = (calls - LIMIT.requests) / LIMIT.requests * LIMIT.per
-    rate_limited = sum(call.rate_limited for call in service.requests)
-    return rate_limited, permitted / asyncio.get_running_loop().time()
+    return support.rate_limited(service), share_used(calls)
+
+
+def share_used(calls: int) -> float:
+    """Return the shortest possible time of `calls`, relative to the time that they took."""
+    shortest = (calls - LIMIT.requests) / LIMIT.requests * LIMIT.per
+    return shortest / asyncio.get_running_loop().time()
 
 
 def main() -> None:
-    """Print the table."""
-    options = arguments(__doc__, calls=10_000, client_calls=1_000)
+    """Run the benchmark."""
+    options = parse_arguments(__doc__, calls=10_000, client_calls=1_000)
     rows = []
     for name, make in (
         ("mp4gen", lambda: mp4gen.SlidingWindowLimiter(LIMIT)),
         ("textbook", Textbook),
     ):
         for median in (0.06, 0.1, 0.2):
-            loop = VirtualLoop()
             draw = latency(Random(1), median)
-            rate_limited, used = loop.run_until_complete(saturate(make(), options.calls, draw))
-            loop.close()
-            rows.append(row(name, median, options.calls, rate_limited, used))
-    loop = looptime.new_event_loop()
-    rate_limited, used = loop.run_until_complete(whole_client(options.client_calls))
-    loop.close()
-    rows.append(row("whole client", 0.06, options.client_calls, rate_limited, used))
-    show("20 calls in 10 s, counted by arrival", rows, as_json=options.json)
+            found = support.run(saturate(make(), options.calls, draw))
+            rows.append(row(name, median, options.calls, *found))
+    found = support.run(whole_client(options.client_calls), looptime.new_event_loop)
+    rows.append(row("whole client", 0.06, options.client_calls, *found))
+    show("20 calls in 10 s, counted by arrival", rows, options.json)
 
 
 def row(name: str, median: float, calls: int, rate_limited: int, used: float) -> dict[str, Any]:
-    """One line of the table."""
-    each_way = f"{median * 1000:.0f} ms"
+    """Return one row of the table."""
     return {
         "limiter": name,
-        "each way": each_way,
+        "latency ms": round(median * 1000),
         "calls": calls,
         "405": rate_limited,
         "used": used,

@@ -1,13 +1,13 @@
-"""The server's figures: its API under load, a deep queue, noise, its workers, a day, one client.
+"""Measure the server: its API under load, a deep queue, workers, a day of service, one client.
 
-    python benchmarks/server_api.py [--only load queue noise workers day client] [--json]
+    python benchmarks/server_api.py [--only PART ...] [--short] [--times 1] [--json [FILE]]
 
-About 7 minutes on two free cores; `--short` takes a minute or two and shows that all parts work.
-`load` sets the API against a handler of aiohttp's own that gives the same bytes: both run in one
-process, in turns, while two renders run in workers at low priority.
+The parts are `load`, `queue`, `noise`, `workers`, `day` and `client`. `load` compares the API with
+a plain aiohttp handler that sends the same bytes: both run in one process, in turns, while workers
+render two videos at low priority. About 7 minutes on two free cores; `--short` runs a fraction of
+each part in one or two minutes.
 """
 
-import argparse
 import asyncio
 import json
 import logging
@@ -21,11 +21,11 @@ from typing import Any
 import aiohttp
 import server_day
 from aiohttp import web
-from report import show
-from server_world import (
+from report import argument_parser, show
+from support_server import (
     DETAILS,
     GENERATE,
-    NOBODY,
+    NO_CALLBACK,
     copies,
     get_details,
     p99,
@@ -39,11 +39,11 @@ CONNECTIONS = 16
 
 
 async def hammer(session: aiohttp.ClientSession, url: str, seconds: float) -> list[float]:
-    """Ask as fast as the answers come; how long each took. An answer that is none ends it."""
+    """Send requests without a pause, and return the seconds of each; a wrong response raises."""
     took: list[float] = []
     end = time.perf_counter() + seconds
 
-    async def ask() -> None:
+    async def connection() -> None:
         while (start := time.perf_counter()) < end:
             async with session.get(url) as response:
                 body = await response.read()
@@ -51,12 +51,12 @@ async def hammer(session: aiohttp.ClientSession, url: str, seconds: float) -> li
                 assert b'"code":200' in body
             took.append(time.perf_counter() - start)
 
-    await asyncio.gather(*(ask() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
     return took
 
 
 async def bare(body: bytes) -> tuple[web.AppRunner, str]:
-    """A handler that gives these bytes and does nothing else."""
+    """Start a handler that sends these bytes and does nothing else; return its URL."""
 
     async def handler(_: web.Request) -> web.Response:
         return web.Response(body=body, content_type="application/json")
@@ -70,7 +70,7 @@ async def bare(body: bytes) -> tuple[web.AppRunner, str]:
 
 
 async def load(folder: Path, *, short: bool) -> list[dict[str, Any]]:
-    """Record-info against the bare handler, with two renders under way and a task waiting."""
+    """Compare record-info with the bare handler while two renders run and a task waits."""
     seconds = 6 if short else 60
     for name in ("long0", "long1", "next"):
         write_song(folder / "music" / "a" / f"{name}.wav", 1200)
@@ -87,10 +87,10 @@ async def load(folder: Path, *, short: bool) -> list[dict[str, Any]]:
             ours += await hammer(session, url, seconds / ROUNDS)
             theirs += await hammer(session, plain, seconds / ROUNDS)
         async with session.get(one.url + "/healthz") as response:
-            assert (await response.json())["rendering"] == 2, "a render ended before its time"
+            assert (await response.json())["rendering"] == 2, "a render ended too early"
         await runner.cleanup()
     row = {
-        "answers": len(ours),
+        "responses": len(ours),
         "errors": 0,
         "a second": len(ours) / seconds,
         "bare a second": len(theirs) / seconds,
@@ -103,15 +103,15 @@ async def load(folder: Path, *, short: bool) -> list[dict[str, Any]]:
 
 
 async def queue(folder: Path, *, short: bool) -> list[dict[str, Any]]:
-    """Submits and looks, by turns, at a server without a queue and at one with a deep one."""
+    """Compare a server with a deep queue and one without, by submits and polls in turns."""
     many = 1000 if short else 10_000
     song = write_song(folder / "deep" / "music" / "f" / "song.wav", 1)
     tracks = copies(song, many // 100 + 5, 100)
     copies(write_song(folder / "empty" / "music" / "f" / "song.wav", 1), many // 100 + 5, 100)
     async with (
         aiohttp.ClientSession() as session,
-        server(folder / "deep", executor=server_day.Never, workers=1) as deep,
-        server(folder / "empty", executor=server_day.Never, workers=1) as empty,
+        server(folder / "deep", executor=server_day.IdleExecutor, workers=1) as deep,
+        server(folder / "empty", executor=server_day.IdleExecutor, workers=1) as empty,
     ):
         ids: list[str] = []
         begun = time.perf_counter()
@@ -119,7 +119,7 @@ async def queue(folder: Path, *, short: bool) -> list[dict[str, Any]]:
             some = tracks[at : at + 20]
             ids += await asyncio.gather(*(submit(session, deep.url, *one) for one in some))
         filled = time.perf_counter() - begun
-        took: dict[str, list[float]] = {"submit": [], "submit0": [], "look": [], "look0": []}
+        took: dict[str, list[float]] = {"submit": [], "submit0": [], "poll": [], "poll0": []}
         last = await submit(session, empty.url, *tracks[0])
         chance = random.Random(1)
         for track in tracks[many : many + 500]:
@@ -128,8 +128,8 @@ async def queue(folder: Path, *, short: bool) -> list[dict[str, Any]]:
                 await submit(session, url, *track)
                 took[what].append(time.perf_counter() - start)
             for what, url, one in (
-                ("look", deep.url, chance.choice(ids)),
-                ("look0", empty.url, last),
+                ("poll", deep.url, chance.choice(ids)),
+                ("poll0", empty.url, last),
             ):
                 start = time.perf_counter()
                 await get_details(session, url, one)
@@ -143,13 +143,15 @@ async def queue(folder: Path, *, short: bool) -> list[dict[str, Any]]:
             "p99 ms, empty": p99(took[f"{call}0"]),
             "ratio (goal <= 2)": p99(took[call]) / p99(took[f"{call}0"]),
         }
-        for call in ("submit", "look")
+        for call in ("submit", "poll")
     ]
 
 
 def noise(chance: random.Random) -> bytes:
-    """A good body, damaged by somebody who knows nothing of it: changed, cut off, said again."""
-    body = bytearray(json.dumps({"taskId": "a", "audioId": "none", "callBackUrl": NOBODY}).encode())
+    """Return a valid body with random damage: changed, cut off or repeated."""
+    body = bytearray(
+        json.dumps({"taskId": "a", "audioId": "none", "callBackUrl": NO_CALLBACK}).encode()
+    )
     for _ in range(chance.randrange(8)):
         at = chance.randrange(len(body) + 1)
         body[at : at + chance.randrange(4)] = chance.randbytes(chance.randrange(4))
@@ -160,7 +162,7 @@ def noise(chance: random.Random) -> bytes:
 async def send_random_request(
     session: aiohttp.ClientSession, url: str, chance: random.Random
 ) -> int:
-    """Send one random request; its HTTP status."""
+    """Send one random request and return the HTTP status."""
     known = [GENERATE, GENERATE, DETAILS, "/api/v1/generate/record-info", "/api/v1/generate/credit"]
     page = ["/", "/page/state", "/page/cover", "/page/videos", "/page/upload", "/page/asset/app.js"]
     odd = ["/files/x.mp4", "/healthz", "/%00", "/..%2f..%2f", "/é", "/" + "a" * 3000, "//", "/%ff"]
@@ -196,7 +198,7 @@ async def send_random_request(
 
 
 class _ErrorCounter(logging.Handler):
-    """Counts what is logged as an error."""
+    """Counts the errors in the log."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -207,7 +209,7 @@ class _ErrorCounter(logging.Handler):
 
 
 async def random_requests(folder: Path, *, short: bool) -> list[dict[str, Any]]:
-    """Random methods, paths, headers and bodies."""
+    """Send random methods, paths, headers and bodies, and count the failures."""
     many = 1000 if short else 10_000
     write_song(folder / "music" / "a" / "one.wav", 1)
     errors = _ErrorCounter()
@@ -244,12 +246,11 @@ PARTS = {
 
 
 def main() -> None:
-    """Measure and print, part by part."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Run the benchmark."""
+    parser = argument_parser(__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--short", action="store_true", help="a fraction of it, to see it work")
-    parser.add_argument("--times", type=int, default=1, help="measure each part so often, anew")
-    parser.add_argument("--json", action="store_true", help="print a record a part, not a table")
+    parser.add_argument("--short", action="store_true", help="run a fraction of each part")
+    parser.add_argument("--times", type=int, default=1, help="repetitions of each part")
     args = parser.parse_args()
     for name in args.only:
         title, measure = PARTS[name]
@@ -259,7 +260,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 rows += asyncio.run(measure(Path(folder), short=args.short))
         took = time.perf_counter() - begun
-        show(f"{title} ({took:.0f} s)", rows, as_json=args.json)
+        show(f"{title} ({took:.0f} s)", rows, args.json)
 
 
 if __name__ == "__main__":

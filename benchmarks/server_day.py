@@ -1,7 +1,6 @@
-"""What lasts: workers side by side, a day of service, the client at its best. Run by server_api."""
+"""Measure workers side by side, a day of service and one client; run by `server_api.py`."""
 
 import asyncio
-import os
 import shutil
 import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
@@ -10,7 +9,8 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from server_world import copies, get_details, server, submit, write_song
+from report import resident_memory
+from support_server import copies, get_details, server, submit, write_song
 
 import mp4gen
 from mp4gen.render import RenderStyle, render_video
@@ -18,26 +18,26 @@ from mp4gen.server import app as server_app
 from mp4gen.server.rendering import worker
 
 
-class Never(Executor):
-    """Takes a job and does not do it, so that everything else waits."""
+class IdleExecutor(Executor):
+    """Accepts jobs and never runs them, so that the queue fills."""
 
     def __init__(self) -> None:
-        self._taken: list[Future[Any]] = []
+        self._accepted: list[Future[Any]] = []
 
     def submit(self, *_: Any, **__: Any) -> Future[Any]:
-        """A future that ends with the executor alone."""
-        self._taken.append(Future())
-        return self._taken[-1]
+        """Return a future that ends with the executor."""
+        self._accepted.append(Future())
+        return self._accepted[-1]
 
     def shutdown(self, *_: Any, **__: Any) -> None:
-        """Break off what was taken."""
-        for future in self._taken:
+        """Fail all accepted jobs."""
+        for future in self._accepted:
             if not future.done():
                 future.set_exception(BrokenExecutor())
 
 
 async def workers(folder: Path, *, short: bool) -> list[dict[str, Any]]:
-    """Videos a minute of one worker and of two, at the usual size; the first one of each warms."""
+    """Compare the videos a minute of one worker and of two; a first video warms up each worker."""
     songs, seconds = (2, 10) if short else (8, 60)
     rate = {}
     for count in (1, 2):
@@ -63,7 +63,7 @@ async def workers(folder: Path, *, short: bool) -> list[dict[str, Any]]:
 
 
 async def wait_until_finished(session: aiohttp.ClientSession, url: str, ids: list[str]) -> None:
-    """Wait until all of these are videos."""
+    """Wait until all of these tasks are videos."""
     for one in ids:
         while True:
             data = await get_details(session, url, one)
@@ -73,18 +73,12 @@ async def wait_until_finished(session: aiohttp.ClientSession, url: str, ids: lis
         assert data["successFlag"] in {"SUCCESS", "CALLBACK_EXCEPTION"}, data
 
 
-def _memory() -> float:
-    """The resident memory of this process in MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
 def _descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def day(folder: Path, *, short: bool) -> list[dict[str, Any]]:
-    """Submit, look, be called back, fetch the file, let it expire: a thousand times over."""
+    """Submit, poll, receive the callback, fetch the file and let it expire, a thousand times."""
     rounds, each = (4, 25) if short else (10, 100)
     song = write_song(folder / "music" / "f" / "song.wav", 1)
     rendered = folder / "made.mp4"
@@ -112,8 +106,8 @@ async def day(folder: Path, *, short: bool) -> list[dict[str, Any]]:
                     {
                         "tasks so far": (number + 1) * each,
                         "expired": deleted,
-                        "told": len(called_back),
-                        "memory MB": _memory(),
+                        "callbacks": len(called_back),
+                        "memory MiB": resident_memory(),
                         "open files": _descriptors(),
                         "videos left": len(list((folder / "data" / "videos").iterdir())),
                     }
@@ -142,12 +136,12 @@ async def _serve(
 
     for at in range(0, len(tracks), 10):
         await asyncio.gather(*(one(track) for track in tracks[at : at + 10]))
-    # A callback that is on its way keeps its task from being told as expired in this round.
+    # A task whose callback is being sent does not expire in this round.
     await asyncio.sleep(0.2)
 
 
 class _CallbackServer:
-    """Somebody who takes callbacks: where, and of which tasks."""
+    """Receives callbacks; entered, it is its URL and the ids of the tasks."""
 
     async def __aenter__(self) -> tuple[str, set[str]]:
         task_ids: set[str] = set()
@@ -157,20 +151,20 @@ class _CallbackServer:
             return web.json_response({})
 
         app = web.Application()
-        app.add_routes([web.post("/told", receive)])
+        app.add_routes([web.post("/callback", receive)])
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}/told", task_ids
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}/callback", task_ids
 
     async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
 
 
 async def client(folder: Path, *, short: bool) -> list[dict[str, Any]]:
-    """Requests of one conversion, and how long after the render's end it returned.
+    """Count the requests of one conversion, and the seconds from the render's end to its return.
 
-    The first one on a server that knows nothing of its machine, and the next one.
+    The first conversion ("cold") runs on a server that has not measured its machine yet.
     """
     lengths = (10,) if short else (10, 60, 180)
     calls: list[str] = []

@@ -1,25 +1,23 @@
-"""The API without sockets, in virtual time: what the bulk benchmarks share; run by none.
+"""Run the client against the fake service without sockets, in virtual time; not run by itself.
 
-The fake service answers as it does on loopback; only the transport between it and the client is
-replaced by two sleeps. Limiter, gate, polling, retries, ledger and run are the real ones.
+Only the HTTP transport between them is replaced, by two sleeps; limiter, circuit breaker, polling,
+retries, ledger and run are the real ones.
 """
 
-# ruff: noqa: SLF001 - the one transport is taken out, and nothing else
+# ruff: noqa: SLF001 - the HTTP transport is replaced, and nothing else
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import heapq
-import json
 import logging
 import selectors
-import sys
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
+from statistics import mean
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlsplit
+
+from report import Figure, at_most
 
 from mp4gen import CallbackReceiver, Client, VideoRequest
 from mp4gen.api.protocol import ApiRequest, build_callback
@@ -32,45 +30,45 @@ from mp4gen.testing.state import RecordedRequest
 
 T = TypeVar("T")
 
-# The outages are on purpose.
+# The faults are on purpose.
 logging.getLogger("mp4gen").setLevel(logging.ERROR)
 
-# The vendor gives no figure; a four-minute song has been seen to take 45 s.
+# Measured: 45 s for a song of four minutes; the vendor documents nothing.
 DURATION = lognormal(40, 120)
 PER, WINDOW = 10.0, 20
 
 
 def latency(random: Random) -> float:
-    """Seconds one way: 60 ms in the middle, now and then a spike or a cold connect."""
+    """Draw the seconds of one way: a median of 60 ms, one in a hundred a spike."""
     seconds = random.lognormvariate(-2.81, 0.3)
     return seconds + random.uniform(0.5, 3.0) if random.random() < 0.01 else seconds
 
 
 class _Clock(selectors.SelectSelector):
-    """Waits for nothing: moves the clock to the next timer instead."""
+    """Moves the clock to the next timer instead of waiting."""
 
     now = 0.0
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
-            raise RuntimeError("everything waits for something that never comes")
+            raise RuntimeError("Deadlock: every task waits, and no timer is set.")
         self.now += max(0.0, timeout)
         return []
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time is made of its timers; threads' work is done at once."""
+    """An event loop whose clock jumps to the next timer; it runs the work of threads itself."""
 
     def __init__(self) -> None:
         self._clock = _Clock()
         super().__init__(self._clock)
 
     def time(self) -> float:
-        """Virtual seconds since the loop was made."""
+        """Return the virtual seconds since the loop was created."""
         return self._clock.now
 
     def run_in_executor(self, executor: Any, work: Any, *args: Any) -> asyncio.Future[Any]:
-        """Do the work at once: no clock may run on while a thread is busy."""
+        """Do the work immediately: the clock must not run while a thread is busy."""
         done = self.create_future()
         try:
             done.set_result(work(*args))
@@ -79,14 +77,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return done
 
 
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of `coroutine`, in virtual time."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+def run(
+    coroutine: Coroutine[Any, Any, T],
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] = VirtualLoop,
+) -> T:
+    """Return the result of `coroutine`, in virtual time."""
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
         return runner.run(coroutine)
 
 
 class DirectTransport:
-    """In the place of a client's transport: straight to the service, after a while."""
+    """Replaces a client's HTTP transport: calls the service directly, after a simulated latency."""
 
     def __init__(self, service: FakeService, seed: int, receiver: CallbackReceiver | None) -> None:
         self.closed = False
@@ -95,9 +96,9 @@ class DirectTransport:
         self._receiver = receiver
 
     async def send(self, request: ApiRequest, timeout: float) -> HttpResponse:
-        """The service's answer."""
+        """Return the service's response."""
         if self.closed:
-            raise ConfigurationError("This client is closed")
+            raise ConfigurationError("The client is closed. Create a new one.")
         await asyncio.sleep(latency(self._random))
         now = asyncio.get_running_loop().time()
         parts = urlsplit(request.path)
@@ -129,7 +130,7 @@ class DirectTransport:
         return HttpResponse(response.status, headers, body)
 
     async def aclose(self) -> None:
-        """Send nothing more."""
+        """Refuse all further requests."""
         self.closed = True
 
     def _send_callback(self, receiver: CallbackReceiver) -> None:
@@ -143,7 +144,7 @@ class DirectTransport:
 def client(
     service: FakeService, seed: int, receiver: CallbackReceiver | None = None, **settings: Any
 ) -> Client:
-    """A client of the service, without sockets."""
+    """Return a client of the service, without sockets."""
     made = service.client(base_url="http://127.0.0.1:1", callbacks=receiver, **settings)
     made.random.seed(seed)
     made._caller._transport = DirectTransport(service, seed, receiver)  # type: ignore[assignment]
@@ -151,64 +152,81 @@ def client(
 
 
 def service(seed: int, **settings: Any) -> FakeService:
-    """The API with its exact limit and its durations."""
+    """Return the API with its exact limit and realistic durations."""
     return FakeService(
         **{"duration": DURATION, "seed": seed, "credits": 1e9, "file_size": 64, **settings}
     )
 
 
 def tracks(number: int) -> list[VideoRequest]:
-    """So many different tracks."""
+    """Return `number` different tracks."""
     return [VideoRequest("music", f"track-{n:06}") for n in range(number)]
 
 
-def leaves_at(number: int) -> float:
-    """The earliest second at which the request of this number, from 0, may leave."""
+def earliest_send(number: int) -> float:
+    """Return the first second at which the limit permits request `number`, counted from 0."""
     return PER * (number // WINDOW)
 
 
 def floor(durations: list[float], requests: float) -> float:
-    """Seconds that nobody can be below who submits in order: the in-order floor.
+    """Return the shortest possible makespan in seconds, if tracks are submitted in order.
 
-    Either the last of the needed requests (`requests` for each video) decides, or the last track
-    to end when all are submitted as early as the limit allows.
+    It is the later of two times: when the last of the needed requests (`requests` for each video)
+    may leave, and when the last track ends if each is submitted as early as the limit permits.
     """
-    last = leaves_at(int(len(durations) * requests) - 1)
-    return max(last, *(leaves_at(n) + seconds for n, seconds in enumerate(durations)))
+    last = earliest_send(int(len(durations) * requests) - 1)
+    return max(last, *(earliest_send(n) + seconds for n, seconds in enumerate(durations)))
 
 
 def durations(of: FakeService) -> list[float]:
-    """How long each track takes, in the order of the tracks."""
+    """Return the render time of each track, in the order of the tracks."""
     by_track = {t.request.audio_id: t.completes_at - t.created_at for t in of.tasks.values()}
     return [by_track[track] for track in sorted(by_track)]
 
 
-def median(values: list[float]) -> float:
-    """The middle value."""
-    return heapq.nsmallest(len(values) // 2 + 1, values)[-1]
+def rate_limited(of: FakeService) -> int:
+    """Return how many requests the service refused as too many."""
+    return sum(request.rate_limited for request in of.requests)
 
 
-def mean(values: list[float]) -> float:
-    """The average."""
-    return sum(values) / len(values)
+class BulkResult(NamedTuple):
+    """The figures of one bulk run."""
+
+    requests_per_video: float
+    relative_makespan: float
+    rate_limited: int
+
+    @classmethod
+    def of(cls, service: FakeService, makespan: float, requests: float = 2) -> BulkResult:
+        """Compare a run with the floor of `requests` for each video."""
+        seconds = durations(service)
+        return cls(
+            service.count() / len(seconds),
+            makespan / floor(seconds, requests),
+            rate_limited(service),
+        )
 
 
-def arguments(description: str | None, add: Callable[[argparse.ArgumentParser], None]) -> Any:
-    """The command line: `--json FILE` and what `add` adds."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    add(parser)
-    return parser.parse_args()
+async def convert_tracks(
+    seed: int, number: int, receiver: CallbackReceiver | None = None, requests: float = 2
+) -> BulkResult:
+    """Convert `number` tracks; each must succeed and be paid for once."""
+    api = service(seed)
+    async with client(api, seed, receiver) as user, user.convert_many(tracks(number)) as bulk_run:
+        async for _ in bulk_run:
+            pass
+    assert bulk_run.summary.succeeded == len(api.tasks) == number
+    return BulkResult.of(api, asyncio.get_running_loop().time(), requests)
 
 
-def report(rows: list[tuple[str, str, str, bool]], to: Path | None) -> None:
-    """Print one line a figure: what, measured, goal, reached."""
-    width = max(len(row[0]) for row in rows)
-    for what, measured, goal, reached in rows:
-        print(f"{what:<{width}}  {measured:>12}  goal {goal:<18} {'ok' if reached else 'MISSED'}")
-    if to is not None:
-        names = ("figure", "measured", "goal", "reached")
-        to.write_text(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=1))
-    sys.stdout.flush()
+def figures(name: str, runs: list[BulkResult], *goals: float) -> list[Figure]:
+    """Compare the mean of runs (and their worst makespan, if it has a goal) with the goals."""
+    requests, makespans, refused = zip(*runs, strict=True)
+    found = [
+        at_most(f"{name}: requests a video", mean(requests), goals[0], "{:.3f}"),
+        at_most(f"{name}: makespan / floor", mean(makespans), goals[1], "{:.3f}"),
+        at_most(f"{name}: responses 405", sum(refused), 0),
+    ]
+    if len(goals) > 2:
+        found.append(at_most(f"{name}: worst makespan", max(makespans), goals[2], "{:.3f}"))
+    return found

@@ -1,4 +1,4 @@
-"""What the server's benchmarks share: music made on the spot, a server, plain calls."""
+"""Songs, a server and plain API calls for the server's benchmarks; not run by itself."""
 
 import math
 import os
@@ -14,11 +14,11 @@ from mp4gen.options import RateLimit
 from mp4gen.server import Server, ServerConfig
 
 GENERATE, DETAILS = "/api/v1/mp4/generate", "/api/v1/mp4/record-info"
-NOBODY = "https://none.invalid/"
+NO_CALLBACK = "https://none.invalid/"
 
 
 def write_song(path: Path, seconds: float) -> Path:
-    """A WAV of a plain tone."""
+    """Write a WAV of a plain tone and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tone = [int(9000 * math.sin(i / 6)) for i in range(16000)]
     second = struct.pack(f"<{len(tone)}h", *tone)
@@ -30,7 +30,7 @@ def write_song(path: Path, seconds: float) -> Path:
 
 
 def copies(song: Path, folders: int, each: int) -> list[tuple[str, str]]:
-    """The ids of `folders` x `each` tracks that are all one file by many names."""
+    """Link `song` under `folders` x `each` names and return the ids of these tracks."""
     found = []
     for folder in range(folders):
         (song.parent.parent / f"f{folder}").mkdir(exist_ok=True)
@@ -41,16 +41,16 @@ def copies(song: Path, folders: int, each: int) -> list[tuple[str, str]]:
 
 
 def server(folder: Path, **settings: Any) -> Server:
-    """A server of `folder`'s music that counts no submits."""
+    """Return a server of the music in `folder`, without a rate limit."""
     values = {"music": folder / "music", "data": folder / "data", "port": 0, "shutdown_timeout": 0}
     values |= {"rate_limit": RateLimit(1_000_000), "queue_limit": 100_000, **settings}
     return Server(ServerConfig(**values))
 
 
 async def submit(
-    session: aiohttp.ClientSession, url: str, task: str, audio: str, callback: str = NOBODY
+    session: aiohttp.ClientSession, url: str, task: str, audio: str, callback: str = NO_CALLBACK
 ) -> str:
-    """The id of the task that a submit made."""
+    """Submit a track and return the id of the new video task."""
     body = {"taskId": task, "audioId": audio, "callBackUrl": callback}
     async with session.post(url + GENERATE, json=body) as response:
         result = await response.json()
@@ -59,7 +59,7 @@ async def submit(
 
 
 async def get_details(session: aiohttp.ClientSession, url: str, task_id: str) -> dict[str, Any]:
-    """The `data` of a task's details."""
+    """Return the details of a task."""
     async with session.get(f"{url}{DETAILS}?taskId={task_id}") as response:
         result = await response.json()
         assert response.status == 200, response.status
@@ -68,5 +68,5 @@ async def get_details(session: aiohttp.ClientSession, url: str, task_id: str) ->
 
 
 def p99(times: list[float]) -> float:
-    """In milliseconds."""
+    """Return the 99th percentile in milliseconds."""
     return 1000 * statistics.quantiles(times, n=100)[-1]
