@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 from collections.abc import Awaitable, Callable
@@ -17,7 +16,7 @@ from .api import protocol
 from .api.dialects import Dialect
 from .conversion.callbacks import CallbackReceiver
 from .conversion.service import ConversionService
-from .conversion.submission import Accepted, SubmissionCache
+from .conversion.submission import Submission, SubmissionCache
 from .errors import Mp4GenError
 from .events import Event, EventEmitter, FailedEvent
 from .models import Track, Video, VideoDetails, VideoRequest
@@ -39,8 +38,7 @@ from .transport.http import Transport
 from .transport.rate_limit import RateLimiter
 
 if TYPE_CHECKING:
-    from .bulk.run import ConversionRun
-    from .bulk.track_job import VideoRequests
+    from .bulk.run import ConversionRun, VideoRequests
     from .downloads.downloader import Downloader
 
 OnSubmitted = Callable[[str], Awaitable[object] | object]
@@ -111,17 +109,16 @@ class Client:
             retry_timeout=retry.timeout, max_maintenance=retry.maintenance_timeout or 0.0
         )
         self._conversions = ConversionService(
+            self.base_url,
             self._caller,
             self.dialect,
             polling,
             resolve_resubmit(on_uncertain_submit, self.dialect),
+            positive_int("concurrency", concurrency),
             callbacks,
             POLLING_WITH_CALLBACKS if polling is DEFAULT_POLLING else polling,
             POLLING_WITH_PROVEN_CALLBACKS if polling is DEFAULT_POLLING else polling,
         )
-        self._concurrency = positive_int("concurrency", concurrency)
-        self._slots = asyncio.Semaphore(concurrency)
-        self._bulk_slots = asyncio.Semaphore(concurrency)
         self._runs: WeakSet[ConversionRun] = WeakSet()
         self._proxy, self._trust_env = proxy, trust_env
         self._downloader: Downloader | None = None
@@ -160,7 +157,7 @@ class Client:
         """
         submission = await self._submit(request, adopt=False)
         self._submission_cache.add(submission)
-        return submission.submitted.task_id
+        return submission.task_id
 
     async def get_music_video_details(self, task_id: str) -> VideoDetails:
         """Look once at a video task ("Get Music Video Details").
@@ -212,9 +209,9 @@ class Client:
             Mp4GenError: as `create_music_video` and `wait_for_video`.
         """
         validate_timeout(timeout)
-        async with self._slots:
+        async with self._conversions.slots:
             submission = await self._submit(request, adopt=True, timeout=timeout)
-            task_id = submission.submitted.task_id
+            task_id = submission.task_id
             # Whatever happens now, somebody who has the id may wait for it again.
             self._submission_cache.add(submission)
             if on_submitted is not None:
@@ -256,25 +253,17 @@ class Client:
             ConfigurationError: a setting that cannot work.
         """
         from .bulk.run import ConversionRun
-        from .bulk.track_job import BulkOptions, Host
+        from .bulk.track_job import BulkOptions
 
-        plan = BulkOptions(
-            requests,
+        options = BulkOptions(
             Path(ledger) if ledger is not None else None,
             Path(download_to) if download_to is not None else None,
             retry_failed=retry_failed,
             timeout=validate_timeout(timeout),
             name=name,
         )
-        host = Host(
-            self.base_url,
-            self._conversions,
-            CallOptions.for_bulk_run(self._caller.retry),
-            self._bulk_slots,
-            self._concurrency,
-            self.download,
-        )
-        run = ConversionRun(host, plan)
+        downloader = self._get_downloader() if download_to is not None else None
+        run = ConversionRun(requests, self._conversions, downloader, options)
         self._runs.add(run)
         return run
 
@@ -337,7 +326,7 @@ class Client:
 
     async def _submit(
         self, request: VideoRequest, *, adopt: bool, timeout: float = 1800.0
-    ) -> Accepted:
+    ) -> Submission:
         subscription = self._conversions.subscribe(request)
         try:
             return await self._conversions.submit(

@@ -1,8 +1,8 @@
-"""Runs small bulk jobs in forked children, and kills them at a named point; a program of its own.
+"""Run small bulk jobs in forked children and kill each at a named point; a program of its own.
 
-It reads one JSON object a line: `url`, `folder`, `tracks`, `rejects_duplicates`, `point` (None for a run to
-its end) and perhaps `signals` (default SIGKILL); it forks, and answers with the child's exit
-status. It loads everything once and has no threads, so that a child costs some milliseconds.
+It reads one JSON object a line: `url`, `folder`, `tracks`, `rejects_duplicates`, `point` (None
+for a complete run) and optionally `signals` (default SIGKILL). It forks and prints the child's
+exit status. It loads everything once and has no threads, so a child takes only milliseconds.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ POINTS: dict[str, tuple[Function, str, str | Function | None]] = {
     "before the id is recorded": (Ledger._update, "call", "submitted"),
     "the id is written": (Ledger._update, "return", "submitted"),
     "the id is recorded": (Ledger._result_of, "return", "submitted"),
-    "before the look": (protocol.build_details_request, "call", None),
+    "before the poll": (protocol.build_details_request, "call", None),
     "the video is seen": (protocol.parse_details, "return", None),
     "before the end is recorded": (Ledger._update, "call", "done"),
     "the end is written": (Ledger._update, "return", "done"),
@@ -132,6 +132,8 @@ def child(job: dict[str, Any]) -> None:
 
 def main() -> None:
     """Fork for each job that comes in."""
+    # A background job of a shell starts with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:

@@ -52,7 +52,7 @@ class Outcome:
         seconds: of virtual time.
         lost: tracks without their video, or without the line that says in what doubt they are.
         duplicated: tracks that were paid for more than once.
-        windows_over_limit: windows of ten seconds in which one program sent more calls than are allowed.
+        windows_over_limit: windows of ten seconds in which one program exceeded the rate limit.
         hung: whether it had not ended after a day.
         leftover_files: temporary files that were left behind.
         problem: what else went wrong; None for nothing.

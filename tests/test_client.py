@@ -337,7 +337,7 @@ async def test_row_40_a_cancel_at_any_await_leaves_nothing_behind(
             await asyncio.create_task(work.run())
             reached = work.reached
             busy = limiter._in_use
-            places = client._slots._value, client._get_downloader()._slots._value
+            places = client._conversions.slots._value, client._get_downloader()._slots._value
         await asyncio.sleep(60)
         left = {
             "tasks": len(asyncio.all_tasks()) - tasks,

@@ -1,1 +1,1 @@
-"""Many tracks at once, and the record of them that survives a kill."""
+"""Convert many tracks in one run, and record them so that a killed run can resume."""

@@ -1,8 +1,4 @@
-"""Many tracks: pulled lazily, converted at the limit of the account, recorded, told as they end.
-
-Between a killed run and the next one stands only the ledger; within a run, one task for each track
-that is under way. What is common to a single conversion and a bulk one is not here.
-"""
+"""Run a bulk conversion: pull requests lazily, convert each track once, yield results."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
+from mp4gen.conversion.service import ConversionService
 from mp4gen.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -27,14 +24,18 @@ from mp4gen.models import Conversion, RunSummary, VideoRequest
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 
 from .ledger_entry import LedgerEntry
-from .track_job import BulkOptions, Host, TrackJob, VideoRequests, finished_conversion
+from .track_job import BulkOptions, TrackJob, finished_conversion
 
 if TYPE_CHECKING:
+    from mp4gen.downloads.downloader import Downloader
+
     from .ledger import Ledger
 
-# Requests pulled ahead of those under way, and results that nobody has taken yet.
+VideoRequests = Iterable[VideoRequest] | AsyncIterable[VideoRequest]
+
+# Requests and results beyond the conversions in progress.
 _PREFETCH = 10
-# These will not pass by themselves, and every further submit would meet them.
+# Errors that persist and that every later submit would meet.
 _FATAL_ERRORS = (
     AuthenticationError,
     ConfigurationError,
@@ -43,25 +44,31 @@ _FATAL_ERRORS = (
     MaintenanceError,
     TransportError,
 )
-# After these the task may still finish: the next run waits for it again.
-_RESUMABLE_ERRORS = (WaitTimeoutError, SubmitUncertainError)
 
 
 class ConversionRun:
-    """A bulk run: an async iterator of `Conversion`s, and an async context manager around it.
+    """A bulk run: an async iterator of `Conversion`s and an async context manager.
 
-    Made by `Client.convert_many`. It starts with the first result that is asked for.
+    Made by `Client.convert_many`. It starts when the first result is requested.
     """
 
-    def __init__(self, host: Host, options: BulkOptions) -> None:
-        self._host = host
+    def __init__(
+        self,
+        requests: VideoRequests,
+        service: ConversionService,
+        downloader: Downloader | None,
+        options: BulkOptions,
+    ) -> None:
+        self._requests = requests
+        self._service = service
+        self._downloader = downloader
         self._options = options
         self._ledger: Ledger | None = None
         self._runner: asyncio.Task[None] | None = None
         self._tasks: dict[asyncio.Task[None], TrackJob] = {}
         self._duplicates: dict[tuple[str, str], list[VideoRequest]] = {}
         self._reported: set[tuple[str, str]] = set()
-        self._pending_slots = asyncio.Semaphore(host.concurrency + _PREFETCH)
+        self._pending_slots = asyncio.Semaphore(service.concurrency + _PREFETCH)
         self._results: asyncio.Queue[Conversion | None] = asyncio.Queue()
         self._error: BaseException | None = None
         self._stop_reason: str | None = None
@@ -74,10 +81,10 @@ class ConversionRun:
 
     @property
     def summary(self) -> RunSummary:
-        """The counts so far; `remaining` counts all that is missing where the requests have a length."""
+        """The counts so far; `remaining` includes all requests if they have a length."""
         remaining = self._remaining
-        if isinstance(self._options.requests, Sized):
-            remaining = len(self._options.requests) - self._succeeded - self._failed
+        if isinstance(self._requests, Sized):
+            remaining = len(self._requests) - self._succeeded - self._failed
         return RunSummary(self._succeeded, self._failed, remaining, self._stop_reason)
 
     async def __aenter__(self) -> Self:
@@ -90,25 +97,27 @@ class ConversionRun:
         return self._iterate()
 
     def stop(self) -> None:
-        """Submit nothing more; what runs is finished and told, the rest is left."""
+        """Submit nothing more; finish and yield the conversions in progress."""
         self._stop("stop")
 
     async def aclose(self) -> None:
-        """End the run now; what was submitted goes on at the service, and in the next run."""
+        """End the run now; the next run with the same ledger resumes the submitted tracks."""
         was_closed, self._closed = self._closed, True
         if self._runner is None:
             return
         if not was_closed and not self._runner.done():
             self._stop_reason = self._stop_reason or "aclose"
-            # Once only: a second cancel would cut the first one's cleaning up short.
+            # Only once: a second cancel would interrupt the clean-up of the first one.
             self._runner.cancel()
         await asyncio.wait([self._runner])
 
-    # --- the results ------------------------------------------------------------------------
+    # --- results ----------------------------------------------------------------------------
 
     async def _iterate(self) -> AsyncIterator[Conversion]:
         if self._runner is not None or self._closed:
-            raise ConfigurationError("a run can be iterated once, before its end; make another one")
+            raise ConfigurationError(
+                "A run can be iterated only once, before it is closed. Call convert_many again."
+            )
         self._runner = asyncio.get_running_loop().create_task(self._run(), name="mp4gen-bulk")
         try:
             while (conversion := await self._results.get()) is not None:
@@ -120,26 +129,23 @@ class ConversionRun:
             raise self._error
 
     def _emit_result(self, conversion: Conversion) -> None:
-        """Give out a result, once for each time that its track was asked for."""
-        request = conversion.request
-        key = (request.task_id, request.audio_id)
-        duplicates = self._duplicates.pop(key, [])
+        """Queue one result for each request of the track."""
+        key = _key(conversion.request)
         self._reported.add(key)
-        for requested in (request, *duplicates):
-            if conversion.error is None:
-                self._succeeded += 1
-            else:
-                self._failed += 1
-            result = (
-                conversion if requested is request else attrs.evolve(conversion, request=requested)
-            )
-            self._results.put_nowait(result)
+        for request in (conversion.request, *self._duplicates.pop(key, ())):
+            self._queue_result(attrs.evolve(conversion, request=request))
+
+    def _queue_result(self, conversion: Conversion) -> None:
+        if conversion.error is None:
+            self._succeeded += 1
+        else:
+            self._failed += 1
+        self._results.put_nowait(conversion)
 
     def _count_remaining(self, request: VideoRequest) -> None:
-        """Count a track, and its twins, for another run."""
-        duplicates = self._duplicates.pop((request.task_id, request.audio_id), [])
-        self._remaining += 1 + len(duplicates)
-        for _ in (request, *duplicates):
+        """Count a track, with its duplicates, as left for another run."""
+        for _ in (request, *self._duplicates.pop(_key(request), ())):
+            self._remaining += 1
             self._pending_slots.release()
 
     # --- the run ----------------------------------------------------------------------------
@@ -148,7 +154,7 @@ class ConversionRun:
         try:
             try:
                 await self._read_requests()
-            except Exception as error:  # noqa: BLE001 - the user's iterable may raise anything
+            except Exception as error:  # noqa: BLE001 - the user's iterable can raise anything
                 self._stop(error)
             while self._tasks:
                 await asyncio.wait(self._tasks)
@@ -157,7 +163,7 @@ class ConversionRun:
             self._results.put_nowait(None)
 
     async def _clean_up(self) -> None:
-        """Leave no task and no lock behind, whatever ended the run."""
+        """Cancel all tasks and close the ledger."""
         for task in self._tasks:
             task.cancel()
         while self._tasks:
@@ -166,25 +172,25 @@ class ConversionRun:
             await self._ledger.close()
 
     async def _read_requests(self) -> None:
-        """Start a task for each request, as places come free."""
+        """Start a job for each request, as slots become available."""
         from .ledger import Ledger
 
         options = self._options
-        self._ledger = await Ledger.open(
-            options.ledger, self._host.base_url, retry_failed=options.retry_failed
+        self._ledger = ledger = await Ledger.open(
+            options.ledger, self._service.base_url, retry_failed=options.retry_failed
         )
-        async with aclosing(_batches(options.requests)) as batches:
+        async with aclosing(_batches(self._requests)) as batches:
             while not self._stopping.is_set():
                 requests = await self._next_batch(batches)
                 if requests is None:
                     return
-                await self._admit_batch(requests)
+                await self._admit_batch(ledger, requests)
 
     async def _next_batch(
         self, batches: AsyncGenerator[list[VideoRequest], None]
     ) -> list[VideoRequest] | None:
-        """The next few requests; None at their end, or when the run is halted meanwhile."""
-        if not isinstance(self._options.requests, AsyncIterable):
+        """Return the next requests; None at their end or if the run stops meanwhile."""
+        if not isinstance(self._requests, AsyncIterable):
             return await anext(batches, None)
         loop = asyncio.get_running_loop()
         next_batch = loop.create_task(_anext(batches))
@@ -197,95 +203,83 @@ class ConversionRun:
             await asyncio.wait({next_batch, stopping})
         return None if next_batch.cancelled() else next_batch.result()
 
-    async def _admit_batch(self, requests: list[VideoRequest]) -> None:
-        """Start what the ledger lets in; count for another run what a halt leaves over."""
+    async def _admit_batch(self, ledger: Ledger, requests: list[VideoRequest]) -> None:
+        """Start the jobs of a batch; if the run stops, count the rest for another run."""
         self._reported.clear()
         not_started = deque(requests)
         try:
-            for entry in await self._open_ledger.add_or_get(requests):
+            for entry in await ledger.add_or_get(requests):
                 await self._pending_slots.acquire()
-                current = await self._reload_entry(not_started[0], entry)
+                request, current = not_started[0], entry
+                if _key(request) in self._reported:
+                    # A duplicate in this batch has ended since the entry was read.
+                    [current] = await ledger.add_or_get([request])
                 if self._stopping.is_set():
                     return
-                self._start(not_started.popleft(), current)
+                self._start(ledger, not_started.popleft(), current)
         finally:
             self._remaining += len(not_started)
 
-    async def _reload_entry(
-        self, request: VideoRequest, entry: LedgerEntry | LedgerError
-    ) -> LedgerEntry | LedgerError:
-        """The entry as it is now: its twin may have ended since the two were read."""
-        if (request.task_id, request.audio_id) not in self._reported:
-            return entry
-        return (await self._open_ledger.add_or_get([request]))[0]
-
-    def _start(self, request: VideoRequest, entry: LedgerEntry | LedgerError) -> None:
+    def _start(
+        self, ledger: Ledger, request: VideoRequest, entry: LedgerEntry | LedgerError
+    ) -> None:
+        key = _key(request)
         if isinstance(entry, LedgerError):
-            self._failed += 1
-            self._results.put_nowait(Conversion(request, error=entry))
-            return
-        key = (request.task_id, request.audio_id)
-        if key in self._duplicates:
+            self._queue_result(Conversion(request, error=entry))
+        elif key in self._duplicates:
             self._duplicates[key].append(request)
-            return
-        if finished := finished_conversion(entry, self._options.download_to):
+        elif finished := finished_conversion(entry, self._options.download_to):
             self._emit_result(finished)
-            return
-        self._duplicates[key] = []
-        job = TrackJob(self._host, self._options, self._open_ledger, entry)
-        task = asyncio.get_running_loop().create_task(self._run_job(job))
-        self._tasks[task] = job
-        task.add_done_callback(self._on_task_done)
+        else:
+            self._duplicates[key] = []
+            job = TrackJob(self._service, self._downloader, self._options, ledger, entry)
+            task = asyncio.get_running_loop().create_task(self._run_job(job))
+            self._tasks[task] = job
+            task.add_done_callback(self._on_task_done)
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         job = self._tasks.pop(task)
-        if task.cancelled():
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or error is not None:
             self._count_remaining(job.entry.request)
-        elif error := task.exception():
-            self._count_remaining(job.entry.request)
+        if error is not None:
             self._stop(error)
 
     def _stop(self, reason: BaseException | str) -> None:
-        """Let nothing be submitted any more; the first reason is the one that is told."""
-        if isinstance(reason, BaseException) and self._error is None:
-            self._error = reason
-        self._stop_reason = self._stop_reason or (
-            reason if isinstance(reason, str) else type(reason).__name__
-        )
+        """Submit nothing more; the first reason is the one that is reported."""
+        if isinstance(reason, BaseException):
+            self._error = self._error or reason
+            reason = type(reason).__name__
+        self._stop_reason = self._stop_reason or reason
         self._stopping.set()
         for task, job in self._tasks.items():
             if job.can_cancel:
                 task.cancel()
 
     async def _run_job(self, job: TrackJob) -> None:
-        """Bring one track as far as it goes, and tell of it."""
+        """Convert one track and queue its result."""
         entry = job.entry
         try:
             conversion = await job.convert()
         except _FATAL_ERRORS as error:
-            # At once: the place that this track leaves is not for another submit.
+            # Immediately: the slot that this track frees must not serve another submit.
             self._stop(error)
             raise
-        except _RESUMABLE_ERRORS as error:
-            if isinstance(error, SubmitUncertainError):
-                await self._open_ledger.mark_uncertain(entry.id)
-            task_id = getattr(error, "task_id", None)
-            conversion = Conversion(entry.request, task_id, error=error)
         except Mp4GenError as error:
-            await self._open_ledger.mark_failed(entry.id, error)
-            task_id = getattr(error, "task_id", None)
-            conversion = Conversion(entry.request, task_id, error=error)
+            if isinstance(error, SubmitUncertainError):
+                await job.ledger.mark_uncertain(entry.id)
+            elif not isinstance(error, WaitTimeoutError):
+                await job.ledger.mark_failed(entry.id, error)
+            conversion = Conversion(entry.request, getattr(error, "task_id", None), error=error)
         self._emit_result(conversion)
 
-    @property
-    def _open_ledger(self) -> Ledger:
-        if self._ledger is None:
-            raise ConfigurationError("the run has ended")
-        return self._ledger
+
+def _key(request: VideoRequest) -> tuple[str, str]:
+    return request.task_id, request.audio_id
 
 
 async def _batches(requests: VideoRequests) -> AsyncGenerator[list[VideoRequest], None]:
-    """The requests, a few at a time, pulled only when the next few are asked for."""
+    """Yield the requests in batches, pulled only when the next batch is requested."""
     if isinstance(requests, AsyncIterable):
         async for request in requests:
             yield [_require_video_request(request)]
@@ -295,7 +289,7 @@ async def _batches(requests: VideoRequests) -> AsyncGenerator[list[VideoRequest]
 
 
 def _batched(requests: Iterable[VideoRequest]) -> Iterator[list[VideoRequest]]:
-    """Up to `_AHEAD` at a time; where the iterable raises, those before it come first."""
+    """Yield up to `_PREFETCH` requests at a time; an error comes after the partial batch."""
     batch: list[VideoRequest] = []
     try:
         for request in requests:
@@ -315,6 +309,6 @@ async def _anext(batches: AsyncGenerator[list[VideoRequest], None]) -> list[Vide
 def _require_video_request(request: object) -> VideoRequest:
     if not isinstance(request, VideoRequest):
         raise ConfigurationError(
-            f"convert_many takes VideoRequest values, not {type(request).__name__}"
+            f"Invalid request: {type(request).__name__}. Give convert_many VideoRequest values."
         )
     return request

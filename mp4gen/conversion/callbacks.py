@@ -1,8 +1,7 @@
-"""Being told instead of asking: callbacks that wake the right wait, and cannot be forged.
+"""Receive callbacks: answer the API's requests and wake the waits that they are about.
 
-No host of the family signs the link that its callback carries, so what makes one trustworthy is
-the address that it came to: each submit names one that nobody else knows. This module answers the
-requests that arrive there, within bounds, and never raises at those who send them.
+No host signs the video URL in its callback. A callback is trusted because of the URL to which it
+was sent: each submit names a new one that cannot be guessed.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import attrs
@@ -31,21 +30,22 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("mp4gen")
 
-# The documented bodies have some hundred bytes.
+# The documented bodies have a few hundred bytes.
 MAX_BODY_BYTES = 64 << 10
 _READ_TIMEOUT = 10.0
-# Tokens of ended conversions, kept so that a late repeat is still answered with 200.
+_REJECTED = b'{"status":"refused"}'
+# Tokens of finished conversions, kept so that a late duplicate is still answered with 200.
 _MAX_RETIRED_TOKENS = 10_000
 
 
 @attrs.define(eq=False)
 class CallbackSubscription:
-    """One conversion's claim to its callbacks.
+    """The subscription of one conversion to its callbacks.
 
     Attributes:
-        tokens: the last parts of its addresses, one for each submit attempt.
-        task_id: the video task, once the submit's answer has told it.
-        last_callback: the latest callback.
+        tokens: The last parts of its callback URLs, one for each submit attempt.
+        task_id: The video task; None until the response to the submit reports it.
+        last_callback: The latest callback, or None.
     """
 
     _receiver: CallbackReceiver
@@ -57,7 +57,7 @@ class CallbackSubscription:
     _undelivered: bool = False
 
     def new_url(self) -> str:
-        """A callback address for one more submit attempt."""
+        """Return the callback URL of a new submit attempt."""
         token = secrets.token_urlsafe(24)
         self.tokens.append(token)
         return self._receiver._register(token, self)
@@ -67,7 +67,7 @@ class CallbackSubscription:
         return await self.wake_on_callback(WakeableSleep(seconds))
 
     def wake_on_callback(self, sleep: WakeableSleep) -> WakeableSleep:
-        """`sleep`, which ends when a callback comes, or at once if one came since the last."""
+        """Wake `sleep` at the next callback, immediately if one came since the last sleep."""
         if self._undelivered:
             self._undelivered = False
             sleep.wake()
@@ -75,51 +75,51 @@ class CallbackSubscription:
         return sleep
 
     def close(self) -> None:
-        """The conversion has ended; what still comes is answered and forgotten."""
+        """End the subscription; later callbacks are answered and ignored."""
         self._receiver._unregister(self.tokens)
 
     def deliver(self, callback: VideoCallback) -> None:
-        """Take a callback in; called on the conversion's own loop."""
+        """Store a callback and wake the waits; call it on the conversion's own event loop."""
         if self.task_id in (None, callback.task_id):
-            # News for nobody is kept for whoever waits next.
+            # Without a wait, the callback wakes the next one.
             waiting = self._waiting()
             self.last_callback, self._undelivered = callback, not waiting
             for sleep in waiting:
                 sleep.wake()
 
     def deliver_threadsafe(self, callback: VideoCallback) -> None:
-        """Take a callback in, from any thread."""
+        """Deliver a callback from any thread."""
         try:
             self._loop.call_soon_threadsafe(self.deliver, callback)
         except RuntimeError:
-            _log.debug("a callback came after its event loop had ended")
+            _log.debug("Ignored a callback: the event loop of its conversion is closed.")
 
     def _waiting(self) -> list[WakeableSleep]:
         return [sleep for sleep in self._sleeps if not sleep.done()]
 
 
 class CallbackReceiver:
-    """Where the API reports the end of tasks, at addresses that nobody can guess.
+    """Receives the API's callbacks at URLs that cannot be guessed.
 
     Args:
-        public_url: the address under which the API reaches this receiver, with its path.
-        secret: the account's webhook key, where the host signs (docs.kie.ai, "Webhook Security
-            Verification"); None where it does not.
-        confirm: whether a callback only wakes its wait, and the truth is read from the API. With
-            False, what comes to a conversion's own address is believed, which saves the look.
-
-    Attributes:
-        _has_received: whether a callback has ever come through, so that more can be expected.
+        public_url: The URL, with its path, at which the API can reach this receiver.
+        secret: The account's webhook key if the host signs callbacks (docs.kie.ai, "Webhook
+            Security Verification"), else None.
+        confirm: Whether to poll the API after a callback. False believes a callback that came to
+            its conversion's own URL and saves the poll.
 
     Raises:
-        ConfigurationError: `public_url` is not an http(s) address, or `secret` is empty.
+        ConfigurationError: `public_url` is not an http(s) URL, or `secret` is empty.
     """
 
     def __init__(self, public_url: str, *, secret: str | None = None, confirm: bool = True) -> None:
         self.public_url = _validate_public_url(public_url)
         if secret is not None and not secret.strip():
-            raise ConfigurationError("secret is empty: no callback could be verified; pass None")
+            raise ConfigurationError(
+                "Invalid secret: it is empty. Pass None if the host does not sign callbacks."
+            )
         self.confirm = confirm
+        # Whether callbacks are known to arrive.
         self._has_received = False
         self._secret = Secret(secret) if secret is not None else None
         self._subscriptions: dict[str, CallbackSubscription] = {}
@@ -130,21 +130,20 @@ class CallbackReceiver:
         return f"CallbackReceiver({self.public_url!r}, confirm={self.confirm})"
 
     def _subscribe(self, *tokens: str) -> CallbackSubscription:
-        """A claim for one conversion; `tokens` are those of an earlier run of it."""
-        subscription = CallbackSubscription(self, asyncio.get_running_loop())
+        """Return a new subscription, also to the `tokens` of an earlier run."""
+        subscription = CallbackSubscription(self, asyncio.get_running_loop(), list(tokens))
         for token in tokens:
-            subscription.tokens.append(token)
             self._register(token, subscription)
         return subscription
 
     def _register(self, token: str, subscription: CallbackSubscription) -> str:
-        """Let callbacks with `token` through to `subscription`; the address they will come to."""
+        """Route callbacks with `token` to `subscription` and return their URL."""
         with self._lock:
             self._subscriptions[token] = subscription
         return f"{self.public_url}/{token}"
 
     def _unregister(self, tokens: list[str]) -> None:
-        """Let no callback with these tokens have an effect any more."""
+        """Ignore callbacks with these tokens from now on."""
         with self._lock:
             for token in tokens:
                 if self._subscriptions.pop(token, None) is not None:
@@ -155,34 +154,47 @@ class CallbackReceiver:
     def handle(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, bytes]:
-        """Answer one HTTP request of any framework, from any thread; never raises.
+        """Answer one HTTP request of any framework, from any thread. Never raises.
 
         Args:
-            method: the request's method.
-            path: its path; only the last part matters.
-            headers: its headers, in any case.
-            body: its body's bytes, as they came.
+            method: The request's method.
+            path: The request's path; only its last part matters.
+            headers: The request's headers, in any case.
+            body: The request's raw body.
 
         Returns:
-            the status and the body to answer with.
+            The status and the body of the response.
         """
         try:
             return self._handle(method, path, headers, body)
-        except Exception as error:  # noqa: BLE001 - whatever a stranger sends, the app goes on
-            # Without its traceback, whose variables would show the address.
-            _log.error("a callback could not be handled (%s)", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - no request may break the application
+            # Without the traceback: its variables hold the token.
+            _log.error("Cannot handle a callback: %s.", type(error).__name__)
             return 500, b'{"status":"error"}'
 
     def routes(self) -> list[web.RouteDef]:
-        """The one POST route for an aiohttp application's router."""
+        """Return the one POST route for an aiohttp application's router."""
         from aiohttp import web
 
         path = urlsplit(self.public_url).path.rstrip("/")
-        return [web.post(f"{path}/{{token}}", _aiohttp_handler(self))]
+        return [web.post(f"{path}/{{token}}", self._handle_aiohttp)]
+
+    async def _handle_aiohttp(self, request: web.Request) -> web.Response:
+        from aiohttp import web
+
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        status = self._rejection_status(request.path, headers, request.content_length or 0)
+        response_body = _REJECTED
+        if status is None:
+            body = await _read_body(request)
+            status, response_body = (
+                (408, b"") if body is None else self.handle("POST", request.path, headers, body)
+            )
+        return web.Response(status=status, body=response_body, content_type="application/json")
 
     def _rejection_status(self, path: str, headers: Mapping[str, str], size: int) -> int | None:
-        """The status to refuse a request with, before its body is read; None to go on."""
-        token = path.partition("?")[0].rstrip("/").rpartition("/")[2]
+        """Return the status that rejects a request before its body is read, or None."""
+        token = _token(path)
         with self._lock:
             known = token in self._subscriptions or token in self._retired_tokens
         if not known:
@@ -195,33 +207,30 @@ class CallbackReceiver:
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, bytes]:
         if method.upper() != "POST":
-            return _reject(405)
+            return 405, _REJECTED
         lowercase_headers = {str(name).lower(): str(value) for name, value in headers.items()}
         if status := self._rejection_status(path, lowercase_headers, len(body)):
-            return _reject(status)
+            return status, _REJECTED
         try:
             callback = parse_callback(body)
         except ProtocolError:
-            return _reject(400)
-        secret = self._secret
-        if secret is not None and not verify_signature(
-            lowercase_headers, callback.task_id, secret, time.time()
+            return 400, _REJECTED
+        if self._secret is not None and not verify_signature(
+            lowercase_headers, callback.task_id, self._secret, time.time()
         ):
-            return _reject(401)
+            return 401, _REJECTED
         with self._lock:
-            subscription = self._subscriptions.get(
-                path.partition("?")[0].rstrip("/").rpartition("/")[2]
-            )
+            subscription = self._subscriptions.get(_token(path))
         if subscription is not None:
             if subscription.task_id not in (None, callback.task_id):
-                return _reject(403)
+                return 403, _REJECTED
             self._has_received = True
             subscription.deliver_threadsafe(callback)
         return 200, b'{"status":"received"}'
 
 
 def trusted_video_url(callback: VideoCallback) -> str | None:
-    """The link of a callback that may be used unread: https, or http on this machine."""
+    """Return the URL of a callback if it is https, or http on this machine; else None."""
     parts = parse_http_url(callback.video_url or "")
     if callback.code != 200 or parts is None:
         return None
@@ -229,28 +238,8 @@ def trusted_video_url(callback: VideoCallback) -> str | None:
     return callback.video_url if safe else None
 
 
-def _aiohttp_handler(
-    receiver: CallbackReceiver,
-) -> Callable[[web.Request], Awaitable[web.Response]]:
-    from aiohttp import web
-
-    async def receive(request: web.Request) -> web.Response:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        status = receiver._rejection_status(request.path, headers, request.content_length or 0)
-        if status is None:
-            body = await _read_body(request)
-            status, response_body = (
-                (408, b"") if body is None else receiver.handle("POST", request.path, headers, body)
-            )
-        else:
-            response_body = _reject(status)[1]
-        return web.Response(status=status, body=response_body, content_type="application/json")
-
-    return receive
-
-
-async def _read_body(request: Any) -> bytes | None:
-    """The body, a byte over the limit at most; None where it did not come in time."""
+async def _read_body(request: web.Request) -> bytes | None:
+    """Return the body, at most one byte over the limit, or None after the timeout."""
     body = bytearray()
     try:
         async with asyncio.timeout(_READ_TIMEOUT):
@@ -261,8 +250,8 @@ async def _read_body(request: Any) -> bytes | None:
     return bytes(body[: MAX_BODY_BYTES + 1])
 
 
-def _reject(status: int) -> tuple[int, bytes]:
-    return status, b'{"status":"refused"}'
+def _token(path: str) -> str:
+    return path.partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
 def _validate_public_url(public_url: str) -> str:

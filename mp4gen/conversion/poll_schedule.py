@@ -1,4 +1,4 @@
-"""When to look at a task next: pure, endless, in seconds; never sleeps and reads no clock."""
+"""When to poll a task: pure arithmetic in seconds; never sleeps and reads no clock."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from mp4gen.options import Polling
 
 
 def initial_delay(polling: Polling, random: Random, age: float = 0.0) -> float:
-    """Seconds until the first look at a task that is `age` seconds old."""
+    """Return the seconds until the first poll of a task that is `age` seconds old."""
     return max(0.0, _jittered(polling.initial_delay, polling, random) - age)
 
 
 def poll_intervals(polling: Polling, random: Random) -> Iterator[float]:
-    """Seconds between one look and the next, for every look after the first.
+    """Return the endless intervals between polls, in seconds.
 
-    Looking at ages first, first x factor, first x factor^2, ... means steps that grow by the same
-    factor from first x (factor - 1): an exponential backoff, which the cap turns into constant
-    steps. Measured on one task, that costs 7.5 looks for a delay of 8 % of its length; doubling
-    from one second without a cap costs as many looks for a delay of 50 %.
+    Polling at the ages d, d x m, d x m^2, ... (initial delay d, multiplier m) makes the intervals
+    grow by the factor m from d x (m - 1): an exponential backoff with `max_interval` as its cap.
+    Measured on one task, this takes 7.5 polls for a delay of 8 % of the task's duration; doubling
+    from one second without a cap takes as many polls for a delay of 50 %.
     """
     import backoff
 
     step = polling.initial_delay * (polling.multiplier - 1)
     steps = backoff.expo(base=polling.multiplier, factor=step, max_value=polling.max_interval)
-    # The generator's first item is None, and only starts it.
+    # The first item of the generator is None and only starts it.
     return map(partial(_jittered, polling=polling, random=random), filter(None, steps))
 
 

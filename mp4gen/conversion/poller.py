@@ -1,4 +1,4 @@
-"""One wait for one task: polls, or is told; a failed look loses nothing, a deadline ends it."""
+"""Wait for one task: poll it or be woken by its callback, until its video is there."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from mp4gen.transport.sleeper import WakeableSleep
 
 from .callbacks import CallbackSubscription, trusted_video_url
 from .poll_schedule import poll_intervals
-from .submission import Accepted, SubmissionCache
+from .submission import Submission, SubmissionCache
 
 # A record can be missing for a while after its creation (docs.kie.ai, "Get Task Details").
 GRACE_SECONDS: Final = 60.0
 GRACE_POLLS: Final = 3
-# The last look of a wait is not cut shorter than this, however little time is left.
+# Minimum timeout of the last poll, in seconds, if less time is left.
 _MIN_FINAL_TIMEOUT: Final = 1.0
 _MIN_CALLBACK_POLL_INTERVAL: Final = 5.0
-# However soon a server wants to be asked again: the rate limit is for all.
+# Lower bound of a server's Retry-After: all tasks share the rate limit.
 _MIN_POLL_INTERVAL: Final = 0.5
-# What fails a wait when it lasts beyond the grace.
+# Errors that end a wait if they persist beyond the grace period.
 _PERMANENT_AFTER_GRACE: Final = (
     NotFoundError,
     InvalidRequestError,
@@ -54,15 +54,15 @@ class VideoPoller:
     """One wait for one task.
 
     Attributes:
-        caller: the client's calls.
-        dialect: the host's way of speaking.
-        polling: when to look.
-        call_options: whose wait it is.
-        task_id: the video task.
-        timeout: seconds until we stop; pauses for the limiter and for maintenance do not count.
-        submission: the submit that made the task; None where it is not known.
-        submission_cache: what forgets the task once it has come to its end, or None.
-        trust_callbacks: whether what a callback says is the truth, and no look is needed.
+        caller: Sends the client's API requests.
+        dialect: What differs between hosts.
+        polling: When to poll.
+        call_options: Priority and retry limits of the caller.
+        task_id: The video task.
+        timeout: Seconds to wait; waiting for the rate limit or for maintenance does not count.
+        submission: The submission that created the task, or None if it is unknown.
+        submission_cache: The cache that holds the submission, or None.
+        trust_callbacks: Whether to believe a callback without polling.
     """
 
     caller: ApiCaller
@@ -71,7 +71,7 @@ class VideoPoller:
     call_options: CallOptions
     task_id: str
     timeout: float
-    submission: Accepted | None = None
+    submission: Submission | None = None
     submission_cache: SubmissionCache | None = None
     trust_callbacks: bool = False
     _task_found: bool = False
@@ -84,13 +84,13 @@ class VideoPoller:
     _last_poll_at: float = float("-inf")
 
     async def run(self, initial_delay: float) -> Video:
-        """The video; the first look comes after `initial_delay` seconds.
+        """Return the video; poll for the first time after `initial_delay` seconds.
 
         Raises:
-            GenerationFailedError: the service gave up on the task.
-            NotFoundError: the service does not know the task.
-            WaitTimeoutError: the task is not finished, and may still be one day.
-            AuthenticationError: the key was refused.
+            GenerationFailedError: The service gave up on the task.
+            NotFoundError: The service does not know the task.
+            WaitTimeoutError: The task is not finished; it may still finish.
+            AuthenticationError: The API refused the key.
         """
         stopwatch = Stopwatch()
         delay = initial_delay
@@ -105,7 +105,7 @@ class VideoPoller:
                 retry_after = await self._poll(stopwatch)
                 if self._details is not None and self._details.ready:
                     return self._complete(self._details, stopwatch)
-                # The clock alone would not do: a sum of pauses can fall short by a rounding error.
+                # Not the clock alone: a sum of delays can fall short by a rounding error.
                 if (
                     delay >= remaining and not callback_received
                 ) or stopwatch.elapsed >= self.timeout:
@@ -119,54 +119,52 @@ class VideoPoller:
 
     @property
     def subscription(self) -> CallbackSubscription | None:
-        """The claim to the task's callbacks."""
-        return self.submission.ticket if self.submission is not None else None
+        """The subscription to the task's callbacks, or None."""
+        return self.submission.subscription if self.submission is not None else None
 
     @property
     def adopted(self) -> bool:
-        """Whether an earlier request had made the task."""
-        return self.submission is not None and self.submission.submitted.adopted
+        """Whether an earlier request created the task."""
+        return self.submission is not None and self.submission.adopted
 
     def _sleep(self, seconds: float) -> WakeableSleep:
-        """Gives False after `seconds`, or earlier True when a callback has come."""
+        """Return a sleep whose result is False after `seconds`, True if a callback ends it."""
         sleep = self.caller.sleeper.sleep(seconds)
         return sleep if self.subscription is None else self.subscription.wake_on_callback(sleep)
 
     async def _throttle(self) -> None:
-        """Whoever knows the address can wake us, but not make us hammer the API."""
+        """Throttle polls after callbacks: an attacker who knows the URL must not flood the API."""
         elapsed = asyncio.get_running_loop().time() - self._last_poll_at
         await self.caller.sleeper.sleep(max(0.0, _MIN_CALLBACK_POLL_INTERVAL - elapsed))
 
     def _next_delay(self, retry_after: float | None, *, callback_received: bool) -> float:
-        """Seconds until the next look."""
+        """Return the seconds until the next poll."""
         if callback_received:
-            # The record may lag behind the callback that announced it.
+            # The record can lag behind the callback that announced it.
             return _MIN_CALLBACK_POLL_INTERVAL
         if self._rate_limited:
-            # The limiter or the gate holds the next look back by itself, and no time counts.
+            # The limiter or the circuit breaker delays the next poll, and no time counts.
             return 0.0
         self._intervals = self._intervals or poll_intervals(self.polling, self.caller.random)
         if retry_after is None:
             return next(self._intervals)
-        # Where callbacks tell of the end, a server that would like to be asked early is not.
+        # With callbacks, polls are a safety net: an early Retry-After does not apply.
         min_delay = next(self._intervals) if self.subscription is not None else _MIN_POLL_INTERVAL
         return max(retry_after, min_delay)
 
     def _video_from_callback(self, stopwatch: Stopwatch) -> Video | None:
-        """The video of a callback that is taken at its word.
+        """Return the video of a trusted callback, or None without one.
 
         Raises:
-            GenerationFailedError: it says that there will be none.
+            GenerationFailedError: The callback reports a failure.
         """
-        callback = (
-            self.subscription.last_callback
-            if self.subscription is not None and self.trust_callbacks
-            else None
-        )
+        if self.subscription is None or not self.trust_callbacks:
+            return None
+        callback = self.subscription.last_callback
         if callback is None or callback.task_id != self.task_id:
             return None
         if callback.code != 200:
-            message = f"the service gave up: {callback.message} (code {callback.code})"
+            message = f"the service gave up: {callback.message} (code {callback.code})."
             raise GenerationFailedError(self.task_id, message)
         if url := trusted_video_url(callback):
             details = VideoDetails(self.task_id, status=VideoStatus.SUCCESS, video_url=url)
@@ -174,7 +172,7 @@ class VideoPoller:
         return None
 
     async def _poll(self, stopwatch: Stopwatch) -> float | None:
-        """Look once; the seconds that the server asks to wait. Most failures are kept for later."""
+        """Poll once and return the server's Retry-After; keep most errors for the deadline."""
         api_request = protocol.build_details_request(self.task_id, self.dialect)
         parse = partial(protocol.parse_details, dialect=self.dialect, task_id=self.task_id)
         remaining = max(_MIN_FINAL_TIMEOUT, self.timeout - stopwatch.elapsed)
@@ -195,13 +193,13 @@ class VideoPoller:
         return retry_after
 
     def _handle_poll_error(self, error: Mp4GenError, elapsed: float) -> float | None:
-        """A failed look fails no wait, except where the answer will not change.
+        """Return the server's Retry-After, unless the error is permanent.
 
         Raises:
             Mp4GenError: `error` itself.
         """
         self._last_error = error
-        # A firewall's 403 may pass; a key that is refused stays so.
+        # A 403 can come from a firewall and pass; a 401 is permanent.
         if self.caller.closed or (isinstance(error, AuthenticationError) and error.code == 401):
             raise error
         if isinstance(error, ConfigurationError) and not (self._task_found or self.submission):
@@ -223,17 +221,16 @@ class VideoPoller:
         return getattr(error, "retry_after", None)
 
     def _failure_error(self, details: VideoDetails) -> Mp4GenError:
-        reason = details.error_message or "no reason given"
-        code = f", code {details.error_code}" if details.error_code else ""
+        reason = f"{details.status}: {details.error_message or 'no reason given'}"
+        if details.error_code:
+            reason += f", code {details.error_code}"
         if self.adopted:
-            return self._cannot_adopt_error(f"had failed ({details.status}: {reason}{code})")
-        return GenerationFailedError(
-            self.task_id, f"the service gave up: {details.status}: {reason}{code}", details
-        )
+            return self._cannot_adopt_error(f"had failed ({reason})")
+        return GenerationFailedError(self.task_id, f"the service gave up: {reason}.", details)
 
     def _cannot_adopt_error(self, reason: str) -> AlreadyExistsError:
         return AlreadyExistsError(
-            f"the earlier video of this track {reason}, and the API makes no second one",
+            f"the earlier video of this track {reason}, and the API creates no second one",
             code=409,
             task_id=self.task_id,
             existing_task_id=self.task_id,
@@ -254,23 +251,27 @@ class VideoPoller:
             self.submission_cache.forget(self.task_id, self.submission)
 
     def _timed_out(self, stopwatch: Stopwatch) -> Video:
-        """The deadline: a link under a flag that we do not know is better than nothing."""
-        if self._details is not None and self._details.video_url:
-            return self._complete(self._details, stopwatch)
-        last_status = (
-            f"its last status was {self._details.status!r}" if self._details else "never seen"
-        )
-        last_failure = f"; the last look failed: {self._last_error}" if self._last_error else ""
+        """Return the video at the deadline if an unknown status came with a URL.
+
+        Raises:
+            WaitTimeoutError: There is no URL.
+        """
+        details = self._details
+        if details is not None and details.video_url:
+            return self._complete(details, stopwatch)
+        last_status = f"its last status was {details.status!r}" if details else "no poll succeeded"
+        last_error = str(self._last_error or "").rstrip(".")
+        last_failure = f"; the last poll failed: {last_error}" if last_error else ""
         raise WaitTimeoutError(
             self.task_id,
-            f"not finished after {self.timeout:g} s ({last_status}{last_failure}); "
-            "it may still finish: wait for the same id again",
-            self._details,
+            f"not finished after {self.timeout:g} s ({last_status}{last_failure}). "
+            "It may still finish: wait for the same id again.",
+            details,
         )
 
 
 def video_from_details(details: VideoDetails, dialect: Dialect, *, adopted: bool = False) -> Video:
-    """The video that `details` tell of; they must hold its URL."""
+    """Return the video of finished `details`, which must hold its URL."""
     return Video(
         task_id=details.task_id,
         url=details.video_url or "",

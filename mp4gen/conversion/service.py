@@ -1,4 +1,4 @@
-"""From a request to its video, for one client; how many run at once is decided by its callers."""
+"""Submit and wait for one client: choose the schedule, the callbacks and the slots of each."""
 
 from __future__ import annotations
 
@@ -16,38 +16,57 @@ from mp4gen.transport.caller import ApiCaller, CallOptions
 from .callbacks import CallbackReceiver, CallbackSubscription
 from .poll_schedule import initial_delay
 from .poller import VideoPoller
-from .submission import Accepted, Journal, SubmissionCache, SubmitOperation
+from .submission import OnNotSent, OnSending, Submission, SubmissionCache, SubmitOperation
 
 
 @attrs.frozen
 class ConversionService:
-    """Makes the submits and waits of one client.
+    """Submits requests and waits for videos for one client.
 
     Attributes:
-        caller: the client's calls.
-        dialect: the host's way of speaking.
-        polling: when to look at a task.
-        resubmit: whether a submit whose answer was lost is sent again.
-        receiver: what is told of the end of tasks, or None.
-        polling_with_callbacks: when to look at a task whose end a callback will tell, as far as we know.
-        polling_with_proven_callbacks: the same, once a callback has arrived.
+        base_url: The API's base URL.
+        caller: Sends the client's API requests.
+        dialect: What differs between hosts.
+        polling: When to poll a task without callbacks.
+        resubmit: Whether to resend a submit after its response was lost.
+        concurrency: Maximum of conversions between their submit and their end.
+        receiver: Receives the callbacks, or None.
+        polling_with_callbacks: When to poll a task that has callbacks, before the first one came.
+        polling_with_proven_callbacks: The same after a callback has arrived.
+        slots: Permits of single conversions.
+        bulk_slots: Permits of all bulk runs, so that these never delay a single conversion.
+        bulk_options: Priority and retry limits of bulk runs.
     """
 
+    base_url: str
     caller: ApiCaller
     dialect: Dialect
     polling: Polling
     resubmit: bool
+    concurrency: int
     receiver: CallbackReceiver | None = None
     polling_with_callbacks: Polling = Polling()
     polling_with_proven_callbacks: Polling = Polling()
+    slots: asyncio.Semaphore = attrs.field(init=False)
+    bulk_slots: asyncio.Semaphore = attrs.field(init=False)
+    bulk_options: CallOptions = attrs.field(init=False)
+
+    @slots.default
+    @bulk_slots.default
+    def _new_semaphore(self) -> asyncio.Semaphore:
+        return asyncio.Semaphore(self.concurrency)
+
+    @bulk_options.default
+    def _new_bulk_options(self) -> CallOptions:
+        return CallOptions.for_bulk_run(self.caller.retry)
 
     def subscribe(self, request: VideoRequest, *tokens: str) -> CallbackSubscription | None:
-        """The claim to the request's callbacks; None where they go elsewhere."""
+        """Return a subscription to the callbacks of `request`, or None if it has its own URL."""
         if self.receiver is None or request.callback_url is not None:
             return None
         return self.receiver._subscribe(*tokens)
 
-    async def submit(
+    def submit(
         self,
         request: VideoRequest,
         call_options: CallOptions,
@@ -55,50 +74,36 @@ class ConversionService:
         adopt: bool,
         timeout: float,
         subscription: CallbackSubscription | None,
-        journal: Journal | None = None,
+        on_sending: OnSending | None = None,
+        on_not_sent: OnNotSent | None = None,
         response_lost: bool = False,
-    ) -> Accepted:
-        """Submit `request`; see `Submit`.
-
-        Raises:
-            Mp4GenError: as `Submit.run`.
-        """
+    ) -> Coroutine[Any, Any, Submission]:
+        """Submit `request`; arguments and errors are those of `SubmitOperation`."""
         operation = SubmitOperation(
             self.caller,
             self.dialect,
             request,
             call_options,
             self.resubmit,
-            adopt=adopt,
-            timeout=timeout,
-            subscription=subscription,
-            journal=journal,
-            response_lost=response_lost,
+            adopt,
+            timeout,
+            subscription,
+            on_sending,
+            on_not_sent,
+            response_lost,
         )
-        submitted = await operation.run()
-        return Accepted(submitted, asyncio.get_running_loop().time(), subscription)
+        return operation.run()
 
     def wait(
         self,
         task_id: str,
         call_options: CallOptions,
         timeout: float,
-        submission: Accepted | None,
+        submission: Submission | None,
         submission_cache: SubmissionCache | None = None,
     ) -> Coroutine[Any, Any, Video]:
-        """Wait for a task's video; see `Wait`.
-
-        Args:
-            task_id: the video task.
-            call_options: whose wait it is.
-            timeout: seconds.
-            submission: what is known of its submit; None for nothing.
-            submission_cache: what forgets the task once it has come to its end.
-
-        Raises:
-            Mp4GenError: as `Wait.run`.
-        """
-        # Handed on and not awaited: a frame more would be a fifth of what a wait weighs.
+        """Wait for the video of a task; arguments and errors are those of `VideoPoller`."""
+        # Returned and not awaited: one more frame would be a fifth of a wait's memory.
         polling = self._polling_for(submission)
         poller = VideoPoller(
             self.caller,
@@ -113,19 +118,18 @@ class ConversionService:
         )
         return poller.run(self._first_poll_delay(submission, polling))
 
-    def _polling_for(self, submission: Accepted | None) -> Polling:
-        """Whoever adopts a task may wait in vain for the callback, which goes to its maker."""
-        if submission is None or submission.ticket is None or submission.submitted.adopted:
+    def _polling_for(self, submission: Submission | None) -> Polling:
+        """Return the schedule; the callback of an adopted task may go to its first submitter."""
+        if submission is None or submission.subscription is None or submission.adopted:
             return self.polling
         has_received = self.receiver is not None and self.receiver._has_received
         return self.polling_with_proven_callbacks if has_received else self.polling_with_callbacks
 
-    def _first_poll_delay(self, submission: Accepted | None, polling: Polling) -> float:
-        """Seconds until the first look at a task: at once where its age is not known."""
-        if submission is None or submission.submitted.adopted or submission.submitted.told:
+    def _first_poll_delay(self, submission: Submission | None, polling: Polling) -> float:
+        """Return the seconds until the first poll: 0 if the age of the task is unknown."""
+        if submission is None or submission.adopted or submission.via_callback:
             return 0.0
-        age = asyncio.get_running_loop().time() - submission.at
-        retry_after = submission.submitted.retry_after
-        if retry_after is not None and submission.ticket is None:
-            return max(0.0, retry_after - age)
+        age = asyncio.get_running_loop().time() - submission.submitted_at
+        if submission.retry_after is not None and submission.subscription is None:
+            return max(0.0, submission.retry_after - age)
         return initial_delay(polling, self.caller.random, age)

@@ -1,11 +1,11 @@
-"""One submit, never doubled: what was refused is sent again, what was lost is looked for."""
+"""Submit one video at most once: resend a refused submit, find the task of a lost response."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Protocol
 
 import attrs
 
@@ -23,88 +23,77 @@ from .callbacks import CallbackSubscription
 
 _MAX_CACHED_SUBMISSIONS = 100_000
 
+OnSending = Callable[[Sequence[str]], Awaitable[None]]
+OnNotSent = Callable[[], Awaitable[None]]
 
-class Journal(Protocol):
-    """Who keeps a durable record of a submit."""
 
-    async def sending(self, tokens: Sequence[str]) -> None:
-        """A slot is there; the submit goes out when this returns, with one of these tokens."""
-
-    async def refused(self) -> None:
-        """The submit was certainly not accepted."""
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 @attrs.frozen
-class Submitted:
-    """What became of a submit.
+class Submission:
+    """An accepted submit.
 
     Attributes:
-        task_id: the video task.
-        adopted: whether an earlier request had made it.
-        told: whether a callback, not the submit's answer, has told the id.
-        retry_after: seconds after which the server wants to be asked, or None.
+        task_id: The video task.
+        adopted: Whether an earlier request created the task.
+        via_callback: Whether the task id came from a callback or a ledger, not from the response.
+        retry_after: Seconds that the server asks to wait before the first poll, or None.
+        submitted_at: When it was accepted, in loop time.
+        subscription: The subscription to the task's callbacks, or None.
     """
 
     task_id: str
     adopted: bool = False
-    told: bool = False
+    via_callback: bool = False
     retry_after: float | None = None
-
-
-@attrs.frozen
-class Accepted:
-    """A submit that this client has made, and when, in loop time."""
-
-    submitted: Submitted
-    at: float
-    ticket: CallbackSubscription | None = None
+    submitted_at: float = attrs.field(factory=_now)
+    subscription: CallbackSubscription | None = None
 
 
 class SubmissionCache:
-    """The submits that somebody may yet wait for: each one's age and claim to its callbacks."""
+    """The submissions that a later `wait_for_video` may ask for."""
 
     def __init__(self) -> None:
-        self._submissions: OrderedDict[str, Accepted] = OrderedDict()
+        self._submissions: OrderedDict[str, Submission] = OrderedDict()
 
-    def get(self, task_id: str) -> Accepted | None:
-        """What is known of a task's submit."""
+    def get(self, task_id: str) -> Submission | None:
+        """Return the submission of a task, or None if it is unknown."""
         return self._submissions.get(task_id)
 
-    def add(self, submission: Accepted) -> None:
-        """Remember it, and forget the oldest where there are too many."""
-        previous = self._submissions.pop(submission.submitted.task_id, None)
-        if (
-            previous is not None
-            and previous.ticket is not None
-            and previous.ticket is not submission.ticket
-        ):
-            previous.ticket.close()
-        self._submissions[submission.submitted.task_id] = submission
+    def add(self, submission: Submission) -> None:
+        """Store a submission; drop the oldest if there are too many."""
+        previous = self._submissions.pop(submission.task_id, None)
+        if previous is not None and previous.subscription is not submission.subscription:
+            self.forget(previous.task_id, previous)
+        self._submissions[submission.task_id] = submission
         if len(self._submissions) > _MAX_CACHED_SUBMISSIONS:
             self.forget(*next(iter(self._submissions.items())))
 
-    def forget(self, task_id: str, submission: Accepted | None) -> None:
-        """The task has come to its end."""
+    def forget(self, task_id: str, submission: Submission | None) -> None:
+        """Drop a finished task and close its subscription."""
         self._submissions.pop(task_id, None)
-        if submission is not None and submission.ticket is not None:
-            submission.ticket.close()
+        if submission is not None and submission.subscription is not None:
+            submission.subscription.close()
 
 
 @attrs.define
 class SubmitOperation:
-    """One submit, made at most once as far as the account is concerned.
+    """One submit, accepted by the service at most once.
 
     Attributes:
-        caller: the client's calls.
-        dialect: the host's way of speaking.
-        request: which video.
-        call_options: whose submit it is.
-        resubmit: whether a submit whose answer was lost is sent again.
-        adopt: whether a video that somebody else submitted earlier is as good.
-        timeout: seconds to wait for a callback that tells what became of a lost one.
-        subscription: the claim to its callbacks, or None.
-        journal: its durable record, or None.
-        response_lost: whether an earlier attempt's answer was lost.
+        caller: Sends the client's API requests.
+        dialect: What differs between hosts.
+        request: The video to submit.
+        call_options: Priority and retry limits of the caller.
+        resubmit: Whether to resend a submit after its response was lost.
+        adopt: Whether to adopt an existing video of the same track.
+        timeout: Seconds to wait for the callback of a submit after its response was lost.
+        subscription: The subscription to the task's callbacks, or None.
+        on_sending: Awaited with the callback tokens before each attempt, once its slot is granted.
+        on_not_sent: Awaited when the service certainly has not accepted any attempt.
+        response_lost: Whether the response to an earlier attempt was lost.
     """
 
     caller: ApiCaller
@@ -115,16 +104,17 @@ class SubmitOperation:
     adopt: bool = True
     timeout: float = 1800.0
     subscription: CallbackSubscription | None = None
-    journal: Journal | None = None
+    on_sending: OnSending | None = None
+    on_not_sent: OnNotSent | None = None
     response_lost: bool = False
 
-    async def run(self) -> Submitted:
-        """Submit.
+    async def run(self) -> Submission:
+        """Submit the request.
 
         Raises:
-            SubmitUncertainError: it may or may not have been accepted.
-            AlreadyExistsError: the track has a video, which cannot or shall not be adopted.
-            Mp4GenError: it was certainly not accepted.
+            SubmitUncertainError: It may or may not have been accepted.
+            AlreadyExistsError: The track has a video, which cannot or must not be adopted.
+            Mp4GenError: It was certainly not accepted.
         """
         submission = await self._run()
         if self.subscription is not None:
@@ -133,12 +123,14 @@ class SubmitOperation:
         self.caller.events.emit(event)
         return submission
 
-    async def _run(self) -> Submitted:
+    async def _run(self) -> Submission:
         retry_loop: RetryLoop | None = None
         if self.response_lost and not self.resubmit:
             return await self._await_callback_or_raise()
         while True:
-            api_request = self._build_request()
+            # Each attempt has a callback URL of its own.
+            url = self.subscription.new_url() if self.subscription is not None else None
+            api_request = protocol.build_create_request(self.request, url)
             try:
                 return await self._send(api_request, retry_loop)
             except AlreadyExistsError as error:
@@ -149,57 +141,46 @@ class SubmitOperation:
                 if submission is not None:
                     return submission
 
-    def _build_request(self) -> ApiRequest:
-        """The call of the next attempt, at a callback address of its own."""
-        uses_subscription = self.subscription is not None and self.request.callback_url is None
-        url = (
-            self.subscription.new_url()
-            if self.subscription is not None and uses_subscription
-            else None
-        )
-        return protocol.build_create_request(self.request, url)
-
-    async def _send(self, api_request: ApiRequest, retry_loop: RetryLoop | None) -> Submitted:
+    async def _send(self, api_request: ApiRequest, retry_loop: RetryLoop | None) -> Submission:
         parse = partial(protocol.parse_create, dialect=self.dialect)
-        # Whoever waits out an outage is not to run out of budget by waiting.
+        # Waiting for a slot must not use up the retry time of a caller that waits out outages.
         stopwatch = retry_loop.stopwatch if retry_loop and self.call_options.retry_forever else None
+        on_start = None
+        if self.on_sending is not None:
+            tokens = self.subscription.tokens if self.subscription is not None else ()
+            on_start = partial(self.on_sending, tokens)
         task_id, retry_after = await self.caller.send(
-            api_request, parse, self.call_options, stopwatch=stopwatch, on_start=self._before_send
+            api_request, parse, self.call_options, stopwatch=stopwatch, on_start=on_start
         )
-        return Submitted(task_id, retry_after=retry_after)
+        return Submission(task_id, retry_after=retry_after, subscription=self.subscription)
 
-    async def _before_send(self) -> None:
-        if self.journal is not None:
-            await self.journal.sending(self.subscription.tokens if self.subscription else ())
-
-    async def _adopt_existing(self, error: AlreadyExistsError) -> Submitted:
-        """Adopt the video that is there already, if it can be found.
+    async def _adopt_existing(self, error: AlreadyExistsError) -> Submission:
+        """Adopt the existing video if its task id is known.
 
         Raises:
-            AlreadyExistsError: it cannot, or shall not.
+            AlreadyExistsError: It cannot or must not be adopted.
         """
-        if error.existing_task_id and (self.adopt or self.response_lost):
-            return Submitted(error.existing_task_id, adopted=True)
-        if (
-            self.response_lost
-            and not error.existing_task_id
-            and (submission := await self._await_callback())
-        ):
+        if error.existing_task_id:
+            if self.adopt or self.response_lost:
+                return Submission(
+                    error.existing_task_id, adopted=True, subscription=self.subscription
+                )
+        elif self.response_lost and (submission := await self._await_callback()):
             return submission
-        await self._record_not_sent()
+        await self._report_not_sent()
         raise error
 
-    async def _handle_failure(self, error: Mp4GenError, retry_loop: RetryLoop) -> Submitted | None:
-        """Return when it is time for the next attempt, or what a callback has told meanwhile.
+    async def _handle_failure(self, error: Mp4GenError, retry_loop: RetryLoop) -> Submission | None:
+        """Return None when the next attempt is due, or what a callback reported meanwhile.
 
         Raises:
-            Mp4GenError: there is no next attempt.
+            Mp4GenError: There is no next attempt.
         """
         uncertain = classify(error, submit=True) is RetryDecision.UNCERTAIN
         if uncertain and not self.resubmit:
             return await self._await_callback_or_raise(error)
         if not uncertain and not self.response_lost:
-            await self._record_not_sent()
+            await self._report_not_sent()
         try:
             await retry_loop.wait(error, immediately=uncertain and not self.response_lost)
         except Mp4GenError:
@@ -209,21 +190,23 @@ class SubmitOperation:
         self.response_lost = self.response_lost or uncertain
         return self._from_callback()
 
-    async def _record_not_sent(self) -> None:
-        if self.journal is not None:
-            await self.journal.refused()
+    async def _report_not_sent(self) -> None:
+        if self.on_not_sent is not None:
+            await self.on_not_sent()
 
-    def _from_callback(self) -> Submitted | None:
-        callback = self.subscription.last_callback if self.subscription else None
-        return Submitted(callback.task_id, told=True) if callback else None
-
-    async def _await_callback_or_raise(self, error: Mp4GenError | None = None) -> Submitted:
+    async def _await_callback_or_raise(self, error: Mp4GenError | None = None) -> Submission:
         if submission := await self._await_callback():
             return submission
         raise SubmitUncertainError(self.request) from error
 
-    async def _await_callback(self) -> Submitted | None:
-        """What a callback tells of a submit whose answer was lost; None without one in time."""
+    async def _await_callback(self) -> Submission | None:
+        """Return what a callback reports after a lost response, or None after `timeout`."""
         if self.subscription is not None and self.subscription.last_callback is None:
             await self.subscription.wake_on_callback(self.caller.sleeper.sleep(self.timeout))
         return self._from_callback()
+
+    def _from_callback(self) -> Submission | None:
+        if self.subscription is None or self.subscription.last_callback is None:
+            return None
+        task_id = self.subscription.last_callback.task_id
+        return Submission(task_id, via_callback=True, subscription=self.subscription)

@@ -19,8 +19,8 @@ LOST = (
 ).split()
 REFUSED = "reset close_without_answer html_503 hang code_500 rate_limited code_430".split()
 LOOKS = (
-    "reset truncated garbage html_502 empty hang_after_accept deep_json record_null data_null code_500 "
-    "rate_limited unknown_flag success_without_url callback_exception_without_url hang"
+    "reset truncated garbage html_502 empty hang_after_accept deep_json record_null data_null "
+    "code_500 rate_limited unknown_flag success_without_url callback_exception_without_url hang"
 ).split()
 FILES = "reset truncated html_502 expired range_ignored html_200".split()
 

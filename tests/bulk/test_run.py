@@ -163,7 +163,7 @@ async def test_what_is_no_request_ends_the_run_with_a_sentence(wrong: Any) -> No
         found, error = await outcome(run)
 
     assert isinstance(error, mp4gen.ConfigurationError)
-    assert "takes VideoRequest values, not" in str(error)
+    assert "Give convert_many VideoRequest values." in str(error)
     assert len(found) + run.summary.remaining == 2
 
 

@@ -404,7 +404,7 @@ def test_a_public_address_that_cannot_be_one_is_refused(url: str) -> None:
 
 def test_an_empty_secret_is_refused() -> None:
     """A variable that was forgotten does not silently switch the verification off."""
-    with pytest.raises(mp4gen.ConfigurationError, match="secret is empty"):
+    with pytest.raises(mp4gen.ConfigurationError, match="Invalid secret: it is empty"):
         mp4gen.CallbackReceiver("https://bot.example.com", secret="")
 
 

@@ -100,8 +100,8 @@ async def test_on_submitted_is_told_before_the_first_look(
 LOOK_FAULTS = (
     "reset close_without_answer half_headers truncated garbage hang slow_drip html_200 html_404 "
     "html_429 html_500 html_502 html_503 html_504 empty blocked redirect data_null record_null "
-    "code_400 code_404 code_500 code_299 maintenance rate_limited no_credits wrong_types hang slow_drip "
-    "huge deep_json nan_code unknown_track"
+    "code_400 code_404 code_500 code_299 maintenance rate_limited no_credits wrong_types hang "
+    "slow_drip huge deep_json nan_code unknown_track"
 ).split()
 
 

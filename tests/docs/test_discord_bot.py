@@ -304,7 +304,7 @@ async def test_a_failure_ends_in_one_sentence(
 
     assert discord_api.answers["track"][-1] == (
         "No video: task video_000001: the service gave up: GENERATE_MP4_FAILED: "
-        "@everyone, the renderer is down, code 500"
+        "@everyone, the renderer is down, code 500."
     )
     assert discord_api.mentions[-1] == {"parse": []}
     assert stored() == []
