@@ -54,7 +54,7 @@ POINTS: dict[str, tuple[Function, str, str | Function | None]] = {
     "the end is written": (Ledger._update, "return", "done"),
     "the end is recorded": (Ledger._result_of, "return", "done"),
     "the name is chosen": (Ledger._result_of, "return", Ledger._reserve_filename),
-    "the temporary file is open": (partial_file._open, "return", None),
+    "the temporary file is open": (partial_file._open_locked, "return", None),
     "the file is written": (partial_file.PartialFile.write, "return", None),
     "before the rename": (Path.replace, "call", None),
     "the file has its name": (Path.replace, "return", None),

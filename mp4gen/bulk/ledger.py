@@ -1,10 +1,9 @@
-"""The durable record of a bulk run: what was asked for, what was sent, what came of it.
+"""The durable record of a bulk run: an SQLite file that one thread writes.
 
-One SQLite file in one thread of its own. Each step is committed before the next one is taken: an
-intent before the first byte of a submit, the task id before anything is done with it. So whatever
-kills the process, the next run knows for each track whether it was certainly not submitted,
-certainly accepted, or uncertain. Steps of many tracks that wait at the same time share one commit.
-No key is ever in it.
+Each step is committed before the next one begins: the intent before the first byte of a submit,
+the task id before its first use. After a kill, the next run knows for each track whether its
+submit was certainly not sent, certainly accepted, or uncertain. Steps that wait at the same time
+share one commit. The file never holds an API key.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from mp4gen.models import Video, VideoRequest
 from .ledger_entry import LedgerEntry, LedgerState
 from .ledger_schema import (
     COLUMNS,
+    REQUEST_FIELDS,
     Lock,
     Row,
     check_application_id,
@@ -35,6 +35,7 @@ from .ledger_schema import (
     dump_error,
     entry_from_row,
     migrate,
+    request_columns,
     video_columns,
 )
 
@@ -44,7 +45,7 @@ T = TypeVar("T")
 
 @attrs.define(eq=False)
 class _Write:
-    """Work for the ledger's thread, and what came of it once that is committed."""
+    """An operation for the ledger's thread, and its result after the commit."""
 
     operation: partial[Any]
     done: bool = False
@@ -53,7 +54,7 @@ class _Write:
 
 
 class Ledger:
-    """A ledger that is open for writing, by this process alone; made by `Ledger.open`."""
+    """A ledger that this process alone has open for writing; made by `Ledger.open`."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -65,15 +66,15 @@ class Ledger:
 
     @classmethod
     async def open(cls, path: Path | None, base_url: str, *, retry_failed: bool = False) -> Ledger:
-        """Open the ledger of `base_url` at `path`, made where missing; None for one in memory.
+        """Open a ledger; create it if it does not exist.
 
         Args:
-            path: the file, or None.
-            base_url: the base URL that its tracks are submitted to.
-            retry_failed: whether tracks that had failed are new again.
+            path: The file, or None for a ledger in memory.
+            base_url: The base URL to which its tracks are submitted.
+            retry_failed: Whether to reset failed tracks to new ones.
 
         Raises:
-            LedgerError: it is in use, made for another host, or not a ledger.
+            LedgerError: It is in use, belongs to another host, or is not a ledger.
         """
         ledger = cls(path)
         try:
@@ -84,7 +85,7 @@ class Ledger:
         return ledger
 
     async def close(self) -> None:
-        """Close it; what was committed stays. A second call does nothing."""
+        """Close the ledger after the waiting steps. A second call does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -93,44 +94,44 @@ class Ledger:
         await asyncio.shield(closing)
 
     async def add_or_get(self, requests: Sequence[VideoRequest]) -> list[LedgerEntry | LedgerError]:
-        """The entries of `requests`, in their order, stored where they are new.
+        """Return the entries of `requests`, in their order; store new ones.
 
-        One that is there with another author, watermark or callback is refused with an error in
-        its place: the API keeps one video for each track.
+        An error stands for a track that was requested before with another author, watermark or
+        callback: the API keeps one video for each track.
         """
         return await self._run(Ledger._add_or_get, requests)
 
     async def mark_submitting(self, entry_id: int, tokens: Sequence[str]) -> None:
-        """A submit is about to leave."""
+        """Record that a submit is about to be sent."""
         await self._set(entry_id, state=LedgerState.INTENT, tokens=" ".join(tokens))
 
     async def mark_not_submitted(self, entry_id: int) -> None:
-        """It was certainly not accepted."""
+        """Record that a submit was certainly not accepted."""
         await self._set(entry_id, state=LedgerState.NEW)
 
     async def mark_submitted(self, entry_id: int, task_id: str, *, adopted: bool) -> None:
-        """It was accepted, or an existing task is adopted."""
+        """Record that a submit was accepted, or that an existing task was adopted."""
         values = {"video_task_id": task_id, "adopted": int(adopted)}
         await self._set(entry_id, state=LedgerState.SUBMITTED, **values)
 
     async def mark_done(self, entry_id: int, video: Video) -> None:
-        """The video is there."""
+        """Record the finished video."""
         await self._set(entry_id, state=LedgerState.DONE, error=None, **video_columns(video))
 
     async def mark_downloaded(self, entry_id: int, path: Path) -> None:
-        """The file is there."""
+        """Record the downloaded file."""
         await self._set(entry_id, state=LedgerState.DOWNLOADED, path=str(path))
 
     async def mark_failed(self, entry_id: int, error: Mp4GenError) -> None:
-        """There will be no video."""
+        """Record that there will be no video."""
         await self._set(entry_id, state=LedgerState.FAILED, error=dump_error(error))
 
     async def mark_uncertain(self, entry_id: int) -> None:
-        """Nobody knows whether a submit was accepted."""
+        """Record that a submit may or may not have been accepted."""
         await self._set(entry_id, state=LedgerState.UNCERTAIN)
 
     async def reserve_filename(self, entry_id: int, stem: str) -> str:
-        """The file name of a track: `stem`, with a number where another track has that."""
+        """Return the file name of a track: `stem`, with a number if another track has that name."""
         return await self._run(Ledger._reserve_filename, entry_id, stem)
 
     async def _set(self, entry_id: int, **values: Any) -> None:
@@ -139,16 +140,16 @@ class Ledger:
     async def _run(
         self, operation: Callable[Concatenate[Ledger, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Do `operation` in the ledger's thread and commit it."""
+        """Run `operation` in the ledger's thread and commit it."""
         if self._closed:
-            raise LedgerError(f"the ledger {self._path} is closed")
+            raise LedgerError(f"The ledger is closed: {self._path}. Start another run.")
         write = _Write(partial(operation, self, *args, **kwargs))
         self._queued_writes.append(write)
         result: T = await self._wait(self._in_thread(self._result_of, write))
         return result
 
     async def _wait(self, future: asyncio.Future[T]) -> T:
-        """The result of the thread's work, which ends even where the caller is cancelled."""
+        """Return the thread's result; if the caller is cancelled, wait for its end first."""
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -165,10 +166,10 @@ class Ledger:
     def _error_message(self, error: sqlite3.Error) -> str:
         code = getattr(error, "sqlite_errorname", "")
         if code == "SQLITE_FULL":
-            return f"no room for the ledger {self._path}: free some space, then run again"
+            return f"No space left for the ledger: {self._path}. Free some space, then run again."
         if code in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
-            return f"{self._path} is not a ledger, or damaged; name another file"
-        return f"the ledger {self._path} cannot be used: {error}"
+            return f"Not a ledger, or a damaged one: {self._path}. Use another file."
+        return f"Cannot use the ledger {self._path}: {error}."
 
     # --- in the thread ----------------------------------------------------------------------
 
@@ -180,12 +181,12 @@ class Ledger:
         )
         check_application_id(self._db, self._path)
         self._db.execute("PRAGMA journal_mode = WAL")
-        # 2 submits a second leave time for a real commit each.
+        # A commit survives a power cut; at 2 submits a second there is time for each.
         self._db.execute("PRAGMA synchronous = FULL")
         migrate(self._db)
         check_host(self._db, self._path, base_url)
         if retry_failed:
-            # Callbacks to the old addresses would tell of the task that has failed.
+            # Without the old tokens: their callbacks are about the failed task.
             self._db.execute(
                 "UPDATE tracks SET state = 'new', error = NULL, tokens = '', video_task_id = NULL,"
                 " adopted = 0 WHERE state = 'failed'"
@@ -193,17 +194,17 @@ class Ledger:
 
     def _close(self) -> None:
         if hasattr(self, "_db"):
-            # At rest a ledger is one file, which can be moved, and read without making others.
+            # A closed ledger is one file, which can be moved, and read without creating others.
             with suppress(sqlite3.Error):
                 self._db.execute("PRAGMA busy_timeout = 0")
                 self._db.execute("PRAGMA journal_mode = DELETE")
             self._db.close()
         if self._lock is not None:
-            # Last of all: closing any descriptor of the file drops SQLite's own locks on it.
+            # Last: closing any descriptor of the file drops SQLite's own locks on it.
             self._lock.release()
 
     def _result_of(self, write: _Write) -> Any:
-        """The result of `write`; whatever else waits by now is in its commit."""
+        """Return the result of `write`; commit all waiting writes with it."""
         if not write.done:
             self._commit([self._queued_writes.popleft() for _ in range(len(self._queued_writes))])
         if write.error is not None:
@@ -211,14 +212,14 @@ class Ledger:
         return write.result
 
     def _commit(self, writes: Sequence[_Write]) -> None:
-        """Do all `writes` in one transaction, or each in its own where one of them fails."""
+        """Run all `writes` in one transaction, or each in its own if one of them fails."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
             for write in writes:
                 write.result = write.operation()
             self._db.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 - told to whoever asked for it
-            # SQLite has rolled back by itself where the disk is full.
+        except Exception as error:  # noqa: BLE001 - raised to the caller of the write
+            # SQLite rolls back by itself if the disk is full.
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             if len(writes) > 1:
@@ -240,7 +241,7 @@ class Ledger:
         return entries
 
     def _rows(self, requests: Sequence[VideoRequest]) -> dict[tuple[str, str], Row]:
-        """What there is of `requests`; one query for all takes half the time of one for each."""
+        """Return the stored rows of `requests`; one query takes half the time of one for each."""
         keys = [key for request in requests for key in (request.task_id, request.audio_id)]
         placeholders = ", ".join(["(?, ?)"] * len(requests))
         rows = self._db.execute(
@@ -252,9 +253,8 @@ class Ledger:
 
     def _insert(self, request: VideoRequest) -> Row:
         self._db.execute(
-            "INSERT INTO tracks (task_id, audio_id, author, domain_name, callback_url)"
-            " VALUES (?, ?, ?, ?, ?)",
-            _request_columns(request),
+            f"INSERT INTO tracks ({', '.join(REQUEST_FIELDS)}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - as above
+            request_columns(request),
         )
         return self._rows([request])[request.task_id, request.audio_id]
 
@@ -263,37 +263,25 @@ class Ledger:
         self._db.execute(f"UPDATE tracks SET {columns} WHERE id = ?", (*values.values(), entry_id))  # noqa: S608 - our own names
 
     def _reserve_filename(self, entry_id: int, stem: str) -> str:
-        existing = self._db.execute("SELECT name FROM tracks WHERE id = ?", (entry_id,)).fetchone()[
-            0
-        ]
+        query = "SELECT name FROM tracks WHERE id = ?"
+        [existing] = self._db.execute(query, (entry_id,)).fetchone()
         if existing is not None:
             return str(existing)
-        suffixes = chain(("", f"-{entry_id}"), (f"-{entry_id}-{number}" for number in count(2)))
-        for name in (f"{stem}{mark}" for mark in suffixes):
-            try:
-                # Some file systems see no difference between capitals and small letters.
+        numbered = (f"-{entry_id}-{number}" for number in count(2))
+        for suffix in chain(("", f"-{entry_id}"), numbered):
+            name = stem + suffix
+            # Some file systems do not distinguish upper and lower case.
+            with suppress(sqlite3.IntegrityError):
                 self._update(entry_id, {"name": name, "name_key": name.casefold()})
-            except sqlite3.IntegrityError:
-                continue
-            return name
-        raise AssertionError("there is always a next number")
+                break
+        return name
 
 
 def _entry_or_conflict(row: Row, request: VideoRequest) -> LedgerEntry | LedgerError:
-    if row[1:6] == _request_columns(request):
+    if row[1:6] == request_columns(request):
         return entry_from_row(row, request)
     return LedgerError(
-        f"audio {request.audio_id} of {request.task_id} was asked for before with another "
-        "author, watermark or callback, and the API keeps one video for each track; use "
-        "another ledger to ask again"
-    )
-
-
-def _request_columns(request: VideoRequest) -> Row:
-    return (
-        request.task_id,
-        request.audio_id,
-        request.author,
-        request.domain_name,
-        request.callback_url,
+        "Track requested before with another author, watermark or callback: audio "
+        f"{request.audio_id} of {request.task_id}. Use another ledger: this one keeps one video "
+        "for each track."
     )

@@ -1,4 +1,4 @@
-"""What a ledger says of one track: values only, so that the SDK needs no SQLite for them."""
+"""The ledger's record of one track; values only, so that importing it loads no SQLite."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mp4gen.models import Video, VideoRequest
 
 
 class LedgerState(StrEnum):
-    """How far a track has come."""
+    """The progress of a track."""
 
     NEW = "new"
-    # Sent, or about to be: after a crash nobody knows which.
+    # About to be sent, or sent: a crash leaves unknown which.
     INTENT = "intent"
     SUBMITTED = "submitted"
     DONE = "done"
@@ -29,15 +29,15 @@ class LedgerEntry:
     """One track of the ledger.
 
     Attributes:
-        id: its number.
-        request: what was asked for.
-        state: how far it has come.
-        tokens: of the callback addresses that its submits named.
-        task_id: the video task, once known.
-        adopted: whether an earlier request had made that.
-        video: the finished video.
-        path: where it was downloaded to.
-        error: why it failed.
+        id: The row's number.
+        request: The request.
+        state: The progress of the track.
+        tokens: The tokens of the callback URLs of its submits.
+        task_id: The video task, or None before it is known.
+        adopted: Whether an earlier request created the task.
+        video: The finished video, or None.
+        path: The downloaded file, or None.
+        error: Why it failed, or None.
     """
 
     id: int

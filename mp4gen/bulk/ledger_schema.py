@@ -1,4 +1,4 @@
-"""The file that a ledger is: its schema and its versions, its lock, its rows as values."""
+"""The file format of a ledger: schema, migrations, lock, and rows as values."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
 
 from .ledger_entry import LedgerEntry, LedgerState
 
-# "mp4g", so that another program's database is not taken for a ledger.
+# "mp4g": distinguishes a ledger from another program's database.
 _APPLICATION_ID = 0x6D703467
 MIGRATIONS = (
     """
@@ -46,72 +47,69 @@ MIGRATIONS = (
     """,
 )
 
-# A request's five, in its own order, come right after the number.
+REQUEST_FIELDS = ("task_id", "audio_id", "author", "domain_name", "callback_url")
 COLUMNS = (
-    "id, task_id, audio_id, author, domain_name, callback_url, state, tokens, video_task_id,"
-    " adopted, path, error, url, created_at, completed_at, expires_at"
+    f"id, {', '.join(REQUEST_FIELDS)}, state, tokens, video_task_id, adopted, path, error, url,"
+    " created_at, completed_at, expires_at"
 )
 Row = tuple[Any, ...]
+request_columns = attrgetter(*REQUEST_FIELDS)
 
 
 def read_ledger(path: Path) -> tuple[str, list[LedgerEntry]]:
-    """The host and all entries of the ledger at `path`, also while a run writes to it.
+    """Return the base URL and all entries of the ledger at `path`, also while a run writes to it.
 
     Raises:
-        LedgerError: there is none.
+        LedgerError: It does not exist or cannot be read.
     """
     if not path.is_file():
-        raise LedgerError(f"there is no ledger at {path}")
+        raise LedgerError(f"No such ledger: {path}. Check the path.")
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
             check_application_id(db, path)
             row = _has_schema(db) and db.execute("SELECT host FROM run").fetchone()
             if not row:
-                raise LedgerError(f"{path} is empty: the run that made it was ended at once")
+                raise LedgerError(f"The ledger is empty: {path}. Start its run again.")
             rows = db.execute(f"SELECT {COLUMNS} FROM tracks")  # noqa: S608 - our own names
             return str(row[0]), [entry_from_row(row) for row in rows]
         finally:
             db.close()
     except sqlite3.Error as error:
-        raise LedgerError(f"{path} cannot be read as a ledger: {error}") from None
+        raise LedgerError(f"Cannot read the ledger {path}: {error}.") from None
 
 
 def entry_from_row(row: Row, request: VideoRequest | None = None) -> LedgerEntry:
-    """The entry in a row of `COLUMNS`; its request is `request`, where that is known.
+    """Return the entry of a row of `COLUMNS`, with `request` as its request if it is known.
 
     Raises:
-        LedgerError: some other hand has been at the row.
+        LedgerError: Another program has changed the row.
     """
     try:
         return _entry_from_row(row, request)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise LedgerError(f"track {row[0]} of the ledger cannot be read: {error}") from None
+        raise LedgerError(f"Cannot read track {row[0]} of the ledger: {error}.") from None
 
 
 def _entry_from_row(row: Row, request: VideoRequest | None) -> LedgerEntry:
-    (
-        entry_id,
-        *request_columns,
-        state,
-        tokens,
-        task_id,
-        adopted,
-        path,
-        error,
-        url,
-        created_at,
-        completed_at,
-        expires_at,
-    ) = row
+    entry_id, *columns, state, tokens, task_id, adopted, path, error, url = row[:-3]
+    fields = dict(zip(REQUEST_FIELDS, columns, strict=True))
     state = LedgerState(state)
     video = None
     if state in (LedgerState.DONE, LedgerState.DOWNLOADED):
-        times = (_parse_time(created_at), _parse_time(completed_at), _parse_time(expires_at))
-        video = Video(task_id, url, request_columns[1], *times, adopted=bool(adopted))
+        created_at, completed_at, expires_at = map(_parse_time, row[-3:])
+        video = Video(
+            task_id,
+            url,
+            fields["audio_id"],
+            created_at,
+            completed_at,
+            expires_at,
+            adopted=bool(adopted),
+        )
     return LedgerEntry(
         entry_id,
-        request if request is not None else _request_from_columns(*request_columns),
+        request if request is not None else VideoRequest(**fields),
         state,
         tuple(tokens.split()),
         task_id,
@@ -122,27 +120,15 @@ def _entry_from_row(row: Row, request: VideoRequest | None) -> LedgerEntry:
     )
 
 
-def _request_from_columns(
-    task_id: str,
-    audio_id: str,
-    author: str | None,
-    domain_name: str | None,
-    callback_url: str | None,
-) -> VideoRequest:
-    return VideoRequest(
-        task_id, audio_id, author=author, domain_name=domain_name, callback_url=callback_url
-    )
-
-
 class Lock:
-    """Says that this process writes the ledger at `path`; dies with the process.
+    """The exclusive right to write the ledger at `path`; ends with the process.
 
     Raises:
-        LedgerError: another run has it, or the file cannot be made.
+        LedgerError: Another run holds it, or the file cannot be created.
     """
 
-    # Of this process: looking at a file by opening it would, at the closing, drop the locks that
-    # SQLite holds on it for the run that has it.
+    # The ledgers of this process: opening a locked file again to check it would, when closed, drop
+    # the locks that SQLite holds on it.
     _locked_inodes: ClassVar[set[tuple[int, int]]] = set()
 
     def __init__(self, path: Path) -> None:
@@ -154,12 +140,12 @@ class Lock:
         except BlockingIOError:
             raise _in_use_error(path) from None
         except OSError as error:
-            raise LedgerError(f"cannot write the ledger {path}: {error.strerror}") from None
+            raise LedgerError(f"Cannot write the ledger {path}: {error.strerror}.") from None
         self._inode = _inode_of(os.fstat(self._file))
         self._locked_inodes.add(self._inode)
 
     def release(self) -> None:
-        """Let another run write."""
+        """Release the lock."""
         os.close(self._file)
         self._locked_inodes.discard(self._inode)
 
@@ -170,24 +156,24 @@ def _inode_of(file_status: os.stat_result) -> tuple[int, int]:
 
 def _in_use_error(path: Path) -> LedgerError:
     return LedgerError(
-        f"the ledger {path} is in use by another run; wait for its end, or name another file"
+        f"The ledger is in use by another run: {path}. Wait for its end or use another file."
     )
 
 
 def check_application_id(db: sqlite3.Connection, path: Path | None) -> None:
-    """See to it that the file is a ledger that this version knows, or is still empty.
+    """Check that the file is empty or a ledger of a known version.
 
     Raises:
-        LedgerError: it is another program's, or a newer version's.
+        LedgerError: It belongs to another program or to a newer version.
     """
     if _has_schema(db) and db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
-        raise LedgerError(f"{path} is another program's database; name another file")
+        raise LedgerError(f"Another program's database: {path}. Use another file.")
     if db.execute("PRAGMA user_version").fetchone()[0] > len(MIGRATIONS):
-        raise LedgerError(f"{path} was written by a newer mp4gen; upgrade this one")
+        raise LedgerError(f"Written by a newer mp4gen: {path}. Upgrade mp4gen.")
 
 
 def migrate(db: sqlite3.Connection, steps: Sequence[str] = MIGRATIONS) -> None:
-    """Bring the schema to today's version, one whole step after the other."""
+    """Migrate the schema to the current version, each step in its own transaction."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
     for number, script in enumerate(steps[version:], version + 1):
         db.executescript(
@@ -201,22 +187,22 @@ def _has_schema(db: sqlite3.Connection) -> bool:
 
 
 def check_host(db: sqlite3.Connection, path: Path | None, base_url: str) -> None:
-    """See to it that the ledger's tracks are those of `base_url`.
+    """Check that the ledger belongs to `base_url`; record that in a new one.
 
     Raises:
-        LedgerError: they are another's.
+        LedgerError: It belongs to another host.
     """
     row = db.execute("SELECT host FROM run").fetchone()
     if row is None:
         db.execute("INSERT INTO run (host) VALUES (?)", (base_url,))
     elif row[0] != base_url:
         raise LedgerError(
-            f"the ledger {path} belongs to {row[0]}, not to {base_url}; name another file"
+            f"The ledger {path} belongs to {row[0]}, not to {base_url}. Use another file."
         )
 
 
 def dump_error(error: Mp4GenError) -> str:
-    """`error` as text that `entry_of` can read."""
+    """Return `error` as JSON text."""
     values = {
         "type": type(error).__name__,
         "text": getattr(error, "message", None) or str(error),
@@ -227,27 +213,23 @@ def dump_error(error: Mp4GenError) -> str:
 
 
 def _load_error(text: str) -> Mp4GenError:
-    """The error as it was, without what only its own run could know."""
+    """Return the error of a JSON text, without attributes that only its own run knew."""
     stored = json.loads(text)
-    known = vars(errors) | vars(task_errors)
-    error_class: Any = known.get(stored["type"], Mp4GenError)
+    message, task_id = stored["text"], stored["task_id"]
+    error_class: Any = (vars(errors) | vars(task_errors)).get(stored["type"], Mp4GenError)
     error: Mp4GenError
     if issubclass(error_class, ApiError):
-        error = error_class(stored["text"], code=stored["code"] or 0, task_id=stored["task_id"])
+        error = error_class(message, code=stored["code"] or 0, task_id=task_id)
     elif issubclass(error_class, GenerationFailedError | WaitTimeoutError):
-        error = error_class(stored["task_id"], stored["text"])
+        error = error_class(task_id, message)
     else:
-        error = (error_class if error_class in _MESSAGE_ONLY_ERRORS else Mp4GenError)(
-            stored["text"]
-        )
+        known = error_class in (errors.DownloadError, errors.ProtocolError, LedgerError)
+        error = error_class(message) if known else Mp4GenError(message)
     return error
 
 
-_MESSAGE_ONLY_ERRORS = (errors.DownloadError, errors.ProtocolError, errors.LedgerError)
-
-
 def video_columns(video: Video) -> dict[str, Any]:
-    """A finished video's columns."""
+    """Return the columns of a finished video."""
     return {
         "url": video.url,
         "video_task_id": video.task_id,

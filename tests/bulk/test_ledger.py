@@ -254,7 +254,7 @@ async def test_the_ledger_of_another_host_is_refused(path: Path) -> None:
         said = await refusal(service, path)
 
     assert said.endswith(
-        f"belongs to https://api.example.com, not to {service.url}; name another file"
+        f"belongs to https://api.example.com, not to {service.url}. Use another file."
     )
     assert service.requests == []
 
@@ -282,7 +282,7 @@ async def test_row_37_a_second_run_of_the_same_process_is_refused(path: Path) ->
         found, error = await first
 
     assert said == (
-        f"the ledger {path} is in use by another run; wait for its end, or name another file"
+        f"The ledger is in use by another run: {path}. Wait for its end or use another file."
     )
     assert held
     assert (len(found), error) == (1, None)
@@ -332,9 +332,9 @@ async def test_other_files_are_refused_and_left_as_they_are(path: Path) -> None:
         garbage = await refusal(service, text)
         folder = await refusal(service, path.parent)
 
-    assert foreign == f"{path} is another program's database; name another file"
-    assert garbage == f"{text} is not a ledger, or damaged; name another file"
-    assert folder == f"cannot write the ledger {path.parent}: Is a directory"
+    assert foreign == f"Another program's database: {path}. Use another file."
+    assert garbage == f"Not a ledger, or a damaged one: {text}. Use another file."
+    assert folder == f"Cannot write the ledger {path.parent}: Is a directory."
     assert contents(path, text) == before
 
 
@@ -347,7 +347,7 @@ async def test_a_newer_version_is_refused(path: Path) -> None:
         db.close()
         said = await refusal(service, path)
 
-    assert said == f"{path} was written by a newer mp4gen; upgrade this one"
+    assert said == f"Written by a newer mp4gen: {path}. Upgrade mp4gen."
 
 
 async def test_a_row_that_was_tampered_with_is_one_sentence(path: Path) -> None:
@@ -360,7 +360,7 @@ async def test_a_row_that_was_tampered_with_is_one_sentence(path: Path) -> None:
         db.close()
         said = await refusal(service, path)
 
-    assert said.startswith("track 1 of the ledger cannot be read: ")
+    assert said.startswith("Cannot read track 1 of the ledger: ")
 
 
 async def test_no_key_is_in_it_and_nobody_else_reads_it(path: Path) -> None:
@@ -418,7 +418,7 @@ async def _until_error(results: Any) -> AsyncIterator[mp4gen.Conversion]:
         async for conversion in results:
             yield conversion
     except mp4gen.LedgerError as error:
-        assert str(error).startswith("no room for the ledger ")  # noqa: PT017 - the text is the test
+        assert str(error).startswith("No space left for the ledger: ")  # noqa: PT017 - the text is the test
 
 
 async def test_row_23_a_disk_without_room_for_videos_stops_nothing_else(path: Path) -> None:

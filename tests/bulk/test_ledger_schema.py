@@ -145,9 +145,9 @@ def test_a_file_that_is_no_ledger_is_one_sentence(path: Path) -> None:
             read_ledger(path)
         said.append(str(caught.value))
 
-    assert said[0] == f"there is no ledger at {path}"
-    assert said[1] == f"{path} is empty: the run that made it was ended at once"
-    assert said[2].startswith(f"{path} cannot be read as a ledger: ")
+    assert said[0] == f"No such ledger: {path}. Check the path."
+    assert said[1] == f"The ledger is empty: {path}. Start its run again."
+    assert said[2].startswith(f"Cannot read the ledger {path}: ")
 
 
 async def test_a_run_killed_before_its_first_row_can_be_taken_up(path: Path) -> None:

@@ -200,7 +200,7 @@ def test_the_key_is_sent_and_never_shown(
         (["serve", "--music", ".", "--rate-limit", "many"], "for instance 20/10"),
         (["serve", "--music", ".", "--min-free", "some"], "K, M or G"),
         (["serve", "--music", ".", "--accounts", "bad"], "bad:2: each line must be name=key"),
-        (["ledger", "none"], "there is no ledger at none"),
+        (["ledger", "none"], "No such ledger: none."),
         (["ledger", "bad"], "ledger"),
         (["ledger", "x", "--csv", "--json"], "not both"),
         (["demo", "--to", "bad"], "there is a file of that name"),
