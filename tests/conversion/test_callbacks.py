@@ -579,7 +579,7 @@ async def test_row_28_ten_thousand_forgeries_cost_nothing(
         random = Random(seed)
         for _ in range(2500):
             token = base64.urlsafe_b64encode(random.randbytes(24)).decode()
-            wrong = url[:-1] + random.choice("-_=.~")
+            wrong = url[:-1] + random.choice("-_=.~".replace(url[-1], ""))
             path = random.choice([f"/{token}", url + "x", wrong, url.swapcase()])
             body = random.choice([GOOD, random.randbytes(40), b"{}"])
             statuses.append(receiver.handle("POST", path, {}, body)[0])
