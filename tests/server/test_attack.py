@@ -149,7 +149,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
     monkeypatch.setattr(api, "_BODY_TIMEOUT", 0.05)
     head = GENERATE + "Content-Length: 1000000000000000000\r\n" + CLOSE
 
-    assert b"did not come within" in await said(caller, head, "{")
+    assert b"did not arrive within" in await said(caller, head, "{")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Accounts by their key; no HTTP."""
+"""Authenticates accounts by their keys; no HTTP."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Mapping
 
 
 class Accounts:
-    """Finds the account of a key, without keeping any key and in time that tells nothing.
+    """Finds the account of a key, in constant time and without storing any key.
 
-    With no keys at all everybody is one account, whatever key they send.
+    Without keys all callers share one account, whatever key they send.
     """
 
     def __init__(self, keys: Mapping[str, str]) -> None:
-        # Keys are random text, so one round of a keyed hash is enough; the salt dies with us.
+        # Keys are random text, so one round of a keyed hash is enough.
         self._salt = secrets.token_bytes(16)
         self._digests = {name: self._digest(key) for name, key in keys.items()}
 
@@ -24,23 +24,20 @@ class Accounts:
 
     @property
     def is_open(self) -> bool:
-        """Whether no key is needed."""
+        """True if no key is required."""
         return not self._digests
 
     def find_by_key(self, key: str | None) -> str | None:
-        """The account of `key`; None where it is nobody's."""
+        """Return the account of `key`, or None if the key is unknown."""
         if self.is_open:
             return ""
-        candidate = self._digest(key or "")
-        found = None
-        for name, digest in self._digests.items():
-            # Every digest is compared, so that time does not tell which one it was.
-            if hmac.compare_digest(candidate, digest):
-                found = name
-        return found
+        digest = self._digest(key or "")
+        # All are compared, so that the time does not reveal which one matches.
+        found = [one for one, own in self._digests.items() if hmac.compare_digest(digest, own)]
+        return found[0] if found else None
 
     def authenticate(self, authorization: str | None) -> str | None:
-        """The account of an `Authorization: Bearer KEY` header; None where it is nobody's."""
+        """Return the account of an `Authorization: Bearer KEY` header, or None."""
         scheme, _, key = (authorization or "").partition(" ")
         return self.find_by_key(key.strip() if scheme.lower() == "bearer" else None)
 

@@ -1,4 +1,4 @@
-"""The API's own calls, as the vendor's pages describe them; renders nothing, sends nothing."""
+"""Handles the API's operations, as the vendor's pages describe them."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class Api:
         self._windows = defaultdict[str, SlidingWindow](SlidingWindow)
 
     def routes(self) -> list[web.RouteDef]:
-        """Where each call is answered."""
+        """Return the route of each operation."""
         return [
             web.route(op.method, op.path, self._authenticated(getattr(self, op.name)))
             for op in OPERATIONS
         ]
 
     def _authenticated(self, handler: _Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
-        """What every call has in common: who calls, whether we are there, and how it is refused."""
+        """Return `handler` with the checks and the error responses of all operations."""
 
         async def check(request: web.Request) -> web.Response:
             account = self._services.accounts.authenticate(request.headers.get("Authorization"))
@@ -64,7 +64,7 @@ class Api:
             try:
                 return await handler(request, account)
             except ApiError as error:
-                # The rest of a body that is too large is never read, which only HTTP can tell.
+                # The rest of a body that is too large is not read, so HTTP must report it too.
                 status = 413 if error.code == 413 else 200
                 return api_response(protocol.build_error_response(error), status=status)
 
@@ -92,7 +92,7 @@ class Api:
         """Answer "Get Music Video Details"."""
         task = self._services.store.get(_task_id(request))
         if task is None or task.account != account:
-            # What the vendor answers where there is no record, or none yet.
+            # As the vendor answers if there is no record, or none yet.
             return api_response(protocol.build_data_response(None))
         if not task.is_finished and await self._services.scheduler.wait_for_end(task):
             task = self._services.store.get(task.task_id) or task
@@ -113,22 +113,22 @@ class Api:
         return api_response(protocol.build_tracks_response(task_id, tracks))
 
     async def credits(self, _: web.Request, __: str) -> web.Response:
-        """Answer "Get Remaining Credits": how many more videos can be queued right now."""
+        """Answer "Get Remaining Credits": the number of videos that can still be queued."""
         available = max(0, self._services.config.queue_limit - self._services.scheduler.queued)
         return api_response(protocol.build_data_response(available))
 
     def _reject_if_unavailable(self, account: str) -> web.Response | None:
-        """Why no submit can be taken now; None where it can."""
+        """Return the error response if no submit can be accepted now, else None."""
         match self._services.admission.reject_reason:
             case RejectReason.MAINTENANCE:
                 return error_response(455)
             case RejectReason.DISK_FULL:
                 return error_response(
-                    455, "The server's disk is full: make room in its data folder"
+                    455, "The server's disk is full. Free some space in its data folder."
                 )
             case RejectReason.QUEUE_FULL:
                 config = self._services.config
-                message = f"{config.queue_limit} tasks are waiting already. Please try again later."
+                message = f"The queue is full: {config.queue_limit} tasks. Please try again later."
                 return error_response(430, message, retry_after=math.ceil(config.rate_limit.per))
         wait = self._windows[account].try_acquire(
             self._services.config.rate_limit, asyncio.get_running_loop().time()
@@ -137,21 +137,16 @@ class Api:
 
 
 def _task_id(request: web.Request) -> str:
-    """The task that is asked for.
-
-    Raises:
-        InvalidRequestError: none is.
-    """
     if task_id := request.query.get("taskId", ""):
         return task_id
-    raise InvalidRequestError("taskId is required", code=400)
+    raise InvalidRequestError("taskId is required.", code=400)
 
 
 async def read_body(request: web.Request, max_bytes: int) -> bytes:
-    """The body, of at most `max_bytes` bytes.
+    """Return the request's body, of at most `max_bytes` bytes.
 
     Raises:
-        InvalidRequestError: it is larger (code 413), does not come, or is cut off (code 400).
+        InvalidRequestError: The body is larger (code 413), too slow or incomplete (code 400).
     """
     body = bytearray()
     try:
@@ -159,17 +154,18 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
             while chunk := await request.content.readany():
                 body += chunk
                 if len(body) > max_bytes:
-                    raise InvalidRequestError(f"the body has more than {max_bytes} bytes", code=413)
+                    message = f"The body has more than {max_bytes} bytes."
+                    raise InvalidRequestError(message, code=413)
     except TimeoutError:
-        message = f"the body did not come within {_BODY_TIMEOUT:.0f} s"
+        message = f"The body did not arrive within {_BODY_TIMEOUT:.0f} s."
         raise InvalidRequestError(message, code=400) from None
     except web.RequestPayloadError:
-        raise InvalidRequestError("the body was cut off", code=400) from None
+        raise InvalidRequestError("The body is incomplete.", code=400) from None
     return bytes(body)
 
 
 def request_base_url(request: web.Request, config: ServerConfig) -> str:
-    """The address under which this caller knows the server, without a slash at its end."""
+    """Return the URL under which the client knows the server, without a trailing slash."""
     if config.public_url is not None:
         return config.public_url.rstrip("/")
     return f"{request.scheme}://{request.host}"
@@ -185,7 +181,7 @@ def new_task(
     aspect_ratio: str | None = None,
     audio_mode: str = "compatible",
 ) -> Task:
-    """A task as it is first stored."""
+    """Return a new queued task."""
     url = video_request.callback_url or ""
     return Task(
         task_id=secrets.token_hex(16),

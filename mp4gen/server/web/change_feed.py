@@ -1,16 +1,17 @@
-"""Wakes whoever watches when something has moved; carries no content itself."""
+"""Notifies the open pages of changes; carries no content itself."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
-# A watcher is woken at most so often, however much moves.
+# Seconds between two events of one page, at least and at most.
 MIN_INTERVAL = 0.25
 HEARTBEAT = 10.0
 
 
 class ChangeFeed:
-    """A counter of moves that can be waited on."""
+    """A version number of what the page shows; waiters are woken when it changes."""
 
     def __init__(self) -> None:
         self._version = 0
@@ -20,37 +21,34 @@ class ChangeFeed:
 
     @property
     def library_version(self) -> int:
-        """Changes whenever the library does."""
+        """A number that changes whenever the library does."""
         return self._library_version
 
     @property
     def closed(self) -> bool:
-        """Whether nothing will move any more."""
+        """True after `close`."""
         return self._closed
 
     def notify(self) -> None:
-        """Something is different now."""
+        """Wake all waiters: something has changed."""
         self._version += 1
         wake, self._wake = self._wake, asyncio.Event()
         wake.set()
 
     def notify_library(self) -> None:
-        """The library is different now."""
+        """Wake all waiters: the library has changed."""
         self._library_version += 1
         self.notify()
 
     def close(self) -> None:
-        """Let every watcher go."""
+        """Wake all waiters for the last time."""
         self._closed = True
         self.notify()
 
     async def wait_for_change(self, since: int) -> int:
-        """Wait until something has moved since `since`, but not for ever; the new count."""
+        """Return the version after a change since `since`, or after `HEARTBEAT` seconds."""
         if since == self._version and not self._closed:
-            wake = self._wake
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT):
-                    await wake.wait()
-            except TimeoutError:
-                return since
+                    await self._wake.wait()
         return self._version

@@ -1,8 +1,8 @@
-"""Bounds how many connections are open at once; knows nothing of what is asked over them.
+"""Limits the number of open connections; knows nothing of the requests.
 
-Each connection is an open file, and what is sent over it is often another. Where a process may open
-no more, it can neither let anybody in nor read its own files, so the last ones are told to come
-back before that.
+Each connection is an open file, and the file sent over it is another. A process at its limit of
+open files can neither accept connections nor read its own files, so excess connections are
+answered with 503 before that.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _RETRY_AFTER = 10
 
 
 def raise_fd_limit() -> int:
-    """Let this process open as many files as the system allows; how many connections that is."""
+    """Raise the limit of open files as far as allowed, and return the maximum of connections."""
     if sys.platform == "win32":
         return _MAX_CONNECTIONS
     import resource
@@ -42,28 +42,28 @@ def raise_fd_limit() -> int:
 
 
 class ConnectionLimit:
-    """Makes the protocol of each new connection: the server's own, while there is room.
+    """Creates the protocol of each new connection: the server's own, up to the limit.
 
     Args:
-        server: what answers.
-        max_connections: connections at once.
+        server: Answers the requests.
+        max_connections: Maximum number of open connections.
     """
 
     def __init__(self, server: web.Server, max_connections: int) -> None:
         self._server, self._max_connections = server, max_connections
 
     def __call__(self) -> asyncio.Protocol:
-        """The protocol of the next connection."""
+        """Return the protocol of the next connection."""
         if len(self._server.connections) < self._max_connections:
             return self._server()
         return _BusyProtocol()
 
 
 class _BusyProtocol(asyncio.Protocol):
-    """Says at once that there is no room, in a way that callers of the API understand too."""
+    """Answers 503 at once, with the API's code for too many requests."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Answer before anything was asked, and leave."""
+        """Answer without reading the request, and close."""
         message = "Too many connections are open. Please try again later."
         body = protocol.build_error_response(ApiError(message, code=430))
         head = (

@@ -1,4 +1,4 @@
-"""How the server itself is, and its contract: for those who run it. Tells nothing of any task."""
+"""Answers requests for the server's health and its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .services import Services
 
 
 class Health:
-    """`GET /healthz` and `GET /openapi.json`, for everybody.
+    """`GET /healthz` and `GET /openapi.json`; they need no key.
 
     Args:
         services: The parts of the server.
@@ -23,13 +23,13 @@ class Health:
         self._document = document(package_version(), requires_key=bool(services.config.accounts))
 
     def routes(self) -> list[web.RouteDef]:
-        """Where each is told."""
+        """Return the two routes."""
         return [web.get("/healthz", self.health), web.get("/openapi.json", self.openapi)]
 
     async def health(self, _: web.Request) -> web.Response:
-        """HTTP 200 while new tasks are taken, else 503; the body says why."""
+        """Answer with HTTP 200 if new tasks are accepted, else with 503; the body says why."""
         reject_reason = self._services.admission.reject_reason
-        # A full queue is a server at work: it takes tasks again by itself.
+        # A full queue is healthy: it has room again without help.
         status = "ok" if reject_reason in {None, RejectReason.QUEUE_FULL} else reject_reason.value
         body = {
             "status": status,
@@ -41,5 +41,5 @@ class Health:
         return web.json_response(body, status=200 if status == "ok" else 503)
 
     async def openapi(self, _: web.Request) -> web.Response:
-        """The OpenAPI document."""
+        """Answer with the OpenAPI document."""
         return web.json_response(self._document)

@@ -1,4 +1,4 @@
-"""The API's contract as an OpenAPI document, made from the tables that the code itself uses."""
+"""Builds the API's OpenAPI document from the tables that the code uses."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _TEXT = {"type": "string"}
 _NOT_EMPTY = {**_TEXT, "minLength": 1}
 _NUMBER = {"type": "number"}
 _INTEGER = {"type": "integer"}
-# Anything but control characters, and not only space.
+# No control characters, and not only spaces.
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f"
 _NON_BLANK = rf"[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*"
 _ID = {**_TEXT, "pattern": rf"^{_NON_BLANK}$"}
-# An empty text means none, as null does.
+# An empty text means the same as null.
 _LABEL = {
     "type": ["string", "null"],
     "maxLength": MAX_TEXT_LENGTH,
@@ -28,8 +28,8 @@ _HTTP_URL = {**_TEXT, "format": "uri", "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^/
 _REQUIRED = ("task_id", "audio_id", "callback_url")
 _REQUEST = {
     "task_id": {**_ID, "description": "The track's folder."},
-    "audio_id": {**_ID, "description": "The track's file, without its ending."},
-    "callback_url": {**_HTTP_URL, "description": "Told the end of the task."},
+    "audio_id": {**_ID, "description": "The track's file name, without its extension."},
+    "callback_url": {**_HTTP_URL, "description": "Receives a callback when the task finishes."},
     "author": {**_LABEL, "description": "Shown at the beginning."},
     "domain_name": {**_LABEL, "description": "The watermark."},
 }
@@ -47,11 +47,11 @@ _DETAILS: dict[str, dict[str, Any]] = {
 
 
 def document(version: str, *, requires_key: bool) -> dict[str, Any]:
-    """The whole document.
+    """Return the document.
 
     Args:
-        version: of the package.
-        requires_key: whether callers need a key.
+        version: The version of the package.
+        requires_key: True if clients need a key.
     """
     calls = {op.path: {op.method.lower(): _operation(op)} for op in OPERATIONS}
     return {
@@ -70,12 +70,12 @@ def document(version: str, *, requires_key: bool) -> dict[str, Any]:
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
             "schemas": {"VideoRequest": _request_schema()},
         },
-        # A server without a key takes calls with any, and with none.
+        # A server without a key accepts any key, and none.
         "security": [{"bearer": []}] if requires_key else [{}, {"bearer": []}],
     }
 
 
-# --- the vendor's calls ---------------------------------------------------------------------
+# --- the vendor's operations -----------------------------------------------------------------
 
 
 def _operation(op: Operation) -> dict[str, Any]:
@@ -109,9 +109,9 @@ def _response(op: Operation) -> dict[str, Any]:
             "data": _DATA[op.name],
         },
     }
-    wait = {"schema": {**_INTEGER, "minimum": 1}, "description": "Seconds until the next look."}
+    wait = {"schema": {**_INTEGER, "minimum": 1}, "description": "Seconds until the next poll."}
     return {
-        "description": "The `code` in the body says what came of it.",
+        "description": "The `code` in the body is the result.",
         "headers": {"Retry-After": wait},
         "content": {"application/json": {"schema": schema}},
     }
@@ -152,7 +152,7 @@ _DATA: dict[str, dict[str, Any]] = {
 }
 
 
-# --- what a finished task leads to, and the server itself -----------------------------------
+# --- files and health -----------------------------------------------------------------------
 
 
 def _file_operation() -> dict[str, Any]:
@@ -162,22 +162,22 @@ def _file_operation() -> dict[str, Any]:
     return {
         "operationId": "video",
         "summary": "A finished video",
-        "description": "`videoUrl` of the details; its unguessable name is all the permission.",
+        "description": "`videoUrl` of the details; its unguessable name is the only permission.",
         "security": [],
         "parameters": [
-            {**name, "description": "As `videoUrl` ends."},
-            {**part, "description": "Which bytes, as in RFC 9110; anything else is left out."},
+            {**name, "description": "The last part of `videoUrl`."},
+            {**part, "description": "Bytes as in RFC 9110; an invalid range is ignored."},
         ],
         "responses": {
             "200": {"description": "The whole file.", **video},
-            "206": {"description": "The part that was asked for.", **video},
-            "304": {"description": "It is still what the caller has."},
+            "206": {"description": "The requested part.", **video},
+            "304": {"description": "The client's copy is current."},
             "404": {
-                "description": "There is no such file, or it has expired.",
+                "description": "Unknown or expired file.",
                 **_error_content(404),
             },
-            "412": {"description": "It is not the version that the caller wants."},
-            "416": {"description": "The range lies beyond its end."},
+            "412": {"description": "The file is another version than the requested one."},
+            "416": {"description": "The range is beyond the end of the file."},
         },
     }
 
@@ -201,10 +201,10 @@ def _health_operation() -> dict[str, Any]:
     body = {"content": {"application/json": {"schema": schema}}}
     return {
         "operationId": "health",
-        "summary": "How the server is",
+        "summary": "Health of the server",
         "security": [],
         "responses": {
-            "200": {"description": "New tasks are taken.", **body},
-            "503": {"description": "None is; `status` says why.", **body},
+            "200": {"description": "New tasks are accepted.", **body},
+            "503": {"description": "No new tasks are accepted; `status` says why.", **body},
         },
     }

@@ -1,4 +1,4 @@
-"""The API's calls as a table: what is routed, and what `/openapi.json` tells about it."""
+"""Defines the API's operations as a table, for the routes and for `/openapi.json`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from mp4gen.api.dialects import Dialect
 
 @attrs.frozen
 class Operation:
-    """One call of the API.
+    """One operation of the API.
 
     Attributes:
-        name: the handler's name, and the operation's.
-        summary: the name of the vendor's page about it.
+        name: The operation's name, also of its handler.
+        summary: The title of the vendor's page about it.
         method: GET or POST.
-        path: where it is.
-        description: what it does here, in a sentence.
-        codes: every `code` that its answer's body can have.
-        task_id_description: what the query's `taskId` means; None where there is none.
+        path: The path of its URL.
+        description: What it does on this server.
+        codes: Every possible `code` in the response's body.
+        task_id_description: The meaning of the query's `taskId`; None if it has none.
     """
 
     name: str
@@ -37,7 +37,7 @@ OPERATIONS = (
         "Create Music Video",
         "POST",
         protocol.GENERATE_PATH,
-        "Queues the video of one track; each track has one, and the second submit names the first.",
+        "Queue the video of one track. A track has one video: a second submit gets the first's id.",
         (200, 400, 401, 404, 409, 413, 430, 455, 500),
     ),
     Operation(
@@ -45,26 +45,26 @@ OPERATIONS = (
         "Get Music Video Details",
         "GET",
         protocol.DETAILS_PATH,
-        "Tells how far a task is; while it is not done, Retry-After says when to look again. "
-        "An answer is held back for up to 2 seconds where the video is about to be ready.",
+        "Get the state of a task; until it finishes, Retry-After says when to poll again. "
+        "The response waits up to 2 seconds for a video that is almost done.",
         (200, 400, 401, 455, 500),
-        "the video task's id, as the submit answered it",
+        "The video task's id, from the response to the submit.",
     ),
     Operation(
         "tracks",
         "Get Music Generation Details",
         "GET",
         protocol.TRACKS_PATH,
-        "Lists the tracks of one folder of the music folder.",
+        "List the tracks of one folder of the music folder.",
         (200, 400, 401, 455, 500),
-        "the folder's path below the music folder; `.` for the music folder itself",
+        "The folder's path below the music folder; `.` for the music folder itself.",
     ),
     Operation(
         "credits",
         "Get Remaining Credits",
         "GET",
         Dialect.SUNO.credits_path,
-        "Tells how many more videos can be queued right now.",
+        "Get the number of videos that can still be queued.",
         (200, 401, 455, 500),
     ),
 )

@@ -1,4 +1,4 @@
-"""What the page's script asks for: what there is, what moves, and the changes people make."""
+"""Handles the page's requests: its state, its events, images, and changes by its user."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from .services import Services
 
 _MAX_VIDEOS = 200
 _MAX_PREVIEW_SIDE = 540
-_DAY = 86400.0
+_DAY = 86400
 _REJECTIONS = {
-    RejectReason.MAINTENANCE: (503, "The server is being maintained."),
+    RejectReason.MAINTENANCE: (503, "The server is under maintenance."),
     RejectReason.DISK_FULL: (507, "The server's disk is full."),
-    RejectReason.QUEUE_FULL: (503, "Too many videos are waiting already."),
+    RejectReason.QUEUE_FULL: (503, "Too many videos are queued. Try again later."),
 }
 
 
@@ -49,30 +49,31 @@ class PageApi:
         self._event_cache: dict[str, tuple[tuple[int, int] | None, bytes]] = {}
 
     def routes(self) -> list[web.RouteDef]:
-        """What the script calls."""
+        """Return the routes of the page's script; all but GET need the session's token."""
+
+        def route(method: str, path: str, handler: SessionHandler, **options: Any) -> web.RouteDef:
+            checked = require_session(
+                self._services.sessions, handler, needs_csrf_token=method != "GET"
+            )
+            return web.route(method, path, checked, **options)
+
         return [
-            web.get("/page/state", self._with_session(self.state)),
-            web.get("/page/events", self._with_session(self.events), allow_head=False),
-            web.get("/page/cover", self._with_session(self.cover)),
-            web.get("/page/music", self._with_session(self.music)),
-            web.get("/page/preview", self._with_session(self.preview)),
-            web.get("/page/thumbnail", self._with_session(self.thumbnail)),
-            web.post("/page/videos", self._with_session(self.create_video, needs_csrf_token=True)),
-            web.delete(
-                "/page/videos/{task_id}",
-                self._with_session(self.delete_video, needs_csrf_token=True),
-            ),
-            web.post("/page/upload", self._with_session(self.upload, needs_csrf_token=True)),
+            route("GET", "/page/state", self.state),
+            route("GET", "/page/events", self.events, allow_head=False),
+            route("GET", "/page/cover", self.cover),
+            route("GET", "/page/music", self.music),
+            route("GET", "/page/preview", self.preview),
+            route("GET", "/page/thumbnail", self.thumbnail),
+            route("POST", "/page/videos", self.create_video),
+            route("DELETE", "/page/videos/{task_id}", self.delete_video),
+            route("POST", "/page/upload", self.upload),
         ]
 
-    def _with_session(self, handler: SessionHandler, *, needs_csrf_token: bool = False) -> Any:
-        return require_session(self._services.sessions, handler, needs_csrf_token=needs_csrf_token)
-
-    # --- what is there ----------------------------------------------------------------------
+    # --- state ------------------------------------------------------------------------------
 
     async def state(self, request: web.Request, account: str) -> web.StreamResponse:
-        """Everything the page shows, and the token that its changes must carry."""
-        tracks = await self._services.metadata_cache.tracks()
+        """Answer with everything the page shows, and the token for its changes."""
+        estimate = self._services.scheduler.estimate_render_time
         library = [
             {
                 "task": track.task_id,
@@ -80,32 +81,24 @@ class PageApi:
                 "title": info.title or track.path.stem,
                 "artist": info.artist,
                 "duration": info.duration,
-                "render_seconds": math.ceil(
-                    self._services.scheduler.estimate_render_time(
-                        info.duration or track.estimated_duration
-                    )
-                ),
+                "render_seconds": math.ceil(estimate(info.duration or track.estimated_duration)),
                 "problem": info.problem,
             }
-            for track, info in tracks
+            for track, info in await self._services.metadata_cache.tracks()
         ]
-        own = {
+        settings = {
             "token": self._services.sessions.csrf_token(request),
             "library": library,
             "extensions": SUFFIXES,
             "max_upload_bytes": self._services.config.max_upload_bytes,
             "requires_key": not self._services.sessions.is_open,
         }
-        return web.json_response({**own, **self._live_state(account)}, headers=SECURITY_HEADERS)
+        return web.json_response(settings | self._live_state(account))
 
     async def events(self, request: web.Request, account: str) -> web.StreamResponse:
-        """Server-sent events: the queue and the videos whenever they have moved."""
-        headers = {
-            **SECURITY_HEADERS,
-            "Content-Type": "text/event-stream",
-            "Cache-Control": "no-store",
-        }
-        response = web.StreamResponse(headers=headers)
+        """Send the queue and the videos as server-sent events whenever they change."""
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        response = web.StreamResponse(headers=SECURITY_HEADERS | headers)
         await response.prepare(request)
         version = -1
         with contextlib.suppress(ConnectionError):
@@ -117,32 +110,30 @@ class PageApi:
         return response
 
     def _event(self, account: str, version: int) -> bytes:
-        """What all who watch are told after so many moves, put together once for all of them."""
-        # Time alone changes something too: videos expire.
-        now = version, int(asyncio.get_running_loop().time())
-        known, event = self._event_cache.get(account, (None, b""))
-        if known != now:
+        """Return the event of a version, encoded once for all pages of the account."""
+        # The time is part of the key, since videos also expire without a change.
+        key = version, int(asyncio.get_running_loop().time())
+        cached_key, event = self._event_cache.get(account, (None, b""))
+        if cached_key != key:
             text = json.dumps(self._live_state(account), ensure_ascii=False)
             event = f"data: {text}\n\n".encode()
-            self._event_cache[account] = now, event
+            self._event_cache[account] = key, event
         return event
 
     def _live_state(self, account: str) -> dict[str, Any]:
+        newest = self._services.store.newest(account, _MAX_VIDEOS)
         return {
             "rendering": self._services.scheduler.rendering,
             "queued": self._services.scheduler.queued,
             "library_version": self._services.feed.library_version,
-            "videos": [
-                self._video(task) for task in self._services.store.newest(account, _MAX_VIDEOS)
-            ],
+            "videos": [self._video(task) for task in newest],
         }
 
     def _video(self, task: Task) -> dict[str, Any]:
         progress = self._services.scheduler.progress(task.task_id)
         now = asyncio.get_running_loop().time()
-        remaining = (
-            (task.completed_at or 0) + self._services.config.retention_days * _DAY - time.time()
-        )
+        age_days = (time.time() - (task.completed_at or 0)) / _DAY
+        days_remaining = max(0, math.floor(self._services.config.retention_days - age_days))
         return {
             "id": task.task_id,
             "task": task.music_task_id,
@@ -154,45 +145,36 @@ class PageApi:
             "seconds_remaining": math.ceil(progress.remaining(now)) if progress else None,
             "size": task.size,
             "url": f"/files/{task.filename}" if task.state is TaskState.DONE else None,
-            "days_remaining": max(0, math.floor(remaining / _DAY)) if task.is_finished else None,
+            "days_remaining": days_remaining if task.is_finished else None,
             "error": task.error_message,
         }
 
     # --- one track --------------------------------------------------------------------------
 
     async def cover(self, request: web.Request, _: str) -> web.StreamResponse:
-        """A track's square picture."""
-        image = await self._services.metadata_cache.cover(await self._track(request))
-        headers = {**SECURITY_HEADERS, "Cache-Control": "private, max-age=86400"}
-        return web.Response(body=image, content_type="image/jpeg", headers=headers)
+        """Answer with a track's square cover."""
+        return _jpeg(await self._services.metadata_cache.cover(await self._track(request)), _DAY)
 
     async def music(self, request: web.Request, _: str) -> web.StreamResponse:
-        """A track to listen to."""
+        """Answer with a track's audio file."""
         track = await self._track(request)
-        return web.FileResponse(
-            track.path, headers={**SECURITY_HEADERS, "Cache-Control": "no-cache"}
-        )
+        return web.FileResponse(track.path, headers={"Cache-Control": "no-cache"})
 
     async def preview(self, request: web.Request, _: str) -> web.StreamResponse:
-        """A moment of the video that would be made."""
+        """Answer with a frame of the video that would be created."""
         track = await self._track(request)
-        video_request = _video_request(track, request.query)
-        captions = {"author": video_request.author, "domain_name": video_request.domain_name}
-        style = self._style(_aspect_ratio(request.query))
-
-        def is_still_needed() -> bool:
-            # Who goes through a list of songs leaves one picture after the other behind.
-            return request.transport is not None
-
         image = await self._services.metadata_cache.preview(
-            track, captions, style, is_still_needed=is_still_needed
+            track,
+            _captions(_video_request(track, request.query)),
+            self._style(_aspect_ratio(request.query)),
+            # A user who moves through the list leaves requests behind.
+            is_still_needed=lambda: request.transport is not None,
         )
-        # The page asks twice: for a picture to decode, then for the same one to show.
-        headers = {**SECURITY_HEADERS, "Cache-Control": "private, max-age=60"}
-        return web.Response(body=image, content_type="image/jpeg", headers=headers)
+        # The page requests it twice: once to decode it, once to show it.
+        return _jpeg(image, 60)
 
     async def thumbnail(self, request: web.Request, account: str) -> web.StreamResponse:
-        """A small picture of a video, also while it waits or is being made."""
+        """Answer with a small image of a video, also before it is rendered."""
         task = self._get_own_task(request.query.get("id", ""), account)
         cache_path = self._services.data.thumbnail_path(task.filename)
         image = await asyncio.to_thread(read_cached, cache_path)
@@ -200,21 +182,16 @@ class PageApi:
             image = await self._render_thumbnail(task)
             await asyncio.to_thread(write_cached, cache_path, image)
             if self._services.store.get(task.task_id) is None:
-                # Deleted meanwhile, and then its picture is not wanted either.
+                # The video was deleted meanwhile.
                 await asyncio.to_thread(cache_path.unlink, missing_ok=True)
-        headers = {**SECURITY_HEADERS, "Cache-Control": "private, max-age=86400"}
-        return web.Response(body=image, content_type="image/jpeg", headers=headers)
+        return _jpeg(image, _DAY)
 
     async def _render_thumbnail(self, task: Task) -> bytes:
+        cache = self._services.metadata_cache
         if task.state is TaskState.DONE:
-            return await self._services.metadata_cache.video_thumbnail(
-                self._services.data.videos / task.filename
-            )
+            return await cache.video_thumbnail(self._services.data.videos / task.filename)
         track = await self._find(task.music_task_id, task.audio_id)
-        captions = {"author": task.author, "domain_name": task.domain_name}
-        return await self._services.metadata_cache.thumbnail(
-            track, captions, self._style(task.aspect_ratio)
-        )
+        return await cache.thumbnail(track, _captions(task), self._style(task.aspect_ratio))
 
     def _style(self, aspect_ratio: str | None) -> dict[str, Any]:
         style = style_for(self._services.config.style, aspect_ratio, threads=1)
@@ -235,7 +212,7 @@ class PageApi:
     # --- changes ----------------------------------------------------------------------------
 
     async def create_video(self, request: web.Request, account: str) -> web.StreamResponse:
-        """Queue a video; the page may make as many of one track as its user asks for."""
+        """Queue a video; on the page a track may have any number of videos."""
         self._require_capacity()
         body = await read_json(request)
         track = await self._find(body.get("task"), body.get("audio"))
@@ -250,27 +227,28 @@ class PageApi:
         )
         await self._services.store.add(task)
         self._services.scheduler.submit(task)
-        return web.json_response({"id": task.task_id}, headers=SECURITY_HEADERS)
+        return web.json_response({"id": task.task_id})
 
     async def delete_video(self, request: web.Request, account: str) -> web.StreamResponse:
-        """Delete a video, or stop making it."""
+        """Delete a video, or cancel its render."""
         task = self._get_own_task(request.match_info["task_id"], account)
         await self._services.store.remove(task.task_id)
         self._services.scheduler.cancel(task.task_id)
         await asyncio.to_thread(self._services.data.remove_video, task.filename)
         self._services.feed.notify()
-        return web.json_response({}, headers=SECURITY_HEADERS)
+        return web.json_response({})
 
     async def upload(self, request: web.Request, _: str) -> web.StreamResponse:
-        """Take a music file into the library, where it can be read as music."""
+        """Add an audio file to the library if it can be decoded."""
         self._require_capacity()
+        config = self._services.config
         name = uploads.safe_name(request.query.get("name", ""))
-        folder = self._services.library.root / uploads.FOLDER
-        max_bytes, min_free_bytes = (
-            self._services.config.max_upload_bytes,
-            self._services.config.min_free_bytes,
+        part = await uploads.receive(
+            request,
+            self._services.library.root / uploads.FOLDER,
+            config.max_upload_bytes,
+            min_free_bytes=config.min_free_bytes,
         )
-        part = await uploads.receive(request, folder, max_bytes, min_free_bytes=min_free_bytes)
         try:
             stat = part.stat()
             track = LibraryTrack(uploads.FOLDER, name, part, stat.st_size, stat.st_mtime)
@@ -282,14 +260,12 @@ class PageApi:
             part.unlink(missing_ok=True)
         self._services.feed.notify_library()
         found = await self._find(uploads.FOLDER, path.name)
-        return web.json_response(
-            {"task": found.task_id, "audio": found.audio_id}, headers=SECURITY_HEADERS
-        )
+        return web.json_response({"task": found.task_id, "audio": found.audio_id})
 
     def _get_own_task(self, task_id: str, account: str) -> Task:
         task = self._services.store.get(task_id)
         if task is None or task.account != account:
-            raise InvalidRequestError("There is no such video any more.", code=404)
+            raise InvalidRequestError("This video does not exist any more.", code=404)
         return task
 
     def _require_capacity(self) -> None:
@@ -298,8 +274,16 @@ class PageApi:
             raise InvalidRequestError(message, code=status)
 
 
+def _jpeg(image: bytes, max_age: int) -> web.Response:
+    headers = {"Cache-Control": f"private, max-age={max_age}"}
+    return web.Response(body=image, content_type="image/jpeg", headers=headers)
+
+
+def _captions(source: VideoRequest | Task) -> dict[str, str | None]:
+    return {"author": source.author, "domain_name": source.domain_name}
+
+
 def _video_request(track: LibraryTrack, fields: Any) -> VideoRequest:
-    """The request in what the page sends; empty texts are none."""
     return VideoRequest(
         track.task_id,
         track.audio_id,

@@ -1,4 +1,4 @@
-"""The page's door: the page itself, its parts, and who is let through to what its script asks."""
+"""Serves the page and its assets, and protects its requests with sessions."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ SessionHandler = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
 
 
 class PageAssets:
-    """The door of one server's page.
+    """The page, its assets and its login.
 
     Args:
-        sessions: who has been let in.
+        sessions: The sessions of the page's users.
     """
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
     def routes(self) -> list[web.RouteDef]:
-        """What everybody can have."""
+        """Return the routes that need no session."""
         return [
             web.get("/", self.index),
             web.get("/page/asset/{name}", self.asset),
@@ -58,7 +58,7 @@ class PageAssets:
         ]
 
     async def index(self, request: web.Request) -> web.StreamResponse:
-        """The page itself; where no key is needed its visitor gets a session at once."""
+        """Answer with the page, and start a session if the server needs no key."""
         content = await asyncio.to_thread((_HERE / "index.html").read_bytes)
         headers = {**SECURITY_HEADERS, "Cache-Control": "no-cache"}
         response = web.Response(body=content, content_type="text/html", headers=headers)
@@ -68,7 +68,7 @@ class PageAssets:
         return response
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
-        """A part of the page."""
+        """Answer with a script, a font or another asset."""
         name = request.match_info["name"]
         if name not in _ASSETS:
             raise web.HTTPNotFound
@@ -77,7 +77,7 @@ class PageAssets:
         return web.FileResponse(folder / name, headers=headers)
 
     async def login(self, request: web.Request) -> web.StreamResponse:
-        """Begin a session with the server's key."""
+        """Start a session for the owner of a key."""
         if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
             return error_response(403, status=403)
         try:
@@ -86,17 +86,17 @@ class PageAssets:
             return error_response(error.code, error.message, status=error.code)
         response = web.json_response({})
         key = raw_key if isinstance(raw_key, str) else None
-        # Behind a proxy only the browser knows how the page was reached.
+        # Behind a proxy only the browser knows whether the page came over https.
         secure = request.headers.get("Origin", "").startswith("https://")
         if self._sessions.start(response, key, secure=secure) is None:
-            return error_response(401, "That is not the key of this server.", status=401)
+            return error_response(401, "Wrong key.", status=401)
         return response
 
 
 def require_session(
     sessions: Sessions, handler: SessionHandler, *, needs_csrf_token: bool = False
 ) -> Any:
-    """A handler only for those with a session; what changes something needs its token as well."""
+    """Return `handler` with checks of the session, and of its token if the request needs it."""
 
     async def check(request: web.Request) -> web.StreamResponse:
         account = sessions.account_of(request)
@@ -105,27 +105,30 @@ def require_session(
         if needs_csrf_token and not sessions.verify_csrf_token(request):
             return error_response(403, "Reload the page and try again.", status=403)
         try:
-            return await handler(request, account)
+            response = await handler(request, account)
         except ApiError as error:
             return error_response(error.code, error.message, status=error.code)
         except ValidationError as error:
             return error_response(400, str(error), status=400)
         except Mp4GenError as error:
             return error_response(400, str(error), status=422)
+        if not response.prepared:
+            response.headers.update(SECURITY_HEADERS)
+        return response
 
     return check
 
 
 async def read_json(request: web.Request) -> dict[str, Any]:
-    """The object in the request's body.
+    """Return the JSON object in the request's body.
 
     Raises:
-        InvalidRequestError: it holds something else, or too much.
+        InvalidRequestError: The body is not a JSON object, or too large.
     """
     try:
         body = json.loads(await read_body(request, MAX_BODY_BYTES))
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        raise InvalidRequestError("the body must be a JSON object", code=400)
+        raise InvalidRequestError("The body must be a JSON object.", code=400)
     return body

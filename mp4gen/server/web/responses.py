@@ -1,7 +1,7 @@
-"""The API's answers as HTTP responses, and the table of its codes; decides nothing.
+"""Builds HTTP responses from the API's bodies, and holds the table of its codes.
 
-Whatever the API says, it says in the body's `code` under HTTP 200: so do the vendor's pages. Only
-what is not the API's business (no such path, a body that is cut off) has an HTTP status too.
+As on the vendor's pages, the API reports errors in the body's `code` under HTTP 200. Only errors
+outside the API (an unknown path, a truncated body) have an HTTP status of their own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from aiohttp import web
 from mp4gen.api import protocol
 from mp4gen.errors import ApiError
 
-# docs.sunoapi.org, "Create Music Video", the table of body codes; those that this server sends.
+# The codes that this server sends (docs.sunoapi.org, "Create Music Video", table of body codes).
 DEFAULT_MESSAGES: Mapping[int, str] = {
     200: "success",
     400: "Invalid parameters",
@@ -30,7 +30,7 @@ UNKNOWN_TRACK = "record does not exist"
 
 
 def api_response(body: bytes, *, status: int = 200, retry_after: int | None = None) -> web.Response:
-    """An answer of the API; `retry_after` in whole seconds."""
+    """Return a response of the API; `retry_after` is in whole seconds."""
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
@@ -38,7 +38,7 @@ def api_response(body: bytes, *, status: int = 200, retry_after: int | None = No
 def error_response(
     code: int, message: str | None = None, *, status: int = 200, retry_after: int | None = None
 ) -> web.Response:
-    """A refusal by its code, in the table's words unless there are better ones."""
+    """Return an error response, with the code's default message unless another is passed."""
     error = ApiError(message or DEFAULT_MESSAGES[code], code=code)
     return api_response(
         protocol.build_error_response(error), status=status, retry_after=retry_after

@@ -1,12 +1,12 @@
-"""What every request passes first: is it meant for us, and is its answer safe to show?
+"""Checks the host and the origin of every request, and turns exceptions into responses.
 
 A page on the internet can make a browser send requests here under a name that its owner points to
-this machine ("DNS rebinding"). So names are answered only where we know them to be ours; plain
-addresses are always ours, since nobody else's page can have them as its origin.
+this machine ("DNS rebinding"). So only known host names are answered; plain addresses are always
+answered, since no other page can have them as its origin.
 
-Such a page can also make a browser send a plain POST, which needs no leave of ours, to the API of
-a server without a key. Browsers tell where it came from (`Origin`), and programs send no such word:
-what changes something and came from elsewhere is refused.
+Such a page can also make a browser send a simple POST, which needs no permission (CORS), to the API
+of a server without a key. Browsers send an `Origin` with it, programs do not: a request that
+changes something and comes from another site is rejected.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def security_middleware(config: ServerConfig) -> Middleware:
-    """The middleware that checks the host, and turns whatever goes wrong into an answer."""
+    """Return the middleware of a server."""
     allowed_hosts = _allowed_hosts(config)
 
     @web.middleware
@@ -45,7 +45,7 @@ def security_middleware(config: ServerConfig) -> Middleware:
         if host not in allowed_hosts and not _is_address(host):
             response: web.StreamResponse = _host_rejected(host or host_header)
         elif request.method not in _SAFE_METHODS and _is_cross_site(request):
-            response = error_response(403, "Another site's page asked for this.", status=403)
+            response = error_response(403, "Another site must not send requests.", status=403)
         else:
             try:
                 response = await handler(request)
@@ -54,7 +54,7 @@ def security_middleware(config: ServerConfig) -> Middleware:
             except ConnectionError:
                 raise
             except Exception:
-                # What went wrong is for the log; it may hold what a stranger should not see.
+                # Only for the log: the error may contain secrets.
                 log.exception("%s %s failed", request.method, request.path)
                 response = error_response(500, status=500)
         if not response.prepared:
@@ -73,10 +73,9 @@ def _allowed_hosts(config: ServerConfig) -> set[str]:
 
 
 def _host_of(header: str) -> str:
-    """The name or address in a `Host` header; empty where it is something else.
+    """Return the name or address in a `Host` header, or an empty string if it is invalid.
 
-    What callers write there is told to them again as part of their videos' addresses, so nothing
-    that only resembles a host will do.
+    The server repeats the header in the URLs of videos, so it must be exactly a host.
     """
     found = _HOST.fullmatch(header.strip())
     return (found["address"] or found["name"]).lower().rstrip(".") if found else ""
@@ -99,14 +98,12 @@ def _is_address(host: str) -> bool:
 
 def _host_rejected(host: str) -> web.Response:
     printable = "".join(char for char in host if char.isascii() and char.isprintable())[:100]
-    message = (
-        f"This server does not answer to the name '{printable}'. Allow it with --allowed-host."
-    )
+    message = f"Unknown host name: '{printable}'. Allow it with --allowed-host."
     return error_response(403, message, status=403)
 
 
 def _http_error_response(error: web.HTTPException) -> web.Response:
-    """The router's own refusals, in the API's words: its 404 covers a wrong method as well."""
+    """Return the router's error as the API's: its code 404 also covers a wrong method."""
     code = 413 if error.status == 413 else 404 if error.status in {404, 405} else 400
     response = error_response(code, status=error.status)
     if "Allow" in error.headers:

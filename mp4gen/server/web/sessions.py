@@ -1,4 +1,4 @@
-"""Who uses the page: signed cookies, and a token for every change; keeps nothing, knows no page."""
+"""Authenticates the page's users by signed cookies and CSRF tokens; stores nothing."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _MAX_AGE = 30 * 86400
 
 
 class Sessions:
-    """Sessions that live in their cookies: signed, and worth nothing once the key has changed.
+    """Sessions that are stored in signed cookies; a new key invalidates them.
 
     Args:
-        config: the keys.
-        accounts: whose key is whose.
-        secret: signs; stays the same over restarts.
+        config: The server's settings, for the keys.
+        accounts: Finds the account of a key.
+        secret: The signing key; the same after a restart.
     """
 
     def __init__(self, config: ServerConfig, accounts: Accounts, secret: bytes) -> None:
@@ -33,11 +33,11 @@ class Sessions:
 
     @property
     def is_open(self) -> bool:
-        """Whether the page needs no key."""
+        """True if the page requires no key."""
         return self._accounts.is_open
 
     def account_of(self, request: web.Request) -> str | None:
-        """The account of the request's cookie; None where it has no good one."""
+        """Return the account of the request's cookie, or None if the cookie is not valid."""
         name, _, rest = request.cookies.get(COOKIE, "").partition(".")
         expires, _, signature = rest.partition(".")
         account = _decode(name)
@@ -51,9 +51,9 @@ class Sessions:
     def start(
         self, response: web.StreamResponse, key: str | None, *, secure: bool = False
     ) -> str | None:
-        """Give the owner of `key` a cookie; the account, or None where the key is nobody's.
+        """Set the cookie of a new session; return the account, or None if `key` is unknown.
 
-        A `secure` one is sent by the browser over https alone.
+        The browser sends a `secure` cookie over https only.
         """
         account = self._accounts.find_by_key(key)
         if account is not None:
@@ -66,11 +66,11 @@ class Sessions:
         return account
 
     def csrf_token(self, request: web.Request) -> str:
-        """What a change made in this session must carry."""
+        """Return the token that changes in this session must carry."""
         return self._sign("change", request.cookies.get(COOKIE, ""), "")
 
     def verify_csrf_token(self, request: web.Request) -> bool:
-        """Whether a change comes from our own page, in this session."""
+        """Return True if a change comes from this server's page, in this session."""
         origin = request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc != request.host:
             return False
@@ -85,12 +85,12 @@ class Sessions:
 
 
 def _equal_in_constant_time(actual: str, expected: str) -> bool:
-    """Compare in a time that tells nothing; what was sent may be no text at all."""
+    """Compare two texts; `actual` may contain undecodable bytes."""
     return hmac.compare_digest(actual.encode(errors="surrogateescape"), expected.encode())
 
 
 def _encode(account: str) -> str:
-    # Never empty, so that the name of the nameless account is not mistaken for a missing one.
+    # The prefix tells the account with the empty name from a missing one.
     return "a" + base64.urlsafe_b64encode(account.encode()).decode().rstrip("=")
 
 

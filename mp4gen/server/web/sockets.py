@@ -1,4 +1,4 @@
-"""The server's place on the network: its sockets and its address; knows nothing of HTTP."""
+"""Binds the server's sockets; knows nothing of HTTP."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from mp4gen.server.config import ServerConfig
 
 
 def bind(config: ServerConfig) -> list[socket.socket]:
-    """Sockets that hold the server's port, one for each address of its host; none listens yet.
+    """Return sockets bound to the server's port, one for each address of its host.
+
+    None of them listens yet.
 
     Raises:
-        ConfigurationError: the port is taken, or the host is no address of this machine.
+        ConfigurationError: The port is in use, or the host is not an address of this machine.
     """
     bound: list[socket.socket] = []
     port = config.port
@@ -22,7 +24,7 @@ def bind(config: ServerConfig) -> list[socket.socket]:
             one = socket.socket(family, socket.SOCK_STREAM)
             bound.append(one)
             _bind(one, (address[0], port, *address[2:]))
-            # With 0 the first address chooses for all.
+            # Port 0: the others get the port of the first.
             port = one.getsockname()[1]
     except OSError as error:
         for one in bound:
@@ -32,25 +34,25 @@ def bind(config: ServerConfig) -> list[socket.socket]:
 
 
 def url_of(config: ServerConfig, bound: list[socket.socket]) -> str:
-    """The address of a server that listens there."""
+    """Return the URL of a server that listens on these sockets."""
     host = config.host.strip("[]")
     bracketed = f"[{host}]" if ":" in host else host
     return f"http://{bracketed}:{bound[0].getsockname()[1]}"
 
 
 def bind_error(config: ServerConfig, error: OSError) -> ConfigurationError:
-    """Why not, as a sentence with what to do."""
+    """Return the error for a failed bind, with what to do."""
     where = f"{config.host} port {config.port}"
     if error.errno == errno.EADDRINUSE:
         return ConfigurationError(
-            f"{where} is in use by another program; choose another with --port, or 0 for any"
+            f"{where} is in use by another program. Choose another with --port, or 0 for any."
         )
     if error.errno == errno.EACCES:
         return ConfigurationError(
-            f"{where} is for the system's own programs; choose one from 1024 on with --port"
+            f"{where} is reserved for the system. Choose one from 1024 on with --port."
         )
-    reason = error.strerror or "no such address on this machine"
-    return ConfigurationError(f"{where} cannot be listened on: {reason}; choose with --host")
+    reason = error.strerror or "not an address of this machine"
+    return ConfigurationError(f"Cannot listen on {where}: {reason}. Choose another with --host.")
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, tuple[str, ...]]]:
@@ -61,9 +63,9 @@ def _addresses(host: str, port: int) -> list[tuple[int, tuple[str, ...]]]:
 
 
 def _bind(one: socket.socket, address: tuple[object, ...]) -> None:
-    # A port that a server has just left can be taken again at once; one in use cannot.
+    # Allows to reuse a port that a server has just left, but not one in use.
     one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if one.family == socket.AF_INET6:
-        # The other family has a socket of its own.
+        # IPv4 has its own socket.
         one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     one.bind(address)

@@ -1,4 +1,4 @@
-"""Hands out finished videos, whole or in part; knows only their unguessable names."""
+"""Serves finished videos under their unguessable names."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class VideoFiles:
     """`GET /files/<name>.mp4`, with `Range`, `If-Range` and the other conditions of RFC 9110.
 
     Args:
-        folder: where the videos are. A file appears in it whole, so any that is there is whole.
+        folder: The folder of the videos; files appear in it complete.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def routes(self) -> list[web.RouteDef]:
-        """Where videos are handed out; the name alone is the permission, as with the vendor."""
+        """Return the route; the name is the only permission, as on the vendor's host."""
         return [web.get("/files/{name}", self.video)]
 
     async def video(self, request: web.Request) -> web.StreamResponse:
-        """One video."""
+        """Send one video or a part of it."""
         name = request.match_info["name"]
         path = self._folder / name
         try:
@@ -37,19 +37,19 @@ class VideoFiles:
                 raise FileNotFoundError(name)
             stat = path.stat()
         except OSError:
-            return error_response(404, "There is no such file, or it has expired", status=404)
+            return error_response(404, "Unknown or expired file.", status=404)
         etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
         headers = {"Content-Type": "video/mp4", "Cache-Control": "private, max-age=3600"}
         return VersionedFile(path, etag=etag, headers=headers)
 
 
 class VersionedFile(web.FileResponse):
-    """aiohttp's file response, which reads only dates in `If-Range`, made to read tags too.
+    """aiohttp's file response, which supports only dates in `If-Range`, with entity tags too.
 
     Args:
-        path: the file.
-        etag: its entity tag, quoted; the one that aiohttp gives it as well.
-        headers: more headers of the answer.
+        path: The file.
+        etag: Its entity tag, quoted; the same that aiohttp sends.
+        headers: Additional headers of the response.
     """
 
     def __init__(self, path: Path, *, etag: str, headers: dict[str, str]) -> None:
@@ -57,9 +57,8 @@ class VersionedFile(web.FileResponse):
         self._tag = etag
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Send the headers, then the file or the part of it."""
+        """Send the headers, and ignore a range that is invalid or of another version."""
         if hdrs.RANGE in request.headers and not self._is_usable(request):
-            # A part of another version is of no use to anybody, nor a range that says nothing.
             kept = {name: text for name, text in request.headers.items() if name != hdrs.RANGE}
             request = request.clone(headers=kept)
         return await super().prepare(request)
