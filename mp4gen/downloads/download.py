@@ -1,6 +1,6 @@
-"""One file, whole or not at all: fetched with resumed tries, checked, then put in its place.
+"""Download one file whole or not at all: resume it, check it, then rename it to its target.
 
-It neither knows the API nor its key: the sessions that it is given carry neither key nor cookies.
+It knows neither the API nor its key.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ RefreshUrl = Callable[[], Awaitable[str | None]]
 OnRetry = Callable[[DownloadError, float], object]
 
 _MAX_CORRUPT_ATTEMPTS: Final = 3
-# A try that brought this much is no reason to lose heart, however it ended.
+# An attempt that received this much is progress, however it ended.
 _MIN_PROGRESS_BYTES: Final = 1 << 16
 _RETRYABLE_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d{1,19})-\d{1,19}|\*)/(\d{1,19}|\*)")
 
 
 class ExpiredLinkError(DownloadError):
-    """The host does not have the file under this link (any more); a newer link may work."""
+    """The host does not have the file under this link; a newer link may work."""
 
 
 class _CorruptFileError(Exception):
-    """The host sent something else than the file; all of it is of no use."""
+    """The host sent something else than the file; no byte of it is kept."""
 
 
 @attrs.define
 class Download:
-    """One file on its way.
+    """The download of one file.
 
     Attributes:
-        sessions: the connections to file hosts.
-        url: where it is; http or https.
-        limits: what is allowed.
-        random: jitter of the waits between tries.
-        on_progress: told the bytes so far and the bytes in all, or None where unknown; what it
-            raises ends the download.
-        refresh_url: gives one fresh link, or None, when the first has expired.
-        on_retry: told why a try failed, and the seconds until the next.
+        sessions: The connections to file hosts.
+        url: The http(s) URL of the file.
+        limits: What the download may do.
+        random: The jitter of the delays between attempts.
+        on_progress: Called with the bytes received and the total (None if unknown). An exception
+            aborts the download.
+        refresh_url: Returns one fresh link, or None, after the first link has expired.
+        on_retry: Called with the reason of a failed attempt and the seconds until the next.
     """
 
     sessions: FileSessions
@@ -76,8 +76,8 @@ class Download:
         """Fetch the file into `path`, which is replaced only by a whole MP4.
 
         Raises:
-            DownloadError: nothing was written to `path`; says why.
-            ConfigurationError: the client is closed, or belongs to another loop.
+            DownloadError: The file could not be fetched; `path` stays as it was.
+            ConfigurationError: The client is closed, or belongs to another loop.
         """
         validate_url(self.url, allow_private=self.limits.allow_private)
         with open_partial_file(path) as part:
@@ -100,17 +100,18 @@ class Download:
                 await self._wait_or_give_up(budget, str(error), None)
             except RetryableError as error:
                 if part.received - received_before >= _MIN_PROGRESS_BYTES:
-                    budget.reset()
+                    budget.attempts = 0
                 await self._wait_or_give_up(budget, str(error), error.retry_after)
 
     async def _wait_or_give_up(
         self, budget: _RetryBudget, reason: str, retry_after: float | None
     ) -> None:
-        message = f"{validate_url(self.url, allow_private=True)}: {reason}"
+        host = validate_url(self.url, allow_private=True)
+        message = f"Cannot download from {host}: {reason}"
         delay = budget.next_delay(retry_after)
         if delay is None:
-            attempts = f" after {budget.attempts} tries in a row" if budget.attempts > 1 else ""
-            raise DownloadError(f"{message}; gave up{attempts}")
+            attempts = f" after {budget.attempts} attempts in a row" if budget.attempts > 1 else ""
+            raise DownloadError(f"{message} Gave up{attempts}.")
         if self.on_retry:
             self.on_retry(DownloadError(message), delay)
         await asyncio.sleep(delay)
@@ -120,22 +121,23 @@ class Download:
         try:
             new_url = await refresh_url() if refresh_url else None
         except Mp4GenError as error:
-            raise DownloadError(f"{expired}; no new link could be had: {error}") from error
+            raise DownloadError(f"{expired} No new link was found: {error}") from error
         if not new_url:
             raise expired
         self.url = new_url
 
     async def _attempt(self, part: PartialFile) -> None:
         if not part.validator:
-            # Nobody could say that the rest belongs to the same file.
+            # Nothing shows that the rest belongs to the same file.
             part.restart()
-        async with open_response(
-            self.sessions, self.url, _range_headers(part), self.limits
-        ) as response:
+        headers = {}
+        if part.validator and part.received:
+            headers = {"Range": f"bytes={part.received}-", "If-Range": part.validator}
+        async with open_response(self.sessions, self.url, headers, self.limits) as response:
             if _begin(response, part):
                 await self._write_body(response, part)
         if part.total is not None and part.received < part.total:
-            raise RetryableError(f"{part.received} bytes instead of {part.total}")
+            raise RetryableError(f"Received {part.received} bytes instead of {part.total}.")
         if reason := part.validation_error():
             raise _CorruptFileError(reason)
 
@@ -143,134 +145,110 @@ class Download:
         max_bytes = self.limits.max_bytes
         if (part.total or 0) > max_bytes:
             raise DownloadError(
-                f"the file has {part.total} bytes, more than the {max_bytes} allowed"
+                f"The file is too large: {part.total} bytes, more than the {max_bytes} allowed."
             )
         while chunk := await response.read():
             if part.received + len(chunk) > max_bytes:
-                raise DownloadError(f"the file has more than the {max_bytes} bytes allowed")
+                raise DownloadError(
+                    f"The file is too large: more than the {max_bytes} bytes allowed."
+                )
             signature_checked = part.received >= 8
             part.write(chunk)
             if part.received >= 8 and not signature_checked and not part.has_mp4_signature:
-                raise _CorruptFileError(
-                    f"the host sent {_content_type(response)} instead of an MP4"
-                )
+                content_type = _first_value(response, "Content-Type") or "an unknown format"
+                raise _CorruptFileError(f"The host sent {content_type} instead of an MP4.")
             if part.total is not None and part.received > part.total:
-                raise _CorruptFileError(f"more than the announced {part.total} bytes")
+                raise _CorruptFileError(f"Received more than the announced {part.total} bytes.")
             if self.on_progress:
                 self.on_progress(part.received, part.total)
 
 
 @attrs.define
 class _RetryBudget:
-    """How much longer failures are borne: by time those that may pass, by number those that lie."""
+    """What a download may spend on failures: time if they may pass, attempts on corrupt files.
+
+    Attributes:
+        attempts: Failed attempts in a row; 0 after progress, which starts the time anew.
+    """
 
     retry: Retry
     random: Random
     corrupt_attempts: int = 0
     attempts: int = 0
-    _failing_since: float | None = None
-    _delays: Iterator[float] = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """The file has grown: what failed before is forgotten."""
-        self.attempts, self._failing_since, self._delays = (
-            0,
-            None,
-            backoff_delays(self.retry, self.random),
-        )
+    _failing_since: float = 0.0
+    _delays: Iterator[float] = attrs.field(factory=lambda: iter(()))
 
     def next_delay(self, retry_after: float | None) -> float | None:
-        """Seconds until the next try, at least `retry_after`; None to give up."""
+        """Return the seconds until the next attempt, at least `retry_after`; None to give up."""
         now = asyncio.get_running_loop().time()
+        if not self.attempts:
+            self._failing_since, self._delays = now, backoff_delays(self.retry, self.random)
         self.attempts += 1
-        self._failing_since = now if self._failing_since is None else self._failing_since
         delay = max(next(self._delays), retry_after or 0.0)
         exhausted = now - self._failing_since + delay > self.retry.timeout
         return None if exhausted or self.corrupt_attempts > _MAX_CORRUPT_ATTEMPTS else delay
 
 
-def _range_headers(part: PartialFile) -> dict[str, str]:
-    if part.validator is None or not part.received:
-        return {}
-    return {"Range": f"bytes={part.received}-", "If-Range": part.validator}
-
-
 def _begin(response: FileResponse, part: PartialFile) -> bool:
-    """Set `part` up for the bytes to come; False where it is complete already.
+    """Prepare `part` for the body of `response`; return False if `part` is complete already.
 
     Raises:
-        DownloadError: the host does not give the file.
-        TryAgainError: not this time.
-        _WrongFileError: it gives another file, or an unusable form of it.
+        DownloadError: The host refuses the file.
+        RetryableError: The host refuses it for now.
+        _CorruptFileError: The host sends another file, or one in a content encoding.
     """
     match response.status:
         case 200 | 206 if (encoding := _content_encoding(response)) != "identity":
-            raise _CorruptFileError(f"the host packed the file ({encoding}), unasked")
+            raise _CorruptFileError(f"The host sent the file in an encoding: {encoding}.")
         case 200:
             part.restart()
-            part.total = _content_length(response)
+            length = response.headers.get("Content-Length", "")
+            part.total = int(length) if length.isdecimal() else None
             part.validator = _validator(response)
             return True
         case 206 if _is_valid_continuation(response, part):
             return True
-        case 416 if part.received and (_total_size(response) or part.total) == part.received:
+        case 416 if part.received and part.received == (_content_range(response)[1] or part.total):
             part.total = part.received
             return False
         case 206 | 416:
-            raise _CorruptFileError("the file changed while it was being fetched")
-        case 401 | 403:
+            raise _CorruptFileError("The file changed during the download.")
+        case 401 | 403 | 404 | 410:
             raise ExpiredLinkError(
-                f"{response.host} answered {response.status}: the link has expired, or its firewall "
-                "turns this machine away"
-            )
-        case 404 | 410:
-            raise ExpiredLinkError(
-                f"{response.host} answered {response.status}: the link has expired, or was never right"
+                f"The link has expired or is wrong, or a firewall refuses it: {response.host} "
+                f"answered {response.status}. Get a new link."
             )
         case status if status in _RETRYABLE_STATUSES:
-            raise RetryableError(
-                f"HTTP {status}", HttpResponse(status, _lowercase_keys(response), b"").retry_after
-            )
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            retry_after = HttpResponse(status, headers, b"").retry_after
+            raise RetryableError(f"The host answered {status}.", retry_after)
         case status:
-            raise DownloadError(f"{response.host} answered {status} instead of the file")
+            raise DownloadError(f"The host refused the file: {response.host} answered {status}.")
 
 
 def _is_valid_continuation(response: FileResponse, part: PartialFile) -> bool:
-    """Whether the bytes to come go on exactly where ours end, in the same file."""
-    content_range = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    if (
-        not part.received
-        or content_range is None
-        or content_range[1] is None
-        or int(content_range[1]) != part.received
-    ):
+    """Whether the body continues exactly at the end of `part`, and of the same file."""
+    start, total = _content_range(response)
+    if not part.received or start != part.received:
         return False
     if _validator(response) not in (None, part.validator):
         return False
-    total_size = _total_size(response)
-    part.total = part.total or total_size
-    return total_size in (None, part.total)
+    part.total = part.total or total
+    return total in (None, part.total)
 
 
-def _total_size(response: FileResponse) -> int | None:
-    """The size of the whole file as `Content-Range` tells it."""
-    content_range = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    return int(content_range[2]) if content_range and content_range[2] != "*" else None
-
-
-def _content_length(response: FileResponse) -> int | None:
-    text = response.headers.get("Content-Length", "")
-    return int(text) if text.isdecimal() else None
+def _content_range(response: FileResponse) -> tuple[int | None, int | None]:
+    """Return the first byte and the total size of `Content-Range`, each None if unknown."""
+    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    start, total = found.groups() if found else (None, "*")
+    return int(start) if start else None, None if total == "*" else int(total)
 
 
 def _validator(response: FileResponse) -> str | None:
-    """What `If-Range` may name: a strong ETag, else a date that is strong (RFC 9110, 13.1.5).
+    """Return what `If-Range` may name: a strong ETag, else a strong date (RFC 9110, 13.1.5).
 
-    A date counts where the answer is at least a second younger, since two versions of one second
-    would bear the same.
+    A date is strong if the response is at least a second younger: two versions of one second have
+    the same date.
     """
     etag = response.headers.get("ETag")
     if etag is not None:
@@ -283,18 +261,11 @@ def _validator(response: FileResponse) -> str | None:
     return last_modified if age.total_seconds() >= 1 else None
 
 
-def _lowercase_keys(response: FileResponse) -> dict[str, str]:
-    return {name.lower(): value for name, value in response.headers.items()}
-
-
 def _content_encoding(response: FileResponse) -> str:
-    return _printable(response.headers.get("Content-Encoding", "")).strip().lower() or "identity"
+    return _first_value(response, "Content-Encoding").strip().lower() or "identity"
 
 
-def _content_type(response: FileResponse) -> str:
-    return _printable(response.headers.get("Content-Type", "")) or "something"
-
-
-def _printable(header: str) -> str:
-    """The first words of what a stranger wrote, fit for a terminal."""
-    return "".join(c for c in header.partition(";")[0][:60] if c.isascii() and c.isprintable())
+def _first_value(response: FileResponse, name: str) -> str:
+    """Return the start of a header, safe to print on a terminal."""
+    text = response.headers.get(name, "").partition(";")[0][:60]
+    return "".join(c for c in text if c.isascii() and c.isprintable())

@@ -1,10 +1,9 @@
-"""A client's downloads: where a file goes, whence it may come, what to do when its link is dead."""
+"""Download the videos of one client: choose paths, limit the number, refresh expired links."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,15 +24,15 @@ _MAX_CONCURRENT = 8
 
 
 class Downloader:
-    """Fetches finished videos for one client, a few at a time, over a session without its key.
+    """Fetches finished videos, a few at a time, over sessions without the API key.
 
     Args:
-        caller: the client's calls, for looking up an expired link.
-        dialect: the host's way of speaking.
-        base_url: the API's address; only where it is private may its files be.
-        call_options: how such a look-up waits.
-        proxy: an http:// proxy, or None.
-        trust_env: whether proxies are read from the environment.
+        caller: The client's API calls, to refresh an expired link.
+        dialect: The dialect of the API.
+        base_url: The URL of the API. If it is private, files on private addresses are allowed.
+        call_options: How the calls that refresh a link wait.
+        proxy: An http:// proxy, or None.
+        trust_env: Whether proxies are read from the environment.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class Downloader:
         """Fetch one video, as `Client.download` describes it.
 
         Raises:
-            DownloadError: nothing was written.
+            DownloadError: The video could not be fetched.
         """
         url = video_or_url.url if isinstance(video_or_url, Video) else video_or_url
         path = _target_path(video_or_url, to)
@@ -85,37 +84,29 @@ class Downloader:
             ).save(path)
 
     async def _refresh_url(self, video_or_url: Video | str) -> str | None:
-        """A fresh link: what the record says now, else what the host makes of the old one."""
+        """Return a new link from the task's details, else what the API makes of the old link."""
+        send, dialect, options = self._caller.send_with_retries, self._dialect, self._call_options
         url = video_or_url.url if isinstance(video_or_url, Video) else video_or_url
         if isinstance(video_or_url, Video):
-            details_request = protocol.build_details_request(video_or_url.task_id, self._dialect)
-            parse_details = partial(
-                protocol.parse_details, dialect=self._dialect, task_id=video_or_url.task_id
-            )
-            details = await self._caller.send_with_retries(
-                details_request, parse_details, self._call_options
-            )
+            task_id = video_or_url.task_id
+            parse = partial(protocol.parse_details, dialect=dialect, task_id=task_id)
+            details = await send(protocol.build_details_request(task_id, dialect), parse, options)
             if details.video_url not in (None, url):
                 return details.video_url
-        api_request = protocol.build_download_url_request(url, self._dialect)
-        if api_request is None:
+        request = protocol.build_download_url_request(url, dialect)
+        if request is None:
             return None
-        parse = partial(protocol.parse_download_url, dialect=self._dialect)
-        return await self._caller.send_with_retries(api_request, parse, self._call_options)
+        return await send(request, partial(protocol.parse_download_url, dialect=dialect), options)
 
     def _report_progress(
-        self,
-        path: str,
-        on_progress: Callable[[int, int | None], object] | None,
-        received: int,
-        total: int | None,
+        self, path: str, on_progress: OnProgress | None, received: int, total: int | None
     ) -> None:
         self._caller.events.emit(DownloadProgressEvent(path, received, total))
         if on_progress is not None:
             on_progress(received, total)
 
     async def _allows_private(self) -> bool:
-        """Whether the API itself is on a private address; only then may its files be."""
+        """Return whether the API is on a private address, so that its files may be, too."""
         if self._api_is_private is None:
             host = urlsplit(self._base_url).hostname or ""
             public = is_public(host)
@@ -133,7 +124,7 @@ def _target_path(video_or_url: Video | str, to: str | os.PathLike[str]) -> Path:
 
 
 async def _resolves_privately(host: str) -> bool | None:
-    """Whether DNS gives a private address for `host`; None where it gives nothing just now."""
+    """Return whether `host` resolves to a private address; None if it does not resolve now."""
     try:
         resolved = await asyncio.get_running_loop().getaddrinfo(host, None)
     except (OSError, UnicodeError):

@@ -1,6 +1,6 @@
-"""One GET from a file host, without key, cookies or a way into a private network.
+"""Send one GET to a file host, without key, cookies or a way into a private network.
 
-It neither tries again nor knows what is in a file; it says which failures may pass.
+It does not retry and does not check the file; it tells temporary failures from final ones.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _CONNECT_TIMEOUT: Final = 30.0
 _CHUNK_SIZE: Final = 1 << 18
+_INVALID_LINK: Final = "The video's link is not an http(s) URL. Pass a Video or its whole URL."
 
 
 class RetryableError(Exception):
-    """A failure that may pass.
+    """A temporary failure.
 
     Attributes:
-        retry_after: seconds after which the host wants to be asked again, or None.
+        retry_after: The seconds that the host asks to wait; None if it does not say.
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -43,11 +44,11 @@ class DownloadLimits:
     """What a download may do.
 
     Attributes:
-        allow_private: whether files on loopback and private addresses may be fetched.
-        max_bytes: the largest file.
-        retry: how long to go on after failures that may pass.
-        read_timeout: seconds without a single byte until a try is given up.
-        min_bytes_per_second: bytes a second, over `read_timeout` seconds, below which a try is given up.
+        allow_private: Whether files on loopback and private addresses may be fetched.
+        max_bytes: The largest file.
+        retry: How long to retry after temporary failures.
+        read_timeout: The seconds without a single byte after which an attempt ends.
+        min_bytes_per_second: The throughput over `read_timeout` below which an attempt ends.
     """
 
     allow_private: bool = False
@@ -58,15 +59,14 @@ class DownloadLimits:
 
 
 class FileSessions:
-    """The connections to file hosts; opened by the first download, on its loop.
+    """The connections to file hosts, opened by the first download on its loop.
 
-    They carry neither key nor cookies, nor what ~/.netrc has for a host, and inflate nothing.
-    Behind a proxy the address that we connect to is the proxy's, which may well be private; all
-    other connections refuse private addresses, whatever a name resolved to a moment ago.
+    They carry no key, no cookies and no password of ~/.netrc, and decompress nothing. They refuse
+    private addresses at connect time, except that of a proxy.
 
     Args:
-        proxy: an http:// proxy, or None.
-        trust_env: whether proxies are read from the environment.
+        proxy: An http:// proxy, or None.
+        trust_env: Whether proxies are read from the environment.
     """
 
     def __init__(self, *, proxy: str | None = None, trust_env: bool = False) -> None:
@@ -77,23 +77,23 @@ class FileSessions:
         self._sleeper = Sleeper()
 
     async def aclose(self) -> None:
-        """End what runs and close all connections; a second call does nothing."""
-        # Not left to aiohttp: it forgets those who wait for a body that it closes.
+        """End all downloads and close all connections; a second call does nothing."""
+        # aiohttp would not wake a reader that waits for a body.
         self._sleeper.close()
         for session in self._sessions.values():
             await session.close()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """A block that uses the connections, and ends at once when they are closed.
+        """Let the block use the connections, and end it as soon as they are closed.
 
         Raises:
-            ConfigurationError: the client is closed, or belongs to another loop.
+            ConfigurationError: The client is closed, or belongs to another loop.
         """
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
             raise ConfigurationError(
-                "this client belongs to another event loop; make one client for each loop"
+                "This client belongs to another event loop. Make one client for each loop."
             )
         self._loop = loop
         async with self._sleeper.cancel_on_close():
@@ -102,15 +102,15 @@ class FileSessions:
     def session_for(
         self, url: str, *, allow_private: bool
     ) -> tuple[aiohttp.ClientSession, str | None]:
-        """The session and the proxy for `url`; for use inside `in_use`.
+        """Return the session and the proxy for `url`, for use inside `opened`.
 
         Raises:
-            ConfigurationError: the proxy is none that HTTP can be spoken to.
+            ConfigurationError: The proxy is not an HTTP proxy.
         """
         proxy = self._proxy or (proxy_from_env(url) if self._trust_env else None)
         if proxy is not None and not proxy.lower().startswith(("http://", "https://")):
-            # Not shown: it can hold a password.
-            raise ConfigurationError("the proxy must be given as http://host:port")
+            # Its value can contain a password.
+            raise ConfigurationError("Invalid proxy: not an HTTP proxy. Use http://host:port.")
         unchecked = allow_private or proxy is not None
         if unchecked not in self._sessions:
             self._sessions[unchecked] = _session(unchecked=unchecked)
@@ -119,12 +119,12 @@ class FileSessions:
 
 @attrs.frozen
 class FileResponse:
-    """What a host answered, its body still to come.
+    """The head of a response, and its body as a stream.
 
     Attributes:
-        status: the HTTP status.
-        headers: by their names in any case.
-        host: who answered.
+        status: The HTTP status.
+        headers: The headers; names in any case.
+        host: The host that answered.
     """
 
     status: int
@@ -135,12 +135,12 @@ class FileResponse:
     _throughput: _ThroughputMonitor
 
     async def read(self) -> bytes:
-        """The next bytes, at most 256 KiB; none at the end.
+        """Return the next bytes, at most 256 KiB; none at the end.
 
         Raises:
-            TryAgainError: the body broke off, or comes too slowly.
+            RetryableError: The body broke off, or is too slow.
         """
-        with _translate_errors(self.host, f"no byte for {self._limits.read_timeout:g} s"):
+        with _translate_errors(self.host, f"No byte for {self._limits.read_timeout:g} s."):
             chunk = await self._content.read(_CHUNK_SIZE)
         self._throughput.add(len(chunk), self._limits)
         return chunk
@@ -148,17 +148,22 @@ class FileResponse:
 
 @attrs.define
 class _ThroughputMonitor:
-    """The speed of one body; a trickle would otherwise last for ever without ever stalling."""
+    """The throughput of one body: a trickle of single bytes never times out."""
 
     window_start: float
     received: int = 0
 
     def add(self, size: int, limits: DownloadLimits) -> None:
+        """Count `size` bytes.
+
+        Raises:
+            RetryableError: The body is too slow.
+        """
         now = asyncio.get_running_loop().time()
         self.received += size
         if size and now - self.window_start >= limits.read_timeout:
             if self.received < limits.min_bytes_per_second * (now - self.window_start):
-                raise RetryableError(f"fewer than {limits.min_bytes_per_second:g} bytes a second")
+                raise RetryableError(f"Fewer than {limits.min_bytes_per_second:g} bytes a second.")
             self.window_start, self.received = now, 0
 
 
@@ -166,11 +171,11 @@ class _ThroughputMonitor:
 async def open_response(
     sessions: FileSessions, url: str, headers: Mapping[str, str], limits: DownloadLimits
 ) -> AsyncIterator[FileResponse]:
-    """The answer to a GET of `url` with `headers`, after a few redirects at most.
+    """Yield the response to a GET of `url` with `headers`, after at most `MAX_REDIRECTS`.
 
     Raises:
-        DownloadError: the way leads where it must not.
-        TryAgainError: no usable connection this time.
+        DownloadError: The URL or a redirect is refused.
+        RetryableError: The connection failed.
     """
     for _ in range(MAX_REDIRECTS + 1):
         host = validate_url(url, allow_private=limits.allow_private)
@@ -183,18 +188,18 @@ async def open_response(
                 )
                 return
         url = _redirect_target(url, location, host)
-    raise DownloadError(f"{host} redirects more than {MAX_REDIRECTS} times")
+    raise DownloadError(f"Too many redirects: {host} redirects more than {MAX_REDIRECTS} times.")
 
 
 def validate_url(url: str, *, allow_private: bool) -> str:
-    """The host of `url`; refuses what is not an http(s) address, or private by its very text.
+    """Return the host of `url`.
 
     Raises:
-        DownloadError: says which.
+        DownloadError: `url` is not an http(s) URL, or names a private address.
     """
     parts = parse_http_url(url)
     if parts is None:
-        raise DownloadError("the video's link is not an http(s) address")
+        raise DownloadError(_INVALID_LINK)
     host = parts.hostname or ""
     if not allow_private and is_public(host) is False:
         raise _private_address_error(host)
@@ -203,8 +208,8 @@ def validate_url(url: str, *, allow_private: bool) -> str:
 
 def _private_address_error(host: str) -> DownloadError:
     return DownloadError(
-        f"the video's link leads to a private address ({host}); such are fetched only where "
-        "base_url is private too"
+        f"The video's link leads to a private address: {host}. Private links are only fetched if "
+        "base_url is private, too."
     )
 
 
@@ -212,9 +217,9 @@ def _redirect_target(url: str, location: str, host: str) -> str:
     try:
         target = urljoin(url, location)
     except ValueError:
-        raise DownloadError(f"{host} redirects to something that is no address") from None
+        raise DownloadError(f"{host} redirects to an invalid URL.") from None
     if urlsplit(url).scheme == "https" and not target.lower().startswith("https:"):
-        raise DownloadError(f"{host} redirects from https to an unsafe address; not followed")
+        raise DownloadError(f"{host} redirects from https to an unsafe URL.")
     return target
 
 
@@ -223,44 +228,41 @@ async def _get(
     url: str,
     host: str,
     headers: Mapping[str, str],
-    download_limits: DownloadLimits,
+    limits: DownloadLimits,
 ) -> aiohttp.ClientResponse:
-    session, proxy = sessions.session_for(url, allow_private=download_limits.allow_private)
-    timeout = aiohttp.ClientTimeout(
-        sock_connect=_CONNECT_TIMEOUT, sock_read=download_limits.read_timeout
-    )
+    session, proxy = sessions.session_for(url, allow_private=limits.allow_private)
+    timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_TIMEOUT, sock_read=limits.read_timeout)
     default_headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
-    with _translate_errors(host, f"no answer for {download_limits.read_timeout:g} s"):
-        # The head of an answer can trickle too, and no single byte of it is late.
-        async with asyncio.timeout(_CONNECT_TIMEOUT + download_limits.read_timeout):
+    with _translate_errors(host, f"No answer for {limits.read_timeout:g} s."):
+        # The head can trickle, too, without a single late byte.
+        async with asyncio.timeout(_CONNECT_TIMEOUT + limits.read_timeout):
+            all_headers = default_headers | dict(headers)
             return await session.get(
-                url,
-                headers=default_headers | dict(headers),
-                allow_redirects=False,
-                timeout=timeout,
-                proxy=proxy,
+                url, headers=all_headers, allow_redirects=False, timeout=timeout, proxy=proxy
             )
 
 
 @contextmanager
 def _translate_errors(host: str, timeout_message: str) -> Iterator[None]:
-    """Say in our own words what aiohttp met, and whether it may pass."""
+    """Raise aiohttp's errors as temporary or final ones, in our own words."""
     try:
         yield
     except aiohttp.ConnectionTimeoutError:
-        raise RetryableError(f"no connection within {_CONNECT_TIMEOUT:g} s") from None
+        raise RetryableError(f"No connection within {_CONNECT_TIMEOUT:g} s.") from None
     except TimeoutError:
         raise RetryableError(timeout_message) from None
     except aiohttp.ClientConnectorCertificateError:
-        raise DownloadError(f"{host} has no valid TLS certificate; not fetched") from None
+        raise DownloadError(
+            f"Invalid TLS certificate: {host}. Check the clock and the certificates here."
+        ) from None
     except (aiohttp.InvalidURL, UnicodeError):
-        raise DownloadError("the video's link is not an http(s) address") from None
+        raise DownloadError(_INVALID_LINK) from None
     except aiohttp.ClientConnectorDNSError:
-        raise RetryableError("the host name is not known, or the network is down") from None
+        raise RetryableError("The host name is unknown, or the network is down.") from None
     except (aiohttp.ClientError, OSError) as error:
         if isinstance(getattr(error, "os_error", None), PrivateAddressError):
             raise _private_address_error(host) from None
-        raise RetryableError(describe_network_error(error)) from None
+        raise RetryableError(f"Network error: {describe_network_error(error)}.") from None
 
 
 def _session(*, unchecked: bool) -> aiohttp.ClientSession:
@@ -268,6 +270,6 @@ def _session(*, unchecked: bool) -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(socket_factory=None if unchecked else public_socket),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
-        # True would also send the password that ~/.netrc has for a host, or for any.
+        # True would also send the passwords of ~/.netrc.
         trust_env=False,
     )

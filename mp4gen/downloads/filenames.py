@@ -1,4 +1,4 @@
-"""File names from text that came from outside: safe everywhere, never leaving their folder."""
+"""Turn text from outside into file names that are safe on every system, inside their folder."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ import unicodedata
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-# Bytes in UTF-8, the ending included; the temporary file's name is longer, and 255 is the limit of
-# most file systems.
+# Bytes in UTF-8 with the extension. The temporary file's name is longer; file systems allow 255.
 MAX_NAME_BYTES: Final = 120
 _MAX_STEM_BYTES: Final = MAX_NAME_BYTES - len(".mp4")
 _FORBIDDEN_CHARACTERS: Final = re.compile(r'[<>:"/\\|?*]+')
-# Names that Windows gives to devices, whatever follows their first dot.
+# Windows reserves these names for devices, with any extension.
 _WINDOWS_DEVICES: Final = re.compile(
     r"(?i)^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)"
 )
 
 
 def safe_stem(text: str, *, fallback: str = "video") -> str:
-    """`text` as a file name without its ending.
+    """Return `text` as a file name without extension.
 
-    What a file system, a shell or a reader could stumble over becomes `_` or a space. A name that
-    had to be changed ends in a digest of the whole text, so that two different texts never share a
-    file.
+    Characters that file systems, shells or readers misinterpret become `_` or a space. A changed
+    name ends in a digest of the whole text, so different texts never share a file.
     """
     normalized = unicodedata.normalize("NFC", text)
     printable = "".join(c if unicodedata.category(c)[0] not in "CZ" else " " for c in normalized)
@@ -39,7 +37,7 @@ def safe_stem(text: str, *, fallback: str = "video") -> str:
 
 
 def filename_from_url(url: str) -> str:
-    """The last part of a URL's path as a safe file name ending in `.mp4`."""
+    """Return the last part of a URL's path as a safe file name with the extension `.mp4`."""
     try:
         filename = unquote(urlsplit(url).path.rpartition("/")[2])
     except ValueError:

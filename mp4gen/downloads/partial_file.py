@@ -1,8 +1,8 @@
-"""The unfinished file beside its target: locked, checked, then renamed over it; no network.
+"""Write the unfinished file beside its target: lock it, check it, rename it; no network.
 
-Its name depends on the target alone, so that one left by a killed process is taken over by the
-next download of the same file instead of lying there for ever. It is renamed and removed only by
-who holds its lock; whoever gets the lock afterwards must look whether the file is still there.
+Its name depends on the target alone, so the next download of the same target takes over what a
+killed process left. Only the holder of its lock renames or removes it; the next holder must check
+that the file is still there.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from mp4gen.errors import DownloadError
 from mp4gen.filesystem import open_locked, sync_folder
 
 _HINTS: Final = {
-    errno.ENOSPC: "; free some space, then download again",
-    errno.EDQUOT: "; free some space, then download again",
-    errno.EFBIG: "; the file system or `ulimit -f` allows no file of this size",
-    errno.ENAMETOOLONG: "; give it a shorter name",
+    errno.ENOSPC: " Free some space, then download again.",
+    errno.EDQUOT: " Free some space, then download again.",
+    errno.EFBIG: " Raise `ulimit -f`, or use a file system for larger files.",
+    errno.ENAMETOOLONG: " Use a shorter name.",
 }
-# Fragmented MP4s have two boxes for every few seconds; more than this is no video but an attack.
+# Fragmented MP4s have two boxes for every few seconds; more than this is an attack.
 _MAX_BOXES: Final = 100_000
 
 
 @attrs.define
 class PartialFile:
-    """The bytes so far, and what they are the beginning of.
+    """The bytes so far, and which file they begin.
 
     Attributes:
-        target: the final path.
-        file: the open, unbuffered temporary file.
-        received: bytes written.
-        total: bytes of the whole, or None where the host did not say.
-        validator: the ETag or date that tells this file from a later one of the same link.
+        target: The final path.
+        file: The open, unbuffered temporary file.
+        received: The bytes written.
+        total: The bytes of the whole file; None if unknown.
+        validator: The ETag or date that distinguishes this file from a later one of the same link.
     """
 
     target: Path
@@ -51,10 +51,10 @@ class PartialFile:
     validator: str | None = None
 
     def restart(self) -> None:
-        """Forget all bytes.
+        """Drop all bytes.
 
         Raises:
-            DownloadError: the file system refused.
+            DownloadError: The file cannot be truncated.
         """
         with _translate_os_errors(self.target):
             self.file.seek(0)
@@ -65,7 +65,7 @@ class PartialFile:
         """Append `chunk`.
 
         Raises:
-            DownloadError: there is no room for it.
+            DownloadError: The file cannot be written.
         """
         rest = memoryview(chunk)
         with _translate_os_errors(self.target):
@@ -75,35 +75,35 @@ class PartialFile:
 
     @property
     def has_mp4_signature(self) -> bool:
-        """Whether the first eight bytes are there, and are those of an MP4."""
+        """Whether the file begins with the first eight bytes of an MP4."""
         with _translate_os_errors(self.target):
             return _read_at(self.file, 4, 4) == b"ftyp"
 
     def validation_error(self) -> str | None:
-        """What keeps the bytes so far from being a whole MP4; None for nothing.
+        """Return why the bytes so far are not a whole MP4; None if they are.
 
         Raises:
-            DownloadError: the file system refused.
+            DownloadError: The file cannot be read.
         """
         if self.total not in (None, self.received):
-            return f"{self.received} bytes instead of {self.total}"
+            return f"Received {self.received} bytes instead of {self.total}."
         if self.received == 0:
-            return "the file is empty"
+            return "The file is empty."
         if not self.has_mp4_signature:
-            return "the file is not an MP4"
+            return "The file is not an MP4."
         with _translate_os_errors(self.target):
             box_types = _top_level_boxes(self.file, self.received)
-        return None if {b"moov", b"mdat"} <= box_types else "the MP4 is cut short"
+        return None if {b"moov", b"mdat"} <= box_types else "The MP4 is cut short."
 
     async def commit(self) -> None:
-        """Make the file durable under its final name; whole or not at all, also when cancelled.
+        """Make the file durable under its final name; whole or not at all, also if cancelled.
 
         Raises:
-            DownloadError: the file system refused.
+            DownloadError: The file cannot be synced or renamed.
         """
         future = asyncio.get_running_loop().run_in_executor(None, self._commit)
         cancelled: asyncio.CancelledError | None = None
-        # The thread uses the open file, and cannot be stopped: nothing goes on before it is done.
+        # The thread uses the open file and cannot be stopped: wait for it, even if cancelled.
         while not future.done():
             try:
                 await asyncio.wait([future])
@@ -119,17 +119,17 @@ class PartialFile:
         with _translate_os_errors(self.target):
             os.fsync(self.file.fileno())
             _part_path(self.target).replace(self.target)
-        # The file is in its place; a folder that cannot be read or synced does not undo that.
+        # The file is in its place, even if its folder cannot be read or synced.
         with suppress(OSError):
             sync_folder(self.target.parent)
 
 
 @contextmanager
 def open_partial_file(target: Path) -> Iterator[PartialFile]:
-    """A `PartFile` for `target`, empty, gone at the end unless it was committed.
+    """Yield an empty `PartialFile` for `target`, and remove it after the block if not committed.
 
     Raises:
-        DownloadError: the folder cannot be written, or somebody is downloading the same file.
+        DownloadError: The folder cannot be written, or another download has the same target.
     """
     path = _part_path(target)
     with _translate_os_errors(target):
@@ -170,7 +170,7 @@ def _open_locked(target: Path, path: Path) -> FileIO:
 
 
 def _not_a_regular_file(target: Path, path: Path) -> DownloadError:
-    return DownloadError(f"cannot write {target}: {path} is a link or no plain file; remove it")
+    return DownloadError(f"Cannot write {target}: {path} is a link or a special file. Remove it.")
 
 
 def _is_same_file(file: FileIO, path: Path) -> bool:
@@ -182,16 +182,18 @@ def _is_same_file(file: FileIO, path: Path) -> bool:
 
 @contextmanager
 def _translate_os_errors(target: Path) -> Iterator[None]:
-    """Turn what the file system says into one sentence about the file that the caller wants."""
+    """Raise errors of the file system as a `DownloadError` about the target."""
     try:
         yield
     except BlockingIOError:
-        raise DownloadError(f"{target} is being downloaded already") from None
+        raise DownloadError(
+            f"Another download is writing the same file: {target}. Wait until it has ended."
+        ) from None
     except OSError as error:
         hint = _HINTS.get(error.errno or 0, "")
-        raise DownloadError(f"cannot write {target}: {error.strerror or error}{hint}") from None
+        raise DownloadError(f"Cannot write {target}: {error.strerror or error}.{hint}") from None
     except ValueError as error:
-        raise DownloadError(f"cannot write {str(target)!r}: {error}") from None
+        raise DownloadError(f"Cannot write {str(target)!r}: {error}.") from None
 
 
 def _read_at(file: FileIO, offset: int, size: int) -> bytes:
@@ -203,20 +205,21 @@ def _read_at(file: FileIO, offset: int, size: int) -> bytes:
 
 
 def _top_level_boxes(file: FileIO, size: int) -> set[bytes]:
-    """The kinds of the top-level boxes (ISO/IEC 14496-12, section 4.2); none where one is cut."""
+    """Return the types of the top-level boxes (ISO/IEC 14496-12, 4.2); none if one is invalid."""
     box_types: set[bytes] = set()
     offset = 0
     for _ in range(_MAX_BOXES):
-        if offset == size:
-            return box_types
+        if offset >= size:
+            break
         header = _read_at(file, offset, 16)
         length, min_length = int.from_bytes(header[:4], "big"), 8
         if length == 1:
             length, min_length = int.from_bytes(header[8:16], "big"), 16
         elif length == 0:
             length = size - offset
-        if length < min_length or offset + length > size:
-            break
+        if length < min_length:
+            return set()
         box_types.add(header[4:8])
         offset += length
-    return set()
+    # A last box that ends beyond the file is cut short.
+    return box_types if offset == size else set()

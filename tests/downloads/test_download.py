@@ -293,7 +293,7 @@ async def test_a_file_without_a_length_that_was_cut_is_noticed(
     async with FileHost(*[Response(body=MOVIE[:size])] * 4) as host:
         why = await refused(host, sessions, to)
 
-    assert why == "127.0.0.1: the MP4 is cut short; gave up after 4 tries in a row"
+    assert why.endswith(": The MP4 is cut short. Gave up after 4 attempts in a row.")
     assert host.offsets == [0, 0, 0, 0]
 
 
@@ -320,25 +320,25 @@ NO_MP4 = b"<!doctype html><title>Sorry</title>"
     [
         (
             Response(headers={"Content-Type": "text/html; charset=utf-8"}, body=NO_MP4),
-            "the host sent text/html instead of an MP4",
+            "The host sent text/html instead of an MP4",
         ),
-        (Response(body=NO_MP4), "the host sent something instead of an MP4"),
+        (Response(body=NO_MP4), "The host sent an unknown format instead of an MP4"),
         (
             Response(headers={"Content-Type": "a\x1b[2Jb" + "x" * 99}, body=NO_MP4),
-            f"the host sent a[2Jb{'x' * 54} instead of an MP4",
+            f"The host sent a[2Jb{'x' * 54} instead of an MP4",
         ),
-        (Response(body=b"oops"), "the file is not an MP4"),
-        (Response(headers={"Content-Length": "0"}), "the file is empty"),
-        (Response(), "the file is empty"),
+        (Response(body=b"oops"), "The file is not an MP4"),
+        (Response(headers={"Content-Length": "0"}), "The file is empty"),
+        (Response(), "The file is empty"),
         (
             Response(headers={"Content-Encoding": "gzip"}, body=gzip.compress(MOVIE)),
-            "the host packed the file (gzip), unasked",
+            "The host sent the file in an encoding: gzip",
         ),
         (
             Response(headers={"Content-Encoding": "br"}, body=MOVIE),
-            "the host packed the file (br), unasked",
+            "The host sent the file in an encoding: br",
         ),
-        (full_response(MOVIE[:-1]), "the MP4 is cut short"),
+        (full_response(MOVIE[:-1]), "The MP4 is cut short"),
     ],
     ids="html untyped hostile text empty nothing gzip brotli short".split(),
 )
@@ -349,7 +349,7 @@ async def test_what_is_no_mp4_is_not_kept(
     async with FileHost(*[says] * 4) as host:
         problem = await refused(host, sessions, to)
 
-    assert problem == f"127.0.0.1: {why}; gave up after 4 tries in a row"
+    assert problem == f"Cannot download from 127.0.0.1: {why}. Gave up after 4 attempts in a row."
 
 
 async def test_a_wrong_answer_may_be_followed_by_the_right_one(
@@ -422,8 +422,8 @@ async def test_a_trickling_beginning_is_no_wrong_file(sessions: FileSessions, to
 @pytest.mark.parametrize(
     ("says", "why"),
     [
-        (full_response(), f"the file has {SIZE} bytes, more than the 2000 allowed"),
-        (Response(body=MOVIE), "the file has more than the 2000 bytes allowed"),
+        (full_response(), f"The file is too large: {SIZE} bytes, more than the 2000 allowed."),
+        (Response(body=MOVIE), "The file is too large: more than the 2000 bytes allowed."),
     ],
 )
 async def test_a_file_beyond_the_cap_is_not_kept(
@@ -446,7 +446,7 @@ async def test_an_answer_that_stays_ends_the_download(
     async with FileHost(Response(status=status, headers={"Content-Length": "0"})) as host:
         why = await refused(host, sessions, to)
 
-    assert why == f"127.0.0.1 answered {status} instead of the file"
+    assert why == f"The host refused the file: 127.0.0.1 answered {status}."
     assert len(host.requests) == 1
 
 
@@ -460,7 +460,8 @@ async def test_an_expired_link_without_another_is_told(
         with pytest.raises(ExpiredLinkError):
             await download(host, sessions).save(to)
 
-    assert why.startswith(f"127.0.0.1 answered {status}: the link has expired, or ")
+    assert why.startswith("The link has expired or is wrong, or ")
+    assert f"127.0.0.1 answered {status}." in why
 
 
 async def test_an_expired_link_is_renewed_in_the_middle_of_a_file(
@@ -502,13 +503,13 @@ async def test_a_renewal_that_fails_is_a_failed_download(sessions: FileSessions,
     """Both reasons are told."""
 
     async def renew() -> str:
-        raise ConfigurationError("no such API")
+        raise ConfigurationError("No such API.")
 
     async with FileHost(Response(status=403)) as host:
         why = await refused(host, sessions, to, refresh_url=renew)
 
-    assert "answered 403: the link has expired" in why
-    assert why.endswith("; no new link could be had: no such API")
+    assert "The link has expired" in why
+    assert why.endswith(" No new link was found: No such API.")
 
 
 async def test_a_renewed_link_is_checked_like_any_other(sessions: FileSessions, to: Path) -> None:
@@ -520,7 +521,7 @@ async def test_a_renewed_link_is_checked_like_any_other(sessions: FileSessions, 
     async with FileHost(Response(status=403)) as host:
         why = await refused(host, sessions, to, refresh_url=renew)
 
-    assert why == "the video's link is not an http(s) address"
+    assert why == "The video's link is not an http(s) URL. Pass a Video or its whole URL."
 
 
 @pytest.mark.looptime
@@ -556,7 +557,7 @@ async def test_a_host_that_stays_down_is_given_up(sessions: FileSessions, to: Pa
         )
         spent = clock() - start
 
-    assert why.startswith("127.0.0.1: HTTP 503; gave up after ")
+    assert why.startswith("Cannot download from 127.0.0.1: The host answered 503. Gave up after ")
     assert 60 < spent <= 100
 
 
@@ -583,7 +584,7 @@ async def test_a_host_that_wants_too_much_patience_is_given_up(
     async with FileHost(Response(status=503, headers={"Retry-After": "3600"})) as host:
         why = await refused(host, sessions, to)
 
-    assert why == "127.0.0.1: HTTP 503; gave up"
+    assert why == "Cannot download from 127.0.0.1: The host answered 503. Gave up."
 
 
 @pytest.mark.looptime
@@ -604,7 +605,9 @@ async def test_a_silent_host_is_left_after_a_minute(
         spent = clock() - start
 
     assert content == MOVIE
-    assert failures == [f"127.0.0.1: no {'answer' if cut is None else 'byte'} for 60 s"]
+    assert failures == [
+        f"Cannot download from 127.0.0.1: No {'answer' if cut is None else 'byte'} for 60 s."
+    ]
     assert 60 <= spent < 62
     assert host.offsets == [0, cut or 0]
 
@@ -624,7 +627,7 @@ async def test_a_trickle_is_no_stream(sessions: FileSessions, to: Path) -> None:
         spent = clock() - start
 
     assert content == MOVIE
-    assert failures == ["127.0.0.1: fewer than 1024 bytes a second"]
+    assert failures == ["Cannot download from 127.0.0.1: Fewer than 1024 bytes a second."]
     assert spent < 75
 
 
@@ -642,7 +645,9 @@ async def test_a_host_that_only_trickles_is_given_up(sessions: FileSessions, to:
         why = await refused(host, sessions, to, limits=DownloadLimits(allow_private=True))
         spent = clock() - start
 
-    assert why.startswith("127.0.0.1: fewer than 1024 bytes a second; gave up after ")
+    assert why.startswith(
+        "Cannot download from 127.0.0.1: Fewer than 1024 bytes a second. Gave up after "
+    )
     assert spent < 400
 
 
@@ -715,7 +720,7 @@ async def test_a_full_disk_ends_the_download(sessions: FileSessions, to: Path) -
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    assert why.startswith(f"cannot write {to}: File too large; the file system or `ulimit -f` ")
+    assert why.startswith(f"Cannot write {to}: File too large. Raise `ulimit -f`")
     assert len(host.requests) == 1
 
 
@@ -724,7 +729,7 @@ async def test_two_downloads_of_one_target_are_told_apart(sessions: FileSessions
     async with FileHost(full_response(truncate_at=100)) as host:
         first = asyncio.create_task(download(host, sessions).save(to))
         await host.wait_for_progress(100)
-        with pytest.raises(DownloadError, match="is being downloaded already"):
+        with pytest.raises(DownloadError, match="Another download is writing the same file"):
             await download(host, sessions).save(to)
         await first
 

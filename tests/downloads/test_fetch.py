@@ -30,6 +30,7 @@ from tests.support_cdn import (
 )
 
 BRIEFLY = Retry(initial_delay=1e-4, max_delay=1e-3, timeout=0.01)
+INVALID_LINK = "The video's link is not an http(s) URL. Pass a Video or its whole URL."
 PUBLIC = DownloadLimits(allow_private=False, retry=IMMEDIATE_RETRY)
 
 
@@ -74,7 +75,7 @@ async def test_three_redirects_are_followed(sessions: FileSessions, tmp_path: Pa
         host.script = [moved("/a")] * 9
         why = await why_not(download(host, sessions), tmp_path)
 
-    assert why == "127.0.0.1 redirects more than 3 times"
+    assert why == "Too many redirects: 127.0.0.1 redirects more than 3 times."
     assert len(host.requests) - before == 4
 
 
@@ -98,12 +99,12 @@ async def test_a_redirect_keeps_the_range(sessions: FileSessions, tmp_path: Path
 @pytest.mark.parametrize(
     ("target", "why"),
     [
-        ("file:///etc/passwd", "the video's link is not an http(s) address"),
-        ("ftp://example.com/x", "the video's link is not an http(s) address"),
-        ("https://", "the video's link is not an http(s) address"),
-        ("http://[", "127.0.0.1 redirects to something that is no address"),
-        ("http://h:0/", "the video's link is not an http(s) address"),
-        ("http://h:99999/", "the video's link is not an http(s) address"),
+        ("file:///etc/passwd", INVALID_LINK),
+        ("ftp://example.com/x", INVALID_LINK),
+        ("https://", INVALID_LINK),
+        ("http://[", "127.0.0.1 redirects to an invalid URL."),
+        ("http://h:0/", INVALID_LINK),
+        ("http://h:99999/", INVALID_LINK),
     ],
 )
 async def test_a_redirect_to_no_web_address_is_refused(
@@ -123,7 +124,7 @@ async def test_a_redirect_without_an_address_is_no_file(
     async with FileHost(Response(status=302)) as host:
         why = await why_not(download(host, sessions), tmp_path)
 
-    assert why == "127.0.0.1 answered 302 instead of the file"
+    assert why == "The host refused the file: 127.0.0.1 answered 302."
 
 
 FORMS = (
@@ -144,7 +145,7 @@ async def test_a_private_address_is_refused_in_every_form(
     async with FileHost() as host:
         why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
-    assert why.startswith("the video's link leads to a private address (")
+    assert why.startswith("The video's link leads to a private address: ")
     assert host.requests == []
 
 
@@ -157,7 +158,7 @@ async def test_a_private_address_in_fancy_digits_is_refused(
         one = download(host, sessions, url=url.format(host.port), limits=PUBLIC)
         why = await why_not(one, tmp_path)
 
-    assert "private address" in why or "not an http(s) address" in why
+    assert "private address" in why or "not an http(s) URL" in why
     assert host.requests == []
 
 
@@ -206,7 +207,7 @@ async def test_a_name_of_a_private_address_is_refused(
         )
         why = await why_not(one, tmp_path)
 
-    assert why.startswith("the video's link leads to a private address (files.example.com)")
+    assert why.startswith("The video's link leads to a private address: files.example.com.")
     assert host.requests == tries == []
 
 
@@ -219,7 +220,7 @@ async def test_a_name_that_turns_private_is_refused(sessions: FileSessions, tmp_
         url = f"http://files.example.com:{host.port}/movie.mp4"
         why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
-    assert "leads to a private address (files.example.com)" in why
+    assert "leads to a private address: files.example.com." in why
     assert host.requests == []
 
 
@@ -236,8 +237,8 @@ async def test_a_redirect_into_a_private_network_is_refused(
         resolved(sessions, Names(["127.0.0.2"]))
         by_name = await why_not(download(host, sessions, limits=PUBLIC), tmp_path)
 
-    assert "leads to a private address (127.0.0.2)" in by_address
-    assert "leads to a private address (files.example.com)" in by_name
+    assert "leads to a private address: 127.0.0.2." in by_address
+    assert "leads to a private address: files.example.com." in by_name
     assert len(host.requests) == 2
 
 
@@ -281,7 +282,7 @@ async def test_what_is_no_web_address_is_told(
     async with FileHost() as host:
         why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
-    assert why == "the video's link is not an http(s) address"
+    assert why == INVALID_LINK
 
 
 def test_the_host_is_what_a_message_may_show() -> None:
@@ -312,9 +313,11 @@ async def test_a_name_that_nobody_knows_is_asked_for_again(
         )
         why = await why_not(one, tmp_path)
 
-    expected = "files.example.com: the host name is not known, or the network is down"
+    expected = (
+        "Cannot download from files.example.com: The host name is unknown, or the network is down."
+    )
     assert set(failures) == {expected}
-    assert why.startswith(f"{expected}; gave up")
+    assert why.startswith(f"{expected} Gave up")
 
 
 async def test_a_refused_connection_is_tried_again(sessions: FileSessions, tmp_path: Path) -> None:
@@ -330,7 +333,7 @@ async def test_a_refused_connection_is_tried_again(sessions: FileSessions, tmp_p
     why = await why_not(one, tmp_path)
 
     assert failures
-    assert why.startswith("127.0.0.1: no usable connection (")
+    assert why.startswith("Cannot download from 127.0.0.1: Network error: no usable connection (")
 
 
 @pytest.mark.parametrize(
@@ -381,7 +384,7 @@ async def test_a_trickling_head_is_no_answer(sessions: FileSessions, tmp_path: P
         spent = clock() - start
 
     assert path.read_bytes() == MOVIE
-    assert failures == ["127.0.0.1: no answer for 60 s"]
+    assert failures == ["Cannot download from 127.0.0.1: No answer for 60 s."]
     assert spent < 100
 
 
@@ -453,7 +456,7 @@ async def test_a_proxy_may_be_on_a_private_address(
 async def test_a_proxy_of_another_kind_is_told(tmp_path: Path, proxy: str) -> None:
     """Rather than spoken to in a language that it does not know; its password is not shown."""
     async with FileHost() as host, file_sessions(proxy=proxy) as sessions:
-        with pytest.raises(ConfigurationError, match=r"^the proxy must be given as http"):
+        with pytest.raises(ConfigurationError, match=r"^Invalid proxy: "):
             await download(host, sessions).save(tmp_path / "movie.mp4")
 
     assert names_in(tmp_path) == []
@@ -512,7 +515,7 @@ async def test_a_certificate_that_nobody_vouches_for_ends_the_download(
     async with FileHost(tls=tls) as host:
         why = await why_not(download(host, sessions), tmp_path)
 
-    assert why == "127.0.0.1 has no valid TLS certificate; not fetched"
+    assert why == "Invalid TLS certificate: 127.0.0.1. Check the clock and the certificates here."
     assert host.requests == []
 
 
@@ -535,7 +538,7 @@ async def test_a_redirect_out_of_tls_is_refused(
     async with FileHost() as plain, FileHost(moved(plain.url), tls=tls) as host:
         why = await why_not(download(host, sessions), tmp_path)
 
-    assert why == "127.0.0.1 redirects from https to an unsafe address; not followed"
+    assert why == "127.0.0.1 redirects from https to an unsafe URL."
     assert plain.requests == []
 
 

@@ -89,25 +89,25 @@ def test_an_mp4_cut_anywhere_is_none(to: Path) -> None:
     """At every byte, boundaries of boxes included, also where the host told no length."""
     verdicts = {verdict(to, MOVIE[:size]) for size in range(8, len(MOVIE))}
 
-    assert verdicts == {"the MP4 is cut short"}
+    assert verdicts == {"The MP4 is cut short."}
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "the file is empty"),
-        (b"x", "the file is not an MP4"),
-        (FTYP[:7], "the file is not an MP4"),
-        (b"<!doctype html><title>Sorry", "the file is not an MP4"),
-        (b"\x1f\x8b\x08\x00" * 10, "the file is not an MP4"),
-        (FTYP + box(b"moov", size=7), "the MP4 is cut short"),
-        (FTYP + box(b"moov") + box(b"mdat", size=15, wide=True), "the MP4 is cut short"),
-        (FTYP + box(b"moov") + box(b"mdat", size=8, wide=True), "the MP4 is cut short"),
-        (FTYP + box(b"moov") + box(b"mdat", size=1 << 63, wide=True), "the MP4 is cut short"),
-        (FTYP + box(b"moov") + box(b"mdat") + bytes(4), "the MP4 is cut short"),
-        (FTYP + box(b"moov"), "the MP4 is cut short"),
-        (FTYP + box(b"mdat"), "the MP4 is cut short"),
-        (FTYP + box(b"moov") + box(b"mdat") + box(b"free") * 100_001, "the MP4 is cut short"),
+        (b"", "The file is empty."),
+        (b"x", "The file is not an MP4."),
+        (FTYP[:7], "The file is not an MP4."),
+        (b"<!doctype html><title>Sorry", "The file is not an MP4."),
+        (b"\x1f\x8b\x08\x00" * 10, "The file is not an MP4."),
+        (FTYP + box(b"moov", size=7), "The MP4 is cut short."),
+        (FTYP + box(b"moov") + box(b"mdat", size=15, wide=True), "The MP4 is cut short."),
+        (FTYP + box(b"moov") + box(b"mdat", size=8, wide=True), "The MP4 is cut short."),
+        (FTYP + box(b"moov") + box(b"mdat", size=1 << 63, wide=True), "The MP4 is cut short."),
+        (FTYP + box(b"moov") + box(b"mdat") + bytes(4), "The MP4 is cut short."),
+        (FTYP + box(b"moov"), "The MP4 is cut short."),
+        (FTYP + box(b"mdat"), "The MP4 is cut short."),
+        (FTYP + box(b"moov") + box(b"mdat") + box(b"free") * 100_001, "The MP4 is cut short."),
     ],
 )
 def test_what_is_no_whole_mp4_is_told(to: Path, content: bytes, problem: str) -> None:
@@ -119,8 +119,8 @@ def test_a_length_that_was_announced_must_be_kept(to: Path) -> None:
     """Too short and too long are both wrong, however good the boxes."""
     size = len(MOVIE)
 
-    assert verdict(to, MOVIE, size + 1) == f"{size} bytes instead of {size + 1}"
-    assert verdict(to, MOVIE, size - 1) == f"{size} bytes instead of {size - 1}"
+    assert verdict(to, MOVIE, size + 1) == f"Received {size} bytes instead of {size + 1}."
+    assert verdict(to, MOVIE, size - 1) == f"Received {size} bytes instead of {size - 1}."
 
 
 async def test_a_commit_replaces_the_target_and_leaves_nothing_else(to: Path) -> None:
@@ -164,7 +164,7 @@ def test_one_target_is_fetched_once_at_a_time(to: Path) -> None:
     """The second one is told so and touches nothing."""
     with open_partial_file(to) as part:
         part.write(MOVIE)
-        with pytest.raises(DownloadError, match=r"movie\.mp4 is being downloaded already"):
+        with pytest.raises(DownloadError, match=r"writing the same file: .*/movie\.mp4\. Wait"):
             open_partial_file(to).__enter__()
 
         assert part.validation_error() is None
@@ -218,7 +218,9 @@ def test_a_symbolic_link_is_not_followed(to: Path, tmp_path: Path) -> None:
     victim.write_bytes(b"dear")
     part_of(to).symlink_to(victim)
 
-    with pytest.raises(DownloadError, match=r"\.movie\.mp4\.part is a link or no plain file; rem"):
+    with pytest.raises(
+        DownloadError, match=r"\.movie\.mp4\.part is a link or a special file\. Rem"
+    ):
         open_partial_file(to).__enter__()
 
     assert victim.read_bytes() == b"dear"
@@ -230,7 +232,7 @@ def test_a_hard_link_is_not_written_through(to: Path, tmp_path: Path) -> None:
     victim.write_bytes(b"dear")
     part_of(to).hardlink_to(victim)
 
-    with pytest.raises(DownloadError, match="is a link or no plain file"):
+    with pytest.raises(DownloadError, match="is a link or a special file"):
         open_partial_file(to).__enter__()
 
     assert victim.read_bytes() == b"dear"
@@ -240,17 +242,17 @@ def test_a_pipe_in_the_way_is_told(to: Path) -> None:
     """Opening it must not hang either."""
     os.mkfifo(part_of(to))
 
-    with pytest.raises(DownloadError, match="is a link or no plain file"):
+    with pytest.raises(DownloadError, match="is a link or a special file"):
         open_partial_file(to).__enter__()
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("file/movie.mp4", "cannot write .*/file/movie.mp4: (File exists|Not a directory)$"),
-        ("file/deeper/movie.mp4", "cannot write .*/movie.mp4: Not a directory$"),
-        (f"{'x' * 300}.mp4", "cannot write .*: File name too long; give it a shorter name$"),
-        ("a\0b.mp4", "cannot write .*: embedded null"),
+        ("file/movie.mp4", "Cannot write .*/file/movie.mp4: (File exists|Not a directory).$"),
+        ("file/deeper/movie.mp4", "Cannot write .*/movie.mp4: Not a directory.$"),
+        (f"{'x' * 300}.mp4", "Cannot write .*: File name too long. Use a shorter name.$"),
+        ("a\0b.mp4", "Cannot write .*: embedded null byte.$"),
     ],
 )
 def test_a_target_that_cannot_be_is_told_at_once(tmp_path: Path, name: str, said: str) -> None:
@@ -263,7 +265,7 @@ def test_a_target_that_cannot_be_is_told_at_once(tmp_path: Path, name: str, said
 
 def test_a_folder_that_cannot_be_written_is_told(unwritable: Path) -> None:
     """With the system's reason."""
-    with pytest.raises(DownloadError, match=r"cannot write .*/folder/movie.mp4: Permission denied"):
+    with pytest.raises(DownloadError, match=r"Cannot write .*/folder/movie.mp4: Permission denied"):
         open_partial_file(unwritable / "movie.mp4").__enter__()
 
 
@@ -271,7 +273,7 @@ async def test_a_folder_in_the_targets_place_is_told(to: Path) -> None:
     """It is not replaced, and nothing is left beside it."""
     to.mkdir()
 
-    with pytest.raises(DownloadError, match=r"cannot write .*: Is a directory"):
+    with pytest.raises(DownloadError, match=r"Cannot write .*: Is a directory"):
         await save(to)
 
     assert names_in(to.parent) == ["movie.mp4"]
@@ -355,7 +357,7 @@ async def test_a_disk_that_fails_at_the_last_moment_is_told(
     """Some file systems notice only while syncing that there is no room."""
     monkeypatch.setattr(os, "fsync", _fails)
 
-    with pytest.raises(DownloadError, match=r"cannot write .*: Input/output error"):
+    with pytest.raises(DownloadError, match=r"Cannot write .*: Input/output error"):
         await save(to)
 
     assert names_in(to.parent) == []
@@ -382,7 +384,9 @@ def test_a_full_disk_is_told_with_what_to_do(to: Path) -> None:
     """A device without any room says so at the first byte."""
     with (
         Path("/dev/full").open("r+b", buffering=0) as full,
-        pytest.raises(DownloadError, match=r"movie\.mp4: No space left on device; free some space"),
+        pytest.raises(
+            DownloadError, match=r"movie\.mp4: No space left on device\. Free some space"
+        ),
     ):
         PartialFile(to, full).write(b"x")
 
@@ -393,7 +397,7 @@ def test_a_file_that_may_not_grow_is_told_with_what_to_do(to: Path) -> None:
     with open_partial_file(to) as part:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
         try:
-            with pytest.raises(DownloadError, match="File too large; the file system or `ulimit"):
+            with pytest.raises(DownloadError, match=r"File too large\. Raise `ulimit"):
                 part.write(MOVIE)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -458,7 +462,7 @@ def test_two_processes_do_not_write_one_file(to: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout
         other.stdout.readline()
-        with pytest.raises(DownloadError, match="is being downloaded already"):
+        with pytest.raises(DownloadError, match="Another download is writing the same file"):
             open_partial_file(to).__enter__()
         held = part_of(to).read_bytes()
         other.kill()
