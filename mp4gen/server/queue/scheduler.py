@@ -21,7 +21,7 @@ from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.library import Library
 from mp4gen.server.rendering import worker
 from mp4gen.server.rendering.aspect_ratio import style_for
-from mp4gen.server.rendering.eta import RenderProgress, RenderSpeed, first_poll_delay
+from mp4gen.server.rendering.eta import RenderProgress, RenderSpeed, retry_after
 from mp4gen.server.rendering.pool import ProcessExecutor, WorkerSlot
 from mp4gen.server.rendering.supervisor import (
     NO_AUDIO,
@@ -115,24 +115,20 @@ class RenderScheduler:
         return running.progress if running else None
 
     def retry_after(self, task: Task) -> int:
-        """When to look at an unfinished task again, in whole seconds."""
+        """Return the seconds until the next poll of an unfinished task."""
         now = asyncio.get_running_loop().time()
         if running := self._running.get(task.task_id):
             return running.progress.retry_after(now)
-        return first_poll_delay(self._seconds_until_done(task, now))
+        return retry_after(self._seconds_until_done(task, now))
 
-    async def wait_for_end(self, task: Task) -> bool:
-        """Wait for the end of a render that is about to end, for `LONG_POLL_SECONDS` seconds at most.
+    async def wait_for_end(self, task_id: str) -> bool:
+        """Wait for the end of a render if it runs, for `LONG_POLL_SECONDS` seconds at most.
 
         Returns:
-            Whether there was something to wait for, so that the task may be another now.
+            Whether it waited, so that the task may have changed.
         """
-        running = self._running.get(task.task_id)
-        if running is None or not running.progress.is_almost_done(
-            asyncio.get_running_loop().time()
-        ):
-            return False
-        return await running.wait_for_end()
+        running = self._running.get(task_id)
+        return running is not None and await running.wait_for_end()
 
     def release_waiters(self) -> None:
         """Hold nobody from now on: the server stops."""

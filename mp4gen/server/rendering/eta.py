@@ -1,10 +1,8 @@
-"""How long a render will still take, from what was measured; pure arithmetic, no clock.
+"""Estimates how long a render still takes, from what was measured; pure arithmetic, no clock.
 
-The answers go out as `Retry-After`, in whole seconds of at least one (RFC 9110). A caller that
-obeys should come seldom, and yet learn of the end within a second. Whole seconds alone cannot give
-both, so whoever comes just before the end is held until it (`RenderProgress.is_almost_done`), and that is where
-an answer aims as soon as the pace of the render itself tells it well enough. Until then a caller is
-sent only a part of the way: too early costs one more look, too late cannot be made up for.
+The estimates are sent as `Retry-After`. They need not hit the end of a render: a poll of a running
+render is held for some seconds, so it is enough that one falls into the last of them. A poll that
+is too early costs one more request; one that is too late cannot be undone.
 """
 
 from __future__ import annotations
@@ -13,73 +11,66 @@ import math
 
 import attrs
 
-# Music seconds rendered in one second, before anything was measured.
+# Seconds of music rendered in one second, before anything is measured.
 INITIAL_SPEED = 15.0
-# The weight of one more render, and the seconds that it must take for half of a first one's.
+# The maximum weight of one more render, and the seconds that weigh half in the first one.
 _MAX_WEIGHT = 0.3
 _HALF_WEIGHT_SECONDS = 2.0
-# From the start to the first word of a new process, and of one that has rendered before.
+# Seconds from the start to the first report of a new process, and of one that rendered before.
 _COLD_START, _WARM_START = 0.9, 0.2
-# What a render takes however short it is, and the end of any from its last picture on.
+# Seconds that every render takes, and seconds from its last frame to its end.
 _FIXED_COST = 0.3
 _FINALIZE_SECONDS = 0.05
-# Seconds before the end from which on callers are held, and how long at most.
-LONG_POLL_THRESHOLD = 1.5
-LONG_POLL_SECONDS = 2.0
-# The pace of earlier renders counts like so many seconds of this one's: its first ones waver.
+# The speed of earlier renders counts like this many seconds of this one: its first ones vary.
 _PRIOR_SECONDS = 0.7
-# Measured over this share of what is left, a pace tells the end well enough to aim at it.
-_MIN_MEASURED_SHARE = 1 / 3
-# How much of what is left to go then, once the length is known, and before.
-_AIM_MEASURED, _AIM_STARTED, _AIM_UNKNOWN = 0.9, 2 / 3, 1 / 3
-# A first look that finds nothing measured is a wasted one.
-_MIN_FIRST_POLL_DELAY = 2.0
+# The share of the remaining time that a client is sent away for: with frames drawn, and before.
+_MEASURED_SHARE, _UNMEASURED_SHARE = 3 / 4, 1 / 3
 _MAX_RETRY_AFTER = 120
 
 
 @attrs.define
 class RenderSpeed:
-    """How fast this machine renders: a running mean over renders.
+    """The speed of this machine: a running mean over renders.
 
     Attributes:
-        speed: music seconds in one second.
-        measured: whether that is known, and no guess.
+        speed: Seconds of music rendered in one second.
+        measured: Whether `speed` is measured, not the initial guess.
     """
 
     speed: float = INITIAL_SPEED
     measured: bool = False
 
     def update(self, duration: float, elapsed: float) -> None:
-        """One render of `duration` of music took so long, from its worker's first word on."""
+        """Take in a render of `duration` seconds of music, `elapsed` seconds after its report."""
         rendering = elapsed - _FIXED_COST
         if duration <= 0 or rendering <= 0:
             return
-        # What was over in no time says little of how long others take.
+        # A very short render says little about long ones.
         weight = rendering / (rendering + _HALF_WEIGHT_SECONDS)
         weight = min(weight, _MAX_WEIGHT) if self.measured else weight
         self.speed += weight * (duration / rendering - self.speed)
         self.measured = True
 
     def estimate(self, duration: float) -> float:
-        """About how long a render of so much music takes."""
+        """Estimate the seconds that a render of `duration` seconds of music takes."""
         return (_WARM_START if self.measured else _COLD_START) + self.estimate_running(duration)
 
     def estimate_running(self, duration: float) -> float:
-        """The same, from the worker's first word on."""
+        """Estimate the same from the first report of the worker on."""
         return _FIXED_COST + duration / self.speed
 
 
 @attrs.define
 class RenderProgress:
-    """One running render as it was seen from time to time.
+    """The progress of one running render.
 
     Attributes:
-        started_at: when it began.
-        estimated_duration: how much music it may be in seconds, before it has told anything.
-        render_speed: how fast renders have been so far.
-        done: music seconds done.
-        total: music seconds in all; 0 while unknown.
-        changed_at: when it was last seen to have told something new.
+        started_at: When it started.
+        estimated_duration: Estimated seconds of music, used before the first report.
+        render_speed: The speed of earlier renders.
+        done: Seconds of music done.
+        total: Seconds of music in total; 0 while unknown.
+        changed_at: When `done` or `total` last changed.
     """
 
     started_at: float
@@ -95,20 +86,21 @@ class RenderProgress:
         self.changed_at = self.started_at
 
     def update(self, now: float, done: float, total: float) -> None:
-        """Take note of what the render told."""
+        """Take in a report of the worker."""
         if (done, total) == (self.done, self.total):
             return
         self._first_report_at = now if self._first_report_at is None else self._first_report_at
-        # Before its first picture it listens to all of the music, at a pace of its own.
+        # Before the first frame the worker analyses all of the music, at another speed.
         if done > 0 and (self._first_frame is None or done < self._first_frame[1]):
             self._first_frame = (now, done)
         self.done, self.total, self.changed_at = done, total, now
 
     def remaining(self, now: float) -> float:
-        """Seconds until the end, as far as known."""
+        """Estimate the seconds until the end."""
         if self._first_frame is not None:
-            drawn = self.done - self._first_frame[1] + _PRIOR_SECONDS * self.render_speed.speed
-            speed = drawn / (self._measured_seconds + _PRIOR_SECONDS)
+            first_frame_at, skipped = self._first_frame
+            drawn = self.done - skipped + _PRIOR_SECONDS * self.render_speed.speed
+            speed = drawn / (self.changed_at - first_frame_at + _PRIOR_SECONDS)
             end = self.changed_at + (self.total - self.done) / speed + _FINALIZE_SECONDS
         elif self._first_report_at is not None:
             end = self._first_report_at + self.render_speed.estimate_running(self.total)
@@ -117,35 +109,20 @@ class RenderProgress:
         return max(0.0, end - now)
 
     def elapsed(self, now: float) -> float:
-        """Seconds since the worker's first word."""
+        """Return the seconds since the first report of the worker."""
         return now - (self.started_at if self._first_report_at is None else self._first_report_at)
 
-    def is_almost_done(self, now: float) -> bool:
-        """Whether the end is so near that it is not worth to send a caller away."""
-        return self._first_report_at is not None and self.remaining(now) <= LONG_POLL_THRESHOLD
-
     def retry_after(self, now: float) -> int:
-        """When to look again, in whole seconds."""
-        remaining = self.remaining(now)
-        if self._measured_seconds > remaining * _MIN_MEASURED_SHARE:
-            # The last whole second before the end, but of a long way only most.
-            return _clamp_retry_after(min(remaining, remaining * _AIM_MEASURED + 1))
-        return _clamp_retry_after(
-            remaining * (_AIM_UNKNOWN if self._first_report_at is None else _AIM_STARTED) + 0.5
-        )
-
-    @property
-    def _measured_seconds(self) -> float:
-        """Seconds over which the drawing of pictures was watched."""
-        return 0.0 if self._first_frame is None else self.changed_at - self._first_frame[0]
+        """Return the seconds until the next poll."""
+        return retry_after(self.remaining(now), measured=self._first_frame is not None)
 
 
-def first_poll_delay(remaining: float) -> int:
-    """When to look at a task that does not run yet and will have ended in about `remaining` seconds."""
-    return _clamp_retry_after(
-        max(remaining * _AIM_UNKNOWN, min(remaining, _MIN_FIRST_POLL_DELAY)) + 0.5
-    )
+def retry_after(remaining: float, *, measured: bool = False) -> int:
+    """Return the seconds until the next poll, by the estimated seconds until the end.
 
-
-def _clamp_retry_after(seconds: float) -> int:
-    return max(1, min(_MAX_RETRY_AFTER, math.floor(seconds)))
+    Args:
+        remaining: Estimated seconds until the end of the task.
+        measured: Whether frames of its own were measured, so that the estimate is a good one.
+    """
+    share = _MEASURED_SHARE if measured else _UNMEASURED_SHARE
+    return max(1, min(_MAX_RETRY_AFTER, math.floor(remaining * share + 0.5)))

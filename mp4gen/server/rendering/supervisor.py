@@ -1,15 +1,16 @@
-"""One render in a worker, watched from outside until its one end; knows no queue and no store."""
+"""Supervises one render in a worker until it ends; knows no queue and no store."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
 from mp4gen.errors import Mp4GenError, RenderCancelledError, RenderError
 
 from . import worker
-from .eta import LONG_POLL_SECONDS, RenderProgress
+from .eta import RenderProgress
 from .pool import WorkerDiedError, WorkerSlot
 from .worker_channel import WorkerChannel
 
@@ -18,9 +19,11 @@ log = logging.getLogger("mp4gen.server")
 # The codes of docs.sunoapi.org, "Music Video Generation Callbacks".
 BAD_AUDIO, NO_AUDIO, RENDER_FAILED = 400, 451, 500
 _CHECK_INTERVAL = 0.2
-# However many ask: whoever is held keeps a connection busy.
+# Seconds that a poll is held: less than the 5 s after which some HTTP clients give up.
+LONG_POLL_SECONDS = 4.0
+# Each held poll keeps a connection busy.
 _MAX_WAITERS = 16
-# A render that was asked to stop and has not by then is ended by force.
+# Seconds after which a render that was asked to stop is killed.
 _KILL_AFTER = 3.0
 
 
@@ -28,7 +31,7 @@ class RenderFailedError(Mp4GenError):
     """The render ended without a video.
 
     Attributes:
-        code: the API's number for why.
+        code: The API's number of the reason.
     """
 
     def __init__(self, code: int, message: str) -> None:
@@ -37,18 +40,18 @@ class RenderFailedError(Mp4GenError):
 
 
 class RenderInterruptedError(Mp4GenError):
-    """The render ended because nobody wants it now."""
+    """The render ended because the server stops or the task was deleted."""
 
 
 class SupervisedRender:
-    """One render under way.
+    """One running render.
 
     Args:
-        slot: where it runs.
-        progress: what is known of how far it is; kept up to date here.
-        timeout: seconds it may take.
-        progress_timeout: seconds it may be without progress.
-        on_change: called whenever there was progress.
+        slot: Where it runs.
+        progress: How far it is; updated here.
+        timeout: Maximum seconds that it may take.
+        progress_timeout: Maximum seconds without progress.
+        on_change: Called after each progress.
     """
 
     def __init__(
@@ -61,11 +64,8 @@ class SupervisedRender:
         on_change: Callable[[], None],
     ) -> None:
         self.slot, self.progress = slot, progress
-        self._timeout, self._progress_timeout, self._on_change = (
-            timeout,
-            progress_timeout,
-            on_change,
-        )
+        self._timeout, self._progress_timeout = timeout, progress_timeout
+        self._on_change = on_change
         self._channel: WorkerChannel | None = None
         self._stop_requested_at: float | None = None
         self._stop_reason = ""
@@ -73,45 +73,49 @@ class SupervisedRender:
         self._done = asyncio.Event()
 
     async def wait_for_end(self) -> bool:
-        """Wait until `release_waiters`, for `LONG_POLL_SECONDS` seconds at most; False where too many wait already."""
+        """Wait until `release_waiters`, for `LONG_POLL_SECONDS` seconds at most.
+
+        Returns:
+            False, immediately, if too many wait already.
+        """
         if self._waiters >= _MAX_WAITERS:
             return False
         self._waiters += 1
         try:
-            async with asyncio.timeout(LONG_POLL_SECONDS):
-                await self._done.wait()
-        except TimeoutError:
-            return True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LONG_POLL_SECONDS):
+                    await self._done.wait()
         finally:
             self._waiters -= 1
         return True
 
     def release_waiters(self) -> None:
-        """Hold nobody any more: there is nothing to wait for."""
+        """Let all waiters go, and hold no further ones."""
         self._done.set()
 
     def stop(self) -> None:
-        """Interrupt the render: nobody wants it now."""
+        """Interrupt the render."""
+        self.release_waiters()
         self._request_stop("")
 
     async def run(self, job: worker.RenderJob) -> float:
-        """Render, and watch over it.
+        """Render `job` under supervision.
 
         Returns:
-            The length of the video in seconds.
+            The duration of the video in seconds.
 
         Raises:
-            RenderFailedError: it could not be done, or took too much of something.
+            RenderFailedError: The render failed, or exceeded a limit.
             RenderInterruptedError: `stop` was called.
         """
         if self._is_cancelled():
-            raise RenderInterruptedError("stopped before it began")
+            raise RenderInterruptedError("The render was stopped before it began.")
         self._channel = WorkerChannel(job.folder)
         try:
             return await self._supervise(job)
         except Exception as error:
             if self._is_cancelled():
-                raise RenderInterruptedError("stopped") from error
+                raise RenderInterruptedError("The render was stopped.") from error
             raise self._failure(error) from error
 
     async def _supervise(self, job: worker.RenderJob) -> float:
@@ -148,7 +152,7 @@ class SupervisedRender:
             return
         self._channel.cancel()
         if not self.progress.done:
-            # No picture is drawn yet, so it will not look into its mailbox soon either.
+            # Before its first frame the worker does not read the channel.
             self.slot.kill()
 
     def _is_cancelled(self) -> bool:
@@ -156,13 +160,17 @@ class SupervisedRender:
 
     def _failure(self, error: Exception) -> RenderFailedError:
         if self._stop_reason:
-            return RenderFailedError(RENDER_FAILED, f"the render {self._stop_reason} and was ended")
-        if isinstance(error, RenderError) and not isinstance(error, RenderCancelledError):
-            return RenderFailedError(BAD_AUDIO, str(error))
-        if isinstance(error, WorkerDiedError):
-            message = "the render crashed, or used more memory or processor time than it may"
-            return RenderFailedError(RENDER_FAILED, message)
-        if isinstance(error, MemoryError):
-            return RenderFailedError(RENDER_FAILED, "the render needed more memory than it may use")
-        log.error("a render raised %r", error)
-        return RenderFailedError(RENDER_FAILED, f"the render failed: {type(error).__name__}")
+            return RenderFailedError(
+                RENDER_FAILED, f"The render {self._stop_reason} and was stopped."
+            )
+        match error:
+            case RenderError() if not isinstance(error, RenderCancelledError):
+                return RenderFailedError(BAD_AUDIO, str(error))
+            case WorkerDiedError():
+                message = "The render crashed, or exceeded its limit of memory or processor time."
+            case MemoryError():
+                message = "The render exceeded its memory limit."
+            case _:
+                log.error("a render raised %r", error)
+                message = f"The render failed: {type(error).__name__}."
+        return RenderFailedError(RENDER_FAILED, message)

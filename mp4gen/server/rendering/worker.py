@@ -89,7 +89,7 @@ def render(job: RenderJob) -> float:
 
     _limit_cpu(job.cpu_seconds)
     if not job.audio.resolve().is_relative_to(job.root):
-        raise RenderError("the music file lies outside of the music folder")
+        raise RenderError("The music file is outside the music folder.")
     channel = WorkerChannel(job.folder)
     info = probe(job.audio)
     if info.duration:

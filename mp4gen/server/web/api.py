@@ -94,7 +94,7 @@ class Api:
         if task is None or task.account != account:
             # As the vendor answers if there is no record, or none yet.
             return api_response(protocol.build_data_response(None))
-        if not task.is_finished and await self._services.scheduler.wait_for_end(task):
+        if not task.is_finished and await self._services.scheduler.wait_for_end(task.task_id):
             task = self._services.store.get(task.task_id) or task
         base = request_base_url(request, self._services.config)
         retry_after = None if task.is_finished else self._services.scheduler.retry_after(task)

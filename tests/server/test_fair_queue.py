@@ -1,0 +1,58 @@
+"""The order in which queued tasks are rendered."""
+
+from mp4gen.server.queue.fair_queue import FairQueue
+
+
+def queue_of(*task_ids: str) -> FairQueue:
+    """Return a queue of these tasks; the first letter of an id is its account."""
+    queue = FairQueue()
+    for task_id in task_ids:
+        queue.put(task_id[0], task_id)
+    return queue
+
+
+def take(queue: FairQueue, count: int) -> list[str]:
+    return [str(queue.get()) for _ in range(count)]
+
+
+def test_get_takes_turns_between_accounts() -> None:
+    """A bulk run of one account does not delay the others."""
+    queue = queue_of("a0", "a1", "a2", "a3", "b0", "c0")
+    expected = ["a0", "b0", "c0", "a1", "a2", "a3"]
+
+    assert take(queue, 6) == expected
+    assert queue.get() is None
+
+
+def test_get_takes_turns_with_one_slot() -> None:
+    """If no account has a task running, the one that was served least recently is next."""
+    queue = queue_of("a0", "a1", "a2", "b0", "b1", "c0")
+    expected = ["a0", "b0", "c0", "a1", "b1", "a2"]
+
+    served = []
+    for _ in expected:
+        served += take(queue, 1)
+        queue.task_done(served[-1])
+
+    assert served == expected
+
+
+def test_get_prefers_the_account_with_fewest_running() -> None:
+    """An account with a task running waits behind one without."""
+    queue = queue_of("a0", "a1", "a2", "b0", "b1")
+
+    assert take(queue, 3) == ["a0", "b0", "a1"]
+    queue.task_done("b0")
+    assert take(queue, 2) == ["b1", "a2"]
+
+
+def test_remove_takes_a_task_out() -> None:
+    """A removed task is not taken, and the queue is shorter."""
+    queue = queue_of("a1", "a2", "a3")
+
+    assert queue.remove("a2")
+    assert not queue.remove("a2")
+    assert len(queue) == 2
+    assert queue.ahead_of("a3") <= 2
+    assert take(queue, 2) == ["a1", "a3"]
+    assert len(queue) == 0
