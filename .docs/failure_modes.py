@@ -1,7 +1,7 @@
 """Keep the test lists of explanation/failure-modes.md true: `python .docs/failure_modes.py`.
 
-A test cites a row by its name (`test_row_21_...`) or by its docstring ("Row 21", "rows 31 and 33").
-A module's docstring counts for the rows that none of its tests cites.
+A test cites numbers in its docstring: "Failure mode 21", "failure modes 31 and 33", "1 to 4".
+A module's docstring counts for the failure modes that none of its tests cites.
 """
 
 import ast
@@ -12,14 +12,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / ".docs" / "pages" / "explanation" / "failure-modes.md"
-_CITED = re.compile(r"\b[Rr]ows? (\d{1,2})\b((?:(?:, | and | to )\d{1,2}\b)*)")
+_CITED = re.compile(r"\b(?:[Rr]ow|[Ff]ailure mode)s? (\d{1,2})\b((?:(?:, | and | to )\d{1,2}\b)*)")
 _NAMED = re.compile(r"test_row_(\d{2})(?:_and_(\d{2}))?_?")
-_SECTION = re.compile(r"(?<=^## Row )(\d+)(:.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
+_SECTION = re.compile(r"(?<=^## Failure mode )(\d+)(:.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 _SHOWN = "\nShown by:\n"
 
 
 def cited(text: str) -> Iterator[int]:
-    """Yield the numbers of the rows that `text` cites."""
+    """Yield the numbers of the failure modes that `text` cites."""
     for match in _CITED.finditer(text):
         last = int(match[1])
         yield last
@@ -28,9 +28,9 @@ def cited(text: str) -> Iterator[int]:
             last = int(number)
 
 
-def tests_by_row() -> dict[int, list[str]]:
-    """Return the tests of each row: names of functions, or paths of modules."""
-    rows: dict[int, list[str]] = defaultdict(list)
+def tests_by_number() -> dict[int, list[str]]:
+    """Return the tests of each failure mode: names of functions, or paths of modules."""
+    tests: dict[int, list[str]] = defaultdict(list)
     for path in sorted((ROOT / "tests").rglob("*.py")):
         module = ast.parse(path.read_text(encoding="utf-8"))
         inside: set[int] = set()
@@ -41,19 +41,19 @@ def tests_by_row() -> dict[int, list[str]]:
                     numbers |= {int(number) for number in match.groups() if number}
                 inside |= numbers
                 for number in numbers:
-                    rows[number].append(node.name)
+                    tests[number].append(node.name)
         for number in {*cited(ast.get_docstring(module) or "")} - inside:
-            rows[number].append(path.relative_to(ROOT).as_posix())
-    return dict(rows)
+            tests[number].append(path.relative_to(ROOT).as_posix())
+    return dict(tests)
 
 
 def updated(page: str) -> str:
-    """Return `page` with the test list of each row brought up to date."""
-    rows = tests_by_row()
+    """Return `page` with the current list of tests for each failure mode."""
+    tests = tests_by_number()
 
     def section(match: re.Match[str]) -> str:
         text = match[2].partition(_SHOWN)[0].rstrip("\n")
-        names = "\n".join(f"- `{name}`" for name in rows.get(int(match[1]), ()))
+        names = "\n".join(f"- `{name}`" for name in tests.get(int(match[1]), ()))
         return f"{match[1]}{text}\n{_SHOWN}\n{names}\n\n"
 
     return _SECTION.sub(section, page).rstrip("\n") + "\n"

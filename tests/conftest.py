@@ -1,4 +1,4 @@
-"""What the tests share; kept small."""
+"""Fixtures and settings of all tests."""
 
 import asyncio
 import io
@@ -16,13 +16,13 @@ from mp4gen.testing.service import FAKE_KEY
 
 @pytest.fixture(scope="session")
 def sample() -> Callable[[str], bytes]:
-    """Reads one of the vendors' published examples, byte for byte."""
+    """Return a reader of the vendors' published examples, byte for byte."""
     folder = Path(__file__).parent / "samples"
     return lambda name: (folder / f"{name}.json").read_bytes()
 
 
 class _VerboseFormatter(logging.Formatter):
-    """Shows what the chattiest of formatters would: messages, arguments, locals of tracebacks."""
+    """Formats messages with their arguments, and tracebacks with their local variables."""
 
     def formatException(self, ei: object) -> str:  # noqa: N802 - logging's own name
         formatted = traceback.TracebackException(*ei, capture_locals=True)  # type: ignore[misc]
@@ -31,7 +31,7 @@ class _VerboseFormatter(logging.Formatter):
 
 @pytest.fixture(autouse=True)
 def _assert_key_not_logged() -> Iterator[None]:
-    """Row 34: at DEBUG, over the whole suite, no log line holds the key of the fake service."""
+    """Failure mode 34: no log line of any test, at DEBUG, contains the key of the fake service."""
     output = io.StringIO()
     handler = logging.StreamHandler(output)
     handler.setFormatter(_VerboseFormatter("%(name)s %(message)s %(args)r"))
@@ -49,12 +49,11 @@ def _assert_key_not_logged() -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Before Python 3.14, pytest-asyncio would make a loop here that nobody closes.
-
-    Whichever test ran at the next garbage collection would fail with its ResourceWarning.
-    """
+    """Set the event loop, Hypothesis and coverage for the suite."""
+    # Before Python 3.14, pytest-asyncio creates a loop here and does not close it; the test that
+    # runs at the next garbage collection fails with its ResourceWarning.
     asyncio.set_event_loop(None)
-    # The same examples on every run, on a machine of any speed.
+    # The same examples in every run, on a machine of any speed.
     settings.register_profile("suite", deadline=None, derandomize=True)
     settings.load_profile("suite")
     # Coverage measures this process; the programs that tests start run at full speed.

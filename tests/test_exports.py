@@ -1,4 +1,4 @@
-"""The public face: complete, sorted, claimed by the package, and cheap to import."""
+"""The public names are complete, sorted, claimed by the package, and cheap to import."""
 
 import subprocess
 import sys
@@ -15,18 +15,18 @@ HEAVY = (
 
 
 def test_public_names_are_sorted() -> None:
-    """A name is found where one looks for it."""
+    """`__all__` is in alphabetical order."""
     assert mp4gen.__all__ == sorted(mp4gen.__all__)
 
 
 def test_public_names_are_claimed() -> None:
-    """A traceback and a pickle speak of `mp4gen.Name`, wherever it is defined."""
+    """Tracebacks and pickles name `mp4gen.Name`, not the defining module."""
     for name in mp4gen.__all__:
         assert getattr(mp4gen, name).__module__ == "mp4gen", name
 
 
 def test_every_error_and_event_is_public() -> None:
-    """What can be raised or observed can be named."""
+    """Each error that can be raised and each event is exported."""
     defined = {
         name
         for module in (errors, task_errors, events)
@@ -40,7 +40,7 @@ def test_every_error_and_event_is_public() -> None:
 
 
 def test_nothing_else_is_public() -> None:
-    """A helper that slips into the package's face would have to be kept for ever."""
+    """The package has no public attribute beyond `__all__` and its modules."""
     modules = {name for name, value in vars(mp4gen).items() if isinstance(value, type(sys))}
     public = {name for name in dir(mp4gen) if not name.startswith("_")}
 
@@ -48,7 +48,7 @@ def test_nothing_else_is_public() -> None:
 
 
 def test_importing_the_sdk_loads_nothing_heavy() -> None:
-    """Somebody who only calls the API pays for no server, renderer or terminal."""
+    """`import mp4gen` loads no server, renderer, ledger or terminal library."""
     code = f"import sys, mp4gen; print([m for m in {HEAVY!r} if m in sys.modules])"
 
     loaded = subprocess.run(
@@ -59,13 +59,13 @@ def test_importing_the_sdk_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("package", ["av", "numpy", "PIL"])
-def test_a_missing_extra_is_named_with_its_remedy(package: str) -> None:
-    """Whoever installed the bare SDK and imports the renderer reads what to install."""
+def test_missing_extra_names_the_install_command(package: str) -> None:
+    """Importing the renderer without its extra says what to install."""
     code = f"import sys; sys.modules[{package!r}] = None; import mp4gen.render"
-    tried = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], check=False, capture_output=True, text=True
     )
 
-    *_, last = tried.stderr.splitlines()
-    assert tried.returncode == 1
+    *_, last = result.stderr.splitlines()
+    assert result.returncode == 1
     assert last.endswith(f"mp4gen.render needs the package {package}: pip install 'mp4gen[render]'")

@@ -1,4 +1,4 @@
-"""The suite does not wait: what sleeps for long does so in virtual time."""
+"""Tests never wait: long sleeps run in virtual time."""
 
 import ast
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ LONGEST = 0.05
 
 
 def long_sleeps(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """The functions that sleep for longer in real time, and where."""
+    """Yield the functions that sleep longer than `LONGEST` in real time, with the line."""
     marks = {ast.unparse(node.targets[0]) for node in tree.body if _names_virtual_time(node)}
     if "pytestmark" in marks:
         return
@@ -38,8 +38,8 @@ def _seconds(call: ast.Call) -> float:
         return 0.0
 
 
-def test_no_test_sleeps_longer_than_a_blink() -> None:
-    """50 ms of real time are the most that a test may spend in one sleep."""
+def test_no_test_sleeps_longer_than_50_ms() -> None:
+    """Each sleep of a test takes at most 50 ms of real time."""
     found = [
         f"{path.relative_to(HERE)}:{line} {name}"
         for path in sorted(HERE.rglob("*.py"))

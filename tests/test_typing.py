@@ -1,4 +1,4 @@
-"""The public API means the same to two type checkers as to its documentation."""
+"""Two type checkers read the public API as it is documented."""
 
 import json
 import re
@@ -9,10 +9,10 @@ from pathlib import Path
 FILE = Path(__file__).parent / "typing" / "api.py"
 
 
-def test_the_type_tests_hold() -> None:
-    """A strict mypy finds no fault, and every expected one (each has its ignore)."""
+def test_mypy_finds_only_the_marked_errors() -> None:
+    """A strict mypy reports no error, and no `type: ignore` without one."""
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", str(FILE)]
-    done = subprocess.run(
+    result = subprocess.run(
         [*command, "--follow-imports=silent"],
         cwd=FILE.parents[2],
         capture_output=True,
@@ -20,17 +20,17 @@ def test_the_type_tests_hold() -> None:
         check=False,
     )
 
-    assert (done.stdout, done.returncode) == ("", 0)
+    assert (result.stdout, result.returncode) == ("", 0)
 
 
-def test_a_second_checker_agrees(tmp_path: Path) -> None:
-    """Pyrefly finds a fault on each line that is marked as one, and on no other."""
+def test_pyrefly_finds_the_same_errors(tmp_path: Path) -> None:
+    """Pyrefly reports an error on each line with a `type: ignore`, and on no other line."""
     lines = FILE.read_text().splitlines()
     marked = [number for number, line in enumerate(lines, 1) if "# type: ignore" in line]
     bare = tmp_path / "api.py"
     bare.write_text("\n".join(re.sub(r" *# type: ignore.*", "", line) for line in lines))
     command = ["-m", "pyrefly", "check", "--preset", "strict", "--output-format", "json"]
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, *command, "--python-interpreter-path", sys.executable, str(bare)],
         cwd=tmp_path,
         capture_output=True,
@@ -38,6 +38,6 @@ def test_a_second_checker_agrees(tmp_path: Path) -> None:
         check=False,
     )
 
-    found = {error["line"] for error in json.loads(done.stdout)["errors"]}
+    found = {error["line"] for error in json.loads(result.stdout)["errors"]}
 
     assert sorted(found) == marked

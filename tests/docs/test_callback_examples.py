@@ -1,4 +1,4 @@
-"""The examples for callbacks, run as written on each framework's own server."""
+"""The callback examples run as written, on each framework's own server."""
 
 import asyncio
 import gzip
@@ -76,20 +76,20 @@ def on_aiohttp(app: web.Application) -> Iterator[int]:
 
 @attrs.frozen
 class Served:
-    """An example that runs: its receiver, and the port of its server."""
+    """A running example: its receiver and the port of its server."""
 
     receiver: mp4gen.CallbackReceiver
     port: int
 
-    def ask(
+    def request(
         self, path: str, body: bytes = b"", *, method: str = "POST", **headers: str
     ) -> tuple[int, bytes]:
-        """One real request; the status and the body of the answer."""
+        """Send a request; return the status and the body of the response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            response = connection.getresponse()
+            return response.status, response.read()
         finally:
             connection.close()
 
@@ -107,7 +107,7 @@ def starlette_app() -> tuple[mp4gen.CallbackReceiver, AbstractContextManager[int
 
 
 def fastapi_app() -> tuple[mp4gen.CallbackReceiver, AbstractContextManager[int]]:
-    """As the example's comment says."""
+    """Serve the routes of the Starlette example, as its comment says."""
     names = example("starlette")
     return names["receiver"], on_uvicorn(FastAPI(routes=names["routes"]))
 
@@ -117,7 +117,7 @@ def flask_app() -> tuple[mp4gen.CallbackReceiver, AbstractContextManager[int]]:
     return names["receiver"], on_werkzeug(names["app"])
 
 
-MAKERS: list[Callable[[], tuple[mp4gen.CallbackReceiver, AbstractContextManager[int]]]] = [
+APPS: list[Callable[[], tuple[mp4gen.CallbackReceiver, AbstractContextManager[int]]]] = [
     aiohttp_app,
     starlette_app,
     fastapi_app,
@@ -125,15 +125,15 @@ MAKERS: list[Callable[[], tuple[mp4gen.CallbackReceiver, AbstractContextManager[
 ]
 
 
-@pytest.fixture(params=MAKERS, ids=lambda make: make.__name__)
+@pytest.fixture(params=APPS, ids=lambda make: make.__name__)
 def served(request: pytest.FixtureRequest) -> Iterator[Served]:
     receiver, server = request.param()
     with server as port:
         yield Served(receiver, port)
 
 
-def told(task_id: str) -> bytes:
-    """A callback as docs.sunoapi.org, "Music Video Generation Callbacks", has it."""
+def callback_body(task_id: str) -> bytes:
+    """Return a callback as in docs.sunoapi.org, "Music Video Generation Callbacks"."""
     data = {"task_id": task_id, "video_url": "https://files.example.com/video.mp4"}
     return json.dumps({"code": 200, "msg": "MP4 generated", "data": data}).encode()
 
@@ -141,8 +141,8 @@ def told(task_id: str) -> bytes:
 # --- the tests ---------------------------------------------------------------------------------
 
 
-async def test_a_callback_ends_its_conversion(served: Served, mp4gen_service: FakeService) -> None:
-    """A client that would look in a minute has its video as soon as the service calls back."""
+async def test_callback_ends_its_conversion(served: Served, mp4gen_service: FakeService) -> None:
+    """The client returns the video at the callback, a minute before its next poll."""
     submitted = asyncio.Event()
     async with mp4gen_service.client(callbacks=served.receiver) as client:
         track = mp4gen.VideoRequest("music", "track")
@@ -150,69 +150,71 @@ async def test_a_callback_ends_its_conversion(served: Served, mp4gen_service: Fa
         await submitted.wait()
         (task,) = mp4gen_service.tasks.values()
         address = urlsplit(task.request.callback_url or "")
-        answer = await asyncio.to_thread(served.ask, address.path, told(task.task_id))
+        callback = address.path, callback_body(task.task_id)
+        response = await asyncio.to_thread(served.request, *callback)
         video = await work
-        again = await asyncio.to_thread(served.ask, address.path, told(task.task_id))
+        again = await asyncio.to_thread(served.request, *callback)
 
     assert address.hostname == "bot.example.com"
-    assert answer == again == (200, b'{"status":"received"}')
+    assert response == again == (200, b'{"status":"received"}')
     assert video.url == mp4gen_service.file_url(task.task_id)
     assert mp4gen_service.count() == 2
 
 
-REFUSALS: list[tuple[str, dict[str, Any], int]] = [
-    ("unknown token", {"path": "/mp4gen/nobody", "body": told("task")}, 404),
-    ("no token", {"path": "/mp4gen", "body": told("task")}, 404),
+REJECTIONS: list[tuple[str, dict[str, Any], int]] = [
+    ("unknown token", {"path": "/mp4gen/unknown", "body": callback_body("task")}, 404),
+    ("no token", {"path": "/mp4gen", "body": callback_body("task")}, 404),
     ("GET", {"method": "GET"}, 405),
-    ("PUT", {"method": "PUT", "body": told("task")}, 405),
-    ("oversized", {"body": b" " * LIMIT + told("task")}, 413),
-    ("compressed", {"body": gzip.compress(told("task")), "Content-Encoding": "gzip"}, 415),
+    ("PUT", {"method": "PUT", "body": callback_body("task")}, 405),
+    ("oversized", {"body": b" " * LIMIT + callback_body("task")}, 413),
+    ("compressed", {"body": gzip.compress(callback_body("task")), "Content-Encoding": "gzip"}, 415),
     ("malformed", {"body": b'{"code": 200, "data"'}, 400),
     ("empty", {}, 400),
     ("no task", {"body": b'{"code": 200, "msg": "MP4 generated", "data": null}'}, 400),
-    ("wrong task", {"body": told("another")}, 403),
+    ("wrong task", {"body": callback_body("another")}, 403),
 ]
 
 
-async def test_what_is_no_callback_is_refused(served: Served) -> None:
-    """Every refusal has its status, wakes nobody, and leaves the address as good as it was."""
-    ticket = served.receiver._subscribe()
-    ticket.task_id = "task"
-    path = urlsplit(ticket.new_url()).path
+async def test_invalid_callbacks_are_rejected(served: Served) -> None:
+    """Each rejection has its own status, wakes no wait, and leaves the URL valid."""
+    subscription = served.receiver._subscribe()
+    subscription.task_id = "task"
+    path = urlsplit(subscription.new_url()).path
 
     found = {
-        name: (await asyncio.to_thread(served.ask, **{"path": path, **asked}))[0]
-        for name, asked, _ in REFUSALS
+        name: (await asyncio.to_thread(served.request, **{"path": path, **arguments}))[0]
+        for name, arguments, _ in REJECTIONS
     }
-    woken = await ticket.wait(0.0)
-    status, _ = await asyncio.to_thread(served.ask, path, told("task"))
+    woken = await subscription.wait(0.0)
+    status, _ = await asyncio.to_thread(served.request, path, callback_body("task"))
 
-    assert found == {name: expected for name, _, expected in REFUSALS}
+    assert found == {name: expected for name, _, expected in REJECTIONS}
     assert not woken
     assert status == 200
-    assert await ticket.wait(10.0)
+    assert await subscription.wait(10.0)
 
 
-async def test_a_body_without_end_is_not_read_to_its_end(served: Served) -> None:
-    """The refusal comes after 64 KiB at most, of the gigabytes that were announced."""
+async def test_endless_body_is_rejected_after_64_kib(served: Served) -> None:
+    """The server responds after 64 KiB, of 10 GiB that the request announces."""
     path = urlsplit(served.receiver._subscribe().new_url()).path
     head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Length: {10 << 30}\r\n\r\n"
 
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     with closing(writer):
         writer.write(head.encode() + bytes(LIMIT + 1))
-        answer = await asyncio.wait_for(reader.readline(), 10)
+        response = await asyncio.wait_for(reader.readline(), 10)
 
-    assert int(answer.split()[1]) == 413
+    assert int(response.split()[1]) == 413
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-async def test_a_body_in_pieces_is_put_together(served: Served, *, chunked: bool) -> None:
-    """A body may come in as many packets, and as many chunks, as the network likes."""
-    ticket = served.receiver._subscribe()
-    body = told("task")
+async def test_body_in_pieces_is_joined(served: Served, *, chunked: bool) -> None:
+    """A body may arrive in any number of packets and chunks."""
+    subscription = served.receiver._subscribe()
+    path = urlsplit(subscription.new_url()).path
+    body = callback_body("task")
     framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"
-    head = f"POST {urlsplit(ticket.new_url()).path} HTTP/1.1\r\nHost: here\r\n{framing}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: here\r\n{framing}\r\n\r\n"
     pieces = [body[start : start + 40] for start in range(0, len(body), 40)]
     if chunked:
         pieces = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in [*pieces, b""]]
@@ -223,28 +225,31 @@ async def test_a_body_in_pieces_is_put_together(served: Served, *, chunked: bool
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0.002)
-        answer = await asyncio.wait_for(reader.readline(), 10)
+        response = await asyncio.wait_for(reader.readline(), 10)
 
-    assert int(answer.split()[1]) == 200
-    assert await ticket.wait(10.0)
-    assert ticket.last_callback is not None
-    assert ticket.last_callback.task_id == "task"
+    assert int(response.split()[1]) == 200
+    assert await subscription.wait(10.0)
+    assert subscription.last_callback is not None
+    assert subscription.last_callback.task_id == "task"
 
 
-async def test_many_at_once_wake_each_its_own(served: Served) -> None:
-    """Callbacks that arrive together, from eight threads, reach the waits that they belong to."""
-    tickets = {f"task-{number}": served.receiver._subscribe() for number in range(24)}
-    posts = [(urlsplit(ticket.new_url()).path, told(name)) for name, ticket in tickets.items()]
-    waits = [asyncio.create_task(ticket.wait(10.0)) for ticket in tickets.values()]
+async def test_concurrent_callbacks_wake_their_own_waits(served: Served) -> None:
+    """Callbacks from eight threads at once reach the waits of their own tasks."""
+    names = [f"task-{number}" for number in range(24)]
+    subscriptions = [served.receiver._subscribe() for _ in names]
+    posts = [
+        (urlsplit(subscription.new_url()).path, callback_body(name))
+        for name, subscription in zip(names, subscriptions, strict=True)
+    ]
+    waits = [asyncio.create_task(subscription.wait(10.0)) for subscription in subscriptions]
 
     with ThreadPoolExecutor(8) as threads:
         loop = asyncio.get_running_loop()
-        answers = await asyncio.gather(
-            *(loop.run_in_executor(threads, served.ask, *post) for post in posts)
+        responses = await asyncio.gather(
+            *(loop.run_in_executor(threads, served.request, *post) for post in posts)
         )
+    callbacks = [subscription.last_callback for subscription in subscriptions]
 
-    assert {status for status, _ in answers} == {200}
+    assert {status for status, _ in responses} == {200}
     assert await asyncio.gather(*waits) == [True] * 24
-    assert [
-        ticket.last_callback and ticket.last_callback.task_id for ticket in tickets.values()
-    ] == [*tickets]
+    assert [callback and callback.task_id for callback in callbacks] == names

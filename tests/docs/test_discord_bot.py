@@ -1,11 +1,10 @@
-"""The Discord bot of the examples: discord.py itself, Discord's REST API and ours on loopback."""
+"""The Discord example runs with discord.py, against fakes of Discord's REST API and of ours."""
 
 import asyncio
 import itertools
 import json
 import re
 import runpy
-import sqlite3
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
@@ -18,10 +17,10 @@ from aiohttp import web
 import mp4gen
 from mp4gen.testing import FakeService
 from mp4gen.testing.service import FAKE_KEY
+from tests.docs.support_bots import stored, until
 
 with warnings.catch_warnings():
-    # Before Python 3.13, discord.py imports a module of the standard library that was on its way
-    # out; from 3.13 on, it brings its own.
+    # Before Python 3.13, discord.py imports a deprecated module of the standard library.
     warnings.filterwarnings("ignore", "'audioop' is deprecated", DeprecationWarning)
     import discord
 
@@ -33,24 +32,24 @@ ANN, BEN = 101, 102
 
 
 class Discord:
-    """Discord's REST API, as far as the bot needs it; what it was told is kept.
+    """The part of Discord's REST API that the bot uses; records what it receives.
 
     Attributes:
-        answers: what each interaction's answer has said, edit by edit, by the interaction's token.
-        messages: what was sent to the channel.
-        mentions: who may be pinged, according to each text that came.
-        deferred: the tokens of the interactions that were answered in time.
-        commands: what was registered.
-        closed: whether the tokens of interactions have run out.
+        responses: the texts of each interaction's response, edit by edit, by the token.
+        messages: the texts that were sent to the channel.
+        mentions: `allowed_mentions` of each text.
+        deferred: the tokens of the interactions that were deferred.
+        commands: the registered commands.
+        expired: whether the tokens of interactions have expired.
     """
 
     def __init__(self) -> None:
-        self.answers: dict[str, list[str]] = {}
+        self.responses: dict[str, list[str]] = {}
         self.messages: list[str] = []
         self.mentions: list[Any] = []
         self.deferred: list[str] = []
         self.commands: list[dict[str, Any]] = []
-        self.closed = False
+        self.expired = False
         self.url = ""
 
     def app(self) -> web.Application:
@@ -62,7 +61,7 @@ class Discord:
                 web.put(f"/applications/{APPLICATION}/commands", self._register),
                 web.post("/interactions/{id}/{token}/callback", self._defer),
                 web.patch(f"/webhooks/{APPLICATION}/{{token}}/messages/@original", self._edit),
-                web.post(f"/channels/{CHANNEL}/messages", self._say),
+                web.post(f"/channels/{CHANNEL}/messages", self._send),
             ]
         )
         return app
@@ -91,23 +90,25 @@ class Discord:
         return _json({"interaction": {"id": request.match_info["id"], "type": 2}})
 
     async def _edit(self, request: web.Request) -> web.Response:
-        if self.closed:
+        if self.expired:
             refusal = {"message": "Invalid Webhook Token", "code": 50027}
             return _json(refusal, status=401)
-        return await self._take(request, self.answers.setdefault(request.match_info["token"], []))
+        return await self._receive(
+            request, self.responses.setdefault(request.match_info["token"], [])
+        )
 
-    async def _say(self, request: web.Request) -> web.Response:
-        return await self._take(request, self.messages)
+    async def _send(self, request: web.Request) -> web.Response:
+        return await self._receive(request, self.messages)
 
-    async def _take(self, request: web.Request, said: list[str]) -> web.Response:
-        told = await request.json()
-        said.append(told["content"])
-        self.mentions.append(told.get("allowed_mentions"))
-        return _json(_message(told["content"]))
+    async def _receive(self, request: web.Request, texts: list[str]) -> web.Response:
+        message = await request.json()
+        texts.append(message["content"])
+        self.mentions.append(message.get("allowed_mentions"))
+        return _json(_message(message["content"]))
 
 
 def _json(data: Any, *, status: int = 200) -> web.Response:
-    # Discord names no charset, and its library reads the header to the letter.
+    # Discord sends no charset, and discord.py compares the whole header.
     headers = {"Content-Type": "application/json"}
     return web.Response(body=json.dumps(data).encode(), status=status, headers=headers)
 
@@ -137,8 +138,8 @@ _numbers = itertools.count(1)
 def command(
     user: int, *, audio_id: str, age: timedelta = timedelta(), **more: str
 ) -> dict[str, Any]:
-    """What the gateway would tell the bot when `user` types /video; its token names the track."""
-    given = {"task_id": "music", "audio_id": audio_id, **more}
+    """Return the gateway's event for `user` typing /video; its token is the audio id."""
+    values = {"task_id": "music", "audio_id": audio_id, **more}
     member = {"user": _user(user, f"user-{user}"), "roles": [], "joined_at": None, "flags": 0}
     snowflake = discord.utils.time_snowflake(datetime.now(UTC) - age) + next(_numbers)
     return {
@@ -156,7 +157,7 @@ def command(
             "id": "1",
             "name": "video",
             "type": 1,
-            "options": [{"name": name, "type": 3, "value": text} for name, text in given.items()],
+            "options": [{"name": name, "type": 3, "value": text} for name, text in values.items()],
         },
     }
 
@@ -174,7 +175,7 @@ async def discord_api(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Discord]
 
 @pytest.fixture
 async def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[FakeService]:
-    """Our API; tasks take 40 seconds. The bot finds all it needs in its surroundings."""
+    """Run our API, whose tasks take 40 seconds; the bot reads its settings from the environment."""
     async with FakeService(duration=40.0) as service:
         monkeypatch.setenv("MP4GEN_BASE_URL", service.url)
         monkeypatch.setenv("MP4GEN_API_KEY", FAKE_KEY)
@@ -188,7 +189,7 @@ Start = Callable[[], Coroutine[Any, Any, Any]]
 
 @pytest.fixture
 async def start(discord_api: Discord, service: FakeService) -> AsyncIterator[Start]:
-    """Starts a bot as `Bot().run` would, but for the gateway."""
+    """Return a function that starts a bot as `Bot().run` does, without the gateway."""
     names = runpy.run_path(str(EXAMPLE), run_name="bot")
     bots = []
 
@@ -203,36 +204,21 @@ async def start(discord_api: Discord, service: FakeService) -> AsyncIterator[Sta
 
 
 def type_in(bot: Any, interaction: dict[str, Any]) -> None:
-    """Tell the bot of a command by the door that the gateway would use."""
+    """Pass a command to the bot at the point where the gateway does."""
     bot._connection.parse_interaction_create(interaction)
 
 
-async def until(happened: Callable[[], bool]) -> None:
-    """Return when it has; a virtual hour is long enough for everything here."""
-    async with asyncio.timeout(3600):
-        while not happened():  # noqa: ASYNC110 - the bot has no event for it
-            await asyncio.sleep(0.5)
-
-
-def stored() -> list[str]:
-    """The ids that a bot would go on with."""
-    connection = sqlite3.connect("bot.sqlite")
-    found = [task_id for (task_id,) in connection.execute("SELECT task_id FROM jobs")]
-    connection.close()
-    return found
-
-
-async def test_a_command_ends_with_its_link(
+async def test_command_ends_with_its_link(
     start: Start, service: FakeService, discord_api: Discord
 ) -> None:
-    """The bot defers at once, tells of its progress in the answer, and ends with the link."""
+    """The bot defers immediately, reports progress in the response, and ends with the link."""
     bot = await start()
 
     type_in(bot, command(ANN, audio_id="track", author="Ann <@&5>"))
-    await until(lambda: "track" in discord_api.answers)
-    begun, kept = discord_api.answers["track"][:], stored()
+    await until(lambda: "track" in discord_api.responses)
+    begun, kept = discord_api.responses["track"][:], stored()
     await until(lambda: not bot.tasks)
-    *progress, last = discord_api.answers["track"]
+    *progress, last = discord_api.responses["track"]
     (task,) = service.tasks.values()
 
     assert [each["name"] for each in discord_api.commands] == ["video"]
@@ -240,18 +226,18 @@ async def test_a_command_ends_with_its_link(
     assert begun == ["Submitted: the video is being made."]
     assert kept == [task.task_id]
     assert len(progress) >= 3
-    assert all(re.fullmatch(r"PENDING after \d+ s", said) for said in progress[1:])
+    assert all(re.fullmatch(r"PENDING after \d+ s", text) for text in progress[1:])
     assert last == service.file_url(task.task_id)
     assert task.request.author == "Ann <@&5>"
     assert discord_api.messages == []
-    assert discord_api.mentions == [{"parse": []}] * len(discord_api.answers["track"])
+    assert discord_api.mentions == [{"parse": []}] * len(discord_api.responses["track"])
     assert stored() == []
 
 
 async def test_users_share_one_client(
     start: Start, service: FakeService, discord_api: Discord
 ) -> None:
-    """Thirty commands of two users at once keep the account's one limit, and all get their own."""
+    """Thirty commands of two users at once stay within the limit, and each gets its own link."""
     bot = await start()
     tracks = {f"{user}-{number}": user for number in range(15) for user in (ANN, BEN)}
 
@@ -262,21 +248,21 @@ async def test_users_share_one_client(
         task.request.audio_id: service.file_url(task.task_id) for task in service.tasks.values()
     }
 
-    assert {track: said[-1] for track, said in discord_api.answers.items()} == links
+    assert {track: texts[-1] for track, texts in discord_api.responses.items()} == links
     assert links.keys() == tracks.keys()
     assert service.peak_requests() <= 20
     assert not any(call.rate_limited for call in service.requests)
 
 
-async def test_a_redeploy_loses_nothing(
+async def test_redeploy_loses_nothing(
     start: Start, service: FakeService, discord_api: Discord
 ) -> None:
-    """What the first bot waited for, the second tells in the channel, and nobody pays twice."""
+    """The second bot sends the video that the first one waited for, and pays nothing."""
     first = await start()
     type_in(first, command(ANN, audio_id="track"))
-    await until(lambda: len(discord_api.answers.get("track", [])) == 2)
+    await until(lambda: len(discord_api.responses.get("track", [])) == 2)
     await first.close()
-    answered = discord_api.answers["track"][:]
+    before = discord_api.responses["track"][:]
     (task,) = service.tasks.values()
     kept = stored()
 
@@ -286,15 +272,15 @@ async def test_a_redeploy_loses_nothing(
     assert kept == [task.task_id]
     assert discord_api.messages == [f"<@{ANN}> {service.file_url(task.task_id)}"]
     assert discord_api.mentions[-1] == {"parse": []}
-    assert discord_api.answers["track"] == answered
+    assert discord_api.responses["track"] == before
     assert service.count("create") == 1
     assert stored() == []
 
 
-async def test_a_failure_ends_in_one_sentence(
+async def test_failure_ends_in_one_sentence(
     start: Start, service: FakeService, discord_api: Discord
 ) -> None:
-    """Whoever's video failed is told why, in one line, which pings nobody."""
+    """The user of a failed video reads the reason in one line, which mentions no user."""
     bot = await start()
 
     type_in(bot, command(ANN, audio_id="track"))
@@ -302,7 +288,7 @@ async def test_a_failure_ends_in_one_sentence(
     service.tasks["video_000001"].fail("@everyone, the renderer is down")
     await until(lambda: not bot.tasks)
 
-    assert discord_api.answers["track"][-1] == (
+    assert discord_api.responses["track"][-1] == (
         "No video: task video_000001: the service gave up: GENERATE_MP4_FAILED: "
         "@everyone, the renderer is down, code 500."
     )
@@ -310,52 +296,52 @@ async def test_a_failure_ends_in_one_sentence(
     assert stored() == []
 
 
-async def test_a_request_that_cannot_be_right_costs_nothing(
+async def test_invalid_request_costs_nothing(
     start: Start, service: FakeService, discord_api: Discord
 ) -> None:
-    """Bad input is answered with what is wrong with it, and never sent."""
+    """The response names the invalid field, and no request is sent."""
     bot = await start()
 
     type_in(bot, command(ANN, audio_id="track", author="A" * 51))
-    await until(lambda: bool(discord_api.answers))
+    await until(lambda: bool(discord_api.responses))
 
-    (said,) = discord_api.answers["track"]
-    assert said.startswith("No video: author")
+    (text,) = discord_api.responses["track"]
+    assert text.startswith("No video: Invalid author: ")
     assert service.count() == 0
 
 
 @pytest.mark.parametrize("how", ["old", "refused"])
-async def test_what_comes_too_late_goes_to_the_channel(
+async def test_late_result_goes_to_the_channel(
     start: Start, service: FakeService, discord_api: Discord, how: str
 ) -> None:
-    """After 15 minutes, by our clock or by Discord's, the link is said where it was asked for."""
+    """After 15 minutes, by our clock or by Discord's, the link is sent to the channel."""
     bot = await start()
-    discord_api.closed = how == "refused"
+    discord_api.expired = how == "refused"
     age = timedelta(minutes=15 if how == "old" else 0)
 
     type_in(bot, command(BEN, audio_id="track", age=age))
     await until(lambda: bool(discord_api.messages))
 
     assert discord_api.messages == [f"<@{BEN}> {service.file_url('video_000001')}"]
-    assert discord_api.answers == {}
+    assert discord_api.responses == {}
 
 
-async def test_a_refused_key_loses_no_video(
+async def test_refused_key_loses_no_video(
     start: Start, service: FakeService, discord_api: Discord
 ) -> None:
-    """Whatever ends a wait but not its task keeps the id, and the next start waits again."""
+    """An error that ends the wait but not the task keeps the id; the next start waits again."""
     first = await start()
     service.script("details", "unauthorized")
     type_in(first, command(ANN, audio_id="track"))
     await until(lambda: bool(service.tasks) and not first.tasks)
-    said = discord_api.answers["track"][-1]
+    text = discord_api.responses["track"][-1]
     await first.close()
 
     second = await start()
     await until(lambda: not second.tasks)
 
-    assert said.startswith("No video: ")
-    assert "Unauthorized access" in said
+    assert text.startswith("No video: ")
+    assert "Unauthorized access" in text
     assert discord_api.messages == [f"<@{ANN}> {service.file_url('video_000001')}"]
     assert service.count("create") == 1
     assert stored() == []
@@ -364,7 +350,7 @@ async def test_a_refused_key_loses_no_video(
 async def test_closing_leaves_nothing_behind(
     start: Start, service: FakeService, discord_api: Discord
 ) -> None:
-    """A bot that is closed in the middle of everything has no task and no connection left."""
+    """A bot that is closed while it converts leaves no task, and keeps each id."""
     before = asyncio.all_tasks()
     bot = await start()
     for number in range(30):

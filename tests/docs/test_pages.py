@@ -1,4 +1,4 @@
-"""The documentation is true: its programs run, its lists are complete, its links lead somewhere."""
+"""The documentation is true: its lists are complete and its links lead to files."""
 
 import importlib.util
 import re
@@ -13,14 +13,14 @@ import mp4gen.testing
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / ".docs"
 PAGES = sorted((DOCS / "pages").rglob("*.md"))
-# A table that the errors of FakeService list, and a proxy for our own tests.
+# FakeService's errors list the fault names of this table.
 NOT_SHOWN = {"mp4gen.testing.FAULTS"}
 TEXTS = [*PAGES, ROOT / "README.md", *sorted((ROOT / ".github").glob("*.md"))]
 
 
 @pytest.fixture(scope="module")
 def failure_modes() -> ModuleType:
-    """The script that keeps the list of failure modes up to date."""
+    """Load the script that updates the list of failure modes."""
     spec = importlib.util.spec_from_file_location("failure_modes", DOCS / "failure_modes.py")
     assert spec is not None
     assert spec.loader is not None
@@ -30,19 +30,19 @@ def failure_modes() -> ModuleType:
 
 
 def test_failure_modes_name_their_tests(failure_modes: ModuleType) -> None:
-    """The page lists each test that cites a row; `python .docs/failure_modes.py` updates it."""
+    """The page lists each test that cites a number; `python .docs/failure_modes.py` updates it."""
     page = failure_modes.PAGE.read_text()
 
     assert failure_modes.updated(page) == page
 
 
-def test_failure_modes_have_each_cited_row(failure_modes: ModuleType) -> None:
-    """A row that a test cites is on the page, and each row on the page has a test."""
+def test_failure_modes_have_each_cited_number(failure_modes: ModuleType) -> None:
+    """A failure mode that a test cites is on the page, and each one on the page has a test."""
     page = failure_modes.PAGE.read_text()
 
-    rows = [int(number) for number in re.findall(r"^## Row (\d+):", page, re.MULTILINE)]
+    numbers = [int(n) for n in re.findall(r"^## Failure mode (\d+):", page, re.MULTILINE)]
 
-    assert sorted(failure_modes.tests_by_row()) == rows
+    assert sorted(failure_modes.tests_by_number()) == numbers
 
 
 @pytest.mark.parametrize("package", [mp4gen, mp4gen.testing], ids=lambda package: package.__name__)

@@ -1,4 +1,4 @@
-"""The pandas example: a DataFrame in, the same rows with their results out."""
+"""The pandas example returns the rows of a DataFrame with their results."""
 
 import runpy
 from pathlib import Path
@@ -15,16 +15,16 @@ EXAMPLE = Path(__file__).parents[2] / ".docs" / "examples" / "pandas_tracks.py"
 
 @pytest.fixture
 def convert(mp4gen_service: FakeService, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The example's function, which finds the fake service in its environment."""
+    """Load the example's function; its environment names the fake service."""
     monkeypatch.setenv("MP4GEN_BASE_URL", mp4gen_service.url)
     monkeypatch.setenv("MP4GEN_API_KEY", "a-key")
     return runpy.run_path(str(EXAMPLE))["convert_frame"]
 
 
-async def test_frame_comes_back_with_its_results(
+async def test_frame_returns_with_its_results(
     convert: Any, mp4gen_service: FakeService, tmp_path: Path
 ) -> None:
-    """Each row keeps its place and its columns; a missing author is sent as none."""
+    """Each row keeps its place and its columns; a missing author is not sent."""
     mp4gen_service.script("create", "ok", "unknown_track")
     columns = {"task_id": "music", "audio_id": ["a", "b"], "author": ["Ann", float("nan")]}
     tracks = pd.DataFrame({**columns, "mood": ["calm", "loud"]})
@@ -42,7 +42,7 @@ async def test_frame_comes_back_with_its_results(
 async def test_second_call_resumes(
     convert: Any, mp4gen_service: FakeService, tmp_path: Path
 ) -> None:
-    """The ledger beside the videos keeps a second call from paying again."""
+    """A second call reads the ledger beside the videos and submits nothing."""
     tracks = pd.DataFrame({"task_id": ["music"] * 3, "audio_id": ["a", "b", "a"]})
 
     first = await convert(tracks, str(tmp_path))

@@ -1,4 +1,4 @@
-"""The README and the examples are true: programs run as written, commands are those of CI."""
+"""The programs of README, pages and examples run as written; CI uses the README's commands."""
 
 import os
 import re
@@ -19,9 +19,9 @@ ERRORS = ROOT / ".docs" / "pages" / "reference" / "errors.md"
 TESTED_APP = runpy.run_path(str(ROOT / ".docs" / "examples" / "test_an_app.py"))
 README = (ROOT / "README.md").read_text()
 SHELL = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-# Before Python 3.13, discord.py imports a module of the standard library that was on its way out.
-OF_DISCORD = "ignore:'audioop' is deprecated:DeprecationWarning"
-# Not needed by the suite in general: only the examples import them.
+# Before Python 3.13, discord.py imports a deprecated module of the standard library.
+DISCORD_WARNING = "ignore:'audioop' is deprecated:DeprecationWarning"
+# Only these examples import the packages.
 OPTIONAL = {"telegram_bot": "telegram", "pandas_tracks": "pandas"}
 
 
@@ -37,7 +37,7 @@ def programs() -> Iterator[object]:
 
 @pytest.fixture
 def service() -> Iterator[FakeService]:
-    """The API on loopback; it also calls back."""
+    """Run the API on loopback, with callbacks."""
     with FakeService(callbacks=CallbackBehavior()) as running:
         yield running
 
@@ -46,19 +46,19 @@ def service() -> Iterator[FakeService]:
 def test_programs_run_as_written(
     program: str, service: FakeService, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """A user who copies a program gets what it promises."""
+    """Each program ends without an error and without a warning."""
     if module := OPTIONAL.get(request.node.callspec.id):
         pytest.importorskip(module, reason="the dev extra installs it")
     environment = {
         **os.environ,
         "MP4GEN_BASE_URL": service.url,
         "MP4GEN_API_KEY": "a-key-for-the-readme",
-        "DISCORD_TOKEN": "",  # whoever runs the tests may have a bot
+        "DISCORD_TOKEN": "",  # the user who runs the tests may have a bot
         "TELEGRAM_TOKEN": "",
     }
 
     ended = subprocess.run(
-        [sys.executable, "-W", "error", "-W", OF_DISCORD, "-c", program],
+        [sys.executable, "-W", "error", "-W", DISCORD_WARNING, "-c", program],
         env=environment,
         cwd=tmp_path,
         capture_output=True,
@@ -71,8 +71,8 @@ def test_programs_run_as_written(
     assert ended.stderr == ""
 
 
-def test_two_commands_do_all_the_set_up() -> None:
-    """One line runs the main job, one passes the tests, each in an environment of its own."""
+def test_set_up_takes_two_commands() -> None:
+    """One line runs the demo and one the tests, each in a new environment."""
     lines = [line for block in SHELL for line in block.splitlines() if "venv" in line]
 
     assert [line.split(" && ")[0] for line in lines] == ["python3 -m venv .venv"] * 2
@@ -81,7 +81,7 @@ def test_two_commands_do_all_the_set_up() -> None:
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
-    """CI reads the command from the README, so that the two cannot come apart."""
+    """`.ci/run` finds exactly one test command in the README."""
     script = (ROOT / ".ci" / "run").read_text()
 
     pattern = next(part for part in script.split("'") if part.startswith("^python3"))
@@ -89,8 +89,8 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert len([line for line in README.splitlines() if re.match(pattern, line)]) == 1
 
 
-def test_every_public_error_is_explained() -> None:
-    """A user who meets an error finds it in the reference, in the table of what to do."""
+def test_each_public_error_is_explained() -> None:
+    """The table of errors in the reference names each exported error."""
     table = ERRORS.read_text()
     errors = {name for name in mp4gen.__all__ if name.endswith("Error")}
     details = {"ApiError", "Mp4GenError", "RenderCancelledError"}

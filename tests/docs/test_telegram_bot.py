@@ -1,9 +1,8 @@
-"""The Telegram bot of the examples: its real library, Telegram's API and ours on loopback."""
+"""The Telegram example runs with its library, against fakes of Telegram's API and of ours."""
 
 import asyncio
 import itertools
 import runpy
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from aiohttp import web
 
 from mp4gen.testing import FakeService
 from mp4gen.testing.service import FAKE_KEY
+from tests.docs.support_bots import stored, until
 
 ext = pytest.importorskip("telegram.ext", reason="the dev extra installs it")
 
@@ -24,20 +24,20 @@ TOKEN, CHAT = "42:a-token", 7
 
 
 class Telegram:
-    """Telegram's API, as far as the bot needs it.
+    """The part of Telegram's API that the bot uses.
 
     Attributes:
         messages: the texts that were sent, in order.
         videos: the links of the videos that were sent.
-        refuse_videos: whether a video is refused as too large.
-        gone: whether the chat has blocked the bot.
+        refuse_videos: whether videos are refused as too large.
+        blocked: whether the user has blocked the bot.
     """
 
     def __init__(self) -> None:
         self.messages: list[str] = []
         self.videos: list[str] = []
         self.refuse_videos = False
-        self.gone = False
+        self.blocked = False
         self.url = ""
         self._updates: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._numbers = itertools.count(1)
@@ -53,7 +53,7 @@ class Telegram:
         self._updates.put_nowait({"update_id": number, "message": message})
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answer one call of the bot."""
+        """Respond to a call of the bot."""
         values = {name: str(value) for name, value in (await request.post()).items()}
         match request.match_info["method"].lower():
             case "getme":
@@ -73,7 +73,7 @@ class Telegram:
         return []
 
     def _send_message(self, text: str) -> web.Response:
-        if self.gone:
+        if self.blocked:
             return _refused(403, "Forbidden: bot was blocked by the user")
         self.messages.append(text)
         return _ok(_message(text, next(self._numbers)))
@@ -113,7 +113,7 @@ async def telegram() -> AsyncIterator[Telegram]:
 
 @pytest.fixture
 async def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[FakeService]:
-    """Our API; tasks take 40 seconds."""
+    """Run our API, whose tasks take 40 seconds."""
     async with FakeService(duration=40.0) as service:
         monkeypatch.setenv("MP4GEN_BASE_URL", service.url)
         monkeypatch.setenv("MP4GEN_API_KEY", FAKE_KEY)
@@ -122,7 +122,7 @@ async def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncItera
         yield service
 
 
-class Running:
+class RunningBot:
     """A bot that runs as `Application.run_polling` runs it, until `stop`."""
 
     def __init__(self, url: str) -> None:
@@ -148,37 +148,22 @@ class Running:
             await self.application.shutdown()
 
 
-Start = Callable[[], Coroutine[Any, Any, Running]]
+Start = Callable[[], Coroutine[Any, Any, RunningBot]]
 
 
 @pytest.fixture
 async def start(telegram: Telegram, service: FakeService) -> AsyncIterator[Start]:
-    """Starts bots, and stops those that still run."""
-    bots: list[Running] = []
+    """Return a function that starts a bot; stop all bots at the end."""
+    bots: list[RunningBot] = []
 
-    async def started() -> Running:
-        bots.append(Running(telegram.url))
+    async def started() -> RunningBot:
+        bots.append(RunningBot(telegram.url))
         await bots[-1].start()
         return bots[-1]
 
     yield started
     for bot in bots:
         await bot.stop()
-
-
-async def until(happened: Callable[[], bool]) -> None:
-    """Return when it has; a virtual hour is long enough for everything here."""
-    async with asyncio.timeout(3600):
-        while not happened():  # noqa: ASYNC110 - the bot has no event for it
-            await asyncio.sleep(0.5)
-
-
-def stored() -> list[str]:
-    """Return the task ids that the next start would wait for."""
-    connection = sqlite3.connect("bot.sqlite")
-    found = [task_id for (task_id,) in connection.execute("SELECT task_id FROM jobs")]
-    connection.close()
-    return found
 
 
 async def test_command_ends_with_its_video(
@@ -203,7 +188,7 @@ async def test_command_ends_with_its_video(
 async def test_command_without_a_track_explains_itself(
     start: Start, service: FakeService, telegram: Telegram
 ) -> None:
-    """Bad input is answered with the usage, and costs nothing."""
+    """The response to bad input is the usage, and no request is sent."""
     await start()
 
     telegram.type_in("/video music")
@@ -246,11 +231,11 @@ async def test_video_that_telegram_refuses_is_sent_as_a_link(
     assert telegram.messages[1] == service.file_url(*service.tasks)
 
 
-async def test_chat_that_is_gone_costs_no_video(
+async def test_chat_that_is_blocked_costs_no_video(
     start: Start, service: FakeService, telegram: Telegram
 ) -> None:
-    """A user who blocks the bot ends neither the conversion nor the bot."""
-    telegram.gone = True
+    """A chat that has blocked the bot ends neither the conversion nor the bot."""
+    telegram.blocked = True
     await start()
 
     telegram.type_in("/video music track")
