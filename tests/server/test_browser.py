@@ -81,7 +81,7 @@ async def test_a_song_is_added_made_and_watched(
     await until("document.querySelector('.chosen .name')?.textContent === 'Fresh Song'", browser)
     await until("!document.getElementById('preview').hidden", browser)
     await run("document.getElementById('author').value = 'Somebody'")
-    await run("document.getElementById('make').requestSubmit()")
+    await run("document.getElementById('create-form').requestSubmit()")
     await until("document.querySelector('#videos a')?.download === 'Fresh Song.mp4'", browser)
     await run("document.querySelector('#videos').scrollIntoView()")
     await until("document.querySelector('#videos .frame img')?.naturalWidth === 240", browser)

@@ -1,33 +1,33 @@
-// What every part of the page uses: its nodes, its state, and how it speaks to the server.
+// Shared by all parts of the page: its elements, its state and its requests.
 
-export const by = (id) => document.getElementById(id);
+export const byId = (id) => document.getElementById(id);
 export const state = { token: "", library: [], videos: [], chosen: null, libraryVersion: null };
-export const keyOf = (it) => JSON.stringify([it.task, it.audio]);
-export const queryOf = (it) => new URLSearchParams({ task: it.task, audio: it.audio });
+export const keyOf = ({ task, audio }) => JSON.stringify([task, audio]);
+export const queryOf = ({ task, audio }) => new URLSearchParams({ task, audio });
 
-export function make(tag, props = {}, ...children) {
+export function createElement(tag, props = {}, ...children) {
   const node = Object.assign(document.createElement(tag), props);
   node.append(...children.filter((child) => child !== null));
   return node;
 }
 
-export function clock(seconds) {
+export function formatDuration(seconds) {
   if (seconds === null || seconds === undefined) return "";
   const rounded = Math.round(seconds);
   return `${Math.floor(rounded / 60)}:${String(rounded % 60).padStart(2, "0")}`;
 }
 
-export function size(bytes) {
+export function formatSize(bytes) {
   return bytes > 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.max(1, Math.round(bytes / 1e3))} kB`;
 }
 
-export async function call(path, options = {}) {
+export async function request(path, options = {}) {
   const headers = { "X-Mp4gen-Token": state.token, ...options.headers };
   let response;
   try {
     response = await fetch(path, { ...options, headers });
   } catch {
-    throw new Error("The server does not answer. Is it running?");
+    throw new Error("The server does not respond. Is it running?");
   }
   if (response.status === 401 && path !== "/page/login") { showLogin(); throw new Error(""); }
   const body = await response.json();
@@ -36,7 +36,7 @@ export async function call(path, options = {}) {
 }
 
 export function showLogin() {
-  by("app").hidden = true;
-  by("login").hidden = false;
-  by("key").focus();
+  byId("app").hidden = true;
+  byId("login").hidden = false;
+  byId("key").focus();
 }

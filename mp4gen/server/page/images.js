@@ -1,7 +1,5 @@
-// Small pictures that come when they are looked at; knows nothing of what they show.
-
-// Loads what its places show, so many at a time. A browser asks one server for six things at a time,
-// and what its visitor does must never wait for these.
+// Loads small images when they become visible, a limited number at a time: a browser sends at most
+// six requests to a server at a time, and the user's actions must not wait for images.
 export class LazyImages {
   #sources = new WeakMap();
   #pending = new Set();
@@ -16,7 +14,7 @@ export class LazyImages {
 
   constructor(maxConcurrent) { this.#maxConcurrent = maxConcurrent; }
 
-  // A place in colours of its own, until its picture is there.
+  // Returns a placeholder that is replaced by the image.
   create(text, className, source) {
     const node = placeholder(text, className);
     this.#sources.set(node, source);
@@ -40,7 +38,7 @@ export class LazyImages {
   }
 }
 
-// A place in colours of its own, of which each text has others.
+// Returns an element whose colours depend on the text.
 export function placeholder(text, className) {
   let hue = 7;
   for (const char of text) hue = (hue * 31 + char.codePointAt(0)) % 360;

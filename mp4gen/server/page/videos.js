@@ -1,6 +1,6 @@
-// The queue and the finished videos: shown, watched, deleted.
+// Shows the queue and the videos; plays and deletes videos.
 
-import { by, call, clock, keyOf, make, size, state } from "./base.js";
+import { byId, createElement, formatDuration, formatSize, keyOf, request, state } from "./base.js";
 import { LazyImages, placeholder } from "./images.js";
 
 const rows = new Map();
@@ -8,16 +8,16 @@ const thumbnails = new LazyImages(2);
 
 export function drawVideos() {
   const { rendering, queued } = state;
-  const doing = [rendering && `${rendering} rendering`, queued && `${queued} queued`].filter(Boolean);
-  by("queue").textContent = doing.join(" · ") || "nothing to do";
-  by("queue").hidden = false;
-  by("no-videos").hidden = state.videos.length > 0;
+  const counts = [rendering && `${rendering} rendering`, queued && `${queued} queued`].filter(Boolean);
+  byId("queue").textContent = counts.join(" · ") || "idle";
+  byId("queue").hidden = false;
+  byId("no-videos").hidden = state.videos.length > 0;
   const ids = new Set(state.videos.map((video) => video.id));
   for (const [id, row] of rows) if (!ids.has(id)) { moveFocus(row.node); row.node.remove(); rows.delete(id); }
   state.videos.forEach((video, index) => {
     const text = JSON.stringify([video, titleOf(video)]);
     let row = rows.get(video.id);
-    // A row is drawn anew only where it changed, so that focus stays where it is.
+    // Only changed rows are replaced, so that the focus stays.
     if (row?.text !== text) {
       const node = row && row.state === video.state ? updateRow(row.node, video) : videoRow(video, row?.node);
       if (row && row.node !== node) {
@@ -28,16 +28,16 @@ export function drawVideos() {
       row = { node, text, state: video.state };
       rows.set(video.id, row);
     }
-    const list = by("videos");
+    const list = byId("videos");
     if (list.children[index] !== row.node) list.insertBefore(row.node, list.children[index] ?? null);
   });
 }
 
-// Who deletes a video by keyboard goes on at the next one.
+// After a deletion by keyboard the focus moves to the next video.
 function moveFocus(node) {
   if (!node.contains(document.activeElement)) return;
   const next = node.nextElementSibling ?? node.previousElementSibling;
-  (next?.querySelector(".doing > :last-child") ?? by("videos-title")).focus();
+  (next?.querySelector(".actions > :last-child") ?? byId("videos-title")).focus();
 }
 
 function titleOf(video) {
@@ -47,11 +47,12 @@ function titleOf(video) {
 function statusOf(video) {
   const ratio = video.aspect_ratio && video.aspect_ratio !== "16:9" ? ` · ${video.aspect_ratio}` : "";
   if (video.state === "queued") return ["queued", ""];
-  if (video.state === "rendering" && video.total) return [`${clock(video.done)} of ${clock(video.total)}`, ""];
-  if (video.state === "rendering") return ["listening to the song", ""];
-  if (video.state === "failed") return [video.error ?? "It failed.", " bad"];
-  const days = video.days_remaining ? `kept for ${video.days_remaining} more ${video.days_remaining === 1 ? "day" : "days"}` : "kept for some hours more";
-  return video.days_remaining <= 3 ? [days, " warn"] : [`ready · ${size(video.size ?? 0)}${ratio}`, ""];
+  if (video.state === "rendering" && video.total) return [`${formatDuration(video.done)} of ${formatDuration(video.total)}`, ""];
+  if (video.state === "rendering") return ["analysing the song", ""];
+  if (video.state === "failed") return [video.error ?? "The render failed.", " bad"];
+  const days = video.days_remaining;
+  if (days <= 3) return [days ? `expires in ${days} ${days === 1 ? "day" : "days"}` : "expires today", " warn"];
+  return [`ready · ${formatSize(video.size ?? 0)}${ratio}`, ""];
 }
 
 function updateRow(node, video) {
@@ -68,46 +69,46 @@ function updateRow(node, video) {
 
 function videoRow(video, before) {
   const title = titleOf(video);
-  const what = make("div", {}, make("span", { className: "name" }), make("span", { className: "more" }));
-  if (video.state === "rendering") what.append(make("div", { className: "bar" }, make("i")));
-  const doing = make("div", { className: "doing" });
-  const button = (text, label, act, kind = "") => {
-    const made = make("button", { className: `soft ${kind}`, type: "button", textContent: text });
-    made.setAttribute("aria-label", `${label} ${title}`);
-    made.addEventListener("click", act);
-    doing.append(made);
+  const text = createElement("div", {}, createElement("span", { className: "name" }), createElement("span", { className: "more" }));
+  if (video.state === "rendering") text.append(createElement("div", { className: "bar" }, createElement("i")));
+  const actions = createElement("div", { className: "actions" });
+  const button = (caption, label, onClick, kind = "") => {
+    const node = createElement("button", { className: `soft ${kind}`, type: "button", textContent: caption });
+    node.setAttribute("aria-label", `${label} ${title}`);
+    node.addEventListener("click", onClick);
+    actions.append(node);
   };
   if (video.url) {
     button("Watch", "Watch", () => watch(video), "watch");
-    const save = make("a", { className: "soft save", href: video.url, download: `${title}.mp4` },
-      make("span", { textContent: "Download" }));
-    save.setAttribute("aria-label", `Download ${title}`);
-    doing.append(save);
+    const download = createElement("a", { className: "soft save", href: video.url, download: `${title}.mp4` },
+      createElement("span", { textContent: "Download" }));
+    download.setAttribute("aria-label", `Download ${title}`);
+    actions.append(download);
   }
   const finished = video.state === "done" || video.state === "failed";
   button(finished ? "" : "Cancel", finished ? "Delete" : "Cancel", () => deleteVideo(video, finished), finished ? "x" : "");
   const frame = video.state === "failed" ? placeholder(keyOf(video), "frame")
     : before?.querySelector(".frame") ?? thumbnails.create(keyOf(video), "frame", `/page/thumbnail?id=${video.id}`);
-  return updateRow(make("li", { className: `row ${video.state}` }, frame, what, doing), video);
+  return updateRow(createElement("li", { className: `row ${video.state}` }, frame, text, actions), video);
 }
 
 async function deleteVideo(video, confirmFirst) {
   if (confirmFirst && video.url && !confirm(`Delete the video of ${titleOf(video)}?`)) return;
   try {
-    await call(`/page/videos/${video.id}`, { method: "DELETE" });
+    await request(`/page/videos/${video.id}`, { method: "DELETE" });
   } catch (error) {
-    by("make-problem").textContent = error.message;
+    byId("create-problem").textContent = error.message;
   }
 }
 
 function watch(video) {
-  by("watch-title").textContent = titleOf(video);
-  by("player").src = video.url;
-  Object.assign(by("watch-save"), { href: video.url, download: `${titleOf(video)}.mp4` });
-  by("audio").pause();
-  by("watch").showModal();
-  by("player").focus();
-  by("player").play().catch(() => {});
+  byId("watch-title").textContent = titleOf(video);
+  byId("player").src = video.url;
+  Object.assign(byId("watch-save"), { href: video.url, download: `${titleOf(video)}.mp4` });
+  byId("audio").pause();
+  byId("watch").showModal();
+  byId("player").focus();
+  byId("player").play().catch(() => {});
 }
-by("watch-close").addEventListener("click", () => by("watch").close());
-by("watch").addEventListener("close", () => { by("player").pause(); by("player").removeAttribute("src"); });
+byId("watch-close").addEventListener("click", () => byId("watch").close());
+byId("watch").addEventListener("close", () => { byId("player").pause(); byId("player").removeAttribute("src"); });
