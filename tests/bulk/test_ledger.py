@@ -1,42 +1,36 @@
 """A run that was killed goes on where it was, whatever its ledger says; nothing is paid twice."""
 
 import asyncio
+import json
 import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import mp4gen
+from mp4gen.api.protocol import build_callback
 from mp4gen.bulk.ledger import Ledger
 from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
 from mp4gen.bulk.ledger_schema import read_ledger
-from mp4gen.testing import FakeService
+from mp4gen.testing import FakeService, ScriptedResponse
+from tests.support_async import outcome
 
 pytestmark = pytest.mark.looptime
 
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")
 OTHER = mp4gen.VideoRequest("music", "other")
 FAST = mp4gen.Polling(initial_delay=1, max_interval=2)
+ONE_SLOT = mp4gen.RateLimit(1, per=1e6)
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "run.sqlite"
-
-
-async def outcome(run: mp4gen.ConversionRun) -> tuple[list[mp4gen.Conversion], Exception | None]:
-    """All results of a run, and what it raised after the last."""
-    found = []
-    try:
-        async for conversion in run:
-            found.append(conversion)  # noqa: PERF401 - those before the error count
-    except Exception as error:  # noqa: BLE001 - whatever it is, the test looks at it
-        return found, error
-    return found, None
 
 
 async def one(service: FakeService, path: Path, **settings: Any) -> mp4gen.Conversion:
@@ -204,31 +198,121 @@ async def test_resume_failed_is_told_again_and_tried_only_when_asked(
     assert (tried.error, service.count("create")) == (None, 1)
 
 
-async def test_a_submit_cancelled_before_its_first_byte_is_not_in_doubt(
+async def test_cancel_at_any_step_before_the_slot_leaves_the_track_new(
     service: FakeService, path: Path
 ) -> None:
-    """Whatever the moment of the cancel, only what may have been sent is uncertain."""
+    """A run that waits for the rate limit has sent nothing, whenever it is cancelled."""
     await left_in(path, service.url, LedgerState.NEW, service, known=False)
-    sent = turns = 0
-    while not sent:
-        [entry] = read_ledger(path)[1]
-
-        assert entry.state is LedgerState.NEW
-        turns += 1
-        async with service.client() as client:
+    async with service.client(rate_limit=ONE_SLOT) as client:
+        await client.get_credits()
+        for steps in range(60):
             task = asyncio.create_task(outcome(client.convert_many([REQUEST], ledger=path)))
-            for _ in range(turns):
+            for _ in range(steps):
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait([task])
-        sent = (
-            turns > 60
-            or service.count("create")
-            or read_ledger(path)[1][0].state is LedgerState.INTENT
-        )
+            [entry] = read_ledger(path)[1]
+
+            assert entry.state is LedgerState.NEW
+    assert service.count("create") == 0
+
+
+@pytest.mark.parametrize("service", [True], indirect=True, ids=["409"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (LedgerState.NEW, LedgerState.NEW),
+        (LedgerState.INTENT, LedgerState.INTENT),
+        (LedgerState.UNCERTAIN, LedgerState.INTENT),
+    ],
+)
+async def test_cancel_during_the_commit_of_the_intent(
+    service: FakeService, path: Path, before: LedgerState, after: LedgerState
+) -> None:
+    """No byte was sent: a new track stays new, one that may have been sent stays in doubt."""
+    await left_in(path, service.url, before, service, known=False)
+    await cancel_during_next_intent(service, path)
+    [entry] = read_ledger(path)[1]
+    sent = service.count("create")
     await one(service, path)
 
-    assert len(service.tasks) <= 1
+    assert (entry.state, sent) == (after, 0)
+    assert len(service.tasks) == 1
+
+
+@pytest.mark.parametrize("service", [True], indirect=True, ids=["409"])
+async def test_cancel_of_a_resend_keeps_the_lost_submit_in_doubt(
+    service: FakeService, path: Path
+) -> None:
+    """The first attempt was sent in the same run, and the service has accepted it."""
+    service.script("create", "reset_after_accept")
+    await cancel_during_next_intent(service, path, sent=1)
+    [entry] = read_ledger(path)[1]
+    sent = service.count("create")
+    conversion = await one(service, path)
+
+    assert (entry.state, sent) == (LedgerState.INTENT, 1)
+    assert (conversion.result().adopted, len(service.tasks)) == (True, 1)
+
+
+class GatedLimiter:
+    """Grants `free` slots immediately, the next one when the gate opens."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.waiting, self.gate = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def slot(self, _: Any) -> AsyncIterator[None]:
+        self.free -= 1
+        if self.free < 0:
+            self.waiting.set()
+            await self.gate.wait()
+        yield
+
+    def pause(self, seconds: float) -> None:
+        raise AssertionError(seconds)
+
+
+async def cancel_during_next_intent(service: FakeService, path: Path, sent: int = 0) -> None:
+    """Cancel a run that has `sent` submits while the next one waits for the ledger's commit."""
+    limiter = GatedLimiter(sent)
+    async with service.client(rate_limit=limiter) as client:
+        task = asyncio.create_task(outcome(client.convert_many([REQUEST], ledger=path)))
+        await limiter.waiting.wait()
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        limiter.gate.set()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0)
+        other.close()
+        await asyncio.wait([task])
+
+
+@pytest.mark.parametrize("service", [True], indirect=True, ids=["409"])
+async def test_tokens_of_all_attempts_are_kept(service: FakeService, path: Path) -> None:
+    """A callback to the URL of the first of three runs reports the task that they all lost."""
+    receiver = mp4gen.CallbackReceiver("http://127.0.0.1:1/hooks")
+    service.duplicate_policy = "without_id"
+    for _ in range(2):
+        service.script("create", ScriptedResponse(take_effect=True, delay=50))
+        async with service.client(callbacks=receiver) as client:
+            task = asyncio.create_task(outcome(client.convert_many([REQUEST], ledger=path)))
+            await asyncio.sleep(10)
+            task.cancel()
+            await asyncio.wait([task])
+    [entry] = read_ledger(path)[1]
+    urls = [json.loads(call.body)["callBackUrl"] for call in service.requests]
+    async with service.client(callbacks=receiver) as client:
+        task = asyncio.create_task(outcome(client.convert_many([REQUEST], ledger=path)))
+        await asyncio.sleep(10)
+        receiver.handle("POST", urls[0], {}, build_callback("video_000001", None))
+        [conversion], error = await task
+
+    assert [f"{receiver.public_url}/{token}" for token in entry.tokens] == urls
+    assert (error, conversion.error, conversion.task_id) == (None, None, "video_000001")
 
 
 # --- whose ledger it is -------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from mp4gen.bulk.ledger import Ledger
 from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
 from mp4gen.bulk.ledger_schema import (
     MIGRATIONS,
+    Lock,
     check_application_id,
     dump_error,
     migrate,
@@ -210,6 +212,34 @@ async def test_the_thread_and_the_lock_end_with_the_ledger(path: Path) -> None:
         await ledger.close()
 
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above
+
+
+async def test_lock_is_released_after_the_database(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else another run could open the file while this one still writes its journal into it."""
+    release, open_files = Lock.release, list[str]()
+
+    def spy(lock: Lock) -> None:
+        for descriptor in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                open_files.append(descriptor.readlink().name)
+        release(lock)
+
+    monkeypatch.setattr(Lock, "release", spy)
+    ledger, _ = await opened(path)
+    await ledger.close()
+
+    assert [name for name in open_files if name.startswith("run.sqlite")] == ["run.sqlite"]
+
+
+async def test_commits_survive_a_power_cut(path: Path) -> None:
+    """SQLite syncs its journal at each commit: `synchronous` is FULL (2)."""
+    ledger, _ = await opened(path)
+    [level] = await ledger._run(lambda self: self._db.execute("PRAGMA synchronous").fetchone())
+    await ledger.close()
+
+    assert level == 2
 
 
 async def test_tokens_of_a_failed_track_are_forgotten(path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import mp4gen
 from mp4gen.testing import FakeService, ScriptedResponse
+from tests.support_async import outcome
 
 FAST = mp4gen.Polling(initial_delay=1, max_interval=2)
 
@@ -27,17 +28,6 @@ def tracks(number: int) -> list[mp4gen.VideoRequest]:
 
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-async def outcome(run: mp4gen.ConversionRun) -> tuple[list[mp4gen.Conversion], Exception | None]:
-    """All results of a run, and what it raised after the last."""
-    found = []
-    try:
-        async for conversion in run:
-            found.append(conversion)  # noqa: PERF401 - those before the error count
-    except Exception as error:  # noqa: BLE001 - whatever it is, the test looks at it
-        return found, error
-    return found, None
 
 
 def sockets() -> int:
@@ -457,6 +447,25 @@ async def test_the_same_track_twice_is_converted_once_and_answered_twice() -> No
     assert [conversion.task_id for conversion in found] == ["video_000001"] * 4
     assert len({conversion.video for conversion in found}) == 1
     assert (service.count("create"), run.summary.succeeded) == (1, 4)
+
+
+async def test_duplicate_that_waited_while_its_track_ended_is_not_paid_again() -> None:
+    """Its entry was read before the end of its twin in the same batch, and is read again."""
+    requests = [*tracks(10), track("twice"), track("other"), track("twice")]
+    unknown = mp4gen.Dialect.for_url("http://unknown")
+    async with (
+        FakeService(duration=5, duplicate_policy="new_task", dialect=unknown) as service,
+        service.client(concurrency=1, polling=FAST) as client,
+    ):
+        found = []
+        async for conversion in client.convert_many(requests):
+            found.append(conversion)
+            # Meanwhile the run finishes all that it has started.
+            await asyncio.sleep(1000)
+    twice = {c.task_id for c in found if c.request.audio_id == "twice"}
+
+    assert [conversion.error for conversion in found] == [None] * 13
+    assert (len(twice), len(service.tasks), service.count("create")) == (1, 12, 12)
 
 
 async def test_a_twin_of_a_failed_track_gets_the_same_error() -> None:

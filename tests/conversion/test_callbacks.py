@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -22,14 +23,11 @@ import mp4gen
 from mp4gen.api.protocol import build_callback, sign_callback, verify_signature
 from mp4gen.conversion.callbacks import MAX_BODY_BYTES
 from mp4gen.testing import CallbackBehavior, FakeService, ScriptedResponse
+from tests.support_async import now
 
 REQUEST = mp4gen.VideoRequest("music", "track")
 UNKNOWN = mp4gen.Dialect.for_url("http://unknown")
 SECRET = "test-webhook-hmac-key"
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 class App:
@@ -627,6 +625,48 @@ async def test_the_token_is_never_logged(app: App) -> None:
     assert told.getvalue()
     assert not any(token in told.getvalue() + "".join(errors) for token in tokens)
     assert not any(token in repr(receiver) for token in tokens)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("end", ["completed", "failed", "refused", "bulk"])
+async def test_callback_of_an_ended_task_has_no_effect(app: App, end: str) -> None:
+    """It is answered with 200, and does not prove that callbacks arrive: polls stay frequent."""
+    receiver = await app.receiver()
+    async with (
+        FakeService(duration=20) as service,
+        service.client(callbacks=receiver) as client,
+    ):
+        if end == "failed":
+            service.script("details", "failed")
+        elif end == "refused":
+            service.script("create", "code_400")
+        if end == "bulk":
+            await _all(client.convert_many([REQUEST]))
+        else:
+            with suppress(mp4gen.Mp4GenError):
+                await client.convert(REQUEST)
+        status = await post(token_of(service), GOOD)
+        begun = now()
+        await client.convert(mp4gen.VideoRequest("music", "next"))
+
+    assert status == 200
+    assert 55 <= now() - begun <= 70
+
+
+def test_tokens_of_ended_tasks_are_not_kept_for_ever() -> None:
+    """Ten thousand are enough for late duplicates; the oldest is unknown again."""
+
+    async def urls_of_ended_tasks() -> list[str]:
+        subscription = receiver._subscribe()
+        urls = [subscription.new_url() for _ in range(10_001)]
+        subscription.close()
+        return urls
+
+    receiver = mp4gen.CallbackReceiver("https://bot.example.com/cb")
+    oldest, second, *_, newest = asyncio.run(urls_of_ended_tasks())
+    statuses = [receiver.handle("POST", url, {}, GOOD)[0] for url in (oldest, second, newest)]
+
+    assert statuses == [404, 200, 200]
 
 
 async def test_one_callback_wakes_all_who_wait_for_it() -> None:

@@ -2,20 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
 import mp4gen
 from mp4gen import Polling, VideoStatus
 from mp4gen.testing import FakeService, ScriptedResponse, lognormal
+from tests.support_async import failure, now
 
 pytestmark = pytest.mark.looptime
 REQUEST = mp4gen.VideoRequest("music", "track")
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @pytest.fixture
@@ -29,12 +25,6 @@ async def client(service: FakeService) -> AsyncIterator[mp4gen.Client]:
     async with service.client() as client:
         client.random.seed(1)
         yield client
-
-
-async def failure(work: Any) -> Any:
-    with pytest.raises(mp4gen.Mp4GenError) as caught:
-        await work
-    return caught.value
 
 
 def look_times(service: FakeService) -> list[float]:
@@ -95,6 +85,24 @@ async def test_on_submitted_is_told_before_the_first_look(
 
     assert told[0] == ("video_000001", -1)
     assert told[1][0] == "video_000002"
+
+
+async def test_wait_knows_the_age_of_a_task_whose_on_submitted_raised(
+    service: FakeService,
+) -> None:
+    """The submission is stored before the hook runs: the first poll is not immediate."""
+    task_ids = []
+
+    def raises(task_id: str) -> None:
+        task_ids.append(task_id)
+        raise KeyError(task_id)
+
+    async with service.client(polling=Polling(jitter=0)) as client:
+        with pytest.raises(KeyError):
+            await client.convert(REQUEST, on_submitted=raises)
+        await client.wait_for_video(task_ids[0])
+
+    assert look_times(service)[0] == pytest.approx(15, abs=0.1)
 
 
 LOOK_FAULTS = (

@@ -9,6 +9,7 @@ import pytest
 import mp4gen
 from mp4gen import Retry
 from mp4gen.testing import FakeService, ScriptedResponse
+from tests.support_async import failure
 from tests.support_proxy import ConnectionFault, FaultProxy
 
 pytestmark = pytest.mark.looptime
@@ -31,12 +32,6 @@ VAIN = (
 async def service() -> AsyncIterator[FakeService]:
     async with FakeService() as service:
         yield service
-
-
-async def failure(work: Any) -> Any:
-    with pytest.raises(mp4gen.Mp4GenError) as caught:
-        await work
-    return caught.value
 
 
 @pytest.mark.parametrize("fault", LOST)

@@ -1,0 +1,34 @@
+"""Small helpers of the asyncio tests: the loop's clock, expected errors, the results of a run."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+
+import mp4gen
+
+Outcome = tuple[list[mp4gen.Conversion], Exception | None]
+
+
+def now() -> float:
+    """Return the loop time in seconds."""
+    return asyncio.get_running_loop().time()
+
+
+async def failure(work: Awaitable[Any]) -> Any:
+    """Return the `Mp4GenError` that `work` raises."""
+    with pytest.raises(mp4gen.Mp4GenError) as caught:
+        await work
+    return caught.value
+
+
+async def outcome(run: mp4gen.ConversionRun) -> Outcome:
+    """Return all results of a run and the error that it raises after the last one."""
+    found = []
+    try:
+        async for conversion in run:
+            found.append(conversion)  # noqa: PERF401 - those before the error count
+    except Exception as error:  # noqa: BLE001 - the test checks it, whatever it is
+        return found, error
+    return found, None
