@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1] / "mp4gen"
 
 # Rooms whose texts are still to be rewritten.
 PENDING = {"api", "cli", "options.py", "render", "server"}
-PENDING |= {"settings.py", "testing", "transport"}
+PENDING |= {"settings.py", "transport"}
 
 # Errors whose first argument is not a text: a task's id or a request.
 OTHER_ARGUMENTS = {"SubmitUncertainError", "GenerationFailedError", "WaitTimeoutError"}

@@ -5,7 +5,7 @@ import json
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import av
@@ -172,8 +172,20 @@ async def test_always_lasts_until_clear(web: aiohttp.ClientSession) -> None:
 
 def test_an_unknown_fault_is_named_at_once() -> None:
     """A slip in a script fails where it is written, and says which names there are."""
-    with pytest.raises(ValueError, match=r"no scripted answer is called 'html_599'; there are "):
+    with pytest.raises(ValueError, match=r"^Unknown fault: 'html_599'\. Use one of: .*html_504"):
         FakeService().script("create", "html_599")
+
+
+def test_an_unknown_endpoint_is_refused_with_the_list() -> None:
+    """It would never be called, so the test would prove nothing."""
+    service, unknown = FakeService(), cast("Any", "creat")
+    for call in (
+        lambda: service.script(unknown, "reset"),
+        lambda: service.always(unknown, "reset"),
+        lambda: service.count(unknown),
+    ):
+        with pytest.raises(ValueError, match=r"^Unknown endpoint: 'creat'\. Use one of: create, "):
+            call()
 
 
 @pytest.mark.looptime

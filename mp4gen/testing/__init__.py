@@ -1,7 +1,7 @@
-"""What tests of an app that uses mp4gen need: the API on loopback, with any fault on demand.
+"""A fake of the API on loopback for the tests of an app, with any fault on demand.
 
-`FakeService` is a real HTTP server; no part of mp4gen or of the app has to be replaced. With
-pytest, the fixture `mp4gen_service` gives one that runs in a thread of its own.
+`FakeService` is a real HTTP server, so neither mp4gen nor the app needs mocks. The pytest fixture
+`mp4gen_service` runs one in its own thread.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = [
     "lognormal",
 ]
 
-# The package claims its public names: where they are defined is nobody's business.
+# The package claims its public names.
 for _name in __all__:
     if isinstance(globals()[_name], type):
         globals()[_name].__module__ = __name__

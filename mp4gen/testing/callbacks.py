@@ -1,7 +1,7 @@
-"""The fake service's callbacks: sent at the end of a task, or lost, repeated, late and forged.
+"""Send the fake service's callbacks: on time, late, repeatedly, forged, or never.
 
-They go out as the vendor's pages describe them (docs.sunoapi.org, "Music Video Generation
-Callbacks"); what the receiver answers is recorded, and decides whether one is sent again.
+They follow docs.sunoapi.org, "Music Video Generation Callbacks". A callback that is not answered
+with 200 is sent again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import attrs
 from mp4gen.api import protocol
 from mp4gen.models import FAILED_STATUSES, VideoStatus
 
-from .state import Duration, FakeTask
+from .state import Duration, FakeTask, draw
 
 _RESPONSE_TIMEOUT: Final = 15.0
 _MAX_RETRIES: Final = 3
@@ -29,18 +29,18 @@ _FORGED_VIDEO_URL: Final = "https://forged.example/video.mp4"
 
 @attrs.frozen(kw_only=True)
 class CallbackBehavior:
-    """How the service tells of the end of its tasks.
+    """How the service notifies of the end of its tasks.
 
     Attributes:
-        loss_rate: the share of tasks of which nothing is told at all, 0 to 1.
-        copies: how often each callback is sent, all copies at once.
-        delay: seconds from a task's end to its callback, or a function that draws them: with
-            different delays they come in another order than the tasks end.
-        forged: how many forgeries go before each true one: to guessed addresses and to the true
-            one, about another task, with another link, unsigned.
-        secret: the account's webhook key; None for no signature.
-        retry_delay: seconds before a callback that was not answered with 200 is sent again; doubled
-            each time, three times in all.
+        loss_rate: The share of tasks without any callback, from 0 to 1.
+        copies: The number of identical callbacks, sent at the same time.
+        delay: The seconds from a task's end to its callback, or a function that draws them.
+            Different delays reorder the callbacks.
+        forged: The number of forgeries before each real callback: unsigned, with another link, at
+            guessed URLs, or at the real URL about another task.
+        secret: The account's webhook key; None for no signature.
+        retry_delay: The seconds before a callback that was not answered with 200 is sent again;
+            doubled each time, at most three times.
     """
 
     loss_rate: float = 0.0
@@ -53,14 +53,14 @@ class CallbackBehavior:
 
 @attrs.frozen(kw_only=True)
 class SentCallback:
-    """One callback that went out.
+    """A callback that was sent.
 
     Attributes:
-        finished_at: seconds of the service's loop.
-        url: where it went.
-        task_id: the task it was sent for.
-        forged: whether it was a forgery.
-        status: the receiver's HTTP status; 0 for no answer.
+        finished_at: The loop time of its answer, in seconds.
+        url: The URL that it was sent to.
+        task_id: The task it was sent for.
+        forged: Whether it was a forgery.
+        status: The receiver's HTTP status; 0 for no answer.
     """
 
     finished_at: float
@@ -71,12 +71,12 @@ class SentCallback:
 
 
 class CallbackSender:
-    """Sends one service's callbacks, on its loop.
+    """Sends one service's callbacks on its loop.
 
     Args:
-        behavior: how, and how badly.
-        seed: of all chance.
-        base_url: of the files.
+        behavior: How the callbacks are sent.
+        seed: The seed of all randomness.
+        base_url: The base URL of the files.
     """
 
     def __init__(self, behavior: CallbackBehavior, seed: int, base_url: str) -> None:
@@ -88,9 +88,9 @@ class CallbackSender:
         self._deliveries: set[asyncio.Task[None]] = set()
 
     def schedule(self, task: FakeTask) -> None:
-        """Tell of the end of `task`, once it comes."""
+        """Send the callback of `task` when the task ends."""
         host = urlsplit(task.request.callback_url or "").hostname or ""
-        # Nobody can be reached there: it stands for "I only poll".
+        # The client's placeholder for tasks that it only polls.
         if host.endswith(".invalid"):
             return
         delivery = asyncio.get_running_loop().create_task(self._send_when_finished(task))
@@ -98,7 +98,7 @@ class CallbackSender:
         delivery.add_done_callback(self._deliveries.discard)
 
     async def aclose(self) -> None:
-        """Send nothing more."""
+        """Cancel all callbacks that are not sent yet."""
         for delivery in tuple(self._deliveries):
             delivery.cancel()
         await asyncio.gather(*self._deliveries, return_exceptions=True)
@@ -113,7 +113,7 @@ class CallbackSender:
         url: str | None = None,
         forged: bool = False,
     ) -> int:
-        """Send one callback; the receiver's status, 0 for none."""
+        """Send one callback and return the receiver's status, 0 for no answer."""
         url = url or task.request.callback_url or ""
         all_headers = {"Content-Type": "application/json", **(headers or {})}
         timeout = aiohttp.ClientTimeout(total=_RESPONSE_TIMEOUT)
@@ -136,13 +136,13 @@ class CallbackSender:
         return status
 
     def signature_headers(self, task_id: str) -> dict[str, str]:
-        """The headers that sign a callback about `task_id`; none without a secret."""
+        """Return the headers that sign a callback about `task_id`; none without a secret."""
         if self._behavior.secret is None:
             return {}
         return protocol.sign_callback(task_id, self._behavior.secret, int(time.time()))
 
     def body(self, task: FakeTask) -> bytes:
-        """What is told of `task`."""
+        """Return the body of the callback of `task`."""
         if task.status in FAILED_STATUSES:
             return protocol.build_callback(task.task_id, None, code=500)
         return protocol.build_callback(task.task_id, f"{self._base_url}/files/{task.task_id}.mp4")
@@ -150,9 +150,7 @@ class CallbackSender:
     async def _send_when_finished(self, task: FakeTask) -> None:
         random = Random(f"{self._seed}/callback/{task.task_id}")  # noqa: S311 - a test's chance
         is_lost = random.random() < self._behavior.loss_rate
-        delay = (
-            self._behavior.delay(random) if callable(self._behavior.delay) else self._behavior.delay
-        )
+        delay = draw(self._behavior.delay, random)
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, task.completes_at - loop.time()) + delay)
         if is_lost:
@@ -162,7 +160,7 @@ class CallbackSender:
         await asyncio.gather(*(self._deliver(task) for _ in range(self._behavior.copies)))
 
     async def _deliver(self, task: FakeTask) -> None:
-        """Send until it is answered with 200, or often enough."""
+        """Send the callback until it is answered with 200, at most four times."""
         for number in range(_MAX_RETRIES + 1):
             if number:
                 await asyncio.sleep(self._behavior.retry_delay * 2 ** (number - 1))
@@ -170,11 +168,11 @@ class CallbackSender:
             if await self.post(task, self.body(task), headers) == 200:
                 return
         if task.status == VideoStatus.SUCCESS:
-            # The file is there all the same.
+            # The file exists all the same.
             task.status = VideoStatus.CALLBACK_EXCEPTION
 
     async def _forge(self, task: FakeTask, number: int) -> None:
-        """One forgery: at a guessed address, or at the true one about a task of its own."""
+        """Send a forgery to a guessed URL, or to the real one about another task."""
         real_url = task.request.callback_url or ""
         guessed_url = f"{real_url.rpartition('/')[0]}/{secrets.token_urlsafe(24)}"
         task_id = task.task_id if number % 2 == 0 else f"{task.task_id}-forged"

@@ -1,7 +1,7 @@
-"""Scripted answers and faults, by name; pure data, sends nothing.
+"""Scripted responses and faults by name; pure data, sends nothing.
 
-A name means the same to every endpoint that can have it. Those that end in `_after_accept` let a
-submit take effect although its answer is lost; all others leave no task behind.
+A fault works with every endpoint. With a name ending in `_after_accept` a submit creates its task
+although the response is lost; with all others it creates none.
 """
 
 from __future__ import annotations
@@ -25,27 +25,29 @@ from mp4gen.errors import (
 
 RATE_LIMITED_MESSAGE = "Your call frequency is too high. Please try again later."
 ALREADY_EXISTS_MESSAGE = "Mp4 record already exists"
+Connection = Literal["keep", "close", "reset", "hang"]
 
 
 @attrs.frozen(kw_only=True)
 class ScriptedResponse:
-    """One answer as it shall leave the service.
+    """A response as it leaves the service.
 
     Attributes:
-        status: the HTTP status.
-        body: the body; None for what the service would have answered.
-        headers: further headers.
-        data: fields to change in the `data` of the usual answer.
-        force_finished: whether the usual answer is that of a finished task, whatever the time.
-        take_effect: whether the call takes effect (a submit makes its task) where the body is given
-            here; where it is the usual one, it always does.
-        delay: seconds until the first byte leaves.
-        truncate_at: which bytes of the answer leave, head included, as the end of a slice: 10 for the
-            first ten, -10 for all but the last ten, None for all.
-        connection: what follows: "keep" the connection, "close" it, "reset" it, or "stall" for ever.
-        byte_delay: seconds between one byte and the next; 0 for all at once.
-        raw_bytes: bytes to send in place of a well-formed answer.
-        ignore_range: whether a file is sent from its beginning, whatever was asked for.
+        status: The HTTP status.
+        body: The body; None for the service's default response.
+        headers: Additional headers.
+        data: Fields to change in the `data` of the default response.
+        force_finished: Whether the default response reports the task as finished at any time.
+        take_effect: Whether the request takes effect (a submit creates its task) despite a `body`.
+            With the default response it always does.
+        delay: The seconds until the first byte is sent.
+        truncate_at: The bytes of the response to send, head included, as the end of a slice: 10 for
+            the first ten, -10 for all but the last ten, None for all.
+        connection: What follows: "keep", "close" or "reset" the connection, or "hang" until the
+            client disconnects.
+        byte_delay: The seconds between two bytes; 0 to send all at once.
+        raw_bytes: The bytes to send instead of a well-formed response.
+        ignore_range: Whether a file is sent from its beginning despite a `Range` header.
     """
 
     status: int = 200
@@ -56,26 +58,36 @@ class ScriptedResponse:
     take_effect: bool = False
     delay: float = 0.0
     truncate_at: int | None = None
-    connection: Literal["keep", "close", "reset", "hang"] = "keep"
+    connection: Connection = "keep"
     byte_delay: float = 0.0
     raw_bytes: bytes | None = None
     ignore_range: bool = False
 
     @property
     def is_default(self) -> bool:
-        """Whether the service's own answer is part of this one."""
+        """Whether this changes the service's default response instead of replacing it."""
         return self.body is None and self.raw_bytes is None
 
 
-def _html_page(title: str) -> bytes:
-    return f"<html><head><title>{title}</title></head><body>{title}</body></html>\n".encode()
-
-
-def _html_response(status: int, title: str, *, take_effect: bool = False) -> ScriptedResponse:
-    headers = {"Content-Type": "text/html"}
+def _cut(
+    truncate_at: int, connection: Connection = "close", *, accept: bool = False
+) -> ScriptedResponse:
     return ScriptedResponse(
-        status=status, body=_html_page(title), headers=headers, take_effect=take_effect
+        body=None if accept else _JSON,
+        take_effect=accept,
+        truncate_at=truncate_at,
+        connection=connection,
     )
+
+
+def _html_page(status: int, title: str, *, take_effect: bool = False) -> ScriptedResponse:
+    html = f"<html><head><title>{title}</title></head><body>{title}</body></html>\n".encode()
+    headers = {"Content-Type": "text/html"}
+    return ScriptedResponse(status=status, body=html, headers=headers, take_effect=take_effect)
+
+
+def _api_error(code: int, message: str) -> ScriptedResponse:
+    return ScriptedResponse(body=build_error_response(ApiError(message, code=code)))
 
 
 def _with_status(status: str, message: str | None = None) -> ScriptedResponse:
@@ -91,45 +103,40 @@ def _gzip_bomb() -> bytes:
 
 _JSON = b'{"code":200,"msg":"success","data":null}'
 
-# What can be asked for by name, besides `code_N` (a refusal with that body code) and the four of
-# `of_dialect`.
+# `by_name` also knows `code_N` (an error with that body code) and the names of _DIALECT_ERRORS.
 FAULTS: Mapping[str, ScriptedResponse] = {
     # The connection.
-    "reset": ScriptedResponse(body=b"", truncate_at=0, connection="reset"),
-    "reset_after_accept": ScriptedResponse(take_effect=True, truncate_at=0, connection="reset"),
-    "close_without_answer": ScriptedResponse(body=b"", truncate_at=0, connection="close"),
-    "close_after_accept": ScriptedResponse(take_effect=True, truncate_at=0, connection="close"),
-    "half_headers": ScriptedResponse(body=_JSON, truncate_at=30, connection="close"),
-    "half_headers_after_accept": ScriptedResponse(
-        take_effect=True, truncate_at=30, connection="close"
-    ),
-    "truncated": ScriptedResponse(body=_JSON, truncate_at=-9, connection="close"),
-    "truncated_after_accept": ScriptedResponse(
-        take_effect=True, truncate_at=-9, connection="close"
-    ),
+    "reset": _cut(0, "reset"),
+    "reset_after_accept": _cut(0, "reset", accept=True),
+    "close_without_answer": _cut(0),
+    "close_after_accept": _cut(0, accept=True),
+    "half_headers": _cut(30),
+    "half_headers_after_accept": _cut(30, accept=True),
+    "truncated": _cut(-9),
+    "truncated_after_accept": _cut(-9, accept=True),
     "garbage": ScriptedResponse(
         raw_bytes=b"\x16\x03\x01 this is not HTTP\r\n\r\n", connection="close"
     ),
-    "hang": ScriptedResponse(body=b"", truncate_at=0, connection="hang"),
-    "hang_after_accept": ScriptedResponse(take_effect=True, truncate_at=0, connection="hang"),
+    "hang": _cut(0, "hang"),
+    "hang_after_accept": _cut(0, "hang", accept=True),
     "slow_drip": ScriptedResponse(body=_JSON, byte_delay=1.0),
     "slow_drip_after_accept": ScriptedResponse(take_effect=True, byte_delay=1.0),
-    # Pages that are not the API's.
-    "html_200": _html_response(200, "Welcome"),
-    "html_404": _html_response(404, "404 Not Found"),
-    "html_405": _html_response(405, "405 Method Not Allowed"),
-    "html_429": _html_response(429, "429 Too Many Requests"),
-    "html_500": _html_response(500, "500 Internal Server Error"),
-    "html_502": _html_response(502, "502 Bad Gateway"),
-    "html_503": _html_response(503, "503 Service Unavailable"),
-    "html_504": _html_response(504, "504 Gateway Time-out"),
-    "html_502_after_accept": _html_response(502, "502 Bad Gateway", take_effect=True),
-    "html_504_after_accept": _html_response(504, "504 Gateway Time-out", take_effect=True),
+    # Pages that do not come from the API.
+    "html_200": _html_page(200, "Welcome"),
+    "html_404": _html_page(404, "404 Not Found"),
+    "html_405": _html_page(405, "405 Method Not Allowed"),
+    "html_429": _html_page(429, "429 Too Many Requests"),
+    "html_500": _html_page(500, "500 Internal Server Error"),
+    "html_502": _html_page(502, "502 Bad Gateway"),
+    "html_503": _html_page(503, "503 Service Unavailable"),
+    "html_504": _html_page(504, "504 Gateway Time-out"),
+    "html_502_after_accept": _html_page(502, "502 Bad Gateway", take_effect=True),
+    "html_504_after_accept": _html_page(504, "504 Gateway Time-out", take_effect=True),
     "blocked": ScriptedResponse(status=403, body=b"error code: 1010"),
     "redirect": ScriptedResponse(
         status=302, body=b"", headers={"Location": "https://example.com/"}
     ),
-    # Bodies that are not what the pages promise.
+    # Bodies that break the documented contract.
     "empty": ScriptedResponse(body=b""),
     "empty_after_accept": ScriptedResponse(body=b"", take_effect=True),
     "utf8_bom": ScriptedResponse(body=b"\xef\xbb\xbf" + _JSON),
@@ -138,33 +145,27 @@ FAULTS: Mapping[str, ScriptedResponse] = {
     "wrong_types": ScriptedResponse(body=b'{"code":200,"msg":7,"data":[["taskId"]]}'),
     "huge": ScriptedResponse(body=b" " * (MAX_BODY_BYTES + 1)),
     "gzip_bomb": ScriptedResponse(body=_gzip_bomb(), headers={"Content-Encoding": "gzip"}),
-    # What the API itself says.
-    "unauthorized": ScriptedResponse(
-        body=build_error_response(ApiError("Unauthorized access", code=401))
-    ),
-    "unknown_track": ScriptedResponse(
-        body=build_error_response(ApiError("record does not exist", code=404))
-    ),
-    "server_error": ScriptedResponse(body=build_error_response(ApiError("Server error", code=500))),
+    # Errors and empty answers of the API.
+    "unauthorized": _api_error(401, "Unauthorized access"),
+    "unknown_track": _api_error(404, "record does not exist"),
+    "server_error": _api_error(500, "Server error"),
+    "record_null": _api_error(422, "recordInfo is null"),
     "data_null": ScriptedResponse(body=build_data_response(None)),
     "data_null_after_accept": ScriptedResponse(body=build_data_response(None), take_effect=True),
-    "record_null": ScriptedResponse(
-        body=build_error_response(ApiError("recordInfo is null", code=422))
-    ),
-    # What a task can look like.
+    # States of a task.
     "pending": _with_status("PENDING"),
     "unknown_flag": _with_status("QUEUED_FOR_REVIEW"),
     "success_without_url": _with_status("SUCCESS"),
-    # The host could not deliver its callback; the file is there all the same.
+    # The host could not deliver its callback, but the file exists.
     "callback_exception": ScriptedResponse(
         data={"successFlag": "CALLBACK_EXCEPTION"}, force_finished=True
     ),
     "callback_exception_without_url": _with_status("CALLBACK_EXCEPTION"),
     "create_failed": _with_status("CREATE_TASK_FAILED", "Failed to create task"),
     "failed": _with_status("GENERATE_MP4_FAILED", "Failed to generate the video"),
-    # What a file host does.
-    "expired": _html_response(403, "The link has expired"),
-    "gone": _html_response(410, "Gone"),
+    # A file host.
+    "expired": _html_page(403, "The link has expired"),
+    "gone": _html_page(410, "Gone"),
     "range_ignored": ScriptedResponse(ignore_range=True),
 }
 
@@ -177,26 +178,26 @@ _DIALECT_ERRORS: Mapping[str, tuple[type[ApiError], str]] = {
 
 
 def dialect_error(name: str, dialect: Dialect) -> ScriptedResponse:
-    """A refusal whose code differs between hosts: the last of those with that meaning."""
+    """Return an error whose code differs between hosts: the highest code with that meaning."""
     error_class, message = _DIALECT_ERRORS[name]
     code = max(code for code, meaning in dialect.codes.items() if meaning is error_class)
     if name == "no_credits" and 402 in dialect.codes:
         # docs.kie.ai: 433 is for sub-keys only.
         code = 402
-    return ScriptedResponse(body=build_error_response(ApiError(message, code=code)))
+    return _api_error(code, message)
 
 
 def by_name(name: str, dialect: Dialect) -> ScriptedResponse:
-    """The reply of that name.
+    """Return the scripted response of that name.
 
     Raises:
-        ValueError: there is none; names them all.
+        ValueError: The name is unknown; the text lists all names.
     """
     if name in _DIALECT_ERRORS:
         return dialect_error(name, dialect)
     if name.startswith("code_") and name[5:].isdecimal():
-        return ScriptedResponse(body=build_error_response(ApiError("scripted", code=int(name[5:]))))
+        return _api_error(int(name[5:]), "scripted")
     if name not in FAULTS:
-        names = ", ".join(sorted([*FAULTS, *_DIALECT_ERRORS, "code_N"]))
-        raise ValueError(f"no scripted answer is called {name!r}; there are {names}")
+        names = ", ".join(sorted([*FAULTS, *_DIALECT_ERRORS, "code_N", "ok"]))
+        raise ValueError(f"Unknown fault: {name!r}. Use one of: {names}.")
     return FAULTS[name]

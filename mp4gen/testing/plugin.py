@@ -1,4 +1,4 @@
-"""The pytest plugin; loaded by pytest alone, through its entry point."""
+"""The pytest plugin; loaded by pytest only, through its entry point."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .service import FakeService
 
 @pytest.fixture
 def mp4gen_service() -> Iterator[FakeService]:
-    """The API on loopback, in a thread of its own: see `mp4gen.testing.FakeService`.
+    """Run a `mp4gen.testing.FakeService` in its own thread.
 
-    A plain fixture, so that it works with every async plugin and without one.
+    It is a plain fixture, so it works with every async plugin and without one.
     """
     with FakeService() as service:
         yield service

@@ -1,4 +1,4 @@
-"""How an answer leaves the fake service: whole, or as badly as a test wants it; decides nothing."""
+"""Send the fake service's responses, whole or broken as a test scripted them; decides nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .faults import ScriptedResponse
 async def send(
     request: web.Request, scripted: ScriptedResponse, default: web.Response
 ) -> web.StreamResponse:
-    """Send what `scripted` makes of the `default` answer."""
+    """Send the `default` response as `scripted` changes it."""
     if scripted.delay:
         await asyncio.sleep(scripted.delay)
     response = default if scripted.is_default else _build_response(scripted)
@@ -41,9 +41,9 @@ def _serialize(scripted: ScriptedResponse, response: web.Response) -> bytes:
     body = response.body if isinstance(response.body, bytes) else b""
     lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
     lines += [f"{name}: {value}" for name, value in response.headers.items()]
-    lines += ["" if "Content-Length" in response.headers else f"Content-Length: {len(body)}"]
-    header = "\r\n".join(line for line in lines if line)
-    return header.encode("latin-1") + b"\r\n\r\n" + body
+    if "Content-Length" not in response.headers:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
 async def _send_raw(request: web.Request, scripted: ScriptedResponse, data: bytes) -> None:
@@ -55,15 +55,12 @@ async def _send_raw(request: web.Request, scripted: ScriptedResponse, data: byte
         transport.write(piece)
         await asyncio.sleep(scripted.byte_delay)
     if scripted.connection == "hang":
-        # Until the client goes away, or the service stops.
+        # Until the client disconnects or the service stops.
         await asyncio.get_running_loop().create_future()
     if scripted.connection == "reset":
-        _reset_on_close(transport)
+        # Without lingering, the connection ends with an RST instead of a FIN.
+        no_linger = struct.pack("ii", 1, 0)
+        raw = transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
         transport.abort()
     transport.close()
-
-
-def _reset_on_close(transport: asyncio.BaseTransport) -> None:
-    """Let the end of the connection be an RST, not a FIN."""
-    linger = struct.pack("ii", 1, 0)
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

@@ -1,4 +1,4 @@
-"""The fake service's proper answers, built by the server's end of the protocol; no sockets."""
+"""Build the fake service's correct responses with the server side of the protocol; no sockets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 class ServiceSettings(Protocol):
-    """What is read of the service itself."""
+    """The part of the service that responses depend on."""
 
     dialect: Dialect
     duplicate_policy: DuplicatePolicy
@@ -34,13 +34,13 @@ class ServiceSettings(Protocol):
     music: dict[str, list[Track]]
 
     def file_url(self, task_id: str) -> str:
-        """Where the file of a task is."""
+        """Return the URL of a task's file."""
         ...
 
 
 @attrs.frozen
 class ResponseBuilder:
-    """One answer to be found, at loop time `now`."""
+    """Builds one response at loop time `now`."""
 
     service: ServiceSettings
     state: FakeServiceState
@@ -48,7 +48,7 @@ class ResponseBuilder:
     epoch: datetime
 
     def default(self, request: RecordedRequest, scripted: ScriptedResponse) -> web.Response:
-        """What the API says to `request`, with what `scripted` changes of it."""
+        """Return the API's response to `request`, with the changes of `scripted`."""
         match request.endpoint:
             case "create":
                 response = self._create(request)
@@ -90,7 +90,7 @@ class ResponseBuilder:
         existing_task_id = (
             existing.task_id if self.service.duplicate_policy == "existing_id" else None
         )
-        # docs.kie.ai documents 409 and is seen to answer 422 with this very text.
+        # docs.kie.ai documents 409, but the service answers 422 with this text.
         code = 422 if self.service.dialect.name == "kie" else 409
         error = AlreadyExistsError(
             ALREADY_EXISTS_MESSAGE, code=code, existing_task_id=existing_task_id
@@ -117,7 +117,7 @@ class ResponseBuilder:
         return _json_response(protocol.build_tracks_response(task_id, tracks))
 
     def _retry_after(self, task: FakeTask) -> dict[str, str]:
-        """How soon to look again: said by our own server, not by the vendors'."""
+        """Return the header for the next poll, which our own server sends and vendors do not."""
         retry_after = self.service.retry_after
         if retry_after is None or (retry_after and self.now >= task.completes_at):
             return {}
@@ -156,10 +156,13 @@ def _refreshed_url(body: bytes) -> str:
 
 
 def _as_kie(data: dict[str, Any]) -> None:
-    """The shape of docs.kie.ai, "Get Music Video Details": a number for the track, plain times."""
+    """Change details into kie's shape: a track number and plain times.
+
+    See docs.kie.ai, "Get Music Video Details".
+    """
     data.pop("audioId")
     data["musicIndex"] = 0
     for name in ("createTime", "completeTime"):
         if data[name] is not None:
-            # The page names no zone; a reader must not assume one.
+            # The page names no time zone.
             data[name] = f"{datetime.fromtimestamp(data[name] / 1000):%Y-%m-%d %H:%M:%S}"  # noqa: DTZ006

@@ -1,16 +1,14 @@
-"""The API on loopback: answers as the vendor's pages say, or as a test has scripted it."""
+"""Serve the API on loopback, as the vendor documents it or as a test scripts it."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from aiohttp import web
 
@@ -24,6 +22,7 @@ from mp4gen.transport.http import Secret
 
 from .callbacks import CallbackBehavior, CallbackSender, SentCallback
 from .faults import ScriptedResponse, by_name, dialect_error
+from .loop_thread import LoopThread
 from .response_writer import send
 from .responses import ResponseBuilder
 from .state import (
@@ -32,15 +31,16 @@ from .state import (
     FakeServiceState,
     FakeTask,
     RecordedRequest,
+    draw,
 )
 
 Endpoint = Literal["create", "details", "tracks", "credits", "download_url", "file", "*"]
-# The key of `FakeService.client`: a test can look for it where no key must be.
+# The key of `FakeService.client`, which tests search for where no key may appear.
 FAKE_KEY = "fake-key-5d1f0c7e93ab"
 
 
 def lognormal(median: float, p95: float) -> Callable[[Random], float]:
-    """Durations as a busy service has them: most near `median` seconds, one in twenty over `p95`.
+    """Return a function that draws durations around `median` seconds, 5 % of them above `p95`.
 
     Use it as `FakeService(duration=lognormal(40, 120))`.
     """
@@ -51,9 +51,8 @@ def lognormal(median: float, p95: float) -> Callable[[Random], float]:
 class FakeService:
     """A server of the API on loopback, for tests.
 
-    Use it as `async with` to run in the test's own loop (then also in virtual time), or as `with`
-    to run in a thread of its own, which suits every framework. Point the app at `service.url`, or
-    take a `service.client()`.
+    `async with` runs it in the test's own loop, in virtual time too; `with` runs it in its own
+    thread, for any framework. Point the app at `service.url`, or use `service.client()`.
 
         async with FakeService() as service, service.client() as client:
             service.script("create", "reset_after_accept")
@@ -61,29 +60,27 @@ class FakeService:
         assert len(service.tasks) == 1
 
     Args:
-        dialect: whose codes it answers with.
-        rate_limit: calls admitted in any window, counted by their arrival; None for no limit.
-        polls_count_toward_limit: whether reading calls count, too; default as the dialect says.
-        duplicate_policy: what a track's second submit gets: the refusal that carries the
-            "existing_id", one "without_id", or a "new_task", which costs again.
-        duration: seconds that a task takes, or a function that draws them, such as `lognormal`.
-        latency: seconds that a message takes each way, or a function that draws them.
-        retry_after: seconds for the `Retry-After` header while a task runs; default 0 where tasks
-            take no time, so that a client need not wait for its first look, else no header.
-        api_key: the only key that is accepted; None for any and none.
-        credits: what the account has; each task costs one.
-        file_size: bytes of a video, at least.
-        callbacks: how the `callBackUrl` of a submit is told of its end; default not at all.
-        host: the address to listen on, and to be reached at.
-        port: where to listen; 0 for any free port.
-        seed: of all chance.
+        dialect: The dialect of the responses.
+        rate_limit: The requests admitted in any window, counted by arrival; None for no limit.
+        polls_count_toward_limit: Whether reading calls count, too. Default: as the dialect says.
+        duplicate_policy: The response to a track's second submit: an error with the "existing_id",
+            an error "without_id", or a "new_task", which costs again.
+        duration: The seconds that a task takes, or a function that draws them, such as `lognormal`.
+        latency: The seconds that a message takes each way, or a function that draws them.
+        retry_after: The seconds of the `Retry-After` header while a task runs; None for no header.
+            Default: 0 if tasks take no time, so that clients poll at once, else None.
+        api_key: The only accepted key; None to accept any key or none.
+        credits: The credits of the account; each task costs one.
+        file_size: The least bytes of a video.
+        callbacks: How callbacks are sent to a submit's `callBackUrl`; None to send none.
+        host: The address to listen on.
+        port: The port to listen on; 0 for any free port.
+        seed: The seed of all randomness.
 
     Attributes:
-        requests: every call that arrived, as `FakeCall`s in order.
-        tasks: every `FakeTask` by its id.
-        music: the tracks of each music task, for "Get Music Generation Details".
-        credits: what is left.
-        url: the base URL, once it runs.
+        music: The tracks of each music task, for "Get Music Generation Details".
+        credits: The remaining credits.
+        url: The base URL while the service runs.
     """
 
     def __init__(
@@ -123,7 +120,7 @@ class FakeService:
         self._listen = host, port
         self._sender: CallbackSender | None = None
         self._runner: web.AppRunner | None = None
-        self._thread: _LoopThread | None = None
+        self._thread: LoopThread | None = None
         self._epoch = datetime.now(UTC)
 
     def __repr__(self) -> str:
@@ -132,7 +129,7 @@ class FakeService:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """Every call that arrived, in order."""
+        """Every request that arrived, in order."""
         return self._state.requests
 
     @property
@@ -146,78 +143,72 @@ class FakeService:
         return self._sender.sent if self._sender is not None else []
 
     def client(self, **settings: Any) -> Client:
-        """A `Client` of this service; `settings` are its arguments."""
+        """Return a `Client` of this service; `settings` are its arguments."""
         key = self._key or Secret(FAKE_KEY)
         defaults = {"api_key": key, "base_url": self.url, "dialect": self.dialect}
         return Client(**{**defaults, **settings})
 
     def script(self, endpoint: Endpoint, *steps: str | ScriptedResponse) -> None:
-        """Answer the next calls of `endpoint` ("*" for any) with `steps`, one each, in order.
+        """Answer the next requests to `endpoint` with `steps`, one each, in order.
 
         Args:
-            endpoint: which calls; those of its own go before those of "*".
-            steps: a name of `FAULTS`, "rate_limited", "no_credits", "maintenance", "exists",
-                "code_N" for any body code, "ok" for the usual answer, or a `Reply`.
+            endpoint: The endpoint; "*" for all, which comes after a script of its own.
+            steps: A name of `FAULTS`, "rate_limited", "no_credits", "maintenance", "exists",
+                "code_N" for any body code, "ok" for the default response, or a `ScriptedResponse`.
 
         Raises:
-            ValueError: no fault has that name.
+            ValueError: The endpoint or a fault is unknown; the text lists all names.
         """
         responses = [self._scripted_response(step) for step in steps]
-        self._script.setdefault(endpoint, deque()).extend(responses)
+        self._script.setdefault(_known_endpoint(endpoint), deque()).extend(responses)
 
     def always(self, endpoint: Endpoint, step: str | ScriptedResponse) -> None:
-        """Answer every call of `endpoint` so, once its script is through, until `clear`."""
-        self._defaults[endpoint] = self._scripted_response(step)
+        """Answer every request to `endpoint` with `step` until `clear`, after its script has ended.
+
+        Raises:
+            ValueError: The endpoint or the fault is unknown; the text lists all names.
+        """
+        self._defaults[_known_endpoint(endpoint)] = self._scripted_response(step)
 
     def clear(self) -> None:
-        """Forget all that was scripted."""
+        """Drop all scripted responses."""
         self._script.clear()
         self._defaults.clear()
 
     def count(self, endpoint: Endpoint = "*") -> int:
-        """How many calls of `endpoint` have arrived."""
-        return sum(endpoint in ("*", call.endpoint) for call in self.requests)
+        """Return the number of requests to `endpoint` that arrived; "*" counts all.
+
+        Raises:
+            ValueError: The endpoint is unknown; the text lists all names.
+        """
+        expected = _known_endpoint(endpoint)
+        return sum(expected in ("*", request.endpoint) for request in self.requests)
 
     def peak_requests(self, window: float = 10.0) -> int:
-        """The most counted calls that arrived within any `window`, refused ones included."""
-        return peak_in_window(
-            [
-                call.received_at
-                for call in self.requests
-                if self._counts_toward_limit(call.endpoint)
-            ],
-            window,
-        )
+        """Return the most requests within any `window` seconds that count toward the limit.
+
+        Refused requests are included.
+        """
+        counted = (one for one in self.requests if self._counts_toward_limit(one.endpoint))
+        return peak_in_window((one.received_at for one in counted), window)
 
     def file_url(self, task_id: str) -> str:
-        """Where the file of a task is."""
+        """Return the URL of a task's file."""
         return f"{self.url}/files/{task_id}.mp4"
-
-    # --- running ------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         await self._start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._stop()
 
     def __enter__(self) -> Self:
-        self._thread = _LoopThread()
+        self._thread = LoopThread()
         self._thread.run(self._start())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._thread is not None:
             self._thread.run(self._stop())
             self._thread.close()
@@ -226,13 +217,13 @@ class FakeService:
     async def _start(self) -> None:
         app = web.Application(client_max_size=1 << 20)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        # A client that went away takes its handler with it, so that none lingers.
+        # A handler ends with its client, so that none lingers.
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.01
         )
         await self._runner.setup()
         await web.TCPSite(self._runner, *self._listen).start()
-        # A simulated network has no sockets to ask, and no free port to choose either.
+        # A simulated network has neither sockets nor free ports.
         host, port = (self._runner.addresses or [self._listen])[0][:2]
         self.url = f"http://{host}:{port}"
         self._epoch = datetime.now(UTC) - timedelta(seconds=_loop_time())
@@ -245,8 +236,6 @@ class FakeService:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-
-    # --- answering ----------------------------------------------------------------------------
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         await self._simulate_latency()
@@ -298,29 +287,8 @@ class FakeService:
         )
 
     async def _simulate_latency(self) -> None:
-        latency = self._latency
-        delay = latency(self._random) if callable(latency) else latency
-        if delay > 0:
+        if (delay := draw(self._latency, self._random)) > 0:
             await asyncio.sleep(delay)
-
-
-class _LoopThread:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="mp4gen fake service", daemon=True
-        )
-        self._thread.start()
-
-    def run(self, coroutine: Any) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=30)
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 def _loop_time() -> float:
@@ -335,6 +303,18 @@ _ENDPOINTS: Mapping[tuple[str, str], str] = {
     ("GET", Dialect.KIE.credits_path): "credits",
     ("POST", Dialect.KIE.download_url_path or ""): "download_url",
 }
+
+
+def _known_endpoint(endpoint: Endpoint) -> Endpoint:
+    """Return `endpoint`.
+
+    Raises:
+        ValueError: It is unknown; the text lists all names.
+    """
+    if endpoint not in get_args(Endpoint):
+        names = ", ".join(get_args(Endpoint))
+        raise ValueError(f"Unknown endpoint: {endpoint!r}. Use one of: {names}.")
+    return endpoint
 
 
 def _endpoint(method: str, path: str) -> str:

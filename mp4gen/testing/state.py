@@ -1,4 +1,4 @@
-"""What the fake service remembers: calls, tasks and the window; time is an argument, no I/O."""
+"""The state of the fake service: requests, tasks and the rate limit; no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -20,21 +20,26 @@ DuplicatePolicy = Literal["existing_id", "without_id", "new_task"]
 Duration = float | Callable[[Random], float]
 
 
+def draw(duration: Duration, random: Random) -> float:
+    """Return the seconds of `duration`, drawn by its function if it is one."""
+    return duration(random) if callable(duration) else duration
+
+
 @attrs.frozen(kw_only=True)
 class RecordedRequest:
-    """One call as it arrived.
+    """A request as it arrived.
 
     Attributes:
-        received_at: seconds of the service's loop.
-        endpoint: "create", "details", "tracks", "credits", "download_url", "file", or "" for a
-            path that the API does not have.
-        method: in upper case.
-        path: without its query.
-        query: the query's fields.
-        headers: in lower case, without `authorization`.
-        key: what came as the bearer key; it does not show when printed.
-        body: the bytes.
-        rate_limited: whether the rate limit refused it.
+        received_at: The loop time, in seconds.
+        endpoint: "create", "details", "tracks", "credits", "download_url", "file", or "" for an
+            unknown path.
+        method: The method in upper case.
+        path: The path without its query.
+        query: The fields of the query.
+        headers: The headers by lower-case names, without `authorization`.
+        key: The bearer key; it is not printed.
+        body: The bytes of the body.
+        rate_limited: Whether the rate limit refused it.
     """
 
     received_at: float
@@ -50,17 +55,17 @@ class RecordedRequest:
 
 @attrs.define(kw_only=True)
 class FakeTask:
-    """One video task; a test may change it at any time.
+    """A video task, which a test may change at any time.
 
     Attributes:
-        task_id: what the submit was answered with.
-        request: what was submitted.
-        created_at: loop time.
-        completes_at: loop time at which it is finished.
-        status: what it ends as.
-        error_message: the reason, of a failure.
-        content: the file's bytes.
-        poll_count: how often it was looked at.
+        task_id: The id of the task.
+        request: The submitted request.
+        created_at: The loop time of the submit, in seconds.
+        completes_at: The loop time of the end, in seconds.
+        status: The final status.
+        error_message: The reason of a failure.
+        content: The bytes of the file.
+        poll_count: The number of polls so far.
     """
 
     task_id: str
@@ -73,18 +78,18 @@ class FakeTask:
     poll_count: int = 0
 
     def fail(self, message: str = "Failed to generate the video") -> None:
-        """Let the task have failed by the next look."""
+        """Let the task fail before the next poll."""
         self.status, self.error_message = VideoStatus.GENERATE_MP4_FAILED, message
         self.completes_at = self.created_at
 
     def finish(self) -> None:
-        """Let the task be finished by the next look."""
+        """Let the task finish before the next poll."""
         self.completes_at = self.created_at
 
     def details(self, now: float, url: str, epoch: datetime) -> VideoDetails:
-        """The record at loop time `now`; `epoch` is the wall clock's time at loop time 0."""
+        """Return the details at loop time `now`; `epoch` is the time of day at loop time 0."""
         is_finished = now >= self.completes_at
-        # docs.sunoapi.org, "Get Music Video Details": the link is there on success only.
+        # docs.sunoapi.org, "Get Music Video Details": only a success has a link.
         ready = is_finished and self.status not in FAILED_STATUSES
         return VideoDetails(
             task_id=self.task_id,
@@ -102,14 +107,14 @@ class FakeTask:
 
 @attrs.define
 class FakeServiceState:
-    """All that one service knows.
+    """The state of one service.
 
     Attributes:
-        duration: seconds that a task takes, or what draws them.
-        seed: of all chance.
-        file_size: bytes of a file, at least.
-        requests: every call, in the order of arrival.
-        tasks: every task by its id.
+        duration: The seconds that a task takes, or a function that draws them.
+        seed: The seed of all randomness.
+        file_size: The least bytes of a file.
+        requests: All requests in the order of arrival.
+        tasks: All tasks by their ids.
     """
 
     duration: Duration
@@ -121,30 +126,25 @@ class FakeServiceState:
     _window: SlidingWindow = attrs.field(factory=SlidingWindow)
 
     def try_acquire(self, limit: RateLimit | None, now: float) -> bool:
-        """Count a call that arrives now, and return whether `limit` allows it."""
+        """Count a request that arrives now, and return whether `limit` allows it."""
         return limit is None or not self._window.try_acquire(limit, now)
 
     def find_existing(self, request: VideoRequest) -> FakeTask | None:
-        """The task that the track has already."""
+        """Return the first task of the track, if any."""
         return self._first_tasks.get((request.task_id, request.audio_id))
 
     def add(self, request: VideoRequest, now: float) -> FakeTask:
-        """A new task, which starts now."""
+        """Add and return a new task that starts now."""
         number = len(self.tasks) + 1
+        # Seeded by track, so that runs in another order can be compared.
+        random = Random(f"{self.seed}/{request.task_id}/{request.audio_id}")  # noqa: S311 - a test
         task = FakeTask(
             task_id=f"video_{number:06}",
             request=request,
             created_at=now,
-            completes_at=now + self._draw_duration(request),
+            completes_at=now + draw(self.duration, random),
             content=tiny_mp4(f"{request.task_id}/{request.audio_id}", self.file_size),
         )
         self.tasks[task.task_id] = task
         self._first_tasks.setdefault((request.task_id, request.audio_id), task)
         return task
-
-    def _draw_duration(self, request: VideoRequest) -> float:
-        """A track takes equally long whenever it is submitted, so that runs can be compared."""
-        if not callable(self.duration):
-            return self.duration
-        seed = f"{self.seed}/{request.task_id}/{request.audio_id}"
-        return self.duration(Random(seed))  # noqa: S311 - a test's chance, not a secret
