@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from pathlib import Path
+from pydoc import locate
 from types import ModuleType
 
 import pytest
@@ -15,7 +16,7 @@ DOCS = ROOT / ".docs"
 PAGES = sorted((DOCS / "pages").rglob("*.md"))
 # FakeService's errors list the fault names of this table.
 NOT_SHOWN = {"mp4gen.testing.FAULTS"}
-TEXTS = [*PAGES, ROOT / "README.md", *sorted((ROOT / ".github").glob("*.md"))]
+TEXTS = [*PAGES, *sorted(ROOT.glob("*.md")), *sorted((ROOT / ".github").glob("*.md"))]
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,21 @@ def test_relative_links_lead_to_files(text: Path) -> None:
 
     missing = [
         target for target in targets if "://" not in target and not (text.parent / target).exists()
+    ]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_qualified_names_exist(text: Path) -> None:
+    """Each name in backticks that begins with `mp4gen.`, `Client.` or `client.` exists."""
+    names = re.findall(r"`(mp4gen|[Cc]lient)((?:\.[A-Za-z_]+)+)\b", text.read_text())
+    roots = {"mp4gen": "mp4gen", "Client": "mp4gen.Client", "client": "mp4gen.Client"}
+
+    missing = [
+        first + rest
+        for first, rest in names
+        if locate(roots[first] + rest.removesuffix(".py")) is None
     ]
 
     assert missing == []
