@@ -1,8 +1,8 @@
-"""Draws one sheet of what the renderer makes: shapes, moments, covers, scripts.
+"""Draw one sheet of frames: aspect ratios, times, covers, scripts.
 
     python benchmarks/render_contact_sheet.py [--music FILE] [--to contact-sheet.png]
 
-Look at it after each change to the looks. Without music a short piece is made up.
+Check it by eye after each change of the drawing. Without `--music` the music is synthetic.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SCRIPTS = {
 
 
 def piece(path: Path, seconds: float = 12.0, rate: int = 44100) -> Path:
-    """Chords, a bass and drums, enough to move every bar."""
+    """Write chords, a bass and drums, which move every bar."""
     t = np.arange(int(seconds * rate)) / rate
     chance = np.random.default_rng(4)
     samples = np.zeros_like(t)
@@ -61,7 +61,7 @@ def piece(path: Path, seconds: float = 12.0, rate: int = 44100) -> Path:
 
 
 def covers(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Pictures that are hard to put words beside: light, dark, grey, loud, upright."""
+    """Yield covers that are difficult beside text: light, dark, grey, gaudy, portrait."""
     y, x = np.mgrid[0:600, 0:600] / 600
     grey = (0.5 + 0.5 * np.sin(9 * x + 5 * y)) * 255
     images = {
@@ -83,7 +83,7 @@ def covers(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def images(music: Path, folder: Path) -> Iterator[tuple[str, Image.Image]]:
-    """Each picture with what it shows."""
+    """Yield each frame with its label."""
     for size in (LANDSCAPE, PORTRAIT, SQUARE, (1080, 1350), (1920, 1080), (320, 180)):
         style = RenderStyle(width=size[0], height=size[1])
         for time in (0.0, 3.75, 8.03) if size in (LANDSCAPE, PORTRAIT, SQUARE) else (8.03,):
@@ -108,12 +108,12 @@ def images(music: Path, folder: Path) -> Iterator[tuple[str, Image.Image]]:
                 domain_name="müsik.example",
             )
             yield f"{script}, {size[0]}x{size[1]}", frame
-    yield "no words", render_frame(music, time=8.03)
+    yield "no text", render_frame(music, time=8.03)
     yield "author alone", render_frame(music, time=1.0, author="Suno Artist")
 
 
 def sheet(images: list[tuple[str, Image.Image]], row: int, width: int) -> Image.Image:
-    """All pictures at one height, in rows, the last third of them on light, the others on dark."""
+    """Put all frames at one height in rows, the last third on light, the others on dark."""
     lines: list[list[tuple[str, Image.Image]]] = [[]]
     used = GAP
     for label, image in images:

@@ -1,13 +1,13 @@
-"""What a video costs and keeps: CPU beside what people use today, speed, memory, sound.
+"""Measure the renderer: CPU time beside other tools, speed, memory, audio quality.
 
-    python benchmarks/render_cost.py [--only cost,picture,sound,speed,memory] [--music FILE]
+    python benchmarks/render_cost.py [--only cost,frames,audio,speed,memory] [--music FILE]
         [--seconds 60] [--repeats 2] [--seewav "python seewav.py"] [--json FILE]
 
-Each tool makes the same 720p30 video of the same music, in turns, in a process of its own; the
-lowest of the repeats counts, CPU seconds are those of all its processes. A peer that is not
-installed is named as skipped, and is a failure where CI is set. Without `--music` the first song
-of Debian's game packages (asc-music, fretsonfire, frozen-bubble) is cut to length and made an MP3;
-without these a piece is made up: say so when quoting.
+Each tool makes the same 720p30 video of the same music, in turns, in its own process. The lowest
+of the repeats counts; CPU seconds are those of all processes of the tool. A tool that is not
+installed is reported as skipped, and is a failure if CI is set. Without `--music` the first song
+of Debian's game packages (asc-music, fretsonfire, frozen-bubble) is cut to length and encoded as
+MP3; without these the music is synthetic: mention it with the figures.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ render_video(music, to, author="Suno Artist", title="Midnight Over Lisbon", max_
              domain_name="music.example.com",
              style=RenderStyle(quality=quality, threads=int(threads)))
 """
-# The kernel's own count: what it tells of an ended child begins with the parent's pages.
+# VmHWM of the process itself: the rusage of an ended child includes the parent's pages.
 MEMORY = (
     OURS
     + """
@@ -47,28 +47,28 @@ lines = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(int(lines["VmHWM"].split()[0]) * 1024 / 1e6)
 """
 )
-# The picture alone, in our own loop: moving, or drawn once and sent again and again. All kinds
-# take turns within one process, a second of video each, so that a slow moment hits all alike.
+# The video alone, in our own loop: moving, or one still frame sent again and again. All kinds take
+# turns within one process, a second of video each, so that a slow moment affects all alike.
 LOOP = """
 import itertools, json, sys, time, av
-from mp4gen.render import RenderStyle, analysis, encode, render
+from mp4gen.render import RenderStyle, analysis, encode, pipeline
 music, to, kinds = sys.argv[1:4]
 style = RenderStyle(threads=1)
-wishes = render._RenderRequest("Suno Artist", "music.example.com", "Midnight Over Lisbon", None, style,
-                        7200)
-prepared = render._prepare(music, request = analysis.analyse)
+request = pipeline._RenderRequest(
+    "Suno Artist", "music.example.com", "Midnight Over Lisbon", None, style, 7200)
+prepared = pipeline._prepare(music, request, analysis.analyse)
 own = encode._options
 
-def turns(number, options, render_request):
+def turns(number, options, still):
     frame, canvas = encode.new_frame(style)
-    frame_numbers = render._draw_frames(prepared, canvas)
-    if render_request:
+    frame_numbers = pipeline._draw_frames(prepared, canvas)
+    if still:
         next(frame_numbers)
-        frame_numbers = iter(range(render._RenderRequest.frames))
+        frame_numbers = iter(range(prepared.spec.frame_count))
     with av.open(f"{to}.{number}", "w", format="mp4") as output:
         encode._options = (lambda _: options) if options else own
         video = encode.video_stream(output, style)
-        for _ in range(0, render._RenderRequest.frames, style.fps):
+        for _ in range(0, prepared.spec.frame_count, style.fps):
             start = time.process_time()
             for frame.pts in itertools.islice(frame_numbers, style.fps):
                 output.mux(video.encode(frame))
@@ -107,7 +107,7 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"
 
 @frozen
 class ProcessResult:
-    """What a process used: CPU seconds, and what it printed."""
+    """CPU seconds and output of a process."""
 
     cpu: float
     output: str
@@ -115,7 +115,7 @@ class ProcessResult:
 
 @define
 class Report:
-    """Rows of (what, value, goal), each printed at once."""
+    """Rows of (name, value, goal), each printed at once."""
 
     rows: list[tuple[str, float, str]] = field(factory=list)
     missed: int = 0
@@ -128,7 +128,7 @@ class Report:
         max_value: float | None = None,
         min_value: float | None = None,
     ) -> None:
-        """One figure, and the goal that it is held against."""
+        """Add a figure, and compare it with its goal."""
         goal = (
             f"<= {max_value:g}"
             if max_value is not None
@@ -147,7 +147,7 @@ class Report:
 
 @frozen
 class Context:
-    """What every part needs: music, a folder to write in, and how thorough to be."""
+    """Music, a folder to write in and the number of repeats."""
 
     music: Path
     seconds: float
@@ -179,12 +179,12 @@ def run(command: list[str]) -> ProcessResult:
 
 
 def python(script: str, *arguments: object) -> list[str]:
-    """The command that runs a script of this file."""
+    """Return the command that runs a script of this file."""
     return [sys.executable, "-c", script, *map(str, arguments)]
 
 
 def lowest(commands: dict[str, list[str]], repeats: int) -> dict[str, float]:
-    """The least CPU seconds of each command, run in turns; what a command prints wins."""
+    """Return the least CPU seconds of each command; a number that it prints replaces them."""
     found: dict[str, float] = {}
     for _ in range(repeats):
         for name, command in commands.items():
@@ -195,9 +195,9 @@ def lowest(commands: dict[str, list[str]], repeats: int) -> dict[str, float]:
 
 
 def peers(music: str, png: str, to: str, seconds: float) -> dict[str, list[str]]:
-    """The commands of ffmpeg's own visualisers, each as people publish it.
+    """Return the commands of ffmpeg's visualisers, as they are published.
 
-    The picture's length is given: ffmpeg 5.1 never ends showfreqs over an endless one.
+    The image input has a duration: ffmpeg 5.1 never ends showfreqs over an endless one.
     """
     bars = "s=1280x300:mode={}:r=30[b];[1:v][b]overlay=0:400:shortest=1"
     filters = {
@@ -217,10 +217,10 @@ def peers(music: str, png: str, to: str, seconds: float) -> dict[str, list[str]]
 
 
 def cost(context: Context) -> None:
-    """The whole job with its sound, beside the peers."""
+    """Compare the whole render, with audio, with other tools."""
     from mp4gen.render import render_frame
 
-    png, music = str(context.folder / "render_request.png"), str(context.music)
+    png, music = str(context.folder / "still.png"), str(context.music)
     render_frame(music, time=5.0, title="Midnight Over Lisbon", author="Suno Artist").save(png)
     commands = {
         "ours": python(OURS, music, context.output, "fast", 1),
@@ -243,7 +243,7 @@ def cost(context: Context) -> None:
             context.output,
         ]
         print(f"$ {shlex.join(command)}   # seewav")
-        # A single time: it takes minutes, and is far from its goal.
+        # Only once: it takes minutes, and is far from its goal.
         costs |= lowest({"seewav": command}, 1)
     for name, spent in costs.items():
         context.report.add(f"{name}: CPU s", spent)
@@ -256,15 +256,15 @@ def cost(context: Context) -> None:
 
 
 def frames(context: Context) -> None:
-    """The moving picture against a render_request one in the same loop."""
+    """Compare moving frames with a still frame in the same loop."""
     crf_21 = {"preset": "ultrafast", "crf": "21", "x264-params": X264}
     fine = {"preset": "veryfast", "crf": "20", "x264-params": "bframes=0:keyint=240"}
     kinds = {
-        "picture": ({}, False),
-        "render_request, same quantiser": ({}, True),
-        "render_request, crf 21": (crf_21, True),
-        "fine picture": (fine, False),
-        "fine render_request": (fine, True),
+        "moving": ({}, False),
+        "still, same quantizer": ({}, True),
+        "still, crf 21": (crf_21, True),
+        "fine, moving": (fine, False),
+        "fine, still": (fine, True),
     }
     command = python(LOOP, context.music, context.output, json.dumps(list(kinds.values())))
     runs = np.array([json.loads(run(command).output) for _ in range(context.repeats)])
@@ -273,15 +273,15 @@ def frames(context: Context) -> None:
     for name, spent in costs.items():
         context.report.add(f"{name}: CPU s", spent)
     for over, under, goal in (
-        ("picture", "render_request, crf 21", 0.6),
-        ("picture", "render_request, same quantiser", 1.25),
-        ("fine picture", "fine render_request", 1.65),
+        ("moving", "still, crf 21", 0.6),
+        ("moving", "still, same quantizer", 1.25),
+        ("fine, moving", "fine, still", 1.65),
     ):
         context.report.add(f"{over} / {under}", costs[over] / costs[under], max_value=goal)
 
 
 def audio(context: Context) -> None:
-    """Signal to noise of the default sound, on five different pieces."""
+    """Measure the signal-to-noise ratio of the default audio, on five different songs."""
     from mp4gen.render import RenderStyle, render_video
 
     small = RenderStyle(width=160, height=160, fps=24)
@@ -297,12 +297,12 @@ def audio(context: Context) -> None:
             f"SNR of {song.parent.name}/{song.name}, dB"[:44], float(ratio), min_value=30
         )
     if len(found) < 5:
-        print(f"sound: {len(found)} pieces of 5 were found here")
+        print(f"audio: found {len(found)} of 5 songs")
         context.report.missed += bool(os.environ.get("CI"))
 
 
 def speed(context: Context) -> None:
-    """Seconds of video for one second of real time, and how soon a render lets go."""
+    """Measure seconds of video per second of real time, and the delay of a cancel."""
     one = [python(OURS, context.music, context.output, "fast", 0)]
     two = [python(OURS, context.music, context.folder / f"{n}.mp4", "fast", 1) for n in (1, 2)]
     for name, commands, goal in (("one job", one, 7), ("two jobs side by side", two, 9)):
@@ -336,11 +336,11 @@ def _cancel_latency(context: Context) -> float:
         render_video(context.music, context.output, cancel=cancel, on_progress=stop)
     except RenderCancelledError:
         return 1000 * (time.perf_counter() - at[0])
-    raise AssertionError("it was not cancelled")
+    raise AssertionError("The render was not cancelled.")
 
 
 def memory(context: Context) -> None:
-    """The peak of an hour against that of three minutes, of the same music over and over."""
+    """Compare the peak memory of an hour and of three minutes of the same music repeated."""
     peaks = {}
     data = context.music.read_bytes()
     for minutes in (3, 60):
@@ -353,22 +353,22 @@ def memory(context: Context) -> None:
 
 
 PARTS: dict[str, Callable[[Context], None]] = {
-    "cost": cost, "picture": frames, "sound": audio, "speed": speed, "memory": memory,
+    "cost": cost, "frames": frames, "audio": audio, "speed": speed, "memory": memory,
 }  # fmt: skip
 
 
 def songs() -> list[Path]:
-    """Whole songs that are installed here, the most different first."""
+    """Return the installed songs, one of each folder first."""
     games = Path("/usr/share/games")
     found = [path for pattern in (*SONGS, *MORE_SONGS) for path in sorted(games.glob(pattern))]
     long = [path for path in dict.fromkeys(found) if path.stat().st_size > 500_000]
-    # One of each folder first: songs of one album resemble each other.
+    # Songs of one album resemble each other.
     first = {path.parent: path for path in reversed(long)}
     return sorted(long, key=lambda path: first[path.parent] != path)
 
 
 def samples(path: Path) -> np.ndarray:
-    """All samples of a file, (channels, n)."""
+    """Return all samples of a file, (channels, n)."""
     resampler = av.AudioResampler(format="fltp")
     with av.open(str(path)) as container:
         frames = [*container.decode(audio=0), None]
@@ -377,7 +377,7 @@ def samples(path: Path) -> np.ndarray:
 
 
 def clip(song: Path, to: Path, seconds: float) -> Path:
-    """The first seconds of a song as a WAV; where it goes on after a pause is not looked at."""
+    """Write the first seconds of a song as a WAV."""
     with av.open(str(song)) as container:
         rate = container.streams.audio[0].sample_rate
         resampler = av.AudioResampler(format="s16", layout="stereo")
@@ -396,7 +396,7 @@ def clip(song: Path, to: Path, seconds: float) -> Path:
 
 
 def as_mp3(source: Path, to: Path) -> Path:
-    """The same as an MP3 of 192 kb/s, without the header that counts its frames."""
+    """Encode a file as an MP3 of 192 kb/s, without the header that counts its frames."""
     with (
         av.open(str(source)) as input_file,
         av.open(str(to), "w", options={"write_xing": "0", "id3v2_version": "0"}) as output,
@@ -411,10 +411,10 @@ def as_mp3(source: Path, to: Path) -> Path:
 
 
 def prepare_music(args: argparse.Namespace, folder: Path) -> Path:
-    """What is rendered, as an MP3 of the wanted length."""
+    """Return the music to render, as an MP3 of the requested length."""
     found = [args.music] if args.music else songs()
     if not found:
-        print("no song is installed here: the music is made up")
+        print("no song is installed: the music is synthetic")
     source = folder / "source.wav"
     if found:
         clip(found[0], source, args.seconds)
@@ -424,7 +424,7 @@ def prepare_music(args: argparse.Namespace, folder: Path) -> Path:
 
 
 def main() -> int:
-    """Measure, print a table, say what was missed."""
+    """Measure, print a table, and return 1 if a goal was missed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--music", type=Path)
     parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
