@@ -68,4 +68,4 @@ def test_missing_extra_names_the_install_command(package: str) -> None:
 
     *_, last = result.stderr.splitlines()
     assert result.returncode == 1
-    assert last.endswith(f"mp4gen.render needs the package {package}: pip install 'mp4gen[render]'")
+    assert last.endswith(f"Missing package: {package}. Run: pip install 'mp4gen[render]'.")

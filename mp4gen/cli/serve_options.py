@@ -13,6 +13,7 @@ from mp4gen.render import RenderStyle
 from .exit_codes import UsageError
 from .options import parse_bytes, parse_rate_limit, parse_size, read_secret
 
+_RENDER_DEFAULTS = RenderStyle()
 _ACCESS = Group("Access", sort_key=5)
 _VIDEO = Group("Video", sort_key=6)
 _LIMITS = Group("Limits", sort_key=7)

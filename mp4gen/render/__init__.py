@@ -1,6 +1,6 @@
-"""Music in, video out: draws what is heard and writes an MP4 that plays everywhere.
+"""Render music videos: an audio file in, an MP4 out.
 
-Blocking, and free of HTTP: it knows files, pictures and sound. Needs the `render` extra.
+Every call blocks. Nothing here knows of HTTP. Needs the `render` extra.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ except ModuleNotFoundError as error:
     if package not in ("av", "numpy", "PIL"):
         raise
     raise ModuleNotFoundError(
-        f"mp4gen.render needs the package {package}: pip install 'mp4gen[render]'",
+        f"Missing package: {package}. Run: pip install 'mp4gen[render]'.",
         name=error.name,
     ) from None
 

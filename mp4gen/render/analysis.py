@@ -1,8 +1,8 @@
-"""Measures what is heard, picture by picture, in one pass and little memory; draws nothing.
+"""Measure the loudness of every bar's frequency band in each frame, in one pass. Draws nothing.
 
-Each picture gets the loudness of every bar's band as one byte. Low bands are read through a long
-window, which tells tones apart, high ones through three short ones, which tell moments apart and
-leave no gap between pictures; all are placed so that a beat shows when it is heard.
+Low bands use a long window, which separates tones. High bands use the maximum of three short
+windows, which separates moments and leaves no gap between frames. The windows are placed so that
+a beat shows when it is heard. Memory holds a few seconds of audio and one byte a level.
 """
 
 from __future__ import annotations
@@ -21,40 +21,38 @@ from numpy.typing import NDArray
 from mp4gen.errors import RenderError
 
 from .cancellation import CancelToken
+from .colour import Bytes, Floats
 from .decode import DECODING_ERRORS, Decoder, check_duration, display_name, too_long_error
 from .options import PathLike
 
-Floats = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
-
 RATE = 32000
 LONG_WINDOW, SHORT_WINDOW = 4096, 1024
-# How many samples before its picture's moment the long window starts. It looks back, since a beat
-# at its far end would else move the bars before it is heard.
+# Samples from the start of the long window to the time of its frame. Most of the window lies
+# before the frame: a beat at the window's end would move the bars before it is heard.
 LONG_WINDOW_LOOKBACK = 2976
 MAX_LOOKAHEAD_FRAMES = 0.81
 MIN_HZ, MAX_HZ = 40.0, 12000.0
 CROSSOVER_HZ = (300.0, 700.0)
-# Music loses level with every octave; the tilt lifts the top by this much against the bottom.
+# Music loses level with every octave; the tilt raises the highest band by this much.
 TILT_DB = 26.0
 FLOOR_DB, STEP_DB = -110.0, 0.5
-# Full scale is 1; files of floats may hold anything.
+# Full scale is 1, but a file of floats may hold any number.
 MAX_SAMPLE = 1e6
-# A decoder of AAC may find its true rate and channels only after some packets.
+# An AAC decoder may find the true rate and channels only after some packets.
 FORMAT_PROBE_SECONDS = 1
 _BLOCK = 64
 
 
 @frozen(eq=False)
 class Features:
-    """What was heard, one row a picture.
+    """The analysis of a whole track.
 
     Attributes:
-        levels: (pictures, bands), one byte each: `STEP_DB` steps above `FLOOR_DB`.
-        duration: seconds of decoded sound.
+        levels: (frames, bands), one byte each: `STEP_DB` steps above `FLOOR_DB`.
+        duration: seconds of decoded audio.
         damaged_packets: packets that could not be decoded and were left out.
-        format_changes: whether the sound's rate or channels change on the way.
-        digest: 32 bytes that stand for this very music, whatever the video's size and rate.
+        format_changes: whether the sample rate or the channels change within the track.
+        digest: 32 bytes that identify the audio, at any size and frame rate.
     """
 
     levels: Bytes
@@ -75,26 +73,25 @@ def analyse(
     """Decode `path` once and measure `bands` levels for each of `fps` frames per second.
 
     Raises:
-        RenderError: not music, damaged, too short, or longer than `max_duration` seconds.
+        RenderError: not audio, damaged, too short, or longer than `max_duration` seconds.
         RenderCancelledError: `cancel` was set.
     """
     check_duration(path, max_duration, cancel)
-    decoder = Decoder(path, cancel)
+    decoder, name = Decoder(path, cancel), display_name(path)
     meter, digest = _LevelMeter(fps, bands), hashlib.sha256()
     seconds, formats = Fraction(0), set()
-    for frame, samples in _mono(decoder, display_name(path)):
+    for frame, samples in _mono(decoder, name):
         seconds += Fraction(frame.samples, frame.sample_rate)
         if seconds > max_duration:
-            raise too_long_error(display_name(path), max_duration)
+            raise too_long_error(name, max_duration)
         if seconds > FORMAT_PROBE_SECONDS:
             formats.add((frame.sample_rate, frame.layout.name))
         meter.feed(samples)
         digest.update(samples.data)
     decoder.check(float(seconds))
-    # Rounded up: the picture never ends before the sound.
-    frame_count = math.ceil(seconds * fps)
     return Features(
-        levels=meter.finish(frame_count),
+        # Rounded up: the video never ends before the audio.
+        levels=meter.finish(math.ceil(seconds * fps)),
         duration=float(seconds),
         damaged_packets=decoder.damaged_packets,
         format_changes=len(formats) > 1,
@@ -103,9 +100,9 @@ def analyse(
 
 
 def _mono(decoder: Decoder, name: str) -> Iterator[tuple[AudioFrame, Floats]]:
-    """Each decoded frame with its sound as one channel at `RATE`.
+    """Yield each decoded frame with its samples as one channel at `RATE`.
 
-    A file may change its rate or layout on the way; each stretch gets its own resampler.
+    Each stretch of equal rate and layout gets its own resampler.
     """
     resampler, previous_format = _resampler(), None
     for frame in decoder:
@@ -118,13 +115,13 @@ def _mono(decoder: Decoder, name: str) -> Iterator[tuple[AudioFrame, Floats]]:
             parts = [_samples(part) for part in late + resampler.resample(frame)]
         except DECODING_ERRORS as error:
             raise RenderError(
-                f"{name} holds {frame.layout.nb_channels} channels at {frame.sample_rate} Hz, "
-                "which cannot be mixed down."
+                f"Cannot mix down the audio of {name}: {frame.layout.nb_channels} channels at "
+                f"{frame.sample_rate} Hz. Use mono or stereo."
             ) from error
         previous_format = frame_format
         samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
         if not (np.abs(samples) <= MAX_SAMPLE).all():
-            raise RenderError(f"{name} holds samples that are no numbers or beyond all measure.")
+            raise RenderError(f"NaN or out-of-range samples in the file: {name}.")
         yield frame, samples
 
 
@@ -133,21 +130,21 @@ def _resampler() -> AudioResampler:
 
 
 def _samples(frame: AudioFrame) -> Floats:
-    # One plane of floats as it lies there: `to_ndarray` would copy it twice.
+    # `to_ndarray` would copy the plane twice.
     return np.frombuffer(memoryview(frame.planes[0]), np.float32, frame.samples).copy()
 
 
 class _LevelMeter:
-    """Turns a stream of samples into rows of levels; holds a few seconds of sound at most."""
+    """Converts a stream of samples to rows of levels, one row a frame."""
 
     def __init__(self, fps: int, bands: int) -> None:
         self._fps = fps
         self._bands = bands
         self._long, self._short, self._mix = _filters(bands)
         self._tilt = np.linspace(0.0, TILT_DB, bands, dtype=np.float32)
-        self._window_long = np.hanning(LONG_WINDOW).astype(np.float32) * np.float32(2 / LONG_WINDOW)
-        self._window_short = np.hanning(SHORT_WINDOW).astype(np.float32) * np.float32(
-            2 / SHORT_WINDOW
+        self._window_long, self._window_short = (
+            np.hanning(size).astype(np.float32) * np.float32(2 / size)
+            for size in (LONG_WINDOW, SHORT_WINDOW)
         )
         self._buffer: list[Floats] = [np.zeros(LONG_WINDOW_LOOKBACK, np.float32)]
         self._buffered = LONG_WINDOW_LOOKBACK
@@ -156,27 +153,27 @@ class _LevelMeter:
         self._rows = bytearray()
 
     def feed(self, samples: Floats) -> None:
-        """Take the next samples; rows are measured a block at a time."""
+        """Add samples, and measure as many blocks of rows as they complete."""
         self._buffer.append(samples)
         self._buffered += samples.size
         while self._buffered >= self._needed(_BLOCK):
             self._measure(_BLOCK)
 
     def finish(self, rows: int) -> Bytes:
-        """All levels, for exactly `rows` pictures; what is missing at the end is silence."""
-        left = rows - self._row
-        if left > 0:
-            self._buffer.append(np.zeros(max(self._needed(left) - self._buffered, 0), np.float32))
-            self._buffered += self._buffer[-1].size
-            while self._row < rows:
-                self._measure(min(_BLOCK, rows - self._row))
-        levels = np.frombuffer(self._rows, np.uint8).reshape(-1, self._bands)
-        return levels[:rows]
+        """Return exactly `rows` rows; silence follows the last sample."""
+        missing = self._needed(max(rows - self._row, 0)) - self._buffered
+        self._buffer.append(np.zeros(max(missing, 0), np.float32))
+        self._buffered += self._buffer[-1].size
+        while self._row < rows:
+            self._measure(min(_BLOCK, rows - self._row))
+        return np.frombuffer(self._rows, np.uint8).reshape(-1, self._bands)[:rows]
 
     def _at(self, row: int) -> int:
+        """Return the sample at the time of a row."""
         return round(row * RATE / self._fps)
 
     def _needed(self, rows: int) -> int:
+        """Return how many samples the buffer must hold for the next `rows` rows."""
         last = self._at(self._row + rows)
         return last - LONG_WINDOW_LOOKBACK + LONG_WINDOW - self._start
 
@@ -197,13 +194,11 @@ class _LevelMeter:
         low = _spectra(samples, positions - LONG_WINDOW_LOOKBACK, self._window_long) @ self._long
         step = RATE / self._fps
         third = round(step / 3)
-        # No window reaches a whole picture ahead, or a beat would be seen before it is heard.
-        positions = positions - max(
-            0, round(third + SHORT_WINDOW / 2 - MAX_LOOKAHEAD_FRAMES * step)
-        )
+        # A window that reached a whole frame ahead would show a beat before it is heard.
+        lookahead = third + SHORT_WINDOW / 2 - MAX_LOOKAHEAD_FRAMES * step
+        positions = positions - max(0, round(lookahead)) - SHORT_WINDOW // 2
         before, here, after = (
-            _spectra(samples, positions + shift - SHORT_WINDOW // 2, self._window_short)
-            for shift in (-third, 0, third)
+            _spectra(samples, positions + shift, self._window_short) for shift in (-third, 0, third)
         )
         high = np.maximum(np.maximum(before, here, out=here), after, out=here) @ self._short
         mixed: Floats = low * self._mix + high * (1 - self._mix)
@@ -218,7 +213,7 @@ def _spectra(samples: Floats, starts: NDArray[np.int64], window: Floats) -> Floa
 
 
 def _filters(bands: int) -> tuple[Floats, Floats, Floats]:
-    """(bins to bands for the long window, the same for the short one, share of the long one)."""
+    """Return (long window's bins to bands, short window's, the long window's share of a band)."""
     edges = np.geomspace(MIN_HZ, MAX_HZ, bands + 1)
     centres = np.sqrt(edges[1:] * edges[:-1])
     low, high = np.log(CROSSOVER_HZ)
@@ -227,11 +222,11 @@ def _filters(bands: int) -> tuple[Floats, Floats, Floats]:
 
 
 def _filter(edges: NDArray[np.float64], size: int) -> Floats:
-    """Weights that take the mean power of the bins within each band, softly at its edges."""
+    """Return weights for the mean power of the bins in each band, with soft edges."""
     width = RATE / size
     bins = (np.arange(size // 2 + 1) * width)[:, None]
     low, high = edges[None, :-1], edges[None, 1:]
-    # A band narrower than a bin borrows from both of its neighbours.
+    # A band narrower than a bin takes part of both neighbouring bins.
     spread = np.maximum((high - low) / 2, width)
     middle = (low + high) / 2
     weights = np.clip(1.5 - np.abs(bins - middle) / spread, 0, 1)

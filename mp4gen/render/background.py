@@ -1,8 +1,11 @@
-"""What stands still: the blurred ground, the cover with its shadow, the words' compositing."""
+"""Draw the still parts of a frame: the blurred background, the cover with its shadow, text."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from .colour import Floats
@@ -18,14 +21,12 @@ SHADOW = 0.60
 
 
 def draw_background(cover: Floats, layout: Layout) -> Floats:
-    """The cover filling the picture, blurred and dark, darker still in corners and below."""
-    wide, high = layout.width, layout.height
-    # The blur is so wide that a sixteenth of the size holds all that is left of the cover.
-    small_w, small_h = max(wide // 16, 9), max(high // 16, 9)
-    filled = _fill(cover, small_w, small_h)
-    blurred = _blur(filled, 90 * layout.unit / 16)
-    shade = _vignette(small_w, small_h)
-    return upscale(blurred * np.float32(BRIGHTNESS) * shade[..., None], wide, high)
+    """Fill the frame with the cover, blurred and dark, darker in the corners and at the bottom."""
+    # The blur is so wide that a sixteenth of the size loses nothing.
+    width, height = max(layout.width // 16, 9), max(layout.height // 16, 9)
+    blurred = _blur(_fill(cover, width, height), 90 * layout.unit / 16)
+    shade = _vignette(width, height)[..., None]
+    return upscale(blurred * np.float32(BRIGHTNESS) * shade, layout.width, layout.height)
 
 
 def _fill(cover: Floats, width: int, height: int) -> Floats:
@@ -65,54 +66,53 @@ def _vignette(width: int, height: int) -> Floats:
 
 
 def draw_cover(pixels: Floats, cover: Floats, layout: Layout) -> None:
-    """Draw the cover with rounded corners, a hairline and a soft shadow, in place."""
+    """Draw the cover in place, with rounded corners, a hairline and a soft shadow."""
     box, radius = layout.cover, layout.px(20)
     blur, drop = 24 * layout.unit, layout.px(14)
     around = box.expanded(int(blur * 2.5) + drop, layout.width, layout.height)
-    area = pixels[around.top : around.bottom, around.left : around.right]
     shadow = _shadow(around, box, radius, blur / 2, drop)
-    area *= 1 - shadow[..., None] * np.float32(SHADOW)
-    inside = pixels[box.top : box.bottom, box.left : box.right]
+    pixels[around.slices] *= 1 - shadow[..., None] * np.float32(SHADOW)
+    inside = pixels[box.slices]
     mask = rounded(box.width, box.height, radius)
-    hairline = mask - _inset(box, radius, max(layout.unit, 1.0))
+    hairline = mask - rounded(box.width, box.height, radius, inset=max(layout.unit, 1.0))
     edged = cover + (1 - cover) * (hairline * np.float32(BORDER))[..., None]
     inside += (edged - inside) * mask[..., None]
 
 
 def rounded(width: int, height: int, radius: float, inset: float = 0.0) -> Floats:
-    """The coverage of a rounded rectangle, smooth at its edges, from 0 to 1."""
+    """Return the coverage of a rounded rectangle, from 0 to 1, smooth at its edges."""
     x = np.abs(np.arange(width, dtype=np.float32) + 0.5 - width / 2) - (width / 2 - radius)
     y = np.abs(np.arange(height, dtype=np.float32) + 0.5 - height / 2) - (height / 2 - radius)
-    corner = np.hypot(np.maximum(x, 0)[None], np.maximum(y, 0)[:, None])
-    flat = np.minimum(np.maximum(x[None], y[:, None]), 0)
-    distance = corner + flat - (radius - inset)
-    coverage: Floats = np.clip(0.5 - distance, 0, 1).astype(np.float32)
+    coverage: Floats = np.clip(0.5 - edge_distance(x, y, radius - inset), 0, 1).astype(np.float32)
     return coverage
 
 
-def _inset(box: Box, radius: float, line: float) -> Floats:
-    return rounded(box.width, box.height, radius, inset=line)
+def edge_distance(x: NDArray[Any], y: NDArray[Any], radius: float) -> NDArray[Any]:
+    """Return the distance from a rounded rectangle's edge, negative inside.
+
+    Args:
+        x: each column's distance from the middle, less half the width without the corners.
+        y: the same of each row.
+        radius: radius of the corners.
+    """
+    outside = np.hypot(np.maximum(x, 0)[None], np.maximum(y, 0)[:, None])
+    distance: NDArray[Any] = outside + np.minimum(np.maximum(x[None], y[:, None]), 0) - radius
+    return distance
 
 
 def _shadow(around: Box, box: Box, radius: int, blur: float, drop: int) -> Floats:
-    # Drawn at a quarter of the size: a shadow has no detail to lose.
+    # A quarter of the size is enough: a shadow has no detail.
     small = Image.new("L", (max(around.width // 4, 1), max(around.height // 4, 1)), 0)
-    ImageDraw.Draw(small).rounded_rectangle(
-        (
-            (box.left - around.left) / 4,
-            (box.top + drop - around.top) / 4,
-            (box.right - around.left) / 4 - 1,
-            (box.bottom + drop - around.top) / 4 - 1,
-        ),
-        radius / 4,
-        fill=255,
-    )
+    inside = box.relative_to(around)
+    top, bottom = (inside.top + drop) / 4, (inside.bottom + drop) / 4 - 1
+    corners = (inside.left / 4, top, inside.right / 4 - 1, bottom)
+    ImageDraw.Draw(small).rounded_rectangle(corners, radius / 4, fill=255)
     soft = _blur(np.asarray(small, np.float32)[..., None] / np.float32(255), max(blur / 4, 0.5))
     return upscale(soft, around.width, around.height)[..., 0]
 
 
 def draw_text(pixels: Floats, line: Line, x: float, baseline: float, opacity: float) -> None:
-    """Draw a line of text in place, its pen starting at (x, baseline); clipped at the edges."""
+    """Draw a line of text in place from (x, baseline), clipped at the edges."""
     left, top = round(x) - line.origin[0], round(baseline) - line.origin[1]
     height, width = line.pixels.shape[:2]
     first_row, first_column = max(-top, 0), max(-left, 0)

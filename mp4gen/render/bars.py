@@ -1,8 +1,8 @@
-"""The bars and their reflection: all their states are drawn once, a frame only looks them up.
+"""Draw the bars and their reflections. All states are drawn once; a frame only copies them.
 
-A bar crosses each row in one of a few ways: not at all, in full, or with a slice of its round
-cap. For every way the row's pixels are kept ready. Which of them go where is worked out for
-a run of pictures at once; a picture then costs one copy a plane, over the rows that a tip passed.
+A bar crosses each row in one of a few states: not at all, in full, or with a slice of its round
+cap. The pixels of every state are precomputed. Positions are computed for a run of frames at
+once, so that a frame costs one copy a plane, over the rows that the bars' tops passed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .background import rounded
-from .canvas import Canvas, Planes
-from .colour import Bytes, Floats, rgb_to_yuv420
+from .canvas import SCALES, Canvas
+from .colour import Bytes, Floats, Planes, rgb_to_yuv420
 from .layout import Box, Layout
 
 SUPERSAMPLES = 8
@@ -27,16 +27,15 @@ Items = NDArray[np.void]
 
 
 class _BarTops:
-    """Moves the bars' upper ends in the planes of one scale, over ready-made pixels.
+    """Moves the upper ends of the bars in planes of one scale.
 
     Args:
-        canvas: to draw on.
-        planes: the planes, all with lines of the same length.
-        scale: the picture's pixels for one of the planes' rows and columns.
-        lefts: each bar's first column.
-        rows: the first row of the highest bars, and the row below all.
-        cap: rows of the picture that a round end takes.
-        tables: for each plane (rows, bars, states, columns) pixels.
+        canvas: where to draw.
+        planes: luma, or blue and red.
+        lefts: first column of each bar.
+        rows: first row of a full bar, and the row below the bars.
+        cap: the frame's rows in a round end.
+        tables: for each plane the pixels (rows, bars, states, columns).
     """
 
     def __init__(
@@ -44,7 +43,6 @@ class _BarTops:
         canvas: Canvas,
         planes: tuple[int, ...],
         *,
-        scale: int,
         lefts: Integers,
         rows: tuple[int, int],
         cap: int,
@@ -53,12 +51,13 @@ class _BarTops:
         _, bars, states, columns = tables[0].shape
         self._items = [canvas.items(plane, columns) for plane in planes]
         self._tables = [_as_items(table, columns) for table in tables]
-        self._scale, self._cap, self._max_state, self._bars = scale, cap, states - 1, bars
+        self._cap, self._max_state, self._bars = cap, states - 1, bars
+        self._scale = SCALES[planes[0]]
         self._first, self._end = rows
         self._lefts, self._line_size, self._states = lefts, canvas.line_sizes[planes[0]], states
 
     def draw_frames(self, before: Integers, tops: Integers) -> Iterator[None]:
-        """Take the bars' tops from the picture's rows `before` to `tops`, a picture a step."""
+        """Move the tops from the rows `before` to the rows `tops`, one frame a step."""
         frames, bars = (tops != before).nonzero()
         old, new = before[frames, bars], tops[frames, bars]
         scale = self._scale
@@ -66,7 +65,7 @@ class _BarTops:
         end = np.minimum(-(-(np.maximum(old, new) + self._cap) // scale), self._end)
         counts = end - first
         sums = np.concatenate([[0], counts.cumsum()])
-        # What is the n-th row of all that are drawn is row n - sums[k] of the k-th bar that moved.
+        # The n-th of all drawn rows is row n - sums[k] of the k-th bar that moved.
         down, start = np.arange(sums[-1]), sums[:-1]
         state = ((first + 1 - start) * scale - new).repeat(counts) + down * scale
         np.minimum(np.maximum(state, 0, out=state), self._max_state, out=state)
@@ -82,14 +81,14 @@ class _BarTops:
 
 
 class _Reflection:
-    """The reflections in one plane, each as long as its bar is high.
+    """The reflections in one plane, each in proportion to its bar.
 
     Args:
-        canvas: to draw on.
+        canvas: where to draw.
         plane: 0 luma, 1 blue, 2 red.
-        rows: the plane's rows.
-        lefts: each bar's first column.
-        table: (levels, bars, rows, columns) pixels.
+        rows: rows of the plane.
+        lefts: first column of each bar.
+        table: pixels (levels, bars, rows, columns).
     """
 
     def __init__(
@@ -102,7 +101,7 @@ class _Reflection:
         self._table = _as_items(table, columns).reshape(levels * bars, height)
 
     def draw_frames(self, before: Integers, levels: Integers) -> Iterator[None]:
-        """Take the reflections from the levels `before` to `levels`, a picture a step."""
+        """Change the reflections from the levels `before` to `levels`, one frame a step."""
         frames, bars = (levels != before).nonzero()
         drawn = self._table.take(levels[frames, bars] * self._bars + bars, axis=0)
         place = self._places.take(bars, axis=0)
@@ -112,7 +111,7 @@ class _Reflection:
 
 
 def _bounds(frames: Integers, count: int) -> Integers:
-    """Where each of `count` pictures begins in a sorted list of picture numbers, and the end."""
+    """Return where each of `count` frames begins in a sorted list of frame numbers, and the end."""
     return np.searchsorted(frames, np.arange(count + 1))
 
 
@@ -121,12 +120,12 @@ def _parts(bounds: Integers) -> Iterator[slice]:
 
 
 class Bars:
-    """All bars of the picture.
+    """All bars of a frame.
 
     Args:
-        canvas: to draw on, the ground already there.
-        background_pixels: the ground as sRGB floats.
-        layout: where the bars are.
+        canvas: where to draw; it shows the background already.
+        background_pixels: the background as sRGB floats.
+        layout: position of the bars.
         colours: one sRGB colour a bar.
     """
 
@@ -138,8 +137,13 @@ class Bars:
         self._gap = layout.px(REFLECTION_GAP)
         self._length = layout.px(layout.bars_height * REFLECTION_SHARE / layout.unit)
         self._steps = min(REFLECTION_LEVELS, layout.bars_height)
-        box = self._box()
-        area = background_pixels[box.top : box.bottom, box.left : box.right].copy()
+        box = Box(
+            int(layout.bar_lefts[0]),
+            layout.bars_base - layout.bars_height,
+            int(layout.bar_lefts[-1]) + layout.bar_width,
+            layout.bars_base + self._gap + self._length,
+        ).expanded(4, layout.width, layout.height)
+        area = background_pixels[box.slices].copy()
         self._draw_full(area, box, colours)
         full = rgb_to_yuv420(area)
         self._bar_tops = [
@@ -150,11 +154,11 @@ class Bars:
         self._levels = np.full(layout.bar_lefts.size, -1, np.int64)
 
     def draw_frames(self, heights: Floats, slow_updates: NDArray[np.bool_]) -> Iterator[None]:
-        """Draw one picture after the other, a picture a step.
+        """Draw one frame a step.
 
         Args:
-            heights: (pictures, bars), each from 0 (a dot) to 1 (full).
-            slow_updates: the pictures in which the reflection may move.
+            heights: (frames, bars), each from 0 (a dot) to 1 (full).
+            slow_updates: the frames in which the reflections may change.
         """
         layout = self._layout
         pixels = np.rint(layout.bar_width + heights * (layout.bars_height - layout.bar_width))
@@ -166,46 +170,33 @@ class Bars:
         levels = np.vstack([self._levels, levels])[np.concatenate([[0], latest])]
         moves = [tips.draw_frames(tops[:-1], tops[1:]) for tips in self._bar_tops]
         moves += [mirror.draw_frames(levels[:-1], levels[1:]) for mirror in self._reflections]
-        for shown in zip(tops[1:], levels[1:], *moves, strict=True):
-            self._tops, self._levels = shown[:2]
+        for self._tops, self._levels, *_ in zip(tops[1:], levels[1:], *moves, strict=True):
             yield
-
-    def _box(self) -> Box:
-        layout = self._layout
-        return Box(
-            int(layout.bar_lefts[0]),
-            layout.bars_base - layout.bars_height,
-            int(layout.bar_lefts[-1]) + layout.bar_width,
-            layout.bars_base + self._gap + self._length,
-        ).expanded(4, layout.width, layout.height)
 
     def _draw_full(self, area: Floats, box: Box, colours: Floats) -> None:
         """Draw every bar at full height, square at the top, and its whole reflection."""
         layout, width = self._layout, self._layout.bar_width
         top = layout.bars_base - layout.bars_height - box.top
         base = layout.bars_base - box.top
-        shape = rounded(width, layout.bars_height + width, width / 2)[
-            -layout.bars_height :, :, None
-        ]
+        shape = rounded(width, layout.bars_height + width, width / 2)[-layout.bars_height :]
+        below = slice(base + self._gap, base + self._gap + self._length)
         for left, colour in zip(layout.bar_lefts - box.left, colours, strict=True):
             bar = area[top:base, left : left + width]
-            bar += (colour - bar) * shape
-            reflection = area[
-                base + self._gap : base + self._gap + self._length, left : left + width
-            ]
+            bar += (colour - bar) * shape[..., None]
+            reflection = area[below, left : left + width]
             reflection += (colour - reflection) * np.float32(REFLECTION_OPACITY)
 
     def _columns(self, plane: int) -> tuple[Integers, int]:
-        """(each bar's first column, how many columns a bar touches at most) in a plane."""
+        """Return (first column of each bar, largest number of columns of a bar) in a plane."""
         lefts, width = self._layout.bar_lefts, self._layout.bar_width
         return (lefts, width) if plane == 0 else (lefts // 2, width // 2 + 1)
 
     def _pixels(
         self, canvas: Canvas, plane: int, box: Box, full: Planes, rows: Integers
     ) -> tuple[Floats, Floats]:
-        """(without bars, with full bars), each (rows, bars, columns)."""
+        """Return the pixels (rows, bars, columns) without bars, and with full bars."""
         lefts, columns = self._columns(plane)
-        scale = 1 if plane == 0 else 2
+        scale = SCALES[plane]
         across = lefts[:, None] + np.arange(columns)
         off = canvas.planes[plane][rows[:, None, None], across[None]].astype(np.float32)
         down, along = rows - box.top // scale, across - box.left // scale
@@ -215,7 +206,7 @@ class Bars:
     def _build_bar_tops(
         self, canvas: Canvas, planes: tuple[int, ...], box: Box, full: Planes
     ) -> _BarTops:
-        layout, scale = self._layout, 1 if planes == (0,) else 2
+        layout, scale = self._layout, SCALES[planes[0]]
         top, base = layout.bars_base - layout.bars_height, layout.bars_base
         rows = np.arange(top // scale, -(-base // scale))
         caps = self._caps(planes[0], scale + self._cap + 1).transpose(1, 0, 2)
@@ -226,7 +217,6 @@ class Bars:
         return _BarTops(
             canvas,
             planes,
-            scale=scale,
             lefts=self._columns(planes[0])[0],
             rows=(int(rows[0]), int(rows[-1]) + 1),
             cap=self._cap,
@@ -234,8 +224,8 @@ class Bars:
         )
 
     def _caps(self, plane: int, states: int) -> Floats:
-        """How much of each pixel of a full bar is left, (states, bars, columns)."""
-        scale = 1 if plane == 0 else 2
+        """Return the share of each pixel of a full bar in each state, (states, bars, columns)."""
+        scale = SCALES[plane]
         lefts, columns = self._columns(plane)
         fine = (np.arange(columns * scale * SUPERSAMPLES) + 0.5) / SUPERSAMPLES
         x = fine[None] - (self._layout.bar_lefts - lefts * scale)[:, None]
@@ -253,7 +243,7 @@ class Bars:
         return caps
 
     def _build_reflection(self, canvas: Canvas, plane: int, box: Box, full: Planes) -> _Reflection:
-        scale = 1 if plane == 0 else 2
+        scale = SCALES[plane]
         start = self._layout.bars_base + self._gap
         rows = np.arange(-(-start // scale), (start + self._length) // scale)
         ends = self._pixels(canvas, plane, box, full, rows)
@@ -267,5 +257,5 @@ class Bars:
 
 
 def _as_items(table: Bytes, columns: int) -> Items:
-    """The table's last axis as one item each."""
+    """View each row along the table's last axis as one item."""
     return np.ascontiguousarray(table).reshape(-1).view(f"V{columns}")

@@ -1,6 +1,6 @@
-"""Which way each letter of a line runs: Unicode's bidirectional algorithm for one plain line.
+"""The direction of each letter of a line: Unicode's bidirectional algorithm (UAX #9).
 
-Follows UAX #9 without explicit embeddings and isolates, which cleaned text does not hold. Pure.
+Without explicit embeddings and isolates, which sanitized text does not contain.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _NUMBERS = ("EN", "AN")
 
 
 def embedding_levels(text: str) -> list[int]:
-    """The embedding level of each code point; odd ones run from right to left."""
+    """Return the embedding level of each code point; odd levels run from right to left."""
     classes = [unicodedata.bidirectional(char) or "L" for char in text]
     base = next((int(kind != "L") for kind in classes if kind in ("L", "R", "AL")), 0)
     sos = "R" if base else "L"
@@ -24,7 +24,7 @@ def embedding_levels(text: str) -> list[int]:
 
 
 def reorder_visual(runs: Sequence[T], run_levels: Sequence[int]) -> list[T]:
-    """The runs of a line, given in reading order, as they stand from left to right."""
+    """Reorder the runs of a line from reading order to left to right (rule L2)."""
     order = list(range(len(runs)))
     for level in range(max(run_levels, default=0), 0, -1):
         start = 0
@@ -44,7 +44,7 @@ def _step(bidi_class: str, base: int) -> int:
 
 
 def _weak(classes: list[str], sos: str) -> None:
-    """Settle marks, numbers and what stands between numbers, in place (rules W1 to W7)."""
+    """Resolve marks, numbers and separators in place (rules W1 to W7)."""
     strong, before = sos, sos
     for index, bidi_class in enumerate(classes):
         classes[index] = before if bidi_class in ("NSM", "BN") else bidi_class
@@ -70,7 +70,7 @@ def _weak(classes: list[str], sos: str) -> None:
 
 
 def _signs(classes: list[str]) -> None:
-    """Signs such as % and $ belong to the number beside them (rule W5)."""
+    """Make signs such as % and $ part of the number beside them (rule W5)."""
     for indexes in (range(len(classes)), range(len(classes) - 1, -1, -1)):
         before = ""
         for index in indexes:
@@ -80,7 +80,7 @@ def _signs(classes: list[str]) -> None:
 
 
 def _neutral(classes: list[str], sos: str) -> None:
-    """Spaces and signs go with what surrounds them, else with the line (rules N1 and N2)."""
+    """Give spaces and signs the direction around them, else the line's (rules N1 and N2)."""
     settled = ("L", "R", *_NUMBERS)
     index = 0
     while index < len(classes):

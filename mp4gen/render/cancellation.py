@@ -1,4 +1,4 @@
-"""Tells a render when to stop: because somebody wants it to, or because its time is over."""
+"""Stop a render: because its caller cancels it, or because its time is over."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from mp4gen.errors import RenderCancelledError, RenderError
 
 
 class CancelToken(Protocol):
-    """Anything that can be asked whether to stop: a `threading.Event` is one."""
+    """The part of a `threading.Event` that a render reads."""
 
     def is_set(self) -> bool:
-        """Whether to stop now."""
+        """Return whether to stop now."""
 
 
 class Deadline:
-    """A wish to stop, and a limit of time beside it.
+    """A cancel token with a time limit.
 
     Args:
-        cancel: the wish.
-        timeout: of real time from now on.
+        cancel: the caller's token.
+        timeout: seconds of real time from now on.
     """
 
     def __init__(self, cancel: CancelToken | None, timeout: float) -> None:
@@ -29,24 +29,24 @@ class Deadline:
         self._started = time.monotonic()
 
     def extend(self, timeout: float) -> None:
-        """Change the limit, counted from the start, once more is known."""
+        """Replace the timeout, counted from the start."""
         self._timeout = timeout
 
     def is_set(self) -> bool:
-        """Whether to stop.
+        """Return whether the caller's token is set.
 
         Raises:
             RenderError: the time is over.
         """
         if time.monotonic() - self._started > self._timeout:
             raise RenderError(
-                f"The render took longer than its limit of {self._timeout:.4g} s; raise timeout "
-                "or choose a smaller picture."
+                f"The render timed out after {self._timeout:.4g} s. Raise timeout or choose a "
+                "smaller size."
             )
         return self._cancel is not None and self._cancel.is_set()
 
 
 def check_cancelled(cancel: CancelToken | None) -> None:
-    """Raise RenderCancelledError once `cancel` is set."""
+    """Raise RenderCancelledError if `cancel` is set."""
     if cancel is not None and cancel.is_set():
         raise RenderCancelledError("The render was cancelled.")

@@ -1,14 +1,15 @@
-"""A picture as the encoder wants it: three 4:2:0 planes in memory that may belong to somebody."""
+"""A frame as the encoder reads it: three 4:2:0 planes, also in memory owned by the encoder."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .colour import Bytes, yuv420_to_rgb
+from .colour import Bytes, Planes, yuv420_to_rgb
 from .layout import Box
 
-Planes = tuple[Bytes, Bytes, Bytes]
+# Pixels of the frame for one row or column of luma, blue and red.
+SCALES = (1, 2, 2)
 
 
 class Canvas:
@@ -17,7 +18,7 @@ class Canvas:
     Args:
         width: pixels, even.
         height: pixels, even.
-        buffers: the luma's, blue's and red's bytes, row after row; made here where not given.
+        buffers: bytes of luma, blue and red, row after row; default: allocated here.
         line_sizes: bytes from one row to the next, for each plane.
     """
 
@@ -25,17 +26,20 @@ class Canvas:
         self,
         width: int,
         height: int,
-        buffers: tuple[Bytes, Bytes, Bytes] | None = None,
+        buffers: Planes | None = None,
         line_sizes: tuple[int, int, int] | None = None,
     ) -> None:
         self.width, self.height = width, height
         self.line_sizes = line_sizes or (width, width // 2, width // 2)
-        rows = (height, height // 2, height // 2)
-        self.buffers = buffers or _blank(rows, self.line_sizes)
+        self.buffers = buffers or (
+            np.zeros(height * self.line_sizes[0], np.uint8),
+            np.zeros(height // 2 * self.line_sizes[1], np.uint8),
+            np.zeros(height // 2 * self.line_sizes[2], np.uint8),
+        )
         self.planes: Planes = (
-            self._plane_view(0, rows[0], width),
-            self._plane_view(1, rows[1], width // 2),
-            self._plane_view(2, rows[2], width // 2),
+            self._plane_view(0, height, width),
+            self._plane_view(1, height // 2, width // 2),
+            self._plane_view(2, height // 2, width // 2),
         )
 
     def _plane_view(self, plane: int, rows: int, columns: int) -> Bytes:
@@ -43,16 +47,13 @@ class Canvas:
         return self.buffers[plane][: rows * line_size].reshape(rows, line_size)[:, :columns]
 
     def items(self, plane: int, size: int) -> NDArray[np.void]:
-        """The plane's bytes as overlapping items of `size` bytes, one starting at each byte."""
+        """View the plane as overlapping items of `size` bytes, one starting at each byte."""
         buffer = self.buffers[plane]
         return np.ndarray((buffer.size - size + 1,), f"V{size}", buffer=buffer, strides=(1,))
 
     def view(self, box: Box) -> Planes:
-        """Views on an even box."""
-        top, bottom, left, right = box.top, box.bottom, box.left, box.right
-        small = slice(top // 2, bottom // 2), slice(left // 2, right // 2)
-        luma, blue, red = self.planes
-        return luma[top:bottom, left:right], blue[small], red[small]
+        """View an even box of the planes."""
+        return crop(self.planes, box)
 
     def put(self, box: Box, planes: Planes) -> None:
         """Copy planes onto an even box."""
@@ -60,12 +61,12 @@ class Canvas:
             target[:] = source
 
     def to_rgb(self) -> Bytes:
-        """8-bit sRGB, (height, width, 3)."""
+        """Return the frame as 8-bit sRGB, (height, width, 3)."""
         return yuv420_to_rgb(self.planes)
 
 
-def _blank(rows: tuple[int, int, int], line_sizes: tuple[int, int, int]) -> Planes:
-    luma, blue, red = (
-        np.zeros(count * line, np.uint8) for count, line in zip(rows, line_sizes, strict=True)
-    )
-    return luma, blue, red
+def crop(planes: Planes, box: Box) -> Planes:
+    """View an even box of planes."""
+    luma, blue, red = planes
+    half = Box(box.left // 2, box.top // 2, box.right // 2, box.bottom // 2).slices
+    return luma[box.slices], blue[half], red[half]

@@ -1,4 +1,4 @@
-"""Colour as eyes and codecs see it: OKLCH, the hues of a cover, BT.709 planes; pure numpy."""
+"""Colour conversions: OKLCH, the accent of a cover, BT.709 planes. Knows no files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+Planes = tuple[Bytes, Bytes, Bytes]
 
 BAR_LIGHTNESS, BAR_CHROMA = 0.80, 0.135
-# How far the hue sweeps over all bars, in degrees: neighbours never meet grey between them.
+# Degrees of hue from the first bar to the last; so few that no bar in between is grey.
 SWEEP_DEGREES = 50.0
 
 _LMS = np.array(
@@ -36,24 +37,24 @@ _BT709 = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 @frozen
 class Accent:
-    """The colour of a track.
+    """The accent colour of a track.
 
     Attributes:
         hue: degrees in OKLCH.
-        strength: 0 for a cover without colour, 1 for a colourful one.
+        strength: from 0 for a grey cover to 1 for a colourful one.
     """
 
     hue: float
     strength: float
 
     def sweep(self, count: int) -> Floats:
-        """`count` neighbouring colours as (count, 3) sRGB, 0 to 1."""
+        """Return `count` colours around the hue as sRGB (count, 3), 0 to 1."""
         hues = self.hue + np.linspace(-SWEEP_DEGREES / 2, SWEEP_DEGREES / 2, count)
         return oklch_to_rgb(BAR_LIGHTNESS, BAR_CHROMA * self.strength, hues)
 
 
 def oklch_to_rgb(lightness: object, chroma: object, hue: object) -> Floats:
-    """Give sRGB (..., 3), 0 to 1, of OKLCH, the hue in degrees; clipped to what screens have."""
+    """Convert OKLCH, the hue in degrees, to sRGB (..., 3), clipped to 0 to 1."""
     light, colour, angle = np.broadcast_arrays(
         np.asarray(lightness, np.float32),
         np.asarray(chroma, np.float32),
@@ -68,11 +69,11 @@ def oklch_to_rgb(lightness: object, chroma: object, hue: object) -> Floats:
 
 
 def dominant_accent(pixels: Floats, fallback_hue: float) -> Accent:
-    """The hue that most of the colour of an sRGB picture (h, w, 3) gathers round."""
+    """Return the hue around which most colour of an sRGB image (h, w, 3) lies."""
     lab = _oklab(pixels.reshape(-1, 3))
     chroma = np.hypot(lab[:, 1], lab[:, 2])
     hues = np.degrees(np.arctan2(lab[:, 2], lab[:, 1])) % 360
-    # Near black and near white a hue is there in numbers only.
+    # The hue of a nearly black or white pixel is not visible.
     weight = chroma**1.5 * np.clip(lab[:, 0] / 0.35, 0, 1)
     counts = np.bincount((hues / 5).astype(int) % 72, weights=weight, minlength=72)
     around = sum(np.roll(counts, shift) * (4 - abs(shift)) for shift in range(-3, 4))
@@ -85,16 +86,16 @@ def dominant_accent(pixels: Floats, fallback_hue: float) -> Accent:
     return Accent(float(np.degrees(mean) + 5 * int(np.argmax(around))) % 360, strength)
 
 
-def rgb_to_yuv420(pixels: Floats) -> tuple[Bytes, Bytes, Bytes]:
-    """An sRGB picture (h, w, 3), even both ways, as BT.709 limited-range 4:2:0 planes.
+def rgb_to_yuv420(pixels: Floats) -> Planes:
+    """Convert an sRGB image (h, w, 3), with even sides, to BT.709 limited-range 4:2:0 planes.
 
-    The luma is dithered: without it a dark gradient shows its steps.
+    The planes are dithered: without dither a dark gradient shows bands.
     """
     luma = pixels @ _BT709
     rows = pixels[::2] + pixels[1::2]
     small: Floats = (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
     small_luma = small @ _BT709
-    # The same noise each time: the same picture gives the same bytes.
+    # A fixed seed: equal images give equal bytes.
     noise = np.random.default_rng(0)
     blue: Floats = (small[..., 2] - small_luma) * np.float32(224 / 1.8556) + 128
     red: Floats = (small[..., 0] - small_luma) * np.float32(224 / 1.5748) + 128
@@ -111,8 +112,8 @@ def _rounded(plane: Floats, noise: np.random.Generator, low: int, high: int) -> 
     return clipped
 
 
-def yuv420_to_rgb(planes: tuple[Bytes, Bytes, Bytes]) -> Bytes:
-    """The way back: 8-bit sRGB (h, w, 3) of BT.709 limited-range 4:2:0 planes."""
+def yuv420_to_rgb(planes: Planes) -> Bytes:
+    """Convert BT.709 limited-range 4:2:0 planes to 8-bit sRGB (h, w, 3)."""
     luma = (planes[0].astype(np.float32) - 16) / 219
     blue, red = (
         ((plane.astype(np.float32) - 128) / 224).repeat(2, axis=0).repeat(2, axis=1)

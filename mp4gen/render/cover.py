@@ -1,4 +1,4 @@
-"""The square picture of a track: its cover, read with care, or one made from the music itself."""
+"""The square cover of a track: an image read with care, or one generated from the audio."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ MAX_PIXELS = 40_000_000
 MAX_BYTES = 32 << 20
 BLOB_LIGHTNESS, BLOB_CHROMA = 0.62, 0.14
 SPREAD_DEGREES = 50.0
-# From sea green over blue and red to orange: between lie yellow and olive, mud when darkened. The
-# spread of a picture's hues stays clear of them too.
+# From sea green over blue and red to orange, with room for the spread. The hues left out, yellow
+# and olive, look muddy when darkened.
 HUES = (178.0, 412.0)
-# Orange of the usual lightness is brown; it gets so much more, the most at its own hue.
+# Orange of the usual lightness is brown: it is lightened, most at its own hue.
 WARM_HUE, WARM_LIGHTNESS = 60.0, 0.07
 
 
 def read_cover(source: PathLike | bytes, side: int, max_side: int = 0) -> Bytes:
-    """An image file, or one's bytes, as (side, side, 3) sRGB, cropped to its middle.
+    """Read an image file, or its bytes, as (side, side, 3) sRGB, cropped to its middle.
 
-    A picture that has more is given larger, up to `max_side`.
+    A larger image keeps its size up to `max_side`.
 
     Raises:
-        RenderError: missing, too large, or no PNG, JPEG or WEBP.
+        RenderError: the file is missing, too large, or not a PNG, JPEG or WEBP.
     """
     data, name = _bytes_of(source)
     try:
@@ -46,34 +46,35 @@ def read_cover(source: PathLike | bytes, side: int, max_side: int = 0) -> Bytes:
     except RenderError:
         raise
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, MemoryError) as error:
-        raise RenderError(f"{name} is not a PNG, JPEG or WEBP picture that can be read.") from error
+        raise RenderError(f"Not a readable image: {name}. Use a PNG, JPEG or WEBP.") from error
     except Image.DecompressionBombError as error:
-        raise RenderError(_too_large(name)) from error
+        raise _too_many_pixels(name) from error
 
 
-def _too_large(name: str) -> str:
-    return f"{name} has too many pixels: {MAX_PIXELS // 1_000_000} million at most."
+def _too_many_pixels(name: str) -> RenderError:
+    limit = MAX_PIXELS // 1_000_000
+    return RenderError(f"The image has too many pixels: {name}. Use at most {limit} million.")
 
 
 def _bytes_of(source: PathLike | bytes) -> tuple[bytes, str]:
     if isinstance(source, bytes):
-        return source, "The music's own cover"
-    name = f"The cover {display_name(source)}"
-    file = Path(os.fspath(source))
+        return source, "the cover in the audio file"
+    file, name = Path(os.fspath(source)), display_name(source)
     try:
         if not file.is_file():
-            raise RenderError(f"{name} does not exist.")
+            raise RenderError(f"The cover does not exist: {name}.")
         if file.stat().st_size > MAX_BYTES:
-            raise RenderError(f"{name} is too large: {MAX_BYTES >> 20} MB at most.")
+            limit = MAX_BYTES >> 20
+            raise RenderError(f"The cover is too large: {name}. Use at most {limit} MB.")
         return file.read_bytes(), name
     except (OSError, ValueError) as error:
-        raise RenderError(f"{name} cannot be read.") from error
+        raise RenderError(f"Cannot read the cover: {name}.") from error
 
 
 def _square(image: Image.Image, name: str, side: int, max_side: int) -> Bytes:
-    # The header alone is read so far: a bomb is refused before it is unpacked.
+    # So far only the header is read: a bomb is refused before it is decompressed.
     if image.width * image.height > MAX_PIXELS:
-        raise RenderError(_too_large(name))
+        raise _too_many_pixels(name)
     side = max(side, min(image.width, image.height, max_side))
     if image.format == "JPEG":
         image.draft("RGB", (2 * side, 2 * side))
@@ -84,7 +85,7 @@ def _square(image: Image.Image, name: str, side: int, max_side: int) -> Bytes:
 
 def _flatten(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
-        # 16 bits of grey, which `convert` would cut off at the 8th.
+        # `convert` would clip 16-bit grey at the 8th bit.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         clear = image.convert("RGBA")
@@ -94,21 +95,22 @@ def _flatten(image: Image.Image) -> Image.Image:
 
 
 def generated_hue(seed: bytes) -> float:
-    """The hue in degrees that a picture made from `seed` has."""
-    return _hue(np.random.default_rng(int.from_bytes(seed[:8], "big")))
+    """Return the hue in degrees of the cover generated from `seed`."""
+    return _hue(seed)[1]
 
 
-def _hue(rng: np.random.Generator) -> float:
-    return float(rng.uniform(*HUES)) % 360
+def _hue(seed: bytes) -> tuple[np.random.Generator, float]:
+    rng = np.random.default_rng(int.from_bytes(seed[:8], "big"))
+    return rng, float(rng.uniform(*HUES)) % 360
 
 
 def generate_cover(seed: bytes, side: int) -> tuple[Floats, float]:
-    """(picture (side, side, 3) from 0 to 1, its hue): soft neighbouring colours and faint rings.
+    """Generate a cover of soft neighbouring colours and faint rings; equal seeds, equal covers.
 
-    The same seed gives the same picture.
+    Returns:
+        The image (side, side, 3) from 0 to 1, and its hue in degrees.
     """
-    rng = np.random.default_rng(int.from_bytes(seed[:8], "big"))
-    hue = _hue(rng)
+    rng, hue = _hue(seed)
     pixels = upscale(_blobs(rng, hue, 48), side, side)
     centre = (0.62 + 0.08 * rng.random(), 0.30 + 0.08 * rng.random())
     rings = _rings(side, centre)[..., None] * np.float32(0.15)
@@ -127,8 +129,7 @@ def _blobs(rng: np.random.Generator, hue: float, side: int) -> Floats:
         size = rng.uniform(0.28, 0.42)
         weight = np.exp(-((x - at_x) ** 2 + (y - at_y) ** 2) / (2 * size**2))[..., None]
         lightness = BLOB_LIGHTNESS + _warmth(tint) + rng.uniform(-0.06, 0.05)
-        colour = oklch_to_rgb(lightness, BLOB_CHROMA * rng.uniform(0.85, 1.1), tint)
-        total += weight * colour
+        total += weight * oklch_to_rgb(lightness, BLOB_CHROMA * rng.uniform(0.85, 1.1), tint)
         weights += weight
     mixed: Floats = (total / weights).astype(np.float32)
     return mixed
@@ -152,7 +153,7 @@ def _rings(side: int, centre: tuple[float, float]) -> Floats:
 
 
 def resize(pixels: Bytes, side: int) -> Floats:
-    """An 8-bit square picture as (side, side, 3) floats from 0 to 1."""
+    """Resize an 8-bit square image to (side, side, 3) floats from 0 to 1."""
     image = Image.fromarray(pixels)
     if image.width != side:
         image = image.resize((side, side), Image.Resampling.LANCZOS)
@@ -160,21 +161,16 @@ def resize(pixels: Bytes, side: int) -> Floats:
 
 
 def cover_jpeg(pixels: Floats) -> bytes:
-    """The cover as a JPEG file."""
+    """Encode a cover as a JPEG file."""
     file = io.BytesIO()
     Image.fromarray((pixels * 255 + 0.5).astype(np.uint8)).save(file, "JPEG", quality=88)
     return file.getvalue()
 
 
 def upscale(pixels: Floats, width: int, height: int) -> Floats:
-    """A small float picture made large smoothly; floats all the way, so nothing bands."""
-    channels = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(pixels[..., channel])).resize(
-                (width, height), Image.Resampling.BICUBIC
-            )
-        )
-        for channel in range(pixels.shape[2])
-    ]
-    large: Floats = np.stack(channels, axis=-1)
+    """Enlarge a small image smoothly, in floats throughout, so that gradients show no bands."""
+    channels = (np.ascontiguousarray(pixels[..., index]) for index in range(pixels.shape[2]))
+    size, smooth = (width, height), Image.Resampling.BICUBIC
+    resized = [np.asarray(Image.fromarray(channel).resize(size, smooth)) for channel in channels]
+    large: Floats = np.stack(resized, axis=-1)
     return np.clip(large, 0, 1, out=large)

@@ -1,9 +1,9 @@
-"""Pictures and sound into one MP4 that is whole under its name or not there at all."""
+"""Encode frames and audio into one MP4 that appears under its name only when it is complete."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,13 +25,13 @@ from .canvas import Canvas
 from .decode import display_name
 from .options import PathLike, RenderStyle
 
-# The sound is written so far ahead of the picture, in seconds.
+# The audio is written this far ahead of the video.
 AUDIO_LEAD_SECONDS = 0.5
 KEYFRAME_SECONDS = 8
 _BT709 = "colorprim=bt709:transfer=bt709:colormatrix=bt709"
 _COLOUR_BT709, _RANGE_LIMITED = 1, 1
-# How much finer a key picture's steps are than the others'. What stands still is taken from it for
-# eight duration: so fine, the dither of a dark ground survives, which coarser steps make bands of.
+# How much finer the quantizer of a key frame is. Still areas are copied from it for 8 seconds;
+# coarser steps would turn the dither of a dark background into bands.
 _KEY_RATIO = 6
 
 OnProgress = Callable[[float, float], object]
@@ -39,29 +39,39 @@ OnProgress = Callable[[float, float], object]
 
 @frozen(eq=False)
 class EncodeJob:
-    """What is to be written.
+    """The content of one video.
 
     Attributes:
-        audio: the music file.
-        audio_plan: how its sound gets in.
-        tags: the MP4's own, by libavformat's names.
-        cover: a JPEG for the MP4's own tags.
-        duration: of decoded sound.
+        audio: the audio file.
+        audio_plan: how the audio gets in.
+        style: size, frame rate and quality.
+        tags: the MP4's tags, by libavformat's names.
+        cover: the cover among the tags, a JPEG.
+        duration: seconds of decoded audio.
+        frame: the memory of every frame in turn.
+        frame_numbers: each step draws the next frame into `frame` and yields its number.
+        on_progress: called with (seconds done, seconds in total), or None.
+        cancel: stops the encoding.
     """
 
     audio: PathLike
     audio_plan: AudioPlan
+    style: RenderStyle
     tags: dict[str, str]
     cover: bytes
     duration: float
+    frame: VideoFrame
+    frame_numbers: Iterable[int]
+    on_progress: OnProgress | None
+    cancel: CancelToken | None
 
 
 @contextmanager
 def atomic_output(to: Path) -> Iterator[Path]:
-    """Give a temporary file beside `to`; it takes that name once it is complete and on disk.
+    """Yield a temporary file beside `to`, and rename it to `to` once it is complete and on disk.
 
     Raises:
-        RenderError: it cannot be written there.
+        RenderError: the file cannot be written.
     """
     filled = False
     try:
@@ -69,92 +79,61 @@ def atomic_output(to: Path) -> Iterator[Path]:
             yield part
             filled = True
     except OSError as error:
-        # What a caller's own function raises while the file is filled is the caller's.
+        # An OSError from the caller's own callback is passed on as it is.
         if not (filled or isinstance(error, av.error.FFmpegError)):
             raise
-        raise RenderError(
-            f"{display_name(to)} cannot be written: {error.strerror or type(error).__name__}."
-        ) from error
+        reason = error.strerror or type(error).__name__
+        raise RenderError(f"Cannot write {display_name(to)}: {reason}.") from error
 
 
 def new_frame(style: RenderStyle) -> tuple[VideoFrame, Canvas]:
-    """One frame for the whole video, and the canvas that draws right into its memory."""
+    """Allocate one frame for the whole video, and a canvas that draws into its memory."""
     frame = VideoFrame(style.width, style.height, "yuv420p")
     luma, blue, red = (np.frombuffer(memoryview(plane), np.uint8) for plane in frame.planes)
     line_sizes = (frame.planes[0].line_size, frame.planes[1].line_size, frame.planes[2].line_size)
     return frame, Canvas(style.width, style.height, (luma, blue, red), line_sizes)
 
 
-def write(
-    part: Path,
-    job: EncodeJob,
-    style: RenderStyle,
-    *,
-    frame: VideoFrame,
-    frame_numbers: Iterable[int],
-    on_progress: OnProgress | None,
-    cancel: CancelToken | None,
-) -> None:
-    """Encode and mux the frame_numbers with the sound into the file `part`.
-
-    Each step of `frame_numbers` draws the next one on `frame` and gives its number.
+def write(part: Path, job: EncodeJob) -> None:
+    """Encode and mux the video and the audio of a job into the file `part`.
 
     Raises:
-        RenderError: the file cannot be written, or the codecs failed.
-        RenderCancelledError: `cancel` was set.
+        RenderError: the file cannot be written, or a codec failed.
+        RenderCancelledError: the job was cancelled.
     """
     try:
         with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as output:
             output.metadata.update(job.tags)
-            _mux(
-                output,
-                job,
-                style,
-                frame=frame,
-                frame_numbers=frame_numbers,
-                on_progress=on_progress,
-                cancel=cancel,
-            )
+            _mux(output, job)
     except av.error.FFmpegError as error:
         if isinstance(error, OSError):
             raise
-        # What an MP4 cannot hold as it is, it can as AAC.
+        # AAC fits every MP4; packets copied from the input may not.
         hint = "" if job.audio_plan.codec == "aac" else ' Use audio_mode="compatible" (--audio).'
-        raise RenderError(f"The video could not be encoded: {error.strerror}.{hint}") from error
+        raise RenderError(f"Cannot encode the video: {error.strerror}.{hint}") from error
 
 
-def _mux(
-    output: OutputContainer,
-    job: EncodeJob,
-    style: RenderStyle,
-    *,
-    frame: VideoFrame,
-    frame_numbers: Iterable[int],
-    on_progress: OnProgress | None,
-    cancel: CancelToken | None,
-) -> None:
-    video = video_stream(output, style)
-    audio_writer = open_audio_writer(job.audio_plan, job.audio, output, cancel)
-    try:
+def _mux(output: OutputContainer, job: EncodeJob) -> None:
+    fps, on_progress = job.style.fps, job.on_progress
+    video = video_stream(output, job.style)
+    with closing(open_audio_writer(job.audio_plan, job.audio, output, job.cancel)) as audio_writer:
         _attach_cover(output, job.cover)
-        for number in frame_numbers:
-            check_cancelled(cancel)
-            if on_progress is not None and number % (style.fps // 2) == 0:
-                on_progress(min(number / style.fps, job.duration), job.duration)
-            frame.pts = number
-            output.mux(video.encode(frame))
-            audio_writer.advance(number / style.fps + AUDIO_LEAD_SECONDS)
+        for number in job.frame_numbers:
+            check_cancelled(job.cancel)
+            if on_progress is not None and number % (fps // 2) == 0:
+                on_progress(min(number / fps, job.duration), job.duration)
+            job.frame.pts = number
+            output.mux(video.encode(job.frame))
+            audio_writer.advance(number / fps + AUDIO_LEAD_SECONDS)
         output.mux(video.encode(None))
         audio_writer.finish()
-        check_cancelled(cancel)
-    finally:
-        audio_writer.close()
+        check_cancelled(job.cancel)
     if on_progress is not None:
         on_progress(job.duration, job.duration)
 
 
 def _attach_cover(output: OutputContainer, jpeg: bytes) -> None:
-    """Put a picture among the tags, where file browsers and players look for it."""
+    """Put the cover among the tags, for file browsers and players."""
     stream = output.add_stream("mjpeg", rate=1)
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = 2, 2, "yuvj420p"
@@ -167,7 +146,7 @@ def _attach_cover(output: OutputContainer, jpeg: bytes) -> None:
 
 
 def video_stream(output: OutputContainer, style: RenderStyle) -> VideoStream:
-    """Add the H.264 stream: High profile, BT.709, made for frame_numbers that mostly stand still."""
+    """Add the H.264 stream: High profile, BT.709, tuned for frames that are mostly still."""
     stream = output.add_stream("libx264", rate=style.fps, options=_options(style))
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = style.width, style.height, "yuv420p"
@@ -184,9 +163,9 @@ def _options(style: RenderStyle) -> dict[str, str]:
     if style.quality == "fine":
         # No B-frames: a fifth less work for an eighth more bits, and nothing to reorder.
         return {"preset": "veryfast", "crf": "20", "x264-params": f"bframes=0:{keyint}:{_BT709}"}
-    # With a constant quantiser what stands still is skipped at once. Rate control would code it
-    # again and again, and look ahead for it too. CABAC would cost an eighth more work, most of it
-    # to say "skipped" for each of the blocks that stand still, for a tenth fewer bits.
+    # A constant quantizer skips still blocks at once; rate control would code them again and
+    # again, and look ahead. CABAC would cost an eighth more work, most of it to code "skipped"
+    # for still blocks, and save a tenth of the bits.
     return {
         "preset": "ultrafast",
         "qp": str(style.qp),

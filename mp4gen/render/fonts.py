@@ -1,15 +1,19 @@
-"""Finds a font for every letter: the bundled family first, then given files, then the system's.
+"""Find a font for every letter: the bundled family, then the user's files, then the system's.
 
-It reads character maps and tries whether a font opens; shaping and drawing happen in `text`.
+Reads character maps and opens fonts. Shaping and drawing happen in `text`.
 """
 
 from __future__ import annotations
 
+import bisect
 import functools
+import itertools
+import operator
 import os
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -23,31 +27,15 @@ _BUNDLED: dict[Weight, str] = {
     "medium": "Inter-Medium.ttf",
     "semibold": "InterDisplay-SemiBold.ttf",
 }
-# Families known to look well beside the bundled one come first; all else is tried after them.
+# Families that match the bundled one come first; all others are tried after them.
 _PREFERRED = (
-    "notosanscjk",
-    "sourcehansans",
-    "notosans",
-    "pingfang",
-    "hiraginosans",
-    "applesdgothic",
-    "sfarabic",
-    "segoeui",
-    "yugoth",
-    "malgun",
-    "msyh",
-    "nirmala",
-    "dejavusans",
-    "wqymicrohei",
-    "wqyzenhei",
-    "droidsansfallback",
-    "arialunicode",
-    "arial",
-)
+    "notosanscjk", "sourcehansans", "notosans", "pingfang", "hiraginosans", "applesdgothic",
+    "sfarabic", "segoeui", "yugoth", "malgun", "msyh", "nirmala", "dejavusans", "wqymicrohei",
+    "wqyzenhei", "droidsansfallback", "arialunicode", "arial",
+)  # fmt: skip
 _AVOIDED = ("mono", "italic", "oblique", "condensed", "serif", "black", "thin", "lastresort")
-_EMOJI = ("emoji",)
-# Bitmap emoji fonts exist in one size only.
-BITMAP_SIZES = (109, 136, 160, 96)
+# A bitmap emoji font has one size only, one of these.
+_BITMAP_SIZES = (109, 136, 160, 96)
 _MAX_FILES = 2000
 _MAX_RANGES = 200_000
 
@@ -59,40 +47,40 @@ class Coverage:
     ranges: tuple[tuple[int, int], ...]
 
     def has(self, code: int) -> bool:
-        """Whether the font can show this code point."""
-        low, high = 0, len(self.ranges)
-        while low < high:
-            middle = (low + high) // 2
-            if self.ranges[middle][1] < code:
-                low = middle + 1
-            else:
-                high = middle
-        return low < len(self.ranges) and self.ranges[low][0] <= code
+        """Return whether the font has a glyph for this code point."""
+        index = bisect.bisect_left(self.ranges, code, key=operator.itemgetter(1))
+        return index < len(self.ranges) and self.ranges[index][0] <= code
 
 
 def bundled(weight: Weight) -> str:
-    """The file of the bundled family in a weight."""
+    """Return the file of the bundled family in a weight."""
     return str(Path(__file__).parent / "fonts" / _BUNDLED[weight])
 
 
 def find_font(
     codes: frozenset[int], weight: Weight, user_fonts: tuple[str, ...], *, emoji: bool
 ) -> str | None:
-    """The first font file that has all of `codes`; None where the machine has none."""
+    """Return the first font file that has all of `codes`, or None."""
     paths = _candidates(weight, user_fonts, emoji=emoji)
     return next((path for path in paths if _covers(path, codes) and is_loadable(path)), None)
 
 
 @functools.lru_cache(maxsize=256)
 def is_loadable(path: str) -> bool:
-    """Whether it is a font that can be drawn with: a whole character map promises nothing yet."""
-    for size in (20, *BITMAP_SIZES):
-        try:
-            ImageFont.truetype(path, size)
-        except OSError:
-            continue
-        return True
-    return False
+    """Return whether FreeType can open the font; an intact character map does not imply it."""
+    return load_font(path, 20) is not None
+
+
+def load_font(path: str, size: float) -> tuple[ImageFont.FreeTypeFont, float] | None:
+    """Open a font at `size`, or at its bitmaps' size; None if neither works.
+
+    Returns:
+        The font, and the scale from its size to `size`.
+    """
+    for actual_size in (size, *_BITMAP_SIZES):
+        with suppress(OSError):
+            return ImageFont.truetype(path, actual_size), size / actual_size
+    return None
 
 
 def _covers(path: str, codes: frozenset[int]) -> bool:
@@ -101,22 +89,24 @@ def _covers(path: str, codes: frozenset[int]) -> bool:
 
 
 def _candidates(weight: Weight, user_fonts: tuple[str, ...], *, emoji: bool) -> Iterator[str]:
+    # Lazy: the system's folders are read only if the bundled family lacks a letter.
     if emoji:
-        yield from (path for path in system_fonts(weight) if is_emoji_font(path))
+        yield from filter(is_emoji_font, system_fonts(weight))
     yield bundled(weight)
     yield from user_fonts
-    yield from (path for path in system_fonts(weight) if emoji or not is_emoji_font(path))
-    yield from (path for path in system_fonts(weight) if not emoji and is_emoji_font(path))
+    yield from itertools.filterfalse(is_emoji_font, system_fonts(weight))
+    if not emoji:
+        yield from filter(is_emoji_font, system_fonts(weight))
 
 
 def is_emoji_font(path: str) -> bool:
-    """Whether the file's name says that it holds emoji, drawn in their own colours."""
-    return any(word in _normalize_name(path) for word in _EMOJI)
+    """Return whether the file's name says that it contains emoji."""
+    return "emoji" in _normalize_name(path)
 
 
 @functools.lru_cache(maxsize=8)
 def system_fonts(weight: Weight) -> tuple[str, ...]:
-    """The machine's font files, the best companions of the bundled family first."""
+    """Return the system's font files, those that match the bundled family first."""
     return tuple(sorted(_font_files(), key=lambda path: (*_rank(path, weight), path)))
 
 
@@ -149,9 +139,7 @@ def _folders() -> list[Path]:
 
 def _rank(path: str, weight: Weight) -> tuple[int, int, int]:
     name = _normalize_name(path)
-    preference = next(
-        (place for place, word in enumerate(_PREFERRED) if name.startswith(word)), len(_PREFERRED)
-    )
+    preference = [name.startswith(family) for family in (*_PREFERRED, "")].index(True)
     avoided = sum(word in name.replace("notosans", "") for word in _AVOIDED)
     weight_names = ("semibold", "bold", "medium") if weight == "semibold" else (weight, "regular")
     return avoided, preference, 0 if any(word in name for word in weight_names) else 1
@@ -163,7 +151,7 @@ def _normalize_name(path: str) -> str:
 
 @functools.lru_cache(maxsize=512)
 def coverage(path: str) -> Coverage:
-    """Read a font file's character map; an unreadable one covers nothing."""
+    """Read a font file's character map; an unreadable font covers nothing."""
     try:
         with Path(path).open("rb") as file:
             table = _cmap_table(file.read(4096), path)
@@ -186,7 +174,7 @@ def _cmap_table(head: bytes, path: str) -> bytes:
 
 
 def _ranges(table: bytes) -> Iterator[tuple[int, int]]:
-    """The ranges of the fullest Unicode subtable: format 12 where there is one, else format 4."""
+    """Yield the ranges of the Unicode subtable of format 12 if there is one, else of format 4."""
     count = struct.unpack_from(">H", table, 2)[0]
     offsets: dict[int, int] = {}
     for index in range(count):
@@ -212,15 +200,14 @@ def _format_4(table: bytes, offset: int) -> Iterator[tuple[int, int]]:
     ends = struct.unpack_from(f">{segments}H", table, offset + 14)
     rest = offset + 16 + 2 * segments
     starts = struct.unpack_from(f">{segments}H", table, rest)
-    places = rest + 4 * segments
     for index, (first, last) in enumerate(zip(starts, ends, strict=True)):
-        jump = struct.unpack_from(">H", table, places + 2 * index)[0]
+        place = rest + 4 * segments + 2 * index
+        jump = struct.unpack_from(">H", table, place)[0]
         if first == 0xFFFF or first > last:
             continue
         if not jump:
             yield first, last
             continue
-        glyphs = places + 2 * index + jump
         for code in range(first, last + 1):
-            if struct.unpack_from(">H", table, glyphs + 2 * (code - first))[0]:
+            if struct.unpack_from(">H", table, place + jump + 2 * (code - first))[0]:
                 yield code, code

@@ -1,8 +1,7 @@
-"""Where everything stands: three designs, scaled to any size; numbers only.
+"""Positions of all parts of a frame: three designs, scaled to any size. Draws nothing.
 
-Each design is made on a canvas of its own (1280x720, 720x1280, 720x720). The one whose shape is
-nearest to the video's is scaled to fit; what is left over widens the margins' middle or is shared
-out above and below.
+Each design has its own canvas (1280x720, 720x1280, 720x720). The one with the nearest aspect
+ratio is scaled to fit. Spare width goes between the margins, spare height above and below.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 @frozen
 class Design:
-    """One canvas in its own units; texts are placed by their baselines."""
+    """Positions and sizes in units of the design's own canvas; `_base` means a baseline."""
 
     width: int
     height: int
@@ -40,23 +39,26 @@ class Design:
 LANDSCAPE = Design(
     width=1280, height=720, margin=96, cover=312, cover_top=84,
     title_size=58, title_base=234, author_size=28, author_step=52, hero_size=44, hero_step=64,
-    bars=64, bars_base=566, bars_height=160, progress_top=646, watermark_up=26, text_beside_cover=True,
+    bars=64, bars_base=566, bars_height=160, progress_top=646, watermark_up=26,
+    text_beside_cover=True,
 )  # fmt: skip
 PORTRAIT = Design(
     width=720, height=1280, margin=72, cover=456, cover_top=150,
     title_size=50, title_base=702, author_size=28, author_step=52, hero_size=42, hero_step=56,
-    bars=48, bars_base=986, bars_height=210, progress_top=1096, watermark_up=60, text_beside_cover=False,
+    bars=48, bars_base=986, bars_height=210, progress_top=1096, watermark_up=60,
+    text_beside_cover=False,
 )  # fmt: skip
 SQUARE = Design(
     width=720, height=720, margin=60, cover=276, cover_top=52,
     title_size=42, title_base=394, author_size=24, author_step=42, hero_size=36, hero_step=50,
-    bars=48, bars_base=576, bars_height=96, progress_top=634, watermark_up=26, text_beside_cover=False,
+    bars=48, bars_base=576, bars_height=96, progress_top=634, watermark_up=26,
+    text_beside_cover=False,
 )  # fmt: skip
 
 
 @frozen
 class Box:
-    """A rectangle in pixels; right and bottom are outside of it."""
+    """A rectangle in pixels, without its right column and bottom row."""
 
     left: int
     top: int
@@ -65,16 +67,26 @@ class Box:
 
     @property
     def width(self) -> int:
-        """In pixels."""
+        """Width in pixels."""
         return self.right - self.left
 
     @property
     def height(self) -> int:
-        """In pixels."""
+        """Height in pixels."""
         return self.bottom - self.top
 
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """The box as an index of (rows, columns)."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def relative_to(self, other: Box) -> Box:
+        """Move the origin to the upper left corner of `other`."""
+        left, top = other.left, other.top
+        return Box(self.left - left, self.top - top, self.right - left, self.bottom - top)
+
     def expanded(self, by: int, width: int, height: int) -> Box:
-        """The same box with `by` more on each side, even, within width x height."""
+        """Add `by` pixels on each side, then round outwards to even, within width x height."""
         return Box(
             max(self.left - by, 0) // 2 * 2,
             max(self.top - by, 0) // 2 * 2,
@@ -85,19 +97,19 @@ class Box:
 
 @frozen(eq=False)
 class Layout:
-    """A design at the video's size, all in pixels.
+    """A design at the video's size, in pixels.
 
     Attributes:
         unit: pixels for one unit of the design.
-        cover: the cover's square.
-        text_box: where title and author may be; the opening's changes stay inside it.
-        title_base: the title's baseline.
-        bar_lefts: the left edge of each bar.
-        bar_width: of each bar.
+        cover: square of the cover.
+        text_box: box of title and author; the opening changes nothing outside of it.
+        title_base: baseline of the title.
+        bar_lefts: left edge of each bar.
+        bar_width: width of a bar.
         bars_base: the row below the bars.
-        bars_height: of the highest.
-        progress: the progress line.
-        watermark_base: its baseline.
+        bars_height: height of a full bar.
+        progress: box of the progress line.
+        watermark_base: baseline of the watermark.
     """
 
     design: Design
@@ -115,32 +127,28 @@ class Layout:
     watermark_base: int
 
     def px(self, units: float) -> int:
-        """Whole pixels of so many units, at least 1."""
+        """Convert units of the design to whole pixels, at least 1."""
         return max(round(units * self.unit), 1)
 
 
 def design_for(width: int, height: int) -> Design:
-    """The design whose shape is nearest to width x height."""
-    shape = math.log(width / height)
+    """Return the design with the aspect ratio nearest to width x height."""
     return min(
         (LANDSCAPE, SQUARE, PORTRAIT),
-        key=lambda design: abs(shape - math.log(design.width / design.height)),
+        key=lambda design: abs(math.log(width / height) - math.log(design.width / design.height)),
     )
 
 
 def bar_count(width: int, height: int) -> int:
-    """How many bars a video of this size has."""
+    """Return the number of bars of a video of this size."""
     design = design_for(width, height)
     unit = min(width / design.width, height / design.height)
-    # Under 4 pixels a bar, bars and gaps would share a sample of colour.
+    # Below 4 pixels a bar, a bar and its gap would share a chroma sample.
     return min(design.bars, int((width - 2 * design.margin * unit) // 4))
 
 
 def layout_for(width: int, height: int, *, with_text: bool = True) -> Layout:
-    """Place everything for a video of width x height pixels.
-
-    Without words the cover stands in the middle.
-    """
+    """Scale the nearest design to width x height pixels; without text the cover is centred."""
     design = design_for(width, height)
     unit = min(width / design.width, height / design.height)
     down = (height - design.height * unit) / 2
@@ -164,7 +172,7 @@ def layout_for(width: int, height: int, *, with_text: bool = True) -> Layout:
         text_left,
         round(title_base - 1.15 * design.title_size * unit),
         width - margin,
-        # Even, so that no sample of colour belongs to the words and to a bar.
+        # Even, so that text and bars share no chroma sample.
         min(hero_end, (bars_base - bars_height) // 2 * 2),
     )
     return Layout(

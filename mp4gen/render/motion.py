@@ -1,7 +1,7 @@
-"""Turns measured levels into the heights of the bars and the beat's glow; pure and repeatable.
+"""Convert measured levels to the heights of the bars and the beat's glow. Draws nothing.
 
-Bars rise at once and fall with gravity. Loudness is judged against the whole track, so that a
-quiet recording moves as much as a loud one.
+Bars rise at once and fall with gravity. Loudness is relative to the whole track, so a quiet
+recording moves as much as a loud one.
 """
 
 from __future__ import annotations
@@ -12,61 +12,63 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .analysis import FLOOR_DB, STEP_DB, Bytes, Features, Floats
+from .analysis import FLOOR_DB, STEP_DB, Features
+from .colour import Bytes, Floats
 
 WINDOW_DB = 40.0
 MIN_REFERENCE_DB = -50.0
-# A band of its own may be this far below the loudest and still fill its bar half the way.
+# A band this far below the loudest still fills half of its bar.
 BAND_REACH_DB = 18.0
 CONTRAST = 1.9
 # A band this far below the loudest is silent: an old recording or a low bit rate has no treble.
 SILENT_DB = 38.0
-# A full bar is down in half a second.
+# A full bar falls in half a second.
 GRAVITY = 8.0
 GLOW_SECONDS, AVERAGE_SECONDS = 0.12, 1.5
-# An onset must rise so much above the average to count, and so much more to count in full.
+# Decibels above the average at which an onset begins to count, and from there to its full glow.
 ONSET_FACTOR, ONSET_DB, ONSET_RANGE_DB = 1.4, 0.8, 6.0
 MIN_DB = -72.0
-# Pictures at a time: enough to share numpy's cost per call, few enough to stay in the cache.
+# Frames at a time: enough to share numpy's cost per call, few enough to stay in the cache.
 _BLOCK = 64
 
 
-def animate(features: Features, fps: int) -> Iterator[tuple[Floats, Floats]]:
-    """For one run of pictures after the other: the bars' heights and the glows, from 0 to 1.
+def animate(features: Features, fps: int) -> Iterator[tuple[int, Floats, Floats]]:
+    """Yield (first frame, heights (frames, bars), glows (frames,)) for each run of frames.
 
-    Heights are (pictures, bars), glows (pictures,).
+    Heights and glows are from 0 to 1.
     """
     levels = features.levels
     bands = levels.shape[1]
     reference_levels, audible_bands = _reference_levels(levels)
-    # What the music has is spread over all bars, so that none is dead from start to end.
+    # The audible bands are spread over all bars, so that every bar moves.
     spread = np.linspace(0, audible_bands - 1, bands, dtype=np.float32)
     reference_levels = np.interp(spread, np.arange(bands), reference_levels).astype(np.float32)
     height = np.zeros(bands, np.float32)
     drop = np.zeros(bands, np.float32)
     faster = np.float32(GRAVITY / fps**2)
     glows = _glows(levels, fps)
-    for heights in _targets(levels, spread, reference_levels):
+    for first in range(0, levels.shape[0], _BLOCK):
+        heights = _targets(levels[first : first + _BLOCK], spread, reference_levels)
         for target in heights:
             height = height - drop
             drop = (drop + faster) * (height > target)
             height = np.maximum(height, target, out=target)
-        yield heights, np.fromiter(glows, np.float32, heights.shape[0])
+        yield first, heights, np.fromiter(glows, np.float32, heights.shape[0])
 
 
-def _targets(levels: Bytes, places: Floats, reference_levels: Floats) -> Iterator[Floats]:
-    """Where each bar wants to be: (pictures, bars) of one run of pictures after the other."""
+def _targets(levels: Bytes, places: Floats, reference_levels: Floats) -> Floats:
+    """Return the height that each bar of a run of frames moves to."""
     left = np.floor(places).astype(np.int64)
     right = np.minimum(left + 1, levels.shape[1] - 1)
     part = places - left
-    for start in range(0, levels.shape[0], _BLOCK):
-        rows = _decibels(levels[start : start + _BLOCK])
-        spread = rows[:, left] * (1 - part) + rows[:, right] * part
-        share = np.clip(1 - (reference_levels - spread) / np.float32(WINDOW_DB), 0, 1)
-        # Neighbours lean on each other: a tone becomes a hill, not a needle.
-        padded = np.pad(share, ((0, 0), (1, 1)), mode="edge")
-        soft = padded[:, :-2] * 0.2 + share * 0.6 + padded[:, 2:] * 0.2
-        yield np.power(soft, np.float32(CONTRAST)).astype(np.float32)
+    rows = _decibels(levels)
+    spread = rows[:, left] * (1 - part) + rows[:, right] * part
+    share = np.clip(1 - (reference_levels - spread) / np.float32(WINDOW_DB), 0, 1)
+    # Neighbouring bars are smoothed: a tone becomes a hill, not a needle.
+    padded = np.pad(share, ((0, 0), (1, 1)), mode="edge")
+    soft = padded[:, :-2] * 0.2 + share * 0.6 + padded[:, 2:] * 0.2
+    targets: Floats = np.power(soft, np.float32(CONTRAST)).astype(np.float32)
+    return targets
 
 
 def _decibels(steps: NDArray[np.generic]) -> Floats:
@@ -75,13 +77,12 @@ def _decibels(steps: NDArray[np.generic]) -> Floats:
 
 
 def _reference_levels(levels: Bytes) -> tuple[Floats, int]:
-    """(the level that fills each bar, in dB, between the track's top and the band's, bands heard).
+    """Return (the level in dB that fills each bar, the number of audible bands).
 
-    At least half of the bands count as heard, whatever the music.
+    A reference is halfway between the track's loudest level and the band's own. At least half of
+    the bands count as audible.
     """
-    counts = np.zeros((levels.shape[1], 256), np.int64)
-    for band in range(levels.shape[1]):
-        counts[band] = np.bincount(levels[:, band], minlength=256)
+    counts = np.array([np.bincount(band, minlength=256) for band in levels.T])
     loudest = max(float(_percentile(counts.sum(axis=0)[None], 0.995)[0]), MIN_REFERENCE_DB)
     own = _percentile(counts, 0.99)
     audible_bands = int(np.flatnonzero(own >= loudest - SILENT_DB).max(initial=0)) + 1
@@ -96,7 +97,7 @@ def _percentile(counts: NDArray[np.int64], share: float) -> Floats:
 
 
 def _glows(levels: Bytes, fps: int) -> Iterator[float]:
-    """The glow: up with an onset that stands out from the last seconds, then gone."""
+    """Yield each frame's glow: up with an onset above the recent average, then decaying."""
     decay = math.exp(-1 / (fps * GLOW_SECONDS))
     follow = 1 - math.exp(-1 / (fps * AVERAGE_SECONDS))
     average = glow = 0.0
@@ -108,7 +109,7 @@ def _glows(levels: Bytes, fps: int) -> Iterator[float]:
 
 
 def _fluxes(levels: Bytes) -> Iterator[float]:
-    """How much louder each picture is than the one before, in dB, the mean of all bands."""
+    """Yield the mean rise of all bands since the frame before, in dB."""
     before = np.maximum(_decibels(levels[:1]), MIN_DB)
     for start in range(0, levels.shape[0], _BLOCK):
         rows = np.maximum(_decibels(levels[start : start + _BLOCK]), MIN_DB)

@@ -1,4 +1,4 @@
-"""The values that go into a render and come out of it; no codec, no drawing, no files."""
+"""Validated options of a render, and its results. Draws and decodes nothing."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ AudioMode = Literal["compatible", "copy"]
 Quality = Literal["fast", "fine"]
 
 MIN_SIDE = 144
-MAX_AREA = 1920 * 1088
 MAX_SIDE = 2560
+MAX_AREA = 1920 * 1088
 
 
 def _paths(paths: Iterable[PathLike]) -> tuple[str, ...]:
@@ -26,19 +26,19 @@ def _paths(paths: Iterable[PathLike]) -> tuple[str, ...]:
 
 @frozen
 class RenderStyle:
-    """How the video is drawn and encoded.
+    """How a video is drawn and encoded.
 
     Attributes:
-        width: pixels, even, 144 to 2560; at most 1920x1088 pixels in all.
-        height: pixels, even; wider than high, square or upright each get a layout of their own.
+        width: pixels, even, 144 to 2560; width x height is at most 1920x1088 pixels.
+        height: pixels, even. Landscape, square and portrait videos have their own layouts.
         fps: frames per second, 24 to 60.
-        quality: "fast" (a constant quantiser, the cheapest) or "fine" (smaller files, more CPU).
-        qp: the constant quantiser of "fast", 16 (best) to 28 (smallest).
-        threads: encoder threads; 0 lets the encoder choose. The bytes depend on it.
-        fonts: font files to be tried for letters that the bundled font lacks, before the system's.
+        quality: "fast" (constant quantizer, least CPU) or "fine" (smaller files, more CPU).
+        qp: quantizer of "fast", 16 (best quality) to 28 (smallest file).
+        threads: encoder threads; 0 lets the encoder choose. The file's bytes depend on it.
+        fonts: font files for letters that the bundled font lacks, tried before the system's.
 
     Raises:
-        RenderError: a value is no whole number or out of range; says which.
+        RenderError: a value is not a whole number or is out of range.
     """
 
     width: int = 1280
@@ -55,25 +55,25 @@ class RenderStyle:
         _check_range("qp", self.qp, 16, 28)
         _check_range("threads", self.threads, 0, 64)
         if self.quality not in ("fast", "fine"):
-            raise RenderError(f'quality must be "fast" or "fine", not {self.quality!r}.')
+            raise RenderError(f'Invalid quality: {self.quality!r}. Use "fast" or "fine".')
         for path in self.fonts:
             if not Path(path).is_file():
-                raise RenderError(f"The font file {path} does not exist.")
+                raise RenderError(f"The font file does not exist: {path}.")
 
 
 @frozen
 class AudioInfo:
-    """What a music file says about itself, without decoding it.
+    """The properties of an audio file, read without decoding it.
 
     Attributes:
-        duration: seconds, from the header where it is believable, else counted from the packets.
-        title: the title tag, cleaned, or None.
-        artist: the artist tag, cleaned, or None.
-        codec: the codec's short name: "mp3", "aac", "flac", "opus", "vorbis", "alac", "pcm_s16le".
+        duration: seconds, from the header if it is plausible, else counted from the packets.
+        title: the title tag, sanitized, or None.
+        artist: the artist tag, sanitized, or None.
+        codec: "mp3", "aac", "flac", "opus", "vorbis", "alac" or "pcm_..." ("pcm_s16le").
         sample_rate: Hz.
-        channels: how many.
-        bit_rate: bits a second, 0 where unknown.
-        has_cover: whether a picture is attached.
+        channels: number of channels.
+        bit_rate: bits per second, 0 if unknown.
+        has_cover: whether a cover is attached.
     """
 
     duration: float
@@ -88,20 +88,20 @@ class AudioInfo:
 
 @frozen
 class RenderResult:
-    """What was written.
+    """The video that was written.
 
     Attributes:
         path: the MP4.
-        duration: seconds of the picture; the sound ends within its last frame.
+        duration: seconds of video; the audio ends within its last frame.
         width: pixels.
         height: pixels.
         fps: frames per second.
-        frames: pictures in all.
-        audio_codec: codec of the sound inside: "aac", "mp3", "flac", "alac" or "opus".
-        audio_copied: whether the sound's packets are the input's, bit for bit.
+        frames: number of frames.
+        audio_codec: "aac", "mp3", "flac", "alac" or "opus".
+        audio_copied: whether the audio packets are the input's, bit for bit.
         video_codec: always "h264".
-        size_bytes: of the file.
-        warnings: one sentence for each thing that is not as asked for or may not play everywhere.
+        size_bytes: size of the file.
+        warnings: one sentence for each deviation from the request and each player limit.
     """
 
     path: Path
@@ -118,16 +118,22 @@ class RenderResult:
 
 
 def _check_size(width: int, height: int) -> None:
-    if not (isinstance(width, int) and isinstance(height, int)):
-        raise RenderError(f"The size {width!r}x{height!r} must be of whole numbers.")
-    if width % 2 or height % 2:
-        raise RenderError(f"The size {width}x{height} must be even both ways.")
-    if min(width, height) < MIN_SIDE:
-        raise RenderError(f"The size {width}x{height} is too small: {MIN_SIDE} at least.")
-    if max(width, height) > MAX_SIDE or width * height > MAX_AREA:
-        raise RenderError(f"The size {width}x{height} is too large: 1920x1080 or its twin at most.")
+    if not all(isinstance(side, int) for side in (width, height)):
+        hint = "Use whole numbers."
+    elif width % 2 or height % 2:
+        hint = "Use even numbers."
+    elif min(width, height) < MIN_SIDE:
+        hint = f"Use at least {MIN_SIDE} pixels for each side."
+    elif max(width, height) > MAX_SIDE or width * height > MAX_AREA:
+        hint = f"Use at most {MAX_SIDE} pixels for a side and as many as 1920x1080 in total."
+    else:
+        return
+    raise RenderError(f"Invalid size: {width!r}x{height!r}. {hint}")
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:
     if not (isinstance(value, int) and low <= value <= high):
-        raise RenderError(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
+        raise RenderError(f"Invalid {name}: {value!r}. Use a whole number from {low} to {high}.")
+
+
+DEFAULT_STYLE = RenderStyle()

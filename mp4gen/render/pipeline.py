@@ -1,4 +1,4 @@
-"""The whole way from a music file to a video; the only module that joins the others."""
+"""The way from an audio file to a video, a frame or a cover. Joins the other modules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -19,26 +19,25 @@ from mp4gen.errors import RenderError
 from . import analysis, audio_track, cover, decode, encode, fonts, layout, motion, tags
 from .cancellation import Deadline
 from .canvas import Canvas
-from .colour import Bytes, Floats, dominant_accent
+from .colour import Bytes, dominant_accent
 from .cover import cover_jpeg
 from .encode import OnProgress
-from .options import AudioMode, PathLike, RenderResult, RenderStyle
+from .options import DEFAULT_STYLE, AudioMode, PathLike, RenderResult, RenderStyle
 from .scene import Scene, SceneSpec
 from .text import Typesetter, sanitize
 
-DEFAULT_STYLE = RenderStyle()
 MAX_DURATION = 1200.0
 ENCODER = "mp4gen"
-# The cover among the MP4's tags has so many pixels a side, where the music's own has as many.
+# Largest side in pixels of the cover among the MP4's tags.
 TAG_SIDE = 640
-# A render may take a minute and so many times its music, time 1280x720 and 30 frames per second.
+# The default timeout in seconds per second of audio, at this many pixels per second.
 _TIMEOUT_FACTOR, _REFERENCE_PIXEL_RATE = 10, 1280 * 720 * 30
 _log = logging.getLogger("mp4gen.render")
 
 
 @frozen
 class _RenderRequest:
-    """What is asked for, whether of a video or of one picture."""
+    """The arguments that a video and a single frame share."""
 
     author: str | None
     domain_name: str | None
@@ -50,8 +49,9 @@ class _RenderRequest:
 
 @frozen(eq=False)
 class _Prepared:
-    """Everything that is known before the first picture."""
+    """Everything that is known before the first frame."""
 
+    style: RenderStyle
     features: analysis.Features
     spec: SceneSpec
     cover_image: Bytes | None
@@ -74,41 +74,59 @@ def render_video(
     cancel: threading.Event | None = None,
     timeout: float | None = None,
 ) -> RenderResult:
-    """Make an MP4 of a music file; blocks until it is written.
+    """Render an MP4 of an audio file; block until it is written.
 
-    The file appears under its name only when it is whole. Until then it is a hidden
-    `.mp4gen-*.part` beside it, which is removed whatever happens short of a kill.
+    The MP4 gets its name when it is complete. Until then it is a hidden `.mp4gen-*.part` beside
+    it, which only a killed process leaves behind.
 
     Args:
         audio: an mp3, m4a, aac, flac, ogg, opus, wav or aiff file.
-        to: the MP4; an existing file is replaced.
-        author: shown large time the beginning, then small; default: the file's artist tag.
-        domain_name: the watermark time the bottom; default: none.
+        to: the MP4; replaced if it exists.
+        author: shown large at the beginning, then small; default: the file's artist tag.
+        domain_name: the watermark at the bottom; default: none.
         title: default: the file's title tag.
-        cover: a PNG, JPEG or WEBP; default: the file's own picture, else one made from the music.
-        style: size, rate and quality.
-        audio_mode: "compatible" copies AAC and encodes all else as AAC time 320 kb/s, which plays
-            everywhere; "copy" hands on mp3, aac, flac, alac and opus bit for bit and makes the
-            rest FLAC, which loses nothing of up to 24 bits.
-        max_duration: seconds of music time most.
-        on_progress: called with (seconds done, seconds in all), from this thread.
-        cancel: set it from another thread to stop; obeyed between pictures.
-        timeout: seconds of real time time most; default: a minute and ten times the music, more
-            for larger pictures.
+        cover: a PNG, JPEG or WEBP; default: the file's own, else one generated from the audio.
+        style: size, frame rate and quality.
+        audio_mode: "compatible" copies AAC and encodes the rest as AAC at 320 kb/s, for all
+            players. "copy" copies mp3, aac, flac, alac and opus, and makes the rest FLAC.
+        max_duration: largest accepted duration of the audio in seconds.
+        on_progress: called with (seconds done, seconds in total) in this thread.
+        cancel: set it in another thread to stop; checked for every frame.
+        timeout: seconds of real time; default: 60 and 10 times the duration, more for large sizes.
 
     Raises:
-        RenderError: one sentence says what was wrong; nothing is left behind.
+        RenderError: invalid input, or the MP4 cannot be written; nothing is left behind.
         RenderCancelledError: `cancel` was set; nothing is left behind.
     """
     target = _validate_output(to, audio)
     if audio_mode not in get_args(AudioMode):
-        raise RenderError(f'audio_mode must be "compatible" or "copy", not {audio_mode!r}.')
+        raise RenderError(f'Invalid audio_mode: {audio_mode!r}. Use "compatible" or "copy".')
     request = _RenderRequest(author, domain_name, title, cover, style, max_duration)
     deadline = Deadline(cancel, 60 + max_duration if timeout is None else timeout)
     prepared = _prepare(audio, request, functools.partial(analysis.analyse, cancel=deadline))
     if timeout is None:
         deadline.extend(_default_timeout(prepared.features.duration, style))
-    intact = not (prepared.features.damaged_packets or prepared.features.format_changes)
+    return _encode(
+        audio, target, prepared, audio_mode=audio_mode, on_progress=on_progress, deadline=deadline
+    )
+
+
+def _default_timeout(duration: float, style: RenderStyle) -> float:
+    pixel_ratio = style.width * style.height * style.fps / _REFERENCE_PIXEL_RATE
+    return 60 + _TIMEOUT_FACTOR * duration * max(pixel_ratio, 1)
+
+
+def _encode(
+    audio: PathLike,
+    target: Path,
+    prepared: _Prepared,
+    *,
+    audio_mode: AudioMode,
+    on_progress: OnProgress | None,
+    deadline: Deadline,
+) -> RenderResult:
+    features, spec, style = prepared.features, prepared.spec, prepared.style
+    intact = not (features.damaged_packets or features.format_changes)
     audio_plan = audio_track.plan_audio(audio, audio_mode, intact=intact)
     if audio_plan.warning:
         _log.warning("%s", audio_plan.warning)
@@ -116,48 +134,31 @@ def render_video(
     job = encode.EncodeJob(
         audio=audio,
         audio_plan=audio_plan,
-        tags=_output_tags(prepared.spec),
+        style=style,
+        tags=_output_tags(spec),
         cover=_tag_cover(prepared),
-        duration=prepared.features.duration,
+        duration=features.duration,
+        frame=frame,
+        frame_numbers=_draw_frames(prepared, canvas),
+        on_progress=on_progress,
+        cancel=deadline,
     )
-    frame_numbers = _draw_frames(prepared, canvas)
     with encode.atomic_output(target) as part:
-        encode.write(
-            part,
-            job,
-            style,
-            frame=frame,
-            frame_numbers=frame_numbers,
-            on_progress=on_progress,
-            cancel=deadline,
-        )
-    return _result(target, prepared, audio_plan, style)
-
-
-def _result(
-    target: Path, prepared: _Prepared, audio_plan: audio_track.AudioPlan, style: RenderStyle
-) -> RenderResult:
-    frames = prepared.spec.frame_count
+        encode.write(part, job)
     warnings = (*prepared.warnings, *prepared.typesetter.warnings, audio_plan.warning)
     return RenderResult(
         path=target,
-        duration=frames / style.fps,
+        duration=spec.frame_count / style.fps,
         width=style.width,
         height=style.height,
         fps=style.fps,
-        frames=frames,
+        frames=spec.frame_count,
         audio_codec=audio_plan.codec,
         audio_copied=audio_plan.copied,
         video_codec="h264",
         size_bytes=target.stat().st_size,
-        warnings=tuple(warning for warning in warnings if warning),
+        warnings=tuple(filter(None, warnings)),
     )
-
-
-def _default_timeout(duration: float, style: RenderStyle) -> float:
-    """Seconds that a render of so much music may take."""
-    pixel_ratio = style.width * style.height * style.fps / _REFERENCE_PIXEL_RATE
-    return 60 + _TIMEOUT_FACTOR * duration * max(pixel_ratio, 1)
 
 
 def render_frame(
@@ -171,39 +172,36 @@ def render_frame(
     style: RenderStyle = DEFAULT_STYLE,
     max_duration: float = MAX_DURATION,
 ) -> Image.Image:
-    """The picture that the video shows `time` so many seconds, as an RGB image, before encoding.
+    """Return the video's frame at `time` seconds, or its last, as an RGB image before encoding.
 
-    The arguments are those of `render_video`; a moment beyond the end gives the last picture.
-    Reflections and the progress line, which a video moves ten times a second, are up to date.
-    What was heard is kept for the last few files, so further pictures of one come quickly.
+    The arguments are those of `render_video`. Reflections and the progress line, which a video
+    moves ten times per second, are up to date. The analysis of the last few files is cached.
 
     Raises:
         RenderError: as for `render_video`.
     """
     request = _RenderRequest(author, domain_name, title, cover, style, max_duration)
     if not math.isfinite(time):
-        raise RenderError(f"time must be a number of seconds, not {time!r}.")
+        raise RenderError(f"Invalid time: {time!r}. Use a finite number of seconds.")
     prepared = _prepare(audio, request, _analyse_cached)
     canvas = Canvas(style.width, style.height)
     scene = Scene(prepared.spec, canvas, prepared.typesetter)
-    frame_number = min(max(int(time * style.fps + 1e-6), 0), prepared.spec.frame_count - 1)
-    first = 0
-    for heights, glows in motion.animate(prepared.features, style.fps):
-        row = frame_number - first
-        if row < glows.size:
-            next(scene.draw_frames(frame_number, heights[row : row + 1], glows[row : row + 1]))
+    number = min(max(int(time * style.fps + 1e-6), 0), prepared.spec.frame_count - 1)
+    for first, heights, glows in motion.animate(prepared.features, style.fps):
+        row = slice(number - first, number - first + 1)
+        if row.start < glows.size:
+            next(scene.draw_frames(number, heights[row], glows[row]))
             break
-        first += glows.size
     return Image.fromarray(canvas.to_rgb())
 
 
 def render_cover(audio: PathLike, side: int = 600, *, max_duration: float = MAX_DURATION) -> bytes:
-    """The track's square picture, as its video shows it without a `cover` option, as a JPEG.
+    """Return the cover of the track, the file's own or a generated one, as a square JPEG.
 
     Args:
         audio: as for `render_video`.
         side: pixels.
-        max_duration: seconds of music time most.
+        max_duration: largest accepted duration of the audio in seconds.
 
     Raises:
         RenderError: as for `render_video`.
@@ -216,17 +214,15 @@ def render_cover(audio: PathLike, side: int = 600, *, max_duration: float = MAX_
 
 
 def _analyse_cached(
-    music: PathLike, *, fps: int, bands: int, max_duration: float
+    audio: PathLike, *, fps: int, bands: int, max_duration: float
 ) -> analysis.Features:
     try:
-        stat = Path(os.fspath(music)).stat()
+        path = Path(os.fspath(audio)).resolve()
+        stat = path.stat()
     except (OSError, ValueError):
-        # The analysis says in plain words what is wrong with it.
-        return analysis.analyse(music, fps=fps, bands=bands, max_duration=max_duration)
-    version = stat.st_mtime_ns, stat.st_size
-    return _analyse_version(
-        str(Path(os.fspath(music)).resolve()), version, fps, bands, max_duration
-    )
+        # The analysis raises the error that describes the problem.
+        return analysis.analyse(audio, fps=fps, bands=bands, max_duration=max_duration)
+    return _analyse_version(str(path), (stat.st_mtime_ns, stat.st_size), fps, bands, max_duration)
 
 
 @functools.lru_cache(maxsize=6)
@@ -236,49 +232,47 @@ def _analyse_version(
     return analysis.analyse(path, fps=fps, bands=bands, max_duration=max_duration)
 
 
-def _validate_output(to: PathLike, music: PathLike) -> Path:
-    target = Path(os.fspath(to))
+def _validate_output(to: PathLike, audio: PathLike) -> Path:
+    target, source = Path(os.fspath(to)), Path(os.fspath(audio))
     name = decode.display_name(target)
     if "\0" in str(target):
-        raise RenderError(f"{name} cannot be written: no name may hold a zero byte.")
+        raise RenderError(f"Cannot write {name}: its name has a zero byte. Choose another name.")
     try:
-        folder, exists = target.parent.is_dir(), target.exists()
-        is_same_file = (
-            exists and Path(os.fspath(music)).exists() and target.samefile(os.fspath(music))
-        )
+        folder_exists, exists = target.parent.is_dir(), target.exists()
+        is_same_file = exists and source.exists() and target.samefile(source)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise RenderError(f"{name} cannot be written: {why}.") from error
-    if not folder:
-        raise RenderError(f"The folder for {name} does not exist: {target.parent}.")
+        reason = getattr(error, "strerror", None) or error
+        raise RenderError(f"Cannot write {name}: {reason}.") from error
+    if not folder_exists:
+        raise RenderError(f"The folder of {name} does not exist: {target.parent}.")
     if exists and not target.is_file():
-        kind = "a folder" if target.is_dir() else "no file that can be replaced"
-        raise RenderError(f"{name} is {kind}; give a file name ending in .mp4.")
+        kind = "a folder" if target.is_dir() else "not a regular file"
+        raise RenderError(f"Cannot write {name}: it is {kind}. Name a file that ends in .mp4.")
     if is_same_file:
-        raise RenderError(f"{name} is the music itself; give the video another name.")
+        raise RenderError(f"Cannot write {name}: it is the audio file. Choose another name.")
     return target
 
 
 def _prepare(
-    music: PathLike, request: _RenderRequest, analyse: Callable[..., analysis.Features]
+    audio: PathLike, request: _RenderRequest, analyse: Callable[..., analysis.Features]
 ) -> _Prepared:
     style, max_duration = request.style, request.max_duration
     if not (math.isfinite(max_duration) and max_duration > 0):
-        raise RenderError(f"max_duration must be a number of seconds, not {max_duration!r}.")
+        raise RenderError(f"Invalid max_duration: {max_duration!r}. Use a number above 0.")
     for path in style.fonts:
         if not fonts.is_loadable(path):
-            raise RenderError(f"{decode.display_name(path)} is not a font that can be read.")
-    file_tags = tags.read_tags(music)
-    texts = [sanitize(file_tags.title if request.title is None else request.title)]
-    texts.append(sanitize(file_tags.artist if request.author is None else request.author))
-    scene_layout = layout.layout_for(style.width, style.height, with_text=any(texts))
-    # A wrong option is told before minutes are spent on the music.
+            raise RenderError(f"Cannot read the font file: {decode.display_name(path)}.")
+    file_tags = tags.read_tags(audio)
+    title = sanitize(file_tags.title if request.title is None else request.title)
+    author = sanitize(file_tags.artist if request.author is None else request.author)
+    scene_layout = layout.layout_for(style.width, style.height, with_text=bool(title or author))
     side = scene_layout.cover.width
+    # Options are checked before minutes are spent on the audio.
     cover_override = None
     if request.cover is not None:
         cover_override = cover.read_cover(request.cover, side, TAG_SIDE)
     features = analyse(
-        music, fps=style.fps, bands=scene_layout.bar_lefts.size, max_duration=max_duration
+        audio, fps=style.fps, bands=scene_layout.bar_lefts.size, max_duration=max_duration
     )
     cover_image, warnings = _choose_cover(cover_override, file_tags.cover, side)
     if cover_image is None:
@@ -286,53 +280,46 @@ def _prepare(
     else:
         cover_pixels = cover.resize(cover_image, side)
     if features.damaged_packets:
-        name = decode.display_name(music)
-        warnings.append(
-            f"{name} has damaged packets, which were left out: {features.damaged_packets}."
-        )
+        name = decode.display_name(audio)
+        warnings.append(f"{features.damaged_packets} damaged packets of {name} were left out.")
     spec = SceneSpec(
         layout=scene_layout,
         cover=cover_pixels,
         accent=dominant_accent(cover_pixels[::4, ::4], cover.generated_hue(features.digest)),
-        title=texts[0],
-        author=texts[1],
+        title=title,
+        author=author,
         domain_name=sanitize(request.domain_name),
         fps=style.fps,
         frame_count=features.levels.shape[0],
     )
-    return _Prepared(features, spec, cover_image, Typesetter(style.fonts), tuple(warnings))
+    return _Prepared(style, features, spec, cover_image, Typesetter(style.fonts), tuple(warnings))
 
 
 def _tag_cover(prepared: _Prepared) -> bytes:
-    """The picture for the MP4's tags: larger than the one on the screen, where there is more."""
-    if prepared.cover_image is not None:
-        return cover_jpeg(cover.resize(prepared.cover_image, prepared.cover_image.shape[0]))
+    """Return the cover for the MP4's tags, which may be larger than the one in the video."""
+    image = prepared.cover_image
+    if image is not None:
+        return cover_jpeg(cover.resize(image, image.shape[0]))
     return cover_jpeg(cover.generate_cover(prepared.features.digest, TAG_SIDE)[0])
 
 
 def _choose_cover(
-    cover_override: Bytes | None, attached_picture: bytes | None, side: int
+    override: Bytes | None, attached: bytes | None, side: int
 ) -> tuple[Bytes | None, list[str]]:
-    if cover_override is not None or attached_picture is None:
-        return cover_override, []
+    if override is not None or attached is None:
+        return override, []
     try:
-        return cover.read_cover(attached_picture, side, TAG_SIDE), []
+        return cover.read_cover(attached, side, TAG_SIDE), []
     except RenderError as error:
-        # A broken picture inside good music is no reason to refuse the music.
-        return None, [f"{error} One made from the music is shown."]
+        # A broken cover does not make the audio unusable.
+        return None, [f"{error} A cover generated from the audio is shown."]
 
 
 def _draw_frames(prepared: _Prepared, canvas: Canvas) -> Iterator[int]:
-    """Draw what stands still, then one picture time a step; each step gives its number."""
+    """Draw the still parts now, then one frame a step; each step yields the frame's number."""
     scene = Scene(prepared.spec, canvas, prepared.typesetter)
-    return _draw_runs(scene, motion.animate(prepared.features, prepared.spec.fps))
-
-
-def _draw_runs(scene: Scene, runs: Iterable[tuple[Floats, Floats]]) -> Iterator[int]:
-    first = 0
-    for heights, glows in runs:
-        yield from scene.draw_frames(first, heights, glows)
-        first += glows.size
+    runs = motion.animate(prepared.features, prepared.spec.fps)
+    return (number for run in runs for number in scene.draw_frames(*run))
 
 
 def _output_tags(spec: SceneSpec) -> dict[str, str]:

@@ -1,8 +1,9 @@
-"""What a music file says about itself: title, artist, cover, length; decodes no sound."""
+"""Read a music file's title, artist, cover and duration. Decodes no audio."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import av.error
 from attrs import frozen
@@ -20,7 +21,7 @@ _WAV_FACTOR = 1.5
 
 @frozen(eq=False)
 class Tags:
-    """A file's own words and picture; "" and None where it has none."""
+    """Title and artist of a file, or "", and the bytes of its cover, or None."""
 
     title: str
     artist: str
@@ -28,10 +29,10 @@ class Tags:
 
 
 def probe(path: PathLike) -> AudioInfo:
-    """Look into a music file without decoding it; milliseconds for most files.
+    """Read the properties of an audio file without decoding it; milliseconds for most files.
 
     Raises:
-        RenderError: no file, no music, or no sound in it; one sentence.
+        RenderError: the file is missing, is not audio, or has no audio in it.
     """
     with decode.open_audio(path) as (container, stream):
         tags = _tags(container, stream)
@@ -44,7 +45,7 @@ def probe(path: PathLike) -> AudioInfo:
             sample_rate=context.sample_rate,
             channels=context.layout.nb_channels,
             bit_rate=context.bit_rate or container.bit_rate or 0,
-            has_cover=bool(_picture_streams(container)),
+            has_cover=bool(_cover_streams(container)),
         )
     if info.duration <= 0:
         raise decode.too_short_error(path)
@@ -52,7 +53,7 @@ def probe(path: PathLike) -> AudioInfo:
 
 
 def read_tags(path: PathLike) -> Tags:
-    """Title, artist and the bytes of the attached picture.
+    """Read title, artist and attached cover.
 
     Raises:
         RenderError: as for `probe`.
@@ -62,26 +63,25 @@ def read_tags(path: PathLike) -> Tags:
 
 
 def _tags(container: InputContainer, stream: AudioStream, *, with_cover: bool = False) -> Tags:
-    # Ogg keeps its comments with the stream, the others with the container.
+    # Ogg keeps its comments with the stream, the other formats with the container.
     found = {**_lowercase_keys(stream.metadata), **_lowercase_keys(container.metadata)}
-    cover = _attached_picture(container) if with_cover else None
+    cover = _attached_cover(container) if with_cover else None
     return Tags(_first(found, _TITLES), _first(found, _ARTISTS), cover)
 
 
 def _lowercase_keys(metadata: Mapping[str, str]) -> dict[str, str]:
-    return {key.lower(): _decoded(value) for key, value in metadata.items()}
-
-
-def _decoded(text: str) -> str:
-    """`text` with a mark in place of each byte that is in no known encoding."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    # Bytes in an unknown encoding become replacement characters.
+    return {
+        key.lower(): text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        for key, text in metadata.items()
+    }
 
 
 def _first(found: Mapping[str, str], keys: tuple[str, ...]) -> str:
     return next((text for key in keys if (text := sanitize(found.get(key)))), "")
 
 
-def _picture_streams(container: InputContainer) -> list[int]:
+def _cover_streams(container: InputContainer) -> list[int]:
     return [
         stream.index
         for stream in container.streams.video
@@ -89,16 +89,11 @@ def _picture_streams(container: InputContainer) -> list[int]:
     ]
 
 
-def _attached_picture(container: InputContainer) -> bytes | None:
-    stream_indexes = _picture_streams(container)
-    if not stream_indexes:
-        return None
-    try:
-        for packet in container.demux(container.streams[stream_indexes[0]]):
-            if packet.size:
-                return bytes(packet)
-    except (av.error.FFmpegError, ValueError):
-        return None
+def _attached_cover(container: InputContainer) -> bytes | None:
+    with suppress(av.error.FFmpegError, ValueError):
+        for index in _cover_streams(container)[:1]:
+            packets = container.demux(container.streams[index])
+            return next((bytes(packet) for packet in packets if packet.size), None)
     return None
 
 
@@ -111,7 +106,7 @@ def _duration(container: InputContainer, stream: AudioStream) -> float:
 
 
 def _is_plausible(container: InputContainer, stream: AudioStream, seconds: float) -> bool:
-    """Whether PCM of that length fits into the file at all."""
+    """Return whether PCM of that length fits into the file."""
     rate = stream.codec_context.bit_rate or 0
     if not decode.codec_of(stream).startswith("pcm_") or not rate:
         return True

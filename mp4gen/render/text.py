@@ -1,7 +1,7 @@
-"""Words to pixels: cleaning, font fallback, direction, fitting; knows nothing of the scene.
+"""Draw lines of text: sanitizing, font fallback, direction, fitting. Knows no positions.
 
-Text from tags and requests is foreign: it is cleaned before it is measured, never shows a box
-for a missing glyph, and never grows beyond the width it is given.
+Text from tags and requests is untrusted: it is sanitized before it is measured, never shows a box
+for a missing glyph, and never exceeds its width.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from .fonts import Weight
 
 MAX_CHARACTERS = 300
 MAX_MARKS = 4
-# The least a text may shrink before it is cut, as a share of its size.
+# How far text may shrink before it is cut, as a share of its size.
 MIN_SCALE = 0.5
 _JOINERS = "\u200c\u200d"
 _HAS_RAQM = features.check("raqm")
-# Letters are drawn so much larger and scaled down: at size they would snap to whole pixels.
+# Letters are drawn larger and scaled down: at their own size they would snap to whole pixels.
 OVERSAMPLING = 4
-# Emoji hang below the line by themselves; so much of the size lifts them to the letters' middle.
+# Emoji hang below the line; this share of the size lifts them to the middle of the letters.
 EMOJI_RISE = 0.09
 _PACKAGES = {
     "CJK": ("Chinese", "fonts-noto-cjk"),
@@ -39,7 +39,7 @@ _PACKAGES = {
 
 @frozen
 class Run:
-    """A piece of a line in one font and one direction, in reading order."""
+    """Part of a line in one font and one direction, in reading order."""
 
     text: str
     font: str
@@ -52,8 +52,8 @@ class Line:
 
     Attributes:
         pixels: RGBA, 8 bits, not premultiplied.
-        origin: (x, y) of the pen's start on the baseline within `pixels`.
-        advance: the line's width in pixels.
+        origin: (x, y) of the line's start on the baseline, within `pixels`.
+        advance: width in pixels.
     """
 
     pixels: NDArray[np.uint8]
@@ -62,7 +62,7 @@ class Line:
 
 
 def sanitize(text: str | None) -> str:
-    """Plain one-line text: NFC, no controls, no overrides of direction, few stacked marks."""
+    """Return plain one-line NFC text without control characters, overrides and stacked marks."""
     if not text:
         return ""
     kept: list[str] = []
@@ -80,7 +80,7 @@ def sanitize(text: str | None) -> str:
 
 
 def grapheme_clusters(text: str) -> list[str]:
-    """What a reader takes for one sign: a letter with its marks, a joined emoji, a flag."""
+    """Split text into letters with their marks, joined emoji and flags."""
     found: list[str] = []
     for char in text:
         last = found[-1] if found else ""
@@ -94,10 +94,10 @@ def grapheme_clusters(text: str) -> list[str]:
 
 
 class Typesetter:
-    """Draws lines; remembers which scripts no font was found for.
+    """Draws lines, and remembers the scripts without a font.
 
     Args:
-        user_fonts: font files to be tried before the system's.
+        user_fonts: font files to try before the system's.
     """
 
     def __init__(self, user_fonts: Iterable[str] = ()) -> None:
@@ -106,17 +106,24 @@ class Typesetter:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One sentence for each script that could not be shown, with the package that helps."""
+        """One sentence for each script without a font, with the package that adds one."""
+        named: dict[str, tuple[str, str]] = {}
+        for script, letter in self._missing.items():
+            name, package = _PACKAGES.get(script, (script.capitalize(), "fonts-noto-core"))
+            named.setdefault(name, (letter, package))
         return tuple(
-            f"No font for {script} was found, so {letter!r} and its like are left out: install "
-            f"{package} or give a font file."
-            for script, (letter, package) in sorted(self._sorted_missing().items())
+            f"No font for {name}: {letter!r} and similar letters are left out. Install {package} "
+            "or choose a font file."
+            for name, (letter, package) in sorted(named.items())
         )
 
     def fit(self, text: str, size: float, weight: Weight, width: float) -> tuple[str, float]:
-        """(text, size) that stay within `width`: smaller first, down to half, then cut short.
+        """Shrink text to `width`, to half its size at most, then cut it short.
 
-        One sign that is wider still is made as small as it must be.
+        A single letter that is still too wide is shrunk further.
+
+        Returns:
+            The text and its size.
         """
         full = self.width(text, size, weight)
         if full <= width:
@@ -131,11 +138,11 @@ class Typesetter:
         return text, smaller if left <= width else smaller * width / left * 0.995
 
     def width(self, text: str, size: float, weight: Weight) -> float:
-        """The advance in pixels."""
+        """Return the width of a line in pixels."""
         return sum(_advance(run, size) for run in self._runs(text, weight))
 
     def line(self, text: str, size: float, weight: Weight) -> Line:
-        """Draw one line in white, emoji in their colours, with room around for what overhangs."""
+        """Draw one line in white, emoji in their colours, with a margin for overhanging parts."""
         runs = self._runs(text, weight)
         ordered = bidi.reorder_visual(runs, [run.level for run in runs])
         advance = sum(_advance(run, size) for run in ordered)
@@ -175,27 +182,19 @@ class Typesetter:
 
     def _font(self, cluster: str, weight: Weight, previous: Run | None) -> str | None:
         if cluster.isspace():
-            # A space is as wide as its neighbour's script likes it, but an emoji's is a gap.
+            # A space comes from the font before it, but an emoji font's is too wide.
             if previous is None or fonts.is_emoji_font(previous.font):
                 return fonts.bundled(weight)
             return previous.font
         codes = frozenset(ord(c) for c in cluster if not _is_invisible(c))
         emoji = _is_emoji(cluster)
-        found = fonts.find_font(codes, weight, self._user_fonts, emoji=emoji)
-        if found is None and len(codes) > 1:
-            found = fonts.find_font(
-                frozenset({ord(cluster[0])}), weight, self._user_fonts, emoji=emoji
-            )
+        for needed in (codes, frozenset({ord(cluster[0])})):
+            found = fonts.find_font(needed, weight, self._user_fonts, emoji=emoji)
+            if found is not None or len(codes) <= 1:
+                break
         if found is None:
             self._missing.setdefault(_script(cluster), cluster)
         return found
-
-    def _sorted_missing(self) -> dict[str, tuple[str, str]]:
-        named: dict[str, tuple[str, str]] = {}
-        for script, letter in self._missing.items():
-            name, package = _PACKAGES.get(script, (script.capitalize(), "fonts-noto-core"))
-            named.setdefault(name, (letter, package))
-        return named
 
 
 def _extends(char: str) -> bool:
@@ -228,16 +227,9 @@ def _script(cluster: str) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _loaded(path: str, size: float) -> tuple[ImageFont.FreeTypeFont, float]:
-    """(the font, the scale from its size to the one asked for)."""
-    engine = ImageFont.Layout.RAQM if _HAS_RAQM else ImageFont.Layout.BASIC
-    for candidate_size in (size, *fonts.BITMAP_SIZES):
-        try:
-            return ImageFont.truetype(
-                path, candidate_size, layout_engine=engine
-            ), size / candidate_size
-        except OSError:
-            continue
-    return ImageFont.truetype(fonts.bundled("regular"), size, layout_engine=engine), 1.0
+    """Return (the font or the bundled one, the scale from its size to `size`)."""
+    fallback = fonts.bundled("regular")
+    return fonts.load_font(path, size) or (ImageFont.truetype(fallback, size), 1.0)
 
 
 def _direction(run: Run) -> str | None:
@@ -245,33 +237,26 @@ def _direction(run: Run) -> str | None:
 
 
 def _advance(run: Run, size: float) -> float:
-    # Measured large, as it is drawn: small advances are rounded to whole pixels.
+    # Measured large, as it is drawn: small widths are rounded to whole pixels.
     font, scale = _loaded(run.font, size * OVERSAMPLING)
     return font.getlength(run.text, direction=_direction(run)) * scale / OVERSAMPLING
 
 
 def _draw(mask: Image.Image, run: Run, size: float, x: float, y: int) -> None:
     font, _ = _loaded(run.font, size)
-    ImageDraw.Draw(mask).text(
-        (x, y), run.text, fill=255, font=font, anchor="ls", direction=_direction(run)
-    )
+    draw = ImageDraw.Draw(mask)
+    draw.text((x, y), run.text, 255, font, anchor="ls", direction=_direction(run))
 
 
 def _draw_emoji(image: Image.Image, run: Run, size: float, x: float, y: int) -> None:
-    """Draw emoji in their own colours and size, then scale them to the line's."""
+    """Draw emoji in their own colours and size, then scale them to the line's size."""
     font, scale = _loaded(run.font, size * OVERSAMPLING)
     scale /= OVERSAMPLING
     wide, tall = int(_advance(run, size) / scale) + 8, int(2 * size / scale)
     drawn = Image.new("RGBA", (wide, tall), (255, 255, 255, 0))
-    ImageDraw.Draw(drawn).text(
-        (0, tall * 3 // 4),
-        run.text,
-        fill=(255, 255, 255, 255),
-        font=font,
-        anchor="ls",
-        embedded_color=True,
-        direction=_direction(run),
-    )
+    draw, place, white = ImageDraw.Draw(drawn), (0, tall * 3 // 4), (255, 255, 255, 255)
+    direction = _direction(run)
+    draw.text(place, run.text, white, font, anchor="ls", direction=direction, embedded_color=True)
     small = drawn.resize((max(round(wide * scale), 1), max(round(tall * scale), 1)))
     top = y - round(tall * 3 // 4 * scale) - round(size * EMOJI_RISE)
     image.alpha_composite(small, (round(x), max(top, 0)))

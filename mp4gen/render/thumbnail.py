@@ -1,4 +1,4 @@
-"""One picture out of a finished video; knows nothing of how it was drawn."""
+"""Extract one image from a finished video. Knows nothing of how it was drawn."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from PIL import Image
 
 from mp4gen.errors import RenderError
 
+from .decode import display_name
 from .options import PathLike
 
 
 def extract_frame(video: PathLike, pick_time: Callable[[float], float]) -> Image.Image:
-    """The picture that a video shows at a moment, or its last one where that is later.
+    """Return the frame that a video shows at a time, or its last frame if the time is later.
 
     Args:
         video: an MP4.
-        pick_time: told how many seconds the video plays, says at which of them.
+        pick_time: called with the video's duration in seconds; returns the time in seconds.
 
     Raises:
-        RenderError: it is not there, or no video.
+        RenderError: the file is missing or is not a video.
     """
+    name, frame = display_name(video), None
     try:
         with av.open(os.fspath(video), "r") as file:
             time = pick_time((file.duration or 0) / av.time_base)
             file.seek(int(time * av.time_base))
-            frame = None
             for frame in file.decode(video=0):
                 if frame.time is None or frame.time >= time:
                     break
             if frame is not None:
                 return frame.to_image()  # type: ignore[no-any-return, no-untyped-call]
     except (OSError, ValueError, IndexError) as error:
-        raise RenderError("the video cannot be read") from error
-    raise RenderError("the video has no picture")
+        raise RenderError(f"Cannot read the video: {name}.") from error
+    raise RenderError(f"The video has no frames: {name}.")

@@ -191,7 +191,7 @@ def test_the_key_is_sent_and_never_shown(
         (["nonsense"], "there is no command nonsense"),
         (["conver"], "did you mean convert?"),
         (["--nonsense"], "Unknown"),
-        (["render", "none.mp3", "--to", "x.mp4"], "none.mp3 does not exist"),
+        (["render", "none.mp3", "--to", "x.mp4"], "The audio file does not exist: none.mp3."),
         (["render", "a.wav", "--to", "x.mp4", "--size", "big"], "for instance 1280x720"),
         (["render", "a.wav", "--to", "x.mp4", "--size", "13x13"], "even"),
         (["serve", "--music", "none"], "the music folder none does not exist"),

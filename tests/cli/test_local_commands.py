@@ -28,7 +28,7 @@ def test_a_render_ends_when_its_time_is_over(mp4gen: Any, tone: Path, tmp_path: 
     ended = mp4gen("render", tone, "--to", tmp_path / "x.mp4", "--timeout", "1e-9")
 
     assert ended.code == 2
-    assert "raise timeout or choose a smaller picture" in ended.err
+    assert "Raise timeout or choose a smaller size." in ended.err
     assert not (tmp_path / "x.mp4").exists()
 
 
@@ -51,5 +51,5 @@ def test_what_is_no_music_is_refused(mp4gen: Any, tmp_path: Path) -> None:
     ended = mp4gen("render", tmp_path / "x.mp3", "--to", tmp_path / "x.mp4")
 
     assert ended.code == 2
-    assert "x.mp3 is not music" in ended.err
+    assert "Not a readable audio file: x.mp3." in ended.err
     assert not (tmp_path / "x.mp4").exists()

@@ -1,4 +1,4 @@
-"""Music made on the spot, and a look inside the videos that come out."""
+"""Synthetic audio, and readers of the videos made of it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def encode(
     tags: dict[str, str] | None = None,
     cover: bytes | None = None,
 ) -> Path:
-    """Write (channels, n) samples in the format that the name's ending, or `kind`, stands for."""
+    """Write (channels, n) samples in the format of `kind`, or of the name's extension."""
     container, codec, sample_format = ENCODERS.get(kind or path.suffix, (kind or "", "", ""))
     if kind == "alac":
         container, codec, sample_format = "mp4", "alac", "s16p"
@@ -74,7 +74,7 @@ def encode(
 
 
 def decode(path: Path) -> tuple[Samples, int]:
-    """All samples of a file, (channels, n), from sample 0 of what a player hears, and the rate."""
+    """Return all samples of a file as a player plays them, (channels, n), and the rate."""
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
         resampler = av.AudioResampler(format="fltp")
@@ -87,14 +87,14 @@ def decode(path: Path) -> tuple[Samples, int]:
 
 
 def tone(seconds: float, rate: int = RATE, channels: int = 2, hz: float = 440.0) -> Samples:
-    """A tone that swells and fades twice a second."""
+    """Return a tone that swells and fades twice a second."""
     t = np.arange(int(seconds * rate)) / rate
     wave = 0.4 * np.sin(2 * np.pi * hz * t) * (0.6 + 0.4 * np.sin(4 * np.pi * t))
     return np.tile(wave.astype(np.float32), (channels, 1))
 
 
 def clicks(times: Iterable[float], seconds: float, rate: int = RATE) -> Samples:
-    """Short bursts of noise at the given moments, silence between."""
+    """Return short bursts of noise at `times`, with silence between."""
     noise = np.random.default_rng(5)
     samples = np.zeros(int(seconds * rate), np.float32)
     for time in times:
@@ -105,20 +105,49 @@ def clicks(times: Iterable[float], seconds: float, rate: int = RATE) -> Samples:
     return np.clip(np.tile(samples, (2, 1)), -0.95, 0.95)
 
 
+def onsets(energy: NDArray[np.float64], threshold: float, gap: int) -> list[int]:
+    """Return the indexes at which `energy` exceeds `threshold` after `gap` quieter ones."""
+    loud = np.flatnonzero(energy > threshold)
+    return [int(i) for n, i in enumerate(loud) if n == 0 or i - loud[n - 1] > gap]
+
+
+def audible_clicks(path: Path) -> list[float]:
+    """Return the times of the clicks in the audio of a file."""
+    samples, rate = decode(path)
+    return [i / rate for i in onsets(np.abs(samples[0]), 0.12, rate // 10)]
+
+
+def visible_clicks(path: Path, area: tuple[slice, slice], fps: int) -> list[float]:
+    """Return the times at which an area of a video becomes brighter."""
+    energy = np.array([luma[area].mean() for luma in lumas(path)])
+    rises = np.diff(energy, prepend=energy[0])
+    return [i / fps for i in onsets(rises, 0.2 * rises.max(), 5)]
+
+
+def two_formats(folder: Path, extension: str, rates: tuple[int, int] = (44100, 22050)) -> Path:
+    """Write a file that turns from stereo to mono, and changes its rate, after 1.5 seconds."""
+    both = folder / f"both{extension}"
+    for rate, channels in zip(rates, (2, 1), strict=True):
+        part = encode(folder / f"{rate}{extension}", tone(1.5, rate, channels), rate)
+        with both.open("ab") as file:
+            file.write(part.read_bytes())
+    return both
+
+
 def lumas(path: Path) -> list[NDArray[np.uint8]]:
-    """The brightness of every picture of a video."""
+    """Return the luma of every frame of a video."""
     with av.open(str(path)) as container:
         return [frame.to_ndarray()[: frame.height] for frame in container.decode(video=0)]
 
 
 def packet_bytes(path: Path) -> list[bytes]:
-    """What the sound's packets hold."""
+    """Return the bytes of every audio packet."""
     with av.open(str(path)) as container:
         return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
 
 
 def boxes(path: Path) -> list[str]:
-    """The names of an MP4's outermost boxes, in order."""
+    """Return the names of an MP4's top-level boxes, in order."""
     data, names, offset = path.read_bytes(), [], 0
     while offset + 8 <= len(data):
         size = int.from_bytes(data[offset : offset + 4], "big")
@@ -135,6 +164,9 @@ class Tools:
     decode: Callable[[Path], tuple[Samples, int]] = decode
     tone: Callable[..., Samples] = tone
     clicks: Callable[..., Samples] = clicks
+    audible_clicks: Callable[[Path], list[float]] = audible_clicks
+    visible_clicks: Callable[..., list[float]] = visible_clicks
+    two_formats: Callable[..., Path] = two_formats
     lumas: Callable[[Path], list[NDArray[np.uint8]]] = lumas
     packet_bytes: Callable[[Path], list[bytes]] = packet_bytes
     boxes: Callable[[Path], list[str]] = boxes
@@ -142,11 +174,11 @@ class Tools:
 
 @pytest.fixture(scope="session")
 def tools() -> Tools:
-    """Makers of music and readers of videos."""
+    """Return the functions that make audio and read videos."""
     return Tools()
 
 
 @pytest.fixture(scope="session")
 def tone_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds of a tone."""
+    """Return a WAV file of two seconds of a tone."""
     return encode(tmp_path_factory.mktemp("music") / "tone.wav", tone(2.0))

@@ -1,4 +1,4 @@
-"""The sound in the video is the sound that went in, from its first sample."""
+"""Tests of the audio in the video: copied or encoded, aligned to the first sample."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ SMALL = RenderStyle(width=160, height=160, threads=1)
 
 
 def music_like(tools, seconds: float, rate: int) -> np.ndarray:
-    """Tones and a little noise: something a codec has to work for."""
+    """Return tones and a little noise."""
     chance = np.random.default_rng(8)
     tones = sum(tools.tone(seconds, rate, hz=hz) * 0.3 for hz in (110.0, 440.0, 1760.0, 5200.0))
     return tones + chance.standard_normal(tones.shape).astype(np.float32) * 0.002
 
 
 @pytest.mark.parametrize("kind", [".mp3", ".m4a", ".flac", "alac", ".opus"])
-def test_copy_hands_packets_on_untouched(tools, tmp_path, kind):
-    """Packets are equal byte for byte, and decode to equal samples from sample 0."""
+def test_copy_mode_keeps_packets_bit_for_bit(tools, tmp_path, kind):
+    """Packets are equal, and decode to equal samples from sample 0."""
     music = tmp_path / ("t.m4a" if kind == "alac" else f"t{kind}")
     tools.encode(music, music_like(tools, 2.0, 48000), 48000, kind=kind)
     video = tmp_path / "o.mp4"
@@ -40,8 +40,8 @@ def test_copy_hands_packets_on_untouched(tools, tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", [".wav", "wav24", ".ogg"])
-def test_copy_keeps_what_cannot_be_copied_without_loss(tools, tmp_path, kind):
-    """PCM and Vorbis become FLAC at their own depth."""
+def test_copy_mode_encodes_pcm_and_vorbis_as_flac(tools, tmp_path, kind):
+    """FLAC has the depth of the input."""
     music = tmp_path / ("t.ogg" if kind == ".ogg" else "t.wav")
     tools.encode(music, music_like(tools, 2.0, 44100), kind=kind)
     video = tmp_path / "o.mp4"
@@ -56,8 +56,8 @@ def test_copy_keeps_what_cannot_be_copied_without_loss(tools, tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", [".mp3", ".flac", ".ogg", ".opus", ".wav"])
-def test_encoded_sound_is_aligned_and_clean(tools, tmp_path, kind):
-    """AAC at 320 kb/s starts at sample 0 and keeps 30 dB of signal to noise."""
+def test_aac_is_aligned_and_clean(tools, tmp_path, kind):
+    """AAC at 320 kb/s starts at sample 0 and keeps a signal-to-noise ratio of 30 dB."""
     rate = 48000
     music = tools.encode(tmp_path / f"t{kind}", music_like(tools, 2.0, rate), rate)
     video = tmp_path / "o.mp4"
@@ -72,8 +72,8 @@ def test_encoded_sound_is_aligned_and_clean(tools, tmp_path, kind):
 
 
 @pytest.mark.parametrize(("channels", "bit_rate"), [(2, 320_000), (1, 192_000)])
-def test_encoded_sound_is_aac_lc_at_its_rate(tools, tmp_path, channels, bit_rate):
-    """Noise needs all the bits that there are."""
+def test_aac_is_lc_at_its_bit_rate(tools, tmp_path, channels, bit_rate):
+    """Noise uses the whole bit rate."""
     noise = np.random.default_rng(4).standard_normal((channels, 96000)).astype(np.float32) * 0.1
     music, video = tools.encode(tmp_path / "t.wav", noise, 48000), tmp_path / "o.mp4"
 
@@ -85,8 +85,8 @@ def test_encoded_sound_is_aac_lc_at_its_rate(tools, tmp_path, channels, bit_rate
     assert spent == pytest.approx(bit_rate, rel=0.08)
 
 
-def test_treble_is_kept(tools, tmp_path):
-    """A tone at 18 kHz comes out as loud as it went in."""
+def test_aac_keeps_treble(tools, tmp_path):
+    """A tone at 18 kHz keeps its level."""
     music = tools.encode(tmp_path / "t.wav", tools.tone(1.0, 44100, hz=18000.0))
     video = tmp_path / "o.mp4"
 
@@ -97,8 +97,8 @@ def test_treble_is_kept(tools, tmp_path):
     )
 
 
-def test_mono_stays_mono(tools, tmp_path):
-    """One channel in, one channel out, at the same rate."""
+def test_aac_keeps_mono_and_its_sample_rate(tools, tmp_path):
+    """One channel at 22 kHz stays one channel at 22 kHz."""
     music = tools.encode(tmp_path / "t.wav", tools.tone(1.0, 22050, channels=1), 22050)
     video = tmp_path / "o.mp4"
 
@@ -108,18 +108,51 @@ def test_mono_stays_mono(tools, tmp_path):
     assert (samples.shape[0], rate) == (1, 22050)
 
 
+def test_aac_keeps_the_last_samples_of_the_resampler(tools, tmp_path):
+    """1.5 seconds at 96 kHz are exactly 72,000 samples at 48 kHz."""
+    music = tools.encode(tmp_path / "t.wav", tools.tone(1.5, 96000), 96000)
+
+    render_video(music, tmp_path / "o.mp4", style=SMALL)
+
+    with av.open(str(tmp_path / "o.mp4")) as container:
+        stream = container.streams.audio[0]
+        assert stream.duration * stream.time_base == 1.5
+
+
+@pytest.mark.parametrize("mode", ["compatible", "copy"])
+def test_audio_and_video_are_interleaved(tools, tmp_path, mode):
+    """In the order of the file neither is more than half a second ahead, so players can stream."""
+    music, video = tools.encode(tmp_path / "t.flac", tools.tone(14.0)), tmp_path / "o.mp4"
+    render_video(music, video, style=RenderStyle(144, 144, fps=24, threads=1), audio_mode=mode)
+    with av.open(str(video)) as container:
+        streams = (container.streams.video[0], container.streams.audio[0])
+        packets = [
+            (packet.pos, packet.stream.type, float(packet.pts * packet.time_base))
+            for packet in container.demux(*streams)
+            if packet.size
+        ]
+
+    latest = {"audio": 0.0, "video": 0.0}
+    leads = []
+    for _, kind, time in sorted(packets):
+        latest[kind] = time
+        leads.append(abs(latest["audio"] - latest["video"]))
+    assert len(packets) > 14 * 24
+    assert max(leads) < 0.5
+
+
 @pytest.mark.parametrize(
     ("rate", "encoded"),
     [(8000, 8000), (44100, 44100), (48000, 48000), (96000, 48000), (192000, 48000),
      (88200, 44100), (37800, 44100), (6000, 8000)],
 )  # fmt: skip
-def test_rates_are_kept_up_to_48_khz(rate, encoded):
-    """Above that the related rate is taken; odd ones go up to the next that AAC knows."""
+def test_aac_rate_keeps_rates_up_to_48_khz(rate, encoded):
+    """Higher rates become 44.1 or 48 kHz, odd ones the next that AAC knows."""
     assert aac_rate(rate) == encoded
 
 
-def test_a_limit_of_players_is_told_once(tools, tmp_path, caplog):
-    """MP3 in an MP4 is silent on every iPhone: the result and the log say so."""
+def test_player_limit_is_reported_once(tools, tmp_path, caplog):
+    """The result and the log say that iPhones do not play MP3 in an MP4."""
     music = tools.encode(tmp_path / "t.mp3", tools.tone(1.0))
 
     with caplog.at_level(logging.WARNING, "mp4gen"):
@@ -130,12 +163,9 @@ def test_a_limit_of_players_is_told_once(tools, tmp_path, caplog):
     assert render_video(music, tmp_path / "p.mp4", style=SMALL).warnings == ()
 
 
-def test_a_change_of_format_on_the_way_is_encoded_through(tools, tmp_path):
-    """A stream that turns mono and 22 kHz mid-way is heard and shown to its end."""
-    first = tools.encode(tmp_path / "a.mp3", tools.tone(1.5, 44100), 44100)
-    second = tools.encode(tmp_path / "b.mp3", tools.tone(1.5, 22050, channels=1), 22050)
-    both = tmp_path / "both.mp3"
-    both.write_bytes(first.read_bytes() + second.read_bytes())
+def test_encoder_follows_a_change_of_format(tools, tmp_path):
+    """A stream that turns mono and 22 kHz is encoded to its end."""
+    both = tools.two_formats(tmp_path, ".mp3")
 
     result = render_video(both, tmp_path / "o.mp4", style=SMALL)
 
@@ -145,14 +175,9 @@ def test_a_change_of_format_on_the_way_is_encoded_through(tools, tmp_path):
 
 
 @pytest.mark.parametrize(("ending", "mode"), [(".aac", "compatible"), (".mp3", "copy")])
-def test_what_changes_on_the_way_is_not_copied(tools, tmp_path, ending, mode):
-    """An MP4 can say one rate only: the second half would play at a wrong speed, or not at all."""
-    parts = [
-        tools.encode(tmp_path / f"{rate}{ending}", tools.tone(1.5, rate, channels), rate)
-        for rate, channels in ((48000, 2), (24000, 1))
-    ]
-    both, video = tmp_path / f"both{ending}", tmp_path / "o.mp4"
-    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+def test_stream_that_changes_format_is_not_copied(tools, tmp_path, ending, mode):
+    """An MP4 has one sample rate: the second half would play wrongly."""
+    both, video = tools.two_formats(tmp_path, ending, (48000, 24000)), tmp_path / "o.mp4"
 
     result = render_video(both, video, style=SMALL, audio_mode=mode)
 
@@ -162,8 +187,8 @@ def test_what_changes_on_the_way_is_not_copied(tools, tmp_path, ending, mode):
     assert samples.shape[1] / rate == pytest.approx(result.duration, abs=0.08)
 
 
-def test_damaged_packets_are_not_handed_on(tools, tmp_path):
-    """AAC with bad packets is encoded afresh, and the result says so."""
+def test_damaged_packets_are_not_copied(tools, tmp_path):
+    """AAC with damaged packets is encoded again, with a warning."""
     music = tools.encode(tmp_path / "t.aac", music_like(tools, 4.0, 44100))
     data = bytearray(music.read_bytes())
     places = [i for i in range(len(data) - 1) if data[i] == 0xFF and data[i + 1] == 0xF1]
@@ -179,8 +204,8 @@ def test_damaged_packets_are_not_handed_on(tools, tmp_path):
         assert b"\xff" * 30 not in packet
 
 
-def test_what_an_mp4_cannot_hold_says_what_can_be_done(tools, tmp_path):
-    """Two Ogg files in one are music, but no single track that could be copied."""
+def test_uncopyable_stream_error_names_audio_mode(tools, tmp_path):
+    """Two chained Ogg files are playable, but not as one copied track."""
     one = tools.encode(tmp_path / "one.opus", tools.tone(1.0, 48000), 48000).read_bytes()
     chained = tmp_path / "chained.opus"
     chained.write_bytes(one + one)

@@ -1,4 +1,4 @@
-"""Covers: read with care, made where there is none, and handed on in the MP4's own tags."""
+"""Tests of covers: read, generated, shown and stored in the MP4's tags."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import av
 import numpy as np
@@ -21,14 +22,14 @@ from mp4gen.render.layout import layout_for
 SMALL = RenderStyle(width=320, height=180, threads=1)
 
 
-def picture(kind: str = "JPEG", size: tuple[int, int] = (64, 64), colour: str = "red") -> bytes:
+def image_file(kind: str = "JPEG", size: tuple[int, int] = (64, 64), colour: str = "red") -> bytes:
     file = io.BytesIO()
     Image.new("RGB", size, colour).save(file, kind)
     return file.getvalue()
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG that claims to be huge and is small."""
+    """Return a small PNG that claims to be huge."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return (
@@ -50,14 +51,22 @@ def cover_colour(frame: Image.Image) -> tuple[int, int, int]:
     return red, green, blue
 
 
+def tag_cover(video: Path) -> Image.Image:
+    """Return the cover among an MP4's tags."""
+    with av.open(str(video)) as container:
+        stream = next(s for s in container.streams.video if s.codec_context.name == "mjpeg")
+        data = next(bytes(packet) for packet in container.demux(stream) if packet.size)
+    return Image.open(io.BytesIO(data))
+
+
 @pytest.mark.parametrize("ending", [".mp3", ".m4a", ".flac"])
-def test_the_tags_of_the_music_are_shown_and_handed_on(tools, tmp_path, ending):
-    """Title, artist and cover come from the file and are found in the MP4 again."""
+def test_tags_of_the_audio_are_shown_and_kept(tools, tmp_path, ending):
+    """Title, artist and cover come from the file and are in the MP4."""
     music = tools.encode(
         tmp_path / f"t{ending}",
         tools.tone(1.5),
         tags={"title": "Tone", "artist": "Oscillator"},
-        cover=picture(),
+        cover=image_file(),
     )
     video = tmp_path / "o.mp4"
 
@@ -70,30 +79,25 @@ def test_the_tags_of_the_music_are_shown_and_handed_on(tools, tmp_path, ending):
     assert max(green, blue) < 60
     with av.open(str(video)) as container:
         tags = dict(container.metadata)
-        attached = [s for s in container.streams.video if s.codec_context.name == "mjpeg"]
-        data = next(bytes(p) for p in container.demux(attached[0]) if p.size)
     assert (tags["title"], tags["artist"], tags["comment"]) == ("Tone", "Oscillator", "mp4gen")
     assert "encoder" in tags
-    assert Image.open(io.BytesIO(data)).getpixel((20, 20))[0] > 200
+    assert tag_cover(video).getpixel((20, 20))[0] > 200
 
 
-@pytest.mark.parametrize(("given", "kept"), [(2000, 640), (600, 600), (100, 100), (20, 78)])
-def test_the_cover_in_the_tags_is_larger_than_on_the_screen(tone_wav, tmp_path, given, kept):
-    """Up to 640 pixels where the picture has them; never fewer than are shown."""
+@pytest.mark.parametrize(("side", "kept"), [(2000, 640), (600, 600), (100, 100), (20, 78)])
+def test_tag_cover_keeps_up_to_640_pixels(tone_wav, tmp_path, side, kept):
+    """The cover in the tags is never smaller than the one shown."""
     own, video = tmp_path / "own.png", tmp_path / "o.mp4"
-    own.write_bytes(picture("PNG", (given, given)))
+    own.write_bytes(image_file("PNG", (side, side)))
 
     render_video(tone_wav, video, style=SMALL, cover=own, title="T")
 
-    with av.open(str(video)) as container:
-        attached = [s for s in container.streams.video if s.codec_context.name == "mjpeg"]
-        data = next(bytes(p) for p in container.demux(attached[0]) if p.size)
-    assert Image.open(io.BytesIO(data)).size == (kept, kept)
+    assert tag_cover(video).size == (kept, kept)
 
 
-def test_the_square_picture_can_be_had_alone(tools, tmp_path):
-    """The file's own cover, or the one made from its sound, at any size."""
-    own = tools.encode(tmp_path / "own.m4a", tools.tone(1.0), cover=picture())
+def test_render_cover_returns_own_or_generated_cover(tools, tmp_path):
+    """Both come in the requested size."""
+    own = tools.encode(tmp_path / "own.m4a", tools.tone(1.0), cover=image_file())
     bare = tools.encode(tmp_path / "bare.m4a", tools.tone(1.0))
 
     red, made = (Image.open(io.BytesIO(render_cover(path, 96))) for path in (own, bare))
@@ -103,8 +107,8 @@ def test_the_square_picture_can_be_had_alone(tools, tmp_path):
     assert np.asarray(made).std() > 3
 
 
-def test_what_is_given_wins_over_the_tags(tools, tmp_path):
-    """Options replace the file's words, an empty one removes them."""
+def test_options_override_the_tags(tools, tmp_path):
+    """An option replaces a tag; an empty one removes it."""
     music = tools.encode(
         tmp_path / "t.mp3", tools.tone(1.0), tags={"title": "Tone", "artist": "Oscillator"}
     )
@@ -117,11 +121,11 @@ def test_what_is_given_wins_over_the_tags(tools, tmp_path):
         assert "artist" not in container.metadata
 
 
-def test_a_given_cover_wins_over_the_files(tools, tmp_path):
-    """The option is what is shown."""
-    music = tools.encode(tmp_path / "t.m4a", tools.tone(1.0), cover=picture())
+def test_cover_option_overrides_the_attached_cover(tools, tmp_path):
+    """The option is shown."""
+    music = tools.encode(tmp_path / "t.m4a", tools.tone(1.0), cover=image_file())
     own = tmp_path / "own.png"
-    own.write_bytes(picture("PNG", colour="blue"))
+    own.write_bytes(image_file("PNG", colour="blue"))
 
     red, _, blue = cover_colour(render_frame(music, time=0.5, style=SMALL, cover=own, title="T"))
 
@@ -132,34 +136,34 @@ def test_a_given_cover_wins_over_the_files(tools, tmp_path):
 @pytest.mark.parametrize(
     ("inside", "sentence"),
     [
-        (picture()[:60], "own cover is not a PNG, JPEG or WEBP"),
-        (bomb(30000, 30000), "own cover has too many pixels"),
+        (image_file()[:60], "Not a readable image: the cover in the audio file"),
+        (bomb(30000, 30000), "The image has too many pixels: the cover in the audio file"),
     ],
 )
-def test_a_broken_cover_inside_the_music_costs_a_warning(tools, tmp_path, inside, sentence):
-    """The music is good, so a picture is made from it; a bomb is not unpacked."""
+def test_broken_attached_cover_gives_a_warning(tools, tmp_path, inside, sentence):
+    """A generated cover is shown; a bomb is not decompressed."""
     music = tools.encode(tmp_path / "t.m4a", tools.tone(1.0), cover=inside)
 
     result = render_video(music, tmp_path / "o.mp4", style=SMALL)
 
     assert sentence in result.warnings[0]
-    assert "made from the music" in result.warnings[0]
+    assert "generated from the audio" in result.warnings[0]
 
 
 @pytest.mark.parametrize(
     ("name", "data", "sentence"),
     [
-        ("text.png", b"no picture at all", "is not a PNG, JPEG or WEBP"),
-        ("cut.png", picture("PNG")[:50], "is not a PNG, JPEG or WEBP"),
-        ("vector.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not a PNG, JPEG or WEBP"),
-        ("gif.png", picture("GIF"), "is not a PNG, JPEG or WEBP"),
-        ("bomb.png", bomb(30000, 30000), "too many pixels: 40 million"),
-        ("below.png", bomb(9000, 9000), "too many pixels: 40 million"),
-        ("none.png", None, "does not exist"),
+        ("text.png", b"no picture at all", "Not a readable image"),
+        ("cut.png", image_file("PNG")[:50], "Not a readable image"),
+        ("vector.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "Not a readable image"),
+        ("gif.png", image_file("GIF"), "Not a readable image"),
+        ("bomb.png", bomb(30000, 30000), "Use at most 40 million"),
+        ("below.png", bomb(9000, 9000), "Use at most 40 million"),
+        ("none.png", None, r"The cover does not exist: none\.png"),
     ],
 )
-def test_a_cover_that_is_none_is_refused_before_any_work(tone_wav, tmp_path, name, data, sentence):
-    """One sentence; a bomb is refused by its header, unpacked never."""
+def test_invalid_cover_option_is_refused_first(tone_wav, tmp_path, name, data, sentence):
+    """The error comes before the analysis; a bomb is never decompressed."""
     cover = tmp_path / name
     if data is not None:
         cover.write_bytes(data)
@@ -170,8 +174,8 @@ def test_a_cover_that_is_none_is_refused_before_any_work(tone_wav, tmp_path, nam
     assert not (tmp_path / "o.mp4").exists()
 
 
-def test_upright_and_clear_covers_are_made_to_fit(tmp_path):
-    """The middle of an upright picture is shown; what is see-through becomes dark."""
+def test_cover_is_cropped_and_made_opaque(tmp_path):
+    """The middle of a portrait image is shown; transparent parts become dark."""
     upright = Image.new("RGB", (100, 300), "blue")
     upright.paste((255, 0, 0), (0, 100, 100, 200))
     upright.save(tmp_path / "upright.png")
@@ -185,8 +189,8 @@ def test_upright_and_clear_covers_are_made_to_fit(tmp_path):
     assert dark.max() < 60
 
 
-def test_covers_are_read_whatever_their_depth_and_turn(tmp_path):
-    """Sixteen bits of grey stay grey, inks become light, and a turned photo is turned back."""
+def test_cover_reads_16_bit_cmyk_and_rotated_images(tmp_path):
+    """Grey keeps its level, CMYK becomes RGB, EXIF rotation is applied."""
     Image.fromarray(np.full((50, 50), 0x4000, np.uint16)).save(tmp_path / "deep.png")
     Image.new("CMYK", (50, 50), (0, 255, 255, 0)).save(tmp_path / "inks.jpg")
     turned, exif = Image.new("RGB", (50, 50), "red"), Image.Exif()
@@ -205,10 +209,10 @@ def test_covers_are_read_whatever_their_depth_and_turn(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".ogg", ".opus"])
-def test_a_cover_in_ogg_comments_is_found(tools, tmp_path, ending):
-    """There a picture is a comment of its own, in base 64."""
+def test_cover_in_ogg_comments_is_found(tools, tmp_path, ending):
+    """Ogg stores the image in a comment, in base 64."""
     head = struct.pack(">II", 3, 10) + b"image/jpeg" + struct.pack(">5I", 0, 64, 64, 24, 0)
-    block = head + struct.pack(">I", len(picture())) + picture()
+    block = head + struct.pack(">I", len(image_file())) + image_file()
     tags = {"title": "Tone", "METADATA_BLOCK_PICTURE": base64.b64encode(block).decode()}
     music = tools.encode(tmp_path / f"t{ending}", tools.tone(1.0, 48000), 48000, tags=tags)
 
@@ -219,10 +223,10 @@ def test_a_cover_in_ogg_comments_is_found(tools, tmp_path, ending):
     assert max(green, blue) < 60
 
 
-def test_a_video_is_music_too(tools, tmp_path):
-    """Its sound is taken, and none of its moving pictures for a cover."""
+def test_video_input_gives_its_audio_and_cover(tools, tmp_path):
+    """The moving frames are not taken for a cover."""
     music = tools.encode(
-        tmp_path / "t.m4a", tools.tone(1.0), tags={"title": "Tone"}, cover=picture()
+        tmp_path / "t.m4a", tools.tone(1.0), tags={"title": "Tone"}, cover=image_file()
     )
     first, second = tmp_path / "first.mp4", tmp_path / "second.mp4"
     render_video(music, first, style=SMALL)
@@ -237,8 +241,8 @@ def test_a_video_is_music_too(tools, tmp_path):
     assert max(green, blue) < 60
 
 
-def test_a_made_cover_belongs_to_its_music():
-    """One seed, one picture; another seed, another hue."""
+def test_generated_cover_depends_on_its_seed():
+    """One seed, one image; another seed, another hue."""
     first, hue = generate_cover(b"12345678", 96)
     again, _ = generate_cover(b"12345678", 96)
     other, other_hue = generate_cover(b"87654321", 96)
@@ -248,8 +252,8 @@ def test_a_made_cover_belongs_to_its_music():
     assert np.abs(first - other).mean() > 0.02
 
 
-def test_bars_take_the_hue_of_the_cover():
-    """A red, a blue and a colourless cover give what they are."""
+def test_accent_has_the_hue_of_the_cover():
+    """A coloured and a grey cover give their own hue and strength."""
     for hue in (25.0, 140.0, 265.0):
         cover = np.broadcast_to(oklch_to_rgb(0.6, 0.14, hue), (32, 32, 3)).astype(np.float32)
         accent = dominant_accent(cover, 0.0)
@@ -259,8 +263,8 @@ def test_bars_take_the_hue_of_the_cover():
     assert (grey.hue, grey.strength) == (77.0, pytest.approx(0.08))
 
 
-def test_the_sweep_has_no_grey_in_its_middle():
-    """Neighbouring hues keep their strength all the way."""
+def test_accent_sweep_stays_colourful():
+    """Neighbouring hues keep their strength throughout."""
     colours = dominant_accent(
         np.broadcast_to(oklch_to_rgb(0.6, 0.14, 300.0), (8, 8, 3)).astype(np.float32), 0.0
     ).sweep(64)
@@ -269,8 +273,8 @@ def test_the_sweep_has_no_grey_in_its_middle():
     assert spread.min() > 0.2
 
 
-def test_planes_hold_the_colours_they_are_made_of():
-    """BT.709 in limited range and back is true to a level or two."""
+def test_yuv420_round_trip_keeps_colours():
+    """BT.709 in limited range and back is exact to a level or two."""
     chance = np.random.default_rng(2)
     colours = chance.random((8, 8, 3)).astype(np.float32).repeat(4, 0).repeat(4, 1)
 
@@ -283,8 +287,8 @@ def test_planes_hold_the_colours_they_are_made_of():
     assert np.abs(yuv420_to_rgb(planes) / 255 - colours).max() < 0.03
 
 
-def test_a_dark_gradient_is_dithered():
-    """Between two levels the picture wavers, so no step is seen."""
+def test_dark_gradient_is_dithered():
+    """Between two levels the pixels alternate, so no band is visible."""
     ramp = np.linspace(0.1, 0.12, 64, dtype=np.float32)
     luma, _, _ = rgb_to_yuv420(np.broadcast_to(ramp[None, :, None], (64, 64, 3)).copy())
 

@@ -1,4 +1,4 @@
-"""The main job, all of it real: music in a folder, the server, the client, a look into the MP4s."""
+"""Acceptance tests: a music folder, the server, the client, and the MP4s that come out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import mp4gen
 from mp4gen.render import RenderStyle
@@ -18,9 +17,9 @@ from mp4gen.server import Server, ServerConfig
 
 FORMATS = (".mp3", ".m4a", ".flac", ".ogg", ".opus", ".wav")
 WIDTH, HEIGHT, FPS, SECONDS = 640, 360, 30, 6.0
-# The first click comes when the author is the hero, the last when the opening is over.
+# The first click comes during the opening, the last after it.
 CLICKS = (0.81, 1.63, 2.42, 3.27, 4.11, 4.88, 5.37)
-# Where things stand at 640x360: the picture's own proportions, not the renderer's tables.
+# Positions at 640x360, measured in the video and not taken from the renderer's layout.
 AUTHOR = (slice(84, 160), slice(232, 600))
 WATERMARK = (slice(336, 350), slice(240, 400))
 BARS = (slice(203, 283), slice(48, 592))
@@ -28,7 +27,7 @@ BARS = (slice(203, 283), slice(48, 592))
 
 @pytest.fixture(scope="module")
 def videos(tools, tmp_path_factory) -> dict[str, tuple[mp4gen.Video, Path]]:
-    """One video of clicks in each format, converted as a user would."""
+    """Return one video of clicks in each format, converted as a user does it."""
     return _convert(tools, tmp_path_factory.mktemp("job"))
 
 
@@ -57,34 +56,9 @@ async def _served(folder: Path) -> dict[str, tuple[mp4gen.Video, Path]]:
     return found
 
 
-def pictures(path: Path) -> list[NDArray[np.uint8]]:
-    with av.open(str(path)) as container:
-        return [frame.to_ndarray()[: frame.height] for frame in container.decode(video=0)]
-
-
-def sound(path: Path) -> tuple[NDArray[np.float32], int]:
-    with av.open(str(path)) as container:
-        stream = container.streams.audio[0]
-        parts = [frame.to_ndarray()[0] for frame in container.decode(stream)]
-        return np.concatenate(parts), stream.sample_rate
-
-
-def heard(path: Path) -> list[float]:
-    samples, rate = sound(path)
-    loud = np.flatnonzero(np.abs(samples) > 0.12) / rate
-    return [float(t) for i, t in enumerate(loud) if i == 0 or t - loud[i - 1] > 0.1]
-
-
-def seen(path: Path) -> list[float]:
-    energy = np.array([picture[BARS].mean() for picture in pictures(path)])
-    rising = np.diff(energy, prepend=energy[0])
-    jumps = np.flatnonzero(rising > 0.25 * rising.max())
-    return [i / FPS for n, i in enumerate(jumps) if n == 0 or i - jumps[n - 1] > 5]
-
-
 @pytest.mark.parametrize("ending", FORMATS)
-def test_every_format_comes_back_as_a_video(videos, ending: str) -> None:
-    """H.264 in yuv420p, AAC, as long as the music, and ready to play before it is all there."""
+def test_every_format_becomes_a_streamable_mp4(videos, ending: str) -> None:
+    """H.264 in yuv420p, AAC, as long as the audio, with the index first."""
     _, path = videos[ending]
 
     with av.open(str(path)) as container:
@@ -99,31 +73,31 @@ def test_every_format_comes_back_as_a_video(videos, ending: str) -> None:
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_what_is_heard_is_seen(videos, ending: str) -> None:
-    """Every click moves the picture within two frames of its sound, in the file that came out."""
+def test_every_click_moves_the_bars(tools, videos, ending: str) -> None:
+    """Each click moves the bars within two frames of its audio, in the final file."""
     _, path = videos[ending]
 
-    ears, eyes = heard(path), seen(path)
+    audible, visible = tools.audible_clicks(path), tools.visible_clicks(path, BARS, FPS)
 
-    assert len(ears) == len(CLICKS)
-    for moment in ears:
-        assert min(abs(moment - other) for other in eyes) <= 2 / FPS, (moment, eyes)
+    assert len(audible) == len(CLICKS)
+    for time in audible:
+        assert min(abs(time - other) for other in visible) <= 2 / FPS, (time, visible)
 
 
-def test_the_author_is_shown_at_the_beginning(videos) -> None:
-    """The name is large in the first seconds, and has stepped back when the opening is over."""
+def test_author_is_large_in_the_opening(tools, videos) -> None:
+    """The name is smaller when the opening is over."""
     _, path = videos[".wav"]
-    frames = pictures(path)
+    frames = tools.lumas(path)
 
     opening, later = (int((frames[round(at * FPS)][AUTHOR] > 140).sum()) for at in (2.0, 5.8))
 
     assert opening > 1.4 * later > 0
 
 
-def test_the_watermark_is_subtle_and_always_there(videos) -> None:
-    """The domain stands at the bottom of the first and the last picture, in no strong light."""
+def test_watermark_is_subtle_and_always_visible(tools, videos) -> None:
+    """The domain is at the bottom of the first and the last frame, at low contrast."""
     _, path = videos[".wav"]
-    frames = pictures(path)
+    frames = tools.lumas(path)
 
     for frame in (frames[0], frames[-1]):
         letters = frame[WATERMARK].astype(int)
@@ -131,8 +105,8 @@ def test_the_watermark_is_subtle_and_always_there(videos) -> None:
         assert 60 < letters.max() - np.median(letters) < 190
 
 
-def test_the_server_tells_when_a_video_expires(videos) -> None:
-    """A user knows how long the file will be kept: 15 days."""
+def test_server_reports_the_expiry_of_a_video(videos) -> None:
+    """A file is kept for 15 days."""
     video, _ = videos[".mp3"]
 
     assert video.completed_at is not None
@@ -142,8 +116,8 @@ def test_the_server_tells_when_a_video_expires(videos) -> None:
 
 @pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not installed")
 @pytest.mark.parametrize("ending", FORMATS)
-def test_another_player_finds_nothing_to_complain_of(videos, ending: str) -> None:
-    """A second reader takes in the whole file without a warning."""
+def test_ffprobe_reads_the_file_without_warnings(videos, ending: str) -> None:
+    """Another demuxer reads the whole file without a warning."""
     _, path = videos[ending]
     command = ["ffprobe", "-v", "warning", "-count_packets", "-show_entries", "stream=codec_type"]
 
@@ -151,7 +125,7 @@ def test_another_player_finds_nothing_to_complain_of(videos, ending: str) -> Non
         [*command, "-of", "csv=p=0", str(path)], capture_output=True, text=True, check=True
     )
 
-    # ffmpeg 5.1 says this of every MP4 that holds a cover, those of its own making included.
+    # ffmpeg 5.1 prints this for every MP4 with a cover, its own included.
     odd = [line for line in ended.stderr.splitlines() if not line.endswith("timescale not set")]
     assert set(ended.stdout.replace(",", "").split()) == {"audio", "video"}
     assert odd == []

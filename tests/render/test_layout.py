@@ -1,4 +1,4 @@
-"""Three designs, any size: everything inside, nothing on top of anything else."""
+"""Tests of the layout: three designs at any size."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ SIZES = [
     [((1920, 1080), LANDSCAPE), ((1080, 1920), PORTRAIT), ((1080, 1080), SQUARE),
      ((1080, 1350), SQUARE), ((2560, 1080), LANDSCAPE), ((600, 1200), PORTRAIT)],
 )  # fmt: skip
-def test_each_shape_has_a_design_of_its_own(size, design):
-    """The nearest shape decides."""
+def test_design_has_the_nearest_aspect_ratio(size, design):
+    """Landscape, square and portrait sizes get their own designs."""
     assert design_for(*size) is design
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_everything_stands_inside_and_apart(size):
-    """Cover, words, bars, line and watermark neither overlap nor leave the picture."""
+def test_parts_do_not_overlap_or_leave_the_frame(size):
+    """Cover, text, bars, line and watermark stay apart and inside."""
     width, height = size
     layout = layout_for(width, height)
 
@@ -60,8 +60,8 @@ def test_everything_stands_inside_and_apart(size):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_bars_never_share_a_sample_of_colour(size):
-    """Neighbours are at least two pixels apart, so each owns its chroma."""
+def test_bars_share_no_chroma_sample(size):
+    """Neighbouring bars own their chroma samples."""
     layout = layout_for(*size)
     lefts, width = layout.bar_lefts, layout.bar_width
     columns = [set((left // 2 + np.arange(width // 2 + 1)).tolist()) for left in lefts]
@@ -72,8 +72,8 @@ def test_bars_never_share_a_sample_of_colour(size):
     assert lefts[-1] + width <= size[0]
 
 
-def test_1280x720_is_as_drawn():
-    """The numbers of the design, unscaled."""
+def test_1280x720_has_the_numbers_of_the_design():
+    """The landscape design is not scaled."""
     layout = layout_for(1280, 720)
 
     assert (layout.cover.left, layout.cover.top, layout.cover.width) == (96, 84, 312)
@@ -83,8 +83,8 @@ def test_1280x720_is_as_drawn():
     assert layout.watermark_base == 694
 
 
-def test_without_words_the_cover_is_in_the_middle():
-    """Half of the picture is not left empty."""
+def test_cover_is_centred_without_text():
+    """Half of the frame is not left empty."""
     cover = layout_for(1280, 720, with_text=False).cover
 
     assert (cover.left + cover.right) / 2 == 640

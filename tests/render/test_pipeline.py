@@ -1,4 +1,4 @@
-"""Music in, MP4 out, judged by what a player would find in the file."""
+"""Tests of whole renders, judged by the content of the MP4."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def left_behind(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_every_format_becomes_an_mp4_for_everybody(tools, tmp_path, ending):
-    """Whatever goes in, H.264 High yuv420p with AAC comes out, ready to stream."""
+def test_every_format_becomes_a_compatible_mp4(tools, tmp_path, ending):
+    """Every input becomes H.264 High yuv420p with AAC, ready to stream."""
     music = tools.encode(tmp_path / f"tone{ending}", tools.tone(2.0, 48000), 48000)
     video = tmp_path / "out.mp4"
 
@@ -51,7 +51,7 @@ def test_every_format_becomes_an_mp4_for_everybody(tools, tmp_path, ending):
 
 @pytest.mark.parametrize("ending", [".m4a", ".aac"])
 def test_aac_is_copied_bit_for_bit(tools, tmp_path, ending):
-    """AAC packets are those of the input; only ADTS' own headers are gone."""
+    """AAC packets are the input's, without the headers of ADTS."""
     music = tools.encode(tmp_path / f"tone{ending}", tools.tone(2.0))
     video = tmp_path / "out.mp4"
 
@@ -62,27 +62,18 @@ def test_aac_is_copied_bit_for_bit(tools, tmp_path, ending):
     np.testing.assert_array_equal(tools.decode(video)[0], tools.decode(music)[0])
 
 
-def onsets(energy: np.ndarray, threshold: float) -> list[int]:
-    loud = energy > threshold
-    return [i for i in range(1, len(loud)) if loud[i] and not loud[max(i - 5, 0) : i].any()]
-
-
-def heard_and_seen(tools, video: Path, fps: int = 30) -> tuple[list[float], list[float]]:
-    samples, rate = tools.decode(video)
-    step = rate // 1000
-    level = np.abs(samples[0][: samples.shape[1] // step * step]).reshape(-1, step).max(axis=1)
-    loud = np.flatnonzero(level > 0.12)
-    heard = [i / 1000 for n, i in enumerate(loud) if n == 0 or i - loud[n - 1] > 100]
+def sync_offsets(tools, video: Path, fps: int) -> list[float]:
+    """Return how many frames after each audible click the bars move."""
     layout = layout_for(320, 180)
     rows = slice(layout.bars_base - layout.bars_height, layout.bars_base)
-    energy = np.array([picture[rows].mean() for picture in tools.lumas(video)])
-    rises = np.diff(energy, prepend=energy[0])
-    return heard, [i / fps for i in onsets(rises, 0.2 * rises.max())]
+    visible = tools.visible_clicks(video, (rows, slice(None)), fps)
+    audible = tools.audible_clicks(video)
+    return [min((moved - heard for moved in visible), key=abs) * fps for heard in audible]
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_every_click_is_seen_when_it_is_heard(tools, tmp_path, ending):
-    """In the finished file each click moves the bars within one picture of its sound."""
+def test_every_click_moves_the_bars_in_its_frame(tools, tmp_path, ending):
+    """In the final file each click moves the bars within one frame of its audio."""
     chance = np.random.default_rng(11)
     times = np.cumsum(chance.uniform(0.35, 0.6, 9)) + 0.2
     music = tools.encode(tmp_path / f"clicks{ending}", tools.clicks(times, 5.8, 48000), 48000)
@@ -90,16 +81,15 @@ def test_every_click_is_seen_when_it_is_heard(tools, tmp_path, ending):
 
     render_video(music, video, style=SMALL)
 
-    heard, seen = heard_and_seen(tools, video)
-    offsets = [min((s - h for s in seen), key=abs) * 30 for h in heard]
-    assert len(heard) == len(times)
+    offsets = sync_offsets(tools, video, 30)
+    assert len(offsets) == len(times)
     assert max(abs(offset) for offset in offsets) <= 1.0, offsets
 
 
 @pytest.mark.parametrize("mode", ["compatible", "copy"])
 @pytest.mark.parametrize("ending", FORMATS)
-def test_every_click_is_seen_at_60_pictures_a_second(tools, tmp_path, ending, mode):
-    """Within one of those shorter pictures, in every format, with the sound copied or encoded."""
+def test_every_click_is_in_sync_at_60_fps(tools, tmp_path, ending, mode):
+    """Within one shorter frame, in every format, with copied and encoded audio."""
     chance = np.random.default_rng(12)
     times = np.cumsum(chance.uniform(0.35, 0.6, 6)) + 0.2
     music = tools.encode(tmp_path / f"clicks{ending}", tools.clicks(times, 4.2, 48000), 48000)
@@ -108,14 +98,13 @@ def test_every_click_is_seen_at_60_pictures_a_second(tools, tmp_path, ending, mo
 
     render_video(music, video, style=style, audio_mode=mode)
 
-    heard, seen = heard_and_seen(tools, video, 60)
-    offsets = [min((s - h for s in seen), key=abs) * 60 for h in heard]
-    assert len(heard) == len(times)
+    offsets = sync_offsets(tools, video, 60)
+    assert len(offsets) == len(times)
     assert max(abs(offset) for offset in offsets) <= 1.0, offsets
 
 
-def test_the_author_opens_and_then_steps_back(tools, tmp_path, tone_wav):
-    """The author's name is large at first and smaller once the opening is over."""
+def test_author_shrinks_after_the_opening(tools, tmp_path, tone_wav):
+    """The name is large at first."""
     music = tools.encode(tmp_path / "long.wav", tools.tone(5.0))
     layout = layout_for(640, 360)
     style = RenderStyle(width=640, height=360)
@@ -134,8 +123,8 @@ def test_the_author_opens_and_then_steps_back(tools, tmp_path, tone_wav):
     assert lit(0.0, "Suno Artist") > 1.5 * lit(4.9, "Suno Artist") > 0
 
 
-def test_the_watermark_is_there_from_first_to_last(tone_wav):
-    """The domain's letters stand at the bottom, quietly, in every picture."""
+def test_watermark_is_in_the_first_and_last_frame(tone_wav):
+    """The domain is at the bottom, at low contrast."""
     layout = layout_for(1280, 720)
     area = (400, layout.watermark_base - 20, 880, layout.watermark_base + 6)
 
@@ -149,24 +138,19 @@ def test_the_watermark_is_there_from_first_to_last(tone_wav):
         assert 0.02 < (ink > 30).mean() < 0.3
 
 
-def test_a_dark_ground_shows_no_bands(tone_wav):
-    """The dither that hides a gradient's steps is still there after the encoder, not flat blocks.
-
-    An encoder that throws it away leaves three quarters of the blocks flat.
-    """
-    to = tone_wav.with_suffix(".mp4")
+def test_dark_background_keeps_its_dither(tools, tone_wav, tmp_path):
+    """An encoder that drops the dither leaves three quarters of the blocks flat."""
+    to = tmp_path / "o.mp4"
     render_video(tone_wav, to)
-    with av.open(str(to)) as container:
-        luma = [frame.to_ndarray()[:720] for frame in container.decode(video=0)][40]
 
-    ground = luma[16:80, 640:1264]
-    blocks = ground.reshape(8, 8, 78, 8).swapaxes(1, 2).reshape(-1, 64)
+    background = tools.lumas(to)[40][16:80, 640:1264]
+    blocks = background.reshape(8, 8, 78, 8).swapaxes(1, 2).reshape(-1, 64)
     flat = float((np.ptp(blocks, axis=1) == 0).mean())
 
     assert flat < 0.55
 
 
-def test_the_progress_line_fills_up(tone_wav):
+def test_progress_line_fills_up(tone_wav):
     """It is nearly empty at the beginning, half full halfway and full at the end."""
     line = layout_for(320, 180).progress
 
@@ -181,7 +165,7 @@ def test_the_progress_line_fills_up(tone_wav):
 
 
 def test_equal_input_gives_equal_bytes(tone_wav, tmp_path):
-    """Two renders with one thread are the same file."""
+    """Two renders with one thread give the same file."""
     files = [tmp_path / "a.mp4", tmp_path / "b.mp4"]
     for file in files:
         render_video(tone_wav, file, author="A", domain_name="d.example", style=SMALL)
@@ -189,8 +173,8 @@ def test_equal_input_gives_equal_bytes(tone_wav, tmp_path):
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_progress_is_told_in_seconds_of_seconds(tone_wav, tmp_path):
-    """It never goes back, starts at nothing and ends at everything."""
+def test_on_progress_gets_seconds_done_and_total(tone_wav, tmp_path):
+    """The seconds never decrease, from 0 to the duration."""
     told: list[tuple[float, float]] = []
 
     render_video(
@@ -202,8 +186,29 @@ def test_progress_is_told_in_seconds_of_seconds(tone_wav, tmp_path):
     assert told == sorted(told)
 
 
-def test_cancel_stops_and_leaves_nothing(tone_wav, tmp_path):
-    """A render told to stop raises, and neither the video nor its beginnings are there."""
+def test_video_is_on_disk_before_its_rename(tone_wav, tmp_path, monkeypatch):
+    """A power cut leaves the older file or the whole new one: file, rename, folder."""
+    events, fsync, replace = [], os.fsync, os.replace
+
+    def record_fsync(descriptor: int) -> None:
+        events.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def record_replace(source: Path, target: Path) -> None:
+        events.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "replace", record_replace)
+    video = tmp_path / "o.mp4"
+
+    render_video(tone_wav, video, style=SMALL)
+
+    assert events == [video.stat().st_ino, "rename", tmp_path.stat().st_ino]
+
+
+def test_cancelled_render_leaves_no_file(tone_wav, tmp_path):
+    """Neither the video nor its temporary file remains."""
     cancel = threading.Event()
 
     with pytest.raises(RenderCancelledError):
@@ -219,44 +224,44 @@ def test_cancel_stops_and_leaves_nothing(tone_wav, tmp_path):
 
 
 class CountingEvent(threading.Event):
-    """An event that counts how often it is looked at, and is set at one of these looks."""
+    """An event that counts its checks, and is set at one of them."""
 
     def __init__(self, set_at: int = 0) -> None:
         super().__init__()
-        self.looks = 0
+        self.checks = 0
         self._set_at = set_at
 
     def is_set(self) -> bool:
-        self.looks += 1
-        if self.looks == self._set_at:
+        self.checks += 1
+        if self.checks == self._set_at:
             self.set()
         return super().is_set()
 
 
-def test_cancel_is_looked_at_for_every_picture(tone_wav, tmp_path):
-    """No picture and no packet of sound is begun without a look, and none after it is set."""
+def test_cancel_is_checked_for_every_frame(tone_wav, tmp_path):
+    """It is checked before each frame and packet; nothing is encoded after it is set."""
     whole, last = CountingEvent(), CountingEvent()
     result = render_video(tone_wav, tmp_path / "o.mp4", style=SMALL, cancel=whole)
-    last = CountingEvent(set_at=whole.looks - 5)
+    last = CountingEvent(set_at=whole.checks - 5)
 
     with pytest.raises(RenderCancelledError):
         render_video(tone_wav, tmp_path / "p.mp4", style=SMALL, cancel=last)
 
-    assert whole.looks > result.frames
-    assert last.looks == whole.looks - 5
+    assert whole.checks > result.frames
+    assert last.checks == whole.checks - 5
 
 
-def test_a_render_that_takes_too_long_ends(tone_wav, tmp_path):
-    """The limit of real time is kept between pictures; nothing is left behind."""
-    with pytest.raises(RenderError, match=r"longer than its limit of 1e-09 s; raise timeout"):
+def test_render_ends_at_its_timeout(tone_wav, tmp_path):
+    """The timeout is checked between frames; no file remains."""
+    with pytest.raises(RenderError, match=r"timed out after 1e-09 s\. Raise timeout"):
         render_video(tone_wav, tmp_path / "o.mp4", style=SMALL, timeout=1e-9)
 
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, BrokenPipeError])
-def test_a_failure_keeps_the_older_video(tone_wav, tmp_path, kind):
-    """A callback that fails mid-way leaves the file that was there; its own error comes out."""
+def test_failing_callback_keeps_the_older_video(tone_wav, tmp_path, kind):
+    """The callback's own error is passed on, and the older file stays."""
     video = tmp_path / "o.mp4"
     video.write_bytes(b"older")
 
@@ -271,8 +276,8 @@ def test_a_failure_keeps_the_older_video(tone_wav, tmp_path, kind):
     assert left_behind(tmp_path) == []
 
 
-def test_the_still_picture_is_the_videos_own(tone_wav, tmp_path):
-    """`render_frame` shows what the video shows at that moment."""
+def test_render_frame_equals_the_videos_frame(tone_wav, tmp_path):
+    """The image differs from the decoded frame by the encoder's loss only."""
     words = {"author": "Suno Artist", "title": "Tone", "domain_name": "d.example"}
     video = tmp_path / "o.mp4"
     render_video(tone_wav, video, style=SMALL, **words)
@@ -289,55 +294,55 @@ def test_the_still_picture_is_the_videos_own(tone_wav, tmp_path):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"width": 321}, "even"),
-        ({"width": 64}, "too small"),
-        ({"height": 4000}, "too large"),
-        ({"width": 2048, "height": 1152}, "too large"),
-        ({"width": "1280"}, "The size '1280'x720 must be of whole numbers"),
-        ({"height": 720.0}, "whole numbers"),
-        ({"fps": 5}, "fps must be a whole number from 24 to 60, not 5"),
-        ({"fps": 29.97}, "fps must be a whole number from 24 to 60, not 29.97"),
-        ({"qp": 51}, "qp must be"),
-        ({"threads": -1}, "threads must be"),
-        ({"quality": "best"}, 'quality must be "fast" or "fine"'),
-        ({"fonts": ["/nowhere.ttf"]}, "/nowhere.ttf does not exist"),
+        ({"width": 321}, r"Invalid size: 321x720\. Use even numbers\."),
+        ({"width": 64}, "Use at least 144 pixels"),
+        ({"height": 4000}, "Use at most 2560 pixels"),
+        ({"width": 2048, "height": 1152}, "as many as 1920x1080"),
+        ({"width": "1280"}, "Invalid size: '1280'x720. Use whole numbers"),
+        ({"height": 720.0}, r"Invalid size: 1280x720\.0"),
+        ({"fps": 5}, r"Invalid fps: 5\. Use a whole number from 24 to 60\."),
+        ({"fps": 29.97}, r"Invalid fps: 29\.97\."),
+        ({"qp": 51}, "Invalid qp: 51"),
+        ({"threads": -1}, "Invalid threads: -1"),
+        ({"quality": "best"}, 'Invalid quality: .best.\\. Use "fast" or "fine"'),
+        ({"fonts": ["/nowhere.ttf"]}, r"The font file does not exist: /nowhere\.ttf"),
     ],
 )
-def test_a_style_that_cannot_be_is_refused(change, sentence):
-    """One sentence names the value and what it may be."""
+def test_invalid_style_is_refused(change, sentence):
+    """The error has the name, the value and the valid range."""
     with pytest.raises(RenderError, match=sentence):
         RenderStyle(**change)
 
 
-def test_a_target_that_cannot_be_is_refused(tone_wav, tmp_path):
-    """No folder, a folder itself, or the music itself: said before any work."""
+def test_invalid_target_is_refused(tone_wav, tmp_path):
+    """The error comes before any work."""
     for target, sentence in (
         (tmp_path / "no" / "o.mp4", "does not exist"),
         (tmp_path, "is a folder"),
-        (tone_wav, "is the music itself"),
-        (Path(os.devnull), "is no file that can be replaced"),
-        (tmp_path / f"{'x' * 300}.mp4", r"x\.\.\. cannot be written: File name too long"),
-        (f"{tmp_path}/a\0b.mp4", "no name may hold a zero byte"),
-        ("", r"^\. is a folder"),
+        (tone_wav, "is the audio file"),
+        (Path(os.devnull), "is not a regular file"),
+        (tmp_path / f"{'x' * 300}.mp4", r"Cannot write x+\.\.\.: File name too long"),
+        (f"{tmp_path}/a\0b.mp4", "its name has a zero byte"),
+        ("", r"^Cannot write \.: it is a folder"),
     ):
         with pytest.raises(RenderError, match=sentence):
             render_video(tone_wav, target, style=SMALL)
-    with pytest.raises(RenderError, match="audio_mode"):
+    with pytest.raises(RenderError, match="Invalid audio_mode: 'best'"):
         render_video(tone_wav, tmp_path / "o.mp4", style=SMALL, audio_mode="best")
 
 
 @pytest.mark.parametrize("at", [float("nan"), float("inf")])
-def test_a_moment_that_is_none_is_refused(tone_wav, at):
-    """A picture is asked for by seconds."""
-    with pytest.raises(RenderError, match=r"time must be a number of seconds, not (nan|inf)\."):
+def test_invalid_time_is_refused(tone_wav, at):
+    """The time of a frame is a finite number of seconds."""
+    with pytest.raises(RenderError, match=r"Invalid time: (nan|inf)\. Use"):
         render_frame(tone_wav, time=at, style=SMALL)
 
 
-def test_a_font_that_is_none_is_refused(tone_wav, tmp_path):
-    """It is said before any work, not passed over in silence."""
+def test_invalid_font_is_refused(tone_wav, tmp_path):
+    """The error comes before any work."""
     style = RenderStyle(width=320, height=180, fonts=(tone_wav,))
 
-    with pytest.raises(RenderError, match=r"tone.wav is not a font that can be read\."):
+    with pytest.raises(RenderError, match=r"Cannot read the font file: tone\.wav\."):
         render_video(tone_wav, tmp_path / "o.mp4", style=style)
 
 
@@ -350,7 +355,7 @@ def test_a_font_that_is_none_is_refused(tone_wav, tmp_path):
         (RenderStyle(1080, 1920, fps=60), 42),
     ],
 )
-def test_the_level_is_one_that_phones_take(tools, tmp_path, style, most):
+def test_h264_level_is_one_that_phones_accept(tools, tmp_path, style, most):
     """High profile, at 4.1 or below for 1080p30."""
     music = tools.encode(tmp_path / "t.wav", tools.tone(0.5))
 
@@ -363,8 +368,8 @@ def test_the_level_is_one_that_phones_take(tools, tmp_path, style, most):
     assert settings[3] <= most
 
 
-def test_a_pictures_own_moment_gives_that_picture(tone_wav):
-    """Also where its number over the rate, times the rate, is a little less than its number."""
+def test_render_frame_rounds_the_time_correctly(tone_wav):
+    """29 / 25 x 25 is slightly below 29; the frame is still number 29."""
     style = RenderStyle(width=320, height=180, fps=25)
     assert int(29 / 25 * 25) == 28
 
@@ -377,8 +382,8 @@ def test_a_pictures_own_moment_gives_that_picture(tone_wav):
 
 
 @pytest.mark.parametrize("quality", ["fast", "fine"])
-def test_players_are_told_the_colours_and_can_seek(tools, tmp_path, quality):
-    """BT.709 in limited range, and a key picture every eight seconds."""
+def test_video_has_colour_tags_and_key_frames(tools, tmp_path, quality):
+    """BT.709 in limited range, and a key frame every eight seconds."""
     music, video = tools.encode(tmp_path / "t.wav", tools.tone(9.0)), tmp_path / "o.mp4"
 
     render_video(music, video, style=RenderStyle(144, 144, fps=24, quality=quality))

@@ -1,4 +1,4 @@
-"""Golden pictures: where light and colour stand, in every shape; and drawing from any moment."""
+"""Golden frames in every aspect ratio, and drawing from any frame."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mp4gen.render.layout import Layout, layout_for
 from mp4gen.render.scene import Scene, SceneSpec
 from mp4gen.render.text import Typesetter
 
-# Mean luma of a 12 x 8 grid over the picture at full bars, after the opening: strict on layout,
-# and a few levels of tolerance for another font rasteriser.
+# Mean luma of a 12 x 8 grid over the frame at full bars, after the opening: strict on layout, with
+# a tolerance of a few levels for another font rasteriser.
 GOLDEN = {
     (320, 180): [
         [35, 45, 49, 49, 45, 46, 46, 46, 44, 42, 39, 35],
@@ -80,7 +80,7 @@ def drawn(
 
 
 def still(layout: Layout, height: float, glow: float) -> tuple[np.ndarray, np.ndarray]:
-    """A run of one picture: all bars at a height, and a glow."""
+    """Return a run of one frame: all bars at a height, and a glow."""
     heights = np.full((1, layout.bar_lefts.size), height, np.float32)
     return heights, np.full(1, glow, np.float32)
 
@@ -93,17 +93,17 @@ def grid(canvas: Canvas) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("size", [(320, 180), (180, 320), (240, 240)])
-def test_the_picture_is_as_it_was_looked_at(size):
-    """The grid of each shape equals the one that eyes have approved."""
+def test_frame_equals_the_golden_grid(size):
+    """The grid of each aspect ratio is the one that was approved by eye."""
     assert np.abs(np.array(grid(drawn(*size, [(150, 0.7, 0.0)]))) - GOLDEN[size]).max() <= 3
 
 
 @pytest.mark.parametrize(
     "size", [(320, 180), (180, 320), (240, 240), (250, 146), (146, 250), (400, 2000)]
 )
-def test_a_moment_looks_the_same_however_it_was_reached(size):
-    """Drawing only what changed ends in the same picture as drawing it alone."""
-    # Each moment is one at which soft light may move: it would be late at the others.
+def test_frame_does_not_depend_on_the_frames_before(size):
+    """Drawing only what changed gives the same frame as drawing it alone."""
+    # Light may dim in each of these frames; in the others it would be late.
     way = [(0, 0.1, 0.0), (42, 1.0, 1.0), (111, 0.4, 0.5), (291, 0.9, 0.9)]
     for end in ((201, 0.55, 0.75), (201, 1.0, 0.0)):
         there, alone = drawn(*size, [*way, end]), drawn(*size, [end])
@@ -112,8 +112,8 @@ def test_a_moment_looks_the_same_however_it_was_reached(size):
             np.testing.assert_array_equal(one, other)
 
 
-def test_the_last_picture_waits_for_nothing():
-    """Soft light and the line follow though it is not their turn: players may stop there."""
+def test_last_frame_is_up_to_date():
+    """Slow parts are updated out of turn: players may stop there."""
     way = [(297, 0.2, 0.9), (298, 0.8, 0.5), (299, 0.6, 0.2)]
 
     for one, other in zip(
@@ -122,8 +122,8 @@ def test_the_last_picture_waits_for_nothing():
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_picture_drawn_alone_is_whole():
-    """Also at a moment at which soft light would not move in a run."""
+def test_frame_drawn_alone_is_up_to_date():
+    """Slow parts are updated, also between two of their turns."""
     layout = layout_for(320, 180)
     rows = slice(layout.bars_base, layout.progress.top)
 
@@ -132,8 +132,8 @@ def test_a_picture_drawn_alone_is_whole():
     np.testing.assert_array_equal(own[rows], other[rows])
 
 
-def test_light_comes_at_once_and_goes_when_it_may():
-    """A beat is seen in its own picture; its end waits for the next of the slower ones."""
+def test_glow_rises_at_once_and_dims_at_slow_updates():
+    """A beat is visible in its own frame; its end waits for the next slow update."""
     cover = layout_for(320, 180).cover
     light = (slice(cover.top, cover.bottom), slice(cover.left - 4, cover.left - 1))
 
@@ -152,8 +152,8 @@ def test_light_comes_at_once_and_goes_when_it_may():
     assert (up, down, later) == (lit, lit, dark)
 
 
-def test_reflections_follow_at_their_own_rate():
-    """A third of the pictures moves them, and all that came between is caught up with."""
+def test_reflections_change_at_slow_updates_only():
+    """A third of the frames changes them, to the latest heights."""
     layout = layout_for(320, 180)
     rows = slice(layout.bars_base + 1, layout.progress.top)
     way = [(201, 0.2, 0.0), (202, 0.9, 0.0), (203, 0.9, 0.0), (204, 0.9, 0.0)]
@@ -165,8 +165,8 @@ def test_reflections_follow_at_their_own_rate():
     assert (moved != first).any()
 
 
-def test_the_line_grows_by_parts_of_a_pixel():
-    """Half a pixel a picture is seen in each of them."""
+def test_progress_line_grows_by_parts_of_a_pixel():
+    """Half a pixel a frame is visible in each frame."""
     line = layout_for(160, 160).progress
     light = [
         int(drawn(160, 160, [(frame, 0.0, 0.0)]).planes[0][line.top, line.left : line.right].sum())
@@ -178,8 +178,8 @@ def test_the_line_grows_by_parts_of_a_pixel():
 
 
 @pytest.mark.parametrize("size", [(250, 146), (146, 250)])
-def test_lines_may_be_longer_than_the_picture(size):
-    """Codecs like memory with room at the end of each row; what is there is left alone."""
+def test_canvas_accepts_padded_lines(size):
+    """Codecs may pad each row; the padding is left alone."""
     width, height = size
     lines = (width + 38, width // 2 + 23, width // 2 + 23)
     rows = (height, height // 2, height // 2)
@@ -196,22 +196,23 @@ def test_lines_may_be_longer_than_the_picture(size):
 
 
 @pytest.mark.parametrize("size", [(320, 180), (180, 320), (250, 146)])
-def test_a_run_of_pictures_is_each_of_them_alone(size):
-    """Working out many pictures at once changes none of them, wherever a run is cut."""
+def test_runs_may_be_cut_anywhere(size):
+    """Many frames at once are equal to each of them alone."""
     chance = np.random.default_rng(5)
     heights = chance.random((40, layout_for(*size).bar_lefts.size), np.float32)
     glows = chance.random(40, np.float32)
     scenes, canvases = zip(*(a_scene(*size) for _ in range(3)), strict=True)
 
     whole, single, cut = scenes
-    together = whole.play(100, heights, glows)
+    together = whole.draw_frames(100, heights, glows)
     apart = (
         number
         for row in range(40)
-        for number in single.play(100 + row, heights[row : row + 1], glows[row : row + 1])
+        for number in single.draw_frames(100 + row, heights[row : row + 1], glows[row : row + 1])
     )
     halves = itertools.chain(
-        cut.play(100, heights[:13], glows[:13]), cut.play(113, heights[13:], glows[13:])
+        cut.draw_frames(100, heights[:13], glows[:13]),
+        cut.draw_frames(113, heights[13:], glows[13:]),
     )
     for numbers in zip(together, apart, halves, strict=True):
         assert len(set(numbers)) == 1
@@ -220,8 +221,8 @@ def test_a_run_of_pictures_is_each_of_them_alone(size):
             np.testing.assert_array_equal(one, three)
 
 
-def test_bars_at_rest_are_dots_and_full_ones_reach_the_top():
-    """Heights are kept to the pixel, round at both ends."""
+def test_bars_have_their_height_to_the_pixel():
+    """A bar at rest is a dot, a full one reaches the top, both with round ends."""
     layout = layout_for(1280, 720)
     left, width, base = int(layout.bar_lefts[20]), layout.bar_width, layout.bars_base
     for height, pixels in ((0.0, width), (1.0, layout.bars_height)):
@@ -234,8 +235,8 @@ def test_bars_at_rest_are_dots_and_full_ones_reach_the_top():
         assert before[base - 1, left] < 110
 
 
-def test_nothing_else_moves():
-    """Between two pictures after the opening only bars, line, glow and reflection differ."""
+def test_only_moving_parts_change_after_the_opening():
+    """Two frames differ in bars, line, glow and reflection only."""
     layout = layout_for(640, 360)
     first = drawn(640, 360, [(150, 0.2, 0.0)]).planes[0]
     second = drawn(640, 360, [(151, 0.9, 0.0)]).planes[0]
@@ -247,16 +248,16 @@ def test_nothing_else_moves():
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (720, 720), (320, 180)])
-def test_nothing_leaves_the_safe_area(size):
-    """Even with the longest words the margins hold ground only."""
+def test_margins_stay_empty_with_long_text(size):
+    """Even the longest text leaves the margins to the background."""
     width, height = size
     layout = layout_for(width, height)
     cover, hue = generate_cover(b"golden--", layout.cover.width)
 
-    def luma(words: str) -> np.ndarray:
+    def luma(text: str) -> np.ndarray:
         spec = SceneSpec(
-            layout=layout, cover=cover, accent=dominant_accent(cover, hue), title=words, author=words,
-            domain_name=words, fps=30, frame_count=300,
+            layout=layout, cover=cover, accent=dominant_accent(cover, hue), title=text, author=text,
+            domain_name=text, fps=30, frame_count=300,
         )  # fmt: skip
         canvas = Canvas(width, height)
         next(Scene(spec, canvas, Typesetter()).draw_frames(0, *still(layout, 0.0, 0.0)))

@@ -1,4 +1,4 @@
-"""Words are cleaned, shaped, fitted, and never shown as boxes."""
+"""Tests of text: sanitizing, fonts, direction and fitting."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from mp4gen.render.text import Typesetter, grapheme_clusters, sanitize
         ("\u0915\u094d\u200d\u0937", "\u0915\u094d\u200d\u0937"),
     ],
 )
-def test_text_from_outside_is_cleaned(raw, cleaned):
-    """One plain line: no controls, no overrides of direction, no towers of marks."""
+def test_sanitize_returns_one_plain_line(raw, cleaned):
+    """No controls, no direction overrides, no towers of marks."""
     assert sanitize(raw) == cleaned
 
 
-def test_clusters_keep_together_what_is_read_as_one():
-    """Marks stay with their letter, joined emoji and flags are one sign."""
+def test_grapheme_clusters_keep_marks_emoji_and_flags():
+    """Marks stay with their letter; joined emoji and flags are one cluster."""
     family, flag, thumb = "👨\u200d👩\u200d👧", "🇵🇹", "👍🏽"
 
     assert grapheme_clusters("e\u0301a") == ["e\u0301", "a"]
@@ -55,28 +55,28 @@ def test_clusters_keep_together_what_is_read_as_one():
         ("", []),
     ],
 )
-def test_each_letter_runs_its_own_way(text, levels):
-    """Right-to-left words, numbers inside them and what stands between get their levels."""
+def test_embedding_levels_follow_uax_9(text, levels):
+    """Right-to-left text, numbers in it and neutrals get their levels."""
     assert bidi.embedding_levels(text) == levels
 
 
-def test_runs_stand_in_the_order_they_are_seen():
-    """Right-to-left runs are mirrored, a number inside them is not."""
+def test_reorder_visual_reverses_right_to_left_runs():
+    """A number within them keeps its order."""
     assert bidi.reorder_visual(["A", "1", "B"], [1, 2, 1]) == ["B", "1", "A"]
     assert bidi.reorder_visual(["a", "H1", "H2", "b"], [0, 1, 1, 0]) == ["a", "H2", "H1", "b"]
     assert bidi.reorder_visual([], []) == []
 
 
-def test_the_bundled_family_covers_latin_greek_and_cyrillic():
-    """Every weight has them, and not what it does not claim."""
+def test_bundled_fonts_cover_latin_greek_and_cyrillic():
+    """Every weight covers them, and no letter that it lacks."""
     for weight in ("regular", "medium", "semibold"):
         covered = fonts.coverage(fonts.bundled(weight))
         assert all(covered.has(ord(char)) for char in "AZaz09éßñŁŐệΩμέЖюЇ…&'“”")
         assert not any(covered.has(ord(char)) for char in "夜한שع🎵")
 
 
-def test_a_broken_font_file_covers_nothing(tmp_path):
-    """Cut, empty or foreign files are passed over."""
+def test_broken_font_file_covers_nothing(tmp_path):
+    """Cut, empty and foreign files are skipped."""
     whole = Path(fonts.bundled("regular")).read_bytes()
     lying = bytearray(whole)
     struct.pack_into(">H", lying, 4, 60000)
@@ -91,8 +91,8 @@ def test_a_broken_font_file_covers_nothing(tmp_path):
         assert not fonts.coverage(str(file)).has(65)
 
 
-def test_a_font_that_does_not_open_is_passed_over(bare, tmp_path):
-    """Where only its map is whole the letter is left out and named, and no box is drawn."""
+def test_font_that_does_not_open_is_skipped(bare, tmp_path):
+    """If only its character map is intact, the letter is left out, and no box is drawn."""
     data = bytearray(Path(fonts.bundled("regular")).read_bytes())
     head, cmap = (
         struct.unpack_from(">I", data, data.index(tag) + 8)[0] for tag in (b"head", b"cmap")
@@ -114,8 +114,8 @@ def test_a_font_that_does_not_open_is_passed_over(bare, tmp_path):
     assert "No font for Chinese" in typesetter.warnings[0]
 
 
-def test_character_maps_with_gaps_are_read_right():
-    """Format 4 with glyph arrays and format 12 leave out what has no glyph."""
+def test_character_maps_with_gaps_are_read_correctly(tmp_path):
+    """Formats 4 and 12 leave out code points without a glyph."""
     glyphs = struct.pack(">3H", 7, 0, 9)
     four = (
         struct.pack(">7H", 4, 0, 0, 4, 0, 0, 0)
@@ -130,26 +130,29 @@ def test_character_maps_with_gaps_are_read_right():
         ">6I", 65, 66, 3, 128512, 128513, 0
     )
 
-    def table(body: bytes) -> bytes:
-        return struct.pack(">HHHHI", 0, 1, 3, 10, 12) + body
+    def ranges(name: str, subtable: bytes) -> tuple[tuple[int, int], ...]:
+        cmap = struct.pack(">HHHHI", 0, 1, 3, 10, 12) + subtable
+        header = struct.pack(">I4H4s3I", 1 << 16, 1, 0, 0, 0, b"cmap", 0, 28, len(cmap))
+        (tmp_path / name).write_bytes(header + cmap)
+        return fonts.coverage(str(tmp_path / name)).ranges
 
-    assert sorted(fonts._ranges(table(four))) == [(65, 65), (67, 67)]
-    assert sorted(fonts._ranges(table(twelve))) == [(65, 66), (128513, 128513)]
+    assert ranges("four.ttf", four) == ((65, 65), (67, 67))
+    assert ranges("twelve.ttf", twelve) == ((65, 66), (128513, 128513))
 
 
 @pytest.fixture
 def bare(monkeypatch) -> Typesetter:
-    """A typesetter on a machine without any font but the bundled ones."""
+    """Return a typesetter on a system with the bundled fonts only."""
     monkeypatch.setattr(fonts, "system_fonts", lambda _: ())
     return Typesetter()
 
 
-def test_a_script_without_a_font_is_left_out_and_named(bare):
-    """No boxes: the letters are missing, and a warning says which package helps."""
+def test_script_without_a_font_gives_a_warning(bare):
+    """The letters are left out, and a warning names the package."""
     line = bare.line("A夜B한🎵", 40, "regular")
 
     assert line.advance == pytest.approx(bare.width("AB", 40, "regular"), abs=0.5)
-    assert [warning.split(" was")[0] for warning in bare.warnings] == [
+    assert [warning.split(":")[0] for warning in bare.warnings] == [
         "No font for Chinese",
         "No font for Korean",
         "No font for emoji",
@@ -158,15 +161,17 @@ def test_a_script_without_a_font_is_left_out_and_named(bare):
     assert "fonts-noto-color-emoji" in bare.warnings[2]
 
 
-def test_a_given_font_is_used_before_the_systems(tmp_path):
-    """A file from the style fills what the bundled family lacks."""
-    runs = Typesetter([fonts.bundled("medium")])._runs("A", "regular")
+def test_bundled_font_is_used_before_user_fonts():
+    """A file from the style only fills the gaps of the bundled family."""
+    user_fonts = (fonts.bundled("medium"),)
 
-    assert [run.font for run in runs] == [fonts.bundled("regular")]
+    found = fonts.find_font(frozenset({ord("A")}), "regular", user_fonts, emoji=False)
+
+    assert found == fonts.bundled("regular")
 
 
 @pytest.mark.parametrize("text", ["Midnight", "W" * 80, "iiii " * 40, "Ж" * 200])
-def test_no_line_is_wider_than_its_room(bare, text):
+def test_fit_never_exceeds_the_width(bare, text):
     """Long names shrink to half at most, then end in an ellipsis."""
     shown, size = bare.fit(text, 58, "semibold", 500)
 
@@ -175,16 +180,16 @@ def test_no_line_is_wider_than_its_room(bare, text):
     assert (shown == text) or shown.endswith("\u2026")
 
 
-def test_one_sign_that_is_too_wide_is_made_small(bare):
-    """There is nothing left to cut, and still nothing leaves its room."""
+def test_fit_shrinks_a_single_wide_letter(bare):
+    """Nothing is left to cut, so the text shrinks below half."""
     shown, size = bare.fit("WWW", 58, "semibold", 20)
 
     assert shown == "W\u2026"
     assert 0 < bare.width(shown, size, "semibold") <= 20
 
 
-def test_a_line_keeps_its_ink_where_it_belongs(bare):
-    """Letters rise above the baseline and start at the pen."""
+def test_line_starts_at_its_origin(bare):
+    """Letters rise above the baseline and start at the origin."""
     line = bare.line("Hxg", 50, "semibold")
     ink = line.pixels[..., 3] > 128
     left, baseline = line.origin
@@ -196,8 +201,8 @@ def test_a_line_keeps_its_ink_where_it_belongs(bare):
 
 
 @pytest.mark.parametrize("text", ["", " ", "\u0301", "\u200d", "🏽", "\ufe0f", "a\u200d", "٪", "🇵"])
-def test_odd_text_never_crashes(text):
-    """Lone marks, joiners and halves of flags are drawn or left out."""
+def test_odd_text_is_drawn_or_left_out(text):
+    """Lone marks, joiners and halves of flags raise no error."""
     line = Typesetter().line(sanitize(text), 30, "regular")
 
     assert line.pixels.dtype == np.uint8

@@ -1,4 +1,4 @@
-"""A picture taken out of a finished video."""
+"""Tests of images extracted from a finished video."""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from mp4gen.render.thumbnail import extract_frame
 STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
 
 
-def test_the_picture_is_the_one_that_the_video_shows(tmp_path: Path, tone_wav: Path) -> None:
-    """It is what was drawn for that moment; a moment beyond the end gives the last one."""
+def test_extract_frame_returns_the_frame_at_a_time(tmp_path: Path, tone_wav: Path) -> None:
+    """A time beyond the end gives the last frame."""
     video = render_video(tone_wav, tmp_path / "v.mp4", style=STYLE).path
     told: list[float] = []
 
@@ -30,11 +30,11 @@ def test_the_picture_is_the_one_that_the_video_shows(tmp_path: Path, tone_wav: P
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no video"])
-def test_what_is_no_video_is_a_sentence(tmp_path: Path, content: bytes | None) -> None:
-    """A missing, empty or other file is told in words."""
+def test_extract_frame_refuses_other_files(tmp_path: Path, content: bytes | None) -> None:
+    """A missing, empty or other file gives a sentence."""
     path = tmp_path / "v.mp4"
     if content is not None:
         path.write_bytes(content)
 
-    with pytest.raises(RenderError, match="the video cannot be read"):
+    with pytest.raises(RenderError, match=r"Cannot read the video: v\.mp4\."):
         extract_frame(path, lambda _: 0.0)
