@@ -100,14 +100,14 @@ __all__ = [
     "WaitTimeoutError",
 ]
 
-# The package claims its public names: where they are defined is nobody's business.
+# The package claims its public names, wherever they are defined.
 for _name in {*__all__} - {"ConversionRun"}:
     globals()[_name].__module__ = __name__
 del _name
 
 
 def __getattr__(name: str) -> object:
-    # Bulk runs, their ledger and their downloads are loaded by those who start one.
+    # Loaded on use: a client that starts no bulk run does not pay for it.
     if name != "ConversionRun":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from .bulk.run import ConversionRun

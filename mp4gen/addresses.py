@@ -14,9 +14,9 @@ from urllib.parse import SplitResult, urlsplit
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# What a public IPv6 host can have (IANA, "IPv6 Global Unicast Address Assignments").
+# The range of public IPv6 hosts (IANA, "IPv6 Global Unicast Address Assignments").
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
-# Translated to IPv4 on the way (RFC 6052): the only way to most hosts from some networks.
+# Translated to IPv4 on the way (RFC 6052); some networks reach most hosts only in this way.
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -53,15 +53,15 @@ def parse_http_url(url: str) -> SplitResult | None:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether `host` is this very machine, by its name or address alone."""
+    """Return whether `host` is this machine, by its name or address alone."""
     address = _parse_ip(host or "")
     return host == "localhost" if address is None else address.is_loopback
 
 
 def is_public(host: str) -> bool | None:
-    """Whether an address may be on the open internet; None for a name, which only DNS knows.
+    """Return whether an address may be on the public internet; None for a name.
 
-    Every spelling that a resolver takes for an address counts as one: 2130706433, 0x7f.1 and
+    Every spelling that a resolver takes for an address counts: 2130706433, 0x7f.1 and
     ::ffff:7f00:1 are all 127.0.0.1.
     """
     name = host.lower().rstrip(".")
@@ -76,7 +76,7 @@ def _is_global(address: _Address) -> bool:
         return address.is_global and not address.is_multicast
     if address in _NAT64:
         return _is_global(ipaddress.IPv4Address(address.packed[-4:]))
-    # 6to4, which could lead to any IPv4 address, is given up (RFC 7526).
+    # 6to4 can lead to any IPv4 address and is deprecated (RFC 7526).
     return address in _GLOBAL_UNICAST and address.is_global and not address.sixtofour
 
 
@@ -85,13 +85,13 @@ def _parse_ip(host: str) -> _Address | None:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
-    # ::ffff:127.0.0.1 reaches what 127.0.0.1 does.
+    # ::ffff:127.0.0.1 reaches the same host as 127.0.0.1.
     mapped = getattr(address, "ipv4_mapped", None)
     return mapped or address
 
 
 def _parse_legacy_ipv4(host: str) -> ipaddress.IPv4Address | None:
-    """An IPv4 address in one of its old spellings: fewer parts, octal, hexadecimal."""
+    """Parse an IPv4 address in an old spelling: fewer parts, octal, hexadecimal."""
     try:
         return ipaddress.IPv4Address(socket.inet_aton(host))
     except (OSError, ValueError):

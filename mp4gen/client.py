@@ -1,4 +1,4 @@
-"""The client: the one place that joins calls, conversions and downloads for those who use them."""
+"""The client: joins API calls, conversions, bulk runs and downloads."""
 
 from __future__ import annotations
 
@@ -43,39 +43,39 @@ if TYPE_CHECKING:
 
 OnSubmitted = Callable[[str], Awaitable[object] | object]
 
-# The defaults; where callbacks tell of the end, looking is only a safety net.
+# With callbacks, polling is only a safety net.
 DEFAULT_POLLING = Polling()
 POLLING_WITH_CALLBACKS = Polling(initial_delay=60.0, max_interval=60.0)
-# Once callbacks are known to arrive, a look is for those few that get lost on their way.
+# Once a callback has arrived, polls only cover the few that get lost.
 POLLING_WITH_PROVEN_CALLBACKS = Polling(initial_delay=300.0, max_interval=300.0)
 
 
 class Client:
     """A client of the "Create Music Video" API, for one event loop and any number of tasks.
 
-    Make one and share it: the rate limit is the account's, and is kept here for all its users. It
-    can be made before the loop runs; the first call opens its connections, `aclose` closes them.
+    Make one and share it, because it keeps the account's rate limit for all its users. It can be
+    made before the loop runs; the first call opens its connections and `aclose` closes them.
 
     Args:
-        api_key: the key, or a callable that gives the current one; default `MP4GEN_API_KEY`.
-            A server on this machine may do without.
-        base_url: default `MP4GEN_BASE_URL`, else https://api.api.box.
-        dialect: what differs between hosts; default by name.
-        rate_limit: calls in a window, or a `RateLimiter` to share between clients.
-        concurrency: how many conversions may be between their submit and their end; bulk runs
-            have as many places again, so that they never keep a single one waiting.
-        polling: when to look at a task; default every minute where there are callbacks, and every
-            five once one has arrived.
-        retry: how long to go on after failures that may pass.
-        callbacks: what the API reports the end of tasks to.
-        on_uncertain_submit: "resubmit" or "raise" where the answer to a submit was lost; default
-            "resubmit" on a host that is known to refuse a second submit of a track.
-        proxy: an http:// proxy for all calls and downloads.
-        trust_env: whether proxies are read from the environment.
-        on_event: called with each `Event`; it must not block.
+        api_key: The key, or a callable that returns the current one; default `MP4GEN_API_KEY`.
+            A server on this machine needs none.
+        base_url: URL of the API; default `MP4GEN_BASE_URL`, else https://api.api.box.
+        dialect: What differs between hosts; by default it follows from the host name.
+        rate_limit: Calls in a window, or a `RateLimiter` to share between clients.
+        concurrency: Maximum conversions between their submit and their end. Bulk runs have as many
+            slots of their own, so that they never delay a single conversion.
+        polling: When to poll a task; with callbacks, by default every minute, and every five
+            minutes once one has arrived.
+        retry: How long to retry after failures that may pass.
+        callbacks: Receives the API's callbacks.
+        on_uncertain_submit: "resubmit" or "raise" if the response to a submit was lost; default
+            "resubmit" on a host that refuses a second submit of a track.
+        proxy: URL of an http:// proxy for all calls and downloads.
+        trust_env: Whether to read proxies from the environment.
+        on_event: Called with each `Event`; it must not block.
 
     Raises:
-        ConfigurationError: a setting that cannot work.
+        ConfigurationError: A setting cannot work.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Client:
         trust_env: bool = False,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        # First of all: a traceback that shows this frame's variables must not show the key.
+        # First: a traceback that shows the variables of this frame must not show the key.
         api_key = api_key if callable(api_key) else to_secret(api_key)
         self.base_url = resolve_base_url(base_url)
         key = resolve_api_key(api_key, self.base_url)
@@ -126,7 +126,7 @@ class Client:
         warn_about_duplicate_client(self, account, self._limiter)
 
     def __repr__(self) -> str:
-        # Error reporters show a client that was refused halfway through, too.
+        # An error reporter may show a client whose `__init__` failed halfway.
         dialect = getattr(self, "dialect", None)
         return f"<mp4gen.Client {getattr(self, 'base_url', '')} ({dialect and dialect.name})>"
 
@@ -137,7 +137,7 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections; calls that run fail, later ones are refused."""
+        """Close all connections; calls in progress and later calls fail."""
         forget_client(self)
         try:
             for run in tuple(self._runs):
@@ -148,22 +148,22 @@ class Client:
                 await self._downloader.aclose()
 
     async def create_music_video(self, request: VideoRequest) -> str:
-        """Submit one track ("Create Music Video"), and give the new task's id.
+        """Submit one track ("Create Music Video") and return the id of the new video task.
 
         Raises:
-            AlreadyExistsError: the track has a video; `.existing_task_id` says which task made it.
-            SubmitUncertainError: the answer was lost, and the submit may have been accepted.
-            Mp4GenError: it was not accepted.
+            AlreadyExistsError: The track has a video; `.existing_task_id` names its task.
+            SubmitUncertainError: The response was lost; the submit may have been accepted.
+            Mp4GenError: The submit was not accepted.
         """
         submission = await self._submit(request, adopt=False)
         self._submission_cache.add(submission)
         return submission.task_id
 
     async def get_music_video_details(self, task_id: str) -> VideoDetails:
-        """Look once at a video task ("Get Music Video Details").
+        """Poll a video task once ("Get Music Video Details").
 
         Raises:
-            Mp4GenError: no usable answer; no record of the task (yet) is a `NotFoundError`.
+            Mp4GenError: No usable response; no record of the task (yet) is a `NotFoundError`.
         """
         api_request = protocol.build_details_request(validate_id("task_id", task_id), self.dialect)
         parse = partial(protocol.parse_details, dialect=self.dialect, task_id=task_id)
@@ -173,14 +173,14 @@ class Client:
         """Poll with exponential backoff until the single MP4 URL of a video task is there.
 
         Args:
-            task_id: from `create_music_video`, now or before a restart.
-            timeout: seconds; waiting for the rate limit does not count.
+            task_id: Id from `create_music_video`, now or before a restart.
+            timeout: Maximum seconds; waiting for the rate limit does not count.
 
         Raises:
-            GenerationFailedError: the service gave up on the task.
-            NotFoundError: the service does not know the task.
-            WaitTimeoutError: the task is not finished; the id stays good.
-            AuthenticationError: the key was refused.
+            GenerationFailedError: The API gave up on the task.
+            NotFoundError: The API does not know the task.
+            WaitTimeoutError: The task is not finished; call again with the same id.
+            AuthenticationError: The key was refused.
         """
         submission = self._submission_cache.get(validate_id("task_id", task_id))
         validate_timeout(timeout)
@@ -198,21 +198,22 @@ class Client:
         """Submit one track and wait for its video; an existing video is adopted.
 
         Args:
-            request: which track, and what to write on it.
-            timeout: seconds from the moment when the submit was accepted.
-            on_submitted: told the task id, before the first look; plain or a coroutine function.
+            request: The track, and the text on its video.
+            timeout: Maximum seconds after the submit was accepted.
+            on_submitted: Plain or async function, called with the task id before the first poll.
 
         Returns:
-            the video; `video.adopted` says that its author and watermark may be older ones.
+            The video. If `video.adopted`, it may show the author and watermark of an earlier
+            request.
 
         Raises:
-            Mp4GenError: as `create_music_video` and `wait_for_video`.
+            Mp4GenError: As `create_music_video` and `wait_for_video`.
         """
         validate_timeout(timeout)
         async with self._conversions.slots:
             submission = await self._submit(request, adopt=True, timeout=timeout)
             task_id = submission.task_id
-            # Whatever happens now, somebody who has the id may wait for it again.
+            # From now on `wait_for_video` can resume the task, however this call ends.
             self._submission_cache.add(submission)
             if on_submitted is not None:
                 result = on_submitted(task_id)
@@ -232,25 +233,24 @@ class Client:
         timeout: float = 1800.0,
         name: Callable[[VideoRequest], str] | None = None,
     ) -> ConversionRun:
-        """Convert many tracks at the limit of the account.
+        """Convert many tracks at the rate limit of the account.
 
         Args:
-            requests: any sync or async iterable, pulled as places come free.
-            ledger: a file that lets the same call go on after a kill or a stop, without paying
-                for anything twice; made where missing. None: nothing outlives the run.
-            download_to: a folder to fetch each video into, as `{audio_id}.mp4`.
-            retry_failed: whether tracks that failed in an earlier run are submitted again.
-            timeout: seconds to wait for each task, from the moment when its submit was accepted.
-            name: gives the name of a track's file, without its ending.
+            requests: Any sync or async iterable, consumed lazily as slots become available.
+            ledger: Path of a file, created if missing, with which the same call resumes after a
+                kill or a stop and pays for nothing twice. None: nothing outlives the run.
+            download_to: Folder to download each video to, as `{audio_id}.mp4`.
+            retry_failed: Whether to submit tracks again that failed in an earlier run.
+            timeout: Maximum seconds for each task after its submit was accepted.
+            name: Returns the file name of a track, without its extension.
 
         Returns:
-            an async iterator of `Conversion`s, one for each request that came to an end, in the
-            order in which they end; best used as `async with ... as run: async for ... in run`.
-            Iterating it raises, after the last result, what stopped the run: no credits, a bad
-            key, a ledger that cannot be used.
+            An async iterator of `Conversion`s, one for each finished request in the order of their
+            ends; use it as `async with ... as run: async for ... in run`. After the last result,
+            iterating raises what stopped the run: no credits, a bad key, an unusable ledger.
 
         Raises:
-            ConfigurationError: a setting that cannot work.
+            ConfigurationError: A setting cannot work.
         """
         from .bulk.run import ConversionRun
         from .bulk.track_job import BulkOptions
@@ -274,44 +274,44 @@ class Client:
         *,
         on_progress: Callable[[int, int | None], object] | None = None,
     ) -> Path:
-        """Fetch a finished video, whole or not at all.
+        """Download a finished video, completely or not at all.
 
         Args:
-            video_or_url: the video, or its link.
-            to: the file to write, or a folder, where it is named after its track.
-            on_progress: told the bytes so far and the bytes in all, or None where unknown; what
-                it raises ends the download.
+            video_or_url: The video, or its URL.
+            to: Path of the file, or of a folder that exists or ends in a slash.
+            on_progress: Called with the bytes received and the total (None if unknown). An
+                exception aborts the download.
 
         Returns:
-            where the file is.
+            The path of the file.
 
         Raises:
-            DownloadError: nothing was written; says why.
+            DownloadError: The download failed; there is no file.
         """
         return await self._get_downloader().download(video_or_url, to, on_progress)
 
     async def get_tracks(self, task_id: str) -> list[Track]:
-        """The tracks of a music task ("Get Music Generation Details"), those that exist so far.
+        """Return the tracks of a music task that exist so far ("Get Music Generation Details").
 
         Raises:
-            Mp4GenError: no usable answer; an unknown music task is a `NotFoundError`.
+            Mp4GenError: No usable response; an unknown music task is a `NotFoundError`.
         """
         api_request = protocol.build_tracks_request(validate_id("task_id", task_id), self.dialect)
         parse = partial(protocol.parse_tracks, dialect=self.dialect, task_id=task_id)
         return await self._caller.send_with_retries(api_request, parse, self._call_options)
 
     async def get_credits(self) -> float:
-        """What is left on the account ("Get Remaining Credits").
+        """Return the credits of the account ("Get Remaining Credits").
 
         Raises:
-            Mp4GenError: no usable answer.
+            Mp4GenError: No usable response.
         """
         api_request = protocol.build_credits_request(self.dialect)
         parse = partial(protocol.parse_credits, dialect=self.dialect)
         return await self._caller.send_with_retries(api_request, parse, self._call_options)
 
     def _get_downloader(self) -> Downloader:
-        """What fetches files; made by the first download, for those who never do without it."""
+        """Return the downloader; the first download makes it."""
         from .downloads.downloader import Downloader
 
         self._downloader = self._downloader or Downloader(

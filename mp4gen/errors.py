@@ -1,9 +1,9 @@
-"""Every error that mp4gen raises, under one root; knows nothing of HTTP and sends nothing.
+"""Every error that mp4gen raises, under one root; imports nothing.
 
 Mp4GenError
   ConfigurationError(ValueError)    no key, a bad base_url, not the API, a bad setting
-  ValidationError(ValueError)       a VideoRequest that cannot be right; says which field
-  ApiError                          the API answered, and said no: .code .message .task_id
+  ValidationError(ValueError)       an invalid VideoRequest or id; .field .problems
+  ApiError                          the API refused the call: .code .message .task_id .hint
     InvalidRequestError             400 413 422; never retried
     AuthenticationError             401 403; never retried, ends a bulk run
     NotFoundError                   404 in the body; an unknown task after the grace
@@ -12,15 +12,15 @@ Mp4GenError
     AlreadyExistsError              409, or 422 with that text; .existing_task_id
     MaintenanceError                455
     ServerError                     500 and the like
-  TransportError                    no usable connection; .sent tells whether bytes went out
-  ProtocolError                     an answer that is not what the vendor's pages promise
+  TransportError                    no usable connection; .sent
+  ProtocolError                     a response that the vendor's pages do not describe
   SubmitUncertainError              the submit may or may not have been accepted; .request
   GenerationFailedError             the task failed for good; .task_id .details
-  WaitTimeoutError(TimeoutError)    we stopped waiting, the task may still finish; .task_id .details
-  DownloadError                     expired, short, not an MP4
+  WaitTimeoutError(TimeoutError)    the task may still finish; .task_id .details
+  DownloadError                     expired, short, not an MP4, not writable
   LedgerError                       in use by another process, made for another host, unreadable
-  RenderError                       music that cannot become a video; says why
-    RenderCancelledError            the render was told to stop
+  RenderError                       audio, image, text or option that cannot be used
+    RenderCancelledError            the render was cancelled
 """
 
 from __future__ import annotations
@@ -29,19 +29,23 @@ from typing import ClassVar
 
 
 class Mp4GenError(Exception):
-    """The root: `except Mp4GenError` catches everything this package raises on purpose."""
+    """The root of all errors that this package raises on purpose."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Arguments that are keyword-only would be lost in pickles and copies.
+        return _rebuild, (type(self), {**self.__dict__, "args": self.args})
 
 
 class ConfigurationError(Mp4GenError, ValueError):
-    """The client was set up in a way that cannot work; nothing was sent."""
+    """A setting cannot work; nothing was sent."""
 
 
 class ValidationError(Mp4GenError, ValueError):
-    """A request that cannot be right; nothing was sent.
+    """An invalid request or id; nothing was sent.
 
     Attributes:
-        field: the first field at fault, in snake_case.
-        problems: one sentence for each field at fault, keyed by the field.
+        field: The first invalid field, in snake_case.
+        problems: What is wrong with each invalid field, by field.
     """
 
     def __init__(self, problems: dict[str, str]) -> None:
@@ -54,14 +58,15 @@ class ValidationError(Mp4GenError, ValueError):
 
 
 class ApiError(Mp4GenError):
-    """The API answered and refused.
+    """The API refused a call.
 
     Attributes:
-        code: the body's `code`, or the HTTP status where the body had none.
-        message: the vendor's own words.
-        task_id: the video task it is about, where one is known.
-        retry_after: seconds the server asked to wait, or None.
-        from_api: whether the API itself said so; False where a gateway answered in its place.
+        code: The body's `code`, or the HTTP status if the body has none.
+        message: The vendor's text.
+        task_id: The video task it is about, or None if unknown.
+        retry_after: Seconds that the server asks to wait, or None.
+        from_api: False if a gateway responded in place of the API.
+        hint: What to do about it.
     """
 
     hint: ClassVar[str] = ""
@@ -74,51 +79,47 @@ class ApiError(Mp4GenError):
         self.retry_after: float | None = None
         self.from_api = True
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), {**self.__dict__, "args": self.args})
-
     def __str__(self) -> str:
-        about = f" (task {self.task_id})" if self.task_id else ""
         message = self.message.rstrip(". ") or "no message"
-        hint = f". {self.hint}" if self.hint else ""
-        return f"the API answered {self.code}: {message}{about}{hint}"
+        task = f" (task {self.task_id})" if self.task_id else ""
+        return f"The API answered {self.code}: {message}{task}. {self.hint}".rstrip()
 
 
 class InvalidRequestError(ApiError):
-    """The API found the request itself wrong; the same request will not succeed."""
+    """The request itself is invalid; the same request never succeeds."""
 
-    hint = "Correct the request; sending it again unchanged will not help."
+    hint = "Correct the request; the same request fails again."
 
 
 class AuthenticationError(ApiError):
-    """The key was refused, or the client was blocked before the key was read."""
+    """The API refused the key, or a firewall blocked the client."""
 
     hint = "Check the API key and that it belongs to this host."
 
 
 class NotFoundError(ApiError):
-    """The task or the track is not known to this account on this host."""
+    """This account has no such task or track on this host."""
 
-    hint = "Check the id, and that it was made with this key on this host."
+    hint = "Check the id, and that it belongs to this key and host."
 
 
 class InsufficientCreditsError(ApiError):
-    """The account has no credits left for this; nothing was submitted."""
+    """The account has too few credits; nothing was submitted."""
 
-    hint = "Add credits, then run the same thing again."
+    hint = "Add credits, then submit again."
 
 
 class RateLimitError(ApiError):
     """Too many calls in one window; the call was not accepted and can be sent later."""
 
-    hint = "Wait a full window; share one client, or one limiter, among all users of the key."
+    hint = "Wait for a full window; share one client or limiter among all users of the key."
 
 
 class AlreadyExistsError(ApiError):
-    """One video exists for each track, and this track has one already.
+    """The track has a video already; the API makes only one for each track.
 
     Attributes:
-        existing_task_id: the first video's task id, where the API told it.
+        existing_task_id: The task of the first video, or None if the API did not name it.
     """
 
     def __init__(
@@ -134,55 +135,52 @@ class AlreadyExistsError(ApiError):
 
     def __str__(self) -> str:
         if self.existing_task_id:
-            return f"{super().__str__()}. Wait for the existing task {self.existing_task_id}."
-        return f"{super().__str__()}. The API did not say which task made it."
+            return f"{super().__str__()} Wait for the existing task {self.existing_task_id}."
+        return f"{super().__str__()} The API did not name the existing task."
 
 
 class MaintenanceError(ApiError):
-    """The service is down for maintenance; the call was not accepted."""
+    """The API is down for maintenance; the call was not accepted."""
 
     hint = "Try again in some minutes."
 
 
 class ServerError(ApiError):
-    """The service failed on its side."""
+    """The API failed on its side."""
 
     hint = "Try again later."
 
 
 class TransportError(Mp4GenError):
-    """No usable connection, or one that broke.
+    """No connection could be made, or it broke.
 
     Attributes:
-        sent: whether any byte of the request may have reached the other side.
+        sent: Whether a byte of the request may have reached the server.
     """
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
         self.sent = sent
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), {**self.__dict__, "args": self.args})
-
 
 class ProtocolError(Mp4GenError):
-    """An answer that is not what the vendor's pages promise; holds its first bytes."""
+    """A response that the vendor's pages do not describe; the text shows its first bytes."""
 
 
 class DownloadError(Mp4GenError):
-    """The file could not be fetched whole; nothing was left under the final name."""
+    """The file could not be downloaded completely; no file has the final name."""
 
 
 class LedgerError(Mp4GenError):
-    """The record of a bulk run is in use, belongs to another host, or cannot be read."""
+    """The ledger of a bulk run is in use, belongs to another host, or is unreadable."""
 
 
 class RenderError(Mp4GenError):
-    """The music cannot become a video; one sentence says why."""
+    """The audio, an image, a text or an option cannot be rendered."""
 
 
 class RenderCancelledError(RenderError):
-    """The render was told to stop; nothing was left behind."""
+    """The render was cancelled; it leaves no file behind."""
 
 
 def _rebuild(kind: type[Mp4GenError], state: dict[str, object]) -> Mp4GenError:

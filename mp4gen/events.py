@@ -1,9 +1,10 @@
-"""What a client tells those who watch it: frozen records, and one log line each; never a key."""
+"""What a client reports: frozen records for a hook, and one log line for each; never a key."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import ClassVar
 
 import attrs
 
@@ -15,12 +16,22 @@ _log = logging.getLogger("mp4gen")
 
 @attrs.frozen
 class Event:
-    """Something happened; the subclass says what."""
+    """The base class of all events; `str(event)` is its line in the log."""
+
+    level: ClassVar[int] = logging.INFO
+    _text: ClassVar[str] = ""
+
+    def __str__(self) -> str:
+        # Names and texts of the API must not add lines to a log.
+        line = self._text.format(self)
+        return "".join(char if char.isprintable() else " " for char in line)
 
 
 @attrs.frozen
 class SubmittedEvent(Event):
     """A submit was accepted, or an existing video was adopted in its place."""
+
+    _text = "Task {0.task_id} submitted for audio {0.audio_id} (adopted: {0.adopted})."
 
     task_id: str
     audio_id: str
@@ -29,7 +40,10 @@ class SubmittedEvent(Event):
 
 @attrs.frozen
 class PollEvent(Event):
-    """One look at a task; `elapsed` since the wait began, pauses left out."""
+    """A task was polled, `elapsed` seconds after the wait began, pauses not counted."""
+
+    level = logging.DEBUG
+    _text = "Task {0.task_id} has the status {0.status} after {0.elapsed:.1f} s."
 
     task_id: str
     status: VideoStatus | str
@@ -38,7 +52,9 @@ class PollEvent(Event):
 
 @attrs.frozen
 class RetryEvent(Event):
-    """A call failed in a way that may pass; it is sent again in `delay`."""
+    """A call failed in a way that may pass; it is sent again in `delay` seconds."""
+
+    _text = "{0.path} failed, next attempt in {0.delay:.1f} s: {0.error}"
 
     path: str
     error: Mp4GenError
@@ -47,21 +63,29 @@ class RetryEvent(Event):
 
 @attrs.frozen
 class PausedEvent(Event):
-    """The API refused a call as one too many; no call goes out for `delay`."""
+    """The API refused a call as one too many; all calls pause for `delay` seconds."""
+
+    level = logging.WARNING
+    _text = "All calls pause for {0.delay:.1f} s after a rate refusal."
 
     delay: float
 
 
 @attrs.frozen
 class MaintenanceEvent(Event):
-    """The API is down for maintenance; one call asks again in `delay`."""
+    """The API is down for maintenance; one call probes it in `delay` seconds."""
+
+    level = logging.WARNING
+    _text = "The API is down for maintenance, next probe in {0.delay:.1f} s."
 
     delay: float
 
 
 @attrs.frozen
 class CompletedEvent(Event):
-    """A video is there."""
+    """A video is finished, `elapsed` seconds after the wait began."""
+
+    _text = "Task {0.video.task_id} completed after {0.elapsed:.1f} s."
 
     video: Video
     elapsed: float
@@ -71,13 +95,19 @@ class CompletedEvent(Event):
 class FailedEvent(Event):
     """A wait or a submit ended without a video."""
 
+    level = logging.WARNING
+    _text = "Conversion failed (task {0.task_id}): {0.error}"
+
     task_id: str | None
     error: Exception
 
 
 @attrs.frozen
 class DownloadProgressEvent(Event):
-    """A download got further; sizes in bytes, `total` None where the host does not say."""
+    """A download received bytes; `total` is None if the host does not name the size."""
+
+    level = logging.DEBUG
+    _text = "{0.path}: {0.received} of {0.total} bytes received."
 
     path: str
     received: int
@@ -85,22 +115,17 @@ class DownloadProgressEvent(Event):
 
 
 class EventEmitter:
-    """Where events go: the log, and the user's hook, whose own faults stay its own."""
+    """Sends events to the log and to the user's hook; an exception of the hook ends nothing."""
 
     def __init__(self, hook: Callable[[Event], object] | None = None) -> None:
         self._hook = hook
 
     def emit(self, event: Event) -> None:
-        """Tell of `event`."""
-        level = (
-            logging.DEBUG if isinstance(event, PollEvent | DownloadProgressEvent) else logging.INFO
-        )
-        if isinstance(event, FailedEvent | PausedEvent | MaintenanceEvent):
-            level = logging.WARNING
-        _log.log(level, "%s", event)
+        """Log `event` and call the hook with it."""
+        _log.log(event.level, "%s", event)
         if self._hook is None:
             return
         try:
             self._hook(event)
         except Exception:  # noqa: BLE001 - a fault of the hook must not end a conversion
-            _log.exception("on_event raised; the conversion goes on")
+            _log.exception("on_event raised an exception; the conversion continues.")

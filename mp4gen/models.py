@@ -1,4 +1,4 @@
-"""What the API speaks about: frozen values in snake_case; no wire names, no I/O."""
+"""The values of the API, frozen and in snake_case; no wire names, no I/O."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class VideoStatus(enum.StrEnum):
     SUCCESS = "SUCCESS"
     CREATE_TASK_FAILED = "CREATE_TASK_FAILED"
     GENERATE_MP4_FAILED = "GENERATE_MP4_FAILED"
-    # The host could not deliver its callback; the video itself may well be there.
+    # The host could not deliver its callback; the video may exist.
     CALLBACK_EXCEPTION = "CALLBACK_EXCEPTION"
 
 
@@ -49,12 +49,9 @@ def _text_problem(value: object) -> str | None:
         return None
     if problem := _id_problem(value):
         return problem
-    length = len(str(value))
-    return (
-        f"must be at most {MAX_TEXT_LENGTH} characters, not {length}"
-        if length > MAX_TEXT_LENGTH
-        else None
-    )
+    if (length := len(str(value))) > MAX_TEXT_LENGTH:
+        return f"must be at most {MAX_TEXT_LENGTH} characters, not {length}"
+    return None
 
 
 def _read_only(raw: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -75,17 +72,17 @@ def _nfc(value: Any) -> Any:
 
 @attrs.frozen
 class VideoRequest:
-    """One "Create Music Video" call: which track, and what to write on it.
+    """One "Create Music Video" call: the track, and the text on its video.
 
     Args:
-        task_id: the id of the music task that made the track.
-        audio_id: the track's own id within it.
-        author: shown at the beginning, at most 50 code points (NFC); None for none.
-        domain_name: a subtle watermark at the bottom, at most 50 code points; None for none.
-        callback_url: where the API reports the end; None for the client's own.
+        task_id: Id of the music task that made the track.
+        audio_id: Id of the track in its music task.
+        author: Text at the beginning, at most 50 code points after NFC; None for none.
+        domain_name: Watermark at the bottom, at most 50 code points after NFC; None for none.
+        callback_url: URL to which the API reports the end; None for the client's own.
 
     Raises:
-        ValidationError: fields that cannot be right; all at once, by name.
+        ValidationError: Invalid fields; all are reported at once, by name.
     """
 
     task_id: str
@@ -108,27 +105,27 @@ class VideoRequest:
 
 @attrs.frozen
 class VideoDetails:
-    """One look at a video task ("Get Music Video Details").
+    """The state of a video task ("Get Music Video Details").
 
     Attributes:
-        task_id: the video task's id.
-        music_task_id: the API's `musicId`, as sent; None where missing.
-        audio_id: the track's id; older answers carry it as `musicId`.
-        music_index: the track's place in its music task, in answers that number it.
-        callback_url: the address the API reports to.
-        status: a `VideoStatus`, or the text of one we do not know: not finished.
-        video_url: the one MP4, once there.
-        created_at, completed_at: aware UTC, or None where the API's text names no zone.
-        error_code: the API's own number for a failure.
-        error_message: the API's own words for it.
-        raw: the answer's `data` as it came.
+        task_id: Id of the video task.
+        music_task_id: The API's `musicId` as received, or None.
+        audio_id: Id of the track; older responses carry it as `musicId`.
+        music_index: Number of the track in its music task, or None.
+        callback_url: URL to which the API reports the end.
+        status: A `VideoStatus`, or the text of an unknown one, which means "not finished".
+        video_url: URL of the MP4, or None.
+        created_at, completed_at: Aware UTC, or None if the API's text names no time zone.
+        error_code: The API's number of a failure.
+        error_message: The API's text of a failure.
+        raw: The `data` of the response as received.
     """
 
     task_id: str
     music_task_id: str | None = None
     audio_id: str | None = None
     music_index: int | None = None
-    # Not shown: what it ends in lets whoever reads a log speak for the API.
+    # Not shown: its last part is the secret that lets a caller speak for the API.
     callback_url: str | None = attrs.field(default=None, repr=False)
     status: VideoStatus | str = VideoStatus.PENDING
     video_url: str | None = None
@@ -145,12 +142,12 @@ class VideoDetails:
 
     @property
     def failed(self) -> bool:
-        """Whether the task ended without a video, for good."""
+        """Whether the task ended without a video; final."""
         return self.status in FAILED_STATUSES
 
     @property
     def ready(self) -> bool:
-        """Whether the video is there; a lost callback does not take it away."""
+        """Whether there is a video; a lost callback does not matter."""
         return bool(self.video_url) and not self.failed
 
 
@@ -159,12 +156,12 @@ class Video:
     """A finished video.
 
     Attributes:
-        task_id: the video task that made it.
-        url: the single download URL.
-        audio_id: the track, where the API tells it.
-        created_at, completed_at: aware UTC, or None where the API names no zone.
-        expires_at: when the host deletes the file, or None where unknown.
-        adopted: the video was made by an earlier request, whose author and watermark it may carry.
+        task_id: Id of the video task.
+        url: URL of the MP4.
+        audio_id: Id of the track, or None if the API does not name it.
+        created_at, completed_at: Aware UTC, or None if the API names no time zone.
+        expires_at: When the host deletes the file, or None if unknown.
+        adopted: An earlier request made the video; it may show that one's author and watermark.
     """
 
     task_id: str
@@ -181,13 +178,14 @@ class Track:
     """One track of a music task ("Get Music Generation Details").
 
     Attributes:
-        task_id: the music task's id.
-        audio_id, title: of the track.
-        duration: seconds.
-        audio_url: where the sound is.
-        image_url: where the cover is.
-        tags: the style, as text.
-        created_at: aware UTC, or None where the API names no zone.
+        task_id: Id of the music task.
+        audio_id: Id of the track.
+        title: Title of the track.
+        duration: Seconds.
+        audio_url: URL of the audio file.
+        image_url: URL of the cover.
+        tags: The style as text.
+        created_at: Aware UTC, or None if the API names no time zone.
     """
 
     task_id: str
@@ -206,10 +204,10 @@ class Track:
         domain_name: str | None = None,
         callback_url: str | None = None,
     ) -> VideoRequest:
-        """The request that turns this track into a video.
+        """Return the request for a video of this track.
 
         Raises:
-            ValidationError: a text that cannot be right.
+            ValidationError: An invalid field.
         """
         return VideoRequest(
             self.task_id,
@@ -222,14 +220,14 @@ class Track:
 
 @attrs.frozen
 class Conversion:
-    """What became of one request of a bulk run.
+    """The result of one request of a bulk run.
 
     Attributes:
-        request: what was asked for.
-        task_id: the video task, where a submit was accepted.
-        video: the finished video.
-        path: where its file is.
-        error: why there is no video, or no file.
+        request: The request.
+        task_id: Id of the video task, or None if no submit was accepted.
+        video: The finished video, or None.
+        path: Path of its file, or None.
+        error: Why there is no video or no file, or None.
     """
 
     request: VideoRequest
@@ -239,27 +237,27 @@ class Conversion:
     error: Exception | None = None
 
     def result(self) -> Video:
-        """The video.
+        """Return the video.
 
         Raises:
-            Mp4GenError: why there is none, or why its file is missing.
+            Mp4GenError: There is no video, or its file is missing.
         """
         if self.error is not None:
             raise self.error
         if self.video is None:
-            raise ValueError("a conversion without a video has an error")
+            raise ValueError("A conversion without a video must have an error.")
         return self.video
 
 
 @attrs.frozen
 class RunSummary:
-    """What became of a bulk run so far.
+    """The counts of a bulk run so far.
 
     Attributes:
-        succeeded: videos, with their files where files were asked for.
-        failed: requests that ended with an error.
-        remaining: requests for another run: not submitted, or not finished at a stop.
-        stop_reason: what ended it early: "stop" or an error's name; None for nothing.
+        succeeded: Videos, with their files if the run downloads.
+        failed: Requests that ended with an error.
+        remaining: Requests for another run: not submitted, or not finished at a stop.
+        stop_reason: "stop" or the name of the error that ended the run early, or None.
     """
 
     succeeded: int = 0

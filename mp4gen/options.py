@@ -86,7 +86,7 @@ class Retry:
     """How long to retry after failures that may pass, in seconds.
 
     Attributes:
-        initial_delay: Maximum delay before the first retry; it doubles with each retry (full jitter).
+        initial_delay: Maximum delay before the first retry; doubles with each retry (full jitter).
         max_delay: Maximum delay before any retry.
         timeout: A call that has failed for this long gives up.
         request_timeout: Maximum duration of one HTTP request.

@@ -1,4 +1,4 @@
-"""The errors that carry a value of the API: the request or the task that they are about."""
+"""The errors that carry a model: the request or the task that they are about."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from .models import VideoDetails, VideoRequest
 
 
 class SubmitUncertainError(Mp4GenError):
-    """The answer to a submit was lost, so the video may or may not have been paid for.
+    """The response to a submit was lost, so the video may or may not have been paid for.
 
     Attributes:
-        request: the `VideoRequest` in question.
+        request: The `VideoRequest` of the submit.
     """
 
     def __init__(self, request: VideoRequest) -> None:
@@ -19,14 +19,12 @@ class SubmitUncertainError(Mp4GenError):
 
     def __str__(self) -> str:
         return (
-            f"the answer to the submit of audio {self.request.audio_id} was lost: it may or may "
-            "not have been accepted. Look into the account before sending it again."
+            f"The response to the submit was lost: audio {self.request.audio_id}. It may have been "
+            "accepted; check the account before you submit again."
         )
 
 
 class _TaskError(Mp4GenError):
-    """What is known of a task when waiting for it ended without a video."""
-
     def __init__(self, task_id: str, message: str, details: VideoDetails | None = None) -> None:
         super().__init__(task_id, message, details)
         self.task_id = task_id
@@ -34,22 +32,22 @@ class _TaskError(Mp4GenError):
         self.details = details
 
     def __str__(self) -> str:
-        return f"task {self.task_id}: {self.message}"
+        return f"Task {self.task_id}: {self.message.rstrip('.')}."
 
 
 class GenerationFailedError(_TaskError):
-    """The service gave up on the task; it will not finish.
+    """The API gave up on the task; it never finishes.
 
     Attributes:
-        task_id: the video task.
-        details: the last `VideoDetails` seen.
+        task_id: The video task.
+        details: The last `VideoDetails`.
     """
 
 
 class WaitTimeoutError(_TaskError, TimeoutError):
-    """We stopped waiting; the task may still finish, and its id stays good.
+    """The wait ended; the task may still finish, so `wait_for_video` can be called again.
 
     Attributes:
-        task_id: the video task, to wait for again.
-        details: the last `VideoDetails` seen, or None.
+        task_id: The video task.
+        details: The last `VideoDetails`, or None.
     """

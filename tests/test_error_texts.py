@@ -8,13 +8,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1] / "mp4gen"
 
 # Rooms whose texts are still to be rewritten.
-<<<<<<< HEAD
-PENDING = {"api", "cli", "options.py", "render", "server"}
-PENDING |= {"settings.py", "transport"}
+PENDING: set[str] = {"cli", "render", "server"}
 =======
-PENDING = {"api", "cli", "options.py", "server"}
-PENDING |= {"settings.py", "testing", "transport"}
->>>>>>> f3edb6d (Renderer: plain English, one error style, less code)
+PENDING = {"cli", "render", "server"}
+>>>>>>> a34eda1 (SDK: state errors, logs and docstrings in one style of plain English)
 
 # Errors whose first argument is not a text: a task's id or a request.
 OTHER_ARGUMENTS = {"SubmitUncertainError", "GenerationFailedError", "WaitTimeoutError"}

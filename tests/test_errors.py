@@ -10,7 +10,7 @@ import mp4gen
 from mp4gen import errors, task_errors
 
 REQUEST = mp4gen.VideoRequest("music", "track")
-LOOK_FIRST = "it may or may not have been accepted. Look into the account before sending it again."
+CHECK_FIRST = "It may have been accepted; check the account before you submit again."
 
 
 def tree(drawing: str) -> dict[str, str]:
@@ -61,31 +61,31 @@ def test_the_builtin_that_a_user_would_guess_catches_it(
     [
         (
             mp4gen.InvalidRequestError("Invalid parameters", code=400, task_id="t1"),
-            "the API answered 400: Invalid parameters (task t1). {advice}",
+            "The API answered 400: Invalid parameters (task t1). {advice}",
         ),
         (
             mp4gen.AuthenticationError("", code=401),
-            "the API answered 401: no message. {advice}",
+            "The API answered 401: no message. {advice}",
         ),
         (
             mp4gen.RateLimitError("Too often.", code=430),
-            "the API answered 430: Too often. {advice}",
+            "The API answered 430: Too often. {advice}",
         ),
         (
             mp4gen.AlreadyExistsError("exists", code=409),
-            "the API answered 409: exists. The API did not say which task made it.",
+            "The API answered 409: exists. The API did not name the existing task.",
         ),
         (
             mp4gen.AlreadyExistsError("exists", code=409, existing_task_id="t0"),
-            "the API answered 409: exists. Wait for the existing task t0.",
+            "The API answered 409: exists. Wait for the existing task t0.",
         ),
         (
             mp4gen.SubmitUncertainError(REQUEST),
-            "the answer to the submit of audio track was lost: {advice}",
+            "The response to the submit was lost: audio track. {advice}",
         ),
         (
             mp4gen.WaitTimeoutError("t1", "not finished after 5 s"),
-            "task t1: not finished after 5 s",
+            "Task t1: not finished after 5 s.",
         ),
         (
             mp4gen.ValidationError({"author": "must not be empty", "audio_id": "must be text"}),
@@ -95,7 +95,7 @@ def test_the_builtin_that_a_user_would_guess_catches_it(
 )
 def test_a_text_says_what_happened_and_what_to_do(error: mp4gen.Mp4GenError, expected: str) -> None:
     """One sentence, and one of advice."""
-    advice = getattr(error, "hint", LOOK_FIRST)
+    advice = getattr(error, "hint", CHECK_FIRST)
 
     assert str(error) == expected.format(advice=advice)
 

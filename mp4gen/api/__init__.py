@@ -1,1 +1,1 @@
-"""The contract with the API, both sides of it, as values; does no I/O."""
+"""The contract with the API as values, for client and server; does no I/O."""

@@ -1,15 +1,15 @@
-"""Models to JSON values and back: one explicit table per direction; no bytes, no HTTP, no errors.
+"""Models to JSON values and back, with one explicit table of names for each model.
 
-Names on the wire are the vendor's (`callBackUrl` in the request, `callbackUrl` in the details), so
-no case converter could make them. Reading is strict about what decides (ids, the status) and
-forgiving about all else: a misread side field must never cost a finished video.
+The API's names are irregular (`callBackUrl` in the request, `callbackUrl` in the details), so no
+case converter could make them. Parsing is strict about ids and the status and lenient about all
+other fields: an unreadable detail must never cost a finished video.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -58,25 +58,25 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def structure_video_request(data: Mapping[str, Any]) -> VideoRequest:
-    """The request in `data`, in the API's names.
+    """Return the request in `data`, which has the API's names.
 
     Raises:
-        ValidationError: a value that cannot be right.
-        cattrs.BaseValidationError: a missing field or a wrong type.
+        ValidationError: An invalid value.
+        cattrs.BaseValidationError: A missing field or a wrong type.
     """
-    # An empty optional text means "none", as it does to the vendor.
+    # As for the vendor, an empty text means None.
     values = {name: value for name, value in data.items() if value not in (None, "")}
     return _converter().structure(values, VideoRequest)
 
 
 def unstructure_video_request(request: VideoRequest) -> dict[str, Any]:
-    """The request as the API wants it; what was not given is left out."""
+    """Return the request with the API's names, without fields that are None."""
     values = _converter().unstructure(request)
     return {name: value for name, value in values.items() if value is not None}
 
 
 def structure_video_details(data: Mapping[str, Any], task_id: str) -> VideoDetails:
-    """The details in any of the four published shapes; `task_id` is what was asked for."""
+    """Return the details of `task_id` from any of the four published shapes."""
     response, task_id_value = data.get("response"), data.get("taskId")
     url = response.get("videoUrl") if isinstance(response, Mapping) else None
     flat = {
@@ -90,7 +90,7 @@ def structure_video_details(data: Mapping[str, Any], task_id: str) -> VideoDetai
 
 
 def unstructure_video_details(details: VideoDetails) -> dict[str, Any]:
-    """The details in the shape of docs.sunoapi.org, "Get Music Video Details"."""
+    """Return the details in the shape of docs.sunoapi.org, "Get Music Video Details"."""
     values: dict[str, Any] = _converter().unstructure(details)
     url = values.pop("videoUrl")
     values.pop("musicIndex")
@@ -98,23 +98,23 @@ def unstructure_video_details(details: VideoDetails) -> dict[str, Any]:
 
 
 def structure_track(data: Mapping[str, Any], task_id: str) -> Track:
-    """One track of the music task `task_id`.
+    """Return one track of the music task `task_id`.
 
     Raises:
-        cattrs.BaseValidationError: a track without an id.
+        cattrs.BaseValidationError: The track has no id.
     """
     return _converter().structure({**data, "taskId": task_id}, Track)
 
 
 def unstructure_track(track: Track) -> dict[str, Any]:
-    """The track as an item of `response.sunoData`."""
+    """Return the track as an item of `response.sunoData`."""
     values: dict[str, Any] = _converter().unstructure(track)
     del values["taskId"]
     return values
 
 
 def parse_int(value: object) -> int | None:
-    """`value` as an int where it is one, also as text; None for all else."""
+    """Return a whole number, also from text; None for other values."""
     if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) < 20:
         return int(value)
     if isinstance(value, float) and value.is_integer():
@@ -123,7 +123,7 @@ def parse_int(value: object) -> int | None:
 
 
 def parse_float(value: Any) -> float | None:
-    """`value` as a finite float where it is one, also as text; None for all else."""
+    """Return a finite number, also from text; None for other values."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -133,7 +133,7 @@ def parse_float(value: Any) -> float | None:
 
 def _strict_str(value: Any, _: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"expected text, not {type(value).__name__}")
+        raise TypeError(f"Not a string: {type(value).__name__}.")
     return value
 
 
@@ -149,7 +149,7 @@ def _parse_status(value: Any, _: Any) -> VideoStatus | str:
 
 
 def _parse_time(value: Any, _: Any) -> datetime | None:
-    """Epoch milliseconds, as number or digits, or ISO text that names its zone; else None."""
+    """Parse epoch milliseconds or an ISO text with a time zone; return None for other values."""
     if isinstance(value, str) and not value.strip().isdecimal():
         return _parse_iso_time(value)
     number = parse_int(value)
@@ -174,76 +174,66 @@ def _to_epoch_milliseconds(value: datetime) -> int:
 
 
 def _parse_error_code(value: Any, _: Any) -> int | None:
-    # Older pages show 0 and "" for "no error".
+    # Older pages show 0 and "" if there is no error.
     return parse_int(value) or None
 
 
-def _parse_index(value: Any, _: Any) -> int | None:
-    return parse_int(value)
-
-
-def _parse_seconds(value: Any, _: Any) -> float | None:
-    return parse_float(value)
-
-
-def _register_video_request(converter: cattrs.Converter) -> None:
-    from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
-
-    names: Any = {field: override(rename=name) for field, name in VIDEO_REQUEST.items()}
-    converter.register_structure_hook(
-        VideoRequest, make_dict_structure_fn(VideoRequest, converter, **names)
-    )
-    converter.register_unstructure_hook(
-        VideoRequest, make_dict_unstructure_fn(VideoRequest, converter, **names)
-    )
-
-
-def _register_model(
-    converter: cattrs.Converter, model: Any, names: dict[str, str], hooks: dict[str, Any]
+def _register(
+    converter: cattrs.Converter, model: Any, names: dict[str, str], **hooks: Callable[..., Any]
 ) -> None:
-    """Every field of `model` by its name and its own reader; all others are optional texts."""
+    """Register the names of the fields of `model`, and the hooks that structure them."""
     from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-    structure_overrides: Any = {
-        field: override(rename=name, struct_hook=hooks.get(field, _optional_str))
-        for field, name in names.items()
+    structure: Any = {
+        field: override(rename=names.get(field), struct_hook=hooks.get(field))
+        for field in {**names, **hooks}
     }
-    unstructure_overrides: Any = {field: override(rename=name) for field, name in names.items()}
-    if "raw" in hooks:
-        structure_overrides["raw"] = override(struct_hook=hooks["raw"])
-        unstructure_overrides["raw"] = override(omit=True)
-    converter.register_structure_hook(
-        model, make_dict_structure_fn(model, converter, **structure_overrides)
-    )
+    unstructure: Any = {
+        field: override(rename=names.get(field), omit=field not in names) for field in structure
+    }
+    converter.register_structure_hook(model, make_dict_structure_fn(model, converter, **structure))
     converter.register_unstructure_hook(
-        model, make_dict_unstructure_fn(model, converter, **unstructure_overrides)
+        model, make_dict_unstructure_fn(model, converter, **unstructure)
     )
-
-
-def _identity(value: Any, _: Any) -> Any:
-    return value
 
 
 @functools.cache
 def _converter() -> cattrs.Converter:
-    """Built once, by the first body that is read or written: both it and cattrs cost a while."""
+    """Return the converter. The first use builds it: importing cattrs takes time."""
     import cattrs
 
     for model in (VideoRequest, VideoDetails, Track):
-        # The package claims these classes, and its own names are not those of their annotations.
+        # Their `__module__` is the package, which lacks the names in their annotations.
         attrs.resolve_types(model, vars(models))
     converter = cattrs.Converter()
     converter.register_structure_hook(str, _strict_str)
     converter.register_unstructure_hook(datetime, _to_epoch_milliseconds)
-    _register_video_request(converter)
-    details: dict[str, Any] = {
-        "task_id": _strict_str,
-        "status": _parse_status,
-        "error_code": _parse_error_code,
-    }
-    details |= {"music_index": _parse_index, "created_at": _parse_time, "completed_at": _parse_time}
-    _register_model(converter, VideoDetails, VIDEO_DETAILS, details | {"raw": _identity})
-    track: dict[str, Any] = {"task_id": _strict_str, "audio_id": _strict_str}
-    track |= {"duration": _parse_seconds, "created_at": _parse_time}
-    _register_model(converter, Track, TRACK, track)
+    _register(converter, VideoRequest, VIDEO_REQUEST)
+    _register(
+        converter,
+        VideoDetails,
+        VIDEO_DETAILS,
+        **dict.fromkeys(VIDEO_DETAILS, _optional_str)
+        | {
+            "task_id": _strict_str,
+            "status": _parse_status,
+            "error_code": _parse_error_code,
+            "music_index": lambda value, _: parse_int(value),
+            "created_at": _parse_time,
+            "completed_at": _parse_time,
+            "raw": lambda value, _: value,
+        },
+    )
+    _register(
+        converter,
+        Track,
+        TRACK,
+        **dict.fromkeys(TRACK, _optional_str)
+        | {
+            "task_id": _strict_str,
+            "audio_id": _strict_str,
+            "duration": lambda value, _: parse_float(value),
+            "created_at": _parse_time,
+        },
+    )
     return converter

@@ -1,4 +1,4 @@
-"""What differs between the hosts of the API family, as data; decides nothing by itself."""
+"""The differences between the hosts of the API family, as data."""
 
 from __future__ import annotations
 
@@ -63,17 +63,17 @@ def _read_only(codes: Mapping[int, type[ApiError]]) -> Mapping[int, type[ApiErro
 
 @attrs.frozen
 class Dialect:
-    """One host family's way of speaking the API.
+    """The API as one family of hosts implements it.
 
     Attributes:
-        name: for logs and messages.
-        codes: the meaning of each body code that is not success.
-        credits_path: where "Get Remaining Credits" lives.
-        retention_days: how long the host keeps a finished file.
-        polls_count_toward_limit: whether looks count against the rate limit.
-        rejects_duplicates: whether a second submit of a track is known to be refused with 409, so that a
-            submit whose answer was lost can be sent again without paying twice.
-        download_url_path: where a dead file link can be exchanged for a new one; None for nowhere.
+        name: Name for logs and messages.
+        codes: The error class of each body code that is not a success.
+        credits_path: Path of "Get Remaining Credits".
+        retention_days: Days that the host keeps a finished file.
+        polls_count_toward_limit: Whether polls count towards the rate limit.
+        rejects_duplicates: Whether the host refuses a second submit of a track with 409, so that a
+            submit whose response was lost can be sent again without paying twice.
+        download_url_path: Path of "Get Download URL", which renews an expired link, or None.
     """
 
     SUNO: ClassVar[Dialect]
@@ -88,12 +88,12 @@ class Dialect:
     download_url_path: str | None = None
 
     def expires_at(self, completed_at: datetime | None) -> datetime | None:
-        """When the host deletes a file that was finished then; None where that is not known."""
+        """Return when the host deletes a file completed at `completed_at`; None if unknown."""
         return completed_at and completed_at + timedelta(days=self.retention_days)
 
     @classmethod
     def for_url(cls, base_url: str) -> Dialect:
-        """The dialect of a known host; of any other, SUNO's table without its 409."""
+        """Return the dialect of a known host, else SUNO's with `rejects_duplicates=False`."""
         host = (urlsplit(base_url).hostname or "").lower()
         for known, dialect in _HOSTS.items():
             if host == known or host.endswith(f".{known}"):

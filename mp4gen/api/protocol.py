@@ -1,7 +1,7 @@
-"""Both ends of the API's conversation, as pure functions: no I/O, no clock, no waiting.
+"""Both sides of the API's protocol as pure functions: no I/O, no clock, no waiting.
 
-The client's end builds an `ApiCall` and reads an `Answer`; the server's end reads the call's body
-and builds the answer's. Callbacks are built, signed, verified and read here as well.
+The client side builds an `ApiRequest` and parses an `HttpResponse`; the server side parses the body
+of the request and builds that of the response. Callbacks are built, signed, verified and parsed.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ GENERATE_PATH = "/api/v1/mp4/generate"
 DETAILS_PATH = "/api/v1/mp4/record-info"
 TRACKS_PATH = "/api/v1/generate/record-info"
 
-# The callback field is required even of those who only poll (docs.sunoapi.org, "Create Music
-# Video"); the reserved `.invalid` domain keeps results from ever reaching somebody else's server.
+# The API requires a callback URL even if the client only polls (docs.sunoapi.org, "Create Music
+# Video"). The reserved `.invalid` domain keeps results from reaching another server.
 PLACEHOLDER_CALLBACK_URL = "https://mp4gen.invalid/no-callback"
 
 
 @attrs.frozen
 class ApiRequest:
-    """One HTTP call to make, without host or key.
+    """One HTTP request, without host and key.
 
     Attributes:
         method: GET or POST.
-        path: the path and query below the base URL.
+        path: Path and query below the base URL.
         body: JSON bytes, or None.
-        is_submit: whether the call costs money, so that sending it twice may cost twice.
-        rate_limited: whether the call counts against the rate limit.
-        task_id: the task that an error is about.
+        is_submit: Whether the request costs money, so that sending it twice may cost twice.
+        rate_limited: Whether the request counts towards the rate limit.
+        task_id: The task that an error is about.
     """
 
     method: str
@@ -65,68 +65,64 @@ class ApiRequest:
     task_id: str | None = None
 
 
-# --- the client's end -----------------------------------------------------------------------
+# --- client side ----------------------------------------------------------------------------
 
 
 def build_create_request(request: VideoRequest, callback_url: str | None = None) -> ApiRequest:
-    """The call of "Create Music Video"; `callback_url` stands in for one of its own."""
+    """Build "Create Music Video"; `callback_url` is used if the request has none."""
     url = request.callback_url or callback_url or PLACEHOLDER_CALLBACK_URL
     body = converters.unstructure_video_request(attrs.evolve(request, callback_url=url))
     return ApiRequest("POST", GENERATE_PATH, dump_json(body), is_submit=True)
 
 
 def build_details_request(task_id: str, dialect: Dialect) -> ApiRequest:
-    """The call of "Get Music Video Details"."""
+    """Build "Get Music Video Details"."""
     path = f"{DETAILS_PATH}?taskId={quote(task_id, safe='')}"
     return ApiRequest("GET", path, rate_limited=dialect.polls_count_toward_limit, task_id=task_id)
 
 
 def build_tracks_request(task_id: str, dialect: Dialect) -> ApiRequest:
-    """The call of "Get Music Generation Details"."""
+    """Build "Get Music Generation Details"."""
     path = f"{TRACKS_PATH}?taskId={quote(task_id, safe='')}"
     return ApiRequest("GET", path, rate_limited=dialect.polls_count_toward_limit, task_id=task_id)
 
 
 def build_credits_request(dialect: Dialect) -> ApiRequest:
-    """The call of "Get Remaining Credits"."""
+    """Build "Get Remaining Credits"."""
     return ApiRequest("GET", dialect.credits_path, rate_limited=dialect.polls_count_toward_limit)
 
 
 def build_download_url_request(url: str, dialect: Dialect) -> ApiRequest | None:
-    """The call of "Get Download URL" for a link that has expired; None where there is none."""
+    """Build "Get Download URL" for an expired link; None if the host has no such call."""
     if dialect.download_url_path is None:
         return None
     return ApiRequest("POST", dialect.download_url_path, dump_json({"url": url}))
 
 
 def parse_create(response: HttpResponse, dialect: Dialect) -> str:
-    """The new task's id.
+    """Return the id of the new task.
 
     Raises:
-        Mp4GenError: as `read_answer`; a success without an id is a `ProtocolError`.
+        Mp4GenError: As `parse_response`; a success without an id is a `ProtocolError`.
     """
     task_id = find_task_id(parse_response(response, dialect))
     if task_id is None:
-        raise ProtocolError(
-            f"the submit was answered without a task id: {describe_response(response)}"
-        )
+        raise _invalid_response("Response to the submit has no task id", response)
     return task_id
 
 
 def parse_details(response: HttpResponse, dialect: Dialect, task_id: str) -> VideoDetails:
-    """One look at the task.
+    """Return the state of the task.
 
     Raises:
-        Mp4GenError: as `read_answer`; no record (yet) is a `NotFoundError`.
+        Mp4GenError: As `parse_response`; no record (yet) is a `NotFoundError`.
     """
     data = parse_response(response, dialect, task_id)
     if data is None:
-        # docs.kie.ai: a task that is unknown, or too fresh, has `data: null`.
-        raise NotFoundError("the API has no record of the task", code=200, task_id=task_id)
+        # docs.kie.ai: an unknown or very new task has `data: null`.
+        raise NotFoundError("no record of the task", code=200, task_id=task_id)
     if not isinstance(data, dict):
-        raise ProtocolError(
-            f"the details of {task_id} are not an object: {describe_response(response)}"
-        )
+        raise _invalid_response(f"Details of {task_id} are not an object", response)
     details: VideoDetails = _structure_or_raise(
         converters.structure_video_details, data, task_id, response
     )
@@ -134,14 +130,14 @@ def parse_details(response: HttpResponse, dialect: Dialect, task_id: str) -> Vid
 
 
 def parse_tracks(response: HttpResponse, dialect: Dialect, task_id: str) -> list[Track]:
-    """The tracks of a music task that are known so far.
+    """Return the tracks of a music task that exist so far.
 
     Raises:
-        Mp4GenError: as `read_answer`; an unknown music task is a `NotFoundError`.
+        Mp4GenError: As `parse_response`; an unknown music task is a `NotFoundError`.
     """
     data = parse_response(response, dialect, task_id)
     if data is None:
-        raise NotFoundError("the API has no record of the music task", code=200, task_id=task_id)
+        raise NotFoundError("no record of the music task", code=200, task_id=task_id)
     result = data.get("response") if isinstance(data, dict) else None
     items = result.get("sunoData") if isinstance(result, dict) else None
     if not isinstance(items, list):
@@ -154,26 +150,26 @@ def parse_tracks(response: HttpResponse, dialect: Dialect, task_id: str) -> list
 
 
 def parse_credits(response: HttpResponse, dialect: Dialect) -> float:
-    """The credits left; a fraction has been seen on kie.
+    """Return the remaining credits; kie sends fractions.
 
     Raises:
-        Mp4GenError: as `read_answer`; something that is no number is a `ProtocolError`.
+        Mp4GenError: As `parse_response`; anything but a number is a `ProtocolError`.
     """
     remaining = converters.parse_float(parse_response(response, dialect))
     if remaining is None:
-        raise ProtocolError(f"the credits are not a number: {describe_response(response)}")
+        raise _invalid_response("Credits are not a number", response)
     return remaining
 
 
 def parse_download_url(response: HttpResponse, dialect: Dialect) -> str:
-    """The fresh link, good for 20 minutes (docs.kie.ai, "Get Download URL").
+    """Return the new link, valid for 20 minutes (docs.kie.ai, "Get Download URL").
 
     Raises:
-        Mp4GenError: as `read_answer`; something that is no text is a `ProtocolError`.
+        Mp4GenError: As `parse_response`; anything but a string is a `ProtocolError`.
     """
     data = parse_response(response, dialect)
     if not isinstance(data, str) or not data:
-        raise ProtocolError(f"the download link is not a text: {describe_response(response)}")
+        raise _invalid_response("Download link is not a string", response)
     return data
 
 
@@ -183,19 +179,21 @@ def _structure_or_raise(
     try:
         return structure(data, task_id)
     except (ExceptionGroup, TypeError, ValueError):
-        raise ProtocolError(
-            f"unreadable answer about {task_id}: {describe_response(response)}"
-        ) from None
+        raise _invalid_response(f"Unreadable response about {task_id}", response) from None
 
 
-# --- the server's end -----------------------------------------------------------------------
+def _invalid_response(problem: str, response: HttpResponse) -> ProtocolError:
+    return ProtocolError(f"{problem}: {describe_response(response)}.")
+
+
+# --- server side ----------------------------------------------------------------------------
 
 
 def parse_create_body(body: bytes) -> VideoRequest:
-    """The request in the body of "Create Music Video".
+    """Parse the body of "Create Music Video".
 
     Raises:
-        InvalidRequestError: code 400; one sentence that names every field at fault.
+        InvalidRequestError: Code 400; the text names every invalid field.
     """
     data = load_json(body)
     if not isinstance(data, dict):
@@ -209,22 +207,22 @@ def parse_create_body(body: bytes) -> VideoRequest:
 
 
 def build_data_response(data: Any) -> bytes:
-    """A success with `data`."""
+    """Build a success with `data`."""
     return dump_json({"code": 200, "msg": "success", "data": data})
 
 
 def build_create_response(task_id: str) -> bytes:
-    """The success of "Create Music Video"."""
+    """Build the success of "Create Music Video"."""
     return build_data_response({"taskId": task_id})
 
 
 def build_details_response(details: VideoDetails) -> bytes:
-    """The success of "Get Music Video Details"."""
+    """Build the success of "Get Music Video Details"."""
     return build_data_response(converters.unstructure_video_details(details))
 
 
 def build_tracks_response(task_id: str, tracks: Sequence[Track]) -> bytes:
-    """The success of "Get Music Generation Details" for a finished music task."""
+    """Build the success of "Get Music Generation Details" for a finished music task."""
     items = [converters.unstructure_track(track) for track in tracks]
     return build_data_response(
         {
@@ -241,14 +239,14 @@ def build_tracks_response(task_id: str, tracks: Sequence[Track]) -> bytes:
 
 
 def build_error_response(error: ApiError) -> bytes:
-    """A refusal; that of a second submit carries the first one's task id."""
+    """Build a refusal; that of a duplicate submit carries the task id of the first."""
     existing = error.existing_task_id if isinstance(error, AlreadyExistsError) else None
     data = {"taskId": existing} if existing else None
     return dump_json({"code": error.code, "msg": error.message, "data": data})
 
 
 def _field_errors(data: dict[str, Any], *found: str) -> str:
-    """Every fault of a submit's body in one sentence, in the API's names."""
+    """Return every problem of a submit's body in one sentence, with the API's names."""
     problems = list(found)
     for field, name in converters.VIDEO_REQUEST.items():
         if name == "callBackUrl" and found:
@@ -262,18 +260,18 @@ def _field_errors(data: dict[str, Any], *found: str) -> str:
     return "; ".join(problems)
 
 
-# --- callbacks, both ends -------------------------------------------------------------------
+# --- callbacks, both sides ------------------------------------------------------------------
 
 
 @attrs.frozen
 class VideoCallback:
-    """What a callback says; who sent it is for others to judge.
+    """The content of a callback; it does not prove who sent it.
 
     Attributes:
-        task_id: the video task.
+        task_id: Id of the video task.
         code: 200 for a success.
-        message: the sender's words.
-        video_url: the link, of a success.
+        message: The sender's text.
+        video_url: URL of the video, or None after a failure.
     """
 
     task_id: str
@@ -283,9 +281,9 @@ class VideoCallback:
 
 
 def build_callback(task_id: str, video_url: str | None, *, code: int = 200) -> bytes:
-    """What is posted at the end of a task (docs.sunoapi.org, "Music Video Generation Callbacks").
+    """Build the body for the end of a task (docs.sunoapi.org, "Music Video Generation Callbacks").
 
-    Unlike all other bodies it speaks snake_case. A failure has no `video_url` and its own `code`.
+    Unlike all other bodies it uses snake_case. A failure has no `video_url` and its own `code`.
     """
     message = "MP4 generated successfully." if code == 200 else "Music video generation failed"
     data = {"task_id": task_id, "video_url": video_url}
@@ -293,9 +291,9 @@ def build_callback(task_id: str, video_url: str | None, *, code: int = 200) -> b
 
 
 def sign_callback(task_id: str, secret: str, timestamp: int) -> dict[str, str]:
-    """The two headers of a signed callback (docs.kie.ai, "Webhook Security Verification").
+    """Return the two headers of a signed callback (docs.kie.ai, "Webhook Security Verification").
 
-    Only the id and the time, in seconds since 1970, are signed: the body is not.
+    They sign the task id and the time in seconds since 1970, not the body.
     """
     text = f"{task_id}.{timestamp}".encode("utf-8", "surrogatepass")
     signed = hmac.digest(secret.encode(), text, "sha256")
@@ -304,16 +302,16 @@ def sign_callback(task_id: str, secret: str, timestamp: int) -> dict[str, str]:
 
 
 def parse_callback(body: bytes) -> VideoCallback:
-    """The notice in a callback's body; the id is read as `task_id` and as `taskId`.
+    """Parse the body of a callback; the id may be called `task_id` or `taskId`.
 
     Raises:
-        ProtocolError: there is none in it.
+        ProtocolError: It names no task.
     """
     value = load_json(body)
     data = value.get("data") if isinstance(value, dict) else None
     task_id = find_task_id(data) or find_task_id(value)
     if task_id is None:
-        raise ProtocolError("the callback names no task")
+        raise ProtocolError("The callback names no task.")
     code = converters.parse_int(value.get("code"))
     url = data.get("video_url") or data.get("videoUrl") if isinstance(data, dict) else None
     return VideoCallback(
@@ -327,14 +325,14 @@ def parse_callback(body: bytes) -> VideoCallback:
 def verify_signature(
     headers: Mapping[str, str], task_id: str, secret: str, now: float, tolerance: float = 300.0
 ) -> bool:
-    """Whether a callback about `task_id` carries a fresh signature (docs.kie.ai, as above).
+    """Return whether a callback carries a recent valid signature (docs.kie.ai, as above).
 
     Args:
-        headers: of the callback, in lower case.
-        task_id: from its body.
-        secret: the account's webhook key.
-        now: seconds since 1970.
-        tolerance: seconds that the sender's clock may be off, either way; no page names any.
+        headers: Headers of the callback, with names in lower case.
+        task_id: Task id from its body.
+        secret: The account's webhook key.
+        now: Seconds since 1970.
+        tolerance: Maximum difference of the clocks in seconds; the pages name none.
     """
     timestamp = headers.get("x-webhook-timestamp", "")
     if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) < 20):

@@ -1,6 +1,6 @@
-"""What an answer means: its `data`, or the one error that it stands for; pure, no I/O.
+"""The meaning of a response: its `data`, or the one error that it stands for; no I/O.
 
-The body's `code` goes before the HTTP status, since hosts of the family answer refusals with 200.
+The `code` of the body comes before the HTTP status: some hosts send refusals with HTTP 200.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from mp4gen.errors import (
 from . import converters
 from .dialects import Dialect
 
-# No published answer comes near this.
+# No published response comes near this size.
 MAX_BODY_BYTES = 1 << 20
 
 
 @attrs.frozen
 class HttpResponse:
-    """What came back: the status, the headers in lower case, and the body's bytes."""
+    """The status, the headers with names in lower case, and the bytes of the body."""
 
     status: int
     headers: Mapping[str, str]
@@ -42,7 +42,7 @@ class HttpResponse:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds to wait as the server asks; a date counts from the answer's own date."""
+        """Seconds that the server asks to wait, or None; a date counts from the `Date` header."""
         text = self.headers.get("retry-after", "").strip()
         if text.isdecimal() and len(text) < 10:
             return float(text)
@@ -54,19 +54,19 @@ class HttpResponse:
 
 
 def parse_response(response: HttpResponse, dialect: Dialect, task_id: str | None = None) -> Any:
-    """The answer's `data`.
+    """Return the `data` of a response.
 
     Raises:
-        ApiError: the API refused; the class says how.
-        ConfigurationError: the other side is not the API at all.
-        ProtocolError: an answer that is not what the vendor's pages promise.
+        ApiError: The API refused the call; the class says why.
+        ConfigurationError: The server is not the API.
+        ProtocolError: The vendor's pages do not describe such a response.
     """
     body = load_json(response.body)
     code = converters.parse_int(body.get("code")) if isinstance(body, dict) else None
     if code is None:
         raise _non_api_error(response, task_id)
     data = body.get("data")
-    # docs.kie.ai shows code 0 beside a success; only an answer that holds something is one.
+    # docs.kie.ai shows code 0 beside a success; without a payload it is none.
     if code == 200 or (code == 0 and _has_payload(data)):
         return data
     message = body.get("msg") or body.get("message") or ""
@@ -74,7 +74,7 @@ def parse_response(response: HttpResponse, dialect: Dialect, task_id: str | None
 
 
 def find_task_id(data: Any) -> str | None:
-    """The task id that an answer's `data` holds, if any."""
+    """Return the task id in the `data` of a response, or None."""
     if not isinstance(data, dict):
         return None
     found = data.get("taskId") or data.get("task_id")
@@ -82,14 +82,14 @@ def find_task_id(data: Any) -> str | None:
 
 
 def describe_response(response: HttpResponse) -> str:
-    """The first 200 bytes of a body as one line that is safe to show."""
+    """Return the first 200 bytes of the body as one printable line."""
     text = response.body[:200].decode("utf-8", "replace")
     printable = "".join(char if char.isprintable() else " " for char in text)
     return f"HTTP {response.status}, {len(response.body)} bytes: {printable!r}"
 
 
 def load_json(body: bytes) -> Any:
-    """The value of a body, or None where it is no JSON."""
+    """Return the value of a JSON body, or None if it is not JSON."""
     try:
         return _decoder.decode(body.removeprefix(BOM_UTF8).decode())
     except (ValueError, RecursionError):
@@ -97,7 +97,7 @@ def load_json(body: bytes) -> Any:
 
 
 def dump_json(value: Any) -> bytes:
-    """`value` as compact JSON."""
+    """Return `value` as compact JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -115,7 +115,7 @@ def _has_payload(data: Any) -> bool:
 def _error_for_code(
     code: int, message: str, data: Any, dialect: Dialect, task_id: str | None
 ) -> ApiError:
-    """The one meaning of a body code; the text decides where a code is shared by two meanings."""
+    """Return the error for a body code; the text decides if a code has two meanings."""
     lowered = message.lower()
     error_class = dialect.codes.get(code)
     # docs.kie.ai documents 409 and is seen to answer 422 with this very text.
@@ -134,10 +134,10 @@ def _error_for_code(
 
 
 def _non_api_error(response: HttpResponse, task_id: str | None) -> Exception:
-    """What an answer means that is not the API's JSON."""
+    """Return the error for a response that is not the API's JSON."""
     error = _error_for_status(response, task_id)
     if isinstance(error, ApiError):
-        # Some gateway answered in the API's place, and knows nothing of how the API is.
+        # A gateway responded in place of the API and does not know the API's state.
         error.from_api = False
     return error
 
@@ -146,19 +146,16 @@ def _error_for_status(response: HttpResponse, task_id: str | None) -> Exception:
     status, summary = response.status, describe_response(response)
     if status in {404, 405, 501} or 300 <= status < 400:
         return ConfigurationError(
-            f"the server at this base_url is not the API ({summary}); correct base_url"
+            f"The server at base_url is not the API: {summary}. Correct base_url."
         )
     if status in {401, 403}:
-        blocked = (
-            " (the host's firewall blocked this client)"
-            if b"error code: 1010" in response.body
-            else ""
-        )
+        is_blocked = b"error code: 1010" in response.body
+        blocked = " (the host's firewall blocked this client)" if is_blocked else ""
         return AuthenticationError(f"refused without a reason{blocked}", code=status)
     if status == 429:
         return RateLimitError("too many requests", code=status, task_id=task_id)
     if status in {400, 413, 422}:
         return InvalidRequestError(f"refused without a reason, {summary}", code=status)
     if status >= 500:
-        return ServerError(f"not the API's own answer, {summary}", code=status, task_id=task_id)
-    return ProtocolError(f"not the API's JSON, {summary}")
+        return ServerError(f"not a response of the API, {summary}", code=status, task_id=task_id)
+    return ProtocolError(f"Response is not the API's JSON: {summary}.")

@@ -1,7 +1,6 @@
-"""One API call with all that surrounds it: the gate, the slot, the meaning of its answer, retries.
+"""One API call with everything around it: circuit breaker, slot, parsing and retries.
 
-It knows nothing of videos; what a call is for, and whether to try a lost one again, is decided by
-those who use it.
+The module knows nothing of videos. Its callers decide whether to resend a lost submit.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ from .sleeper import Sleeper
 
 T = TypeVar("T")
 
-# Six hours, and the time until a probe finds them over.
+# Six hours, and the time until a probe finds that they are over.
 _BULK_MAINTENANCE_TIMEOUT = 6 * 3600.0 + 600.0
 
-# The way through a gate that is open: no probe.
+# The permit of a closed breaker: the call is no probe.
 _NO_PROBE = nullcontext(enter_result=False)
 
 
 class Stopwatch:
-    """Seconds of loop time since it was made, without those while it was stopped."""
+    """Seconds of loop time since it was made, without the time while it was stopped."""
 
     __slots__ = ("_before", "_started")
 
@@ -46,30 +45,30 @@ class Stopwatch:
 
     @property
     def elapsed(self) -> float:
-        """What it shows now."""
+        """The seconds so far."""
         if self._started is None:
             return self._before
         return self._before + asyncio.get_running_loop().time() - self._started
 
     def stop(self) -> None:
-        """Let no time count from now on."""
+        """Stop counting."""
         self._before, self._started = self.elapsed, None
 
     def start(self) -> None:
-        """Let time count again."""
+        """Count again."""
         if self._started is None:
             self._started = asyncio.get_running_loop().time()
 
 
 @attrs.frozen
 class CallOptions:
-    """How one caller wants to wait.
+    """How long the calls of one caller wait.
 
     Attributes:
-        priority: its place at the limiter.
-        retry_timeout: seconds of failing until it gives up.
-        max_maintenance: seconds of one maintenance window it will sit out.
-        retry_forever: whether rate refusals and outages are waited out, whatever they take.
+        priority: Priority at the limiter.
+        retry_timeout: Seconds of failing after which a call gives up.
+        max_maintenance: Maximum seconds of one maintenance window to wait for.
+        retry_forever: Whether to wait for the end of rate refusals and outages without a limit.
     """
 
     priority: Priority = Priority.INTERACTIVE
@@ -79,14 +78,14 @@ class CallOptions:
 
     @classmethod
     def for_bulk_run(cls, retry: Retry) -> CallOptions:
-        """That of a bulk run; by default it sits out six hours of maintenance."""
+        """Return the options of a bulk run; by default it waits for six hours of maintenance."""
         timeout = retry.maintenance_timeout
         max_maintenance = _BULK_MAINTENANCE_TIMEOUT if timeout is None else timeout
         return cls(Priority.BULK, retry.timeout, max_maintenance, retry_forever=True)
 
 
 class ApiCaller:
-    """Sends calls for one client, each through the same gate, limiter and quota."""
+    """Sends the calls of one client, all through the same breaker, limiter and quota."""
 
     def __init__(
         self,
@@ -111,11 +110,11 @@ class ApiCaller:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing can be sent any more."""
+        """Whether `aclose` was called."""
         return self._transport.closed
 
     async def aclose(self) -> None:
-        """Close the connections; whoever waits for anything gets an error at once."""
+        """Close the connections; every waiting call fails immediately."""
         self.sleeper.close()
         await self._transport.aclose()
 
@@ -132,18 +131,18 @@ class ApiCaller:
         """Send `request` once.
 
         Args:
-            request: what to send.
-            parse: makes a value, or the error that it means, of an answer.
-            call_options: whose call it is.
-            stopwatch: stopped while the call waits for its turn.
-            timeout: seconds for the call itself; default `Retry.request_timeout`.
-            on_start: awaited when the call's turn has come, before its first byte.
+            request: The request to send.
+            parse: Returns the value of a response, or raises the error that it means.
+            call_options: How long to wait.
+            stopwatch: Stopped while the call waits for its slot.
+            timeout: Seconds for the HTTP request; default `Retry.request_timeout`.
+            on_start: Awaited when the slot is granted, before the first byte.
 
         Returns:
-            the value, and the seconds that the server asks to wait.
+            The value, and the seconds that the server asks to wait.
 
         Raises:
-            Mp4GenError: whatever the answer, or its absence, means.
+            Mp4GenError: What the response, or its absence, means.
         """
         if stopwatch is not None:
             stopwatch.stop()
@@ -153,7 +152,7 @@ class ApiCaller:
                     self._permit(call_options) as probe,
                     self._slot(request, call_options.priority),
                 ):
-                    # The gate may have closed while the call waited for its slot.
+                    # The breaker may have opened while the call waited for its slot.
                     if not probe and self._is_blocked(call_options):
                         continue
                     if stopwatch is not None:
@@ -171,10 +170,10 @@ class ApiCaller:
     async def send_with_retries(
         self, request: ApiRequest, parse: Callable[[HttpResponse], T], call_options: CallOptions
     ) -> T:
-        """Send `request`, which costs nothing, until it is answered or patience is at its end.
+        """Send `request`, which costs nothing, until it succeeds or its retries end.
 
         Raises:
-            Mp4GenError: the last failure.
+            Mp4GenError: The last failure.
         """
         retry_loop = RetryLoop(self, request, call_options)
         while True:
@@ -186,7 +185,7 @@ class ApiCaller:
                 return value
 
     def _permit(self, call_options: CallOptions) -> AbstractAsyncContextManager[bool]:
-        """The way through the gate; gives whether the call is its probe."""
+        """Return the context to send in; it yields whether the call is the probe."""
         return (
             self.circuit_breaker.permit(call_options.max_maintenance)
             if self._is_blocked(call_options)
@@ -217,13 +216,13 @@ class ApiCaller:
             await self.sleeper.sleep(remaining)
 
     def would_give_up(self, call_options: CallOptions) -> bool:
-        """Whether the gate is closed to a caller, and for longer than it would wait."""
+        """Return whether the breaker blocks the caller for longer than it waits."""
         return self._is_blocked(call_options) and self.circuit_breaker.open_longer_than(
             call_options.max_maintenance
         )
 
     def _is_blocked(self, call_options: CallOptions) -> bool:
-        """Whether the gate is closed to a call: who does not wait outages out has a try in each."""
+        """Return whether the breaker blocks a call; in an outage, single calls are sent anyway."""
         return self.circuit_breaker.is_open and (
             call_options.retry_forever or self.circuit_breaker.is_maintenance
         )
@@ -241,9 +240,9 @@ class ApiCaller:
         return value
 
     def _record_failure(self, error: Mp4GenError) -> None:
-        """Let the whole client know of a refusal that is not this call's alone."""
+        """Apply a refusal that concerns every call of the client."""
         if isinstance(error, RateLimitError):
-            # A server that asks for hours is not believed: asking again costs one call.
+            # A request to wait for hours is ignored: asking again costs one call.
             delay = max(self._limit_period, min(error.retry_after or 0.0, self.retry.timeout))
             until = asyncio.get_running_loop().time() + delay
             self._paused_until = max(self._paused_until, until)
@@ -257,10 +256,10 @@ class ApiCaller:
 
 
 class RetryLoop:
-    """The tries of one call: how long to pause before the next, or that there is none.
+    """The retries of one call: how long to wait before the next, or that there is none.
 
     Attributes:
-        stopwatch: the seconds of failing so far.
+        stopwatch: The seconds of failing so far.
     """
 
     def __init__(self, caller: ApiCaller, request: ApiRequest, call_options: CallOptions) -> None:
@@ -271,14 +270,14 @@ class RetryLoop:
         self._delays: Iterator[float] = backoff_delays(caller.retry, caller.random)
 
     async def wait(self, error: Mp4GenError, *, immediately: bool = False) -> None:
-        """Return when it is time for the next try.
+        """Wait until the next attempt.
 
         Args:
-            error: how the last one failed.
-            immediately: whether to skip the pause.
+            error: How the last attempt failed.
+            immediately: Whether to skip the delay.
 
         Raises:
-            Mp4GenError: `error` itself, where another try is of no use or not allowed.
+            Mp4GenError: `error` itself, if a retry is pointless or not allowed.
         """
         delay = 0.0 if immediately else self._next_delay(error)
         self._caller.events.emit(RetryEvent(self._request.path.partition("?")[0], error, delay))
@@ -286,7 +285,7 @@ class RetryLoop:
             await self._caller.sleeper.sleep(delay)
 
     def _next_delay(self, error: Mp4GenError) -> float:
-        """How long; 0 where the limiter or the gate will hold the call by themselves."""
+        """Return the seconds to wait; 0 if the limiter or the breaker holds the call back."""
         call_options, elapsed = self._call_options, self.stopwatch.elapsed
         if self._caller.would_give_up(call_options):
             raise error
@@ -302,7 +301,7 @@ class RetryLoop:
                 if elapsed + delay <= call_options.retry_timeout and self._caller.quota.acquire():
                     return delay
                 if elapsed + delay <= call_options.retry_timeout and call_options.retry_forever:
-                    # An outage: from here on one call at a time asks whether it is over.
+                    # An outage: from now on one call at a time probes whether it is over.
                     self._caller.circuit_breaker.trip(error, self._caller.retry.max_delay)
                     return 0.0
         raise error

@@ -1,6 +1,7 @@
-"""One gate for the whole client while the API is down, for maintenance or not; sends nothing.
+"""The circuit breaker of a client: it holds calls back while the API is down; sends nothing.
 
-While it is closed one call at a time may pass, as a probe; all others wait for what it finds.
+Closed, all calls flow. Open, one call at a time passes as a probe and all others wait for its
+result.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from .sleeper import Sleeper, WakeableSleep
 
 
 class CircuitBreaker:
-    """Open until somebody finds the API down.
+    """Closed until a call finds the API down.
 
     Args:
-        sleeper: where those who wait sleep.
+        sleeper: Holds the sleeps of waiting calls.
     """
 
     def __init__(self, sleeper: Sleeper | None = None) -> None:
@@ -30,30 +31,30 @@ class CircuitBreaker:
         self._opened_at = 0.0
         self._next_probe_at = 0.0
         self._probing = False
-        # In their order: who waited longest goes first.
+        # In order: the call that has waited longest is woken first.
         self._waiters: dict[WakeableSleep, None] = {}
 
     @property
     def is_open(self) -> bool:
-        """Whether the API is down, as far as we know."""
+        """Whether the API is down."""
         return self._error is not None
 
     @property
     def is_maintenance(self) -> bool:
-        """Whether it is down because its host says so."""
+        """Whether the API itself reported maintenance."""
         return isinstance(self._error, MaintenanceError)
 
     @asynccontextmanager
     async def permit(self, max_wait: float) -> AsyncIterator[bool]:
-        """Entered when a call may go out; gives whether it is the probe.
+        """Enter when the call may be sent; yield whether it is the probe.
 
         Args:
-            max_wait: how many seconds of one maintenance window this call is ready to wait.
+            max_wait: Maximum age in seconds of the maintenance window or outage to wait for.
 
         Raises:
-            MaintenanceError: the window lasts longer than that.
-            TransportError: so does an outage; nothing of this call was sent.
-            ConfigurationError: the client was closed.
+            MaintenanceError: The maintenance lasts longer.
+            TransportError: The outage lasts longer; nothing of this call was sent.
+            ConfigurationError: The client was closed.
         """
         probe = self._error is not None and await self._wait_for_permit(max_wait)
         cancelled = False
@@ -66,17 +67,17 @@ class CircuitBreaker:
             if probe:
                 self._probing = False
                 if not cancelled:
-                    # Whatever it met that did not open the gate, the next probe waits its time.
+                    # After a probe that did not close the breaker, the next one waits its time.
                     self._next_probe_at = asyncio.get_running_loop().time() + self._probe_interval
                 self._notify_waiters()
 
     def open_longer_than(self, max_wait: float) -> bool:
-        """Whether the window has lasted longer already than somebody is ready to wait."""
+        """Return whether the breaker has been open for `max_wait` seconds or more."""
         now = asyncio.get_running_loop().time()
         return self._error is not None and now + CLOCK_RESOLUTION >= self._opened_at + max_wait
 
     def trip(self, error: Mp4GenError, probe_interval: float) -> None:
-        """The API is down; one probe may pass each `probe_interval` seconds."""
+        """Open the breaker; one probe passes every `probe_interval` seconds."""
         now = asyncio.get_running_loop().time()
         if self._error is None:
             self._opened_at = now
@@ -84,13 +85,13 @@ class CircuitBreaker:
         self._next_probe_at = now + probe_interval
 
     def reset(self) -> None:
-        """A call was answered properly."""
+        """Close the breaker after a proper response."""
         if self._error is not None:
             self._error = None
             self._notify_waiters()
 
     async def _wait_for_permit(self, max_wait: float) -> bool:
-        """Whether the caller is the probe; False where the gate has opened."""
+        """Wait, then return whether the caller is the probe; False if the breaker closed."""
         loop = asyncio.get_running_loop()
         while self._error is not None:
             now = loop.time()
@@ -104,7 +105,7 @@ class CircuitBreaker:
         return False
 
     async def _wait_for_change(self, until: float) -> None:
-        """Return when something about the gate has changed, or at `until`."""
+        """Wait until the breaker changes, at most until `until`."""
         waiter = self._sleeper.sleep(until - asyncio.get_running_loop().time())
         self._waiters[waiter] = None
         try:
@@ -118,7 +119,7 @@ class CircuitBreaker:
 
 
 def _not_sent_error(error: Mp4GenError) -> Mp4GenError:
-    """What a call gets that waits no longer; it must not look as if the call had been sent."""
+    """Return the error of a call that waits no longer; it says that nothing was sent."""
     if isinstance(error, MaintenanceError):
         return copy(error)
-    return TransportError(f"the API is down ({error}), nothing was sent", sent=False)
+    return TransportError(f"The API is down: {error} Nothing was sent.", sent=False)

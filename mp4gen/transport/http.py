@@ -1,7 +1,7 @@
-"""One aiohttp call: bytes out, bytes in, capped; retries nothing and understands nothing.
+"""One aiohttp request: bytes out, bytes in, capped. It retries and interprets nothing.
 
-It knows whether a byte of the request may have left, and keeps the key out of everything that can
-be printed: each call gets it by itself, and no aiohttp error ever leaves this module.
+The module knows whether a byte of the request may have been sent. It keeps the key out of all that
+can be printed: no aiohttp error, which holds the request headers, leaves this module.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MIN_REDACTABLE_LENGTH = 8
 
 
 class Secret(str):
-    """A text that goes over the wire as it is, and into every log and traceback as stars."""
+    """A string that is sent unchanged, and shown as stars in logs and tracebacks."""
 
     __slots__ = ()
 
@@ -40,19 +40,19 @@ class Secret(str):
 
 @attrs.define
 class _RequestTrace:
-    """Whether the request's head was handed to the socket."""
+    """Whether the headers of the request were written to the socket."""
 
     headers_sent: bool = False
 
 
 class Transport:
-    """The client's connections to one API host; opened by the first call, on that call's loop.
+    """The client's connections to one API host. The first call opens them on its own event loop.
 
     Args:
-        base_url: scheme, host and perhaps a path prefix.
-        get_key: gives the current key, or None for a host without keys.
-        proxy: an http:// proxy, or None.
-        trust_env: whether proxies are read from the environment.
+        base_url: Scheme, host and optionally a path prefix.
+        get_key: Returns the current key, or None for a host without keys.
+        proxy: URL of an http:// proxy, or None.
+        trust_env: Whether to read proxies from the environment.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Transport:
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._get_key = get_key
-        # Read here and not by aiohttp, which would also read netrc and then refuse our header.
+        # aiohttp would also read netrc, and then refuse our Authorization header.
         self._proxy = proxy_from_env(base_url) if trust_env and proxy is None else proxy
         self._loop: asyncio.AbstractEventLoop | None = None
         self._poll_session: aiohttp.ClientSession | None = None
@@ -79,17 +79,17 @@ class Transport:
         return self._closed
 
     async def send(self, request: ApiRequest, timeout: float) -> HttpResponse:
-        """The answer to `request`, with the key taken out of it.
+        """Send `request` and return the response, with the key removed from it.
 
         Args:
-            request: what to send.
-            timeout: seconds for all of it.
+            request: The request to send.
+            timeout: Maximum seconds from connecting to the last byte.
 
         Raises:
-            TransportError: no answer; `.sent` says whether the call may have arrived.
-            ProtocolError: an answer too large to be the API's.
-            ConfigurationError: the client is closed, belongs to another loop, or has a bad key; or
-                the server's certificate is not valid.
+            TransportError: No response; `.sent` says whether the request may have arrived.
+            ProtocolError: The response is too large.
+            ConfigurationError: The client is closed, belongs to another event loop or has an
+                invalid key, or the server's certificate is invalid.
         """
         session = self._session_for(request)
         key = validate_api_key(self._get_key())
@@ -100,20 +100,22 @@ class Transport:
         except aiohttp.ConnectionTimeoutError:
             problem = f"no connection within {min(timeout, _CONNECT_TIMEOUT):g} s"
         except TimeoutError:
-            problem = f"no answer within {timeout:g} s"
+            problem = f"no response within {timeout:g} s"
         except aiohttp.ClientConnectorCertificateError as error:
-            # Trying again makes no certificate valid, and no connection was there to send by.
+            # A retry does not make the certificate valid, and nothing was sent.
             raise ConfigurationError(self._certificate_message(error)) from None
         except (aiohttp.ClientError, OSError, zlib.error) as error:
             problem = describe_network_error(error)
-        # Raised out here so that no aiohttp error, which holds the headers, is its context.
-        raise TransportError(f"{self._host}: {problem}", sent=request_trace.headers_sent)
+        # Raised outside of the handlers: an aiohttp error as context would show the headers.
+        raise TransportError(
+            f"Request to {self._host} failed: {problem}.", sent=request_trace.headers_sent
+        )
 
     async def aclose(self) -> None:
-        """Close all connections; a second call does nothing."""
+        """Close all connections. A second call does nothing."""
         self._closed = True
         for response in self._open_responses:
-            # aiohttp would let whoever reads a body wait on after its connection is closed.
+            # aiohttp lets a reader of the body wait on after its connection is closed.
             response.content.set_exception(aiohttp.ClientConnectionError())
         for session in (self._poll_session, self._submit_session):
             if session is not None:
@@ -126,8 +128,8 @@ class Transport:
     def _certificate_message(self, error: aiohttp.ClientConnectorCertificateError) -> str:
         reason = getattr(error.certificate_error, "verify_message", "") or "not valid"
         return (
-            f"{self._host}: its TLS certificate is refused ({reason.rstrip('.')}); check "
-            "base_url, this machine's clock, and the authorities that it trusts (SSL_CERT_FILE)"
+            f"Invalid TLS certificate of {self._host}: {reason.rstrip('.')}. Check base_url, this "
+            "machine's clock and the authorities that it trusts (SSL_CERT_FILE)."
         )
 
     async def _request(
@@ -156,7 +158,7 @@ class Transport:
             raise
         finally:
             self._open_responses.discard(response)
-        # From here to the caller nothing is awaited, so that no cancel can lose an answer.
+        # No await from here to the caller, so that no cancel can lose the response.
         response.release()
         headers = {name.lower(): _redact(value, key) for name, value in response.headers.items()}
         return HttpResponse(response.status, headers, _redact_bytes(body, key))
@@ -167,12 +169,12 @@ class Transport:
             raise client_closed_error()
         if self._loop not in (None, loop):
             raise ConfigurationError(
-                "this client belongs to another event loop; make one client for each loop"
+                "This client belongs to another event loop. Make one client for each loop."
             )
         self._loop = loop
         if request.is_submit:
-            # A fresh connection each time: on a kept one that the server has just dropped, nobody
-            # could tell whether the submit had arrived.
+            # A new connection for each submit: if the server has just dropped a kept-alive one, it
+            # is impossible to know whether the submit arrived.
             self._submit_session = self._submit_session or self._open_session(force_close=True)
             return self._submit_session
         self._poll_session = self._poll_session or self._open_session(force_close=False)
@@ -195,44 +197,44 @@ def user_agent() -> str:
 
 
 def validate_api_key(key: Secret | None) -> Secret | None:
-    """`key`, if a header can carry it.
+    """Return `key` if a header can carry it.
 
     Raises:
-        ConfigurationError: it cannot; the text does not show it.
+        ConfigurationError: It cannot; the text does not show the key.
     """
     if key is None:
         return None
     if not key.strip() or not key.isascii() or not key.isprintable():
         raise ConfigurationError(
-            "the API key is empty or holds spaces, line breaks or non-ASCII characters at a place "
-            "where none can be; copy it again"
+            "Invalid API key: it is empty or contains line breaks or other characters that no "
+            "header can carry. Copy it again."
         )
     return key
 
 
 def proxy_from_env(url: str) -> str | None:
-    """The proxy that the environment names for `url`, as curl and others would use it."""
+    """Return the proxy that the environment names for `url`, as curl uses it."""
     parts = urlsplit(url)
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def describe_network_error(error: BaseException) -> str:
-    """A failure of the connection in plain words; never the error's own text, which may tell."""
+    """Return a network failure in words; the error's own text may show the key."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the host name is not known; check base_url and the network"
+        return "the host name is unknown; check base_url and the network"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return "no secure connection could be made (TLS)"
     if isinstance(error, aiohttp.ServerDisconnectedError | _UnexpectedResendError):
-        return "the server closed the connection without an answer"
+        return "the server closed the connection without a response"
     if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer broke off"
+        return "the response was cut off"
     number = error.errno if isinstance(error, OSError) else None
     reason = os.strerror(number) if number else None
     return f"no usable connection ({reason or type(error).__name__})"
 
 
 def _headers(request: ApiRequest, key: Secret | None) -> dict[str, str]:
-    # docs.kie.ai's firewall and file host refuse some default user agents.
+    # The firewall and file host of docs.kie.ai refuse some default user agents.
     headers = {"User-Agent": user_agent(), "Accept": "application/json", "Accept-Encoding": "gzip"}
     if request.body is not None:
         headers["Content-Type"] = "application/json"
@@ -247,32 +249,34 @@ def _client_timeout(seconds: float) -> aiohttp.ClientTimeout:
 
 
 class _UnexpectedResendError(aiohttp.ClientError):
-    """aiohttp was about to send a GET again by itself."""
+    """aiohttp is about to send a GET a second time by itself."""
 
 
 async def _on_headers_sent(_: Any, context: Any, __: Any) -> None:
-    # A second sending would be a call that no limiter has counted.
+    # No limiter has counted the second request.
     if context.trace_request_ctx.headers_sent:
         raise _UnexpectedResendError
     context.trace_request_ctx.headers_sent = True
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:
-    """The body, inflated by ourselves: aiohttp would let a small one grow a thousandfold."""
+    """Return the body. Inflate it here: aiohttp accepts one that grows a thousandfold."""
     body = bytearray()
     while chunk := await response.content.readany():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
-            raise ProtocolError(f"an answer of more than {MAX_BODY_BYTES} bytes is not the API's")
+            raise _too_large_error()
     if response.headers.get("Content-Encoding", "").lower() not in {"gzip", "deflate"}:
         return bytes(body)
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
     inflated = inflater.decompress(bytes(body), MAX_BODY_BYTES)
     if inflater.unconsumed_tail:
-        raise ProtocolError(
-            f"an answer that inflates to over {MAX_BODY_BYTES} bytes is not the API's"
-        )
+        raise _too_large_error()
     return inflated
+
+
+def _too_large_error() -> ProtocolError:
+    return ProtocolError(f"Response too large: over {MAX_BODY_BYTES} bytes. Check base_url.")
 
 
 def _redact(text: str, key: Secret | None) -> str:
@@ -284,5 +288,5 @@ def _redact_bytes(body: bytes, key: Secret | None) -> bytes:
 
 
 def _can_redact(key: Secret | None) -> TypeGuard[Secret]:
-    """Whether finding `key` in an answer means something; a word of a few letters is anywhere."""
+    """Return whether `key` is long enough not to occur in a response by chance."""
     return key is not None and len(key) >= _MIN_REDACTABLE_LENGTH

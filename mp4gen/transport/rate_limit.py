@@ -1,8 +1,8 @@
-"""The rate limit as the server counts it: a window of slots, two lanes, one cool-down.
+"""The rate limit as the server counts it: a sliding window of slots, two priorities, one pause.
 
-A slot is free again one full period after the *answer* of the call that used it, not after its
-sending. Only then is the limit exact whatever the network does: the next call of that slot arrives
-later than the answer plus the period, so later than the first call's own arrival plus the period.
+A slot is free again one full period after the *response* of the call that used it, not after its
+request. Only then is the limit exact with any latency: the next call of the slot arrives later than
+the response plus the period, so later than the arrival of the first call plus the period.
 """
 
 from __future__ import annotations
@@ -10,20 +10,19 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections import deque
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
-from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol, runtime_checkable
 
 from mp4gen.options import RateLimit
 
-# A timer may fire a rounding error before its time; whoever then set it again for that very time
-# would, on a clock that does not move by itself, do so for ever.
+# A timer may fire a rounding error early. Setting it again for the same time would loop endlessly
+# on a clock that does not move by itself.
 CLOCK_RESOLUTION = 1e-6
 
 
 class Priority(enum.IntEnum):
-    """Who goes first: somebody waiting for one answer, or a bulk run. Each lane keeps its order."""
+    """Who goes first: single calls, then bulk runs. Each priority is first in, first out."""
 
     INTERACTIVE = 0
     BULK = 1
@@ -31,40 +30,22 @@ class Priority(enum.IntEnum):
 
 @runtime_checkable
 class RateLimiter(Protocol):
-    """What a client needs of a limiter: implement it to share one between processes."""
+    """What a client needs of a limiter. Implement it to share one between processes."""
 
     def slot(self, priority: Priority = Priority.INTERACTIVE) -> AbstractAsyncContextManager[None]:
-        """Entered when a call may go out, left when its answer (or failure) is in."""
+        """Return a context: entered when a call may be sent, left when its response is in."""
         ...
 
     def pause(self, seconds: float) -> None:
-        """Let no call out for `seconds` from now; a longer one that runs already stays."""
+        """Hold back all calls for `seconds` from now; a longer pause in progress stays."""
         ...
-
-
-class _Slot:
-    """One use of a window; a generator for each call would cost more than the limit itself."""
-
-    __slots__ = ("_acquire", "_release")
-
-    def __init__(
-        self, acquire: Callable[[], Coroutine[Any, Any, None]], release: Callable[[], None]
-    ) -> None:
-        self._acquire = acquire
-        self._release = release
-
-    async def __aenter__(self) -> None:
-        await self._acquire()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._release()
 
 
 class SlidingWindowLimiter:
     """The `RateLimiter` of one process and one event loop, in loop time.
 
-    Share one among the clients of a key. One timer serves all waiters. After a cool-down one call
-    goes alone: only when it was answered, and brought no other cool-down, do the others follow.
+    Share one among the clients of a key. After a pause one call goes alone; the others follow when
+    it has its response and caused no new pause.
     """
 
     def __init__(self, limit: RateLimit | None = None) -> None:
@@ -77,20 +58,26 @@ class SlidingWindowLimiter:
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        return f"SlidingWindowLimiter({self.limit}, in use {self._in_use}, resting {len(self._release_times)})"
+        used = f"in use {self._in_use}, resting {len(self._release_times)}"
+        return f"SlidingWindowLimiter({self.limit}, {used})"
 
-    def slot(self, priority: Priority = Priority.INTERACTIVE) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def slot(self, priority: Priority = Priority.INTERACTIVE) -> AsyncIterator[None]:
         """Hold one slot of the window."""
-        return _Slot(partial(self._acquire, priority), self._release)
+        await self._acquire(priority)
+        try:
+            yield
+        finally:
+            self._release()
 
     def pause(self, seconds: float) -> None:
-        """Let no call out for `seconds`, then a single one first.
+        """Hold back all calls for `seconds`, then let a single one go first.
 
-        The end of the pause only ever moves forward.
+        The end of a pause only moves forward.
         """
         until = asyncio.get_running_loop().time() + seconds
         self._paused_until = max(self._paused_until, until)
-        # A window full of calls against a server that still refuses would only prolong it.
+        # A window full of calls to a server that still refuses would only prolong the pause.
         self._single_flight = True
         self._dispatch()
 
@@ -106,7 +93,7 @@ class SlidingWindowLimiter:
             await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled():
-                # The slot was handed over in the moment of the cancel, and no call went out.
+                # The slot was granted in the moment of the cancel; no call was sent.
                 self._in_use -= 1
                 self._dispatch()
             raise
@@ -114,7 +101,7 @@ class SlidingWindowLimiter:
     def _release(self) -> None:
         self._in_use -= 1
         now = asyncio.get_running_loop().time()
-        # Rested a moment longer, so that counting it as over a moment early keeps the limit exact.
+        # `_has_slot` counts it as free a moment early; this keeps the limit exact.
         self._release_times.append(now + self.limit.per + CLOCK_RESOLUTION)
         if now + CLOCK_RESOLUTION >= self._paused_until:
             self._single_flight = False
@@ -129,7 +116,7 @@ class SlidingWindowLimiter:
         return taken < self.limit.requests
 
     def _dispatch(self) -> None:
-        """Hand free slots to those who wait, then see to it that this happens again in time."""
+        """Grant free slots to waiters, then set the timer for the next one."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         while (queue := self._queues[0] or self._queues[1]) and self._has_slot(now):
@@ -144,7 +131,7 @@ class SlidingWindowLimiter:
             self._timer = loop.call_at(wake_at, self._dispatch)
 
     def _next_wakeup(self, now: float) -> float | None:
-        """When a slot can be free; None while that hangs on an answer which serves by itself."""
+        """Return when a slot can be free; None if only a response can free one."""
         if now + CLOCK_RESOLUTION < self._paused_until:
             return self._paused_until
         return self._release_times[0] if self._release_times else None

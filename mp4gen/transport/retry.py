@@ -1,7 +1,6 @@
-"""What a failure means for the call that met it: pure decisions and pure waits; never sleeps.
+"""What to do after a failed call: pure decisions and delays; never sleeps.
 
-The decision is a table over error classes, the waits come from `backoff`'s generators, and the
-quota keeps one client's retries from multiplying the traffic of an outage.
+The quota keeps the retries of one client from multiplying the traffic of an outage.
 """
 
 from __future__ import annotations
@@ -34,10 +33,14 @@ class RetryDecision(enum.Enum):
 
 
 def classify(error: Mp4GenError, *, submit: bool) -> RetryDecision:
-    """What to do after `error`; `submit` says that the call costs money if it went through.
+    """Return what to do after `error`.
 
-    A submit is only repeated blindly when it certainly was not accepted: the API itself said so,
-    or not a byte of it left this machine. All else about a submit is uncertain.
+    A submit is retried only if it certainly was not accepted: the API itself said so, or not a byte
+    was sent. Every other failure of a submit is uncertain.
+
+    Args:
+        error: How the call failed.
+        submit: Whether the call costs money if it was accepted.
     """
     match error:
         case RateLimitError():
@@ -53,7 +56,7 @@ def classify(error: Mp4GenError, *, submit: bool) -> RetryDecision:
 
 
 def backoff_delays(retry: Retry, random: Random) -> Iterator[float]:
-    """Seconds before each further try: exponential, capped, with full jitter; endless."""
+    """Yield the seconds before each retry: exponential, capped, with full jitter; endless."""
     import backoff
 
     ceilings = backoff.expo(base=2, factor=retry.initial_delay, max_value=retry.max_delay)
@@ -65,9 +68,15 @@ def backoff_delays(retry: Retry, random: Random) -> Iterator[float]:
 
 @attrs.define
 class RetryQuota:
-    """One client's allowance of retries: `retry_cost` for each, `refund` back for each clean success.
+    """The retries that one client may make.
 
-    botocore's figures would allow 50 in a row; a client of 2 calls a second needs far fewer.
+    The capacity of botocore allows 50 in a row; a client of 2 calls a second needs far fewer.
+
+    Attributes:
+        available: What is left now.
+        capacity: The maximum of `available`.
+        retry_cost: Price of one retry.
+        refund: What a successful call gives back.
     """
 
     available: int = 100
@@ -76,12 +85,12 @@ class RetryQuota:
     refund: int = 1
 
     def acquire(self) -> bool:
-        """Whether one more retry is allowed; pays for it if so."""
+        """Pay for one more retry; return False if it is not allowed."""
         if self.available < self.retry_cost:
             return False
         self.available -= self.retry_cost
         return True
 
     def release(self) -> None:
-        """A call went through."""
+        """Add the refund of a successful call."""
         self.available = min(self.capacity, self.available + self.refund)

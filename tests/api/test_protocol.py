@@ -291,7 +291,7 @@ def test_no_record_is_not_found() -> None:
 )
 def test_credits_that_are_no_number(data: Any) -> None:
     """One typed error, whatever it is."""
-    with pytest.raises(mp4gen.ProtocolError, match="the credits are not a number"):
+    with pytest.raises(mp4gen.ProtocolError, match=r"^Credits are not a number: "):
         protocol.parse_credits(ok(protocol.build_data_response(data)), SUNO)
 
 
@@ -363,4 +363,4 @@ def test_no_callback_body_raises_an_untyped_error(body: bytes) -> None:
     try:
         protocol.parse_callback(body)
     except mp4gen.ProtocolError as error:
-        assert str(error) == "the callback names no task"  # noqa: PT017 - both ways are right
+        assert str(error) == "The callback names no task."  # noqa: PT017 - both ways are right

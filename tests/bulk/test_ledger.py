@@ -193,7 +193,7 @@ async def test_resume_failed_is_told_again_and_tried_only_when_asked(
     tried = await one(service, path, retry_failed=True)
 
     assert isinstance(told.error, mp4gen.GenerationFailedError)
-    assert (str(told.error), told.error.task_id) == ("task video_x: no luck", "video_x")
+    assert (str(told.error), told.error.task_id) == ("Task video_x: no luck.", "video_x")
     assert calls == 0
     assert (tried.error, service.count("create")) == (None, 1)
 

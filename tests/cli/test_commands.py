@@ -124,7 +124,7 @@ def test_credits_are_a_number(there: FakeService, mp4gen: Any) -> None:
     [
         ("code_401", 3, "Check the API key"),
         ("no_credits", 3, "Add credits"),
-        ("code_400", 1, "the API answered 400"),
+        ("code_400", 1, "The API answered 400"),
         ("maintenance", 1, "Try again in some minutes"),
     ],
 )

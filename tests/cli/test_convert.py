@@ -80,7 +80,7 @@ def test_a_track_that_fails_is_told_and_stops_nobody(there: FakeService, mp4gen:
     retried = mp4gen("convert", "t.csv", "--to", "v", "--retry-failed")
 
     assert (ended.code, again.code, retried.code) == (1, 1, 0)
-    assert "FAILED line 2, audio a0: the API answered 400" in ended.out
+    assert "FAILED line 2, audio a0: The API answered 400" in ended.out
     assert "2 videos in v, 1 failed, 0 left" in ended.out
     assert "with: mp4gen convert t.csv --to v --retry-failed" in ended.err
     assert len(there.tasks) == 3
@@ -250,7 +250,7 @@ def test_a_ledger_tells_what_is_in_it(there: FakeService, mp4gen: Any) -> None:
     expiring = mp4gen("ledger", "v", "--expiring", "30", "--json")
 
     assert sorted(counts.out.splitlines()) == ["downloaded\t2", "failed (see --failed)\t1"]
-    assert failed.out.startswith("m\ta0\tfailed\t\t\tthe API answered 400")
+    assert failed.out.startswith("m\ta0\tfailed\t\t\tThe API answered 400")
     assert expiring.out == ""
 
 

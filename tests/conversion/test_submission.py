@@ -158,7 +158,7 @@ async def test_a_conflict_without_an_id_cannot_be_adopted() -> None:
 
     assert type(error) is mp4gen.AlreadyExistsError
     assert error.existing_task_id is None
-    assert "did not say which task made it" in str(error)
+    assert "did not name the existing task" in str(error)
 
 
 async def test_a_lost_answer_on_a_host_that_tells_no_id() -> None:

@@ -289,7 +289,7 @@ async def test_failure_ends_in_one_sentence(
     await until(lambda: not bot.tasks)
 
     assert discord_api.responses["track"][-1] == (
-        "No video: task video_000001: the service gave up: GENERATE_MP4_FAILED: "
+        "No video: Task video_000001: the service gave up: GENERATE_MP4_FAILED: "
         "@everyone, the renderer is down, code 500."
     )
     assert discord_api.mentions[-1] == {"parse": []}

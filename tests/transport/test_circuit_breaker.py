@@ -131,7 +131,7 @@ async def test_the_gate_knows_whose_patience_it_outlasts() -> None:
 async def test_a_call_that_was_never_sent_does_not_look_as_if_it_had_been() -> None:
     """An outage that began with lost answers leaves those at the gate in no doubt."""
     gate = CircuitBreaker()
-    gate.trip(mp4gen.TransportError("the answer broke off", sent=True), 30)
+    gate.trip(mp4gen.TransportError("The response was cut off.", sent=True), 30)
 
     with pytest.raises(mp4gen.TransportError) as refused:
         async with gate.permit(0.0):

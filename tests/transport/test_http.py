@@ -87,7 +87,7 @@ async def test_row_01_a_refused_connection_sent_nothing() -> None:
 
     assert type(error) is mp4gen.TransportError
     assert not error.sent
-    assert str(error) == "127.0.0.1: no usable connection (Connection refused)"
+    assert str(error) == ("Request to 127.0.0.1 failed: no usable connection (Connection refused).")
 
 
 async def test_row_09_an_unknown_host_sent_nothing() -> None:
@@ -98,7 +98,8 @@ async def test_row_09_an_unknown_host_sent_nothing() -> None:
 
     assert not error.sent
     assert str(error) == (
-        "nowhere.invalid: the host name is not known; check base_url and the network"
+        "Request to nowhere.invalid failed: "
+        "the host name is unknown; check base_url and the network."
     )
 
 
@@ -128,11 +129,11 @@ async def test_row_02_a_connection_cut_at_any_byte_may_have_sent(
     ("fault", "expected"),
     [
         ("reset", "no usable connection (Connection reset by peer)"),
-        ("close_without_answer", "the server closed the connection without an answer"),
-        ("half_headers", "the server closed the connection without an answer"),
-        ("truncated", "the answer broke off"),
+        ("close_without_answer", "the server closed the connection without a response"),
+        ("half_headers", "the server closed the connection without a response"),
+        ("truncated", "the response was cut off"),
         ("garbage", "no usable connection (ClientResponseError)"),
-        ("hang", "no answer within 30 s"),
+        ("hang", "no response within 30 s"),
     ],
 )
 async def test_broken_answers_are_told_in_plain_words(
@@ -143,7 +144,7 @@ async def test_broken_answers_are_told_in_plain_words(
 
     error = await failure(transport, SUBMIT)
 
-    assert str(error) == f"127.0.0.1: {expected}"
+    assert str(error) == f"Request to 127.0.0.1 failed: {expected}."
     assert error.sent
 
 
@@ -176,7 +177,7 @@ async def test_row_08_a_dripping_answer_ends_at_the_total_timeout(
 
     error = await failure(transport, SUBMIT, timeout=20)
 
-    assert str(error) == "127.0.0.1: no answer within 20 s"
+    assert str(error) == "Request to 127.0.0.1 failed: no response within 20 s."
     assert asyncio.get_running_loop().time() == pytest.approx(20, abs=0.1)
 
 
@@ -217,8 +218,8 @@ async def test_row_33_an_answer_beyond_the_cap_is_not_read(
     squeezed = await failure(transport, LOOK)
 
     assert type(plain) is type(squeezed) is mp4gen.ProtocolError
-    assert "1048576 bytes" in str(plain)
-    assert "inflates" in str(squeezed)
+    expected = "Response too large: over 1048576 bytes. Check base_url."
+    assert str(plain) == str(squeezed) == expected
 
 
 @pytest.mark.parametrize("squeeze", [gzip.compress, zlib.compress])
@@ -319,7 +320,7 @@ async def test_row_35_a_key_that_no_header_can_carry_is_refused(
     await transport.aclose()
 
     assert type(error) is mp4gen.ConfigurationError
-    assert "the API key is empty or holds" in str(error)
+    assert "Invalid API key: it is empty or contains" in str(error)
     assert key.strip() == "" or key not in str(error)
     assert service.requests == []
 
@@ -428,7 +429,7 @@ async def test_a_certificate_that_is_not_trusted_ends_a_call_at_once() -> None:
     await server.wait_closed()
 
     assert str(caught.value) == (
-        "127.0.0.1: its TLS certificate is refused (self-signed certificate); check base_url, "
-        "this machine's clock, and the authorities that it trusts (SSL_CERT_FILE)"
+        "Invalid TLS certificate of 127.0.0.1: self-signed certificate. Check base_url, this "
+        "machine's clock and the authorities that it trusts (SSL_CERT_FILE)."
     )
     assert spent < 1
