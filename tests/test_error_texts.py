@@ -70,7 +70,7 @@ def problem(text: str) -> str | None:
 
 
 def test_error_texts_have_one_style() -> None:
-    """List every text that breaks a rule."""
+    """Each text begins with a capital letter and ends with a full stop, in plain English."""
     found = [(place, text) for place, text in texts()]
     wrong = [
         f"{place} {why}: {text}"

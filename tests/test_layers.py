@@ -1,4 +1,4 @@
-"""Imports run downwards only, and only the edges touch the world outside."""
+"""Imports run downwards only, and only some rooms do I/O."""
 
 import ast
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "mp4gen"
 
-# From the ground up, by room: a module imports from its own room and from the layers below it.
+# From the bottom up, by room: a module imports from its own room and from the layers below it.
 LAYERS = (
     "errors addresses filesystem version",
     "models options render",
@@ -30,7 +30,7 @@ SERVER_LAYERS = (
     "__init__",
 )
 
-# What stands below, and is still not to be used: the server needs no client, the renderer nobody.
+# Lower rooms that a room must not import all the same.
 FORBIDDEN = {
     "server": {"events", "task_errors"},
     "render": {"addresses"},
@@ -38,7 +38,7 @@ FORBIDDEN = {
     "__init__": {"server", "render"},
 }
 
-# Who may touch the world outside, by the top-level name of what is imported.
+# The rooms that may import a package or module that does I/O or is expensive.
 EDGES = {
     "fcntl": {"filesystem"},
     "aiohttp": {"transport", "downloads", "conversion", "testing", "server", "cli"},
@@ -54,7 +54,7 @@ EDGES = {
     "pytest": {"testing"},
 }
 
-# (importer, imported inside a function only): paid for by those who use it.
+# (importer, module that it imports inside functions only, because most users do not need it).
 LAZY = {
     ("mp4gen", "mp4gen.bulk"),
     ("mp4gen.client", "mp4gen.bulk"),
@@ -104,7 +104,7 @@ def walk(node: ast.AST, *, inside: bool = False) -> Iterator[tuple[ast.AST, bool
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Every imported module's full name, and whether it is imported only when a function runs."""
+    """Yield the full name of each import, and whether it runs inside a function."""
     for node, lazily in walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from ((alias.name, lazily) for alias in node.names)
@@ -119,7 +119,7 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
 
 
 def goes_up(path: Path, imported: str, parent: str, layers: tuple[str, ...]) -> bool:
-    """Return whether a module imports a room of `parent` that does not stand below its own."""
+    """Return whether a module imports a room of `parent` that is not below its own."""
     if not is_in(name_of(path), parent) or not imported.startswith(f"{parent}."):
         return False
     depth = parent.count(".")
@@ -149,6 +149,6 @@ def offenders() -> Iterator[str]:
                 yield f"{where} must import {name} inside the function that needs it"
 
 
-def test_imports_run_downwards_and_only_edges_touch_the_world() -> None:
-    """List every import that goes up, reaches outside from within, or is paid for too early."""
+def test_imports_run_downwards() -> None:
+    """No import goes up, does I/O outside of the edges, or runs earlier than needed."""
     assert list(offenders()) == []

@@ -2,7 +2,7 @@
 
 Its users share one client, and therefore one rate limit. Each task id is stored before the first
 poll, and the next start waits for it again. The response to a command can be edited for 15 minutes;
-what comes later, or after a restart, goes to the channel. No text can mention anybody.
+what comes later, or after a restart, goes to the channel. No text can mention a user.
 """
 
 import asyncio

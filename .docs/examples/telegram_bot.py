@@ -65,7 +65,7 @@ class VideoBot:
             nonlocal stored
             stored = task_id
             self.database.execute("INSERT INTO jobs VALUES (?, ?)", [chat, task_id])
-            with suppress(TelegramError):  # a paid task is not given up for this
+            with suppress(TelegramError):  # the paid task continues
                 await self.bot.send_message(chat, "Submitted: the video is being made.")
 
         stored, ended = "" if music_task else identifier, True

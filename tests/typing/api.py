@@ -1,4 +1,4 @@
-"""What type checkers must make of the public API; checked, never run."""
+"""Uses of the public API for type checkers; never run."""
 
 import os
 from collections.abc import AsyncIterator
@@ -11,8 +11,8 @@ from mp4gen.testing import FakeService, ScriptedResponse, lognormal
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada", domain_name=None)
 
 
-def make() -> mp4gen.Client:
-    """Every argument of the client, with its kinds."""
+def create_client() -> mp4gen.Client:
+    """Pass every argument of the client."""
     mp4gen.Client()
     mp4gen.Client(lambda: os.environ["KEY"])
     return mp4gen.Client(
@@ -32,13 +32,13 @@ def make() -> mp4gen.Client:
 
 
 def share(limiter: mp4gen.RateLimiter) -> mp4gen.Client:
-    """A limiter of one's own is any object of the protocol."""
+    """Pass a limiter: any object with the protocol."""
     mp4gen.Client(rate_limit=mp4gen.SlidingWindowLimiter())
     return mp4gen.Client(rate_limit=limiter)
 
 
 async def single_calls(client: mp4gen.Client) -> None:
-    """What each call gives."""
+    """Check what each call returns."""
     assert_type(await client.create_music_video(REQUEST), str)
     assert_type(await client.get_music_video_details("t"), mp4gen.VideoDetails)
     assert_type(await client.wait_for_video("t", timeout=60), mp4gen.Video)
@@ -47,11 +47,11 @@ async def single_calls(client: mp4gen.Client) -> None:
 
 
 async def on_submitted(task_id: str) -> None:
-    """As a coroutine function."""
+    """Be a hook that is a coroutine function."""
 
 
 async def conversions(client: mp4gen.Client, stored: dict[str, str]) -> None:
-    """Plain and coroutine hooks; files to a path or a text."""
+    """Pass plain and async hooks, and download to a path or a string."""
     await client.convert(REQUEST, on_submitted=on_submitted)
     video = await client.convert(REQUEST, on_submitted=lambda task_id: stored.update(id=task_id))
     assert_type(video.adopted, bool)
@@ -60,7 +60,7 @@ async def conversions(client: mp4gen.Client, stored: dict[str, str]) -> None:
 
 
 async def many(client: mp4gen.Client, source: AsyncIterator[mp4gen.VideoRequest]) -> None:
-    """A bulk run over a sync or an async iterable."""
+    """Convert a sync and an async iterable."""
     async with client.convert_many([REQUEST], ledger="run.sqlite", download_to=Path()) as run:
         async for conversion in run:
             assert_type(conversion, mp4gen.Conversion)
@@ -73,7 +73,7 @@ async def many(client: mp4gen.Client, source: AsyncIterator[mp4gen.VideoRequest]
 
 
 def values(track: mp4gen.Track, details: mp4gen.VideoDetails) -> None:
-    """What the values hold."""
+    """Read the fields of values, and refuse wrong arguments."""
     assert_type(track.video_request(author="Ada"), mp4gen.VideoRequest)
     assert_type(details.status, mp4gen.VideoStatus | str)
     assert_type(details.video_url, str | None)
@@ -84,7 +84,7 @@ def values(track: mp4gen.Track, details: mp4gen.VideoDetails) -> None:
 
 
 def errors(error: mp4gen.ApiError | mp4gen.WaitTimeoutError) -> str | None:
-    """What an error knows."""
+    """Read the fields of errors."""
     if isinstance(error, mp4gen.AlreadyExistsError):
         return error.existing_task_id
     if isinstance(error, mp4gen.ApiError):
@@ -93,8 +93,8 @@ def errors(error: mp4gen.ApiError | mp4gen.WaitTimeoutError) -> str | None:
     return error.task_id
 
 
-def watch(event: mp4gen.Event) -> None:
-    """Events are told apart by their class."""
+def handle_event(event: mp4gen.Event) -> None:
+    """Match events by their class."""
     match event:
         case mp4gen.CompletedEvent(video=video):
             assert_type(video, mp4gen.Video)
@@ -105,7 +105,7 @@ def watch(event: mp4gen.Event) -> None:
 
 
 async def fakes() -> None:
-    """The fake service, in the loop and in a thread."""
+    """Run the fake service in the loop and in a thread."""
     async with FakeService(duration=lognormal(40, 120), duplicate_policy="new_task") as service:
         service.script("create", "reset_after_accept", ScriptedResponse(status=502, body=b""))
         assert_type(service.url, str)
