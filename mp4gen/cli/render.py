@@ -12,6 +12,7 @@ import attrs
 from cyclopts import Parameter
 
 from mp4gen.render import RenderResult, RenderStyle, render_video
+from mp4gen.render.options import DEFAULT_STYLE
 
 from .exit_codes import DONE
 from .options import AsJson, parse_size
@@ -46,11 +47,13 @@ def render(
     size: Annotated[
         str, Parameter(help="Width x height; 720x1280 and 720x720 have layouts of their own.")
     ] = "1280x720",
-    fps: Annotated[int, Parameter(help="Frames per second, 24 to 60.")] = 30,
+    fps: Annotated[int, Parameter(help="Frames per second, 24 to 60.")] = DEFAULT_STYLE.fps,
     quality: Annotated[
         Literal["fast", "fine"], Parameter(help="fine: smaller files for more work.")
-    ] = "fast",
-    qp: Annotated[int, Parameter(help="Of fast: 16 (best) to 28 (smallest).")] = 24,
+    ] = DEFAULT_STYLE.quality,
+    qp: Annotated[
+        int, Parameter(help="Quantizer of fast: 16 (best quality) to 28 (smallest file).")
+    ] = DEFAULT_STYLE.qp,
     threads: Annotated[int, Parameter(help="Encoder threads; 0 for as many as are good.")] = 0,
     font: Annotated[
         list[Path] | None,

@@ -89,11 +89,13 @@ class Style:
     """How videos look."""
 
     size: Annotated[str, from_env("SIZE", "Width x height.")] = "1280x720"
-    fps: Annotated[int, from_env("FPS", "Frames per second, 24 to 60.")] = 30
+    fps: Annotated[int, from_env("FPS", "Frames per second, 24 to 60.")] = _RENDER_DEFAULTS.fps
     quality: Annotated[
         Literal["fast", "fine"], from_env("QUALITY", "fine: smaller files for more work.")
-    ] = "fast"
-    qp: Annotated[int, from_env("QP", "Of fast: 16 (best) to 28 (smallest).")] = 24
+    ] = _RENDER_DEFAULTS.quality
+    qp: Annotated[
+        int, from_env("QP", "Quantizer of fast: 16 (best quality) to 28 (smallest file).")
+    ] = _RENDER_DEFAULTS.qp
     font: Annotated[
         list[Path] | None,
         from_env(
