@@ -7,7 +7,7 @@ import json
 import runpy
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -138,27 +138,70 @@ def callback_body(task_id: str) -> bytes:
     return json.dumps({"code": 200, "msg": "MP4 generated", "data": data}).encode()
 
 
+@attrs.frozen
+class Conversion:
+    """A conversion that waits for its callback."""
+
+    work: asyncio.Task[mp4gen.Video]
+    task_id: str
+    url: str
+
+    @property
+    def path(self) -> str:
+        """The path of its callback URL."""
+        return urlsplit(self.url).path
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[FakeService]:
+    """Run the API without a rate limit; it sends no callbacks itself."""
+    async with FakeService(rate_limit=None) as running:
+        yield running
+
+
+Convert = Callable[..., Coroutine[Any, Any, Conversion]]
+
+
+@pytest.fixture
+async def convert(served: Served, service: FakeService) -> AsyncIterator[Convert]:
+    """Return a function that submits a track with a callback URL of the example."""
+    limit = mp4gen.RateLimit(1000, per=0.001)
+    started: list[asyncio.Task[mp4gen.Video]] = []
+
+    async with service.client(callbacks=served.receiver, rate_limit=limit) as client:
+
+        async def start(audio_id: str = "track") -> Conversion:
+            submitted: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            request = mp4gen.VideoRequest("music", audio_id)
+            work = asyncio.create_task(client.convert(request, on_submitted=submitted.set_result))
+            started.append(work)
+            task_id = await submitted
+            return Conversion(work, task_id, service.tasks[task_id].request.callback_url or "")
+
+        yield start
+        for work in started:
+            work.cancel()
+        await asyncio.gather(*started, return_exceptions=True)
+
+
 # --- the tests ---------------------------------------------------------------------------------
 
 
-async def test_callback_ends_its_conversion(served: Served, mp4gen_service: FakeService) -> None:
+async def test_callback_ends_its_conversion(
+    served: Served, service: FakeService, convert: Convert
+) -> None:
     """The client returns the video at the callback, a minute before its next poll."""
-    submitted = asyncio.Event()
-    async with mp4gen_service.client(callbacks=served.receiver) as client:
-        track = mp4gen.VideoRequest("music", "track")
-        work = asyncio.create_task(client.convert(track, on_submitted=lambda _: submitted.set()))
-        await submitted.wait()
-        (task,) = mp4gen_service.tasks.values()
-        address = urlsplit(task.request.callback_url or "")
-        callback = address.path, callback_body(task.task_id)
-        response = await asyncio.to_thread(served.request, *callback)
-        video = await work
-        again = await asyncio.to_thread(served.request, *callback)
+    conversion = await convert()
+    callback = conversion.path, callback_body(conversion.task_id)
 
-    assert address.hostname == "bot.example.com"
+    response = await asyncio.to_thread(served.request, *callback)
+    video = await conversion.work
+    again = await asyncio.to_thread(served.request, *callback)
+
+    assert conversion.url.startswith("https://bot.example.com/mp4gen/")
     assert response == again == (200, b'{"status":"received"}')
-    assert video.url == mp4gen_service.file_url(task.task_id)
-    assert mp4gen_service.count() == 2
+    assert video.url == service.file_url(conversion.task_id)
+    assert service.count() == 2
 
 
 REJECTIONS: list[tuple[str, dict[str, Any], int]] = [
@@ -175,29 +218,31 @@ REJECTIONS: list[tuple[str, dict[str, Any], int]] = [
 ]
 
 
-async def test_invalid_callbacks_are_rejected(served: Served) -> None:
-    """Each rejection has its own status, wakes no wait, and leaves the URL valid."""
-    subscription = served.receiver._subscribe()
-    subscription.task_id = "task"
-    path = urlsplit(subscription.new_url()).path
+async def test_invalid_callbacks_are_rejected(
+    served: Served, service: FakeService, convert: Convert
+) -> None:
+    """Each rejection has its own status, causes no poll, and leaves the URL valid."""
+    conversion = await convert()
 
     found = {
-        name: (await asyncio.to_thread(served.request, **{"path": path, **arguments}))[0]
+        name: (await asyncio.to_thread(served.request, **{"path": conversion.path, **arguments}))[0]
         for name, arguments, _ in REJECTIONS
     }
-    woken = await subscription.wait(0.0)
-    status, _ = await asyncio.to_thread(served.request, path, callback_body("task"))
+    polls = service.count("details")
+    callback = conversion.path, callback_body(conversion.task_id)
+    status, _ = await asyncio.to_thread(served.request, *callback)
+    video = await conversion.work
 
     assert found == {name: expected for name, _, expected in REJECTIONS}
-    assert not woken
+    assert polls == 0
     assert status == 200
-    assert await subscription.wait(10.0)
+    assert video.task_id == conversion.task_id
 
 
-async def test_endless_body_is_rejected_after_64_kib(served: Served) -> None:
+async def test_endless_body_is_rejected_after_64_kib(served: Served, convert: Convert) -> None:
     """The server responds after 64 KiB, of 10 GiB that the request announces."""
-    path = urlsplit(served.receiver._subscribe().new_url()).path
-    head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Length: {10 << 30}\r\n\r\n"
+    conversion = await convert()
+    head = f"POST {conversion.path} HTTP/1.1\r\nHost: here\r\nContent-Length: {10 << 30}\r\n\r\n"
 
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     with closing(writer):
@@ -208,13 +253,12 @@ async def test_endless_body_is_rejected_after_64_kib(served: Served) -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-async def test_body_in_pieces_is_joined(served: Served, *, chunked: bool) -> None:
+async def test_body_in_pieces_is_joined(served: Served, convert: Convert, *, chunked: bool) -> None:
     """A body may arrive in any number of packets and chunks."""
-    subscription = served.receiver._subscribe()
-    path = urlsplit(subscription.new_url()).path
-    body = callback_body("task")
+    conversion = await convert()
+    body = callback_body(conversion.task_id)
     framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"
-    head = f"POST {path} HTTP/1.1\r\nHost: here\r\n{framing}\r\n\r\n"
+    head = f"POST {conversion.path} HTTP/1.1\r\nHost: here\r\n{framing}\r\n\r\n"
     pieces = [body[start : start + 40] for start in range(0, len(body), 40)]
     if chunked:
         pieces = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in [*pieces, b""]]
@@ -226,30 +270,28 @@ async def test_body_in_pieces_is_joined(served: Served, *, chunked: bool) -> Non
             await writer.drain()
             await asyncio.sleep(0.002)
         response = await asyncio.wait_for(reader.readline(), 10)
+    video = await asyncio.wait_for(conversion.work, 10)
 
     assert int(response.split()[1]) == 200
-    assert await subscription.wait(10.0)
-    assert subscription.last_callback is not None
-    assert subscription.last_callback.task_id == "task"
+    assert video.task_id == conversion.task_id
 
 
-async def test_concurrent_callbacks_wake_their_own_waits(served: Served) -> None:
+async def test_concurrent_callbacks_end_their_own_conversions(
+    served: Served, service: FakeService, convert: Convert
+) -> None:
     """Callbacks from eight threads at once reach the waits of their own tasks."""
-    names = [f"task-{number}" for number in range(24)]
-    subscriptions = [served.receiver._subscribe() for _ in names]
-    posts = [
-        (urlsplit(subscription.new_url()).path, callback_body(name))
-        for name, subscription in zip(names, subscriptions, strict=True)
-    ]
-    waits = [asyncio.create_task(subscription.wait(10.0)) for subscription in subscriptions]
+    conversions = [await convert(f"track-{number}") for number in range(24)]
 
     with ThreadPoolExecutor(8) as threads:
         loop = asyncio.get_running_loop()
         responses = await asyncio.gather(
-            *(loop.run_in_executor(threads, served.request, *post) for post in posts)
+            *(
+                loop.run_in_executor(threads, served.request, one.path, callback_body(one.task_id))
+                for one in conversions
+            )
         )
-    callbacks = [subscription.last_callback for subscription in subscriptions]
+    videos = await asyncio.wait_for(asyncio.gather(*(one.work for one in conversions)), 10)
 
     assert {status for status, _ in responses} == {200}
-    assert await asyncio.gather(*waits) == [True] * 24
-    assert [callback and callback.task_id for callback in callbacks] == names
+    assert [video.task_id for video in videos] == [one.task_id for one in conversions]
+    assert service.count() == 48
