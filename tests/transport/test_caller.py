@@ -137,6 +137,49 @@ async def test_row_11_a_rate_refusal_is_waited_out_by_every_call(
     assert max(times) == pytest.approx(10, abs=0.5)
 
 
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "3"}])
+async def test_pause_lasts_the_period_of_the_limit(
+    service: FakeService, headers: dict[str, str]
+) -> None:
+    """After a rate refusal no call goes out for a full window; a shorter `Retry-After` is ignored."""
+    service.script("credits", ScriptedResponse(status=429, body=b"", headers=headers))
+    async with service.client(rate_limit=RateLimit(20, per=45.0)) as client:
+        await client.get_credits()
+
+    first, second = (call.received_at for call in service.requests)
+    assert second - first >= 45
+
+
+async def test_retry_timeout_of_bulk_run_leaves_out_the_wait_for_slots() -> None:
+    """Two failures with 100 seconds of waiting between count as a moment, not as 100 seconds."""
+    retry = Retry(timeout=50, max_delay=1)
+    async with FakeService(duration=5) as service:
+        service.script("create", "code_500", "code_500")
+        async with service.client(rate_limit=RateLimit(1, per=100.0), retry=retry) as client:
+            run = client.convert_many([REQUEST])
+            (conversion,) = [conversion async for conversion in run]
+
+    assert conversion.error is None
+    assert service.count("create") == 3
+
+
+async def test_bulk_run_leaves_the_slots_of_single_calls_free() -> None:
+    """A run that fills its own slots for ten minutes delays no `convert`."""
+    async with FakeService(duration=600) as service, service.client(concurrency=1) as client:
+        run = client.convert_many([REQUEST])
+        results = asyncio.create_task(anext(aiter(run)))
+        await asyncio.sleep(10)
+        start = now()
+        single = asyncio.create_task(client.convert(mp4gen.VideoRequest("music", "other")))
+        await asyncio.sleep(60)
+        submitted_at = service.requests[-1].received_at if len(service.tasks) == 2 else None
+        await asyncio.gather(results, single)
+        await run.aclose()
+
+    assert submitted_at is not None
+    assert submitted_at >= start
+
+
 @pytest.mark.parametrize("fault", ["code_405", "code_430", "html_429"])
 async def test_row_10_a_storm_of_ten_minutes_costs_a_call_a_window(
     service: FakeService, fault: str
