@@ -141,7 +141,7 @@ async def test_row_11_a_rate_refusal_is_waited_out_by_every_call(
 async def test_pause_lasts_the_period_of_the_limit(
     service: FakeService, headers: dict[str, str]
 ) -> None:
-    """After a rate refusal no call goes out for a full window; `Retry-After` may only lengthen it."""
+    """No call goes out for a full window; a shorter `Retry-After` does not change that."""
     service.script("credits", ScriptedResponse(status=429, body=b"", headers=headers))
     async with service.client(rate_limit=RateLimit(20, per=45.0)) as client:
         await client.get_credits()
