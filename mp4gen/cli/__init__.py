@@ -6,21 +6,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-_MISSING = "mp4gen: the command line needs some more packages: pip install 'mp4gen[cli]'"
+_MISSING = "mp4gen: The command line needs more packages. Run: pip install 'mp4gen[cli]'"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line.
+    """Run one command line and return its exit code, as `exit_codes` lists them.
 
     Args:
-        argv: its words; default: those that the process was started with.
-
-    Returns:
-        The exit code: 0 all done, 1 something failed, 2 bad input, 3 stopped by the key or the
-        credits, 130 stopped by Ctrl-C.
+        argv: The arguments; default: those of the process.
     """
     _prepare_streams()
-    # The renderer's matrix products are tiny: threads for them cost more than they bring.
+    # The renderer's matrix products are too small to gain from threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from .app import run
@@ -35,11 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _prepare_streams() -> None:
-    """Give closed streams a place to write to, and let no character of any alphabet fail."""
+    """Open closed streams on the null device, and escape what a stream cannot encode."""
     for name, mode in (("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
-            # The lowest free number is the closed stream's own: no socket may end up there.
+            # Takes the descriptor of the closed stream, so that no socket gets it.
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

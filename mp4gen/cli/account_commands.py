@@ -7,49 +7,45 @@ from typing import Annotated
 import attrs
 from cyclopts import Parameter
 
-from .exit_codes import DONE
-from .options import FROM_ENVIRONMENT, AsJson, Connection
+from mp4gen.client import Client
+
+from .options import DEFAULT_CONNECTION, AsJson, Connection
 from .output import Output
-from .runner import run
 
 
 def tracks(
-    task_id: Annotated[str, Parameter(help="The id of a music task.")],
+    task_id: Annotated[str, Parameter(help="Id of the music task.")],
     /,
     *,
-    connection: Connection = FROM_ENVIRONMENT,
+    connection: Connection = DEFAULT_CONNECTION,
     as_json: AsJson = False,
 ) -> int:
     """List the tracks of a music task ("Get Music Generation Details")."""
     output = Output(as_json=as_json)
 
-    async def work() -> int:
-        async with connection.client() as client:
-            found = await client.get_tracks(task_id)
+    async def work(client: Client) -> None:
+        found = await client.get_tracks(task_id)
         for track in found:
             output.record(attrs.asdict(track))
-        rows = [(one.audio_id, one.title, _length(one.duration), one.tags) for one in found]
+        rows = [(one.audio_id, one.title, _format_length(one.duration), one.tags) for one in found]
         output.table(("audio id", "title", "length", "tags"), rows)
         if not found:
-            output.status(f"the music task {task_id} has no tracks yet")
-        return DONE
+            output.status(f"The music task {task_id} has no tracks yet.")
 
-    return run(work())
+    return connection.run(work)
 
 
-def credits_left(*, connection: Connection = FROM_ENVIRONMENT, as_json: AsJson = False) -> int:
-    """Print how many credits are left ("Get Remaining Credits")."""
+def credits_left(*, connection: Connection = DEFAULT_CONNECTION, as_json: AsJson = False) -> int:
+    """Print the number of credits left ("Get Remaining Credits")."""
     output = Output(as_json=as_json)
 
-    async def work() -> int:
-        async with connection.client() as client:
-            remaining = await client.get_credits()
+    async def work(client: Client) -> None:
+        remaining = await client.get_credits()
         output.line(f"{remaining:g}")
         output.record({"credits": remaining})
-        return DONE
 
-    return run(work())
+    return connection.run(work)
 
 
-def _length(seconds: float | None) -> str | None:
+def _format_length(seconds: float | None) -> str | None:
     return None if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02}"

@@ -1,4 +1,4 @@
-"""The commands by name, and what happens to whatever they raise; does no command's work."""
+"""The table of commands, and the exit of each; does no command's work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 
-from cyclopts import App, CycloptsError, Group, MissingArgumentError, UnusedCliTokensError
+from cyclopts import (
+    App,
+    CycloptsError,
+    Group,
+    MissingArgumentError,
+    Parameter,
+    UnusedCliTokensError,
+)
 
 from mp4gen.version import package_version
 
@@ -23,7 +30,7 @@ from .runner import argv
 _LOCAL = Group("On this machine", sort_key=1)
 _REMOTE = Group("With the API", sort_key=2)
 _OPTIONS = Group("Options", sort_key=3)
-# (name, where, group, what): loaded when used, so that each command starts as fast as it can.
+# (name, module and function, group, help). A command's module is imported when it is used.
 _COMMANDS = (
     ("demo", "demo:demo", _LOCAL, help_texts.DEMO),
     ("serve", "serve:serve", _LOCAL, help_texts.SERVE),
@@ -40,7 +47,7 @@ _COMMANDS = (
 
 
 def build() -> App:
-    """The command line as cyclopts knows it."""
+    """Build the cyclopts app."""
     app = App(
         name="mp4gen",
         help=_unwrap(help_texts.INTRODUCTION),
@@ -48,23 +55,29 @@ def build() -> App:
         help_format="plaintext",
         group_commands=_OPTIONS,
         version=lambda: f"mp4gen {package_version()}",
+        default_parameter=Parameter(negative=(), show_default=_format_default),
         result_action="return_value",
         exit_on_error=False,
         print_error=False,
     )
-    for position, (name, where, group, text) in enumerate(_COMMANDS):
+    for position, (name, target, group, text) in enumerate(_COMMANDS):
         help_ = _unwrap(text)
-        app.command(f"mp4gen.cli.{where}", name=name, group=group, help=help_, sort_key=position)
+        app.command(f"mp4gen.cli.{target}", name=name, group=group, help=help_, sort_key=position)
     return app
 
 
+def _format_default(value: object) -> str | None:
+    """Return a default as the help shows it; None for an unset option or flag."""
+    return None if value is None or value is False else str(value)
+
+
 def _unwrap(text: str) -> str:
-    """`text` with a line for each paragraph, to be broken wherever the terminal ends."""
+    """Join the lines of each paragraph, so that the terminal's width breaks them."""
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def run(tokens: Sequence[str]) -> int:
-    """Run one command line; whatever happens, it ends in an exit code and at most one sentence."""
+    """Run one command line and return its exit code; an error becomes one line on stderr."""
     output = Output(as_json="--json" in tokens)
     argv.set(tuple(tokens))
     with _logging_configured():
@@ -75,9 +88,9 @@ def run(tokens: Sequence[str]) -> int:
         except CycloptsError as error:
             return _report(output, error, f"{_usage_message(error)}{_help_hint(tokens)}", BAD_INPUT)
         except SystemExit:
-            # What rich does when nobody reads its output any more.
+            # rich exits when the reader of its output is gone.
             return _report(output, BrokenPipeError(), "", PIPE_CLOSED)
-        except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - the last to be polite
+        except (Exception, KeyboardInterrupt) as raised:  # noqa: BLE001 - every error has a text
             root_error = _root_error(raised)
             if _debugging():
                 traceback.print_exc()
@@ -86,21 +99,21 @@ def run(tokens: Sequence[str]) -> int:
 
 
 def _check_command(tokens: Sequence[str]) -> None:
-    """See to it that there is such a command, before all of them are loaded to be compared.
+    """Check the command's name here: cyclopts would import every command to suggest one.
 
     Raises:
-        UsageError: there is none.
+        UsageError: The command does not exist.
     """
     names = [name for name, *_ in _COMMANDS]
     if not tokens or tokens[0].startswith("-") or tokens[0] in names:
         return
     close = get_close_matches(tokens[0], names, n=1)
-    meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
-    raise UsageError(f"there is no command {tokens[0]}; {meant}")
+    hint = f"Did you mean {close[0]!r}?" if close else f"Use one of: {', '.join(names)}."
+    raise UsageError(f"Unknown command: {tokens[0]!r}. {hint}")
 
 
 def _root_error(error: BaseException) -> BaseException:
-    """The one that counts: of several at once the first, of a failed import what was missing."""
+    """Return the first error of a group, and the cause of a failed import."""
     if isinstance(error, BaseExceptionGroup):
         return _root_error(error.exceptions[0])
     if isinstance(error, ImportError) and isinstance(error.__cause__, ImportError):
@@ -122,31 +135,31 @@ def _report(output: Output, error: BaseException, text: str, code: int) -> int:
 
 
 def _detach_stdout(error: BaseException) -> None:
-    """What is left in a buffer that cannot be written must not fail again at the very end."""
+    """Discard buffered output that cannot be written: the interpreter flushes it at its exit."""
     if isinstance(error, OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage_message(error: CycloptsError) -> str:
-    """What cyclopts could not read, in our words where its own would mislead or show too much."""
+    """Return the text of an error of cyclopts, or our own if that would mislead or show a key."""
     match error:
         case MissingArgumentError() if error.argument and not error.argument.tokens:
-            return f"{error.argument.name} is missing."
+            return f"Missing argument: {error.argument.name}."
         case UnusedCliTokensError():
-            # Not which: a key may stand where it does not belong.
+            # Does not repeat them: one may be a key.
             return "Too many arguments."
         case _:
             return str(error)
 
 
 def _help_hint(tokens: Sequence[str]) -> str:
-    named = next((name for name, *_ in _COMMANDS if name in tokens[:1]), "")
-    return f" See 'mp4gen {named} --help'." if named else " See: mp4gen --help"
+    command = next((f" {name}" for name, *_ in _COMMANDS if name in tokens[:1]), "")
+    return f" See 'mp4gen{command} --help'."
 
 
 @contextmanager
 def _logging_configured() -> Iterator[None]:
-    """The commands tell what matters themselves; the rest is for MP4GEN_DEBUG=1."""
+    """Show logs and warnings only with MP4GEN_DEBUG=1: the commands report what matters."""
     root = logging.getLogger()
     handler = logging.StreamHandler() if _debugging() else logging.NullHandler()
     root.addHandler(handler)

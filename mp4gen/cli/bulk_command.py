@@ -1,13 +1,11 @@
-"""One bulk run on the output: what is shown of it, and what is said at its end.
-
-What is submitted, recorded and fetched is the SDK's business.
-"""
+"""Shows one bulk run and its summary; the SDK submits, records and downloads."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import hashlib
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from mp4gen.bulk.run import ConversionRun
 from mp4gen.client import Client
 from mp4gen.downloads.filenames import safe_stem
 from mp4gen.errors import DownloadError, LedgerError, Mp4GenError
-from mp4gen.models import Conversion, RunSummary
+from mp4gen.models import Conversion, RunSummary, VideoRequest
 from mp4gen.options import RateLimit
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 
@@ -33,26 +31,26 @@ from .runner import InterruptHandler, resume_command
 from .track_table import Row
 
 LEDGER = "mp4gen-ledger.sqlite"
-# These come right by themselves in the next run.
+# The next run resumes these.
 _RESUMABLE = (DownloadError, SubmitUncertainError, WaitTimeoutError)
-_ADOPTED_NOTE = " (made by an earlier request, maybe with other words)"
+_ADOPTED_NOTE = " (made by an earlier request, which may have had another author or watermark)"
 _REFRESH_SECONDS = 0.5
 _PLAIN_INTERVAL_TICKS = 120
 
 
 @attrs.define
 class BulkCommand:
-    """What one `mp4gen convert` does.
+    """One `mp4gen convert`.
 
     Attributes:
-        output: where it is told.
-        to: the folder.
-        ledger: the record.
-        template: how files are called.
-        rows: what is wanted.
-        progress: the counts.
-        retry_failed: whether what failed before is submitted again.
-        timeout: seconds to wait for each video.
+        output: Where it reports.
+        to: The folder for the videos.
+        ledger: The path of the ledger.
+        template: The template of the file names.
+        rows: The tracks to convert.
+        progress: The counts.
+        retry_failed: Whether to submit again the tracks that failed in an earlier run.
+        timeout: Seconds to wait for each video.
     """
 
     output: Output
@@ -66,23 +64,23 @@ class BulkCommand:
     _hints: set[str] = attrs.field(factory=set)
 
     async def run(self, client: Client, interrupts: InterruptHandler) -> int:
-        """Convert all rows; give the exit code.
+        """Convert all rows and return the exit code.
 
         Raises:
-            Mp4GenError: what stopped the run, after all that was in progress is told.
+            Mp4GenError: The run stopped early; all videos in progress were reported before.
         """
         rows = {row.key: row for row in self.rows}
         self.progress.total = len(self.rows)
-        before = set(self._finished_before(client.base_url))
+        before = self._finished_before(client.base_url)
         if before:
-            self.output.status(f"{len(before)} of {len(rows)} were done in an earlier run")
+            self.output.status(f"{len(before)} of {len(rows)} tracks are done from earlier runs.")
         bulk = client.convert_many(
             [row.request for row in self.rows],
             ledger=self.ledger,
             download_to=self.to,
             retry_failed=self.retry_failed,
             timeout=self.timeout,
-            name=lambda request: self._file_stem(rows[request.task_id, request.audio_id]),
+            name=lambda request: self._file_stem(rows[_key(request)]),
         )
         interrupts.on_first_interrupt = lambda: self._stop(bulk)
         try:
@@ -94,30 +92,28 @@ class BulkCommand:
             self._print_summary(bulk.summary, len(before))
         return FAILED if bulk.summary.failed or bulk.summary.remaining else DONE
 
-    def _finished_before(self, host: str) -> list[tuple[str, str]]:
-        """The tracks whose files are there from an earlier run."""
-        keys = {row.key for row in self.rows}
-        found = []
-        for entry in self.entries(host):
-            key = (entry.request.task_id, entry.request.audio_id)
-            there = entry.path is not None and entry.path.exists()
-            if key in keys and entry.state is LedgerState.DOWNLOADED and there:
-                found.append(key)
-        return found
+    def _finished_before(self, host: str) -> set[tuple[str, str]]:
+        """Return the keys of the rows whose files exist from earlier runs."""
+        existing = {
+            _key(entry.request)
+            for entry in self.entries(host)
+            if entry.state is LedgerState.DOWNLOADED and entry.path and entry.path.exists()
+        }
+        return existing & {row.key for row in self.rows}
 
     def entries(self, host: str) -> list[LedgerEntry]:
-        """What the ledger says so far.
+        """Return the entries of the ledger, or none if it does not exist yet.
 
         Raises:
-            LedgerError: it cannot be read, or belongs to another host.
+            LedgerError: It cannot be read, or belongs to another host.
         """
         if not self.ledger.exists() or not self.ledger.stat().st_size:
             return []
         owner, entries = read_ledger(self.ledger)
         if owner != host:
             raise LedgerError(
-                f"the ledger {self.ledger} belongs to {owner}, not to {host}: name another folder "
-                "with --to, or another file with --ledger"
+                f"The ledger {self.ledger} belongs to {owner}, not to {host}. Use another folder "
+                "with --to, or another file with --ledger."
             )
         return entries
 
@@ -125,14 +121,14 @@ class BulkCommand:
         stem = safe_stem(self.template.render(row))
         if not (self.to / f"{stem}.mp4").exists():
             return stem
-        # Somebody else's file: ours gets a name that no other track can have.
+        # The file belongs to another track: add a suffix that is unique to this one.
         return f"{stem}-{hashlib.sha256(repr(row.key).encode()).hexdigest()[:8]}"
 
     def _stop(self, bulk: ConversionRun) -> None:
         bulk.stop()
         self.output.status(
-            f"stopping: nothing more is submitted, {self.progress.in_progress} in progress are waited "
-            "for; Ctrl-C again stops at once and loses nothing"
+            f"Stopping. Waiting for {self.progress.in_progress} videos in progress; no more are "
+            "submitted. Press Ctrl-C again to stop immediately; nothing is lost."
         )
 
     def _report(
@@ -142,47 +138,43 @@ class BulkCommand:
         before: set[tuple[str, str]],
     ) -> None:
         self.progress.add_result(conversion)
-        key = (conversion.request.task_id, conversion.request.audio_id)
-        self.output.record(_record(conversion, rows[key]))
+        key = _key(conversion.request)
+        row = rows[key]
+        self.output.record(_record(conversion, row))
         if conversion.error is not None:
             self._hints.add(
                 "same" if isinstance(conversion.error, _RESUMABLE) else "--retry-failed"
             )
-            where = f"line {rows[key].line}, " if rows[key].line else ""
-            self.output.line(f"FAILED {where}audio {key[1]}: {conversion.error}")
+            line = f"line {row.line}, " if row.line else ""
+            self.output.line(f"FAILED {line}audio {key[1]}: {conversion.error}")
         elif key not in before and conversion.path is not None:
-            self.output.line(
-                f"{display_path(conversion.path)}{_ADOPTED_NOTE if _is_adopted(conversion) else ''}"
-            )
+            note = _ADOPTED_NOTE if conversion.video and conversion.video.adopted else ""
+            self.output.line(f"{display_path(conversion.path)}{note}")
 
     def _print_summary(self, summary: RunSummary, before: int) -> None:
         self.output.record({"summary": attrs.asdict(summary)})
-        earlier = f" ({before} of them from earlier runs)" if before else ""
+        earlier = f" ({before} from earlier runs)" if before else ""
         self.output.line(
-            f"{summary.succeeded} videos in {display_path(self.to)}{earlier}, {summary.failed} failed, "
-            f"{summary.remaining} left"
+            f"{summary.succeeded} videos in {display_path(self.to)}{earlier}, "
+            f"{summary.failed} failed, {summary.remaining} remaining"
         )
         if summary.remaining or "same" in self._hints:
-            self.output.status(f"go on with: {resume_command()}")
+            self.output.status(f"Resume with: {resume_command()}")
         if "--retry-failed" in self._hints:
-            self.output.status(f"try again what failed with: {resume_command('--retry-failed')}")
+            self.output.status(f"Retry failed tracks with: {resume_command('--retry-failed')}")
 
 
 @contextlib.asynccontextmanager
 async def _refreshing(command: BulkCommand, display: ProgressDisplay) -> AsyncIterator[None]:
-    """Show the outlook twice a second, or every minute where nothing can move."""
+    """Show the progress twice a second on a terminal, elsewhere once a minute."""
     bar = display.bar("") if display.is_animated else None
-    if bar is not None:
-        bar.update(str(command.progress), command.progress.fraction)
 
     async def tick() -> None:
-        count = 0
-        while True:
+        for count in itertools.count(1):
             if bar is not None:
                 bar.update(str(command.progress), command.progress.fraction)
-            elif count % _PLAIN_INTERVAL_TICKS == _PLAIN_INTERVAL_TICKS - 1:
+            elif count % _PLAIN_INTERVAL_TICKS == 0:
                 command.output.status(str(command.progress))
-            count += 1
             await asyncio.sleep(_REFRESH_SECONDS)
 
     task = asyncio.create_task(tick())
@@ -194,9 +186,9 @@ async def _refreshing(command: BulkCommand, display: ProgressDisplay) -> AsyncIt
 
 
 async def report_dry_run(command: BulkCommand, client: Client | None, limit: RateLimit) -> int:
-    """Tell what a run would do: how many, how long, what is left of the credits."""
+    """Report what a run would submit, how long that takes, and the credits left."""
     entries = command.entries(client.base_url) if client else []
-    states = {(one.request.task_id, one.request.audio_id): one.state for one in entries}
+    states = {_key(entry.request): entry.state for entry in entries}
     counts = {"done": 0, "failed": 0, "submitted": 0, "new": 0}
     for row in command.rows:
         counts[_state_label(states.get(row.key))] += 1
@@ -207,20 +199,20 @@ async def report_dry_run(command: BulkCommand, client: Client | None, limit: Rat
     record |= {"min_seconds": submit_seconds, "credits": credits_left}
     command.output.record({"dry_run": record})
     command.output.line(
-        f"{len(command.rows)} tracks: {counts['done']} done before, {counts['submitted']} in progress, "
-        f"{counts['failed']} failed before, {counts['new']} new"
+        f"{len(command.rows)} tracks: {counts['done']} done, {counts['submitted']} in progress, "
+        f"{counts['failed']} failed, {counts['new']} new"
     )
     command.output.line(
-        f"{to_submit} would be submitted; their calls alone take {format_duration(submit_seconds)} at "
-        f"{limit.requests} in {limit.per:g} s"
+        f"{to_submit} to submit, in {format_duration(submit_seconds)} or more at "
+        f"{limit.requests} requests in {limit.per:g} s"
     )
     known = f"unknown ({problem})" if credits_left is None else f"{credits_left:g}"
-    command.output.line(f"credits left: {known}")
+    command.output.line(f"Credits left: {known}")
     return DONE
 
 
 async def _credits(client: Client | None) -> tuple[float | None, str]:
-    """What is left, or why that is not known."""
+    """Return the credits left, or None and the reason."""
     if client is None:
         return None, "no API key"
     try:
@@ -241,8 +233,8 @@ def _state_label(state: LedgerState | None) -> str:
             return "submitted"
 
 
-def _is_adopted(conversion: Conversion) -> bool:
-    return conversion.video is not None and conversion.video.adopted
+def _key(request: VideoRequest) -> tuple[str, str]:
+    return request.task_id, request.audio_id
 
 
 def _record(conversion: Conversion, row: Row) -> dict[str, Any]:

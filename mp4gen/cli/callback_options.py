@@ -1,4 +1,4 @@
-"""Listens for callbacks while a command runs; what they mean is the SDK's business."""
+"""Listens for callbacks while a command runs; the SDK interprets them."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ DEFAULT_PORT = 8788
 @Parameter(name="*", group=_GROUP)
 @attrs.frozen(kw_only=True)
 class CallbackOptions:
-    """Where the API reports the end of videos."""
+    """Where the API notifies the command that a video has ended."""
 
     public_url: Annotated[
         str | None,
         Parameter(
-            help="The address at which the API reaches --callback-port of this machine. With it, "
-            "the API tells of each video's end instead of being asked."
+            help="URL at which the API reaches --callback-port of this machine. With it, the API "
+            "notifies mp4gen of each video, which saves polls."
         ),
     ] = None
     callback_port: Annotated[
-        int, Parameter(help="The port to listen on for callbacks, where there is --public-url.")
+        int, Parameter(help="Port to listen on for callbacks, with --public-url.")
     ] = DEFAULT_PORT
     callback_host: Annotated[
         str,
-        Parameter(help="The address to listen on; 0.0.0.0 where no proxy or tunnel is in between."),
+        Parameter(help="Address to listen on; 0.0.0.0 without a proxy or tunnel."),
     ] = "127.0.0.1"
 
     def receiver(self) -> CallbackReceiver | None:
-        """What takes the callbacks; None without `--public-url`.
+        """Return the receiver of the callbacks, or None without `--public-url`.
 
         Raises:
-            ConfigurationError: the address cannot be one.
+            ConfigurationError: The URL is invalid.
         """
         return None if self.public_url is None else CallbackReceiver(self.public_url)
 
     @asynccontextmanager
     async def listening(self, receiver: CallbackReceiver | None) -> AsyncIterator[None]:
-        """Serve `receiver` while the block runs; without one, do nothing.
+        """Serve `receiver` while the block runs; do nothing if it is None.
 
         Raises:
-            UsageError: the port cannot be had.
+            UsageError: The port is in use or invalid.
         """
         if receiver is None:
             yield
             return
         app = web.Application()
         app.add_routes(receiver.routes())
-        # The addresses are secret, so that there is no access log.
+        # No access log: the URLs are secret.
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
@@ -71,12 +71,11 @@ class CallbackOptions:
         try:
             await web.TCPSite(runner, self.callback_host, self.callback_port).start()
         except (OSError, OverflowError) as error:
-            why = getattr(error, "strerror", None) or "it cannot be one"
+            reason = getattr(error, "strerror", None) or "it is out of range"
             raise UsageError(
-                f"cannot listen on {self.callback_host} port {self.callback_port} ({why}); choose "
-                "another with --callback-port"
+                f"Cannot listen on {self.callback_host} port {self.callback_port}: {reason}. "
+                "Choose another port with --callback-port."
             ) from None
 
 
-# Nobody tells anything.
 NO_CALLBACKS = CallbackOptions()

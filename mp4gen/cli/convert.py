@@ -1,27 +1,68 @@
-"""`mp4gen convert`: a table of tracks in, videos in a folder out; the run itself is the SDK's."""
+"""`mp4gen convert`: read a table of tracks and start the SDK's bulk run over it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import attrs
 from cyclopts import Parameter
 
 from mp4gen.client import Client
-from mp4gen.models import Track
-from mp4gen.options import RateLimit
 
 from .bulk_command import LEDGER, BulkCommand, report_dry_run
 from .callback_options import NO_CALLBACKS, CallbackOptions
 from .exit_codes import UsageError
 from .filename_template import DEFAULT_TEMPLATE, Template
-from .options import FROM_ENVIRONMENT, AsJson, Connection, ensure_directory, parse_rate_limit
+from .options import DEFAULT_CONNECTION, AsJson, Connection, ensure_directory, parse_rate_limit
 from .output import Output
 from .run_progress import RunProgress
 from .runner import InterruptHandler, run
 from .track_table import InvalidRowsError, Row, Table, read_table
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class RowDefaults:
+    """The values of rows that leave them out."""
+
+    author: Annotated[str | None, Parameter(help="Author of rows that have none.")] = None
+    domain_name: Annotated[str | None, Parameter(help="Watermark of rows that have none.")] = None
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class RunOptions:
+    """The options of the run."""
+
+    name: Annotated[
+        str,
+        Parameter(
+            help="Template of the file names, from {task_id} {audio_id} {author} {domain_name} "
+            "{line} and the table's other columns; with --music-task also {title}."
+        ),
+    ] = DEFAULT_TEMPLATE
+    retry_failed: Annotated[
+        bool, Parameter(help="Submit again the tracks that failed in an earlier run.")
+    ] = False
+    dry_run: Annotated[
+        bool, Parameter(help="Check everything, print what a run would do, and exit.")
+    ] = False
+    ledger: Annotated[
+        Path | None,
+        Parameter(
+            help="Record of what is submitted and done.", show_default=f"{LEDGER} in the folder"
+        ),
+    ] = None
+    timeout: Annotated[float, Parameter(help="Maximum seconds to wait for each video.")] = 1800.0
+    rate_limit: Annotated[
+        str, Parameter(help="Requests that the account may send, as requests/seconds.")
+    ] = "20/10"
+    concurrency: Annotated[int, Parameter(help="Maximum number of videos in progress.")] = 300
+
+
+_NO_DEFAULTS, _DEFAULT_OPTIONS = RowDefaults(), RunOptions()
 
 
 def convert(
@@ -30,126 +71,85 @@ def convert(
         Parameter(
             name="INPUT",
             allow_leading_hyphen=True,
-            help="A CSV or JSON Lines file, or - for standard input.",
+            help="CSV or JSON Lines file, or - for standard input.",
         ),
     ] = None,
     /,
     *,
-    to: Annotated[Path, Parameter(help="The folder for the videos and the ledger.")],
+    to: Annotated[Path, Parameter(help="Folder for the videos and the ledger.")],
     music_task: Annotated[
         list[str] | None,
-        Parameter(
-            negative=(), help="All tracks of this music task, in place of INPUT; may be repeated."
-        ),
+        Parameter(help="Music task whose tracks replace INPUT; repeatable."),
     ] = None,
-    author: Annotated[str | None, Parameter(help="Author of rows that name none.")] = None,
-    domain_name: Annotated[str | None, Parameter(help="Watermark of rows that name none.")] = None,
-    name: Annotated[
-        str,
-        Parameter(
-            help="How the files are called, from {task_id} {audio_id} {author} {domain_name} "
-            "{line} and the table's other columns; with --music-task also {title}."
-        ),
-    ] = DEFAULT_TEMPLATE,
-    retry_failed: Annotated[
-        bool,
-        Parameter(
-            negative=(), show_default=False, help="Submit again what failed in an earlier run."
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        Parameter(
-            negative=(), show_default=False, help="Check everything, tell what would be done, stop."
-        ),
-    ] = False,
-    ledger: Annotated[
-        Path | None,
-        Parameter(help=f"What is done and what is not. Without it: {LEDGER} in the folder."),
-    ] = None,
-    timeout: Annotated[float, Parameter(help="Seconds to wait for each video.")] = 1800.0,
-    limit: Annotated[
-        str, Parameter(name="--rate-limit", help="Calls the account may make, as calls/seconds.")
-    ] = "20/10",
-    concurrency: Annotated[int, Parameter(help="Videos in progress at once.")] = 300,
+    defaults: RowDefaults = _NO_DEFAULTS,
+    options: RunOptions = _DEFAULT_OPTIONS,
     callbacks: CallbackOptions = NO_CALLBACKS,
-    connection: Connection = FROM_ENVIRONMENT,
+    connection: Connection = DEFAULT_CONNECTION,
     as_json: AsJson = False,
 ) -> int:
-    """Turn all tracks of a table into videos."""
+    """Convert a table of tracks to videos."""
     output = Output(as_json=as_json)
     if music_task and source:
-        raise UsageError("give either INPUT or --music-task, not both")
-    defaults = {"author": author, "domain_name": domain_name}
+        raise UsageError("Both INPUT and --music-task name tracks. Remove one of them.")
     table = Table([], [], ["title"]) if music_task else _load_table(output, source, defaults)
-    progress, request_limit = RunProgress(), parse_rate_limit(limit)
+    progress, limit = RunProgress(), parse_rate_limit(options.rate_limit)
     command = BulkCommand(
         output=output,
         to=to,
-        ledger=ledger or to / LEDGER,
-        template=Template.parse(name, table.extra_columns),
+        ledger=options.ledger or to / LEDGER,
+        template=Template.parse(options.name, table.extra_columns),
         rows=table.rows,
         progress=progress,
-        retry_failed=retry_failed,
-        timeout=timeout,
+        retry_failed=options.retry_failed,
+        timeout=options.timeout,
     )
-    interrupts = InterruptHandler()
-    if not dry_run:
+    if not options.dry_run:
         ensure_directory(to)
-    if dry_run and not connection.can_connect and not music_task:
-        return run(report_dry_run(command, None, request_limit))
-    receiver = None if dry_run else callbacks.receiver()
+    elif not connection.can_connect and not music_task:
+        return run(report_dry_run(command, None, limit))
+    receiver = None if options.dry_run else callbacks.receiver()
     client = connection.client(
-        rate_limit=request_limit,
-        concurrency=concurrency,
+        rate_limit=limit,
+        concurrency=options.concurrency,
         on_event=progress.handle_event,
         callbacks=receiver,
     )
-    work = _convert(
-        command,
-        client,
-        music_task or [],
-        defaults,
-        interrupts=interrupts,
-        dry_run=request_limit if dry_run else None,
-        listening=callbacks.listening(receiver),
-    )
-    return run(work, interrupts)
+    interrupts = InterruptHandler()
+
+    async def work() -> int:
+        async with callbacks.listening(receiver), client:
+            await _add_tracks(command, client, music_task or [], defaults)
+            if options.dry_run:
+                return await report_dry_run(command, client, limit)
+            return await command.run(client, interrupts)
+
+    return run(work(), interrupts)
 
 
-async def _convert(
-    command: BulkCommand,
-    client: Client,
-    music_tasks: Sequence[str],
-    defaults: Mapping[str, str | None],
-    *,
-    interrupts: InterruptHandler,
-    dry_run: RateLimit | None,
-    listening: AbstractAsyncContextManager[None],
-) -> int:
-    async with listening, client:
-        for task_id in music_tasks:
-            command.rows += [
-                _row_for_track(track, defaults) for track in await client.get_tracks(task_id)
-            ]
-        if not command.rows:
-            raise UsageError(f"the music task {' '.join(music_tasks)} has no tracks yet")
-        if dry_run is not None:
-            return await report_dry_run(command, client, dry_run)
-        return await command.run(client, interrupts)
+async def _add_tracks(
+    command: BulkCommand, client: Client, music_tasks: Sequence[str], defaults: RowDefaults
+) -> None:
+    """Add the tracks of the music tasks to the rows of the command."""
+    for task_id in music_tasks:
+        for track in await client.get_tracks(task_id):
+            request = track.video_request(**attrs.asdict(defaults))
+            command.rows.append(Row(0, request, {"title": track.title or ""}))
+    if not command.rows:
+        raise UsageError(
+            f"No tracks yet in the music task {' '.join(music_tasks)}. Try again when it is done."
+        )
 
 
-def _row_for_track(track: Track, defaults: Mapping[str, str | None]) -> Row:
-    return Row(0, track.video_request(**defaults), {"title": track.title or ""})
-
-
-def _load_table(output: Output, source: str | None, defaults: dict[str, str | None]) -> Table:
+def _load_table(output: Output, source: str | None, defaults: RowDefaults) -> Table:
+    """Read the table, and report its invalid and its repeated rows."""
     if source is None:
-        raise UsageError("name a table of tracks, - for standard input, or --music-task ID")
+        raise UsageError(
+            "No tracks to convert. Name a table, - for standard input, or use --music-task."
+        )
     if source.startswith("-") and source != "-":
-        raise UsageError(f"there is no option {source}; `mp4gen convert --help` lists them all")
+        raise UsageError(f"Unknown option: {source}. See 'mp4gen convert --help'.")
     try:
-        table = read_table(source, defaults)
+        table = read_table(source, attrs.asdict(defaults))
     except InvalidRowsError as error:
         for line, problem in error.problems:
             output.status(f"{source}:{line}: {problem}")
@@ -158,5 +158,5 @@ def _load_table(output: Output, source: str | None, defaults: dict[str, str | No
     if table.repeated:
         lines = ", ".join(map(str, table.repeated[:10]))
         suffix = ", ..." if len(table.repeated) > 10 else ""
-        output.status(f"lines that repeat an earlier one are taken once: {lines}{suffix}")
+        output.status(f"Lines that repeat an earlier line are skipped: {lines}{suffix}")
     return table

@@ -1,4 +1,4 @@
-"""`mp4gen demo`: render the bundled music with mp4gen's own server and client; make no music."""
+"""`mp4gen demo`: convert the bundled music with mp4gen's own server and client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import attrs
 from cyclopts import Parameter
 
 from mp4gen.client import Client
-from mp4gen.models import Video, VideoRequest
+from mp4gen.models import VideoRequest
 from mp4gen.render import AudioInfo, probe
 from mp4gen.server import Server, ServerConfig
 
@@ -38,10 +38,10 @@ _NEXT = (
 
 def demo(
     *,
-    to: Annotated[Path, Parameter(help="The folder for the three videos.")] = Path("videos"),
+    to: Annotated[Path, Parameter(help="Folder for the three videos.")] = Path("videos"),
     as_json: AsJson = False,
 ) -> int:
-    """Serve three short pieces of music, convert them and download the videos."""
+    """Make videos of three bundled pieces of music."""
     return run(run_demo(MUSIC, ensure_directory(to), Output(as_json=as_json)))
 
 
@@ -50,7 +50,7 @@ async def run_demo(music: Sequence[Path], to: Path, output: Output) -> int:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mp4gen-demo-") as scratch:
         async with Server(_server_config(music, Path(scratch))) as server:
-            output.status(f"mp4gen's own server answers on {server.url}")
+            output.status(f"Serving the music on {server.url}")
             with ProgressDisplay(output, keep=True) as live:
                 tracks = [
                     _DemoTrack(file.stem, probe(file), to, output, live.bar(file.stem))
@@ -64,10 +64,10 @@ async def run_demo(music: Sequence[Path], to: Path, output: Output) -> int:
 def _server_config(music: Sequence[Path], scratch: Path) -> ServerConfig:
     library = scratch / "music"
     (library / _MUSIC_TASK_ID).mkdir(parents=True)
-    for file in music:  # copied: the server ignores links, and installers may link package files
+    for file in music:  # copies: the server ignores links, and installers may link package files
         shutil.copy(file, library / _MUSIC_TASK_ID)
     key = secrets.token_hex(16)
-    # Ctrl-C stops the server immediately: nobody needs a half-rendered demo.
+    # On Ctrl-C the server does not wait for running renders.
     data = scratch / "data"
     return ServerConfig(music=library, data=data, port=0, key=key, shutdown_timeout=0.0)
 
@@ -85,7 +85,7 @@ async def _convert_all(tracks: Sequence[_DemoTrack], server: Server) -> None:
 
 
 async def _update_progress(tracks: Sequence[_DemoTrack], server: Server) -> None:
-    """Show the server's own progress: only in the demo does it share the client's process."""
+    """Show the server's own progress: in the demo it runs in the same process."""
     while True:
         for track in tracks:
             if track.task_id and (progress := server.progress(track.task_id)):
@@ -95,7 +95,7 @@ async def _update_progress(tracks: Sequence[_DemoTrack], server: Server) -> None
 
 @attrs.define(eq=False)
 class _DemoTrack:
-    """One piece on its way to a video."""
+    """One piece of music and its video."""
 
     title: str
     info: AudioInfo
@@ -115,13 +115,6 @@ class _DemoTrack:
         name = f"demo-{self.title.lower().replace(' ', '-')}.mp4"
         self.path = await client.download(video, self.to / name)
         self.bar.finish(f"done: {display_path(self.path)}")
-        self._record(video)
-
-    def _submitted(self, task_id: str) -> None:
-        self.task_id = task_id
-        self.bar.update("submitted")
-
-    def _record(self, video: Video) -> None:
         self.output.record(
             {
                 "title": self.title,
@@ -131,6 +124,10 @@ class _DemoTrack:
                 "path": str(self.path),
             }
         )
+
+    def _submitted(self, task_id: str) -> None:
+        self.task_id = task_id
+        self.bar.update("submitted")
 
 
 def _print_summary(output: Output, tracks: Sequence[_DemoTrack], elapsed: float) -> None:
@@ -142,7 +139,7 @@ def _print_summary(output: Output, tracks: Sequence[_DemoTrack], elapsed: float)
             f"  {display_path(track.path)}  ({track.info.duration:.0f} s, {megabytes:.1f} MB)"
         )
     output.line()
-    output.line("What to try next:")
+    output.line("Try next:")
     width = max(len(command) for command, _ in _NEXT)
-    for command, why in _NEXT:
-        output.line(f"  {command:<{width}}  {why}")
+    for command, purpose in _NEXT:
+        output.line(f"  {command:<{width}}  {purpose}")

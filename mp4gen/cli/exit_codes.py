@@ -1,11 +1,11 @@
-"""How a command ends: its exit code, and the one sentence that says why; prints nothing.
+"""The exit code and the error text of a command; prints nothing.
 
-0    all done
-1    something failed: a video, a look, a download, a disk
-2    bad input or a setting that cannot work; nothing was sent
+0    everything succeeded
+1    something failed: a video, a poll, a download, a disk
+2    bad input or an invalid setting; nothing was sent
 3    stopped because the key was refused or the credits are used up
-130  stopped by Ctrl-C (143 by SIGTERM, 129 by the terminal's end)
-141  whoever read the output went away
+130  stopped by Ctrl-C (143 by SIGTERM, 129 by SIGHUP)
+141  the reader of the output closed the pipe
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from mp4gen.task_errors import WaitTimeoutError
 DONE, FAILED, BAD_INPUT, STOPPED_BY_ACCOUNT = 0, 1, 2, 3
 INTERRUPTED, PIPE_CLOSED = 130, 141
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-# Which extra brings which of the packages that may be missing.
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ACCESS_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+# Package -> the extra that installs it.
 _EXTRAS = {"av": "render", "numpy": "render", "PIL": "render", "cyclopts": "cli", "rich": "cli"}
 
 
 class UsageError(Exception):
-    """What was typed, or a file that was named, cannot work; the message is one sentence."""
+    """An argument, or a file that it names, is invalid; nothing was sent."""
 
 
 class InterruptedBySignal(Exception):  # noqa: N818 - not an error
-    """A signal ended the command.
+    """A signal stopped the command.
 
     Attributes:
-        code: the exit code.
+        code: The exit code.
     """
 
     def __init__(self, number: int) -> None:
@@ -50,7 +50,7 @@ class InterruptedBySignal(Exception):  # noqa: N818 - not an error
 
 
 def exit_code(error: BaseException) -> int:
-    """The exit code for a command that ended with `error`."""
+    """Return the exit code of a command that ended with `error`."""
     match error:
         case KeyboardInterrupt():
             code = INTERRUPTED
@@ -72,40 +72,42 @@ def exit_code(error: BaseException) -> int:
 
 
 def error_message(error: BaseException) -> str:
-    """What happened and what to do next; "" where there is nothing to say."""
+    """Return the text of an error with what to do next, or "" if nothing needs to be said."""
     match error:
         case BrokenPipeError() | RenderCancelledError():
             text = ""
         case KeyboardInterrupt() | InterruptedBySignal():
-            text = "stopped"
+            text = "Stopped."
         case WaitTimeoutError():
-            text = f"{error}, for instance with: mp4gen wait {error.task_id}"
+            text = f"{str(error).rstrip('.')}. Resume with: mp4gen wait {error.task_id}"
         case Mp4GenError() | UsageError():
             text = str(error)
         case ModuleNotFoundError() if error.name and error.name.partition(".")[0] in _EXTRAS:
-            text = missing_package(error.name.partition(".")[0])
+            text = missing_package_message(error.name.partition(".")[0])
         case OSError():
             text = _os_error_message(error)
         case _:
             text = (
-                f"an unexpected {type(error).__name__} ({error}), which is a mistake in mp4gen: "
-                "set MP4GEN_DEBUG=1 to see where, and report it"
+                f"Unexpected {type(error).__name__}: {error}. This is a bug in mp4gen. "
+                "Set MP4GEN_DEBUG=1 to see the traceback, and report it."
             )
     return text
 
 
-def missing_package(name: str) -> str:
-    """What to install for a package that is not there."""
+def missing_package_message(name: str) -> str:
+    """Return how to install a missing package."""
     extra = _EXTRAS[name]
     extras = "cli" if extra == "cli" else f"cli,{extra}"
-    return f"this needs the package {name}, which is not installed: pip install 'mp4gen[{extras}]'"
+    return f"This command needs the package {name}. Run: pip install 'mp4gen[{extras}]'"
 
 
 def _os_error_message(error: OSError) -> str:
-    what = error.strerror or str(error) or type(error).__name__
-    where = f"{error.filename}: " if isinstance(error.filename, str) else ""
-    if error.errno in _FULL:
-        return f"{where}{what}; free some space, then run the same line again"
-    if error.errno in _DENIED:
-        return f"{where}{what}; choose a place that you may use, or change who may use this one"
-    return f"{where}{what}; put that right, then run the same line again"
+    reason = error.strerror or str(error) or type(error).__name__
+    place = f"{error.filename}: " if isinstance(error.filename, str) else ""
+    if error.errno in _DISK_FULL:
+        hint = "Free some space"
+    elif error.errno in _ACCESS_DENIED:
+        hint = "Choose another place or change its permissions"
+    else:
+        hint = "Correct this"
+    return f"{place}{reason}. {hint}, then run the command again."

@@ -1,72 +1,73 @@
-"""What each command does, in words: for `mp4gen --help` and the command's own, before it is loaded.
+"""The help of the commands: `mp4gen --help` shows it without importing them.
 
-The first line is the short one.
+The first line is the summary.
 """
 
 from __future__ import annotations
 
 INTRODUCTION = """Turn music tracks into MP4 videos.
 
-Begin with `mp4gen demo`: it needs neither a key nor a network.
+Start with `mp4gen demo`: it needs no key and no network.
 """
 
 EXIT_CODES = (
-    "Exit codes: 0 all done, 1 something failed, 2 bad input (nothing was sent), 3 stopped because "
-    "the key was refused or the credits are used up, 130 stopped by Ctrl-C."
+    "Exit codes: 0 everything succeeded, 1 something failed, 2 bad input (nothing was sent), "
+    "3 stopped because the key was refused or the credits are used up, 130 stopped by Ctrl-C."
 )
 
-DEMO = """Make videos of three short pieces of music.
+DEMO = """Make videos of three bundled pieces of music.
 
-Everything happens on this machine: mp4gen's own server renders the bundled music on a free port of
-the loopback address, mp4gen's own client submits, polls and downloads.
+Everything runs on this machine: mp4gen's own server renders the music on a free port of the
+loopback address, and mp4gen's own client submits, polls and downloads.
 """
 
-SERVE = """Serve the API from a music folder; it renders by itself.
+SERVE = """Serve the API from a music folder.
 
-Speaks the "Create Music Video" API, and shows a page for people. Point any client at it, for
-instance with MP4GEN_BASE_URL=http://127.0.0.1:8787. Ctrl-C or SIGTERM stop it; tasks that were not
-finished go on when it is started again.
+The server renders the videos itself. It speaks the "Create Music Video" API and has a page for
+browsers. Point any client at it, for instance with MP4GEN_BASE_URL=http://127.0.0.1:8787. Ctrl-C or
+SIGTERM stops the server; at the next start it continues unfinished tasks.
 """
 
-RENDER = """Render one music file into an MP4.
+RENDER = """Render an audio file as an MP4.
 
-Needs no server and no network. The video appears under its name only when it is whole.
+You need no server and no network. The file appears only when it is complete.
 """
 
-CONVERT = """Turn all tracks of a table into videos.
+CONVERT = """Convert a table of tracks to videos.
 
-The first line of a CSV names its columns as the API does: taskId, audioId, author, domainName,
-callBackUrl. Names such as task_id do as well, and only the first two are needed. All rows are
-checked before the first one is sent.
+The first line of a CSV file names the columns as the API does: taskId, audioId, author, domainName,
+callBackUrl. You can also write task_id. Only the first two are required. All rows are checked
+before the first one is sent.
 
-A ledger beside the videos keeps what was submitted, so that the same line again goes on where it
-was stopped and pays for nothing twice. Ctrl-C stops submitting and waits for what is in progress; a
-second one stops at once.
+A ledger beside the videos records what was submitted. Run the same command again to resume a
+stopped run without paying twice. Ctrl-C stops submitting and waits for the videos in progress; a
+second Ctrl-C stops immediately.
 """
 
-CREATE = """Submit one track; prints the video task's id.
+CREATE = """Submit a track and print the id of its video task.
 
-The API makes one video of a track: a second submit is refused, and the first task's id is told.
+The API makes one video for each track. It refuses a second submit, and the error names the first
+task.
 """
 
-WAIT = "Wait for a video task; prints the video's link, or with --to its file."
+WAIT = "Wait for a video task and print the video's URL, or its file with --to."
 
-DETAILS = "Look once at a video task."
+DETAILS = "Print the details of a video task."
 
-DOWNLOAD = """Fetch the video of a task or of a link; prints where it is.
+DOWNLOAD = """Download a video by its task id or URL, and print its path.
 
-The file appears under its name only when it is whole.
+The file appears only when it is complete.
 """
 
 TRACKS = """List the tracks of a music task.
 
-With --json, what it prints is a table that `mp4gen convert -` reads.
+With --json, `mp4gen convert -` can read the output.
 """
 
-CREDITS = "Tell how many credits are left."
+CREDITS = "Print the number of credits left."
 
-LEDGER = """Tell what is in the ledger of a run, also while it runs.
+LEDGER = """Show the ledger of a run, even while it runs.
 
-Without options: how many tracks are how far. With --failed, --uncertain or --expiring: which ones.
---csv and --json print all, or the chosen ones.
+Without options, it counts the tracks by state. --failed, --uncertain and --expiring list the tracks
+that match. --csv and --json print all tracks, or those that match.
 """

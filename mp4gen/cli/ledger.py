@@ -1,9 +1,10 @@
-"""`mp4gen ledger`: what is in the ledger of a bulk run; reads, and never writes."""
+"""`mp4gen ledger`: show the ledger of a bulk run; never writes to it."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,68 +20,67 @@ from .exit_codes import DONE, UsageError
 from .options import AsJson
 from .output import Output, escape_control_chars
 
-_COLUMNS = (
-    "taskId",
-    "audioId",
-    "author",
-    "domainName",
-    "callBackUrl",
-    "state",
-    "videoTaskId",
-    "videoUrl",
-    "adopted",
-    "completedAt",
-    "expiresAt",
-    "path",
-    "error",
-)
-# Cells that begin so are formulas to a spreadsheet, or become some once it has trimmed them.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# The columns of --csv and --json.
+_COLUMNS: dict[str, Callable[[LedgerEntry], Any]] = {
+    "taskId": lambda entry: entry.request.task_id,
+    "audioId": lambda entry: entry.request.audio_id,
+    "author": lambda entry: entry.request.author,
+    "domainName": lambda entry: entry.request.domain_name,
+    "callBackUrl": lambda entry: entry.request.callback_url,
+    "state": lambda entry: entry.state.value,
+    "videoTaskId": lambda entry: entry.task_id,
+    "videoUrl": lambda entry: entry.video and entry.video.url,
+    "adopted": lambda entry: entry.adopted,
+    "completedAt": lambda entry: entry.video and entry.video.completed_at,
+    "expiresAt": lambda entry: entry.video and entry.video.expires_at,
+    "path": lambda entry: entry.path and str(entry.path),
+    "error": lambda entry: str(entry.error) if entry.error else None,
+}
+_STATE_LABELS = {
+    LedgerState.NEW: "not submitted",
+    LedgerState.INTENT: "maybe submitted (see --uncertain)",
+    LedgerState.SUBMITTED: "submitted, not finished",
+    LedgerState.DONE: "finished, not downloaded",
+    LedgerState.DOWNLOADED: "downloaded",
+    LedgerState.FAILED: "failed (see --failed)",
+    LedgerState.UNCERTAIN: "maybe submitted (see --uncertain)",
+}
+# A spreadsheet takes a cell that begins with one of these as a formula, or does after trimming it.
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def ledger(
     source: Annotated[
-        Path, Parameter(name="FILE", help=f"A ledger, or the folder of a run, with {LEDGER} in it.")
+        Path, Parameter(name="FILE", help=f"Ledger, or folder of a run that contains {LEDGER}.")
     ],
     /,
     *,
-    failed: Annotated[
-        bool, Parameter(negative=(), show_default=False, help="Only tracks that failed.")
-    ] = False,
+    failed: Annotated[bool, Parameter(help="List the tracks that failed.")] = False,
     uncertain: Annotated[
-        bool,
-        Parameter(
-            negative=(),
-            show_default=False,
-            help="Only tracks of which nobody knows whether a submit was accepted.",
-        ),
+        bool, Parameter(help="List the tracks whose submit may have been accepted or not.")
     ] = False,
     expiring: Annotated[
         float | None,
-        Parameter(help="Only videos not downloaded that the host deletes within so many days."),
+        Parameter(help="List the missing videos that the host deletes within this many days."),
     ] = None,
     as_csv: Annotated[
-        bool,
-        Parameter(
-            name="--csv", negative=(), show_default=False, help="CSV on stdout, for a spreadsheet."
-        ),
+        bool, Parameter(name="--csv", help="Print CSV on stdout, for a spreadsheet.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Tell what is in the ledger of a run, also while it runs."""
+    """Show the ledger of a run, even while it runs."""
     if as_csv and as_json:
-        raise UsageError("give either --csv or --json, not both")
+        raise UsageError("Both --csv and --json set the format. Remove one of them.")
     if expiring is not None and not expiring >= 0:
-        raise UsageError(f"--expiring must be a number of days, not {expiring}")
-    path = source / LEDGER if source.is_dir() else source
-    host, entries = read_ledger(path)
+        raise UsageError(f"Invalid --expiring: {expiring}. Use a number of days, 0 or more.")
+    host, entries = read_ledger(source / LEDGER if source.is_dir() else source)
     selected = [entry for entry in entries if _matches(entry, failed, uncertain, expiring)]
     output = Output(as_json=as_json)
     if as_csv:
-        output.raw(_csv([_cells(entry) for entry in selected]))
+        output.raw(_csv(selected))
         return DONE
     for entry in selected:
-        output.record(dict(zip(_COLUMNS, _column_values(entry), strict=True)))
+        output.record({name: value_of(entry) for name, value_of in _COLUMNS.items()})
     if failed or uncertain or expiring is not None:
         _list(output, selected)
     else:
@@ -89,95 +89,60 @@ def ledger(
 
 
 def _matches(entry: LedgerEntry, failed: bool, uncertain: bool, expiring: float | None) -> bool:  # noqa: FBT001 - the options
-    """Whether `entry` is one of those asked for; all are where nothing was."""
-    tests: list[Callable[[LedgerEntry], bool]] = []
-    if failed:
-        tests.append(lambda one: one.state is LedgerState.FAILED)
-    if uncertain:
-        tests.append(lambda one: one.state in (LedgerState.UNCERTAIN, LedgerState.INTENT))
-    if expiring is not None:
-        until = datetime.now(UTC) + timedelta(days=expiring)
-        tests.append(lambda one: _expires(one, until))
-    return not tests or any(test(entry) for test in tests)
-
-
-def _expires(entry: LedgerEntry, until: datetime) -> bool:
-    ends = entry.video.expires_at if entry.video else None
-    return entry.state is LedgerState.DONE and ends is not None and ends <= until
+    """Return whether `entry` matches one of the options, or there are none."""
+    if not failed and not uncertain and expiring is None:
+        return True
+    match entry.state:
+        case LedgerState.FAILED:
+            return failed
+        case LedgerState.UNCERTAIN | LedgerState.INTENT:
+            return uncertain
+        case LedgerState.DONE if expiring is not None and entry.video and entry.video.expires_at:
+            return entry.video.expires_at <= datetime.now(UTC) + timedelta(days=expiring)
+        case _:
+            return False
 
 
 def _list(output: Output, entries: Sequence[LedgerEntry]) -> None:
-    columns = ("music task", "audio", "state", "video task", "expires", "why")
-    rows = []
-    for entry in entries:
-        expires = entry.video.expires_at if entry.video else None
-        rows.append(
-            (
-                entry.request.task_id,
-                entry.request.audio_id,
-                entry.state,
-                entry.task_id,
-                f"{expires:%Y-%m-%d %H:%M}" if expires else None,
-                entry.error,
-            )
+    columns = ("music task", "audio", "state", "video task", "expires", "error")
+    rows = [
+        (
+            entry.request.task_id,
+            entry.request.audio_id,
+            entry.state,
+            entry.task_id,
+            entry.video and entry.video.expires_at and f"{entry.video.expires_at:%Y-%m-%d %H:%M}",
+            entry.error,
         )
+        for entry in entries
+    ]
     output.table(columns, rows)
     output.status("1 track" if len(rows) == 1 else f"{len(rows)} tracks")
 
 
 def _count(output: Output, host: str, entries: Sequence[LedgerEntry]) -> None:
-    labels = {
-        LedgerState.NEW: "not submitted",
-        LedgerState.INTENT: "maybe submitted (see --uncertain)",
-        LedgerState.SUBMITTED: "submitted, not finished",
-        LedgerState.DONE: "finished, not downloaded",
-        LedgerState.DOWNLOADED: "downloaded",
-        LedgerState.FAILED: "failed (see --failed)",
-        LedgerState.UNCERTAIN: "maybe submitted (see --uncertain)",
-    }
-    counts: dict[str, int] = {}
-    for state, text in labels.items():
-        counts[text] = counts.get(text, 0) + sum(entry.state is state for entry in entries)
-    output.table(("state", "tracks"), [(text, count) for text, count in counts.items() if count])
+    counts = Counter(_STATE_LABELS[entry.state] for entry in entries)
+    labels = dict.fromkeys(_STATE_LABELS.values())
+    output.table(("state", "tracks"), [(label, counts[label]) for label in labels if counts[label]])
     output.status(f"{len(entries)} tracks of {host}")
 
 
-def _column_values(entry: LedgerEntry) -> tuple[Any, ...]:
-    request, video = entry.request, entry.video
-    return (
-        request.task_id,
-        request.audio_id,
-        request.author,
-        request.domain_name,
-        request.callback_url,
-        entry.state.value,
-        entry.task_id,
-        video.url if video else None,
-        entry.adopted,
-        video.completed_at if video else None,
-        video.expires_at if video else None,
-        str(entry.path) if entry.path else None,
-        str(entry.error) if entry.error else None,
-    )
-
-
-def _cells(entry: LedgerEntry) -> list[str]:
-    values = (
-        value.isoformat() if isinstance(value, datetime) else value
-        for value in _column_values(entry)
-    )
-    return ["" if value is None else escape_formula(str(value)) for value in values]
-
-
-def escape_formula(cell: str) -> str:
-    """`cell` as text that no spreadsheet takes for a formula and no terminal for a command."""
-    text = escape_control_chars(cell)
-    return f"'{text}" if cell.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
-
-
-def _csv(rows: Sequence[Sequence[str]]) -> str:
+def _csv(entries: Sequence[LedgerEntry]) -> str:
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    writer.writerows(rows)
+    for entry in entries:
+        writer.writerow([_format_cell(value_of(entry)) for value_of in _COLUMNS.values()])
     return written.getvalue()
+
+
+def _format_cell(value: object) -> str:
+    text = value.isoformat() if isinstance(value, datetime) else value
+    return "" if text is None else escape_formula(str(text))
+
+
+def escape_formula(cell: str) -> str:
+    """Return `cell` as text that is neither a formula to a spreadsheet nor a terminal's command."""
+    text = escape_control_chars(cell)
+    is_formula = cell.startswith(_FORMULA_PREFIXES) or text.lstrip().startswith(_FORMULA_PREFIXES)
+    return f"'{text}" if is_formula else text

@@ -1,7 +1,7 @@
-"""What the user sees: results on stdout, everything else on stderr; the only place that prints.
+"""Writes results to stdout and all else to stderr; the only module that prints.
 
-Whatever came from outside (the vendor's words, tags, names) goes through `escape_control_chars` on its way to a
-terminal: control characters, escape sequences and marks that turn text around are made visible.
+Text from outside (API messages, tags, names) passes through `escape_control_chars` on its way to a
+terminal.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-# Joiners are part of many scripts' spelling, and of emoji.
+# Many scripts and emoji need the joiners.
 _JOINERS = "\u200c\u200d"
 
 
 def escape_control_chars(text: object) -> str:
-    """`text` on one line, with all that could steer a terminal written out in ASCII."""
+    """Return `text` on one line, with all that controls a terminal escaped as ASCII."""
     return "".join(char if _is_safe(char) else _escape(char) for char in str(text))
 
 
 def to_json_line(record: Mapping[str, Any]) -> str:
-    """`record` as one line of JSON, in ASCII only, so that nothing in it can steer a terminal."""
+    """Return `record` as one line of JSON in printable ASCII, which cannot control a terminal."""
     return json.dumps(record, default=_json_default).replace("\x7f", "\\u007f")
 
 
 class Output:
-    """Where one command writes.
+    """The output of one command.
 
     Args:
-        as_json: records on stdout in place of words.
+        as_json: Print records on stdout instead of text.
     """
 
     def __init__(self, *, as_json: bool = False) -> None:
@@ -44,29 +44,29 @@ class Output:
         self.live_console: Console | None = None
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """A result for programs: one line of JSON, where JSON was asked for."""
+        """Print a result as one line of JSON, with --json only."""
         if self.as_json:
             self._write_result(to_json_line(record))
 
     def line(self, text: str = "") -> None:
-        """A result for people, where JSON was not asked for; `text` may hold anything."""
+        """Print a result as text, without --json only; escapes `text`."""
         if not self.as_json:
             self._write_result(escape_control_chars(text))
 
     def raw(self, text: str) -> None:
-        """A whole result that is safe already, as it is."""
+        """Print a result that is escaped already."""
         sys.stdout.write(text)
         sys.stdout.flush()
 
     def status(self, text: str) -> None:
-        """Something beside the result; `text` may hold anything."""
+        """Print a message on stderr; escapes `text`."""
         if self.live_console is not None:
             self.live_console.print(Text(escape_control_chars(text)), soft_wrap=True)
         else:
             _write(sys.stderr, escape_control_chars(text))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Results in columns: aligned on a terminal, else separated by tabs, without a heading."""
+        """Print results in columns: aligned on a terminal, else with tabs and without a header."""
         if self.as_json:
             return
         cells = [
@@ -85,19 +85,19 @@ class Output:
 
     def _write_result(self, text: str) -> None:
         if self.live_console is not None and is_terminal(sys.stdout):
-            # The same terminal as the live display, which must make room first.
+            # The live display is on the same terminal and must move down first.
             self.live_console.print(Text(text), soft_wrap=True)
         else:
             _write(sys.stdout, text)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody looks at `stream`."""
+    """Return whether `stream` is a terminal."""
     return stream is not None and stream.isatty()
 
 
 def display_path(path: Path) -> str:
-    """A path as it is best read: relative to where the user is, where it lies below."""
+    """Return a path relative to the current folder if it is below it, else unchanged."""
     try:
         return str(path.absolute().relative_to(Path.cwd()))
     except (ValueError, OSError):

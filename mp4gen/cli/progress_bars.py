@@ -1,4 +1,4 @@
-"""Progress on stderr: moving bars on a terminal, one line for each change elsewhere."""
+"""Shows progress on stderr: bars on a terminal, elsewhere one line for each new status."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .output import Output, escape_control_chars, is_terminal
 
 
 class Bar:
-    """One thing under way.
+    """The progress of one thing.
 
     Args:
-        output: where its plain lines go.
-        label: what it is; may hold anything.
-        progress: the display, or None for plain lines.
+        output: Where its plain lines go.
+        label: Its name; is escaped.
+        progress: The display, or None for plain lines.
     """
 
     def __init__(self, output: Output, label: str, progress: Progress | None) -> None:
@@ -32,12 +32,12 @@ class Bar:
             self._task = progress.add_task(escape_control_chars(label), total=None, status="")
 
     def update(self, status: str, fraction: float | None = None, detail: str = "") -> None:
-        """Show how far it is.
+        """Show the progress.
 
         Args:
-            status: what is being done; a new one is a new plain line.
-            fraction: 0 to 1, None where unknown.
-            detail: what changes too often for a plain line.
+            status: What happens now; a new status is a new plain line.
+            fraction: 0 to 1, None if unknown.
+            detail: What changes too often for a plain line.
         """
         if self._progress is not None and self._task is not None:
             total = None if fraction is None else 1.0
@@ -48,19 +48,19 @@ class Bar:
         self._status = status
 
     def finish(self, status: str) -> None:
-        """It is over."""
+        """Show the end of the progress."""
         self.update(status, 1.0)
         if self._progress is not None and self._task is not None:
             self._progress.stop_task(self._task)
 
 
 class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
-    """The progress display of one command, from `with` until its end.
+    """The progress display of one command, as a context manager.
 
     Args:
-        output: what else the command writes; it is kept apart from the display.
-        keep: whether the display stays when it is over.
-        show_elapsed: whether each bar tells its time.
+        output: The command's output, which prints above the display.
+        keep: Whether the display stays at the end.
+        show_elapsed: Whether each bar shows its elapsed time.
     """
 
     def __init__(self, output: Output, *, keep: bool = False, show_elapsed: bool = True) -> None:
@@ -87,11 +87,11 @@ class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
 
     @property
     def is_animated(self) -> bool:
-        """Whether somebody sees it move."""
+        """Whether the display shows bars instead of plain lines."""
         return self._progress is not None
 
     def bar(self, label: str) -> Bar:
-        """One more bar."""
+        """Add a bar."""
         return Bar(self._output, label, self._progress)
 
 

@@ -1,4 +1,4 @@
-"""`mp4gen render`: one music file into one MP4, without any server."""
+"""`mp4gen render`: render one audio file as an MP4, without a server."""
 
 from __future__ import annotations
 
@@ -6,93 +6,92 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import attrs
 from cyclopts import Parameter
 
-from mp4gen.render import RenderResult, RenderStyle, render_video
-from mp4gen.render.options import DEFAULT_STYLE
+from mp4gen.render import RenderResult, render_video
+from mp4gen.render.options import AudioMode
 
 from .exit_codes import DONE
-from .options import AsJson, parse_size
+from .options import AsJson
 from .output import Output, display_path
 from .progress_bars import ProgressDisplay
 from .run_progress import format_duration
 from .runner import run, run_in_thread
+from .video_options import DEFAULT_VIDEO_OPTIONS, VideoOptions
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Content:
+    """What the video shows; each option is an argument of `render_video`."""
+
+    author: Annotated[
+        str | None,
+        Parameter(help="Name shown at the beginning.", show_default="the artist tag"),
+    ] = None
+    domain_name: Annotated[str | None, Parameter(help="Watermark at the bottom.")] = None
+    title: Annotated[
+        str | None, Parameter(help="Title of the track.", show_default="the title tag")
+    ] = None
+    cover: Annotated[
+        Path | None,
+        Parameter(
+            help="PNG, JPEG or WEBP image.", show_default="the embedded cover, or a generated one"
+        ),
+    ] = None
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How long the audio and the render may be; each option is an argument of `render_video`."""
+
+    max_duration: Annotated[float, Parameter(help="Maximum seconds of audio.")] = 1200.0
+    timeout: Annotated[
+        float | None,
+        Parameter(
+            help="Maximum seconds that the render may take.",
+            show_default="60 s and ten times the audio",
+        ),
+    ] = None
+
+
+_NO_CONTENT, _DEFAULT_LIMITS = Content(), Limits()
 
 
 def render(
-    audio: Annotated[Path, Parameter(help="mp3, m4a, aac, flac, ogg, opus, wav or aiff.")],
+    audio: Annotated[Path, Parameter(help="File: mp3, m4a, aac, flac, ogg, opus, wav or aiff.")],
     /,
     *,
-    to: Annotated[Path, Parameter(help="The MP4; an existing file is replaced.")],
-    author: Annotated[
-        str | None, Parameter(help="Shown at the beginning. Without it: the file's artist tag.")
-    ] = None,
-    domain_name: Annotated[str | None, Parameter(help="A watermark at the bottom.")] = None,
-    title: Annotated[str | None, Parameter(help="Without it: the file's title tag.")] = None,
-    cover: Annotated[
-        Path | None,
-        Parameter(help="PNG, JPEG or WEBP. Without it: the file's own, or one made from it."),
-    ] = None,
+    to: Annotated[Path, Parameter(help="MP4 file to write; an existing file is replaced.")],
+    content: Content = _NO_CONTENT,
     audio_mode: Annotated[
-        Literal["compatible", "copy"],
+        AudioMode,
         Parameter(
             name="--audio",
-            help="compatible: AAC, which plays everywhere. copy: mp3, aac, flac, alac and opus "
-            "bit for bit, the rest as FLAC of up to 24 bits.",
+            help="Sound of the video. compatible: AAC, which plays everywhere. copy: mp3, aac, "
+            "flac, alac and opus bit for bit, other formats as FLAC of up to 24 bits.",
         ),
     ] = "compatible",
-    size: Annotated[
-        str, Parameter(help="Width x height; 720x1280 and 720x720 have layouts of their own.")
-    ] = "1280x720",
-    fps: Annotated[int, Parameter(help="Frames per second, 24 to 60.")] = DEFAULT_STYLE.fps,
-    quality: Annotated[
-        Literal["fast", "fine"], Parameter(help="fine: smaller files for more work.")
-    ] = DEFAULT_STYLE.quality,
-    qp: Annotated[
-        int, Parameter(help="Quantizer of fast: 16 (best quality) to 28 (smallest file).")
-    ] = DEFAULT_STYLE.qp,
-    threads: Annotated[int, Parameter(help="Encoder threads; 0 for as many as are good.")] = 0,
-    font: Annotated[
-        list[Path] | None,
-        Parameter(
-            negative=(), help="A font for letters that the bundled one lacks; may be repeated."
-        ),
-    ] = None,
-    max_duration: Annotated[float, Parameter(help="Seconds of music at most.")] = 1200.0,
-    timeout: Annotated[
-        float | None,
-        Parameter(help="Seconds that it may take. Without it: a minute and ten times the music."),
-    ] = None,
+    video: VideoOptions = DEFAULT_VIDEO_OPTIONS,
+    threads: Annotated[int, Parameter(help="Encoder threads; 0 lets the encoder choose.")] = 0,
+    limits: Limits = _DEFAULT_LIMITS,
     as_json: AsJson = False,
 ) -> int:
-    """Render one music file into an MP4."""
-    width, height = parse_size(size)
-    style = RenderStyle(
-        width=width,
-        height=height,
-        fps=fps,
-        quality=quality,
-        qp=qp,
-        threads=threads,
-        fonts=tuple(map(str, font or ())),
-    )
+    """Render an audio file as an MP4."""
     job = partial(
         render_video,
         audio,
         to,
-        author=author,
-        domain_name=domain_name,
-        title=title,
-        cover=cover,
-        style=style,
+        style=video.style(threads),
         audio_mode=audio_mode,
-        max_duration=max_duration,
-        timeout=timeout,
+        **attrs.asdict(content),
+        **attrs.asdict(limits),
     )
-    return run(_render(job, str(audio.name), Output(as_json=as_json)))
+    return run(_render(job, audio.name, Output(as_json=as_json)))
 
 
 async def _render(job: Callable[..., RenderResult], label: str, output: Output) -> int:
@@ -101,18 +100,15 @@ async def _render(job: Callable[..., RenderResult], label: str, output: Output) 
         bar = display.bar(label)
 
         def on_progress(done: float, total: float) -> None:
-            fraction = done / total if total else None
-            bar.update(
-                "rendering", fraction, detail=f"{format_duration(done)} of {format_duration(total)}"
-            )
+            detail = f"{format_duration(done)} of {format_duration(total)}"
+            bar.update("rendering", done / total if total else None, detail)
 
         work = partial(job, on_progress=on_progress, cancel=cancel)
         result = await run_in_thread(work, on_cancel=cancel.set)
     for warning in result.warnings:
         output.status(warning)
-    output.line(
-        f"{display_path(result.path)}  ({format_duration(result.duration)}, {result.width}x{result.height}, "
-        f"{result.size_bytes / 1e6:.1f} MB)"
-    )
+    size, megabytes = f"{result.width}x{result.height}", result.size_bytes / 1e6
+    facts = f"{format_duration(result.duration)}, {size}, {megabytes:.1f} MB"
+    output.line(f"{display_path(result.path)}  ({facts})")
     output.record(attrs.asdict(result))
     return DONE

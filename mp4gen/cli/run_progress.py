@@ -1,4 +1,4 @@
-"""How far a bulk run is and how long it will go on: arithmetic on its events; shows nothing."""
+"""Counts the events of a bulk run and estimates its end; shows nothing."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from mp4gen.events import (
 from mp4gen.models import Conversion
 from mp4gen.options import RateLimit
 
-# One submit and a little more than one look, where looks count against the limit.
+# One submit and a little more than one poll, if polls count toward the limit.
 REQUESTS_PER_VIDEO = 2.1
-_WINDOW = 30.0
+_WINDOW_SECONDS = 30.0
 _MIN_SAMPLES = 3
 
 
@@ -33,10 +33,10 @@ class RunProgress:
     """The counts of one run.
 
     Attributes:
-        total: tracks in all.
-        clock: monotonic seconds.
-        succeeded: videos so far, those of earlier runs included.
-        failed: tracks that ended without one.
+        total: Number of tracks.
+        clock: Returns monotonic seconds.
+        succeeded: Videos so far, including those of earlier runs.
+        failed: Tracks that ended with an error.
     """
 
     total: int = 0
@@ -50,7 +50,7 @@ class RunProgress:
     _pause: tuple[float, str] = (-math.inf, "")
 
     def handle_event(self, event: Event) -> None:
-        """Take a client's event into account."""
+        """Count an event of the client."""
         now = self.clock()
         match event:
             case SubmittedEvent() | PollEvent():
@@ -60,17 +60,17 @@ class RunProgress:
             case RetryEvent():
                 self._request_times.append(now)
             case CompletedEvent():
-                # Still under way: its file is not there yet.
+                # Still in progress: the download follows.
                 self._completed += 1
             case FailedEvent() if event.task_id:
                 self._in_progress.discard(event.task_id)
             case PausedEvent():
-                self._pause = (now + event.delay, "pausing: the API said too many calls")
+                self._pause = (now + event.delay, "paused by the API's rate limit")
             case MaintenanceEvent():
-                self._pause = (now + event.delay, "waiting: the API is under maintenance")
+                self._pause = (now + event.delay, "paused by the API's maintenance")
 
     def add_result(self, conversion: Conversion) -> None:
-        """One track came to its end."""
+        """Count the end of one track."""
         self._in_progress.discard(conversion.task_id or "")
         if conversion.error is None:
             self.succeeded += 1
@@ -79,49 +79,51 @@ class RunProgress:
 
     @property
     def in_progress(self) -> int:
-        """Tracks between their submit and their file."""
+        """Tracks that are submitted and not downloaded yet."""
         return len(self._in_progress)
 
     @property
     def fraction(self) -> float | None:
-        """What is over, from 0 to 1."""
+        """The finished part of the run, 0 to 1; None if there are no tracks."""
         return (self.succeeded + self.failed) / self.total if self.total else None
 
     def __str__(self) -> str:
-        remaining = max(0, self.total - self.succeeded - self.failed - self.in_progress)
-        counts = f"{self.succeeded} done, {self.failed} failed, {self.in_progress} in progress, {remaining} remaining"
         now = self.clock()
-        while self._request_times and now - self._request_times[0] > _WINDOW:
+        remaining = max(0, self._unfinished - self.in_progress)
+        parts = [
+            f"{self.succeeded} done",
+            f"{self.failed} failed",
+            f"{self.in_progress} in progress",
+            f"{remaining} remaining",
+        ]
+        while self._request_times and now - self._request_times[0] > _WINDOW_SECONDS:
             self._request_times.popleft()
-        parts = [counts]
         if self._request_times:
-            span = min(_WINDOW, max(1.0, now - self._since))
-            parts.append(f"{len(self._request_times) / span:.1f} calls/s")
+            span = min(_WINDOW_SECONDS, max(1.0, self._elapsed(now)))
+            parts.append(f"{len(self._request_times) / span:.1f} requests/s")
         if now < self._pause[0]:
             parts.append(self._pause[1])
-        elif (eta := self._seconds_remaining(now)) is not None:
+        elif self._completed >= _MIN_SAMPLES and self._started is not None:
+            eta = self._unfinished * max(1.0, self._elapsed(now)) / self._completed
             parts.append(f"ETA {format_duration(eta)}")
         return ", ".join(parts)
 
     @property
-    def _since(self) -> float:
-        return self.clock() if self._started is None else self._started
+    def _unfinished(self) -> int:
+        return self.total - self.succeeded - self.failed
 
-    def _seconds_remaining(self, now: float) -> float | None:
-        if self._started is None or self._completed < _MIN_SAMPLES:
-            return None
-        rate = self._completed / max(1.0, now - self._started)
-        return (self.total - self.succeeded - self.failed) / rate
+    def _elapsed(self, now: float) -> float:
+        return 0.0 if self._started is None else now - self._started
 
 
 def min_seconds(videos: int, limit: RateLimit) -> float:
-    """How long the calls for so many videos take at `limit`, if no answer takes any time."""
+    """Return the minimum seconds that `limit` needs for the requests of a number of videos."""
     windows = math.ceil(videos * REQUESTS_PER_VIDEO / limit.requests)
     return max(0, windows - 1) * limit.per
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Return seconds as text: `99 s`, `2 min`, `5 h 33 min`."""
     minutes = round(seconds / 60)
     if seconds < 100:
         return f"{seconds:.0f} s"

@@ -1,4 +1,4 @@
-"""Runs a command's coroutine and turns signals into a clean end; knows no command."""
+"""Runs a command's coroutine and ends it cleanly on a signal; knows no command."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from .exit_codes import InterruptedBySignal
 
 T = TypeVar("T")
 
-# The words of the command line that runs, without the program's name.
+# The arguments of the running command line, without the program's name.
 argv: ContextVar[tuple[str, ...]] = ContextVar("argv", default=())
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class InterruptHandler:
-    """What Ctrl-C does.
+    """Stops the command on a signal.
 
     Attributes:
-        on_first_interrupt: called by the first Ctrl-C in place of stopping now; the command ends by itself.
+        on_first_interrupt: Called by the first Ctrl-C, which then cancels nothing: the command must
+            end by itself.
     """
 
     def __init__(self) -> None:
@@ -32,37 +33,37 @@ class InterruptHandler:
 
     @property
     def received(self) -> int | None:
-        """The first signal that came; None for none."""
+        """The first signal received, or None."""
         return self._signals[0] if self._signals else None
 
     def handle(self, number: signal.Signals, task: asyncio.Task[Any]) -> None:
-        """A signal came: stop gently, then at once."""
+        """Stop gently on the first Ctrl-C; cancel `task` on any other signal."""
         first = not self._signals
         self._signals.append(number)
         if first and number == signal.SIGINT and self.on_first_interrupt is not None:
             self.on_first_interrupt()
             return
         task.cancel()
-        if len(self._signals) > 2:  # it does not heed: the next one ends the process
+        if len(self._signals) > 2:  # The task does not end: the next signal ends the process.
             asyncio.get_running_loop().remove_signal_handler(number)
 
 
-def run(func: Coroutine[Any, Any, int], interrupts: InterruptHandler | None = None) -> int:
-    """Run `func` to its end and give its exit code.
+def run(coroutine: Coroutine[Any, Any, int], interrupts: InterruptHandler | None = None) -> int:
+    """Run a coroutine and return its exit code.
 
     Raises:
-        InterruptedBySignal: a signal ended it, after everything was cleaned up.
+        InterruptedBySignal: A signal stopped it, and everything is cleaned up.
     """
-    return asyncio.run(_run(func, interrupts or InterruptHandler()))
+    return asyncio.run(_run(coroutine, interrupts or InterruptHandler()))
 
 
-async def _run(func: Coroutine[Any, Any, int], interrupts: InterruptHandler) -> int:
+async def _run(coroutine: Coroutine[Any, Any, int], interrupts: InterruptHandler) -> int:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine runs in one
     for number in _SIGNALS:
         loop.add_signal_handler(number, interrupts.handle, number, task)
     try:
-        code = await func
+        code = await coroutine
     except asyncio.CancelledError:
         if interrupts.received is None:
             raise
@@ -75,11 +76,11 @@ async def _run(func: Coroutine[Any, Any, int], interrupts: InterruptHandler) -> 
 async def run_in_thread(
     func: Callable[[], T], *, on_cancel: Callable[[], object] = lambda: None
 ) -> T:
-    """What `func` gives, done in a thread; when cancelled, not left before the thread has ended.
+    """Return the result of `func`, run in a thread; a cancel waits for the thread to end.
 
     Args:
-        func: blocks.
-        on_cancel: tells it to end.
+        func: The blocking function.
+        on_cancel: Makes `func` end early.
     """
     task = asyncio.ensure_future(asyncio.to_thread(func))
     try:
@@ -91,12 +92,12 @@ async def run_in_thread(
 
 
 def resume_command(*extra_options: str) -> str:
-    """The command line that runs, with `extra_options` at its end, as it can be pasted; without its key."""
+    """Return the running command line with `extra_options`, quoted for a shell, without its key."""
     kept: list[str] = []
-    tokens = iter(token for token in argv.get() if token not in extra_options)
-    for word in tokens:
-        if word == "--key":
-            next(tokens, None)
-        elif not word.startswith("--key="):
-            kept.append(word)
+    arguments = iter(one for one in argv.get() if one not in extra_options)
+    for argument in arguments:
+        if argument == "--key":
+            next(arguments, None)
+        elif not argument.startswith("--key="):
+            kept.append(argument)
     return shlex.join(["mp4gen", *kept, *extra_options])

@@ -1,4 +1,4 @@
-"""`mp4gen serve`: the API on this machine, from a music folder; the server itself is not here."""
+"""`mp4gen serve`: run the server, or check its configuration; contains no part of the server."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import shlex
 import signal
 import sys
 from itertools import islice
-from pathlib import Path
 from typing import Annotated
 
 import attrs
 from cyclopts import Parameter
 
 from mp4gen.server import Server, ServerConfig
-from mp4gen.server.config import DEFAULT_PORT, default_data
 from mp4gen.server.library.library import Library, LibraryTrack
 from mp4gen.server.preflight import run_checks
 
@@ -26,57 +24,26 @@ from .runner import InterruptHandler, run
 from .serve_options import (
     DEFAULT_ACCESS,
     DEFAULT_LIMITS,
-    DEFAULT_STYLE,
+    DEFAULT_VIDEO,
     Access,
     Limits,
-    Style,
-    from_env,
+    Service,
+    Video,
+    server_config,
 )
 
 
 def serve(
     *,
-    music: Annotated[
-        Path,
-        from_env("MUSIC", "The music folder: a folder in it is a music task, a file a track."),
-    ],
-    data: Annotated[
-        Path | None,
-        from_env("DATA", f"Where state and videos are kept. Without it: {default_data()}"),
-    ] = None,
-    host: Annotated[
-        str, from_env("HOST", "The address to listen on; one that others reach needs a key.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, from_env("PORT", "The port to listen on; 0 for any free one.")
-    ] = DEFAULT_PORT,
-    public_url: Annotated[
-        str | None,
-        from_env("PUBLIC_URL", "The address callers use where it is another (behind a proxy)."),
-    ] = None,
+    service: Service,
     access: Access = DEFAULT_ACCESS,
-    style: Style = DEFAULT_STYLE,
+    video: Video = DEFAULT_VIDEO,
     limits: Limits = DEFAULT_LIMITS,
-    check: Annotated[
-        bool,
-        Parameter(
-            help="Check the configuration and exit.",
-            negative=(),
-        ),
-    ] = False,
+    check: Annotated[bool, Parameter(help="Check the configuration and exit.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Serve the API from a music folder."""
-    config = ServerConfig(
-        music=music,
-        data=data,
-        host=host,
-        port=port,
-        public_url=public_url,
-        **access.settings(),
-        **style.settings(),
-        **limits.settings(),
-    )
+    config = server_config(service, access, video, limits)
     output = Output(as_json=as_json)
     return run(_run_checks(config, output)) if check else _run_server(config, output)
 
@@ -100,7 +67,7 @@ def _run_server(config: ServerConfig, output: Output) -> int:
         return run(_serve(config, output, interrupts), interrupts)
     except InterruptedBySignal as stopped:
         if stopped.code == 128 + signal.SIGTERM:
-            # What a service manager does is no failure.
+            # A service manager's stop is a success.
             return DONE
         raise
     finally:
@@ -114,32 +81,30 @@ async def _serve(config: ServerConfig, output: Output, interrupts: InterruptHand
         interrupts.on_first_interrupt = stop.set
         await stop.wait()
         output.status(
-            f"stopping: running renders get {config.shutdown_timeout:g} s to finish; "
-            "Ctrl-C again stops at once"
+            f"Stopping. Running renders have {config.shutdown_timeout:g} s to finish. "
+            "Press Ctrl-C again to stop immediately."
         )
     return DONE
 
 
 def _announce(config: ServerConfig, output: Output, url: str) -> None:
     output.record({"url": url})
-    output.line(f"serving {config.music} on {url}")
+    output.line(f"Serving {config.music} on {url}")
     first = next(islice(Library(config.music).all_tracks(), 1), None)
     if first is None:
-        output.status("the music folder holds no music yet; what is put there is found at once")
+        output.status("The music folder contains no audio yet. New files are found immediately.")
     elif not output.as_json:
-        output.status(_example(config, url, first))
+        output.status(f"Try: {_example_command(config, url, first)}")
 
 
-def _example(config: ServerConfig, url: str, track: LibraryTrack) -> str:
+def _example_command(config: ServerConfig, url: str, track: LibraryTrack) -> str:
     key = " MP4GEN_API_KEY=..." if config.accounts else ""
-    return (
-        f"try: MP4GEN_BASE_URL={url}{key} mp4gen convert --music-task {shlex.quote(track.task_id)} "
-        "--to videos/"
-    )
+    task = shlex.quote(track.task_id)
+    return f"MP4GEN_BASE_URL={url}{key} mp4gen convert --music-task {task} --to videos/"
 
 
 class _StderrHandler(logging.Handler):
-    """The server's log on stderr, a line each, whatever music files are called."""
+    """Writes each record of the server's log as one escaped line on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         time = logging.Formatter().formatTime(record, "%Y-%m-%d %H:%M:%S")
@@ -149,5 +114,5 @@ class _StderrHandler(logging.Handler):
             )
             sys.stderr.flush()
         except OSError:
-            # Nobody reads the log any more: no reason to stop serving.
+            # The reader of the log is gone; the server goes on.
             return

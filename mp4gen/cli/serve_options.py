@@ -1,217 +1,188 @@
-"""The options of `mp4gen serve`, each with its environment variable; starts nothing."""
+"""The options of `mp4gen serve`, derived from the fields of `ServerConfig`; starts nothing.
+
+A field here holds the name and the type of an option. Its default, its help text and its
+environment variable come from the field of `ServerConfig`, unless a table below says otherwise.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import attrs
 from cyclopts import Group, Parameter
 
-from mp4gen.render import RenderStyle
+from mp4gen.options import RateLimit
+from mp4gen.server import ServerConfig
+from mp4gen.server.config import GIB, MIB, default_data
 
 from .exit_codes import UsageError
-from .options import parse_bytes, parse_rate_limit, parse_size, read_secret
+from .options import parse_bytes, parse_rate_limit, read_secret, resolve_secret
+from .video_options import VideoOptions
 
-_RENDER_DEFAULTS = RenderStyle()
-_ACCESS = Group("Access", sort_key=5)
-_VIDEO = Group("Video", sort_key=6)
-_LIMITS = Group("Limits", sort_key=7)
+T = TypeVar("T")
+
+# Options that have another name than their field.
+_FIELDS = {
+    "key_file": "key",
+    "accounts": "account_keys",
+    "allowed_host": "allowed_hosts",
+    "callback_secret_file": "callback_secret",
+    "min_free": "min_free_bytes",
+    "max_upload": "max_upload_bytes",
+    "worker_memory": "worker_memory_bytes",
+}
+# Options that differ from their field in more than the name.
+_HELP = {
+    "data": "Data directory, for the database and the videos.",
+    "key_file": "File that contains the API key that clients must send.",
+    "key": "The API key itself. Prefer the variable or --key-file: other users of this machine can "
+    "see an option.",
+    "accounts": "File with one name=key a line. An account sees only its own videos.",
+    "allowed_host": "Further host name to answer to; repeatable.",
+    "callback_secret_file": "File that contains the secret that signs callbacks.",
+    "rate_limit": "Submits that each account may send, as requests/seconds.",
+    "min_free": "Free disk space below which no new task is accepted.",
+    "max_upload": "Maximum size of a file uploaded on the page.",
+    "worker_memory": "Maximum address space of one worker; 0 for no limit.",
+    "maintenance": "Answer every API call with code 455. A running server does the same while its "
+    "data directory contains a file named `maintenance`.",
+}
 
 
-def from_env(name: str, text: str, **kwargs: Any) -> Parameter:
-    """An option that can also be given as `MP4GEN_SERVE_<name>`."""
-    return Parameter(env_var=f"MP4GEN_SERVE_{name}", help=text, **kwargs)
+def _options(group: Group) -> Callable[[type[T]], type[T]]:
+    """Make a class of options, each with its environment variable MP4GEN_SERVE_<NAME>."""
+
+    def decorate(cls: type[T]) -> type[T]:
+        options = attrs.frozen(kw_only=True, field_transformer=_derive)(cls)
+        return Parameter(name="*", group=group)(options)
+
+    return decorate
 
 
-@Parameter(name="*", group=_ACCESS)
-@attrs.frozen(kw_only=True)
+def _derive(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    config = attrs.fields_dict(ServerConfig)
+    hints = get_type_hints(cls, include_extras=True)
+    derived = []
+    for field in fields:
+        source = config.get(_FIELDS.get(field.name, field.name))
+        parameter = Parameter(env_var=f"MP4GEN_SERVE_{field.name.upper()}")
+        changes: dict[str, Any] = {"type": Annotated[hints[field.name], parameter]}
+        if source is not None:
+            text = _HELP.get(field.name, source.metadata["help"])
+            changes |= {"default": _default(source), "metadata": {"help": text}}
+        derived.append(field.evolve(**changes))
+    return derived
+
+
+def _default(source: attrs.Attribute[Any]) -> Any:
+    """Return the default of a setting as its option shows it; None leaves it to `ServerConfig`."""
+    match source.default:
+        case RateLimit(requests=requests, per=per):
+            return f"{requests}/{per:g}"
+        case int(size) if source.name.endswith("_bytes"):
+            return f"{size // GIB}G" if size % GIB == 0 else f"{size // MIB}M"
+        case bool() | int() | float() | str() as value:
+            return value
+        case _:
+            return attrs.NOTHING if source.name == "music" else None
+
+
+@_options(Group.create_default_parameters())
+class Service:
+    """What is served, and at which address."""
+
+    music: Path
+    data: Annotated[Path | None, Parameter(show_default=str(default_data()))]
+    host: str
+    port: int
+    public_url: str | None
+
+
+@_options(Group("Access", sort_key=5))
 class Access:
     """Who may use the server."""
 
-    key_file: Annotated[
-        Path | None, from_env("KEY_FILE", "A file that holds the API key that callers must send.")
-    ] = None
-    key: Annotated[
-        str | None,
-        from_env(
-            "KEY",
-            "The key itself. As an option, everybody on this machine can see it: better use the "
-            "variable or --key-file.",
-        ),
-    ] = attrs.field(default=None, repr=False)
-    accounts: Annotated[
-        Path | None,
-        from_env(
-            "ACCOUNTS",
-            "A file with one name=key a line: accounts that do not see each other's videos.",
-        ),
-    ] = None
-    allowed_host: Annotated[
-        list[str] | None,
-        from_env("ALLOWED_HOST", "A further host name to answer to; may be repeated.", negative=()),
-    ] = None
-    allow_local_callbacks: Annotated[
-        bool,
-        from_env(
-            "ALLOW_LOCAL_CALLBACKS",
-            "Send callbacks to loopback and private addresses too.",
-            negative=(),
-            show_default=False,
-        ),
-    ] = False
-    callback_secret_file: Annotated[
-        Path | None,
-        from_env("CALLBACK_SECRET_FILE", "A file with the secret that signs callbacks."),
-    ] = None
-
-    def settings(self) -> dict[str, Any]:
-        """The arguments of `ServerConfig` that these are.
-
-        Raises:
-            UsageError: a file that cannot be read, or two keys.
-        """
-        if self.key is not None and self.key_file is not None:
-            raise UsageError("--key and --key-file both give a key; leave one out")
-        secret = self.callback_secret_file
-        return {
-            "key": read_secret(self.key_file, "--key-file") if self.key_file else self.key,
-            "account_keys": _accounts(self.accounts) if self.accounts else {},
-            "allowed_hosts": self.allowed_host or (),
-            "allow_local_callbacks": self.allow_local_callbacks,
-            "callback_secret": read_secret(secret, "--callback-secret-file") if secret else None,
-        }
+    key_file: Path | None
+    key: str | None
+    accounts: Path | None
+    allowed_host: list[str] | None
+    allow_local_callbacks: bool
+    callback_secret_file: Path | None
 
 
-@Parameter(name="*", group=_VIDEO)
-@attrs.frozen(kw_only=True)
-class Style:
+@_options(Group("Video", sort_key=6))
+class Video(VideoOptions):
     """How videos look."""
 
-    size: Annotated[str, from_env("SIZE", "Width x height.")] = "1280x720"
-    fps: Annotated[int, from_env("FPS", "Frames per second, 24 to 60.")] = _RENDER_DEFAULTS.fps
-    quality: Annotated[
-        Literal["fast", "fine"], from_env("QUALITY", "fine: smaller files for more work.")
-    ] = _RENDER_DEFAULTS.quality
-    qp: Annotated[
-        int, from_env("QP", "Quantizer of fast: 16 (best quality) to 28 (smallest file).")
-    ] = _RENDER_DEFAULTS.qp
-    font: Annotated[
-        list[Path] | None,
-        from_env(
-            "FONT", "A font for letters that the bundled one lacks; may be repeated.", negative=()
-        ),
-    ] = None
 
-    def settings(self) -> dict[str, Any]:
-        """The arguments of `ServerConfig` that these are.
-
-        Raises:
-            UsageError: a size that is none.
-            RenderError: a value out of range.
-        """
-        width, height = parse_size(self.size)
-        style = RenderStyle(
-            width=width,
-            height=height,
-            fps=self.fps,
-            quality=self.quality,
-            qp=self.qp,
-            fonts=tuple(map(str, self.font or ())),
-        )
-        return {"style": style}
-
-
-@Parameter(name="*", group=_LIMITS)
-@attrs.frozen(kw_only=True)
+@_options(Group("Limits", sort_key=7))
 class Limits:
-    """What the server takes on."""
+    """How much the server accepts."""
 
-    workers: Annotated[
-        int | None,
-        from_env("WORKERS", "Videos rendered at once. Without it: one for each processor."),
-    ] = None
-    rate_limit: Annotated[
-        str, from_env("RATE_LIMIT", "Submits of one account, as calls/seconds.")
-    ] = "20/10"
-    queue_limit: Annotated[int, from_env("QUEUE_LIMIT", "Tasks that may wait at once.")] = 10_000
-    retention_days: Annotated[
-        float, from_env("RETENTION_DAYS", "Days that a finished video is kept.")
-    ] = 15.0
-    min_free: Annotated[
-        str, from_env("MIN_FREE", "No new tasks while the disk has less room than this.")
-    ] = "512M"
-    max_upload: Annotated[str, from_env("MAX_UPLOAD", "The largest file that the page takes.")] = (
-        "512M"
-    )
-    max_duration: Annotated[
-        float, from_env("MAX_DURATION", "Seconds of music in one video at most.")
-    ] = 1200.0
-    render_timeout: Annotated[
-        float, from_env("RENDER_TIMEOUT", "Seconds that one render may take.")
-    ] = 3600.0
-    progress_timeout: Annotated[
-        float, from_env("PROGRESS_TIMEOUT", "Seconds without progress that end a render.")
-    ] = 120.0
-    worker_memory: Annotated[
-        str, from_env("WORKER_MEMORY", "Address space of one worker; 0 for no limit.")
-    ] = "4G"
-    shutdown_timeout: Annotated[
-        float, from_env("SHUTDOWN_TIMEOUT", "Seconds that running renders get when it stops.")
-    ] = 10.0
-    maintenance: Annotated[
-        bool,
-        from_env(
-            "MAINTENANCE",
-            "Answer every call with code 455. A running server does so while a file named "
-            "`maintenance` is in its data folder.",
-            negative=(),
-            show_default=False,
-        ),
-    ] = False
-
-    def settings(self) -> dict[str, Any]:
-        """The arguments of `ServerConfig` that these are.
-
-        Raises:
-            UsageError: a size or a rate that is none.
-        """
-        settings = {
-            "rate_limit": parse_rate_limit(self.rate_limit),
-            "queue_limit": self.queue_limit,
-            "retention_days": self.retention_days,
-            "min_free_bytes": parse_bytes(self.min_free),
-            "max_upload_bytes": parse_bytes(self.max_upload),
-            "max_duration": self.max_duration,
-            "render_timeout": self.render_timeout,
-            "progress_timeout": self.progress_timeout,
-            "worker_memory_bytes": parse_bytes(self.worker_memory),
-            "shutdown_timeout": self.shutdown_timeout,
-            "maintenance": self.maintenance,
-        }
-        return settings if self.workers is None else {**settings, "workers": self.workers}
+    workers: int | None
+    rate_limit: str
+    queue_limit: int
+    retention_days: float
+    min_free: str
+    max_upload: str
+    max_duration: float
+    render_timeout: float
+    progress_timeout: float
+    worker_memory: str
+    shutdown_timeout: float
+    maintenance: bool
 
 
-DEFAULT_ACCESS, DEFAULT_STYLE, DEFAULT_LIMITS = Access(), Style(), Limits()
+DEFAULT_ACCESS, DEFAULT_VIDEO, DEFAULT_LIMITS = Access(), Video(), Limits()
 
 
-def _accounts(path: Path) -> dict[str, str]:
-    """The accounts in a file of name=key lines.
+def server_config(service: Service, access: Access, video: Video, limits: Limits) -> ServerConfig:
+    """Return the configuration that the options describe.
 
     Raises:
-        UsageError: a line that is something else.
+        UsageError: A file cannot be read, or a value has the wrong form.
+        ConfigurationError: A value is invalid.
+        RenderError: A value of the video is out of range.
+    """
+    options: dict[str, Any] = {}
+    for group in (service, access, limits):
+        options |= attrs.asdict(group, recurse=False)  # type: ignore[arg-type]  # made by _options
+    secret = options["callback_secret_file"]
+    options |= {
+        "key_file": resolve_secret(options.pop("key"), options["key_file"]),
+        "accounts": _read_accounts(options["accounts"]) if options["accounts"] else None,
+        "callback_secret_file": read_secret(secret, "--callback-secret-file") if secret else None,
+        "rate_limit": parse_rate_limit(options["rate_limit"]),
+    }
+    for name in ("min_free", "max_upload", "worker_memory"):
+        options[name] = parse_bytes(options[name])
+    settings = {
+        _FIELDS.get(name, name): value for name, value in options.items() if value is not None
+    }
+    return ServerConfig(style=video.style(), **settings)
+
+
+def _read_accounts(path: Path) -> dict[str, str]:
+    """Return the accounts of a file of name=key lines.
+
+    Raises:
+        UsageError: The file cannot be read, or a line has another form.
     """
     try:
         lines = path.expanduser().read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise UsageError(f"--accounts: {path} cannot be read ({reason})") from None
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise UsageError(
+            f"Cannot read {path} for --accounts: {reason}. Use another file."
+        ) from None
     accounts: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
-        name, mark, key = (part.strip() for part in line.partition("="))
+        name, _, key = (part.strip() for part in line.partition("="))
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        if not mark or not name or not key or name in accounts:
-            raise UsageError(f"{path}:{number}: each line must be name=key, each name once")
+        if not name or not key or name in accounts:
+            raise UsageError(f"Invalid line: {path}:{number}. Use name=key, and each name once.")
         accounts[name] = key
     return accounts

@@ -1,10 +1,10 @@
-"""`mp4gen create`, `wait`, `details`, `download`: one video task at a time."""
+"""`mp4gen create`, `wait`, `details` and `download`: one video task each."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import attrs
 from cyclopts import Parameter
@@ -16,44 +16,43 @@ from mp4gen.events import Event, PollEvent
 from mp4gen.models import Video, VideoDetails, VideoRequest
 
 from .exit_codes import DONE, FAILED
-from .options import FROM_ENVIRONMENT, AsJson, Connection
+from .options import DEFAULT_CONNECTION, AsJson, Connection
 from .output import Output, display_path
 from .progress_bars import Bar, ProgressDisplay
-from .runner import run
 
-_TaskId = Annotated[str, Parameter(help="The id of a video task, as `mp4gen create` prints it.")]
+_TaskId = Annotated[str, Parameter(help="Id of the video task, as `mp4gen create` prints it.")]
 _MIB = 1 << 20
 
 
 def create(
-    task_id: Annotated[str, Parameter(help="The music task that made the track.")],
-    audio_id: Annotated[str, Parameter(help="The track within it.")],
+    task_id: Annotated[str, Parameter(help="Id of the music task that made the track.")],
+    audio_id: Annotated[str, Parameter(help="Id of the track in the music task.")],
     /,
     *,
     author: Annotated[
-        str | None, Parameter(help="Shown at the beginning; at most 50 characters.")
+        str | None, Parameter(help="Name shown at the beginning, up to 50 characters.")
     ] = None,
     domain_name: Annotated[
-        str | None, Parameter(help="A watermark at the bottom; at most 50 characters.")
+        str | None, Parameter(help="Watermark at the bottom, up to 50 characters.")
     ] = None,
-    callback_url: Annotated[str | None, Parameter(help="Where the API reports the end.")] = None,
-    connection: Connection = FROM_ENVIRONMENT,
+    callback_url: Annotated[
+        str | None, Parameter(help="URL that the API notifies when the task ends.")
+    ] = None,
+    connection: Connection = DEFAULT_CONNECTION,
     as_json: AsJson = False,
 ) -> int:
-    """Submit one track ("Create Music Video") and print the new video task's id."""
+    """Submit a track ("Create Music Video") and print the id of its video task."""
     request = VideoRequest(
         task_id, audio_id, author=author, domain_name=domain_name, callback_url=callback_url
     )
     output = Output(as_json=as_json)
 
-    async def work() -> int:
-        async with connection.client() as client:
-            made = await client.create_music_video(request)
-        output.line(made)
-        output.record({"task_id": made})
-        return DONE
+    async def work(client: Client) -> None:
+        video_task_id = await client.create_music_video(request)
+        output.line(video_task_id)
+        output.record({"task_id": video_task_id})
 
-    return run(work())
+    return connection.run(work)
 
 
 def wait(
@@ -62,105 +61,95 @@ def wait(
     *,
     to: Annotated[
         str | None,
-        Parameter(help="Also download the video: into this folder (a new one ends in /) or file."),
+        Parameter(help="File or folder to download to. A new folder ends in /."),
     ] = None,
-    timeout: Annotated[float, Parameter(help="Seconds until it gives up waiting.")] = 1800.0,
-    connection: Connection = FROM_ENVIRONMENT,
+    timeout: Annotated[float, Parameter(help="Maximum seconds to wait.")] = 1800.0,
+    connection: Connection = DEFAULT_CONNECTION,
     as_json: AsJson = False,
 ) -> int:
-    """Wait until the video of a task is there; print its link, or with --to its file."""
+    """Wait for a video task and print the video's URL, or its file with `--to`."""
     output = Output(as_json=as_json)
+    with ProgressDisplay(output) as display:
+        bar = display.bar(f"task {task_id}")
 
-    async def work() -> int:
-        with ProgressDisplay(output) as display:
-            bar = display.bar(f"task {task_id}")
+        def on_event(event: Event) -> None:
+            if isinstance(event, PollEvent):
+                bar.update(f"status {event.status}", detail=f"after {event.elapsed:.0f} s")
 
-            def on_event(event: Event) -> None:
-                if isinstance(event, PollEvent):
-                    bar.update(f"status {event.status}", detail=f"after {event.elapsed:.0f} s")
+        async def work(client: Client) -> None:
+            video = await client.wait_for_video(task_id, timeout=timeout)
+            path = None if to is None else await _download(client, video, to, bar)
+            output.line(display_path(path) if path else video.url)
+            output.record({**attrs.asdict(video), "path": path and str(path)})
 
-            async with connection.client(on_event=on_event) as client:
-                video = await client.wait_for_video(task_id, timeout=timeout)
-                path = await _download(client, video, to, bar) if to is not None else None
-        output.line(display_path(path) if path else video.url)
-        output.record({**_video_record(video), "path": path and str(path)})
-        return DONE
-
-    return run(work())
+        return connection.run(work, on_event=on_event)
 
 
 def details(
     task_id: _TaskId,
     /,
     *,
-    connection: Connection = FROM_ENVIRONMENT,
+    connection: Connection = DEFAULT_CONNECTION,
     as_json: AsJson = False,
 ) -> int:
-    """Look once at a video task ("Get Music Video Details")."""
+    """Print the details of a video task ("Get Music Video Details")."""
     output = Output(as_json=as_json)
 
-    async def work() -> int:
-        async with connection.client() as client:
-            found = await client.get_music_video_details(task_id)
+    async def work(client: Client) -> int:
+        found = await client.get_music_video_details(task_id)
         values = attrs.asdict(found, recurse=False)
         output.record(values)
         del values["raw"]
-        output.table(
-            ("field", "value"), [(name, _format_value(value)) for name, value in values.items()]
-        )
+        rows = [(name, _format_value(value)) for name, value in values.items()]
+        output.table(("field", "value"), rows)
         return FAILED if found.failed else DONE
 
-    return run(work())
+    return connection.run(work)
 
 
 def download(
     source: Annotated[
-        str, Parameter(name="TASK_ID_OR_URL", help="A video task's id, or a video's link.")
+        str, Parameter(name="TASK_ID_OR_URL", help="Id of a video task, or URL of a video.")
     ],
     /,
     *,
-    to: Annotated[str, Parameter(help="The folder (a new one ends in /) or the file.")] = ".",
-    connection: Connection = FROM_ENVIRONMENT,
+    to: Annotated[str, Parameter(help="File or folder. A new folder ends in /.")] = ".",
+    connection: Connection = DEFAULT_CONNECTION,
     as_json: AsJson = False,
 ) -> int:
-    """Fetch a finished video, whole or not at all; print where it is."""
+    """Download a finished video and print its path."""
     output = Output(as_json=as_json)
 
-    async def work() -> int:
-        async with connection.client() as client:
-            video: Video | str = source
-            if not source.startswith(("http://", "https://")):
-                video = _require_video(await client.get_music_video_details(source), client)
-            with ProgressDisplay(output) as display:
-                path = await _download(client, video, to, display.bar("video"))
+    async def work(client: Client) -> None:
+        video: Video | str = source
+        if not source.startswith(("http://", "https://")):
+            video = _require_video(await client.get_music_video_details(source), client)
+        with ProgressDisplay(output) as display:
+            path = await _download(client, video, to, display.bar("video"))
         output.line(display_path(path))
         output.record({"path": str(path), "bytes": path.stat().st_size})
-        return DONE
 
-    return run(work())
+    return connection.run(work)
 
 
 def _require_video(found: VideoDetails, client: Client) -> Video:
-    if not found.ready:
-        raise Mp4GenError(
-            f"task {found.task_id} has no video: its status is {found.status}"
-            + (f" ({found.error_message})" if found.error_message else "")
-            + ("" if found.failed else f"; wait for it with: mp4gen wait {found.task_id} --to DIR")
-        )
-    return video_from_details(found, client.dialect)
+    if found.ready:
+        return video_from_details(found, client.dialect)
+    message = f" ({found.error_message})" if found.error_message else ""
+    hint = "" if found.failed else f" Wait for it with: mp4gen wait {found.task_id} --to DIR"
+    raise Mp4GenError(
+        f"The task {found.task_id} has no video: its status is {found.status}{message}.{hint}"
+    )
 
 
 async def _download(client: Client, video: Video | str, to: str, bar: Bar) -> Path:
-    # No Path: it would drop the slash that tells a folder which is not there yet.
+    """Download to `to`, which stays text: a `Path` drops the slash of a new folder."""
+
     def on_progress(received: int, total: int | None) -> None:
         fraction = received / total if total else None
         bar.update("downloading", fraction, detail=f"{received / _MIB:.1f} MB")
 
     return await client.download(video, to, on_progress=on_progress)
-
-
-def _video_record(video: Video) -> dict[str, Any]:
-    return attrs.asdict(video)
 
 
 def _format_value(value: object) -> object:

@@ -1,4 +1,4 @@
-"""What the command line's tests share."""
+"""Fixtures and helpers of the command line's tests."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import attrs
 import pytest
 
 from mp4gen.cli import main
+from mp4gen.testing import FakeService
 
 
 @attrs.frozen
 class CommandResult:
-    """How one command line ended."""
+    """The exit code and the output of one command line."""
 
     code: int
     out: str
@@ -32,7 +33,7 @@ Run = Callable[..., CommandResult]
 
 @pytest.fixture(autouse=True)
 def _isolated_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a key nor a real host; and lines as wide as nobody's words are long."""
+    """Remove the key, replace the host, and make the terminal too wide to break lines."""
     for name in ("MP4GEN_API_KEY", "MP4GEN_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MP4GEN_BASE_URL", "https://api.invalid")
@@ -41,13 +42,20 @@ def _isolated_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def mp4gen(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command line in this process."""
+    """Return a function that runs a command line in this process."""
 
     def run(*arguments: object) -> CommandResult:
         code = main([str(word) for word in arguments])
         return CommandResult(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def service(mp4gen_service: FakeService, monkeypatch: pytest.MonkeyPatch) -> FakeService:
+    """Point the commands at the fake service."""
+    monkeypatch.setenv("MP4GEN_BASE_URL", mp4gen_service.url)
+    return mp4gen_service
 
 
 @pytest.fixture

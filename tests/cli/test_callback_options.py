@@ -1,16 +1,13 @@
-"""`mp4gen convert --public-url`: the API tells of the end, and is hardly asked."""
+"""`mp4gen convert --public-url`: callbacks replace most polls."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mp4gen.testing import CallbackBehavior, FakeService
-
-Run = Callable[..., object]
 
 
 def free_port() -> int:
@@ -26,15 +23,17 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_run_is_told_of_its_videos(mp4gen, table: Path, tmp_path: Path, monkeypatch) -> None:
-    """Two tracks cost two submits and two looks, and take no minute of polling."""
+def test_convert_with_public_url_polls_once_a_video(
+    mp4gen, table: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """Two tracks cost two submits and two polls."""
     port = free_port()
     with FakeService(callbacks=CallbackBehavior(), duration=0.2) as service:
         monkeypatch.setenv("MP4GEN_BASE_URL", service.url)
 
         ended = mp4gen(
             "convert", table, "--to", tmp_path / "videos",
-            "--public-url", f"http://127.0.0.1:{port}/told", "--callback-port", port,
+            "--public-url", f"http://127.0.0.1:{port}/callbacks", "--callback-port", port,
         )  # fmt: skip
 
         assert ended.code == 0, ended.err
@@ -45,10 +44,10 @@ def test_a_run_is_told_of_its_videos(mp4gen, table: Path, tmp_path: Path, monkey
         ]
 
 
-def test_a_port_in_use_is_named_before_anything_is_sent(
+def test_convert_names_a_port_in_use_before_it_submits(
     mp4gen, table: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    """One sentence with what to do, and no submit."""
+    """One sentence says what to do; nothing is sent."""
     with FakeService() as service, socket.socket() as taken:
         monkeypatch.setenv("MP4GEN_BASE_URL", service.url)
         taken.bind(("127.0.0.1", 0))
@@ -66,8 +65,8 @@ def test_a_port_in_use_is_named_before_anything_is_sent(
         assert service.requests == []
 
 
-def test_a_public_url_that_cannot_be_one_is_refused(mp4gen, table: Path, tmp_path: Path) -> None:
-    """Before anything was sent, in one sentence."""
+def test_convert_rejects_an_invalid_public_url(mp4gen, table: Path, tmp_path: Path) -> None:
+    """One sentence, before anything is sent."""
     ended = mp4gen(
         "convert", table, "--to", tmp_path, "--public-url", "here.example", "--key", "k" * 12
     )

@@ -1,4 +1,4 @@
-"""The single commands, on the fake service: what they print, and how they end."""
+"""The single commands, on the fake service: output and exit codes."""
 
 from __future__ import annotations
 
@@ -11,26 +11,20 @@ from mp4gen import Track
 from mp4gen.testing import FakeService
 
 KEY = "sentinel-key-7f3a"
+COMMANDS = "demo serve render convert create wait details download tracks credits ledger"
 
 
-@pytest.fixture
-def there(mp4gen_service: FakeService, monkeypatch: pytest.MonkeyPatch) -> FakeService:
-    """The service, as the one that commands talk to."""
-    monkeypatch.setenv("MP4GEN_BASE_URL", mp4gen_service.url)
-    return mp4gen_service
-
-
-def test_create_prints_the_tasks_id(there: FakeService, mp4gen: Any) -> None:
-    """Alone on its line, so that a shell can take it."""
+def test_create_prints_the_task_id(service: FakeService, mp4gen: Any) -> None:
+    """The id is alone on its line, for use in a shell."""
     ended = mp4gen("create", "m", "a", "--author=-Ann", "--domain-name", "x.example")
 
-    (task,) = there.tasks.values()
+    (task,) = service.tasks.values()
     assert (ended.code, ended.out, ended.err) == (0, f"{task.task_id}\n", "")
     assert (task.request.author, task.request.domain_name) == ("-Ann", "x.example")
 
 
-def test_a_second_create_tells_the_first_task(there: FakeService, mp4gen: Any) -> None:
-    """The API makes one video of a track."""
+def test_create_of_a_duplicate_names_the_first_task(service: FakeService, mp4gen: Any) -> None:
+    """The API makes one video for each track."""
     first = mp4gen("create", "m", "a").out.strip()
 
     ended = mp4gen("create", "m", "a")
@@ -40,19 +34,19 @@ def test_a_second_create_tells_the_first_task(there: FakeService, mp4gen: Any) -
     assert ended.err.count("\n") == 1
 
 
-def test_wait_prints_the_link_or_the_file(there: FakeService, mp4gen: Any, tmp_path: Path) -> None:
-    """With --to it downloads as well."""
+def test_wait_prints_the_url_or_the_file(service: FakeService, mp4gen: Any, tmp_path: Path) -> None:
+    """With --to it also downloads."""
     task_id = mp4gen("create", "m", "a").out.strip()
 
     link, file = mp4gen("wait", task_id), mp4gen("wait", task_id, "--to", tmp_path / "x.mp4")
 
-    assert link.out.startswith(there.url)
+    assert link.out.startswith(service.url)
     assert (file.code, file.out) == (0, f"{tmp_path / 'x.mp4'}\n")
     assert (tmp_path / "x.mp4").stat().st_size > 0
 
 
-def test_details_are_a_table_or_a_record(there: FakeService, mp4gen: Any) -> None:
-    """With all that the API said under `raw`."""
+def test_details_prints_a_table_or_a_record(service: FakeService, mp4gen: Any) -> None:
+    """The record has the API's full response under `raw`."""
     task_id = mp4gen("create", "m", "a").out.strip()
 
     table, record = mp4gen("details", task_id), mp4gen("details", task_id, "--json").records[0]
@@ -62,8 +56,8 @@ def test_details_are_a_table_or_a_record(there: FakeService, mp4gen: Any) -> Non
     assert record["raw"]["successFlag"] == "SUCCESS"
 
 
-def test_download_takes_an_id_or_a_link(there: FakeService, mp4gen: Any, tmp_path: Path) -> None:
-    """A folder gets the track's name."""
+def test_download_takes_an_id_or_a_url(service: FakeService, mp4gen: Any, tmp_path: Path) -> None:
+    """In a folder, the file is named after the track."""
     task_id = mp4gen("create", "m", "a").out.strip()
     url = mp4gen("wait", task_id).out.strip()
 
@@ -75,10 +69,10 @@ def test_download_takes_an_id_or_a_link(there: FakeService, mp4gen: Any, tmp_pat
 
 
 @pytest.mark.parametrize("command", ["wait", "download"])
-def test_a_new_folder_is_told_by_its_slash(
-    there: FakeService, mp4gen: Any, tmp_path: Path, command: str
+def test_to_with_a_slash_creates_a_folder(
+    service: FakeService, mp4gen: Any, tmp_path: Path, command: str
 ) -> None:
-    """`--to videos/` makes the folder, and no file of that name."""
+    """`--to videos/` creates the folder, not a file of that name."""
     task_id = mp4gen("create", "m", "a").out.strip()
     mp4gen("wait", task_id)
 
@@ -88,39 +82,39 @@ def test_a_new_folder_is_told_by_its_slash(
     assert (tmp_path / "videos" / "a.mp4").stat().st_size > 0
 
 
-def test_download_of_what_is_not_there_yet_says_so(
+def test_download_of_an_unfinished_task_suggests_wait(
     mp4gen: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """And what to do: wait."""
+    """The error contains the command."""
     with FakeService(duration=1e6) as service:
         monkeypatch.setenv("MP4GEN_BASE_URL", service.url)
         task_id = mp4gen("create", "m", "a").out.strip()
         ended = mp4gen("download", task_id, "--to", tmp_path)
 
     assert ended.code == 1
-    assert f"its status is PENDING; wait for it with: mp4gen wait {task_id}" in ended.err
+    assert f"its status is PENDING. Wait for it with: mp4gen wait {task_id}" in ended.err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tracks_are_told_without_their_escape_sequences(there: FakeService, mp4gen: Any) -> None:
-    """A title is somebody else's text."""
-    there.music["m"] = [Track("m", "a", title="\x1b[2JOne\u202e", duration=61.0, tags="[red]x")]
+def test_tracks_escapes_control_characters(service: FakeService, mp4gen: Any) -> None:
+    """A title is untrusted text."""
+    service.music["m"] = [Track("m", "a", title="\x1b[2JOne\u202e", duration=61.0, tags="[red]x")]
 
     ended = mp4gen("tracks", "m")
 
     assert ended.out == "a\t\\x1b[2JOne\\u202e\t1:01\t[red]x\n"
 
 
-def test_credits_are_a_number(there: FakeService, mp4gen: Any) -> None:
-    """Alone on its line."""
-    there.credits = 812.5
+def test_credits_prints_a_number(service: FakeService, mp4gen: Any) -> None:
+    """The number is alone on its line."""
+    service.credits = 812.5
 
     assert mp4gen("credits").out == "812.5\n"
     assert mp4gen("credits", "--json").records == [{"credits": 812.5}]
 
 
 @pytest.mark.parametrize(
-    ("step", "code", "says"),
+    ("step", "code", "message"),
     [
         ("code_401", 3, "Check the API key"),
         ("no_credits", 3, "Add credits"),
@@ -128,23 +122,23 @@ def test_credits_are_a_number(there: FakeService, mp4gen: Any) -> None:
         ("maintenance", 1, "Try again in some minutes"),
     ],
 )
-def test_a_refusal_has_its_exit_code(
-    there: FakeService, mp4gen: Any, step: str, code: int, says: str
+def test_exit_code_of_an_api_error(
+    service: FakeService, mp4gen: Any, step: str, code: int, message: str
 ) -> None:
-    """3 where the key or the credits are the reason, 1 otherwise; a record where one was asked."""
-    there.script("create", step)
+    """3 for the key and the credits, 1 otherwise; with --json also a record."""
+    service.script("create", step)
 
     ended = mp4gen("create", "m", "a", "--json")
 
     assert ended.code == code
-    assert says in ended.err
+    assert message in ended.err
     assert ended.records[0]["exit_code"] == code
 
 
-def test_the_vendors_words_cannot_steer_the_terminal(there: FakeService, mp4gen: Any) -> None:
-    """They come through an error, too."""
-    there.script("create", "maintenance")
-    there.music["m"] = []
+def test_api_messages_cannot_control_the_terminal(service: FakeService, mp4gen: Any) -> None:
+    """The message of an error is escaped, too."""
+    service.script("create", "maintenance")
+    service.music["m"] = []
 
     ended = mp4gen("create", "m", "a")
 
@@ -152,10 +146,10 @@ def test_the_vendors_words_cannot_steer_the_terminal(there: FakeService, mp4gen:
 
 
 @pytest.mark.parametrize("how", ["environment", "--key-file", "--key"])
-def test_the_key_is_sent_and_never_shown(
+def test_key_is_sent_and_never_printed(
     mp4gen: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
 ) -> None:
-    """From wherever it comes; a wrong one is refused by its host."""
+    """From each of its sources; another host refuses it."""
     (tmp_path / "key").write_text(f"{KEY}\n")
     words = {"environment": [], "--key-file": [tmp_path / "key"], "--key": [KEY]}[how]
     if how == "environment":
@@ -170,26 +164,26 @@ def test_the_key_is_sent_and_never_shown(
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "message"),
     [
-        (["credits"], "set MP4GEN_API_KEY"),
-        (["credits", "--key", "k", "--key-file", "f"], "leave one out"),
-        (["credits", "--key", " "], "--key is empty"),
-        (["credits", "--key-file", "none"], "--key-file: none cannot be read"),
+        (["credits"], "Set MP4GEN_API_KEY"),
+        (["credits", "--key", "k", "--key-file", "f"], "Remove one of them"),
+        (["credits", "--key", " "], "The value of --key is empty"),
+        (["credits", "--key-file", "none"], "Cannot read none for --key-file"),
         (["credits", "--base-url", "ftp://x"], "Invalid base_url: 'ftp://x'. Use a URL"),
         (["credits", "--base-url", "http://x.example", "--key", "k"], "unencrypted"),
         (["credits", "--dialect", "x", "--key", "k"], "--dialect"),
         (["credits", "sentinel-key-7f3a"], "Too many arguments"),
         (["create", "m", "a", "--author", "x" * 51, "--key", "k"], "at most 50 characters"),
-        (["create", "m"], "AUDIO_ID is missing"),
+        (["create", "m"], "Missing argument: AUDIO_ID"),
         (["create", "m", "", "--key", "k"], "Invalid audio_id: must not be empty."),
         (
             ["wait", "x", "--timeout", "nan", "--base-url", "http://127.0.0.1:9"],
             "Invalid timeout: nan",
         ),
         (["wait", "x", "--timeout", "soon"], "--timeout"),
-        (["nonsense"], "there is no command nonsense"),
-        (["conver"], "did you mean convert?"),
+        (["nonsense"], "Unknown command: 'nonsense'"),
+        (["conver"], "Did you mean 'convert'?"),
         (["--nonsense"], "Unknown"),
         (["render", "none.mp3", "--to", "x.mp4"], "The audio file does not exist: none.mp3."),
         (["render", "a.wav", "--to", "x.mp4", "--size", "big"], "for instance 1280x720"),
@@ -199,48 +193,46 @@ def test_the_key_is_sent_and_never_shown(
         (["serve", "--music", ".", "--host", "192.0.2.1"], "Set a key"),
         (["serve", "--music", ".", "--rate-limit", "many"], "for instance 20/10"),
         (["serve", "--music", ".", "--min-free", "some"], "K, M or G"),
-        (["serve", "--music", ".", "--accounts", "bad"], "bad:2: each line must be name=key"),
+        (["serve", "--music", ".", "--accounts", "bad"], "Invalid line: bad:2. Use name=key"),
         (["ledger", "none"], "No such ledger: none."),
         (["ledger", "bad"], "ledger"),
-        (["ledger", "x", "--csv", "--json"], "not both"),
-        (["demo", "--to", "bad"], "there is a file of that name"),
-        (["convert", "--to", "v"], "name a table of tracks"),
-        (["convert", "--nope", "--to", "v"], "there is no option --nope"),
-        (["convert", "x.csv"], "--to is missing"),
-        (["convert", "x.csv", "--music-task", "m", "--to", "v"], "not both"),
+        (["ledger", "x", "--csv", "--json"], "Remove one of them"),
+        (["demo", "--to", "bad"], "it is a file. Choose another folder"),
+        (["convert", "--to", "v"], "Name a table"),
+        (["convert", "--nope", "--to", "v"], "Unknown option: --nope"),
+        (["convert", "x.csv"], "Missing argument: --to"),
+        (["convert", "x.csv", "--music-task", "m", "--to", "v"], "Remove one of them"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
-def test_bad_input_is_one_sentence_and_2(
-    mp4gen: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str], says: str
+def test_bad_input_prints_one_line_and_returns_2(
+    mp4gen: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    """What was wrong and what to do; nothing is sent, nothing is left behind."""
+    """It says what is wrong and what to do; nothing is sent or created."""
     monkeypatch.chdir(tmp_path)
-    Path("bad").write_text("# accounts\nnobody\n")
+    Path("bad").write_text("# accounts\nname\n")
 
-    ended = mp4gen(*words)
+    ended = mp4gen(*arguments)
 
     assert ended.code == 2
-    assert says in ended.err
+    assert message in ended.err
     assert ended.err.startswith("mp4gen: ")
     assert ended.err.count("\n") == 1
     assert KEY not in ended.err
     assert [path.name for path in tmp_path.iterdir()] == ["bad"]
 
 
-def test_help_tells_all_commands_and_codes(mp4gen: Any) -> None:
-    """Also where nothing was asked."""
+def test_help_lists_commands_and_exit_codes(mp4gen: Any) -> None:
+    """Without arguments the help is the same."""
     asked, unasked = mp4gen("--help"), mp4gen()
 
     assert asked.code == unasked.code == 0
     assert asked.out == unasked.out
-    for (
-        word
-    ) in "demo serve render convert create wait details download tracks credits ledger".split():
-        assert f" {word} " in asked.out
+    for name in COMMANDS.split():
+        assert f" {name} " in asked.out
     assert "130 stopped by Ctrl-C" in asked.out
 
 
-def test_the_version_is_told(mp4gen: Any) -> None:
-    """By the name of the program."""
+def test_version_starts_with_the_program_name(mp4gen: Any) -> None:
+    """The number follows the name."""
     assert mp4gen("--version").out.startswith("mp4gen ")

@@ -31,15 +31,15 @@ def decibels(samples: Samples) -> float:
     return float(20 * np.log10(np.sqrt(np.mean(np.square(samples, dtype=np.float64))) + 1e-9))
 
 
-def test_the_demo_bundles_three_pieces_and_their_origin() -> None:
+def test_demo_bundles_three_pieces_and_their_origin() -> None:
     """The note beside them says how they were made."""
     assert [file.stem for file in MUSIC] == list(PIECES)
     assert "libopus" in MUSIC[0].with_name("README.txt").read_text()
 
 
 @pytest.mark.parametrize("file", MUSIC, ids=lambda file: file.stem)
-def test_a_bundled_piece_is_music(file: Path) -> None:
-    """Its length and tags are as promised; it is loud, has no hole, and does not clip."""
+def test_bundled_piece_has_its_length_tags_and_loudness(file: Path) -> None:
+    """It has no gap, and it does not clip."""
     samples, rate, tags = decode(file)
     seconds = [samples[:, at : at + rate] for at in range(0, samples.shape[1] - 3 * rate, rate)]
 
@@ -51,8 +51,10 @@ def test_a_bundled_piece_is_music(file: Path) -> None:
     assert np.corrcoef(samples)[0, 1] < 0.95
 
 
-def test_the_demo_goes_all_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Music, server, client, video: each step is reported, and what to try next."""
+def test_demo_reports_each_step_and_writes_a_video(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The summary suggests further commands."""
     code = run(run_demo(MUSIC[:1], tmp_path, Output()))
 
     out, err = capsys.readouterr()

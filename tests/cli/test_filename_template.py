@@ -23,15 +23,15 @@ ROW = Row(7, VideoRequest("m", "a1", author="Ann"), {"title": "One", "empty": ""
         ("fixed", "fixed"),
     ],
 )
-def test_a_template_is_filled(template: str, expected: str) -> None:
-    """From the request and the table's other columns; never to nothing."""
+def test_render_fills_the_template(template: str, expected: str) -> None:
+    """From the request and the other columns; an empty name becomes the audio id."""
     assert Template.parse(template, ["title", "empty"]).render(ROW) == expected
 
 
 @pytest.mark.parametrize(
     "template", ["{nope}", "{author.__class__}", "{author!r}", "{author:>9}", "{0}", "{}", "{", "}"]
 )
-def test_a_template_that_cannot_be_filled_is_refused(template: str) -> None:
-    """Before anything is sent, and it says what there is."""
+def test_parse_rejects_an_invalid_template(template: str) -> None:
+    """Before anything is sent."""
     with pytest.raises(UsageError, match="--name"):
         Template.parse(template, ["title"])

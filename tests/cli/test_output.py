@@ -1,4 +1,4 @@
-"""What reaches a terminal."""
+"""Output on a terminal, in a pipe, and as JSON."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from mp4gen.cli.output import Output, escape_control_chars, to_json_line
         ("👩\u200d🚀", "👩\u200d🚀"),
     ],
 )
-def test_what_could_steer_a_terminal_is_written_out(text: str, expected: str) -> None:
-    """Escape sequences, line breaks and marks that turn text around become harmless ASCII."""
+def test_escape_control_chars_writes_them_as_ascii(text: str, expected: str) -> None:
+    """Escape sequences, line breaks and bidirectional marks."""
     assert escape_control_chars(text) == expected
 
 
 @given(st.text())
-def test_no_control_character_gets_through(text: str) -> None:
-    """Whatever comes from outside."""
+def test_escape_control_chars_leaves_none(text: str) -> None:
+    """For any text."""
     categories = {unicodedata.category(char) for char in escape_control_chars(text)}
 
     assert not categories & {"Cc", "Cs", "Zl", "Zp"}
 
 
 @given(st.dictionaries(st.text(), st.text()))
-def test_a_record_is_one_ascii_line_that_reads_back(record: dict[str, str]) -> None:
-    """Also with every control character inside."""
+def test_to_json_line_is_one_ascii_line_that_reads_back(record: dict[str, str]) -> None:
+    """For any record."""
     line = to_json_line(record)
 
     assert line.isascii()
@@ -51,22 +51,22 @@ def test_a_record_is_one_ascii_line_that_reads_back(record: dict[str, str]) -> N
     assert json.loads(line) == record
 
 
-def test_words_and_records_keep_out_of_each_other(capsys: pytest.CaptureFixture[str]) -> None:
-    """With JSON, stdout holds records only, and notes stay on stderr."""
-    for_people, for_programs = Output(), Output(as_json=True)
+def test_output_prints_either_text_or_records(capsys: pytest.CaptureFixture[str]) -> None:
+    """With JSON, stdout has records only; messages stay on stderr."""
+    as_text, as_json = Output(), Output(as_json=True)
 
-    for screen in (for_people, for_programs):
-        screen.record({"a": 1})
-        screen.line("a is 1")
-        screen.status("beside")
+    for output in (as_text, as_json):
+        output.record({"a": 1})
+        output.line("a is 1")
+        output.status("message")
 
     out, err = capsys.readouterr()
     assert out == 'a is 1\n{"a": 1}\n'
-    assert err == "beside\nbeside\n"
+    assert err == "message\nmessage\n"
 
 
-def test_a_table_is_tabs_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a heading, and with nothing in a cell that could break the columns."""
+def test_table_in_a_pipe_is_tab_separated(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a header, and with escaped tabs in the cells."""
     Output().table(("id", "title"), [("1", "a\tb"), ("2", None)])
 
     assert capsys.readouterr().out == "1\ta\\tb\n2\t\n"

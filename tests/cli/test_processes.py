@@ -1,4 +1,4 @@
-"""Whole processes, where exit codes and signals are the point; few, for they cost."""
+"""Whole processes: exit codes, signals and closed streams; few, because they are slow."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ import pytest
 _PROGRAM = (sys.executable, "-m", "mp4gen")
 
 
-def environment(**more: str) -> dict[str, str]:
+def environment(**variables: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MP4GEN_")}
-    return {**kept, "MP4GEN_BASE_URL": "https://api.invalid", **more}
+    return {**kept, "MP4GEN_BASE_URL": "https://api.invalid", **variables}
 
 
-def start(*words: object, **more: str) -> subprocess.Popen[str]:
+def start(*arguments: object, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*_PROGRAM, *map(str, words)],
+        [*_PROGRAM, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(**more),
+        env=environment(**variables),
     )
 
 
-def run_without(missing: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """A run where some packages cannot be imported."""
+def run_without(missing: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command line in a process in which some packages cannot be imported."""
     blocked = "".join(f"sys.modules[{name!r}] = None; " for name in missing.split())
     script = f"import sys; {blocked}from mp4gen.cli import main; sys.exit(main())"
     return subprocess.run(
-        [sys.executable, "-c", script, *words],
+        [sys.executable, "-c", script, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -45,19 +45,19 @@ def run_without(missing: str, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_without_its_packages_it_says_what_to_install() -> None:
-    """One sentence for the command line itself."""
+def test_missing_cli_extra_names_the_install_command() -> None:
+    """One line, without a traceback."""
     ended = run_without("cyclopts rich", "demo")
 
     assert ended.returncode == 2
     assert ended.stderr == (
-        "mp4gen: the command line needs some more packages: pip install 'mp4gen[cli]'\n"
+        "mp4gen: The command line needs more packages. Run: pip install 'mp4gen[cli]'\n"
     )
 
 
 @pytest.mark.parametrize("command", ["demo", "render", "serve"])
-def test_without_the_renderer_its_commands_say_what_to_install(command: str) -> None:
-    """And all others work."""
+def test_missing_render_extra_names_the_install_command(command: str) -> None:
+    """For each command that renders."""
     ended = run_without("av numpy PIL", command, "--help")
 
     assert ended.returncode == 2
@@ -65,35 +65,35 @@ def test_without_the_renderer_its_commands_say_what_to_install(command: str) -> 
     assert ended.stderr.count("\n") == 1
 
 
-def test_without_the_renderer_help_is_there_all_the_same() -> None:
-    """Also for those who only convert."""
+def test_missing_render_extra_keeps_the_help() -> None:
+    """The other commands work without it."""
     assert "convert" in run_without("av numpy PIL", "--help").stdout
-    assert "there is no command" in run_without("av numpy PIL", "nonsense").stderr
+    assert "Unknown command" in run_without("av numpy PIL", "nonsense").stderr
 
 
-def test_ctrl_c_ends_the_demo_clean(tmp_path: Path) -> None:
-    """130, no traceback, no half video, nothing left in the temporary folder."""
+def test_ctrl_c_stops_the_demo_without_a_trace(tmp_path: Path) -> None:
+    """130, no traceback, no partial video, no temporary file."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     demo = start("demo", "--to", tmp_path / "v", TMPDIR=str(scratch))
     assert demo.stderr is not None
-    said = iter(demo.stderr.readline, "")
-    told = [next(line for line in said if line.endswith("rendering\n"))]
+    lines = iter(demo.stderr.readline, "")
+    errors = [next(line for line in lines if line.endswith("rendering\n"))]
 
     demo.send_signal(signal.SIGINT)
-    told += list(said)
+    errors += lines
     demo.wait(30)
 
     assert demo.returncode == 130
-    assert told[-1] == "mp4gen: stopped\n"
-    assert "Traceback" not in "".join(told)
+    assert errors[-1] == "mp4gen: Stopped.\n"
+    assert "Traceback" not in "".join(errors)
     assert list(scratch.iterdir()) == []
     assert list((tmp_path / "v").iterdir()) == []
     demo.communicate()
 
 
-def test_a_server_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    """It says where, answers there, logs a line on each end, and takes SIGTERM for a good end."""
+def test_serve_answers_until_sigterm(tmp_path: Path) -> None:
+    """It prints its URL, and SIGTERM is a success."""
     (tmp_path / "music").mkdir()
     server = start("serve", "--music", tmp_path / "music", "--port", 0, "--json",
                    MP4GEN_SERVE_DATA=str(tmp_path / "data"))  # fmt: skip
@@ -107,12 +107,12 @@ def test_a_server_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
 
     assert body["code"] == 200
     assert server.returncode == 0
-    assert "the music folder holds no music yet" in err
+    assert "The music folder contains no audio yet" in err
     assert "Traceback" not in err
 
 
-def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
-    """As if killed by SIGPIPE: whoever read has seen enough."""
+def test_closed_pipe_ends_quietly(tmp_path: Path) -> None:
+    """As if SIGPIPE had ended the process."""
     script = '"$0" -m mp4gen --version | true; exit ${PIPESTATUS[0]}'
 
     ended = subprocess.run(
@@ -124,8 +124,8 @@ def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_full_disk_under_the_output_is_one_sentence() -> None:
-    """1, and no traceback at the very end either."""
+def test_full_disk_under_stdout_prints_one_line() -> None:
+    """1, and no traceback from the interpreter's exit."""
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
             [*_PROGRAM, "ledger", "--help"], stdout=full, stderr=subprocess.PIPE, text=True,
@@ -133,12 +133,12 @@ def test_a_full_disk_under_the_output_is_one_sentence() -> None:
         )  # fmt: skip
 
     assert ended.returncode == 1
-    assert ended.stderr.startswith("mp4gen: No space left on device; free some space")
+    assert ended.stderr.startswith("mp4gen: No space left on device. Free some space")
     assert ended.stderr.count("\n") == 1
 
 
-def test_closed_streams_are_no_reason_to_fail(tone: Path, tmp_path: Path) -> None:
-    """And nobody else's file gets their number."""
+def test_render_works_with_closed_streams(tone: Path, tmp_path: Path) -> None:
+    """No other file gets their descriptors."""
     script = f'"$0" -m mp4gen render {tone} --to {tmp_path}/a.mp4 >&- 2>&- <&-'
 
     ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""Tables of tracks: what is read, and what is refused before anything is sent."""
+"""Tables of tracks: accepted forms and errors."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ FULL = VideoRequest(
     "m", "a", author="Ann", domain_name="x.example", callback_url="https://x.example/c"
 )
 
-CONTRADICTION = (
-    "asks for the track of line 2 with other words on it, and the API makes one video of a track"
+CONFLICT = (
+    "The row repeats the track of line 2 with other values, but the API makes one video for each "
+    "track."
 )
 
 
@@ -42,7 +43,7 @@ def read(tmp_path: Path, text: str | bytes, name: str = "t.csv", **defaults: str
         '\n{"task_id":"m","audio_id":"a","author":"Ann","domain_name":"x.example","x":1}',
     ],
 )
-def test_a_table_is_read_in_every_usual_way(tmp_path: Path, text: str) -> None:
+def test_read_table_accepts_the_usual_forms(tmp_path: Path, text: str) -> None:
     """The API's names or snake_case, commas, semicolons or tabs, CSV or JSON Lines."""
     table = read(tmp_path, text)
 
@@ -51,22 +52,22 @@ def test_a_table_is_read_in_every_usual_way(tmp_path: Path, text: str) -> None:
     assert len(table.rows) == 1
 
 
-def test_a_spreadsheets_unicode_text_is_read(tmp_path: Path) -> None:
-    """UTF-16 with tabs."""
+def test_read_table_accepts_utf_16(tmp_path: Path) -> None:
+    """Spreadsheets export it as Unicode text, with tabs."""
     table = read(tmp_path, "taskId\taudioId\tauthor\nm\ta\tJosé\n".encode("utf-16"))
 
     assert table.rows[0].request.author == "José"
 
 
-def test_a_row_says_what_it_does_not_say_by_the_defaults(tmp_path: Path) -> None:
-    """An empty cell is no author; the default is."""
+def test_defaults_fill_empty_cells(tmp_path: Path) -> None:
+    """They do not replace a value."""
     table = read(tmp_path, "taskId,audioId,author\nm,a,\nm,b,Ben\n", author="Ann")
 
     assert [row.request.author for row in table.rows] == ["Ann", "Ben"]
 
 
-def test_other_columns_are_kept_for_the_names(tmp_path: Path) -> None:
-    """They are no part of the request."""
+def test_other_columns_are_kept_for_file_names(tmp_path: Path) -> None:
+    """They are not part of the request."""
     table = read(tmp_path, "taskId,audioId,title\nm,a,One\n")
 
     assert table.extra_columns == ["title"]
@@ -74,15 +75,15 @@ def test_other_columns_are_kept_for_the_names(tmp_path: Path) -> None:
     assert table.rows[0].line == 2
 
 
-def test_standard_input_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the source is a dash."""
+def test_read_table_reads_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the source is a dash."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"taskId,audioId\nm,a\n")))
 
     assert [row.key for row in read_table("-", {}).rows] == [("m", "a")]
 
 
-def test_every_bad_row_is_told_with_its_line(tmp_path: Path) -> None:
-    """All at once, so that a table is corrected once."""
+def test_read_table_reports_all_invalid_rows(tmp_path: Path) -> None:
+    """With their lines, so that the user corrects the table once."""
     text = (
         'taskId,audioId,author\nm,ok,fine\nm,,x\n,a,x\n\n"m\n2",a,x\n'
         f"m,b,{'x' * 51}\nm,c,a\x1bb\nm,d,e,f\nm,ok,other\n"
@@ -92,30 +93,30 @@ def test_every_bad_row_is_told_with_its_line(tmp_path: Path) -> None:
         read(tmp_path, text)
 
     assert caught.value.problems == (
-        (3, "has no audioId"),
-        (4, "has no taskId"),
-        (6, "taskId must not contain control characters"),
-        (8, "author must be at most 50 characters, not 51"),
-        (9, "author must not contain control characters"),
-        (10, "has 4 cells, and the heading 3"),
-        (11, CONTRADICTION),
+        (3, "The row has no audioId."),
+        (4, "The row has no taskId."),
+        (6, "Invalid taskId: must not contain control characters."),
+        (8, "Invalid author: must be at most 50 characters, not 51."),
+        (9, "Invalid author: must not contain control characters."),
+        (10, "The row has 4 cells, but the header has 3."),
+        (11, CONFLICT),
     )
-    assert "7 rows of 8" in str(caught.value)
+    assert ": 7 of 8. Nothing was sent." in str(caught.value)
 
 
-def test_every_bad_json_line_is_told(tmp_path: Path) -> None:
-    """A number is no author, a list is no row."""
+def test_read_table_reports_all_invalid_json_lines(tmp_path: Path) -> None:
+    """A number is not an author, and a list is not a row."""
     text = '{"taskId":"m","audioId":"a","author":5}\n{"taskId":null,"audioId":"a"}\n[1]\n{"x"\n'
 
     with pytest.raises(InvalidRowsError) as caught:
         read(tmp_path, text, "t.jsonl")
 
     assert [line for line, _ in caught.value.problems] == [1, 2, 3, 4]
-    assert caught.value.problems[0][1] == "author must be text, not int"
+    assert caught.value.problems[0][1] == "Invalid author: must be text, not int."
 
 
-def test_a_repeated_row_is_taken_once(tmp_path: Path) -> None:
-    """And its line is told."""
+def test_repeated_row_is_skipped(tmp_path: Path) -> None:
+    """Its line is reported."""
     table = read(tmp_path, "taskId,audioId\nm,a\nm,b\nm,a\n")
 
     assert len(table.rows) == 2
@@ -125,35 +126,35 @@ def test_a_repeated_row_is_taken_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "holds no rows"),
-        ("taskId,audioId\n", "holds no rows"),
+        ("", "has no rows"),
+        ("taskId,audioId\n", "has no rows"),
         ("id,name\n1,2\n", "has no column taskId"),
         ("taskId,name\n1,2\n", "has no column audioId"),
         ("taskId,audioId,audio_id\n1,2,3\n", "two columns for audioId"),
         ("taskId,audioId,autor\n1,2,3\n", "looks like author"),
         ("taskId,audioId,domain_nam\n1,2,3\n", "looks like domainName"),
         ('[{"taskId":"m"}]', "one JSON array"),
-        (b"taskId,audioId\nm,a\nm,\xff\n", ":3: this is not UTF-8"),
+        (b"taskId,audioId\nm,a\nm,\xff\n", ":3: The line is not UTF-8"),
     ],
 )
-def test_a_table_that_cannot_be_right_is_refused(
+def test_read_table_rejects_an_invalid_table(
     tmp_path: Path, text: str | bytes, expected: str
 ) -> None:
-    """In one sentence."""
+    """The error is one sentence with a hint."""
     with pytest.raises(UsageError, match=expected):
         read(tmp_path, text)
 
 
-def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """It says what to name."""
-    with pytest.raises(UsageError, match="cannot be read"):
+def test_read_table_rejects_a_missing_file(tmp_path: Path) -> None:
+    """The error names the path."""
+    with pytest.raises(UsageError, match="Cannot read"):
         read_table(str(tmp_path / "none.csv"), {})
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(raw=st.binary(max_size=200) | st.text().map(str.encode))
-def test_no_table_ends_in_anything_but_a_sentence(tmp_path: Path, raw: bytes) -> None:
-    """Whatever is in the file."""
+def test_read_table_raises_only_usage_errors(tmp_path: Path, raw: bytes) -> None:
+    """For any content."""
     for heading in (b"", b"taskId,audioId,author\n", b'{"taskId":"'):
         with contextlib.suppress(UsageError):
             read(tmp_path, heading + raw)

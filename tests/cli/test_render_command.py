@@ -9,11 +9,11 @@ import av
 import pytest
 
 
-def test_a_file_is_rendered_as_asked(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
-    """Size, rate and sound are those of the options; the record tells what was made."""
-    words = ("--to", tmp_path / "x.mp4", "--size", "256x256", "--fps", 24, "--audio", "copy")
+def test_render_follows_its_options(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
+    """The video has the size, rate and sound of the options; so does the record."""
+    options = ("--to", tmp_path / "x.mp4", "--size", "256x256", "--fps", 24, "--audio", "copy")
 
-    ended = mp4gen("render", tone, *words, "--title", "Tone", "--author", "Ann", "--json")
+    ended = mp4gen("render", tone, *options, "--title", "Tone", "--author", "Ann", "--json")
 
     (record,) = ended.records
     assert ended.code == 0
@@ -23,8 +23,8 @@ def test_a_file_is_rendered_as_asked(mp4gen: Any, tone: Path, tmp_path: Path) ->
         assert (made.metadata["title"], made.metadata["artist"]) == ("Tone", "Ann")
 
 
-def test_a_render_ends_when_its_time_is_over(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
-    """The limit that the sentence names can be set."""
+def test_render_stops_at_its_timeout(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
+    """The error names the option."""
     ended = mp4gen("render", tone, "--to", tmp_path / "x.mp4", "--timeout", "1e-9")
 
     assert ended.code == 2
@@ -32,10 +32,10 @@ def test_a_render_ends_when_its_time_is_over(mp4gen: Any, tone: Path, tmp_path: 
     assert not (tmp_path / "x.mp4").exists()
 
 
-def test_a_render_tells_people_where_the_video_is(
+def test_render_prints_the_path_of_the_video(
     mp4gen: Any, tone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Relative to where they are."""
+    """Relative to the current folder."""
     monkeypatch.chdir(tmp_path)
 
     ended = mp4gen("render", tone, "--to", "x.mp4", "--size", "256x144")
@@ -44,8 +44,8 @@ def test_a_render_tells_people_where_the_video_is(
     assert "tone.wav: rendering" in ended.err
 
 
-def test_what_is_no_music_is_refused(mp4gen: Any, tmp_path: Path) -> None:
-    """2, one sentence, and no file."""
+def test_render_rejects_a_file_without_audio(mp4gen: Any, tmp_path: Path) -> None:
+    """The exit code is 2, and no file is created."""
     (tmp_path / "x.mp3").write_text("no music")
 
     ended = mp4gen("render", tmp_path / "x.mp3", "--to", tmp_path / "x.mp4")

@@ -1,0 +1,61 @@
+"""The options for how videos look, of `mp4gen render` and `mp4gen serve`; renders nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import attrs
+from cyclopts import Parameter
+
+from mp4gen.render import RenderStyle
+from mp4gen.render.options import DEFAULT_STYLE, Quality
+
+from .exit_codes import UsageError
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class VideoOptions:
+    """How videos look; each option is a field of `RenderStyle`."""
+
+    size: Annotated[
+        str, Parameter(help="Width x height; also laid out for 720x1280 and 720x720.")
+    ] = f"{DEFAULT_STYLE.width}x{DEFAULT_STYLE.height}"
+    fps: Annotated[int, Parameter(help="Frames per second, 24 to 60.")] = DEFAULT_STYLE.fps
+    quality: Annotated[
+        Quality, Parameter(help="Encoding: fine makes smaller files and needs more time.")
+    ] = DEFAULT_STYLE.quality
+    qp: Annotated[
+        int,
+        Parameter(help="Quantizer for --quality fast, 16 (best quality) to 28 (smallest file)."),
+    ] = DEFAULT_STYLE.qp
+    font: Annotated[
+        list[Path] | None,
+        Parameter(help="Font for characters that the bundled font lacks; repeatable."),
+    ] = None
+
+    def style(self, threads: int = DEFAULT_STYLE.threads) -> RenderStyle:
+        """Return the style; `threads` is the number of encoder threads.
+
+        Raises:
+            UsageError: The size has another form.
+            RenderError: A value is out of range.
+        """
+        width, _, height = self.size.lower().partition("x")
+        if not all(side.isascii() and side.isdecimal() for side in (width, height)):
+            raise UsageError(
+                f"Invalid size: {self.size!r}. Use width x height, for instance 1280x720."
+            )
+        return RenderStyle(
+            width=int(width),
+            height=int(height),
+            fps=self.fps,
+            quality=self.quality,
+            qp=self.qp,
+            threads=threads,
+            fonts=tuple(map(str, self.font or ())),
+        )
+
+
+DEFAULT_VIDEO_OPTIONS = VideoOptions()
