@@ -27,8 +27,8 @@ MORE_SEEDS = range(int(FIRST), int(LAST) + 16) if "MP4GEN_SEEDS" not in os.envir
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_on_loopback_no_track_is_lost_or_doubled_whatever_breaks(seed: int) -> None:
-    """Fifteen tracks, fifteen tasks, fifteen whole files, or a line of doubt without a 409."""
+def test_no_track_is_lost_or_doubled_on_loopback(seed: int) -> None:
+    """Fifteen tracks, fifteen tasks, fifteen complete files, or uncertain results without 409."""
     outcome = run_seed(seed, "looptime")
 
     assert outcome.succeeded, f"seed {seed}: {outcome}"
@@ -37,8 +37,8 @@ def test_on_loopback_no_track_is_lost_or_doubled_whatever_breaks(seed: int) -> N
 # A program that was killed has closed nothing; Python 3.13 tells of its database.
 @pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 @pytest.mark.parametrize("seed", MORE_SEEDS)
-def test_on_a_simulated_network_no_track_is_lost_or_doubled(seed: int) -> None:
-    """The same where links fall silent, machines die, and a seed fixes every step."""
+def test_no_track_is_lost_or_doubled_on_a_simulated_network(seed: int) -> None:
+    """The same with silent links and dead machines; a seed fixes every step."""
     pytest.importorskip("simloop", reason="simloop needs Python 3.12 or newer")
 
     outcome = run_seed(seed, "simloop")
@@ -46,8 +46,8 @@ def test_on_a_simulated_network_no_track_is_lost_or_doubled(seed: int) -> None:
     assert outcome.succeeded, f"seed {seed}: {outcome}"
 
 
-def test_a_seed_is_the_same_story_in_every_process() -> None:
-    """Every call, answer, event and packet at the same moment, whatever Python's hashes are."""
+def test_seed_is_reproducible_in_every_process() -> None:
+    """Every request, response, event and packet comes at the same time, with any hash seed."""
     pytest.importorskip("simloop", reason="simloop needs Python 3.12 or newer")
     root = Path(__file__).parents[1]
     program = (
@@ -73,8 +73,8 @@ def test_a_seed_is_the_same_story_in_every_process() -> None:
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_where_a_second_submit_costs_again_none_is_made(seed: int) -> None:
-    """Under "raise": a video for each track, or an error that says so; no doubles."""
+async def test_no_second_submit_under_raise(seed: int) -> None:
+    """A video for each track, or an error that says that its outcome is unknown; no doubles."""
     random = Random(seed)
     service = FakeService(duration=30.0, duplicate_policy="new_task", seed=seed)
     settings = {"on_uncertain_submit": "raise", "retry": mp4gen.Retry(maintenance_timeout=3600)}

@@ -60,10 +60,10 @@ def service(request: pytest.FixtureRequest) -> Iterator[FakeService]:
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("point", POINTS)
-def test_row_21_kill(
+def test_run_resumes_after_a_kill(
     run: Run, service: FakeService, tmp_path: Path, point: str, fault: str
 ) -> None:
-    """0 lost, 0 doubled, 0 partial: each track has its whole file, or one line of doubt."""
+    """Failure mode 21: each track has its complete file or an uncertain result, none twice."""
     rejects_duplicates = service.duplicate_policy == "existing_id"
     tracks = [f"{fault}-{point}-{number}" for number in range(2)]
     job = {
@@ -100,10 +100,10 @@ def test_row_21_kill(
         "before the poll",
     ],
 )
-def test_row_20_ctrl_c(
+def test_run_resumes_after_sigint(
     run: Run, service: FakeService, tmp_path: Path, point: str, times: int
 ) -> None:
-    """SIGINT once or twice ends the run, the ledger stays true, the next run goes on."""
+    """Failure mode 20: SIGINT once or twice ends the run, and the next run resumes."""
     tracks = [f"ctrl-c-{times}-{point}-{number}" for number in range(3)]
     rejects_duplicates = service.duplicate_policy == "existing_id"
     job = {
@@ -134,7 +134,7 @@ def is_whole(path: Path, service: FakeService) -> bool:
     return path.read_bytes() == content
 
 
-def test_row_21_the_matrix_is_large_enough() -> None:
-    """No fewer than twenty points and six faults."""
+def test_kill_matrix_is_large_enough() -> None:
+    """Failure mode 21: at least twenty points and six faults."""
     assert len(POINTS) >= 20
     assert len(FAULTS) == 6

@@ -95,8 +95,8 @@ def knows_409(service: FakeService) -> bool:
     return service.dialect.rejects_duplicates
 
 
-async def test_resume_new_is_submitted(service: FakeService, path: Path) -> None:
-    """What was stored and never sent is a submit like any other."""
+async def test_resume_submits_a_new_track(service: FakeService, path: Path) -> None:
+    """A stored track that was never sent is submitted like any other."""
     await left_in(path, service.url, LedgerState.NEW, service, known=False)
     conversion = await one(service, path)
 
@@ -106,10 +106,10 @@ async def test_resume_new_is_submitted(service: FakeService, path: Path) -> None
 
 @pytest.mark.parametrize("known", [True, False], ids=["accepted", "never arrived"])
 @pytest.mark.parametrize("state", [LedgerState.INTENT, LedgerState.UNCERTAIN])
-async def test_resume_of_an_unknown_submit(
+async def test_resume_of_an_uncertain_submit(
     service: FakeService, path: Path, state: LedgerState, known: bool
 ) -> None:
-    """With 409 it is sent again, and an existing task adopted; without, the doubt is told."""
+    """With 409 it is resent, and an existing task adopted; without, it is reported as uncertain."""
     await left_in(path, service.url, state, service, known=known)
     for _ in range(2):
         conversion = await one(service, path)
@@ -124,8 +124,8 @@ async def test_resume_of_an_unknown_submit(
         assert (entry.state, service.count("create")) == (LedgerState.UNCERTAIN, int(known))
 
 
-async def test_resume_submitted_is_awaited_by_its_id(service: FakeService, path: Path) -> None:
-    """What was accepted is never submitted again."""
+async def test_resume_waits_for_a_submitted_track(service: FakeService, path: Path) -> None:
+    """An accepted track is never submitted again."""
     await left_in(path, service.url, LedgerState.SUBMITTED, service, known=True)
     conversion = await one(service, path)
 
@@ -134,10 +134,10 @@ async def test_resume_submitted_is_awaited_by_its_id(service: FakeService, path:
 
 
 @pytest.mark.parametrize("state", [LedgerState.DONE, LedgerState.DOWNLOADED])
-async def test_resume_finished_costs_no_call(
+async def test_resume_of_a_finished_track_sends_no_request(
     service: FakeService, path: Path, state: LedgerState
 ) -> None:
-    """A finished track is told from the ledger."""
+    """Its result comes from the ledger."""
     video = await left_in(path, service.url, state, service, known=True)
     before = service.count()
     conversion = await one(service, path)
@@ -146,8 +146,8 @@ async def test_resume_finished_costs_no_call(
     assert service.count() == before
 
 
-async def test_resume_done_is_downloaded(service: FakeService, path: Path) -> None:
-    """A run that was killed before its download fetches the file, and nothing else."""
+async def test_resume_downloads_a_finished_track(service: FakeService, path: Path) -> None:
+    """A run killed before its download fetches the file, and nothing else."""
     await left_in(path, service.url, LedgerState.DONE, service, known=True)
     conversion = await one(service, path, download_to=path.parent / "videos")
 
@@ -156,8 +156,8 @@ async def test_resume_done_is_downloaded(service: FakeService, path: Path) -> No
     assert [call.endpoint for call in service.requests] == ["create", "file"]
 
 
-async def test_resume_downloaded_stays_as_it_is(service: FakeService, path: Path) -> None:
-    """A file that is there is not fetched again; one that was deleted by hand is."""
+async def test_resume_keeps_a_downloaded_file(service: FakeService, path: Path) -> None:
+    """An existing file is not fetched again; a deleted one is."""
     await left_in(path, service.url, LedgerState.DOWNLOADED, service, known=True)
     first = await one(service, path, download_to=path.parent)
     fetched = service.count("file")
@@ -168,10 +168,8 @@ async def test_resume_downloaded_stays_as_it_is(service: FakeService, path: Path
     assert (fetched, service.count("file")) == (0, 1)
 
 
-async def test_resume_finds_files_in_a_folder_that_was_moved(
-    service: FakeService, path: Path
-) -> None:
-    """Ledger and videos can be moved together, or named by another way to them."""
+async def test_resume_finds_files_in_a_moved_folder(service: FakeService, path: Path) -> None:
+    """Ledger and videos can be moved together, or reached by another path."""
     await left_in(path, service.url, LedgerState.DOWNLOADED, service, known=True)
     moved = path.parent / "moved"
     moved.mkdir()
@@ -183,10 +181,10 @@ async def test_resume_finds_files_in_a_folder_that_was_moved(
     assert service.count("file") == 0
 
 
-async def test_resume_failed_is_told_again_and_tried_only_when_asked(
+async def test_resume_of_a_failed_track_needs_retry_failed(
     service: FakeService, path: Path
 ) -> None:
-    """The reason survives; `retry_failed` makes the track new."""
+    """The error survives; `retry_failed` makes the track new."""
     await left_in(path, service.url, LedgerState.FAILED, service, known=False)
     told = await one(service, path)
     calls = service.count()
@@ -331,8 +329,8 @@ async def refusal(service: FakeService, path: Path) -> str:
     return str(error)
 
 
-async def test_the_ledger_of_another_host_is_refused(path: Path) -> None:
-    """Ids mean nothing elsewhere; both hosts are named."""
+async def test_ledger_of_another_host_is_rejected(path: Path) -> None:
+    """Ids mean nothing elsewhere; the error names both hosts."""
     async with FakeService() as service:
         await left_in(path, "https://api.example.com", LedgerState.NEW, service, known=False)
         said = await refusal(service, path)
@@ -343,8 +341,8 @@ async def test_the_ledger_of_another_host_is_refused(path: Path) -> None:
     assert service.requests == []
 
 
-async def test_the_same_track_with_another_author_is_refused(path: Path) -> None:
-    """One result with one sentence; the other tracks go on."""
+async def test_track_with_another_author_is_rejected(path: Path) -> None:
+    """One result has the error; the other tracks continue."""
     changed = mp4gen.VideoRequest("music", "track", author="Bob")
     async with FakeService() as service, service.client() as client:
         await left_in(path, service.url, LedgerState.NEW, service, known=False)
@@ -356,8 +354,8 @@ async def test_the_same_track_with_another_author_is_refused(path: Path) -> None
     assert (errors["other"], service.count("create")) == (None, 1)
 
 
-async def test_row_37_a_second_run_of_the_same_process_is_refused(path: Path) -> None:
-    """The first run goes on undisturbed, its locks in place."""
+async def test_second_run_of_the_same_process_is_rejected(path: Path) -> None:
+    """Failure mode 37: the first run continues undisturbed, its locks in place."""
     async with FakeService(duration=60) as service, service.client() as client:
         first = asyncio.create_task(outcome(client.convert_many([REQUEST], ledger=path)))
         await asyncio.sleep(5)
@@ -380,8 +378,8 @@ def _locks_of(path: Path) -> bool:
     )
 
 
-async def test_row_37_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(path: Path) -> None:
-    """A kill frees the lock at once: there is no lease to wait out."""
+async def test_second_process_is_rejected_until_the_first_is_killed(path: Path) -> None:
+    """Failure mode 37: a kill frees the lock immediately; there is no lease."""
     script = (
         "import asyncio, pathlib, sys, time\nfrom mp4gen.bulk.ledger import Ledger\n"
         "asyncio.run(Ledger.open(pathlib.Path(sys.argv[1]), sys.argv[2]))\n"
@@ -403,7 +401,7 @@ async def test_row_37_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(
     assert after.error is None
 
 
-async def test_other_files_are_refused_and_left_as_they_are(path: Path) -> None:
+async def test_other_files_are_rejected_unchanged(path: Path) -> None:
     """Another program's database is not even switched to another journal."""
     db = sqlite3.connect(path)
     db.execute("CREATE TABLE songs (title TEXT)")
@@ -422,8 +420,8 @@ async def test_other_files_are_refused_and_left_as_they_are(path: Path) -> None:
     assert contents(path, text) == before
 
 
-async def test_a_newer_version_is_refused(path: Path) -> None:
-    """An old mp4gen does not guess at what a new one meant."""
+async def test_newer_version_is_rejected(path: Path) -> None:
+    """An old mp4gen does not guess the format of a newer one."""
     async with FakeService() as service:
         await one(service, path)
         db = sqlite3.connect(path)
@@ -434,7 +432,7 @@ async def test_a_newer_version_is_refused(path: Path) -> None:
     assert said == f"Written by a newer mp4gen: {path}. Upgrade mp4gen."
 
 
-async def test_a_row_that_was_tampered_with_is_one_sentence(path: Path) -> None:
+async def test_invalid_row_is_a_ledger_error(path: Path) -> None:
     """No raw ValueError reaches the caller."""
     async with FakeService() as service:
         await one(service, path)
@@ -447,8 +445,8 @@ async def test_a_row_that_was_tampered_with_is_one_sentence(path: Path) -> None:
     assert said.startswith("Cannot read track 1 of the ledger: ")
 
 
-async def test_no_key_is_in_it_and_nobody_else_reads_it(path: Path) -> None:
-    """Mode 0600 for the file and its journals, and not a trace of the key."""
+async def test_ledger_is_private_and_holds_no_key(path: Path) -> None:
+    """Mode 0600 for the file and its journals, and no trace of the key."""
     async with FakeService() as service, service.client(api_key="sentinel-key-123") as client:
         modes = set()
         async for _ in client.convert_many([REQUEST, OTHER], ledger=path):
@@ -464,8 +462,8 @@ async def test_no_key_is_in_it_and_nobody_else_reads_it(path: Path) -> None:
 # --- a full disk --------------------------------------------------------------------------------
 
 
-async def test_row_22_a_full_disk_stops_submits_before_an_intent_is_lost(path: Path) -> None:
-    """Whatever was submitted has its intent in the ledger; the rest waits for room."""
+async def test_full_disk_stops_the_run_before_an_unrecorded_submit(path: Path) -> None:
+    """Failure mode 22: each submitted track has its intent in the ledger; the rest waits."""
     requests = [mp4gen.VideoRequest("music", f"{n}".rjust(2000, "x")) for n in range(60)]
     async with (
         FakeService(duration=5) as service,
@@ -505,8 +503,8 @@ async def _until_error(results: Any) -> AsyncIterator[mp4gen.Conversion]:
         assert str(error).startswith("No space left for the ledger: ")  # noqa: PT017 - the text is the test
 
 
-async def test_row_23_a_disk_without_room_for_videos_stops_nothing_else(path: Path) -> None:
-    """Each download says so; videos are known, and fetched by the next run."""
+async def test_full_disk_for_videos_fails_only_the_downloads(path: Path) -> None:
+    """Failure mode 23: each download says so; the next run fetches the videos."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     async with (

@@ -48,8 +48,8 @@ async def opened(path: Path | None) -> tuple[Ledger, LedgerEntry]:
     return ledger, entry
 
 
-async def test_what_is_written_is_read(path: Path) -> None:
-    """Every field of an entry makes the way through the file and back."""
+async def test_entry_survives_the_file(path: Path) -> None:
+    """Every field of an entry is written and read."""
     ledger, entry = await opened(path)
     await ledger.mark_submitting(entry.id, ["one", "two"])
     await ledger.mark_submitted(entry.id, "video_1", adopted=True)
@@ -87,8 +87,8 @@ async def test_what_is_written_is_read(path: Path) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_an_error_survives_the_file(path: Path, error: mp4gen.Mp4GenError) -> None:
-    """Its class, its text and its task are what the next run tells."""
+async def test_error_survives_the_file(path: Path, error: mp4gen.Mp4GenError) -> None:
+    """The next run reports its class, its text and its task."""
     ledger, entry = await opened(path)
     await ledger.mark_failed(entry.id, error)
     await ledger.close()
@@ -99,8 +99,8 @@ async def test_an_error_survives_the_file(path: Path, error: mp4gen.Mp4GenError)
     assert getattr(again.error, "task_id", None) == getattr(error, "task_id", None)
 
 
-def test_an_error_of_an_unknown_class_is_still_told(path: Path) -> None:
-    """A class that this version does not have becomes the root of the tree, its text kept."""
+def test_error_of_an_unknown_class_keeps_its_text(path: Path) -> None:
+    """It becomes the root of the tree of errors."""
     stored = dump_error(type("NewerError", (mp4gen.Mp4GenError,), {})("something new"))
 
     async def write() -> None:
@@ -115,8 +115,8 @@ def test_an_error_of_an_unknown_class_is_still_told(path: Path) -> None:
     assert str(entry.error) == "something new"
 
 
-async def test_a_reader_sees_a_run_that_writes(path: Path) -> None:
-    """Reading needs no lock, sees what was committed, and disturbs nothing."""
+async def test_reader_sees_the_commits_of_a_running_run(path: Path) -> None:
+    """Reading needs no lock and disturbs nothing."""
     ledger, entry = await opened(path)
     await ledger.mark_submitting(entry.id, ["token"])
     during = read_ledger(path)[1][0].state
@@ -127,8 +127,8 @@ async def test_a_reader_sees_a_run_that_writes(path: Path) -> None:
     assert (during, after) == (LedgerState.INTENT, LedgerState.SUBMITTED)
 
 
-async def test_a_reader_leaves_no_files_behind(path: Path) -> None:
-    """Looking into a ledger that no run has open changes nothing beside it."""
+async def test_reader_leaves_no_files_behind(path: Path) -> None:
+    """Reading a closed ledger creates nothing beside it."""
     ledger, _ = await opened(path)
     await ledger.close()
     before = sorted(file.name for file in path.parent.iterdir())
@@ -137,8 +137,8 @@ async def test_a_reader_leaves_no_files_behind(path: Path) -> None:
     assert sorted(file.name for file in path.parent.iterdir()) == before == ["run.sqlite"]
 
 
-def test_a_file_that_is_no_ledger_is_one_sentence(path: Path) -> None:
-    """Missing, empty, foreign or garbage: the reader says which."""
+def test_reader_rejects_other_files(path: Path) -> None:
+    """Missing, empty, foreign or garbage: the error says which."""
     said = []
     for content in (None, b"", b"garbage " * 100):
         if content is not None:
@@ -152,8 +152,8 @@ def test_a_file_that_is_no_ledger_is_one_sentence(path: Path) -> None:
     assert said[2].startswith(f"Cannot read the ledger {path}: ")
 
 
-async def test_a_run_killed_before_its_first_row_can_be_taken_up(path: Path) -> None:
-    """Between the making of the file and the first row nothing is lost, whatever is there."""
+async def test_run_killed_before_its_first_row_can_be_resumed(path: Path) -> None:
+    """Between the creation of the file and the first row nothing is lost."""
     for script in ("", MIGRATIONS[0]):
         begin(path, script)
         with pytest.raises(mp4gen.LedgerError):
@@ -172,8 +172,8 @@ def begin(path: Path, script: str) -> None:
     db.close()
 
 
-def test_an_older_version_is_migrated_step_by_step(path: Path) -> None:
-    """Each missing step runs once, in order, and the rows of the old version are kept."""
+def test_older_version_is_migrated_step_by_step(path: Path) -> None:
+    """Each missing step runs once, in order, and the old rows are kept."""
     steps = ("CREATE TABLE t (a)", "ALTER TABLE t ADD COLUMN b", "UPDATE t SET b = a + 1")
     db = sqlite3.connect(path, isolation_level=None)
     migrate(db, steps[:1])
@@ -187,8 +187,8 @@ def test_an_older_version_is_migrated_step_by_step(path: Path) -> None:
     assert (rows, version) == ([(1, 2)], 3)
 
 
-def test_a_step_that_fails_leaves_the_older_version(path: Path) -> None:
-    """A migration is all or nothing: after a crash in the middle it starts anew."""
+def test_failed_migration_leaves_the_older_version(path: Path) -> None:
+    """A migration is all or nothing: after a crash it starts again."""
     db = sqlite3.connect(path, isolation_level=None)
     migrate(db, ("CREATE TABLE t (a)",))
     with pytest.raises(sqlite3.Error):
@@ -203,8 +203,8 @@ def test_a_step_that_fails_leaves_the_older_version(path: Path) -> None:
     assert (columns, version) == (["a"], 1)
 
 
-async def test_the_thread_and_the_lock_end_with_the_ledger(path: Path) -> None:
-    """Opening, closing, opening again: no descriptor is left, closing twice is nothing."""
+async def test_close_ends_the_thread_and_the_lock(path: Path) -> None:
+    """Open, close, open again: no descriptor is left, and a second close does nothing."""
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counts descriptors
     for _ in range(3):
         ledger, _ = await opened(path)
@@ -214,10 +214,8 @@ async def test_the_thread_and_the_lock_end_with_the_ledger(path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - as above
 
 
-async def test_lock_is_released_after_the_database(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else another run could open the file while this one still writes its journal into it."""
+async def test_close_releases_the_lock_last(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise another run could open the file while this one still writes its journal into it."""
     release, open_files = Lock.release, list[str]()
 
     def spy(lock: Lock) -> None:
@@ -242,8 +240,8 @@ async def test_commits_survive_a_power_cut(path: Path) -> None:
     assert level == 2
 
 
-async def test_tokens_of_a_failed_track_are_forgotten(path: Path) -> None:
-    """A late callback of the task that failed cannot speak for the one that follows."""
+async def test_retry_failed_drops_the_old_tokens(path: Path) -> None:
+    """A late callback of the failed task must not be taken for the next one."""
     ledger, entry = await opened(path)
     await ledger.mark_submitting(entry.id, ["token"])
     await ledger.mark_submitted(entry.id, "video_1", adopted=True)
@@ -267,8 +265,8 @@ async def at_once(ledger: Ledger, *steps: Coroutine[Any, Any, Any]) -> tuple[lis
     return found, [text for text in said if text.startswith(("BEGIN", "COMMIT", "ROLLBACK"))]
 
 
-async def test_steps_that_wait_share_one_commit(path: Path) -> None:
-    """A disk that takes its time for each sync slows no full run down."""
+async def test_waiting_steps_share_one_commit(path: Path) -> None:
+    """A slow disk does not slow a full run down."""
     ledger, entry = await opened(path)
     found, said = await at_once(
         ledger,
@@ -283,8 +281,8 @@ async def test_steps_that_wait_share_one_commit(path: Path) -> None:
     assert again.state is LedgerState.SUBMITTED
 
 
-async def test_a_step_that_fails_takes_no_other_along(path: Path) -> None:
-    """Those that shared its commit are done again, each for itself."""
+async def test_failed_step_fails_no_other(path: Path) -> None:
+    """The steps that shared its commit are run again, each in its own."""
     ledger, entry = await opened(path)
     found, _ = await at_once(
         ledger,
@@ -299,8 +297,8 @@ async def test_a_step_that_fails_takes_no_other_along(path: Path) -> None:
     assert again.state is LedgerState.DONE
 
 
-async def test_a_closed_ledger_says_so(path: Path) -> None:
-    """What waits at the closing is still committed; what comes later is refused."""
+async def test_closed_ledger_rejects_steps(path: Path) -> None:
+    """Steps that wait when it is closed are still committed."""
     ledger, entry = await opened(path)
     waiting = asyncio.create_task(ledger.mark_submitted(entry.id, "video_1", adopted=False))
     await asyncio.sleep(0)

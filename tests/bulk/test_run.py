@@ -84,8 +84,8 @@ class Counting:
 
 @pytest.mark.parametrize("kind", ["plain", "slow"])
 @pytest.mark.parametrize("pause", [0.0, 3.0])
-async def test_no_more_tracks_are_alive_than_are_at_work(kind: str, pause: float) -> None:
-    """Any iterable, sync or async, is pulled as places come free, also by a slow consumer."""
+async def test_run_pulls_requests_lazily(kind: str, pause: float) -> None:
+    """Any iterable is pulled as slots become available, also with a slow consumer."""
     source, places = Counting(40), 5
     async with (
         FakeService(duration=4, rate_limit=None) as service,
@@ -100,7 +100,7 @@ async def test_no_more_tracks_are_alive_than_are_at_work(kind: str, pause: float
 
 
 async def test_results_come_as_they_complete() -> None:
-    """A short track that was submitted last is told first."""
+    """A short track that was submitted last is yielded first."""
     length = {"long": 50.0, "middle": 30.0, "short": 2.0}
     async with FakeService(duration=1000) as service, service.client(polling=FAST) as client:
         told = []
@@ -120,8 +120,8 @@ async def _lengthen(service: FakeService, length: dict[str, float]) -> None:
         task.completes_at = task.created_at + length[task.request.audio_id]
 
 
-async def test_nothing_is_pulled_before_the_first_result_is_asked_for() -> None:
-    """Making a run, entering and leaving it costs nothing."""
+async def test_run_starts_with_the_first_result() -> None:
+    """Creating, entering and leaving a run pulls nothing."""
     source = Counting(3)
     async with (
         FakeService() as service,
@@ -134,8 +134,8 @@ async def test_nothing_is_pulled_before_the_first_result_is_asked_for() -> None:
     assert run.summary == mp4gen.RunSummary()
 
 
-async def test_a_run_can_be_iterated_once() -> None:
-    """A second loop is told so, instead of finding nothing."""
+async def test_run_can_be_iterated_once() -> None:
+    """A second loop raises instead of finding nothing."""
     async with FakeService() as service, service.client() as client:
         run = client.convert_many(tracks(1))
         first, none = await outcome(run)
@@ -146,8 +146,8 @@ async def test_a_run_can_be_iterated_once() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["music/track", None, ("music", "track")])
-async def test_what_is_no_request_ends_the_run_with_a_sentence(wrong: Any) -> None:
-    """The tracks before it are left for another run, none is lost from the count."""
+async def test_invalid_request_ends_the_run(wrong: Any) -> None:
+    """The tracks before it are counted as remaining."""
     async with FakeService() as service, service.client() as client:
         run = client.convert_many(iter([track(1), track(2), wrong]))
         found, error = await outcome(run)
@@ -157,8 +157,8 @@ async def test_what_is_no_request_ends_the_run_with_a_sentence(wrong: Any) -> No
     assert len(found) + run.summary.remaining == 2
 
 
-async def test_an_iterable_that_raises_loses_none_of_those_before() -> None:
-    """What runs is finished and told, the rest counted as left; then its own error comes."""
+async def test_async_iterable_that_raises_loses_no_earlier_track() -> None:
+    """Conversions in progress finish and are yielded; then its own error is raised."""
 
     async def broken() -> AsyncIterator[mp4gen.VideoRequest]:
         for n in range(5):
@@ -175,8 +175,8 @@ async def test_an_iterable_that_raises_loses_none_of_those_before() -> None:
     assert run.summary == mp4gen.RunSummary(succeeded=5, stop_reason="KeyError")
 
 
-async def test_a_plain_iterable_that_raises_counts_what_it_had_given() -> None:
-    """The requests pulled together with the error are not forgotten."""
+async def test_iterable_that_raises_loses_no_earlier_track() -> None:
+    """The requests pulled together with the error are counted."""
 
     def broken() -> Iterator[mp4gen.VideoRequest]:
         yield from tracks(11)
@@ -193,8 +193,8 @@ async def test_a_plain_iterable_that_raises_counts_what_it_had_given() -> None:
 # --- failures -----------------------------------------------------------------------------------
 
 
-async def test_one_failure_never_stops_the_rest() -> None:
-    """Refused, failed and forgotten tracks end with their errors, all others with videos."""
+async def test_failures_do_not_stop_the_run() -> None:
+    """Refused, failed and unknown tracks end with their errors, all others with videos."""
     async with FakeService(duration=5) as service, service.client(polling=FAST) as client:
         service.script("create", "ok", "code_400", "ok", "unknown_track", "ok", "code_413")
         found, error = await outcome(client.convert_many(tracks(20)))
@@ -209,8 +209,8 @@ async def test_one_failure_never_stops_the_rest() -> None:
     ]
 
 
-async def test_a_task_that_fails_is_one_result() -> None:
-    """The service's reason is in the result, and `result()` raises it."""
+async def test_failed_task_is_one_result() -> None:
+    """The result holds the service's reason, and `result()` raises it."""
     async with FakeService(duration=5) as service, service.client(polling=FAST) as client:
         service.script("details", *["failed"])
         found, error = await outcome(client.convert_many(tracks(3)))
@@ -221,10 +221,10 @@ async def test_a_task_that_fails_is_one_result() -> None:
         failed[0].result()
 
 
-async def test_row_13_no_credits_stop_the_run_at_once_and_let_the_rest_finish(
+async def test_no_credits_stop_the_submits_and_let_the_rest_finish(
     tmp_path: Path,
 ) -> None:
-    """What was accepted is finished and downloaded, nothing more submitted, the rest left."""
+    """Failure mode 13: accepted tracks are finished and downloaded, the rest is remaining."""
     async with FakeService(duration=60, credits=30) as service, service.client() as client:
         run = client.convert_many(tracks(100), download_to=tmp_path)
         found, error = await outcome(run)
@@ -237,8 +237,8 @@ async def test_row_13_no_credits_stop_the_run_at_once_and_let_the_rest_finish(
     assert len(refused) <= 10
 
 
-async def test_row_14_a_bad_key_stops_the_run_at_once() -> None:
-    """The first refusals are the last calls; nothing is told as a failure."""
+async def test_bad_key_stops_the_run() -> None:
+    """Failure mode 14: the first refusals are the last requests; no result is a failure."""
     async with (
         FakeService(api_key="right") as service,
         service.client(api_key="wrong") as client,
@@ -251,8 +251,8 @@ async def test_row_14_a_bad_key_stops_the_run_at_once() -> None:
     assert service.count() <= 20
 
 
-async def test_row_14_a_key_refused_in_the_middle_stops_the_submits() -> None:
-    """After the first 401 no track is submitted; those that ran end with the run."""
+async def test_key_refused_in_the_middle_stops_the_submits() -> None:
+    """Failure mode 14: after the first 401 no track is submitted."""
     async with FakeService(duration=600) as service, service.client(concurrency=30) as client:
         run = client.convert_many(tracks(100))
         task = asyncio.create_task(outcome(run))
@@ -266,8 +266,8 @@ async def test_row_14_a_key_refused_in_the_middle_stops_the_submits() -> None:
     assert submitted == service.count("create") == 30
 
 
-async def test_a_stopped_run_ends_although_its_iterable_is_idle() -> None:
-    """No credits and `stop()` do not wait for a queue that gives nothing more."""
+async def test_run_stops_while_its_iterable_is_idle() -> None:
+    """No credits and `stop()` do not wait for a queue that yields nothing more."""
 
     async def idle() -> AsyncIterator[mp4gen.VideoRequest]:
         yield track(1)
@@ -282,8 +282,8 @@ async def test_a_stopped_run_ends_although_its_iterable_is_idle() -> None:
     assert found == []
 
 
-async def test_a_name_that_cannot_be_made_ends_the_run_with_its_error(tmp_path: Path) -> None:
-    """A fault of the caller's own function is not taken for a failed video."""
+async def test_error_of_the_name_function_ends_the_run(tmp_path: Path) -> None:
+    """The caller's own error is not taken for a failed video."""
     async with FakeService() as service, service.client() as client:
         run = client.convert_many(tracks(2), download_to=tmp_path, name=lambda r: {}["author"])
         _, error = await outcome(run)
@@ -294,7 +294,7 @@ async def test_a_name_that_cannot_be_made_ends_the_run_with_its_error(tmp_path: 
 # --- ending early -------------------------------------------------------------------------------
 
 
-async def test_stop_finishes_what_runs_and_leaves_the_rest() -> None:
+async def test_stop_finishes_the_conversions_in_progress() -> None:
     """`stop()` submits nothing more; no error is raised after the last result."""
     async with FakeService(duration=30) as service, service.client(concurrency=20) as client:
         run = client.convert_many(tracks(100))
@@ -308,8 +308,8 @@ async def test_stop_finishes_what_runs_and_leaves_the_rest() -> None:
     assert len(found) == submitted < 100
 
 
-async def test_stop_before_the_start_leaves_everything() -> None:
-    """Nothing is pulled and nothing sent."""
+async def test_stop_before_the_start_pulls_nothing() -> None:
+    """Nothing is pulled and nothing is sent."""
     source = Counting(5)
     async with FakeService() as service, service.client() as client:
         run = client.convert_many(source.plain())
@@ -320,8 +320,8 @@ async def test_stop_before_the_start_leaves_everything() -> None:
     assert run.summary.stop_reason == "stop"
 
 
-async def test_leaving_the_block_ends_everything() -> None:
-    """`break` inside `async with`: no call follows, and the ledger's lock is free."""
+async def test_leaving_the_block_ends_the_run() -> None:
+    """`break` inside `async with`: no request follows, and the ledger's lock is free."""
     async with FakeService(duration=30) as service, service.client() as client:
         async with client.convert_many(tracks(50)) as run:
             async for _ in run:
@@ -334,8 +334,8 @@ async def test_leaving_the_block_ends_everything() -> None:
     assert run.summary.succeeded + run.summary.remaining == 50
 
 
-async def test_leaving_a_bare_loop_ends_everything(tmp_path: Path) -> None:
-    """`break` in a bare `async for` is as good: the same ledger can be opened soon after."""
+async def test_leaving_a_bare_loop_ends_the_run(tmp_path: Path) -> None:
+    """`break` in a bare `async for` ends the run too: the same ledger can be opened soon after."""
     ledger = tmp_path / "run.sqlite"
     async with FakeService(duration=30) as service, service.client() as client:
         async for _ in client.convert_many(tracks(50), ledger=ledger):
@@ -352,8 +352,8 @@ async def test_leaving_a_bare_loop_ends_everything(tmp_path: Path) -> None:
     assert len(service.tasks) == 50
 
 
-async def test_cancelling_the_consumer_ends_everything(tmp_path: Path) -> None:
-    """A cancelled task leaves a ledger that the next run opens at once, and nothing doubled."""
+async def test_cancel_of_the_consumer_ends_the_run(tmp_path: Path) -> None:
+    """The next run opens the ledger immediately, and nothing is doubled."""
     ledger = tmp_path / "run.sqlite"
     async with FakeService(duration=30) as service, service.client() as client:
         for seconds in (0.0, 0.001, 5, 15, 31):
@@ -367,8 +367,8 @@ async def test_cancelling_the_consumer_ends_everything(tmp_path: Path) -> None:
     assert len(service.tasks) == 40
 
 
-async def test_cancelling_twice_still_frees_the_ledger(tmp_path: Path) -> None:
-    """An impatient second cancel does not cut the first one's cleaning up short."""
+async def test_second_cancel_still_frees_the_ledger(tmp_path: Path) -> None:
+    """It does not interrupt the clean-up of the first one."""
     ledger = tmp_path / "run.sqlite"
     async with FakeService(duration=30) as service, service.client() as client:
         task = asyncio.create_task(outcome(client.convert_many(tracks(40), ledger=ledger)))
@@ -384,7 +384,7 @@ async def test_cancelling_twice_still_frees_the_ledger(tmp_path: Path) -> None:
 
 
 async def test_closing_the_client_ends_its_runs(tmp_path: Path) -> None:
-    """`Client.aclose` from elsewhere: the loop ends, no call follows, all is left for later."""
+    """`Client.aclose` from elsewhere: the loop ends, no request follows, all tracks remain."""
     ledger = tmp_path / "run.sqlite"
     async with FakeService(duration=300) as service:
         client = service.client()
@@ -398,8 +398,8 @@ async def test_closing_the_client_ends_its_runs(tmp_path: Path) -> None:
     assert run.summary == mp4gen.RunSummary(remaining=50, stop_reason="aclose")
 
 
-async def test_a_run_of_a_closed_client_says_so() -> None:
-    """A run that was made before its client was closed cannot begin afterwards."""
+async def test_run_of_a_closed_client_raises() -> None:
+    """A run created before the close cannot start after it."""
     async with FakeService() as service:
         async with service.client() as client:
             run = client.convert_many(tracks(1))
@@ -409,8 +409,8 @@ async def test_a_run_of_a_closed_client_says_so() -> None:
     assert isinstance(error, mp4gen.ConfigurationError)
 
 
-async def test_results_that_are_there_are_told_after_the_end() -> None:
-    """A closed run still gives out what had ended before, then the loop ends."""
+async def test_results_are_yielded_after_the_close() -> None:
+    """A closed run still yields the results from before, then the loop ends."""
     async with FakeService() as service, service.client() as client:
         run = client.convert_many(tracks(5))
         found = []
@@ -428,8 +428,8 @@ async def test_results_that_are_there_are_told_after_the_end() -> None:
 # --- the same track twice -----------------------------------------------------------------------
 
 
-async def test_the_same_track_twice_is_converted_once_and_answered_twice() -> None:
-    """Before, during and after its twin: one task, one result for each time it was asked for."""
+async def test_duplicates_are_converted_once_and_yielded_each() -> None:
+    """Before, during and after the first: one task, one result for each request."""
 
     async def again() -> AsyncIterator[mp4gen.VideoRequest]:
         yield track("a")
@@ -449,8 +449,8 @@ async def test_the_same_track_twice_is_converted_once_and_answered_twice() -> No
     assert (service.count("create"), run.summary.succeeded) == (1, 4)
 
 
-async def test_duplicate_that_waited_while_its_track_ended_is_not_paid_again() -> None:
-    """Its entry was read before the end of its twin in the same batch, and is read again."""
+async def test_duplicate_that_waited_for_a_slot_is_not_paid_again() -> None:
+    """Its entry was read before the end of the first request and is read again."""
     requests = [*tracks(10), track("twice"), track("other"), track("twice")]
     unknown = mp4gen.Dialect.for_url("http://unknown")
     async with (
@@ -468,8 +468,8 @@ async def test_duplicate_that_waited_while_its_track_ended_is_not_paid_again() -
     assert (len(twice), len(service.tasks), service.count("create")) == (1, 12, 12)
 
 
-async def test_a_twin_of_a_failed_track_gets_the_same_error() -> None:
-    """What has failed in this run is not submitted again by its twin."""
+async def test_duplicate_of_a_failed_track_gets_the_same_error() -> None:
+    """A track that failed in this run is not submitted again."""
 
     async def again() -> AsyncIterator[mp4gen.VideoRequest]:
         yield track("a")
@@ -487,7 +487,7 @@ async def test_a_twin_of_a_failed_track_gets_the_same_error() -> None:
 
 
 @pytest.mark.parametrize("pause", [0.0, 200.0])
-async def test_a_twin_with_another_author_is_refused_in_one_sentence(pause: float) -> None:
+async def test_duplicate_with_another_author_is_rejected(pause: float) -> None:
     """The API keeps one video for each track: the first author's."""
 
     async def again() -> AsyncIterator[mp4gen.VideoRequest]:
@@ -509,8 +509,8 @@ async def test_a_twin_with_another_author_is_refused_in_one_sentence(pause: floa
 
 
 @pytest.mark.parametrize("sized", [True, False])
-async def test_twins_are_left_together(sized: bool) -> None:
-    """A stopped run counts each request that it leaves, twins too, as far as it knows of them."""
+async def test_duplicates_are_counted_as_remaining(sized: bool) -> None:
+    """A stopped run counts each request that it has pulled."""
     pulled = 0
 
     def lazily() -> Iterator[mp4gen.VideoRequest]:
@@ -531,8 +531,8 @@ async def test_twins_are_left_together(sized: bool) -> None:
 # --- beside others ------------------------------------------------------------------------------
 
 
-async def test_a_direct_call_goes_ahead_of_a_full_run() -> None:
-    """With hundreds of tracks under way, one `convert` is submitted within a window."""
+async def test_single_call_takes_priority_over_a_run() -> None:
+    """With hundreds of tracks in progress, one `convert` is submitted within a window."""
     async with FakeService(duration=60, seed=1) as service, service.client() as client:
         run = client.convert_many(tracks(150))
         task = asyncio.create_task(outcome(run))
@@ -546,7 +546,7 @@ async def test_a_direct_call_goes_ahead_of_a_full_run() -> None:
     assert at - asked <= 10
 
 
-async def test_two_runs_of_one_client_share_its_places() -> None:
+async def test_runs_of_one_client_share_its_slots() -> None:
     """Neither starves, and the account's limit holds for both together."""
     async with (
         FakeService(duration=20, latency=0.05) as service,
@@ -563,8 +563,8 @@ async def test_two_runs_of_one_client_share_its_places() -> None:
 # --- long trouble -------------------------------------------------------------------------------
 
 
-async def test_row_12_six_hours_of_maintenance_cost_few_calls_and_no_track() -> None:
-    """The window of calls that were out, one probe in five minutes; afterwards all finish."""
+async def test_run_survives_six_hours_of_maintenance() -> None:
+    """Failure mode 12: one probe in five minutes; afterwards all tracks finish."""
     async with FakeService(duration=50, seed=3) as service, service.client() as client:
         run = client.convert_many(tracks(150))
         task = asyncio.create_task(outcome(run))
@@ -581,8 +581,8 @@ async def test_row_12_six_hours_of_maintenance_cost_few_calls_and_no_track() -> 
     assert during <= 20 + 72
 
 
-async def test_row_10_a_storm_of_405_fails_no_track() -> None:
-    """Ten minutes of refusals: one probe a window, and the full rate soon after."""
+async def test_run_survives_ten_minutes_of_405() -> None:
+    """Failure mode 10: one probe a window, and the full rate soon after."""
     async with FakeService(duration=50, seed=3) as service, service.client() as client:
         task = asyncio.create_task(outcome(client.convert_many(tracks(200))))
         await asyncio.sleep(60)
@@ -600,8 +600,8 @@ async def test_row_10_a_storm_of_405_fails_no_track() -> None:
     assert sum(at < ended + 60 for at in after) >= 0.9 * 2 * 50
 
 
-async def test_row_11_430_is_waited_out_like_405() -> None:
-    """A whole window passes before the next call, and nothing fails."""
+async def test_run_waits_a_window_after_430() -> None:
+    """Failure mode 11: the next request comes a full window later, and nothing fails."""
     async with FakeService(duration=5) as service, service.client(polling=FAST) as client:
         service.script("create", "code_430")
         found, error = await outcome(client.convert_many(tracks(3)))
@@ -614,8 +614,8 @@ async def test_row_11_430_is_waited_out_like_405() -> None:
 # --- files --------------------------------------------------------------------------------------
 
 
-async def test_videos_are_fetched_as_they_come(tmp_path: Path) -> None:
-    """Each result has its file, whole, under the track's own name."""
+async def test_videos_are_downloaded_as_they_complete(tmp_path: Path) -> None:
+    """Each result has its complete file under the track's own name."""
     async with FakeService(duration=5) as service, service.client(polling=FAST) as client:
         run = client.convert_many(tracks(5), download_to=tmp_path / "new" / "folder")
         found, _ = await outcome(run)
@@ -627,8 +627,8 @@ async def test_videos_are_fetched_as_they_come(tmp_path: Path) -> None:
         assert conversion.path.read_bytes() == contents[conversion.request.audio_id]
 
 
-async def test_a_file_that_cannot_be_had_is_an_error_beside_its_video(tmp_path: Path) -> None:
-    """The video stays known; the other tracks are not held up."""
+async def test_failed_download_keeps_its_video(tmp_path: Path) -> None:
+    """The other tracks are not held up."""
     async with FakeService(duration=5) as service, service.client(polling=FAST) as client:
         service.script("file", "gone", "gone")
         run = client.convert_many(tracks(4), download_to=tmp_path)
@@ -642,8 +642,8 @@ async def test_a_file_that_cannot_be_had_is_an_error_beside_its_video(tmp_path: 
     assert run.summary.failed == len(failed)
 
 
-async def test_row_32_names_collide_on_no_file_system(tmp_path: Path) -> None:
-    """Names that differ in their capitals only, or are the same, get files of their own."""
+async def test_file_names_are_unique_on_every_file_system(tmp_path: Path) -> None:
+    """Failure mode 32: names that are the same, or differ only in case, get files of their own."""
     names = {
         "1": "Été",
         "2": "été",
@@ -667,8 +667,8 @@ async def test_row_32_names_collide_on_no_file_system(tmp_path: Path) -> None:
     assert {path.parent for path in paths} == {tmp_path}
 
 
-async def test_the_first_of_a_name_keeps_it(tmp_path: Path) -> None:
-    """Only those that come later get a number."""
+async def test_first_track_of_a_name_keeps_it(tmp_path: Path) -> None:
+    """Only later tracks get a number."""
     async with FakeService() as service, service.client() as client:
         run = client.convert_many(tracks(3), download_to=tmp_path, name=lambda _: "song")
         await outcome(run)
@@ -679,8 +679,8 @@ async def test_the_first_of_a_name_keeps_it(tmp_path: Path) -> None:
     assert sum(name.startswith("song-") for name in names) == 2
 
 
-async def test_a_folder_that_is_a_file_fails_each_download_and_no_video(tmp_path: Path) -> None:
-    """Nothing is written over it, and every error says what is in the way."""
+async def test_folder_that_is_a_file_fails_each_download(tmp_path: Path) -> None:
+    """Nothing is overwritten, and every error says what is in the way."""
     blocked = tmp_path / "videos"
     blocked.write_text("mine")
     async with FakeService() as service, service.client() as client:
@@ -691,8 +691,8 @@ async def test_a_folder_that_is_a_file_fails_each_download_and_no_video(tmp_path
     assert all(conversion.video for conversion in found)
 
 
-async def test_a_time_out_is_a_result_and_the_task_is_kept() -> None:
-    """The deadline of each track is its own; its id is in the result."""
+async def test_timeout_is_a_result_with_its_task() -> None:
+    """Each track has its own deadline; its id is in the result."""
     async with FakeService(duration=10**6) as service, service.client() as client:
         found, error = await outcome(client.convert_many(tracks(3), timeout=100))
 
@@ -701,8 +701,8 @@ async def test_a_time_out_is_a_result_and_the_task_is_kept() -> None:
     assert {conversion.task_id for conversion in found} == set(service.tasks)
 
 
-async def test_a_lost_answer_is_one_result_where_it_must_not_be_sent_again() -> None:
-    """Without 409 the policy "raise" tells the doubt, and submits nothing twice."""
+async def test_lost_response_is_an_uncertain_result_under_raise() -> None:
+    """Without a 409, nothing is submitted twice."""
     async with FakeService(duplicate_policy="new_task") as service:
         service.script("create", "ok", "reset_after_accept")
         async with service.client(on_uncertain_submit="raise") as client:
@@ -714,8 +714,8 @@ async def test_a_lost_answer_is_one_result_where_it_must_not_be_sent_again() -> 
     assert len(service.tasks) == 3
 
 
-async def test_a_lost_answer_is_found_again_where_the_host_knows_409() -> None:
-    """With 409 the same submit is sent again, and its task adopted."""
+async def test_lost_response_is_adopted_if_the_host_rejects_duplicates() -> None:
+    """The same submit is sent again, and its task adopted."""
     async with FakeService() as service, service.client() as client:
         service.script(
             "create",
@@ -729,8 +729,8 @@ async def test_a_lost_answer_is_found_again_where_the_host_knows_409() -> None:
     assert len(service.tasks) == 3
 
 
-async def test_submits_of_a_run_go_ahead_of_its_looks() -> None:
-    """A place that a look has freed is taken at once, however many looks wait."""
+async def test_submits_of_a_run_take_priority_over_its_polls() -> None:
+    """A slot freed by a poll is taken immediately, however many polls wait."""
     limit = mp4gen.RateLimit(4, per=10)
     async with (
         FakeService(rate_limit=limit, duration=1) as service,

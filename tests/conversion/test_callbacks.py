@@ -81,8 +81,8 @@ async def post(url: str, body: bytes, headers: dict[str, str] | None = None) -> 
 
 @pytest.mark.looptime
 @pytest.mark.parametrize(("confirm", "calls"), [(True, 2), (False, 1)])
-async def test_a_callback_ends_the_wait_at_once(app: App, confirm: bool, calls: int) -> None:
-    """Two requests for a confirmed video, one for a believed one, and no delay."""
+async def test_callback_ends_the_wait_immediately(app: App, confirm: bool, calls: int) -> None:
+    """Two requests for a confirmed video, one for a trusted one, and no delay."""
     receiver = await app.receiver(confirm=confirm)
     async with FakeService(duration=47, callbacks=CallbackBehavior()) as service:
         async with service.client(callbacks=receiver) as client:
@@ -96,8 +96,8 @@ async def test_a_callback_ends_the_wait_at_once(app: App, confirm: bool, calls: 
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("confirm", [True, False])
-async def test_row_29_a_callback_before_the_submits_answer_is_kept(app: App, confirm: bool) -> None:
-    """The answer may be slower than the video: nothing waits for a second callback."""
+async def test_callback_before_the_response_to_the_submit_is_kept(app: App, confirm: bool) -> None:
+    """Failure mode 29: the response can be slower than the video; no second callback is needed."""
     receiver = await app.receiver(confirm=confirm)
     async with FakeService(callbacks=CallbackBehavior()) as service:
         service.script("create", ScriptedResponse(delay=20))
@@ -112,8 +112,8 @@ async def test_row_29_a_callback_before_the_submits_answer_is_kept(app: App, con
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("confirm", [True, False])
-async def test_row_27_a_hundred_repeats_change_nothing(app: App, confirm: bool) -> None:
-    """Each is answered with 200, also those that come after the end."""
+async def test_repeated_callbacks_have_no_effect(app: App, confirm: bool) -> None:
+    """Failure mode 27: each is answered with 200, also after the end."""
     receiver = await app.receiver(confirm=confirm)
     async with FakeService(duration=30, callbacks=CallbackBehavior(copies=100)) as service:
         async with service.client(callbacks=receiver) as client:
@@ -126,8 +126,8 @@ async def test_row_27_a_hundred_repeats_change_nothing(app: App, confirm: bool) 
 
 
 @pytest.mark.looptime
-async def test_a_failure_is_told_too(app: App) -> None:
-    """The callback of a failed task ends its wait with the service's reason."""
+async def test_callback_of_a_failure_ends_the_wait(app: App) -> None:
+    """The error carries the service's reason."""
     receiver = await app.receiver(confirm=False)
     async with (
         FakeService(duration=30, callbacks=CallbackBehavior()) as service,
@@ -143,8 +143,8 @@ async def test_a_failure_is_told_too(app: App) -> None:
 
 
 @pytest.mark.looptime
-async def test_row_17_a_callback_that_could_not_be_delivered_loses_no_video(app: App) -> None:
-    """The host reports CALLBACK_EXCEPTION; the poll underneath finds the file."""
+async def test_wait_polls_if_a_callback_cannot_be_delivered(app: App) -> None:
+    """Failure mode 17: the host reports CALLBACK_EXCEPTION; a poll finds the file."""
     receiver = await app.receiver()
     async with (
         FakeService(duration=30, callbacks=CallbackBehavior()) as service,
@@ -160,8 +160,8 @@ async def test_row_17_a_callback_that_could_not_be_delivered_loses_no_video(app:
 
 
 @pytest.mark.looptime
-async def test_a_requests_own_address_wins(app: App) -> None:
-    """Who names a callback address of his own gets it, and the client polls."""
+async def test_callback_url_of_a_request_wins(app: App) -> None:
+    """It gets the callback, and the client polls."""
     receiver = await app.receiver()
     own = mp4gen.VideoRequest("music", "track", callback_url="https://mine.invalid/cb")
     async with FakeService(duration=30) as service, service.client(callbacks=receiver) as client:
@@ -174,8 +174,8 @@ async def test_a_requests_own_address_wins(app: App) -> None:
 
 
 @pytest.mark.looptime
-async def test_row_17_lost_callbacks_lose_no_video(app: App) -> None:
-    """One in five never comes: polling underneath finds each of those."""
+async def test_bulk_run_survives_lost_callbacks(app: App) -> None:
+    """Failure mode 17: one callback in five never comes; polls find those videos."""
     receiver = await app.receiver()
     how = CallbackBehavior(loss_rate=0.2, delay=lambda random: random.uniform(0, 30))
     async with (
@@ -191,8 +191,8 @@ async def test_row_17_lost_callbacks_lose_no_video(app: App) -> None:
 
 
 @pytest.mark.looptime
-async def test_lost_answers_are_told_by_their_callbacks(app: App) -> None:
-    """No 409, no second submit: nothing doubled, nothing uncertain, whatever was lost."""
+async def test_callback_reports_the_task_of_a_lost_response(app: App) -> None:
+    """Without a 409 and without a second submit: nothing doubled, nothing uncertain."""
     receiver = await app.receiver()
     lost = ["reset_after_accept", "html_502_after_accept", "truncated_after_accept"]
     async with FakeService(
@@ -209,10 +209,8 @@ async def test_lost_answers_are_told_by_their_callbacks(app: App) -> None:
 
 
 @pytest.mark.looptime
-async def test_a_restarted_run_hears_of_the_submit_that_its_crash_lost(
-    app: App, tmp_path: Any
-) -> None:
-    """The ledger keeps the address of an intent: its callback tells the next run the id."""
+async def test_callback_reports_the_task_that_a_killed_run_lost(app: App, tmp_path: Any) -> None:
+    """The ledger keeps the URL of an intent: its callback gives the next run the id."""
     receiver = await app.receiver()
     async with FakeService(
         duration=100, duplicate_policy="new_task", dialect=UNKNOWN, callbacks=CallbackBehavior()
@@ -237,7 +235,7 @@ async def _all(run: mp4gen.ConversionRun) -> list[mp4gen.Conversion]:
 
 
 @pytest.mark.looptime
-async def test_polling_rests_once_callbacks_are_known_to_arrive(app: App) -> None:
+async def test_polls_are_rare_once_callbacks_arrive(app: App) -> None:
     """A first lost callback costs a minute, a later one five; neither loses its video."""
     receiver = await app.receiver()
     late = []
@@ -264,8 +262,8 @@ async def test_polling_rests_once_callbacks_are_known_to_arrive(app: App) -> Non
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("confirm", [True, False])
-async def test_row_28_forgeries_change_nothing(app: App, confirm: bool) -> None:
-    """Guessed addresses get 404, other tasks 403; the video is the API's, at no further look."""
+async def test_forged_callbacks_have_no_effect(app: App, confirm: bool) -> None:
+    """Failure mode 28: guessed URLs get 404, other tasks 403; no additional poll."""
     receiver = await app.receiver(confirm=confirm)
     async with (
         FakeService(duration=30, callbacks=CallbackBehavior(forged=40)) as service,
@@ -280,8 +278,8 @@ async def test_row_28_forgeries_change_nothing(app: App, confirm: bool) -> None:
 
 
 @pytest.mark.looptime
-async def test_row_28_a_confirmed_callback_is_only_a_wake_up(app: App) -> None:
-    """A changed link is never used, even by somebody who knows the address; one look in 5 s."""
+async def test_confirmed_callback_only_wakes_the_wait(app: App) -> None:
+    """Failure mode 28: a changed URL is never used, even from a known address; one poll in 5 s."""
     receiver = await app.receiver()
     async with FakeService(duration=52) as service, service.client(callbacks=receiver) as client:
         wait = asyncio.create_task(client.convert(REQUEST))
@@ -301,8 +299,8 @@ async def test_row_28_a_confirmed_callback_is_only_a_wake_up(app: App) -> None:
 @pytest.mark.parametrize(
     "url", ["http://cdn.example/v.mp4", "ftp://x/v.mp4", "file:///etc", "", "https://"]
 )
-async def test_row_28_only_https_is_believed(app: App, url: str) -> None:
-    """Another link only wakes the wait, at most once in 5 s, and the API is asked."""
+async def test_trusted_callback_needs_https(app: App, url: str) -> None:
+    """Failure mode 28: another URL only wakes the wait, at most once in 5 s."""
     receiver = await app.receiver(confirm=False)
     async with FakeService(duration=22) as service, service.client(callbacks=receiver) as client:
         wait = asyncio.create_task(client.convert(REQUEST))
@@ -318,8 +316,8 @@ async def test_row_28_only_https_is_believed(app: App, url: str) -> None:
 
 
 @pytest.mark.looptime
-async def test_a_believed_link_is_used(app: App) -> None:
-    """With `confirm=False`, https by the right address is the truth."""
+async def test_url_of_a_trusted_callback_is_used(app: App) -> None:
+    """With `confirm=False`, an https URL under the right token needs no poll."""
     receiver = await app.receiver(confirm=False)
     async with FakeService(duration=1000) as service, service.client(callbacks=receiver) as client:
         wait = asyncio.create_task(client.convert(REQUEST))
@@ -333,7 +331,7 @@ async def test_a_believed_link_is_used(app: App) -> None:
 
 
 @pytest.mark.looptime
-async def test_a_signature_is_asked_for_where_a_secret_is_set(app: App) -> None:
+async def test_secret_requires_a_valid_signature(app: App) -> None:
     """Missing, wrong, stale and foreign signatures get 401; the right one wakes the wait."""
     receiver = await app.receiver(secret=SECRET)
     body, seconds = build_callback("video_000001", "https://x.example/v.mp4"), int(time.time())
@@ -379,7 +377,7 @@ async def test_a_signature_is_asked_for_where_a_secret_is_set(app: App) -> None:
         ),
     ],
 )
-def test_known_answers_of_the_signature(
+def test_signature_matches_known_values(
     task_id: str, stamp: int, secret: str, signature: str
 ) -> None:
     """The scheme of docs.kie.ai, "Webhook Security Verification", byte for byte."""
@@ -394,14 +392,14 @@ def test_known_answers_of_the_signature(
 @pytest.mark.parametrize(
     "url", ["", "bot.example.com", "ftp://x", "https://", "https://x/?a", "http://["]
 )
-def test_a_public_address_that_cannot_be_one_is_refused(url: str) -> None:
-    """The sentence says what it must be."""
+def test_receiver_rejects_an_invalid_public_url(url: str) -> None:
+    """The error says what to use."""
     with pytest.raises(mp4gen.ConfigurationError, match="Invalid public_url: "):
         mp4gen.CallbackReceiver(url)
 
 
-def test_an_empty_secret_is_refused() -> None:
-    """A variable that was forgotten does not silently switch the verification off."""
+def test_receiver_rejects_an_empty_secret() -> None:
+    """A forgotten variable does not silently disable the verification."""
     with pytest.raises(mp4gen.ConfigurationError, match="Invalid secret: it is empty"):
         mp4gen.CallbackReceiver("https://bot.example.com", secret="")
 
@@ -446,13 +444,13 @@ GOOD = build_callback("video_000001", "https://x.example/v.mp4")
         (GOOD, {}, 200),
     ],
 )
-async def test_row_30_each_body_gets_its_status(
+async def test_handle_returns_the_status_of_each_body(
     waiting: tuple[FakeService, mp4gen.CallbackReceiver, str],
     body: bytes,
     headers: dict[str, str],
     status: int,
 ) -> None:
-    """Over the socket and by `handle`, from the loop's thread and from another."""
+    """Failure mode 30: over the socket and by `handle`, from the loop's thread and from another."""
     service, receiver, url = waiting
     path = url.partition("/hooks")[2]
     by_hand = receiver.handle("POST", path, headers, body)[0]
@@ -465,10 +463,10 @@ async def test_row_30_each_body_gets_its_status(
 
 
 @pytest.mark.looptime
-async def test_row_30_endless_and_slow_bodies_end_early(
+async def test_handle_bounds_endless_and_slow_bodies(
     waiting: tuple[FakeService, mp4gen.CallbackReceiver, str],
 ) -> None:
-    """A body without a length is cut at 64 KiB, a slow one after ten seconds."""
+    """Failure mode 30: a body without a length is cut at 64 KiB, a slow one after ten seconds."""
     _, _, url = waiting
 
     async def endless() -> AsyncIterator[bytes]:
@@ -493,10 +491,10 @@ async def test_row_30_endless_and_slow_bodies_end_early(
 
 
 @pytest.mark.looptime
-async def test_row_30_a_bomb_is_refused_before_it_is_inflated(
+async def test_handle_rejects_compressed_bodies_by_their_header(
     waiting: tuple[FakeService, mp4gen.CallbackReceiver, str],
 ) -> None:
-    """A packed body gets 415 by its head alone, over a raw socket."""
+    """Failure mode 30: 415 over a raw socket, before the body is inflated."""
     _, _, url = waiting
     host, _, rest = url.removeprefix("http://").partition("/")
     reader, writer = await asyncio.open_connection(*host.split(":"))
@@ -509,10 +507,10 @@ async def test_row_30_a_bomb_is_refused_before_it_is_inflated(
 
 
 @pytest.mark.looptime
-async def test_other_methods_and_unknown_addresses(
+async def test_handle_rejects_other_methods_and_unknown_tokens(
     waiting: tuple[FakeService, mp4gen.CallbackReceiver, str],
 ) -> None:
-    """405 for what is no POST, 404 for a token that nobody has, whatever the body."""
+    """405 for other methods, 404 for an unknown token, whatever the body."""
     _, receiver, url = waiting
     base = url.rpartition("/")[0]
     statuses = [
@@ -526,8 +524,8 @@ async def test_other_methods_and_unknown_addresses(
     assert statuses == [405, 404, 404, 404, 200]
 
 
-async def test_handle_never_raises_whatever_a_framework_gives_it() -> None:
-    """Even arguments of the wrong type are answered."""
+async def test_handle_never_raises() -> None:
+    """Arguments of the wrong type get a response too."""
     receiver = mp4gen.CallbackReceiver("https://bot.example.com/cb")
     wrong: Any = [None, 7, [], object()]
     statuses = [receiver.handle(*([value] * 4))[0] for value in wrong]
@@ -545,10 +543,10 @@ async def test_handle_never_raises_whatever_a_framework_gives_it() -> None:
     headers=st.dictionaries(st.text(max_size=20), st.text(max_size=40), max_size=4),
     body=st.one_of(st.binary(max_size=200), st.just(GOOD)),
 )
-def test_row_28_arbitrary_requests_are_refused(
+def test_handle_rejects_arbitrary_requests(
     method: str, tail: str, headers: dict[str, str], body: bytes
 ) -> None:
-    """Any text and any bytes: a status below 500, never 200 without the token."""
+    """Failure mode 28: any text and any bytes get a status from 400 to 415."""
     receiver = mp4gen.CallbackReceiver("https://bot.example.com/cb", secret=SECRET)
 
     status, _ = receiver.handle(method, f"/cb/{tail}", headers, body)
@@ -558,18 +556,18 @@ def test_row_28_arbitrary_requests_are_refused(
 
 @settings(max_examples=300, deadline=None)
 @given(stamp=st.text(max_size=30), signature=st.text(max_size=60), task_id=st.text(max_size=30))
-def test_row_28_arbitrary_signatures_are_refused(stamp: str, signature: str, task_id: str) -> None:
-    """The check is total: any text is accepted or refused, and none is accepted by luck."""
+def test_signature_rejects_arbitrary_text(stamp: str, signature: str, task_id: str) -> None:
+    """Failure mode 28: the check accepts or rejects any text and never raises."""
     headers = {"x-webhook-timestamp": stamp, "x-webhook-signature": signature}
 
     assert not verify_signature(headers, task_id, SECRET, 1.7e9)
 
 
 @pytest.mark.looptime
-async def test_row_28_ten_thousand_forgeries_cost_nothing(
+async def test_handle_rejects_ten_thousand_forgeries(
     waiting: tuple[FakeService, mp4gen.CallbackReceiver, str],
 ) -> None:
-    """0 accepted, 0 exceptions, 0 looks at the API, from four threads at once."""
+    """Failure mode 28: none accepted, no exception, no poll, from four threads at once."""
     service, receiver, url = waiting
     statuses: list[int] = []
 
@@ -598,8 +596,8 @@ async def test_row_28_ten_thousand_forgeries_cost_nothing(
 
 
 @pytest.mark.looptime
-async def test_the_token_is_never_logged(app: App) -> None:
-    """At DEBUG, with failures, time-outs and nonsense, no log line, repr or error shows it."""
+async def test_token_is_never_logged(app: App) -> None:
+    """At DEBUG, with failures, timeouts and invalid calls, no log line, repr or error shows it."""
     told = io.StringIO()
     handler = logging.StreamHandler(told)
     logging.getLogger().addHandler(handler)
@@ -653,7 +651,7 @@ async def test_callback_of_an_ended_task_has_no_effect(app: App, end: str) -> No
     assert 55 <= now() - begun <= 70
 
 
-def test_tokens_of_ended_tasks_are_not_kept_for_ever() -> None:
+def test_tokens_of_ended_tasks_are_bounded() -> None:
     """Ten thousand are enough for late duplicates; the oldest is unknown again."""
 
     async def urls_of_ended_tasks() -> list[str]:
@@ -669,8 +667,8 @@ def test_tokens_of_ended_tasks_are_not_kept_for_ever() -> None:
     assert statuses == [404, 200, 200]
 
 
-async def test_one_callback_wakes_all_who_wait_for_it() -> None:
-    """Two parts of an app may wait for one task; news for nobody waits for the next."""
+async def test_callback_wakes_all_waits_of_its_task() -> None:
+    """Two parts of an app can wait for one task; without a wait, the next one is woken."""
     receiver = mp4gen.CallbackReceiver("http://127.0.0.1:1/hooks")
     ticket = receiver._subscribe()
     url = ticket.new_url()

@@ -23,7 +23,7 @@ def looks(polling: Polling, random: Random, until: float) -> list[float]:
     raise AssertionError
 
 
-def test_the_waits_are_backoffs() -> None:
+def test_poll_intervals_are_exponential() -> None:
     """Every step is what `backoff.expo` gives for the same base, factor and cap."""
     steps = backoff.expo(base=1.3, factor=15 * (1.3 - 1), max_value=8)
     next(steps)
@@ -32,7 +32,7 @@ def test_the_waits_are_backoffs() -> None:
     assert list(islice(poll_intervals(STEADY, Random()), 30)) == pytest.approx(expected)
 
 
-def test_ages_grow_by_the_factor_until_the_cap() -> None:
+def test_poll_ages_grow_by_the_multiplier_until_the_cap() -> None:
     """15, x1.3, x1.3, then every eight seconds."""
     ages = looks(STEADY, Random(), 60)
 
@@ -40,14 +40,14 @@ def test_ages_grow_by_the_factor_until_the_cap() -> None:
     assert [round(b - a, 2) for a, b in pairwise(ages)][-3:] == [8, 8, 8]
 
 
-def test_the_first_look_waits_for_what_is_left_of_its_time() -> None:
+def test_initial_delay_subtracts_the_age() -> None:
     """A task that is older already is looked at sooner, never in the past."""
     assert initial_delay(STEADY, Random()) == 15
     assert initial_delay(STEADY, Random(), age=10) == 5
     assert initial_delay(STEADY, Random(), age=100) == 0
 
 
-def test_jitter_is_a_share_of_each_step_and_seeded() -> None:
+def test_jitter_is_a_share_of_each_interval_and_seeded() -> None:
     """Ten percent of the step, not of the age; the same seed, the same looks."""
     steady = looks(STEADY, Random(), 200)
     steps = list(islice(poll_intervals(Polling(), Random(3)), 20))
@@ -59,7 +59,7 @@ def test_jitter_is_a_share_of_each_step_and_seeded() -> None:
     assert abs(len(looks(Polling(), Random(3), 200)) - len(steady)) <= 2
 
 
-def test_a_usual_task_costs_seven_or_eight_looks() -> None:
+def test_usual_task_takes_seven_or_eight_polls() -> None:
     """Over 200 seeds of the documented durations: few requests, and a small delay."""
     chance = Random(11)
     lengths = [chance.lognormvariate(3.6889, 0.6679) for _ in range(200)]
@@ -72,7 +72,7 @@ def test_a_usual_task_costs_seven_or_eight_looks() -> None:
     assert delay / sum(lengths) <= 0.09
 
 
-def test_waits_never_end_and_never_grow_past_the_cap() -> None:
+def test_poll_intervals_are_endless_and_capped() -> None:
     """A wait of hours neither runs out of steps nor of numbers."""
     steps = list(islice(poll_intervals(Polling(multiplier=3.0), Random(1)), 20_000))
 

@@ -31,8 +31,8 @@ def look_times(service: FakeService) -> list[float]:
     return [call.received_at for call in service.requests if call.endpoint == "details"]
 
 
-async def test_the_first_look_comes_late_and_the_next_ones_soon(service: FakeService) -> None:
-    """Ages 15, 19.5, 25.4, 33, 40.8: five looks at a task of forty seconds."""
+async def test_wait_polls_late_first_and_then_often(service: FakeService) -> None:
+    """Ages 15, 19.5, 25.4, 33, 40.8: five polls of a task of forty seconds."""
     async with service.client(polling=Polling(jitter=0)) as client:
         video = await client.convert(REQUEST)
 
@@ -48,8 +48,8 @@ async def test_the_first_look_comes_late_and_the_next_ones_soon(service: FakeSer
     assert (video.expires_at - video.completed_at).days == 15  # type: ignore[operator]
 
 
-async def test_an_id_from_before_a_restart_is_looked_at_at_once(service: FakeService) -> None:
-    """Nobody knows its age; it may long be finished."""
+async def test_wait_polls_immediately_after_a_restart(service: FakeService) -> None:
+    """The age of the task is unknown: it may have finished long ago."""
     async with service.client() as before:
         task_id = await before.create_music_video(REQUEST)
     await asyncio.sleep(100)
@@ -60,8 +60,8 @@ async def test_an_id_from_before_a_restart_is_looked_at_at_once(service: FakeSer
     assert video.task_id == task_id
 
 
-async def test_a_wait_after_a_create_knows_the_tasks_age(service: FakeService) -> None:
-    """What was done since the submit counts."""
+async def test_wait_subtracts_the_age_of_the_task(service: FakeService) -> None:
+    """The time since the submit counts."""
     async with service.client(polling=Polling(jitter=0)) as client:
         task_id = await client.create_music_video(REQUEST)
         await asyncio.sleep(10)
@@ -70,10 +70,10 @@ async def test_a_wait_after_a_create_knows_the_tasks_age(service: FakeService) -
     assert look_times(service)[0] == pytest.approx(15, abs=0.1)
 
 
-async def test_on_submitted_is_told_before_the_first_look(
+async def test_on_submitted_is_called_before_the_first_poll(
     service: FakeService, client: mp4gen.Client
 ) -> None:
-    """Plain or a coroutine function."""
+    """The hook is a plain or a coroutine function."""
     told: list[tuple[str, int]] = []
 
     async def later(task_id: str) -> None:
@@ -114,10 +114,10 @@ LOOK_FAULTS = (
 
 
 @pytest.mark.parametrize("fault", LOOK_FAULTS)
-async def test_row_04_a_failed_look_fails_no_conversion(
+async def test_wait_survives_failed_polls(
     service: FakeService, client: mp4gen.Client, fault: str
 ) -> None:
-    """Whatever one or two looks meet, the video is paid for and is waited for."""
+    """Failure mode 4: whatever one or two polls meet, the client waits for the video."""
     task_id = await client.create_music_video(REQUEST)
     await client.get_music_video_details(task_id)
     service.script("details", "ok", fault, fault)
@@ -127,10 +127,10 @@ async def test_row_04_a_failed_look_fails_no_conversion(
     assert video.url == service.file_url(task_id)
 
 
-async def test_row_14_a_refused_key_ends_a_wait_at_once(
+async def test_wait_ends_at_once_if_the_key_is_refused(
     service: FakeService, client: mp4gen.Client
 ) -> None:
-    """It will not get better by asking again."""
+    """Failure mode 14: another poll would not help."""
     service.script("details", "unauthorized")
 
     assert type(await failure(client.convert(REQUEST))) is mp4gen.AuthenticationError
@@ -147,10 +147,10 @@ async def test_row_14_a_refused_key_ends_a_wait_at_once(
         ("blocked", mp4gen.AuthenticationError),
     ],
 )
-async def test_what_lasts_beyond_the_grace_is_an_answer(
+async def test_wait_ends_if_an_error_persists_beyond_the_grace(
     service: FakeService, client: mp4gen.Client, fault: str, expected: type
 ) -> None:
-    """An unknown task is not waited for until the deadline: 60 s and three looks."""
+    """An unknown task ends the wait after 60 s and three polls, not at the deadline."""
     service.always("details", fault)
 
     assert type(await failure(client.wait_for_video("unknown"))) is expected
@@ -158,10 +158,10 @@ async def test_what_lasts_beyond_the_grace_is_an_answer(
     assert service.count("details") >= 3
 
 
-async def test_a_host_that_is_not_the_api_is_told_apart(
+async def test_wait_ends_if_the_host_is_not_the_api(
     service: FakeService, client: mp4gen.Client
 ) -> None:
-    """The first look of a client that has seen nothing proper from this host."""
+    """The first poll of a client that has seen no valid response of this host."""
     service.always("details", "html_404")
 
     error = await failure(client.wait_for_video("t1"))
@@ -180,10 +180,10 @@ async def test_a_host_that_is_not_the_api_is_told_apart(
         ("callback_exception_without_url", VideoStatus.CALLBACK_EXCEPTION),
     ],
 )
-async def test_row_15_and_16_what_never_finishes_ends_at_the_deadline(
+async def test_wait_times_out_at_the_deadline(
     service: FakeService, client: mp4gen.Client, step: str, status: str
 ) -> None:
-    """With the task's id, for another wait, and the last details."""
+    """Failure modes 15 and 16: the error carries the id, for another wait, and the last details."""
     service.always("details", step)
 
     error = await failure(client.convert(REQUEST, timeout=300))
@@ -196,10 +196,10 @@ async def test_row_15_and_16_what_never_finishes_ends_at_the_deadline(
     assert "wait for the same id again" in str(error)
 
 
-async def test_row_17_a_lost_callback_is_no_lost_video(
+async def test_callback_exception_with_a_url_is_a_success(
     service: FakeService, client: mp4gen.Client
 ) -> None:
-    """CALLBACK_EXCEPTION with a URL is a success."""
+    """Failure mode 17: the host could not deliver its callback, but the video exists."""
     service.script("details", "callback_exception")
 
     video = await client.convert(REQUEST)
@@ -207,10 +207,10 @@ async def test_row_17_a_lost_callback_is_no_lost_video(
     assert video.url == service.file_url(video.task_id)
 
 
-async def test_a_flag_that_we_do_not_know_with_a_url_is_better_than_nothing(
+async def test_unknown_status_with_a_url_is_returned_at_the_deadline(
     service: FakeService, client: mp4gen.Client
 ) -> None:
-    """At the deadline at the latest, the link is given."""
+    """The URL is returned at the deadline at the latest."""
     url = "https://example.com/v.mp4"
     odd = ScriptedResponse(data={"successFlag": "READY", "response": {"videoUrl": url}})
     service.always("details", odd)
@@ -222,7 +222,7 @@ async def test_a_flag_that_we_do_not_know_with_a_url_is_better_than_nothing(
 @pytest.mark.parametrize(
     ("step", "flag"), [("failed", "GENERATE_MP4"), ("create_failed", "CREATE")]
 )
-async def test_a_failed_task_is_final(
+async def test_failed_task_raises(
     service: FakeService, client: mp4gen.Client, step: str, flag: str
 ) -> None:
     """With the service's own reason, the id and the details."""
@@ -236,16 +236,16 @@ async def test_a_failed_task_is_final(
     assert error.details.failed
 
 
-async def test_a_retry_after_wins_over_the_schedule() -> None:
-    """The server knows how far it is."""
+async def test_retry_after_wins_over_the_schedule() -> None:
+    """The server knows its own progress."""
     async with FakeService(duration=30, retry_after=10) as service, service.client() as client:
         await client.convert(REQUEST)
 
     assert look_times(service) == pytest.approx([10, 20, 30], abs=0.1)
 
 
-async def test_a_retry_after_is_capped_by_the_deadline() -> None:
-    """A last look comes at the deadline, however late the server would like it."""
+async def test_retry_after_is_capped_by_the_deadline() -> None:
+    """The last poll comes at the deadline, however late the server wants it."""
     async with FakeService(duration=100, retry_after=86_400) as service, service.client() as client:
         video = await client.convert(REQUEST, timeout=120)
 
@@ -253,8 +253,8 @@ async def test_a_retry_after_is_capped_by_the_deadline() -> None:
     assert video.url
 
 
-async def test_a_retry_after_of_nothing_is_no_licence_to_hammer() -> None:
-    """Half a second between two looks at the least."""
+async def test_retry_after_of_zero_keeps_a_minimum_interval() -> None:
+    """At least half a second between two polls."""
     async with FakeService(duration=5, retry_after=0, rate_limit=None) as service:
         limit = mp4gen.RateLimit(1000, per=1.0)
         async with service.client(rate_limit=limit) as client:
@@ -263,10 +263,10 @@ async def test_a_retry_after_of_nothing_is_no_licence_to_hammer() -> None:
     assert service.count("details") <= 12
 
 
-async def test_waiting_for_a_slot_or_a_cool_down_is_not_waiting_for_the_video(
+async def test_timeout_excludes_the_wait_for_the_rate_limit(
     service: FakeService,
 ) -> None:
-    """The clock stands still meanwhile: a timeout of 60 s outlives ten minutes of queueing."""
+    """The clock stops meanwhile: a timeout of 60 s outlives ten minutes of queueing."""
     async with service.client(rate_limit=mp4gen.RateLimit(1, per=600.0)) as client:
         video = await client.convert(REQUEST, timeout=60)
 
@@ -274,7 +274,7 @@ async def test_waiting_for_a_slot_or_a_cool_down_is_not_waiting_for_the_video(
     assert now() >= 600
 
 
-async def test_waiting_for_maintenance_to_end_does_not_count(service: FakeService) -> None:
+async def test_timeout_excludes_maintenance(service: FakeService) -> None:
     """An hour of 455 with a timeout of a minute."""
     async with service.client(retry=mp4gen.Retry(maintenance_timeout=7200)) as client:
         loop = asyncio.get_running_loop()
@@ -286,7 +286,7 @@ async def test_waiting_for_maintenance_to_end_does_not_count(service: FakeServic
     assert 3600 <= now() <= 3600 + 400
 
 
-async def test_the_concurrency_is_held_from_submit_to_end(service: FakeService) -> None:
+async def test_concurrency_is_held_from_submit_to_end(service: FakeService) -> None:
     """Three at a time: the fourth is submitted when one has ended."""
     requests = [mp4gen.VideoRequest("music", str(n)) for n in range(7)]
     async with service.client(concurrency=3) as client:
@@ -299,8 +299,8 @@ async def test_the_concurrency_is_held_from_submit_to_end(service: FakeService) 
 
 
 @pytest.mark.parametrize("count", [20, 50, 200])
-async def test_every_track_of_a_crowd_is_finished(count: int) -> None:
-    """With the exact limit of the service, no call too many, no track lost."""
+async def test_many_conversions_finish_within_the_limit(count: int) -> None:
+    """With the exact limit of the service: no request too many, no track lost."""
     requests = [mp4gen.VideoRequest("music", str(n)) for n in range(count)]
     service = FakeService(duration=lognormal(40, 120), seed=count)
     async with service, service.client() as client:
@@ -311,10 +311,10 @@ async def test_every_track_of_a_crowd_is_finished(count: int) -> None:
     assert not any(call.rate_limited for call in service.requests)
 
 
-async def test_row_18_the_wall_clock_decides_nothing(
+async def test_wait_ignores_the_wall_clock(
     service: FakeService, client: mp4gen.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A year forward, a year back: waits and deadlines are loop time."""
+    """Failure mode 18: a year forward, a year back; waits and deadlines are loop time."""
     real = __import__("time").time
     shift = iter([365 * 86400.0, -365 * 86400.0] * 10_000)
     monkeypatch.setattr("time.time", lambda: real() + next(shift))

@@ -35,10 +35,10 @@ async def service() -> AsyncIterator[FakeService]:
 
 
 @pytest.mark.parametrize("fault", LOST)
-async def test_row_02_a_lost_answer_is_found_again_by_the_conflict(
+async def test_submit_adopts_the_first_task_after_a_lost_response(
     service: FakeService, fault: str
 ) -> None:
-    """Where a second submit is refused with the first id: sent again at once, adopted, one task."""
+    """Failure mode 2: the client resends at once and adopts the id of the 409; one task."""
     service.script("create", fault)
     async with service.client() as client:
         task_id = await client.create_music_video(REQUEST)
@@ -48,10 +48,10 @@ async def test_row_02_a_lost_answer_is_found_again_by_the_conflict(
 
 
 @pytest.mark.parametrize("fault", VAIN)
-async def test_row_03_an_answer_that_proves_nothing_is_asked_again(
+async def test_submit_resends_after_a_response_without_outcome(
     service: FakeService, fault: str
 ) -> None:
-    """It had not been accepted, as the second submit shows; one task."""
+    """Failure mode 3: the first submit was not accepted, as the second one shows; one task."""
     service.script("create", fault)
     async with service.client() as client:
         task_id = await client.create_music_video(REQUEST)
@@ -60,10 +60,8 @@ async def test_row_03_an_answer_that_proves_nothing_is_asked_again(
 
 
 @pytest.mark.parametrize("fault", LOST + VAIN)
-async def test_where_a_second_submit_could_cost_again_none_is_sent(
-    service: FakeService, fault: str
-) -> None:
-    """With "raise", the default for unknown hosts: one request, and an error that says so."""
+async def test_submit_is_sent_once_under_raise(service: FakeService, fault: str) -> None:
+    """The default for unknown hosts: one request, and an error about the unknown outcome."""
     service.script("create", fault)
     async with mp4gen.Client(base_url=service.url) as client:
         error = await failure(client.convert(REQUEST))
@@ -76,8 +74,10 @@ async def test_where_a_second_submit_could_cost_again_none_is_sent(
 
 
 @pytest.mark.parametrize("how", ["reset", "close", "hang"])
-async def test_row_02_cut_after_every_byte_of_the_request(service: FakeService, how: Any) -> None:
-    """For every N bytes that got through: one task, whose id the caller gets."""
+async def test_submit_creates_one_task_wherever_the_connection_is_cut(
+    service: FakeService, how: Any
+) -> None:
+    """Failure mode 2: for each number of bytes that got through there is one task."""
     async with FaultProxy(service.url) as proxy:
         service.rate_limit = None
         limit = mp4gen.RateLimit(10_000, per=0.001)
@@ -97,10 +97,10 @@ async def test_row_02_cut_after_every_byte_of_the_request(service: FakeService, 
                 assert len(service.tasks) == number + 1
 
 
-async def test_row_01_what_was_certainly_not_sent_is_tried_again_under_any_policy(
+async def test_submit_retries_a_refused_connection_under_raise(
     service: FakeService,
 ) -> None:
-    """Nobody listened for a while: not a byte left, so even "raise" goes on; one task."""
+    """Failure mode 1: no byte was sent, so even "raise" retries; one task."""
     async with FaultProxy(service.url) as gone:
         port = int(gone.url.rpartition(":")[2])
     async with mp4gen.Client(base_url=gone.url, on_uncertain_submit="raise") as client:
@@ -114,10 +114,8 @@ async def test_row_01_what_was_certainly_not_sent_is_tried_again_under_any_polic
 
 
 @pytest.mark.parametrize("policy", ["raise", "resubmit"])
-async def test_row_05_a_refusal_in_the_body_is_certain_and_tried_again(
-    service: FakeService, policy: Any
-) -> None:
-    """HTTP 200 with code 500: the API itself said that it was not accepted."""
+async def test_submit_retries_a_code_500_in_the_body(service: FakeService, policy: Any) -> None:
+    """Failure mode 5: HTTP 200 with code 500 means that the API itself did not accept it."""
     service.script("create", "code_500", "code_500")
     async with service.client(on_uncertain_submit=policy) as client:
         await client.create_music_video(REQUEST)
@@ -126,10 +124,10 @@ async def test_row_05_a_refusal_in_the_body_is_certain_and_tried_again(
     assert service.count("create") == 3
 
 
-async def test_a_conflict_raises_from_create_and_is_adopted_by_convert(
+async def test_conflict_raises_from_create_and_is_adopted_by_convert(
     service: FakeService,
 ) -> None:
-    """`create_music_video` tells the first id; `convert` goes on with it and says so."""
+    """`create_music_video` reports the first id; `convert` continues with it and sets `adopted`."""
     async with service.client() as client:
         first = await client.create_music_video(REQUEST)
         error = await failure(client.create_music_video(REQUEST))
@@ -141,8 +139,8 @@ async def test_a_conflict_raises_from_create_and_is_adopted_by_convert(
     assert len(service.tasks) == 1
 
 
-async def test_kies_422_is_the_same_conflict() -> None:
-    """By its text; and the dialect's default is not to send twice."""
+async def test_conflict_of_kie_is_a_422() -> None:
+    """Recognized by its text; the dialect does not resend by default."""
     async with FakeService(dialect=mp4gen.Dialect.KIE) as service, service.client() as client:
         first = await client.create_music_video(REQUEST)
         video = await client.convert(REQUEST)
@@ -150,8 +148,8 @@ async def test_kies_422_is_the_same_conflict() -> None:
     assert (video.task_id, video.adopted) == (first, True)
 
 
-async def test_a_conflict_without_an_id_cannot_be_adopted() -> None:
-    """The error says that the API did not tell."""
+async def test_conflict_without_an_id_cannot_be_adopted() -> None:
+    """The error says that the API did not report the task."""
     async with FakeService(duplicate_policy="without_id") as service, service.client() as client:
         await client.create_music_video(REQUEST)
         error = await failure(client.convert(REQUEST))
@@ -161,8 +159,8 @@ async def test_a_conflict_without_an_id_cannot_be_adopted() -> None:
     assert "did not name the existing task" in str(error)
 
 
-async def test_a_lost_answer_on_a_host_that_tells_no_id() -> None:
-    """Sent again, refused without an id: known to exist, not doubled, not found."""
+async def test_lost_response_and_a_conflict_without_id_raise() -> None:
+    """The resend shows that a task exists; it is neither doubled nor found."""
     async with FakeService(duplicate_policy="without_id") as service, service.client() as client:
         service.script("create", "reset_after_accept")
         error = await failure(client.convert(REQUEST))
@@ -171,8 +169,8 @@ async def test_a_lost_answer_on_a_host_that_tells_no_id() -> None:
     assert len(service.tasks) == 1
 
 
-async def test_an_adopted_record_that_had_failed_is_of_no_use(service: FakeService) -> None:
-    """No second one will be made: the error says why, and which task it was."""
+async def test_adopted_task_that_had_failed_raises(service: FakeService) -> None:
+    """The API creates no second one: the error gives the reason and the task."""
     async with service.client() as client:
         task_id = await client.create_music_video(REQUEST)
         service.tasks[task_id].fail("no picture")
@@ -183,7 +181,7 @@ async def test_an_adopted_record_that_had_failed_is_of_no_use(service: FakeServi
     assert error.existing_task_id == task_id
 
 
-async def test_an_adopted_record_whose_file_is_gone_is_of_no_use(service: FakeService) -> None:
+async def test_adopted_task_whose_file_is_deleted_raises(service: FakeService) -> None:
     """The host keeps files for 15 days."""
     async with service.client() as client:
         task_id = await client.create_music_video(REQUEST)
@@ -204,10 +202,10 @@ async def test_an_adopted_record_whose_file_is_gone_is_of_no_use(service: FakeSe
         ("code_400", mp4gen.SubmitUncertainError),
     ],
 )
-async def test_a_refusal_after_a_lost_answer_settles_nothing(
+async def test_refusal_after_a_lost_response_stays_uncertain(
     service: FakeService, later: str, expected: type
 ) -> None:
-    """The first attempt may have been accepted all the same, and have taken the last credit."""
+    """The first attempt may have been accepted and have used the last credit."""
     service.script("create", "reset_after_accept", later)
     async with service.client() as client:
         error = await failure(client.create_music_video(REQUEST))
@@ -216,8 +214,8 @@ async def test_a_refusal_after_a_lost_answer_settles_nothing(
     assert isinstance(error.__cause__, mp4gen.ApiError)
 
 
-async def test_answers_that_stay_lost_end_in_uncertainty(service: FakeService) -> None:
-    """After the budget, not after one try, and never as a plain network error."""
+async def test_submit_is_uncertain_after_lost_responses(service: FakeService) -> None:
+    """After `Retry.timeout`, not after one attempt, and never as a plain network error."""
     service.always("create", "reset")
     async with service.client(retry=Retry(timeout=60)) as client:
         error = await failure(client.create_music_video(REQUEST))
@@ -226,8 +224,8 @@ async def test_answers_that_stay_lost_end_in_uncertainty(service: FakeService) -
     assert 4 <= service.count("create") <= 12
 
 
-async def test_the_wait_for_a_slot_is_no_part_of_the_budget(service: FakeService) -> None:
-    """A submit that queued for ten minutes has failed for no second yet."""
+async def test_retry_time_excludes_the_wait_for_a_slot(service: FakeService) -> None:
+    """A submit that queued for ten minutes can still be retried."""
     service.always("create", "ok")
     async with service.client(rate_limit=mp4gen.RateLimit(1, per=600.0)) as client:
         await client.get_credits()
@@ -248,10 +246,10 @@ async def test_the_wait_for_a_slot_is_no_part_of_the_budget(service: FakeService
         ("code_400", mp4gen.InvalidRequestError),
     ],
 )
-async def test_row_13_and_14_a_final_refusal_is_sent_once(
+async def test_submit_sends_one_request_after_a_permanent_refusal(
     service: FakeService, fault: str, expected: type
 ) -> None:
-    """No credits, a bad key, an unknown track, not the API at all: one request."""
+    """Failure modes 13 and 14: no credits, a bad key, an unknown track, no API: one request."""
     service.script("create", fault)
     async with service.client() as client:
         error = await failure(client.convert(REQUEST))
@@ -260,8 +258,8 @@ async def test_row_13_and_14_a_final_refusal_is_sent_once(
     assert service.count() == 1
 
 
-async def test_row_06_a_valid_body_wins_over_its_status(service: FakeService) -> None:
-    """HTTP 500 with code 200 and an id: accepted."""
+async def test_submit_trusts_a_valid_body_over_its_status(service: FakeService) -> None:
+    """Failure mode 6: HTTP 500 with code 200 and an id means accepted."""
     service.script(
         "create", ScriptedResponse(status=500, body=b'{"code":200,"data":{"taskId":"t7"}}')
     )
@@ -269,8 +267,8 @@ async def test_row_06_a_valid_body_wins_over_its_status(service: FakeService) ->
         assert await client.create_music_video(REQUEST) == "t7"
 
 
-async def test_the_placeholder_is_sent_where_no_callback_is_given(service: FakeService) -> None:
-    """The field is required; the address leads nowhere."""
+async def test_submit_sends_a_placeholder_without_a_callback(service: FakeService) -> None:
+    """The field is required; the reserved host leads nowhere."""
     async with service.client() as client:
         await client.create_music_video(REQUEST)
     (task,) = service.tasks.values()
