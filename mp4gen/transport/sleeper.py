@@ -19,18 +19,20 @@ class WakeableSleep(asyncio.Future[bool]):
 
     Args:
         seconds: The longest that it lasts.
-        active_sleeps: The set that holds it until it ends.
+        active_sleeps: The sleeps of a client; they hold it until it ends.
     """
 
     __slots__ = ("_active_sleeps", "_timer")
 
-    def __init__(self, seconds: float, active_sleeps: set[WakeableSleep] | None = None) -> None:
+    def __init__(
+        self, seconds: float, active_sleeps: dict[WakeableSleep, None] | None = None
+    ) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(loop=loop)
         self._active_sleeps = active_sleeps
         self._timer = loop.call_later(seconds, self._end, False)  # noqa: FBT003
         if active_sleeps is not None:
-            active_sleeps.add(self)
+            active_sleeps[self] = None
 
     def wake(self) -> None:
         """End the sleep now, unless it has ended."""
@@ -49,7 +51,7 @@ class WakeableSleep(asyncio.Future[bool]):
     def _detach(self) -> None:
         self._timer.cancel()
         if self._active_sleeps is not None:
-            self._active_sleeps.discard(self)
+            self._active_sleeps.pop(self, None)
 
 
 class Sleeper:
@@ -57,8 +59,9 @@ class Sleeper:
 
     def __init__(self) -> None:
         self.closed = False
-        self._active_sleeps: set[WakeableSleep] = set()
-        self._timeouts: set[asyncio.Timeout] = set()
+        # Ordered, so that a seed of the simulation is reproducible.
+        self._active_sleeps: dict[WakeableSleep, None] = {}
+        self._timeouts: dict[asyncio.Timeout, None] = {}
 
     def sleep(self, seconds: float) -> WakeableSleep:
         """Return a sleep of `seconds` that `close` ends.
@@ -82,7 +85,7 @@ class Sleeper:
         if self.closed:
             raise client_closed_error()
         timeout = asyncio.timeout(None)
-        self._timeouts.add(timeout)
+        self._timeouts[timeout] = None
         try:
             async with timeout:
                 yield
@@ -91,7 +94,7 @@ class Sleeper:
                 raise client_closed_error() from None
             raise
         finally:
-            self._timeouts.discard(timeout)
+            self._timeouts.pop(timeout, None)
 
     def close(self) -> None:
         """End everything that waits. A second call does nothing."""
