@@ -1,4 +1,4 @@
-"""What goes wrong at a service and on the way to it, drawn from a seed; runs nothing."""
+"""Draw faults of a service and of its connections from a seed."""
 
 from random import Random
 from typing import Any
@@ -21,7 +21,7 @@ FILE_FAULTS = "reset truncated hang html_502 html_200 expired range_ignored".spl
 
 
 def script_faults(service: FakeService, random: Random) -> None:
-    """Three in ten calls meet a fault."""
+    """Script faults for three requests in ten."""
     for endpoint, faults in (
         ("create", SUBMIT_FAULTS),
         ("details", POLL_FAULTS),
@@ -32,7 +32,7 @@ def script_faults(service: FakeService, random: Random) -> None:
 
 
 def connection_faults(random: Random) -> list[ConnectionFault | None]:
-    """One in ten connections is cut."""
+    """Return faults for one connection in ten."""
     return [_connection_fault(random) if random.random() < 0.1 else None for _ in range(200)]
 
 

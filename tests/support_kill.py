@@ -25,8 +25,8 @@ from mp4gen.transport import http
 
 Function = Callable[..., Any]
 
-# What is about to happen, or has just happened: function, event, and for a step of the ledger its
-# operation or the state that it records. What is written is not yet committed.
+# Function, event, and for a step of the ledger its operation or the state that it records. What is
+# "written" is not committed yet.
 POINTS: dict[str, tuple[Function, str, str | Function | None]] = {
     "before the ledger is locked": (ledger_schema.Lock.__init__, "call", None),
     "the ledger is locked": (ledger_schema.Lock.__init__, "return", None),
@@ -66,7 +66,7 @@ POINTS: dict[str, tuple[Function, str, str | Function | None]] = {
 
 
 def signal_at(point: str, signals: list[int]) -> None:
-    """From now on, send this process `signals` when it first comes to `point`."""
+    """Send this process `signals` when it first reaches `point`."""
     function, wanted_event, detail = POINTS[point]
     pending = list(signals)
 
@@ -82,7 +82,7 @@ def signal_at(point: str, signals: list[int]) -> None:
 
 
 def recorded(frame: FrameType) -> tuple[Function | None, str | None]:
-    """The ledger's operation that this is about, and the state that it records."""
+    """Return the ledger's operation in a frame and the state that it records."""
     frame_locals = frame.f_locals
     operation, values = None, frame_locals.get("values")
     if "write" in frame_locals:
@@ -94,7 +94,7 @@ def recorded(frame: FrameType) -> tuple[Function | None, str | None]:
 
 
 async def convert(job: dict[str, Any]) -> list[dict[str, Any]]:
-    """One bulk run over the job's tracks, and what came of each."""
+    """Run the job's tracks and return their results."""
     dialect = (
         mp4gen.Dialect.SUNO
         if job["rejects_duplicates"]
@@ -123,7 +123,7 @@ async def convert(job: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def child(job: dict[str, Any]) -> None:
-    """The whole life of a child."""
+    """Run one job in this child."""
     if job["point"]:
         signal_at(job["point"], job.get("signals", [signal.SIGKILL]))
     results = asyncio.run(convert(job))
@@ -131,7 +131,7 @@ def child(job: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Fork for each job that comes in."""
+    """Fork for each job."""
     # A background job of a shell starts with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for line in sys.stdin:

@@ -1,10 +1,9 @@
-"""The networks that a simulation can run on; they know machines and weather, nothing of the API.
+"""The networks of the simulation: machines and faults, nothing of the API.
 
-`Simulated` needs simloop (Python 3.12 or newer): every machine is a host of its own, every packet
-takes its time, links fall silent, machines die, and a seed fixes all of it, down to the order in
-which things happen at one and the same moment. `Loopback` runs everywhere: real sockets between
-tasks of one loop in virtual time (looptime). Both do the work of threads at once, so that no clock
-runs on meanwhile.
+`Simulated` needs simloop (Python 3.12 or newer): each machine is a host, packets have latency,
+links fall silent and machines die. A seed fixes everything, also the order of simultaneous
+events. `Loopback` runs everywhere: real sockets between tasks of one loop in virtual time
+(looptime). Both run the work of threads immediately, so that no clock advances meanwhile.
 """
 
 import asyncio
@@ -17,7 +16,7 @@ import looptime
 try:
     import simloop
 except ImportError:
-    # Python 3.11, or simply not there.
+    # Python 3.11, or not installed.
     simloop = None  # type: ignore[assignment]
 
 _NORMAL_LATENCY = (0.01, 0.12)
@@ -25,12 +24,12 @@ _SPIKE_LATENCY = (0.2, 3.0)
 
 
 class Network(Protocol):
-    """Where the machines are.
+    """A network of machines.
 
     Attributes:
-        loop: all of them run on it.
-        gateway: host and port of the machine that all calls go through.
-        service: host and port of the API.
+        loop: The event loop of all machines.
+        gateway: Host and port of the machine that forwards all requests.
+        service: Host and port of the API.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -38,23 +37,23 @@ class Network(Protocol):
     service: tuple[str, int]
 
     def start(self, machine: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Let `machine` do `work`."""
+        """Run `work` on `machine`."""
 
     def kill(self, machine: str, work: asyncio.Task[None]) -> None:
-        """End `machine` without a farewell to anybody."""
+        """Kill `machine`; it closes nothing."""
 
     async def inject_faults(self, random: Random, new_gateway: Callable[[], None]) -> None:
-        """Let things go wrong on the way for a while."""
+        """Inject faults between the machines for a while."""
 
     def trace(self) -> str:
-        """A hash of all that was decided; empty where the kernel has a say in it."""
+        """Return a hash of all decisions, or "" if the kernel makes some of them."""
 
     def close(self) -> None:
-        """End what dead machines have left behind."""
+        """Close what dead machines left behind."""
 
 
 class Simulated:
-    """A network of simloop's."""
+    """A network of simloop."""
 
     # Of 127.0.0.0/8, where a client sends its key without TLS.
     gateway = ("127.0.0.3", 8080)
@@ -68,26 +67,26 @@ class Simulated:
         self.loop.net.set_defaults(latency=_NORMAL_LATENCY)
 
     def start(self, machine: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Let `machine` do `work`; those that are no server have clocks that are wrong."""
+        """Run `work` on `machine`; the clocks of clients are wrong."""
         host = self.loop.net.host(machine)
         if machine not in (self.service[0], self.gateway[0]):
             self.loop.net.set_clock(machine, offset=Random(machine).uniform(-1e6, 1e6))
         return host.create_task(work)
 
     def kill(self, machine: str, work: asyncio.Task[None]) -> None:
-        """Its packets on the way are lost, and nobody hears that its connections have ended."""
+        """Kill `machine`: its packets are lost and its peers see no end of its connections."""
         if not work.done():
             self.loop.net.crash(machine)
 
     async def inject_faults(self, random: Random, new_gateway: Callable[[], None]) -> None:
-        """Links that fall silent, spikes of latency, and a gateway that dies and comes back."""
+        """Silence links, raise the latency, and kill and restart the gateway."""
         net, gateway = self.loop.net, self.gateway[0]
         for _ in range(random.randrange(5)):
             await asyncio.sleep(random.uniform(0, 90))
             match random.choice(["silence", "spike", "crash"]):
                 case "silence":
                     net.partition({gateway}, {self.service[0]})
-                    # Shorter than a client waits: nobody can count calls that arrive after that.
+                    # Shorter than the clients' timeout: no limit counts requests that arrive later.
                     await asyncio.sleep(random.uniform(1, 25))
                     net.heal()
                 case "spike":
@@ -101,18 +100,18 @@ class Simulated:
                     new_gateway()
 
     def trace(self) -> str:
-        """Of every step and every packet."""
+        """Return the hash of every step and packet."""
         return str(self.loop.trace_hash())
 
     def close(self) -> None:
-        """Cancel all tasks that are left, then close the loop."""
+        """Cancel all remaining tasks and close the loop."""
         from simloop._run import finish
 
         finish(self.loop)
 
 
 def _ignore_exception(_: object, __: dict[str, Any]) -> None:
-    """Let dead machines' tasks be destroyed in silence; what a live one does is looked at."""
+    """Ignore the destroyed tasks of dead machines; the outcome covers the live ones."""
 
 
 class Loopback:
@@ -124,22 +123,22 @@ class Loopback:
         self.loop: asyncio.AbstractEventLoop = looptime.make_event_loop_class(_Loop)()
 
     def start(self, machine: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Let `machine` do `work`."""
+        """Run `work` on `machine`."""
         return self.loop.create_task(work, name=machine)
 
     def kill(self, machine: str, work: asyncio.Task[None]) -> None:
-        """Its connections are closed by the kernel."""
+        """Kill `machine`; the kernel closes its connections."""
         work.cancel()
 
     async def inject_faults(self, random: Random, new_gateway: Callable[[], None]) -> None:
-        """Nothing but what the gateway does to connections."""
+        """Inject nothing: the gateway's connection faults are enough."""
 
     def trace(self) -> str:
-        """None: the kernel decides which of two sockets is first."""
+        """Return "": the kernel decides which of two sockets comes first."""
         return ""
 
     def close(self) -> None:
-        """Cancel all tasks that are left, then close the loop."""
+        """Cancel all remaining tasks and close the loop."""
         remaining = asyncio.all_tasks(self.loop)
         for task in remaining:
             task.cancel()
@@ -150,12 +149,12 @@ class Loopback:
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """Does the work of threads at once."""
+    """Runs the work of threads immediately."""
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
         future = self.create_future()
         try:
             future.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - as a thread would hand it over
+        except Exception as error:  # noqa: BLE001 - as a thread would do
             future.set_exception(error)
         return future

@@ -1,8 +1,8 @@
 """One seed of the simulation: a program, killed and started again, against a failing service.
 
-Fifteen tracks; three calls in ten and one connection in ten meet a fault. The program is either a
-bulk run with a ledger and downloads, at a host with or without a 409, or a bot that stores ids. A
-killed program's disk is left exactly as it was in that moment; the next one starts from a copy.
+Fifteen tracks; three requests in ten and one connection in ten meet a fault. The program is a
+bulk run with a ledger and downloads, on a host with or without a 409, or a bot that stores ids. A
+killed program's disk is copied at that moment; the next program starts from the copy.
 """
 
 import asyncio
@@ -32,31 +32,31 @@ from .support_proxy import FaultProxy
 TRACKS = [mp4gen.VideoRequest("music", f"track{number:02}") for number in range(15)]
 DAY = 24 * 3600.0
 
-# What a commit costs is not the question here, and memory is fast.
+# In memory: the cost of a commit does not matter here.
 _FAST = next((folder for folder in ("/dev/shm",) if Path(folder).is_dir()), None)  # noqa: S108
-# So late that no link has expired, whenever this runs.
+# Late enough that no link has expired.
 _EPOCH = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """What became of one seed.
+    """The outcome of one seed.
 
     Attributes:
-        seed: of all that chance decided.
-        program: what was run.
-        lives: how often it was started.
-        requests: how many arrived at the service.
-        rate_limited: how many of them were one too many in ten seconds; a program that was started
-            again cannot know of the calls that the one before it has made.
-        seconds: of virtual time.
-        lost: tracks without their video, or without the line that says in what doubt they are.
-        duplicated: tracks that were paid for more than once.
-        windows_over_limit: windows of ten seconds in which one program exceeded the rate limit.
-        hung: whether it had not ended after a day.
-        leftover_files: temporary files that were left behind.
-        problem: what else went wrong; None for nothing.
-        trace: a hash of every call, answer and event with its time, and of the network's own.
+        seed: The seed.
+        program: The kind of program.
+        lives: How often it was started.
+        requests: Requests that arrived at the service.
+        rate_limited: Requests that it refused; a restarted program does not know the requests of
+            the one before it.
+        seconds: Virtual time.
+        lost: Tracks without a video and without an uncertain result.
+        duplicated: Tracks that were paid more than once.
+        windows_over_limit: Windows of ten seconds in which one program exceeded the rate limit.
+        hung: Whether it still ran after a day.
+        leftover_files: Temporary files that were not removed.
+        problem: Any other error, or None.
+        trace: A hash of every request, response and event with its time, and of the network.
     """
 
     seed: int
@@ -75,7 +75,7 @@ class Outcome:
 
     @property
     def succeeded(self) -> bool:
-        """Whether nothing was wrong."""
+        """Whether nothing went wrong."""
         return not (
             self.lost
             or self.duplicated
@@ -87,8 +87,8 @@ class Outcome:
 
 
 def run_seed(seed: int, loop: Literal["simloop", "looptime"]) -> Outcome:
-    """Run the whole story of one seed."""
-    # Else the collector would decide when what dead programs have left is closed.
+    """Run one seed."""
+    # The collector would close the files of dead programs at arbitrary times.
     gc.disable()
     try:
         return _run_seed(seed, Simulated(seed) if loop == "simloop" else Loopback())
@@ -101,7 +101,7 @@ def _run_seed(seed: int, network: Network) -> Outcome:
         scenario = _Scenario(seed, network, Path(folder))
         try:
             network.loop.run_until_complete(scenario.run())
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this seed
+        except Exception as error:  # noqa: BLE001 - any error belongs to this seed
             scenario.problem = f"{type(error).__name__}: {error}"
         outcome = scenario.outcome()
         network.close()
@@ -109,7 +109,7 @@ def _run_seed(seed: int, network: Network) -> Outcome:
 
 
 class _Service(FakeService):
-    """Tells of each call and its answer; born at the same time in every run."""
+    """Reports each request and response; starts at the same wall-clock time in every run."""
 
     def __init__(
         self, on_response: Callable[[RecordedRequest, web.Response], None], **settings: Any
@@ -162,10 +162,10 @@ class _Scenario:
         )
         script_faults(self.service, self.random)
 
-    # --- the world --------------------------------------------------------------------------
+    # --- servers and network ----------------------------------------------------------------
 
     async def run(self) -> None:
-        """Everything, from the first server to the end of the last program."""
+        """Run all programs, from the first server to the end of the last program."""
         up = asyncio.Event()
         self._servers.append(self.network.start(self.network.service[0], _serve(self.service, up)))
         await up.wait()
@@ -179,7 +179,7 @@ class _Scenario:
         except TimeoutError:
             self.hung = True
         finally:
-            # Servers end in any order of their connections; that is no part of the story.
+            # Servers end in any order, which is not part of the trace.
             self._trace.update(self.network.trace().encode())
             for task in (faults, *self._servers):
                 task.cancel()
@@ -219,7 +219,7 @@ class _Scenario:
             if task.done() and not task.cancelled():
                 return await task
             self._kill()
-            # It has died when its disk was copied; what it does in its last moments is nobody's.
+            # It died when its disk was copied; what it does later does not count.
             await asyncio.wait([task], timeout=1)
         return None
 
@@ -227,7 +227,7 @@ class _Scenario:
         return self.folder / f"life{life}"
 
     def _kill(self) -> None:
-        """Now: what is on the disk stays, and nothing more gets there."""
+        """Kill the program now: copy its disk and ignore later writes."""
         life = len(self.keys) - 1
         if self._running_program is None or self._program_folder(life + 1).exists():
             return
@@ -235,7 +235,7 @@ class _Scenario:
         self.network.kill(f"client{life}", self._running_program)
 
     def _count_down(self, kind: str) -> None:
-        """Kill the program where its fuse has burnt down."""
+        """Kill the program when its trigger reaches zero."""
         name, remaining = self._kill_trigger
         if name == kind:
             self._kill_trigger = (name, remaining - 1)
@@ -243,7 +243,7 @@ class _Scenario:
                 self._kill()
 
     async def _run(self, life: int, chance: float) -> None:
-        """The program: run again every minute until all is there, as its user would."""
+        """Run the program again every minute until nothing is missing, as its user would."""
         program = self._bot if self.program == "bot" else self._bulk
         for attempt in range(20):
             self.results = {}
@@ -271,8 +271,8 @@ class _Scenario:
 
     async def _bulk(self, client: mp4gen.Client, home: Path) -> None:
         ledger, videos = home / "run.sqlite", home / "videos"
-        # The weather may deny a record three times running, and that is the end of a track; at a
-        # host that knows what it has, asking for it again finds it, and without one would double.
+        # Faults can deny a record three times in a row, which fails the track. A host that rejects
+        # duplicates finds it again; another one would double it.
         retry = self.is_rerun and self.rejects_duplicates
         async with client.convert_many(
             TRACKS, ledger=ledger, download_to=videos, retry_failed=retry
@@ -286,7 +286,7 @@ class _Scenario:
     async def _command(
         self, client: mp4gen.Client, home: Path, request: mp4gen.VideoRequest
     ) -> None:
-        """One track, from whatever is known of it to its file."""
+        """Convert and download one track, from its stored id if there is one."""
         id_file = home / f"{request.audio_id}.id"
         while True:
             try:
@@ -304,7 +304,7 @@ class _Scenario:
                 )
                 return
 
-    # --- the record and the verdict ---------------------------------------------------------
+    # --- the trace and the outcome ----------------------------------------------------------
 
     def _on_request(self, recorded: RecordedRequest, response: web.Response) -> None:
         request = (recorded.endpoint, recorded.path, sorted(recorded.query.items()), recorded.body)
@@ -319,11 +319,11 @@ class _Scenario:
         self._count_down("call")
 
     def _add_to_trace(self, *values: object) -> None:
-        """Add to the trace."""
+        """Add values, with the loop time, to the trace."""
         self._trace.update(f"{self.network.loop.time()!r} {values!r}\n".encode())
 
     def _missing(self) -> list[str]:
-        """Tracks that have neither their own whole file nor, without a 409, a line of doubt."""
+        """Return the tracks without their complete file and, without a 409, without a doubt."""
         return [request.audio_id for request in TRACKS if not self._is_delivered(request.audio_id)]
 
     def _is_delivered(self, track: str) -> bool:
@@ -339,9 +339,9 @@ class _Scenario:
         return is_own_task and result.path.is_file() and result.path.read_bytes() == task.content
 
     def _unreported(self) -> list[str]:
-        """Tracks that were paid for, and of which the program has told neither task nor doubt."""
-        found = {told.task_id for told in self.results.values() if told.path is not None}
-        uncertain = {track for track, told in self.results.items() if told.path is None}
+        """Return the tracks that were paid but reported neither as a task nor as uncertain."""
+        found = {result.task_id for result in self.results.values() if result.path is not None}
+        uncertain = {track for track, result in self.results.items() if result.path is None}
         tasks = self.service.tasks.values()
         return [
             task.request.audio_id
@@ -360,7 +360,7 @@ class _Scenario:
         return count
 
     def outcome(self) -> Outcome:
-        """The verdict."""
+        """Return the outcome."""
         submits = Counter(task.request.audio_id for task in self.service.tasks.values())
         home = self._program_folder(len(self.keys) - 1)
         return Outcome(
@@ -387,5 +387,5 @@ async def _serve(server: FakeService, up: asyncio.Event) -> None:
 
 
 def _draw_kill_trigger(random: Random) -> tuple[str, int]:
-    """What kills the program before its time is over: the n-th event, the n-th call, or nothing."""
+    """Return what kills the program early: the n-th event, the n-th request, or nothing."""
     return random.choice(["event", "call", ""]), random.randrange(1, 60)

@@ -1,4 +1,4 @@
-"""Seeded storms: faults of every kind and killed programs; no track lost, none paid for twice.
+"""Seeded faults of every kind and killed programs: no track is lost, none is paid twice.
 
 `MP4GEN_SEEDS=1000-1200 pytest tests/test_simulation.py` runs another range of seeds, and
 `python benchmarks/simulation.py --seeds 0:2000` runs many of them, in all processors.
@@ -34,7 +34,7 @@ def test_no_track_is_lost_or_doubled_on_loopback(seed: int) -> None:
     assert outcome.succeeded, f"seed {seed}: {outcome}"
 
 
-# A program that was killed has closed nothing; Python 3.13 tells of its database.
+# A killed program closes nothing; Python 3.13 warns about its database.
 @pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 @pytest.mark.parametrize("seed", MORE_SEEDS)
 def test_no_track_is_lost_or_doubled_on_a_simulated_network(seed: int) -> None:
@@ -55,7 +55,7 @@ def test_seed_is_reproducible_in_every_process() -> None:
         "print([run_seed(seed, 'simloop').trace for seed in (2, 3, 4, 17)])"
     )
 
-    told = [
+    outputs = [
         subprocess.run(
             [sys.executable, "-c", program],
             cwd=root,
@@ -67,8 +67,8 @@ def test_seed_is_reproducible_in_every_process() -> None:
         for hashes in ("1", "2")
     ]
 
-    assert told[0] == told[1]
-    assert len(set(eval(told[0]))) == 4  # noqa: S307 - a list of texts of our own
+    assert outputs[0] == outputs[1]
+    assert len(set(eval(outputs[0]))) == 4  # noqa: S307 - our own list of texts
 
 
 @pytest.mark.looptime

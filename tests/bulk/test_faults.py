@@ -1,4 +1,4 @@
-"""Seeded storms: faults on every endpoint, runs cut off at any time; nothing lost or doubled."""
+"""Random faults on every endpoint, runs cancelled at any time: nothing is lost or doubled."""
 
 import asyncio
 from collections import Counter
@@ -12,28 +12,32 @@ from mp4gen.testing import FakeService
 
 pytestmark = pytest.mark.looptime
 
-LOST = (
+LOST_RESPONSES = (
     "reset_after_accept close_after_accept half_headers_after_accept truncated_after_accept "
     "hang_after_accept html_502_after_accept html_504_after_accept empty_after_accept "
     "data_null_after_accept"
 ).split()
-REFUSED = "reset close_without_answer html_503 hang code_500 rate_limited code_430".split()
-LOOKS = (
+REFUSALS = "reset close_without_answer html_503 hang code_500 rate_limited code_430".split()
+POLL_FAULTS = (
     "reset truncated garbage html_502 empty hang_after_accept deep_json record_null data_null "
     "code_500 rate_limited unknown_flag success_without_url callback_exception_without_url hang"
 ).split()
-FILES = "reset truncated html_502 expired range_ignored html_200".split()
+FILE_FAULTS = "reset truncated html_502 expired range_ignored html_200".split()
 
 
-def storm(service: FakeService, chance: Random) -> None:
-    """Script the next calls: one in four goes wrong."""
-    for endpoint, faults in (("create", LOST + REFUSED), ("details", LOOKS), ("file", FILES)):
+def script_random_faults(service: FakeService, chance: Random) -> None:
+    """Script the next requests: one in four meets a fault."""
+    for endpoint, faults in (
+        ("create", LOST_RESPONSES + REFUSALS),
+        ("details", POLL_FAULTS),
+        ("file", FILE_FAULTS),
+    ):
         steps = [chance.choice(faults) if chance.random() < 0.25 else "ok" for _ in range(30)]
         service.script(endpoint, *steps)  # type: ignore[arg-type]
 
 
 async def one_run(service: FakeService, folder: Path, seconds: float) -> list[mp4gen.Conversion]:
-    """What a run tells that is cut off after `seconds`."""
+    """Return the results of a run that is cancelled after `seconds`."""
     found: list[mp4gen.Conversion] = []
     requests = [mp4gen.VideoRequest("music", str(n)) for n in range(15)]
 
@@ -64,7 +68,7 @@ async def test_run_survives_random_faults(tmp_path: Path, seed: int, dedupes: bo
         duplicate_policy=kind, dialect=dialect, duration=20, latency=0.05, seed=seed
     ) as service:
         for _ in range(3):
-            storm(service, chance)
+            script_random_faults(service, chance)
             await one_run(service, tmp_path, chance.uniform(0, 150))
         service.clear()
         found = await one_run(service, tmp_path, 10**6)

@@ -1,4 +1,4 @@
-"""Row 21: whatever the moment of a kill -9, the next run loses, doubles and half-writes nothing."""
+"""Failure mode 21: after a kill -9 at any point, the next run completes every track once."""
 
 import json
 import signal
@@ -22,7 +22,7 @@ FAULTS = (
     "code_500",
     "rate_limited",
 )
-# Only some faults lead there.
+# Points that only some faults reach.
 RARE = {"before a refusal is recorded", "a refusal is recorded", "before the doubt is recorded"}
 
 Run = Callable[..., int]
@@ -30,7 +30,7 @@ Run = Callable[..., int]
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
-    """Runs a job in a forked child; its exit status."""
+    """Return a function that runs a job in a forked child and returns its exit status."""
     script = Path(__file__).parents[1] / "support_kill.py"
     parent = subprocess.Popen(
         [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -75,7 +75,7 @@ def test_run_resumes_after_a_kill(
     service.clear()
     service.script("create", fault)
     first = run(point=point, **job)
-    partial = [path.name for path in tmp_path.glob("*.mp4") if not is_whole(path, service)]
+    partial = [path.name for path in tmp_path.glob("*.mp4") if not is_complete(path, service)]
     second = run(point=None, **job)
     results = json.loads((tmp_path / "results.json").read_text())
     errors = {result["error"] for result in results}
@@ -87,7 +87,7 @@ def test_run_resumes_after_a_kill(
     assert errors <= ({None} if rejects_duplicates else {None, "SubmitUncertainError"})
     assert all(made[track] <= 1 for track in tracks)
     for result in results:
-        assert result["error"] or is_whole(Path(result["path"]), service)
+        assert result["error"] or is_complete(Path(result["path"]), service)
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -126,8 +126,8 @@ def test_run_resumes_after_sigint(
     assert all(made[track] <= 1 for track in tracks)
 
 
-def is_whole(path: Path, service: FakeService) -> bool:
-    """Whether the file is the very one that the service made for its track."""
+def is_complete(path: Path, service: FakeService) -> bool:
+    """Return whether the file is the one that the service made for its track."""
     [content] = [
         task.content for task in service.tasks.values() if task.request.audio_id == path.stem
     ]

@@ -1,4 +1,4 @@
-"""A run that was killed goes on where it was, whatever its ledger says; nothing is paid twice."""
+"""A killed run resumes from any state of its ledger; nothing is paid twice."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ def path(tmp_path: Path) -> Path:
 
 
 async def one(service: FakeService, path: Path, **settings: Any) -> mp4gen.Conversion:
-    """The one result of a run over `REQUEST`."""
+    """Return the one result of a run over `REQUEST`."""
     run_settings = {
         key: settings.pop(key) for key in ("retry_failed", "download_to") if key in settings
     }
@@ -45,12 +45,12 @@ async def one(service: FakeService, path: Path, **settings: Any) -> mp4gen.Conve
     return conversion
 
 
-async def left_in(
+async def write_ledger(
     path: Path, host: str, state: LedgerState, service: FakeService, *, known: bool
 ) -> mp4gen.Video | None:
-    """Write the ledger of a run that was killed when its track was in `state`.
+    """Write the ledger of a run that was killed while its track was in `state`.
 
-    With `known`, the service has the track's task already.
+    With `known`, the service already has the track's task.
     """
     task_id = None
     if known:
@@ -97,7 +97,7 @@ def knows_409(service: FakeService) -> bool:
 
 async def test_resume_submits_a_new_track(service: FakeService, path: Path) -> None:
     """A stored track that was never sent is submitted like any other."""
-    await left_in(path, service.url, LedgerState.NEW, service, known=False)
+    await write_ledger(path, service.url, LedgerState.NEW, service, known=False)
     conversion = await one(service, path)
 
     assert conversion.error is None
@@ -110,7 +110,7 @@ async def test_resume_of_an_uncertain_submit(
     service: FakeService, path: Path, state: LedgerState, known: bool
 ) -> None:
     """With 409 it is resent, and an existing task adopted; without, it is reported as uncertain."""
-    await left_in(path, service.url, state, service, known=known)
+    await write_ledger(path, service.url, state, service, known=known)
     for _ in range(2):
         conversion = await one(service, path)
     [entry] = read_ledger(path)[1]
@@ -126,7 +126,7 @@ async def test_resume_of_an_uncertain_submit(
 
 async def test_resume_waits_for_a_submitted_track(service: FakeService, path: Path) -> None:
     """An accepted track is never submitted again."""
-    await left_in(path, service.url, LedgerState.SUBMITTED, service, known=True)
+    await write_ledger(path, service.url, LedgerState.SUBMITTED, service, known=True)
     conversion = await one(service, path)
 
     assert (conversion.task_id, conversion.error) == ("video_000001", None)
@@ -138,7 +138,7 @@ async def test_resume_of_a_finished_track_sends_no_request(
     service: FakeService, path: Path, state: LedgerState
 ) -> None:
     """Its result comes from the ledger."""
-    video = await left_in(path, service.url, state, service, known=True)
+    video = await write_ledger(path, service.url, state, service, known=True)
     before = service.count()
     conversion = await one(service, path)
 
@@ -148,7 +148,7 @@ async def test_resume_of_a_finished_track_sends_no_request(
 
 async def test_resume_downloads_a_finished_track(service: FakeService, path: Path) -> None:
     """A run killed before its download fetches the file, and nothing else."""
-    await left_in(path, service.url, LedgerState.DONE, service, known=True)
+    await write_ledger(path, service.url, LedgerState.DONE, service, known=True)
     conversion = await one(service, path, download_to=path.parent / "videos")
 
     assert conversion.path == path.parent / "videos" / "track.mp4"
@@ -158,7 +158,7 @@ async def test_resume_downloads_a_finished_track(service: FakeService, path: Pat
 
 async def test_resume_keeps_a_downloaded_file(service: FakeService, path: Path) -> None:
     """An existing file is not fetched again; a deleted one is."""
-    await left_in(path, service.url, LedgerState.DOWNLOADED, service, known=True)
+    await write_ledger(path, service.url, LedgerState.DOWNLOADED, service, known=True)
     first = await one(service, path, download_to=path.parent)
     fetched = service.count("file")
     (path.parent / "track.mp4").unlink()
@@ -170,7 +170,7 @@ async def test_resume_keeps_a_downloaded_file(service: FakeService, path: Path) 
 
 async def test_resume_finds_files_in_a_moved_folder(service: FakeService, path: Path) -> None:
     """Ledger and videos can be moved together, or reached by another path."""
-    await left_in(path, service.url, LedgerState.DOWNLOADED, service, known=True)
+    await write_ledger(path, service.url, LedgerState.DOWNLOADED, service, known=True)
     moved = path.parent / "moved"
     moved.mkdir()
     for file in ("run.sqlite", "track.mp4"):
@@ -185,13 +185,13 @@ async def test_resume_of_a_failed_track_needs_retry_failed(
     service: FakeService, path: Path
 ) -> None:
     """The error survives; `retry_failed` makes the track new."""
-    await left_in(path, service.url, LedgerState.FAILED, service, known=False)
-    told = await one(service, path)
+    await write_ledger(path, service.url, LedgerState.FAILED, service, known=False)
+    reported = await one(service, path)
     calls = service.count()
     tried = await one(service, path, retry_failed=True)
 
-    assert isinstance(told.error, mp4gen.GenerationFailedError)
-    assert (str(told.error), told.error.task_id) == ("Task video_x: no luck.", "video_x")
+    assert isinstance(reported.error, mp4gen.GenerationFailedError)
+    assert (str(reported.error), reported.error.task_id) == ("Task video_x: no luck.", "video_x")
     assert calls == 0
     assert (tried.error, service.count("create")) == (None, 1)
 
@@ -200,7 +200,7 @@ async def test_cancel_at_any_step_before_the_slot_leaves_the_track_new(
     service: FakeService, path: Path
 ) -> None:
     """A run that waits for the rate limit has sent nothing, whenever it is cancelled."""
-    await left_in(path, service.url, LedgerState.NEW, service, known=False)
+    await write_ledger(path, service.url, LedgerState.NEW, service, known=False)
     async with service.client(rate_limit=ONE_SLOT) as client:
         await client.get_credits()
         for steps in range(60):
@@ -228,7 +228,7 @@ async def test_cancel_during_the_commit_of_the_intent(
     service: FakeService, path: Path, before: LedgerState, after: LedgerState
 ) -> None:
     """No byte was sent: a new track stays new, one that may have been sent stays in doubt."""
-    await left_in(path, service.url, before, service, known=False)
+    await write_ledger(path, service.url, before, service, known=False)
     await cancel_during_next_intent(service, path)
     [entry] = read_ledger(path)[1]
     sent = service.count("create")
@@ -313,15 +313,15 @@ async def test_tokens_of_all_attempts_are_kept(service: FakeService, path: Path)
     assert (error, conversion.error, conversion.task_id) == (None, None, "video_000001")
 
 
-# --- whose ledger it is -------------------------------------------------------------------------
+# --- rejected ledgers ---------------------------------------------------------------------------
 
 
 def contents(*paths: Path) -> list[bytes]:
     return [path.read_bytes() for path in paths]
 
 
-async def refusal(service: FakeService, path: Path) -> str:
-    """The sentence with which a run over the ledger is refused."""
+async def rejection(service: FakeService, path: Path) -> str:
+    """Return the error text of a run that the ledger rejects."""
     async with service.client(api_key="another-key") as client:
         found, error = await outcome(client.convert_many([REQUEST], ledger=path))
     assert found == []
@@ -332,10 +332,10 @@ async def refusal(service: FakeService, path: Path) -> str:
 async def test_ledger_of_another_host_is_rejected(path: Path) -> None:
     """Ids mean nothing elsewhere; the error names both hosts."""
     async with FakeService() as service:
-        await left_in(path, "https://api.example.com", LedgerState.NEW, service, known=False)
-        said = await refusal(service, path)
+        await write_ledger(path, "https://api.example.com", LedgerState.NEW, service, known=False)
+        message = await rejection(service, path)
 
-    assert said.endswith(
+    assert message.endswith(
         f"belongs to https://api.example.com, not to {service.url}. Use another file."
     )
     assert service.requests == []
@@ -345,7 +345,7 @@ async def test_track_with_another_author_is_rejected(path: Path) -> None:
     """One result has the error; the other tracks continue."""
     changed = mp4gen.VideoRequest("music", "track", author="Bob")
     async with FakeService() as service, service.client() as client:
-        await left_in(path, service.url, LedgerState.NEW, service, known=False)
+        await write_ledger(path, service.url, LedgerState.NEW, service, known=False)
         found, error = await outcome(client.convert_many([changed, OTHER], ledger=path))
     errors = {c.request.audio_id: c.error for c in found}
 
@@ -359,19 +359,19 @@ async def test_second_run_of_the_same_process_is_rejected(path: Path) -> None:
     async with FakeService(duration=60) as service, service.client() as client:
         first = asyncio.create_task(outcome(client.convert_many([REQUEST], ledger=path)))
         await asyncio.sleep(5)
-        said = await refusal(service, path)
-        held = _locks_of(path)
+        message = await rejection(service, path)
+        is_locked = _locks_of(path)
         found, error = await first
 
-    assert said == (
+    assert message == (
         f"The ledger is in use by another run: {path}. Wait for its end or use another file."
     )
-    assert held
+    assert is_locked
     assert (len(found), error) == (1, None)
 
 
 def _locks_of(path: Path) -> bool:
-    """Whether SQLite's own lock on the file, which guards its journal, is still held."""
+    """Return whether SQLite's own lock on the file, which guards its journal, is in place."""
     inode = f":{path.stat().st_ino} "
     return any(
         "POSIX" in line for line in Path("/proc/locks").read_text().splitlines() if inode in line
@@ -392,12 +392,12 @@ async def test_second_process_is_rejected_until_the_first_is_killed(path: Path) 
         assert other.stdout is not None
         with other, other.stdout:
             other.stdout.readline()
-            said = await refusal(service, path)
+            message = await rejection(service, path)
             other.kill()
             other.wait()
         after = await one(service, path)
 
-    assert "in use by another run" in said
+    assert "in use by another run" in message
     assert after.error is None
 
 
@@ -410,9 +410,9 @@ async def test_other_files_are_rejected_unchanged(path: Path) -> None:
     text.write_text("not a ledger, and long enough to see it\n" * 20)
     before = contents(path, text)
     async with FakeService() as service:
-        foreign = await refusal(service, path)
-        garbage = await refusal(service, text)
-        folder = await refusal(service, path.parent)
+        foreign = await rejection(service, path)
+        garbage = await rejection(service, text)
+        folder = await rejection(service, path.parent)
 
     assert foreign == f"Another program's database: {path}. Use another file."
     assert garbage == f"Not a ledger, or a damaged one: {text}. Use another file."
@@ -427,9 +427,9 @@ async def test_newer_version_is_rejected(path: Path) -> None:
         db = sqlite3.connect(path)
         db.execute("PRAGMA user_version = 99")
         db.close()
-        said = await refusal(service, path)
+        message = await rejection(service, path)
 
-    assert said == f"Written by a newer mp4gen: {path}. Upgrade mp4gen."
+    assert message == f"Written by a newer mp4gen: {path}. Upgrade mp4gen."
 
 
 async def test_invalid_row_is_a_ledger_error(path: Path) -> None:
@@ -440,9 +440,9 @@ async def test_invalid_row_is_a_ledger_error(path: Path) -> None:
         db.execute("UPDATE tracks SET state = 'wonderful'")
         db.commit()
         db.close()
-        said = await refusal(service, path)
+        message = await rejection(service, path)
 
-    assert said.startswith("Cannot read track 1 of the ledger: ")
+    assert message.startswith("Cannot read track 1 of the ledger: ")
 
 
 async def test_ledger_is_private_and_holds_no_key(path: Path) -> None:
@@ -488,7 +488,7 @@ async def test_full_disk_stops_the_run_before_an_unrecorded_submit(path: Path) -
 
 
 async def fill(run: mp4gen.ConversionRun) -> None:
-    """Let the disk of the run's ledger have no room left."""
+    """Leave no free space for the run's ledger."""
     ledger = run._ledger
     assert ledger is not None
     [pages] = await ledger._run(lambda self: self._db.execute("PRAGMA page_count").fetchone())

@@ -1,4 +1,4 @@
-"""The file that a ledger is: its versions, its readers, and errors that survive it."""
+"""The file format of a ledger: versions, readers, stored errors, group commits."""
 
 import asyncio
 import os
@@ -139,17 +139,17 @@ async def test_reader_leaves_no_files_behind(path: Path) -> None:
 
 def test_reader_rejects_other_files(path: Path) -> None:
     """Missing, empty, foreign or garbage: the error says which."""
-    said = []
+    messages = []
     for content in (None, b"", b"garbage " * 100):
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(mp4gen.LedgerError) as caught:
             read_ledger(path)
-        said.append(str(caught.value))
+        messages.append(str(caught.value))
 
-    assert said[0] == f"No such ledger: {path}. Check the path."
-    assert said[1] == f"The ledger is empty: {path}. Start its run again."
-    assert said[2].startswith(f"Cannot read the ledger {path}: ")
+    assert messages[0] == f"No such ledger: {path}. Check the path."
+    assert messages[1] == f"The ledger is empty: {path}. Start its run again."
+    assert messages[2].startswith(f"Cannot read the ledger {path}: ")
 
 
 async def test_run_killed_before_its_first_row_can_be_resumed(path: Path) -> None:
@@ -253,22 +253,24 @@ async def test_retry_failed_drops_the_old_tokens(path: Path) -> None:
     assert again == LedgerEntry(1, REQUEST, LedgerState.NEW)
 
 
-async def at_once(ledger: Ledger, *steps: Coroutine[Any, Any, Any]) -> tuple[list[Any], list[str]]:
-    """What comes of steps that all wait for the thread, and the transactions that they took."""
-    free, said = threading.Event(), list[str]()
+async def run_waiting_steps(
+    ledger: Ledger, *steps: Coroutine[Any, Any, Any]
+) -> tuple[list[Any], list[str]]:
+    """Run steps that all wait for the thread; return their results and the transactions."""
+    free, statements = threading.Event(), list[str]()
     ledger._thread.submit(free.wait)
-    ledger._thread.submit(ledger._db.set_trace_callback, said.append)
+    ledger._thread.submit(ledger._db.set_trace_callback, statements.append)
     tasks = [asyncio.create_task(step) for step in steps]
     await asyncio.sleep(0)
     free.set()
     found = await asyncio.gather(*tasks, return_exceptions=True)
-    return found, [text for text in said if text.startswith(("BEGIN", "COMMIT", "ROLLBACK"))]
+    return found, [text for text in statements if text.startswith(("BEGIN", "COMMIT", "ROLLBACK"))]
 
 
 async def test_waiting_steps_share_one_commit(path: Path) -> None:
     """A slow disk does not slow a full run down."""
     ledger, entry = await opened(path)
-    found, said = await at_once(
+    found, transactions = await run_waiting_steps(
         ledger,
         ledger.mark_submitting(entry.id, ["token"]),
         ledger.mark_submitted(entry.id, "video_1", adopted=False),
@@ -277,14 +279,14 @@ async def test_waiting_steps_share_one_commit(path: Path) -> None:
     [again] = read_ledger(path)[1]
     await ledger.close()
 
-    assert (found, said) == ([None, None, "track"], ["BEGIN IMMEDIATE", "COMMIT"])
+    assert (found, transactions) == ([None, None, "track"], ["BEGIN IMMEDIATE", "COMMIT"])
     assert again.state is LedgerState.SUBMITTED
 
 
 async def test_failed_step_fails_no_other(path: Path) -> None:
     """The steps that shared its commit are run again, each in its own."""
     ledger, entry = await opened(path)
-    found, _ = await at_once(
+    found, _ = await run_waiting_steps(
         ledger,
         ledger.mark_submitted(entry.id, "video_1", adopted=False),
         ledger._run(Ledger._update, entry.id, {"state": None}),

@@ -1,4 +1,4 @@
-"""Many tracks in one run: pulled lazily, told as they end, and left in order whatever ends it."""
+"""Bulk runs: lazy requests, results as they complete, a clean end in every case."""
 
 import asyncio
 import gc
@@ -40,7 +40,7 @@ def sockets() -> int:
 
 @pytest.fixture
 async def nothing_left() -> AsyncIterator[Callable[[], None]]:
-    """Checks at the end that no task, thread, socket or ledger of the test is left."""
+    """Check at the end that no task, thread, socket or ledger of the test is left."""
     before = sockets()
     yield lambda: None
     async with asyncio.timeout(60):
@@ -56,20 +56,20 @@ async def nothing_left() -> AsyncIterator[Callable[[], None]]:
 pytestmark = [pytest.mark.looptime, pytest.mark.usefixtures("nothing_left")]
 
 
-# --- pulling ------------------------------------------------------------------------------------
+# --- requests -----------------------------------------------------------------------------------
 
 
 class Counting:
-    """An iterable, sync and async, that knows how many of its tracks are still alive."""
+    """A sync and an async iterable that counts the tracks in use."""
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.alive = self.most = self.pulled = 0
+        self.alive = self.max_alive = self.pulled = 0
 
     def pull(self, n: int) -> mp4gen.VideoRequest:
         self.alive += 1
         self.pulled += 1
-        self.most = max(self.most, self.alive)
+        self.max_alive = max(self.max_alive, self.alive)
         return track(n)
 
     def plain(self) -> Iterator[mp4gen.VideoRequest]:
@@ -86,31 +86,31 @@ class Counting:
 @pytest.mark.parametrize("pause", [0.0, 3.0])
 async def test_run_pulls_requests_lazily(kind: str, pause: float) -> None:
     """Any iterable is pulled as slots become available, also with a slow consumer."""
-    source, places = Counting(40), 5
+    source, slots = Counting(40), 5
     async with (
         FakeService(duration=4, rate_limit=None) as service,
-        service.client(concurrency=places, polling=FAST) as client,
+        service.client(concurrency=slots, polling=FAST) as client,
     ):
         async for _ in client.convert_many(getattr(source, kind)()):
             source.alive -= 1
             await asyncio.sleep(pause)
 
     assert source.pulled == 40
-    assert source.most <= places + 20
+    assert source.max_alive <= slots + 20
 
 
 async def test_results_come_as_they_complete() -> None:
     """A short track that was submitted last is yielded first."""
     length = {"long": 50.0, "middle": 30.0, "short": 2.0}
     async with FakeService(duration=1000) as service, service.client(polling=FAST) as client:
-        told = []
+        yielded = []
         requests = [track(name) for name in length]
         run = client.convert_many(requests)
         async with asyncio.TaskGroup() as group:
             group.create_task(_lengthen(service, length))
-            told += [conversion.request.audio_id async for conversion in run]
+            yielded += [conversion.request.audio_id async for conversion in run]
 
-    assert told == ["short", "middle", "long"]
+    assert yielded == ["short", "middle", "long"]
     assert run.summary == mp4gen.RunSummary(succeeded=3)
 
 
@@ -425,7 +425,7 @@ async def test_results_are_yielded_after_the_close() -> None:
     assert run.summary == mp4gen.RunSummary(succeeded=5)
 
 
-# --- the same track twice -----------------------------------------------------------------------
+# --- duplicates ---------------------------------------------------------------------------------
 
 
 async def test_duplicates_are_converted_once_and_yielded_each() -> None:
@@ -528,7 +528,7 @@ async def test_duplicates_are_counted_as_remaining(sized: bool) -> None:
     assert len(found) + run.summary.remaining == pulled
 
 
-# --- beside others ------------------------------------------------------------------------------
+# --- concurrent users ---------------------------------------------------------------------------
 
 
 async def test_single_call_takes_priority_over_a_run() -> None:
@@ -560,7 +560,7 @@ async def test_runs_of_one_client_share_its_slots() -> None:
     assert sum(call.rate_limited for call in service.requests) == 0
 
 
-# --- long trouble -------------------------------------------------------------------------------
+# --- long outages -------------------------------------------------------------------------------
 
 
 async def test_run_survives_six_hours_of_maintenance() -> None:
@@ -739,7 +739,7 @@ async def test_submits_of_a_run_take_priority_over_its_polls() -> None:
         async for _ in client.convert_many(tracks(40)):
             pass
     calls = [call.endpoint for call in service.requests]
-    looks = [number for number, endpoint in enumerate(calls) if endpoint == "details"]
+    polls = [number for number, endpoint in enumerate(calls) if endpoint == "details"]
 
     assert calls[:20] == ["create"] * 20
-    assert calls[20 : looks[19]].count("create") >= 15
+    assert calls[20 : polls[19]].count("create") >= 15

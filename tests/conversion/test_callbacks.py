@@ -1,4 +1,4 @@
-"""Callbacks wake the right wait, tell the fate of a lost submit, and cannot be forged."""
+"""Callbacks wake the right wait, report lost submits, and cannot be forged."""
 
 import asyncio
 import base64
@@ -61,8 +61,8 @@ async def app() -> AsyncIterator[App]:
     await app.aclose()
 
 
-def token_of(service: FakeService, number: int = 0) -> str:
-    """The callback address of a submit, as the API got it."""
+def callback_url(service: FakeService, number: int = 0) -> str:
+    """Return the callback URL of a submit, as the API received it."""
     creates = [call for call in service.requests if call.endpoint == "create"]
     url: str = json.loads(creates[number].body)["callBackUrl"]
     return url
@@ -119,7 +119,9 @@ async def test_repeated_callbacks_have_no_effect(app: App, confirm: bool) -> Non
         async with service.client(callbacks=receiver) as client:
             await client.convert(REQUEST)
         await asyncio.sleep(10)
-        late = await post(token_of(service), build_callback("video_000001", "https://x.example/"))
+        late = await post(
+            callback_url(service), build_callback("video_000001", "https://x.example/")
+        )
 
     assert [callback.status for callback in service.callbacks] == [200] * 100
     assert (late, service.count()) == (200, 2 if confirm else 1)
@@ -167,7 +169,7 @@ async def test_callback_url_of_a_request_wins(app: App) -> None:
     async with FakeService(duration=30) as service, service.client(callbacks=receiver) as client:
         await client.convert(own)
 
-    assert token_of(service) == "https://mine.invalid/cb"
+    assert callback_url(service) == "https://mine.invalid/cb"
 
 
 # --- many tracks --------------------------------------------------------------------------------
@@ -243,12 +245,12 @@ async def test_polls_are_rare_once_callbacks_arrive(app: App) -> None:
         FakeService(duration=20, callbacks=CallbackBehavior(delay=10**6)) as service,
         service.client(callbacks=receiver) as client,
     ):
-        for name in ("unproven", "told", "proven"):
+        for name in ("unproven", "arrived", "proven"):
             wait = asyncio.create_task(client.convert(mp4gen.VideoRequest("music", name)))
             await asyncio.sleep(25)
-            if name == "told":
+            if name == "arrived":
                 body = build_callback("video_000002", "https://cdn.example/v")
-                await post(token_of(service, 1), body)
+                await post(callback_url(service, 1), body)
             video = await wait
             late.append(now() - service.tasks[video.task_id].completes_at)
 
@@ -257,7 +259,7 @@ async def test_polls_are_rare_once_callbacks_arrive(app: App) -> None:
     assert 250 <= late[2] <= 310
 
 
-# --- what is not believed -----------------------------------------------------------------------
+# --- forgeries ----------------------------------------------------------------------------------
 
 
 @pytest.mark.looptime
@@ -286,12 +288,12 @@ async def test_confirmed_callback_only_wakes_the_wait(app: App) -> None:
         await asyncio.sleep(1)
         body = build_callback("video_000001", "https://evil.example/video.mp4")
         for _ in range(300):
-            await post(token_of(service), body)
+            await post(callback_url(service), body)
             await asyncio.sleep(0.1)
-        looks = service.count("details")
+        polls = service.count("details")
         video = await wait
 
-    assert looks <= 30 / 5 + 1
+    assert polls <= 30 / 5 + 1
     assert video.url == service.file_url(video.task_id)
 
 
@@ -306,12 +308,12 @@ async def test_trusted_callback_needs_https(app: App, url: str) -> None:
         wait = asyncio.create_task(client.convert(REQUEST))
         await asyncio.sleep(1)
         for _ in range(100):
-            await post(token_of(service), build_callback("video_000001", url))
+            await post(callback_url(service), build_callback("video_000001", url))
             await asyncio.sleep(0.1)
-        looks = service.count("details")
+        polls = service.count("details")
         video = await wait
 
-    assert looks <= 10 / 5 + 1
+    assert polls <= 10 / 5 + 1
     assert video.url == service.file_url(video.task_id)
 
 
@@ -323,7 +325,7 @@ async def test_url_of_a_trusted_callback_is_used(app: App) -> None:
         wait = asyncio.create_task(client.convert(REQUEST))
         await asyncio.sleep(1)
         body = json.dumps({"data": {"taskId": "video_000001", "videoUrl": "https://cdn.example/v"}})
-        await post(token_of(service), body.encode())
+        await post(callback_url(service), body.encode())
         video = await wait
 
     assert video.url == "https://cdn.example/v"
@@ -352,7 +354,7 @@ async def test_secret_requires_a_valid_signature(app: App) -> None:
     ):
         wait = asyncio.create_task(client.convert(REQUEST))
         await asyncio.sleep(1)
-        statuses = [await post(token_of(service), body, headers) for headers in wrong]
+        statuses = [await post(callback_url(service), body, headers) for headers in wrong]
         await wait
 
     assert statuses == [401] * len(wrong)
@@ -409,7 +411,7 @@ def test_receiver_rejects_an_empty_secret() -> None:
 
 @pytest.fixture
 async def waiting(app: App) -> AsyncIterator[tuple[FakeService, mp4gen.CallbackReceiver, str]]:
-    """A conversion that waits for its callback, the receiver and its address."""
+    """Start a conversion that waits for its callback; yield its receiver and URL."""
     receiver = await app.receiver()
     async with (
         FakeService(duration=10**6) as service,
@@ -419,7 +421,7 @@ async def waiting(app: App) -> AsyncIterator[tuple[FakeService, mp4gen.CallbackR
         while not service.tasks:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
-        yield service, receiver, token_of(service)
+        yield service, receiver, callback_url(service)
         wait.cancel()
         await asyncio.wait([wait])
 
@@ -533,7 +535,7 @@ async def test_handle_never_raises() -> None:
     assert statuses == [500] * 4
 
 
-# --- ten thousand of them -----------------------------------------------------------------------
+# --- fuzzing ------------------------------------------------------------------------------------
 
 
 @settings(max_examples=300, deadline=None)
@@ -592,14 +594,14 @@ async def test_handle_rejects_ten_thousand_forgeries(
     assert service.count("details") == 0
 
 
-# --- what is told of it -------------------------------------------------------------------------
+# --- logging ------------------------------------------------------------------------------------
 
 
 @pytest.mark.looptime
 async def test_token_is_never_logged(app: App) -> None:
     """At DEBUG, with failures, timeouts and invalid calls, no log line, repr or error shows it."""
-    told = io.StringIO()
-    handler = logging.StreamHandler(told)
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
     logging.getLogger().addHandler(handler)
     receiver = await app.receiver()
     nonsense: Callable[..., Any] = receiver.handle
@@ -614,14 +616,14 @@ async def test_token_is_never_logged(app: App) -> None:
                         await client.convert(request, timeout=timeout)
                     except mp4gen.Mp4GenError as error:
                         errors.append(repr(error) + str(error))
-                nonsense("POST", token_of(service), None, GOOD)
+                nonsense("POST", callback_url(service), None, GOOD)
     finally:
         logging.getLogger().removeHandler(handler)
-    tokens = [token_of(service, n).rpartition("/")[2] for n in range(service.count("create"))]
+    tokens = [callback_url(service, n).rpartition("/")[2] for n in range(service.count("create"))]
 
     assert len(errors) == 1
-    assert told.getvalue()
-    assert not any(token in told.getvalue() + "".join(errors) for token in tokens)
+    assert log.getvalue()
+    assert not any(token in log.getvalue() + "".join(errors) for token in tokens)
     assert not any(token in repr(receiver) for token in tokens)
 
 
@@ -643,7 +645,7 @@ async def test_callback_of_an_ended_task_has_no_effect(app: App, end: str) -> No
         else:
             with suppress(mp4gen.Mp4GenError):
                 await client.convert(REQUEST)
-        status = await post(token_of(service), GOOD)
+        status = await post(callback_url(service), GOOD)
         begun = now()
         await client.convert(mp4gen.VideoRequest("music", "next"))
 

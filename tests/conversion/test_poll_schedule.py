@@ -1,4 +1,4 @@
-"""When a task is looked at: late first, then in steps that grow, then constant."""
+"""Poll ages: late first, then with growing intervals, then with constant ones."""
 
 from itertools import accumulate, chain, islice, pairwise
 from random import Random
@@ -12,8 +12,8 @@ from mp4gen.conversion.poll_schedule import initial_delay, poll_intervals
 STEADY = Polling(jitter=0)
 
 
-def looks(polling: Polling, random: Random, until: float) -> list[float]:
-    """The ages at which a task is looked at, up to the first look at or after `until`."""
+def poll_ages(polling: Polling, random: Random, until: float) -> list[float]:
+    """Return the ages at which a task is polled, up to the first one at or after `until`."""
     ages = accumulate(chain([initial_delay(polling, random)], poll_intervals(polling, random)))
     found = []
     for age in ages:
@@ -24,7 +24,7 @@ def looks(polling: Polling, random: Random, until: float) -> list[float]:
 
 
 def test_poll_intervals_are_exponential() -> None:
-    """Every step is what `backoff.expo` gives for the same base, factor and cap."""
+    """Each interval is that of `backoff.expo` with the same base, factor and cap."""
     steps = backoff.expo(base=1.3, factor=15 * (1.3 - 1), max_value=8)
     next(steps)
     expected = list(islice(steps, 30))
@@ -34,29 +34,29 @@ def test_poll_intervals_are_exponential() -> None:
 
 def test_poll_ages_grow_by_the_multiplier_until_the_cap() -> None:
     """15, x1.3, x1.3, then every eight seconds."""
-    ages = looks(STEADY, Random(), 60)
+    ages = poll_ages(STEADY, Random(), 60)
 
     assert ages[:3] == pytest.approx([15, 19.5, 25.35])
     assert [round(b - a, 2) for a, b in pairwise(ages)][-3:] == [8, 8, 8]
 
 
 def test_initial_delay_subtracts_the_age() -> None:
-    """A task that is older already is looked at sooner, never in the past."""
+    """An older task is polled sooner, never in the past."""
     assert initial_delay(STEADY, Random()) == 15
     assert initial_delay(STEADY, Random(), age=10) == 5
     assert initial_delay(STEADY, Random(), age=100) == 0
 
 
 def test_jitter_is_a_share_of_each_interval_and_seeded() -> None:
-    """Ten percent of the step, not of the age; the same seed, the same looks."""
-    steady = looks(STEADY, Random(), 200)
+    """Ten percent of the interval, not of the age; the same seed gives the same polls."""
+    steady = poll_ages(STEADY, Random(), 200)
     steps = list(islice(poll_intervals(Polling(), Random(3)), 20))
     plain = list(islice(poll_intervals(STEADY, Random()), 20))
 
     assert all(0.9 <= a / b <= 1.1 for a, b in zip(steps, plain, strict=True))
-    assert looks(Polling(), Random(3), 200) == looks(Polling(), Random(3), 200)
-    assert looks(Polling(), Random(3), 200) != looks(Polling(), Random(4), 200)
-    assert abs(len(looks(Polling(), Random(3), 200)) - len(steady)) <= 2
+    assert poll_ages(Polling(), Random(3), 200) == poll_ages(Polling(), Random(3), 200)
+    assert poll_ages(Polling(), Random(3), 200) != poll_ages(Polling(), Random(4), 200)
+    assert abs(len(poll_ages(Polling(), Random(3), 200)) - len(steady)) <= 2
 
 
 def test_usual_task_takes_seven_or_eight_polls() -> None:
@@ -64,16 +64,16 @@ def test_usual_task_takes_seven_or_eight_polls() -> None:
     chance = Random(11)
     lengths = [chance.lognormvariate(3.6889, 0.6679) for _ in range(200)]
 
-    ages = [looks(Polling(), chance, length) for length in lengths]
-    mean_looks = sum(len(found) for found in ages) / 200
+    ages = [poll_ages(Polling(), chance, length) for length in lengths]
+    mean_polls = sum(len(found) for found in ages) / 200
     delay = sum(found[-1] - length for found, length in zip(ages, lengths, strict=True))
 
-    assert 5.5 <= mean_looks <= 7.5
+    assert 5.5 <= mean_polls <= 7.5
     assert delay / sum(lengths) <= 0.09
 
 
 def test_poll_intervals_are_endless_and_capped() -> None:
-    """A wait of hours neither runs out of steps nor of numbers."""
+    """A wait of hours runs out of neither intervals nor numbers."""
     steps = list(islice(poll_intervals(Polling(multiplier=3.0), Random(1)), 20_000))
 
     assert max(steps) <= 8 * 1.1

@@ -1,4 +1,4 @@
-"""A wait polls late, loses nothing to a failed look, and ends at its deadline."""
+"""A wait polls late, survives failed polls, and ends at its deadline."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ async def client(service: FakeService) -> AsyncIterator[mp4gen.Client]:
         yield client
 
 
-def look_times(service: FakeService) -> list[float]:
+def poll_times(service: FakeService) -> list[float]:
     return [call.received_at for call in service.requests if call.endpoint == "details"]
 
 
@@ -36,7 +36,7 @@ async def test_wait_polls_late_first_and_then_often(service: FakeService) -> Non
     async with service.client(polling=Polling(jitter=0)) as client:
         video = await client.convert(REQUEST)
 
-    assert look_times(service) == pytest.approx([15, 19.5, 25.35, 32.96, 40.96], abs=0.1)
+    assert poll_times(service) == pytest.approx([15, 19.5, 25.35, 32.96, 40.96], abs=0.1)
     assert video == mp4gen.Video(
         task_id=video.task_id,
         url=service.file_url(video.task_id),
@@ -56,7 +56,7 @@ async def test_wait_polls_immediately_after_a_restart(service: FakeService) -> N
     async with service.client() as after:
         video = await after.wait_for_video(task_id)
 
-    assert look_times(service) == pytest.approx([100], abs=0.1)
+    assert poll_times(service) == pytest.approx([100], abs=0.1)
     assert video.task_id == task_id
 
 
@@ -67,24 +67,24 @@ async def test_wait_subtracts_the_age_of_the_task(service: FakeService) -> None:
         await asyncio.sleep(10)
         await client.wait_for_video(task_id)
 
-    assert look_times(service)[0] == pytest.approx(15, abs=0.1)
+    assert poll_times(service)[0] == pytest.approx(15, abs=0.1)
 
 
 async def test_on_submitted_is_called_before_the_first_poll(
     service: FakeService, client: mp4gen.Client
 ) -> None:
     """The hook is a plain or a coroutine function."""
-    told: list[tuple[str, int]] = []
+    calls: list[tuple[str, int]] = []
 
     async def later(task_id: str) -> None:
         await asyncio.sleep(1)
-        told.append((task_id, service.count("details")))
+        calls.append((task_id, service.count("details")))
 
-    await client.convert(REQUEST, on_submitted=lambda task_id: told.append((task_id, -1)))
+    await client.convert(REQUEST, on_submitted=lambda task_id: calls.append((task_id, -1)))
     await client.convert(mp4gen.VideoRequest("music", "other"), on_submitted=later)
 
-    assert told[0] == ("video_000001", -1)
-    assert told[1][0] == "video_000002"
+    assert calls[0] == ("video_000001", -1)
+    assert calls[1][0] == "video_000002"
 
 
 async def test_wait_knows_the_age_of_a_task_whose_on_submitted_raised(
@@ -102,10 +102,10 @@ async def test_wait_knows_the_age_of_a_task_whose_on_submitted_raised(
             await client.convert(REQUEST, on_submitted=raises)
         await client.wait_for_video(task_ids[0])
 
-    assert look_times(service)[0] == pytest.approx(15, abs=0.1)
+    assert poll_times(service)[0] == pytest.approx(15, abs=0.1)
 
 
-LOOK_FAULTS = (
+POLL_FAULTS = (
     "reset close_without_answer half_headers truncated garbage hang slow_drip html_200 html_404 "
     "html_429 html_500 html_502 html_503 html_504 empty blocked redirect data_null record_null "
     "code_400 code_404 code_500 code_299 maintenance rate_limited no_credits wrong_types hang "
@@ -113,7 +113,7 @@ LOOK_FAULTS = (
 ).split()
 
 
-@pytest.mark.parametrize("fault", LOOK_FAULTS)
+@pytest.mark.parametrize("fault", POLL_FAULTS)
 async def test_wait_survives_failed_polls(
     service: FakeService, client: mp4gen.Client, fault: str
 ) -> None:
@@ -241,7 +241,7 @@ async def test_retry_after_wins_over_the_schedule() -> None:
     async with FakeService(duration=30, retry_after=10) as service, service.client() as client:
         await client.convert(REQUEST)
 
-    assert look_times(service) == pytest.approx([10, 20, 30], abs=0.1)
+    assert poll_times(service) == pytest.approx([10, 20, 30], abs=0.1)
 
 
 async def test_retry_after_is_capped_by_the_deadline() -> None:
@@ -249,7 +249,7 @@ async def test_retry_after_is_capped_by_the_deadline() -> None:
     async with FakeService(duration=100, retry_after=86_400) as service, service.client() as client:
         video = await client.convert(REQUEST, timeout=120)
 
-    assert look_times(service) == pytest.approx([120], abs=0.1)
+    assert poll_times(service) == pytest.approx([120], abs=0.1)
     assert video.url
 
 

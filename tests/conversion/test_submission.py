@@ -1,4 +1,4 @@
-"""A submit is never doubled: what was refused is sent again, what was lost is looked for."""
+"""A submit is accepted once: refusals are retried, lost responses are resolved."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,14 +15,14 @@ from tests.support_proxy import ConnectionFault, FaultProxy
 pytestmark = pytest.mark.looptime
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")
 
-# Whatever can happen to an answer after the submit was accepted.
-LOST = (
+# The submit is accepted, and its response is lost.
+LOST_RESPONSE = (
     "reset_after_accept close_after_accept half_headers_after_accept truncated_after_accept "
     "hang_after_accept slow_drip_after_accept html_502_after_accept html_504_after_accept "
     "empty_after_accept data_null_after_accept"
 ).split()
-# The same, but nothing was accepted: the client cannot know.
-VAIN = (
+# The submit is not accepted, which the client cannot know.
+NOT_ACCEPTED = (
     "reset close_without_answer half_headers truncated garbage hang html_200 html_500 html_502 "
     "html_503 html_504 empty utf8_bom nan_code deep_json wrong_types huge gzip_bomb data_null"
 ).split()
@@ -34,7 +34,7 @@ async def service() -> AsyncIterator[FakeService]:
         yield service
 
 
-@pytest.mark.parametrize("fault", LOST)
+@pytest.mark.parametrize("fault", LOST_RESPONSE)
 async def test_submit_adopts_the_first_task_after_a_lost_response(
     service: FakeService, fault: str
 ) -> None:
@@ -47,7 +47,7 @@ async def test_submit_adopts_the_first_task_after_a_lost_response(
     assert service.count("create") == 2
 
 
-@pytest.mark.parametrize("fault", VAIN)
+@pytest.mark.parametrize("fault", NOT_ACCEPTED)
 async def test_submit_resends_after_a_response_without_outcome(
     service: FakeService, fault: str
 ) -> None:
@@ -59,7 +59,7 @@ async def test_submit_resends_after_a_response_without_outcome(
     assert list(service.tasks) == [task_id]
 
 
-@pytest.mark.parametrize("fault", LOST + VAIN)
+@pytest.mark.parametrize("fault", LOST_RESPONSE + NOT_ACCEPTED)
 async def test_submit_is_sent_once_under_raise(service: FakeService, fault: str) -> None:
     """The default for unknown hosts: one request, and an error about the unknown outcome."""
     service.script("create", fault)
@@ -70,7 +70,7 @@ async def test_submit_is_sent_once_under_raise(service: FakeService, fault: str)
     assert error.request == REQUEST
     assert isinstance(error.__cause__, mp4gen.Mp4GenError)
     assert service.count("create") == 1
-    assert len(service.tasks) == int(fault in LOST)
+    assert len(service.tasks) == int(fault in LOST_RESPONSE)
 
 
 @pytest.mark.parametrize("how", ["reset", "close", "hang"])
