@@ -1,4 +1,4 @@
-"""The API of "Create Music Video" on your own machine: `serve(ServerConfig(music=...))`."""
+"""Serves the "Create Music Video" API on your own machine: `serve(ServerConfig(music=...))`."""
 
 from .app import Server, serve
 from .config import ServerConfig

@@ -1,4 +1,4 @@
-"""Joins the parts to one running server, and takes them apart again; holds no logic of its own."""
+"""Assembles the parts of one server, starts and stops them; has no logic of its own."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ from .web.sockets import bind, bind_error, url_of
 from .web.video_files import VideoFiles
 
 _SHUTDOWN_TIMEOUT = 2.0
-# Also for a first request whose headers do not come.
+# Also the time that a client has for the headers of its first request.
 _KEEPALIVE_TIMEOUT = 60.0
 
 
 class Server:
-    """The API, served on this machine, from `async with` until its end.
+    """A server of the API on this machine, for the time of its `async with` block.
 
     ```python
     async with Server(ServerConfig(music="~/Music", port=0)) as server:
@@ -54,11 +54,11 @@ class Server:
     ```
 
     Args:
-        config: how it is set up.
+        config: The settings.
 
     Raises:
-        ConfigurationError: on entering: the music folder, the data folder or the port cannot be
-            used; one sentence says why and what to do.
+        ConfigurationError: On entering: the music folder, the data directory or the port cannot
+            be used; the text says why and what to do.
     """
 
     def __init__(self, config: ServerConfig) -> None:
@@ -68,7 +68,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where the server answers, without a slash at its end."""
+        """The URL of the server, without a slash at its end."""
         return self._url
 
     @property
@@ -77,16 +77,12 @@ class Server:
         return self._scheduler.worker_pids
 
     def progress(self, task_id: str) -> tuple[float, float] | None:
-        """Seconds of music done and in all of a running render; None where none runs or tells."""
+        """Return the seconds of music done and in total of a render; None until it reports them."""
         progress = self._scheduler.progress(task_id)
         return (progress.done, progress.total) if progress and progress.total else None
 
     async def delete_expired(self) -> int:
-        """Delete at once what has been kept long enough, as happens every ten minutes anyway.
-
-        Returns:
-            How many tasks were deleted.
-        """
+        """Delete the expired tasks now, not in the next ten minutes; return how many."""
         return await self._retention.sweep()
 
     async def __aenter__(self) -> Self:
@@ -165,7 +161,7 @@ class Server:
         return data, store
 
     async def _listen(self, app: web.Application, sockets: list[socket.socket]) -> None:
-        # Compressed bodies are not part of the API, and may grow a thousandfold when unpacked.
+        # The API has no compressed bodies, and they may grow a thousandfold.
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -177,7 +173,7 @@ class Server:
         await runner.setup()
         self._cleanup.push_async_callback(runner.cleanup)
         if runner.server is None:
-            raise RuntimeError("a runner without a server")
+            raise RuntimeError("The runner has no server.")
         connection_limit = ConnectionLimit(runner.server, raise_fd_limit())
         try:
             for one in sockets:
@@ -189,7 +185,7 @@ class Server:
             raise bind_error(self.config, error) from error
 
     def _base_url(self, task: Task) -> str:
-        """The address that a callback tells: what the caller knew us by, unless we know better."""
+        """Return the URL that a callback names: the public one, or the one that the client used."""
         if self.config.public_url is not None:
             return self.config.public_url.rstrip("/")
         return task.base_url or self._url
@@ -223,11 +219,11 @@ def serve(config: ServerConfig, on_ready: Callable[[str], None] | None = None) -
     Running renders get `config.shutdown_timeout` seconds to finish; a second signal kills them.
 
     Args:
-        config: how the server is set up.
-        on_ready: called with the server's address once it answers.
+        config: The settings.
+        on_ready: Called with the server's URL once it answers.
 
     Raises:
-        ConfigurationError: it cannot start; one sentence says why and what to do.
+        ConfigurationError: The server cannot start; the text says why and what to do.
     """
     asyncio.run(_serve(config, on_ready))
 
@@ -248,14 +244,14 @@ def _stop_on_first_signal(
 ) -> Callable[[], None]:
     def handle() -> None:
         stop.set()
-        # The next one does what it does to any program.
+        # The next signal kills the process, as it does by default.
         loop.remove_signal_handler(name)
 
     return handle
 
 
 def _http_log() -> logging.Logger:
-    """A log without what strangers send: a broken request is no error here, and may hold a key."""
+    """Return a log without the errors of bad requests: they are not ours, and may hold a key."""
     log = logging.getLogger("mp4gen.server.http")
     if not log.filters:
         log.addFilter(lambda record: not (record.exc_info and _is_client_error(record.exc_info[1])))

@@ -1,15 +1,15 @@
-"""The data folder: what lies where, and that one server at a time uses it; knows no task.
+"""The data directory: its layout, and a lock for one server at a time; knows no task.
 
-    mp4gen.sqlite   every task (with -wal and -shm beside it)
-    videos/         finished videos; a file appears here whole, by one rename
+    mp4gen.sqlite   all tasks (with -wal and -shm beside it)
+    videos/         finished videos; each file appears complete, by one rename
     work/           one folder for each running render; emptied at every start
-    cache/          small pictures; kept bounded, and may be deleted at any time
+    cache/          small pictures; limited in size, may be deleted at any time
     secret          signs the page's cookies
-    lock            held by the running server, and by nobody after its death
-    maintenance     while a file of this name is there, every call is answered with code 455
+    lock            locked by the running server, until it stops or dies
+    maintenance     while a file of this name exists, every call is answered with code 455
 
-To back it up while the server runs, copy the database with SQLite's own backup (`sqlite3
-mp4gen.sqlite ".backup copy.sqlite"`), then `videos/`.
+To back it up while the server runs, copy the database with SQLite (`sqlite3 mp4gen.sqlite
+".backup copy.sqlite"`), then `videos/`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _THUMBNAIL_PREFIX = "thumbnail-"
 
 
 class DataDirectory:
-    """One server's folder, from `open` to `close`.
+    """The data directory of one server, from `open` to `close`.
 
     Args:
-        root: the folder; made where there is none.
+        root: The folder; created if missing.
     """
 
     def __init__(self, root: Path) -> None:
@@ -46,10 +46,10 @@ class DataDirectory:
         self._lock_fd: int | None = None
 
     def open(self) -> None:
-        """Make the folder, take it for us, and clear away what a killed server left.
+        """Create and lock the folder, and delete what a killed server left.
 
         Raises:
-            ConfigurationError: it cannot be made or written, or another server uses it.
+            ConfigurationError: It cannot be created or written, or another server uses it.
         """
         try:
             for folder in (self.root, self.videos, self.work, self.cache):
@@ -60,27 +60,24 @@ class DataDirectory:
             for part in self.cache.glob("*.part"):
                 part.unlink(missing_ok=True)
         except OSError as error:
-            raise ConfigurationError(
-                f"the data folder {self.root} cannot be used ({error.strerror}); "
-                "name another one with --data"
-            ) from error
+            raise unusable(self.root, error) from error
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the lock."""
         if self._lock_fd is not None:
             os.close(self._lock_fd)
             self._lock_fd = None
 
     def has_maintenance_file(self) -> bool:
-        """Whether the owner put a file named `maintenance` into the folder."""
-        return os.path.exists(self._maintenance)  # noqa: PTH110 - asked with every call: quick
+        """Return whether there is a file named `maintenance` in the folder."""
+        return os.path.exists(self._maintenance)  # noqa: PTH110 - fast: called for every request
 
     def free_bytes(self) -> int:
-        """How much room the disk has."""
+        """Return the free bytes of the disk."""
         return shutil.disk_usage(self.root).free
 
     def secret(self) -> bytes:
-        """A secret that stays the same over restarts; nobody but the owner can read it."""
+        """Return the secret, which survives restarts and which only its owner can read."""
         path = self.root / "secret"
         try:
             found = path.read_bytes()
@@ -94,16 +91,16 @@ class DataDirectory:
         return found
 
     def remove_video(self, name: str) -> None:
-        """Delete a video and its still, where there are any."""
+        """Delete a video and its thumbnail, if they exist."""
         (self.videos / name).unlink(missing_ok=True)
         self.thumbnail_path(name).unlink(missing_ok=True)
 
     def thumbnail_path(self, name: str) -> Path:
-        """Where the small picture of a video is kept."""
+        """Return the path of the thumbnail of a video."""
         return self.cache / f"{_THUMBNAIL_PREFIX}{Path(name).stem}.jpg"
 
     def remove_orphans(self, known: set[str]) -> None:
-        """Delete what lies among the videos and their stills and belongs to no task."""
+        """Delete all videos and thumbnails except those of the video names in `known`."""
         for path in self.videos.iterdir():
             if path.name not in known:
                 path.unlink(missing_ok=True)
@@ -113,15 +110,18 @@ class DataDirectory:
                 path.unlink(missing_ok=True)
 
     def prune_cache(self, now: float) -> int:
-        """Keep the cache small: what nobody asked for lately goes first; how many files went.
+        """Delete the files of the cache that are too old, and the oldest ones beyond its size.
 
         Args:
-            now: seconds since 1970.
+            now: Seconds since 1970.
+
+        Returns:
+            How many files were deleted.
         """
         total_bytes, removed = 0, 0
         files = []
         for path in self.cache.iterdir():
-            # Others delete here too.
+            # Another thread may delete it.
             with contextlib.suppress(FileNotFoundError):
                 files.append((path, path.stat()))
         for path, stat in sorted(files, key=lambda one: one[1].st_mtime, reverse=True):
@@ -132,27 +132,34 @@ class DataDirectory:
         return removed
 
     def publish(self, rendered: Path, name: str) -> int:
-        """Move a finished video to its place in one step, to stay; its size in bytes."""
+        """Move a finished video into `videos/`, durably; return its size in bytes."""
         target = self.videos / name
         rendered.replace(target)
         filesystem.sync_folder(self.videos)
         return target.stat().st_size
 
     def acquire_lock(self) -> None:
-        """Hold the folder until `close`, or until this process ends.
+        """Lock the folder until `close`, or until this process ends.
 
         Raises:
-            ConfigurationError: another server holds it.
+            ConfigurationError: Another server uses it.
         """
         try:
             self._lock_fd = filesystem.open_locked(self.lock_path)
         except BlockingIOError:
             raise ConfigurationError(
-                f"another server uses the data folder {self.root}; stop it, or name another "
-                "folder with --data"
+                f"Another server uses the data folder {self.root}. Stop it, or name another "
+                "folder with --data."
             ) from None
 
 
+def unusable(root: Path, error: OSError) -> ConfigurationError:
+    """Return the error for a data directory that cannot be used."""
+    return ConfigurationError(
+        f"The data folder {root} cannot be used: {error.strerror}. Name another one with --data."
+    )
+
+
 def random_token() -> str:
-    """Return a name that cannot be guessed."""
+    """Return an unguessable name."""
     return secrets.token_urlsafe(12)

@@ -1,10 +1,11 @@
-"""Looks whether a server could run as it is set up, and says what to do where not; starts none.
+"""Checks whether a server can run with its settings, and says what to do if not; starts none.
 
-It changes nothing: no folder is made, no port is kept, no task is touched.
+It changes nothing: it creates no folder, keeps no port and touches no task.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ from mp4gen.addresses import is_loopback
 from mp4gen.errors import ConfigurationError, Mp4GenError
 
 from .config import MIB, ServerConfig
-from .data_dir import DataDirectory
+from .data_dir import DataDirectory, unusable
 from .library.library import Library
 from .queue.store import check_integrity
 from .rendering import worker
@@ -27,19 +28,19 @@ from .rendering.pool import ProcessExecutor, WorkerSlot
 from .web.sockets import bind, url_of
 
 _MIN_KEY_LENGTH = 16
-# Letters that the bundled font lacks, and what the system's packages call fonts that have them.
+# Characters that the bundled font lacks, by the names of their scripts.
 _SCRIPTS = {"Chinese, Japanese and Korean": "夜", "Arabic": "م", "Hindi": "क", "emoji": "🎵"}
 _MAX_COUNTED = 100_000
 
 
 @attrs.frozen
 class CheckResult:
-    """What one look found.
+    """The result of one check.
 
     Attributes:
-        name: what was looked at.
-        passed: whether a server can run with it.
-        message: a sentence; where it is not ok, with what to do.
+        name: The name of the check.
+        passed: Whether a server can run.
+        message: A sentence, followed by what to do if the check failed.
     """
 
     name: str
@@ -48,7 +49,7 @@ class CheckResult:
 
 
 async def run_checks(config: ServerConfig) -> AsyncIterator[CheckResult]:
-    """Look at everything that a server needs, one after the other."""
+    """Check everything that a server needs, one after the other."""
     checks: dict[str, Callable[[ServerConfig], str]] = {
         "music": _music,
         "data": _data,
@@ -67,40 +68,35 @@ async def run_checks(config: ServerConfig) -> AsyncIterator[CheckResult]:
 
 
 def check_music(config: ServerConfig) -> None:
-    """See whether the music folder is there.
+    """Check that the music folder can be read.
 
     Raises:
-        ConfigurationError: it is not, or cannot be read.
+        ConfigurationError: It does not exist or cannot be read.
     """
     try:
         if config.music.is_file():
-            raise ConfigurationError(
-                f"{config.music} is a file; name the folder that holds the music with --music"
-            )
-        if not config.music.is_dir():
-            raise ConfigurationError(
-                f"the music folder {config.music} does not exist; name one that does with --music"
-            )
-        next(config.music.iterdir(), None)
+            problem = "is a file"
+        elif not config.music.is_dir():
+            problem = "does not exist"
+        else:
+            next(config.music.iterdir(), None)
+            return
     except OSError as error:
-        raise ConfigurationError(
-            f"the music folder {config.music} cannot be read: {error.strerror}"
-        ) from error
+        problem = f"cannot be read ({error.strerror})"
+    raise ConfigurationError(
+        f"The music folder {config.music} {problem}. Name a folder of audio files with --music."
+    )
 
 
 def _music(config: ServerConfig) -> str:
     check_music(config)
-    folders: set[str] = set()
-    count = 0
-    for track in Library(config.music).all_tracks():
-        folders.add(track.task_id)
-        count += 1
-        if count >= _MAX_COUNTED:
-            break
-    if not count:
-        return f"{config.music} holds no music yet; what is put there is found at once"
-    upload_note = "" if os.access(config.music, os.W_OK) else "; the page cannot add songs to it"
-    return f"{config.music} holds {_plural(count, 'track')} in {_plural(len(folders), 'folder')}{upload_note}"
+    tracks = itertools.islice(Library(config.music).all_tracks(), _MAX_COUNTED)
+    folders = [track.task_id for track in tracks]
+    if not folders:
+        return f"{config.music} contains no audio yet. New files are found immediately."
+    counts = f"{_plural(len(folders), 'track')} in {_plural(len(set(folders)), 'folder')}"
+    upload_note = "" if os.access(config.music, os.W_OK) else " The page cannot add files to it."
+    return f"{config.music} contains {counts}.{upload_note}"
 
 
 def _data(config: ServerConfig) -> str:
@@ -109,9 +105,10 @@ def _data(config: ServerConfig) -> str:
         parent = next(one for one in root.absolute().parents if one.exists())
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
             raise ConfigurationError(
-                f"the data folder {root} cannot be made in {parent}; name another one with --data"
+                f"The data folder {root} cannot be created in {parent}. Name another one with "
+                "--data."
             )
-        return f"{root} is not there yet: the first start makes it"
+        return f"{root} does not exist yet. The first start creates it."
     try:
         with tempfile.TemporaryFile(dir=root):
             pass
@@ -120,35 +117,33 @@ def _data(config: ServerConfig) -> str:
             folder.acquire_lock()
             folder.close()
     except OSError as error:
-        raise ConfigurationError(
-            f"the data folder {root} cannot be used ({error.strerror}); "
-            "name another one with --data"
-        ) from error
-    return f"{root} can be written, and no other server uses it"
+        raise unusable(root, error) from error
+    return f"{root} can be written, and no other server uses it."
 
 
 def _database(config: ServerConfig) -> str:
     path = DataDirectory(config.data).database
     if not path.exists():
-        return "there is none yet: the first start makes it"
-    return f"{path} is sound and holds {_plural(check_integrity(path), 'task')}"
+        return "There is no database yet. The first start creates it."
+    return f"{path} is intact and contains {_plural(check_integrity(path), 'task')}."
 
 
 def _disk(config: ServerConfig) -> str:
-    there = next(one for one in (config.data, *config.data.absolute().parents) if one.exists())
-    free, min_free = shutil.disk_usage(there).free, config.min_free_bytes
+    folder = next(one for one in (config.data, *config.data.absolute().parents) if one.exists())
+    free, min_free = shutil.disk_usage(folder).free, config.min_free_bytes
+    limit = f"New tasks need at least {min_free // MIB} MB"
     if free < min_free:
         raise ConfigurationError(
-            f"{there} has {free // MIB} MB of room, and no task is taken below {min_free // MIB} MB; "
-            "make room, name another folder with --data, or lower --min-free"
+            f"The disk of {folder} has {free // MIB} MB free. {limit}: make room, name another "
+            "folder with --data, or lower --min-free."
         )
-    return f"{free // MIB} MB of room; no task is taken below {min_free // MIB} MB"
+    return f"{free // MIB} MB are free. {limit}."
 
 
 def _port(config: ServerConfig) -> str:
     sockets = bind(config)
     try:
-        return f"{url_of(config, sockets)} is free"
+        return f"{url_of(config, sockets)} is free."
     finally:
         for one in sockets:
             one.close()
@@ -157,50 +152,51 @@ def _port(config: ServerConfig) -> str:
 def _keys(config: ServerConfig) -> str:
     accounts = config.accounts
     if not accounts:
-        return "none is needed: only this machine reaches the server"
+        return "No key is needed: only this machine can reach the server."
     short = [name for name, key in accounts.items() if len(key) < _MIN_KEY_LENGTH]
     if short and not is_loopback(config.host.strip("[]")):
-        whose = ", ".join(f"account {name}" for name in short if name) or "the key"
+        owners = ", ".join(f"account {name}" for name in short if name) or "the server"
         raise ConfigurationError(
-            f"the key of {whose} has fewer than {_MIN_KEY_LENGTH} characters, which others can guess; "
-            "choose a longer one"
+            f"The key of {owners} has fewer than {_MIN_KEY_LENGTH} characters and can be guessed. "
+            "Choose a longer one."
         )
-    return f"callers need a key ({_plural(len(accounts), 'account')})"
+    return f"Clients need a key ({_plural(len(accounts), 'account')})."
 
 
 def _fonts(config: ServerConfig) -> str:
     from mp4gen.render import fonts
 
     user_fonts = config.style.fonts if config.style is not None else ()
-    lacking = [
+    missing = [
         script
-        for script, letter in _SCRIPTS.items()
+        for script, char in _SCRIPTS.items()
         if not fonts.find_font(
-            frozenset({ord(letter)}), "regular", user_fonts, emoji=script == "emoji"
+            frozenset({ord(char)}), "regular", user_fonts, emoji=script == "emoji"
         )
     ]
-    if lacking:
+    if missing:
         return (
-            f"there is none for {', '.join(lacking)}: titles in it show boxes; install a font "
-            "that has them (Noto, for instance) or name one with --font"
+            f"There is no font for {', '.join(missing)}: such titles show boxes. Install one, "
+            "for instance Noto, or name it with --font."
         )
-    return "there is one for every script that was asked for"
+    return "There is a font for every script that was checked."
 
 
 async def _renderer(config: ServerConfig) -> CheckResult:
-    """A second of silence is rendered in a worker, fenced in as all renders are."""
+    """Render one second of silence in a worker, with the limits of every render."""
     slot = WorkerSlot(lambda: ProcessExecutor(config.worker_memory_bytes))
     try:
         with tempfile.TemporaryDirectory(prefix="mp4gen-check-") as folder:
             job = _job(config, folder)
             await slot.run(worker.render, job)
             size = job.video.stat().st_size
-    except Exception as error:  # noqa: BLE001 - however it fails is what was looked for
-        message = f"no video can be made: {error}; a worker may need more --worker-memory"
+    except Exception as error:  # noqa: BLE001 - every failure is a result
+        reason = str(error).rstrip(".")
+        message = f"No video can be rendered: {reason}. A worker may need more --worker-memory."
         return CheckResult("renderer", False, message)  # noqa: FBT003 - as above
     finally:
         await slot.close()
-    message = f"a video of one second was made ({size // 1024} kB)"
+    message = f"A video of one second was rendered ({size // 1024} kB)."
     return CheckResult("renderer", True, message)  # noqa: FBT003 - as above
 
 

@@ -188,7 +188,7 @@ def test_key_is_sent_and_never_printed(
         (["render", "none.mp3", "--to", "x.mp4"], "The audio file does not exist: none.mp3."),
         (["render", "a.wav", "--to", "x.mp4", "--size", "big"], "for instance 1280x720"),
         (["render", "a.wav", "--to", "x.mp4", "--size", "13x13"], "even"),
-        (["serve", "--music", "none"], "the music folder none does not exist"),
+        (["serve", "--music", "none"], "The music folder none does not exist"),
         (["serve", "--music", ".", "--port", "70000"], "Invalid port: 70000"),
         (["serve", "--music", ".", "--host", "192.0.2.1"], "Set a key"),
         (["serve", "--music", ".", "--rate-limit", "many"], "for instance 20/10"),

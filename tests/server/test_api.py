@@ -31,6 +31,7 @@ async def test_a_track_becomes_a_video_with_the_documented_answers(serve: Serve)
         "errorMessage",
     }
 
+    await caller.generate("album", "two")
     created = await caller.generate("album", "one", author="A", domainName="d.example")
     task_id = created["data"]["taskId"]
     status, headers, first = await caller.get_response("/api/v1/mp4/record-info", taskId=task_id)
@@ -342,5 +343,5 @@ async def test_what_keeps_a_server_from_starting_is_told(tmp_path: Path, music: 
     with pytest.raises(ConfigurationError, match="cannot be used"):
         await start(music=music, data=tmp_path / "file" / "d", port=0)
     async with Server(ServerConfig(music=music, data=tmp_path / "d", port=0)):
-        with pytest.raises(ConfigurationError, match="another server uses"):
+        with pytest.raises(ConfigurationError, match="Another server uses"):
             await start(music=music, data=tmp_path / "d", port=0)

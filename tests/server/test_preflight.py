@@ -17,7 +17,7 @@ NAMES = ["music", "data", "database", "disk", "port", "keys", "fonts", "renderer
 
 async def looked(**settings: Any) -> dict[str, CheckResult]:
     config = ServerConfig(**{"style": FAST_STYLE, "port": 0, "min_free_bytes": 0, **settings})
-    return {finding.name: finding async for finding in run_checks(config)}
+    return {result.name: result async for result in run_checks(config)}
 
 
 async def test_all_is_well_where_a_server_could_run(music: Path, tmp_path: Path) -> None:
@@ -25,9 +25,9 @@ async def test_all_is_well_where_a_server_could_run(music: Path, tmp_path: Path)
     found = await looked(music=music, data=tmp_path / "not" / "yet")
 
     assert list(found) == NAMES
-    assert [name for name, finding in found.items() if not finding.passed] == []
+    assert [name for name, result in found.items() if not result.passed] == []
     assert "4 tracks in 3 folders" in found["music"].message
-    assert "first start makes it" in found["data"].message
+    assert "first start creates it" in found["data"].message
     assert not (tmp_path / "not").exists()
 
 
@@ -40,10 +40,10 @@ async def test_a_folder_that_was_used_is_looked_through(serve: Any, tmp_path: Pa
 
     ended = await looked(music=caller.server.config.music, data=tmp_path / "data")
 
-    assert "another server uses" in running["data"].message
+    assert "Another server uses" in running["data"].message
     assert not running["data"].passed
     assert ended["data"].passed
-    assert "is sound and holds 1 task" in ended["database"].message
+    assert "is intact and contains 1 task" in ended["database"].message
 
 
 async def test_what_is_missing_is_told_with_what_to_do(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ async def test_what_is_missing_is_told_with_what_to_do(tmp_path: Path) -> None:
         )
     guessed = await looked(music=tmp_path, data=tmp_path, host="0.0.0.0", key="short")  # noqa: S104
 
-    told = {name: finding.message for name, finding in found.items() if not finding.passed}
+    told = {name: result.message for name, result in found.items() if not result.passed}
     assert set(told) == {"music", "data", "disk", "port"}
     for name, option in {"music": "--music", "data": "--data", "disk": "--min-free"}.items():
         assert option in told[name]
@@ -77,7 +77,7 @@ async def test_a_damaged_database_is_found(music: Path, tmp_path: Path, content:
     found = await looked(music=music, data=tmp_path)
 
     assert not found["database"].passed
-    assert "put your last copy of it back" in found["database"].message
+    assert "Restore your last copy" in found["database"].message
 
 
 async def test_a_worker_with_too_little_memory_is_found(music: Path, tmp_path: Path) -> None:

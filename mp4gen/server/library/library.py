@@ -1,16 +1,16 @@
 """The music folder as the API sees it: a folder is a music task, a file in it a track.
 
-The rules, which hold for as long as the files stay where they are:
-- A music task's id is its folder's path below the music folder, with `/` between the names; files
-  that lie directly in the music folder belong to the music task `.`.
-- A track's id is its file's name without the ending. Where two files of a folder differ in
-  nothing else, the one whose ending comes first in `SUFFIXES` has that id, and the others keep
-  their ending in theirs. The full file name always finds a track too.
-- Names are compared after NFC normalisation. Names that begin with a dot are not music.
+The ids are stable while the files stay in place:
+- The id of a music task is its folder's path below the music folder, with `/` between the names;
+  files directly in the music folder belong to the music task `.`.
+- The id of a track is its file name without the extension. If files of a folder differ in the
+  extension only, the one that comes first in `SUFFIXES` has that id, and the ids of the others
+  include the extension. The full file name always finds a track too.
+- Names are compared after NFC normalisation. Names that begin with a dot are ignored.
 
-A name is never made into a path: it is only compared with the names that a folder lists, so none
-can lead out. A link counts only where its target lies inside the music folder. Reads names and
-sizes; never opens a file.
+A name never becomes a path: it is compared with the names that a folder lists, so it cannot leave
+the music folder. A link counts only if its target is inside the music folder. This module reads
+names and sizes, and opens no file.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ import hashlib
 import os
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
 
-# Lossless first; each ending that the renderer reads.
+# The extensions that the renderer reads, lossless ones first.
 SUFFIXES = (".flac", ".wav", ".aif", ".aiff", ".m4a", ".opus", ".ogg", ".oga", ".mp3", ".aac")
 ROOT_ID = "."
-# Guesses for music whose length nobody has measured yet, in bytes a second.
+# Typical bytes per second, to estimate a duration by the size.
 _BYTES_PER_SECOND = {".flac": 100_000, ".wav": 176_400, ".aif": 176_400, ".aiff": 176_400}
 _COMPRESSED = 24_000
 
@@ -36,11 +37,11 @@ class LibraryTrack:
     """One music file.
 
     Attributes:
-        task_id: its folder's music task.
-        audio_id: its id there.
-        path: the file.
-        size: bytes.
-        modified: when the file was last changed, in seconds since 1970.
+        task_id: The music task of its folder.
+        audio_id: Its id in the music task.
+        path: The file.
+        size: Its size in bytes.
+        modified: When it was last modified, in seconds since 1970.
     """
 
     task_id: str
@@ -51,73 +52,69 @@ class LibraryTrack:
 
     @property
     def estimated_duration(self) -> float:
-        """About how long it plays, judged by its size."""
+        """The duration in seconds, estimated by the size."""
         return self.size / _BYTES_PER_SECOND.get(self.path.suffix.lower(), _COMPRESSED)
 
 
 class Library:
-    """The tracks below one folder. Its calls read directories: run them off the event loop.
+    """The tracks below one folder. Its methods block: run them off the event loop.
 
     Args:
-        root: the music folder, which must exist.
+        root: The music folder, which must exist.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
 
     def find(self, task_id: str, audio_id: str) -> LibraryTrack | None:
-        """One track by its ids; None where there is no such track."""
+        """Return one track by its ids; None if there is no such track."""
         normalized = _nfc(audio_id)
         folder = self._folder(task_id)
         if folder is None:
             return None
-        # An id depends on the files of its stem alone: the others of a large folder can wait.
+        # An id depends only on the files with its stem: skip the others of a large folder.
         stems = {normalized, Path(normalized).stem}
-        tracks = self._tracks_in(folder, self._id_of(folder), stems)
+        tracks = self._tracks_in(folder, stems)
         for track in tracks:
             if track.audio_id == normalized:
                 return track
         return next((track for track in tracks if _nfc(track.path.name) == normalized), None)
 
     def tracks(self, task_id: str) -> list[LibraryTrack] | None:
-        """The tracks of one music task, in order of name; None where there is no such folder."""
+        """Return the tracks of one music task by name; None if there is no such folder."""
         folder = self._folder(task_id)
-        if folder is None:
-            return None
-        return self._tracks_in(folder, self._id_of(folder))
+        return None if folder is None else self._tracks_in(folder)
 
     def all_tracks(self) -> Iterator[LibraryTrack]:
-        """Every track of the library, folder by folder."""
-        for folder, folders, _ in os.walk(self.root):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            yield from self._tracks_in(Path(folder), self._id_of(Path(folder)))
+        """Yield every track of the library, folder by folder."""
+        for folder in self._walk():
+            yield from self._tracks_in(folder)
 
     def fingerprint(self) -> str:
-        """A text that is another one after files have come or gone."""
+        """Return a text that changes when files are added or deleted."""
         digest = hashlib.blake2b(digest_size=16)
+        for folder in self._walk():
+            with suppress(OSError):
+                digest.update(f"{os.fsencode(folder)!r}{folder.stat().st_mtime_ns}".encode())
+        return digest.hexdigest()
+
+    def _walk(self) -> Iterator[Path]:
         for folder, folders, _ in os.walk(self.root):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            try:
-                changed = Path(folder).stat().st_mtime_ns
-            except OSError:
-                continue
-            digest.update(f"{os.fsencode(folder)!r}{changed}".encode())
-        return digest.hexdigest()
+            yield Path(folder)
 
     def _folder(self, task_id: str) -> Path | None:
         if task_id == ROOT_ID:
             return self.root
         folder = self.root
         for name in _nfc(task_id).split("/"):
-            found = [entry for entry in self._entries(folder) if _nfc(entry.name) == name]
-            folders = [entry for entry in found if _is_folder(entry)]
-            if not folders:
+            entries = self._entries(folder)
+            found = (one.path for one in entries if _nfc(one.name) == name and _is_folder(one))
+            path = next(found, None)
+            if path is None:
                 return None
-            folder = Path(folders[0].path)
+            folder = Path(path)
         return folder
-
-    def _id_of(self, folder: Path) -> str:
-        return _nfc(folder.relative_to(self.root).as_posix())
 
     def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
         try:
@@ -136,10 +133,9 @@ class Library:
         except (OSError, RuntimeError):
             return False
 
-    def _tracks_in(
-        self, folder: Path, task_id: str, stems: set[str] | None = None
-    ) -> list[LibraryTrack]:
-        """The tracks of a folder, or those of certain stems."""
+    def _tracks_in(self, folder: Path, stems: set[str] | None = None) -> list[LibraryTrack]:
+        """Return the tracks of a folder, or those with certain stems."""
+        task_id = _nfc(folder.relative_to(self.root).as_posix())
         files = [
             entry
             for entry in self._entries(folder)
@@ -164,7 +160,7 @@ def _nfc(text: str) -> str:
 
 
 def _is_printable_name(name: str) -> bool:
-    """Whether a file's name can be told in JSON: no undecodable bytes, no control characters."""
+    """Return whether JSON can hold a name: no undecodable bytes, no control characters."""
     return not any(unicodedata.category(char) in {"Cc", "Cs"} for char in name)
 
 
@@ -181,7 +177,7 @@ def _is_music(entry: os.DirEntry[str]) -> bool:
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
-        # A linked folder is not walked into, so that no track has two ids and no walk a circle.
+        # Linked folders are ignored, so that no track has two ids and no walk is endless.
         return entry.is_dir(follow_symlinks=False)
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""The library with what its files say about themselves, found out once and in the background."""
+"""Reads the metadata of the library's files once, in the background, and keeps it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _Version = tuple[str, float, int]
 
 
 class MetadataCache:
-    """Titles, artists, lengths and covers; whatever is not known yet is filled in later.
+    """Titles, artists, durations and pictures of the tracks.
 
     Args:
-        library: the music.
-        slot: a worker for looking into files.
-        covers: the folder that small covers are kept in.
-        max_duration: seconds of music in one video at most.
-        on_change: called when more is known.
+        library: The music.
+        slot: The worker that reads files.
+        covers: The folder of cached covers.
+        max_duration: Maximum seconds of music in one video.
+        on_change: Called when metadata was added.
     """
 
     def __init__(
@@ -57,36 +57,34 @@ class MetadataCache:
         self._no_urgent_jobs.set()
 
     async def tracks(self) -> list[tuple[LibraryTrack, previews.MusicInfo]]:
-        """Every track, with what is known of it."""
+        """Return every track with its metadata, which is empty until it is loaded."""
         found = await asyncio.to_thread(lambda: list(self._library.all_tracks()))
-        # What is not there any more, or is another file now, needs no memory.
-        there = set(map(_version, found))
-        self._known = {key: info for key, info in self._known.items() if key in there}
+        # Forget deleted and replaced files.
+        current = set(map(_version, found))
+        self._known = {key: info for key, info in self._known.items() if key in current}
         unknown = [track for track in found if _version(track) not in self._known]
         if unknown and (self._loading is None or self._loading.done()):
             self._loading = asyncio.create_task(self._load_in_background(unknown))
-        nothing = previews.MusicInfo()
-        return [(track, self._known.get(_version(track), nothing)) for track in found]
+        unloaded = previews.MusicInfo()
+        return [(track, self._known.get(_version(track), unloaded)) for track in found]
 
     async def refresh_if_changed(self) -> None:
-        """Tell of it when files have come or gone since the last look; looks not too often."""
+        """Call `on_change` if files were added or deleted since the last scan."""
         now = asyncio.get_running_loop().time()
         if now < self._next_scan:
             return
         self._next_scan = now + _RESCAN_INTERVAL
-        before, self._fingerprint = (
-            self._fingerprint,
-            await asyncio.to_thread(self._library.fingerprint),
-        )
+        before = self._fingerprint
+        self._fingerprint = await asyncio.to_thread(self._library.fingerprint)
         if before not in {"", self._fingerprint}:
             self._on_change()
 
     async def info(self, track: LibraryTrack) -> previews.MusicInfo:
-        """What a file says about itself, looked up now where it is not known."""
+        """Return the metadata of one track, loaded now if it is not yet."""
         return (await self.infos([track]))[0]
 
     async def infos(self, tracks: list[LibraryTrack]) -> list[previews.MusicInfo]:
-        """The same for several files, in their order."""
+        """Return the metadata of several tracks, in their order."""
         if unknown := [track for track in tracks if _version(track) not in self._known]:
             await self._load(unknown, urgent=True)
         return [self._known[_version(track)] for track in tracks]
@@ -99,17 +97,17 @@ class MetadataCache:
         *,
         is_still_needed: Callable[[], bool],
     ) -> bytes:
-        """A moment of the video, as a JPEG.
+        """Return one frame of the video, as a JPEG.
 
         Args:
-            track: the music.
+            track: The music.
             captions: `author` and `domain_name`.
-            style: the arguments of `RenderStyle`.
-            is_still_needed: asked when its turn has come, whether anybody still waits for it.
+            style: The arguments of `RenderStyle`.
+            is_still_needed: Called when its turn comes; False if the client is gone.
 
         Raises:
-            Mp4GenError: this is no music that can become a video.
-            ConnectionError: nobody waits for it any more.
+            Mp4GenError: The file cannot become a video.
+            ConnectionError: The client is gone.
         """
         preview_request = await self._preview_request(track, captions, style)
         return await self._run_urgent(
@@ -119,29 +117,29 @@ class MetadataCache:
     async def thumbnail(
         self, track: LibraryTrack, captions: dict[str, str | None], style: dict[str, object]
     ) -> bytes:
-        """The same as a small JPEG, for a video that waits or is being made.
+        """Return the same as a small JPEG, for an unfinished video.
 
         Raises:
-            Mp4GenError: this is no music that can become a video.
+            Mp4GenError: The file cannot become a video.
         """
         return await self._run_background(
             previews.preview_thumbnail, await self._preview_request(track, captions, style)
         )
 
     async def video_thumbnail(self, video: Path) -> bytes:
-        """A moment of a finished video, as a small JPEG.
+        """Return one frame of a finished video, as a small JPEG.
 
         Raises:
-            Mp4GenError: there is no such video any more.
+            Mp4GenError: The video was deleted.
         """
-        # Takes a tenth of a cover's time.
+        # This takes a tenth of a cover's time.
         return await self._run_urgent(previews.video_thumbnail, video)
 
     async def cover(self, track: LibraryTrack) -> bytes:
-        """The track's square picture, as a JPEG.
+        """Return the square picture of a track, as a JPEG.
 
         Raises:
-            Mp4GenError: this is no music that can become a video.
+            Mp4GenError: The file cannot become a video.
         """
         name = hashlib.sha256(repr(_version(track)).encode()).hexdigest()[:32]
         cache_path = self._covers / f"{name}.jpg"
@@ -152,7 +150,7 @@ class MetadataCache:
         return image
 
     async def stop(self) -> None:
-        """Look no further, and end the worker."""
+        """Stop loading, and end the worker."""
         if self._loading is not None:
             self._loading.cancel()
             await asyncio.gather(self._loading, return_exceptions=True)
@@ -180,19 +178,19 @@ class MetadataCache:
             run = self._run_urgent if urgent else self._run_background
             infos = await run(previews.probe_files, [track.path for track in tracks])
         except Mp4GenError:
-            infos = [previews.MusicInfo(problem="It cannot be read.") for _ in tracks]
+            infos = [previews.MusicInfo(problem="The file cannot be read.") for _ in tracks]
         self._known.update(zip(map(_version, tracks), infos, strict=True))
 
     async def _run_urgent(
         self, func: Callable[..., T], *args: Any, is_still_needed: Callable[[], bool] = lambda: True
     ) -> T:
-        """One job at a time: this one before whatever can come later."""
+        """Run one job at a time, this one before all background jobs."""
         self._urgent_count += 1
         self._no_urgent_jobs.clear()
         try:
             async with self._lock:
                 if not is_still_needed():
-                    raise ConnectionResetError("nobody waits for it any more")
+                    raise ConnectionResetError("The client is gone.")
                 return await self._slot.run(func, *args)
         finally:
             self._urgent_count -= 1
@@ -200,7 +198,7 @@ class MetadataCache:
                 self._no_urgent_jobs.set()
 
     async def _run_background(self, func: Callable[..., T], *args: Any) -> T:
-        """One job at a time: this one once nobody waits for another."""
+        """Run one job at a time, this one once no urgent job waits."""
         while True:
             await self._no_urgent_jobs.wait()
             async with self._lock:
@@ -213,11 +211,11 @@ def _version(track: LibraryTrack) -> _Version:
 
 
 def read_cached(path: Path) -> bytes | None:
-    """A picture that is kept; None where it is not, or not any more."""
+    """Return a cached picture; None if there is none."""
     try:
         content = path.read_bytes()
         if time.time() - path.stat().st_mtime > _DAY:
-            # The cache loses first what nobody asked for lately.
+            # The cache deletes the files first that were not read lately.
             path.touch(exist_ok=True)
     except OSError:
         return None
@@ -225,7 +223,7 @@ def read_cached(path: Path) -> bytes | None:
 
 
 def write_cached(path: Path, content: bytes) -> None:
-    """Keep a picture for the next time, whole or not at all."""
-    # A full disk is no reason not to show what was drawn.
+    """Cache a picture."""
+    # A full disk does not keep the picture from being shown.
     with contextlib.suppress(OSError), filesystem.atomic_write(path) as part:
         part.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Takes a music file into the library: whole or not at all, under a name that harms nobody."""
+"""Adds an uploaded file to the library: complete or not at all, and under a safe name."""
 
 from __future__ import annotations
 
@@ -19,41 +19,39 @@ FOLDER = "Uploads"
 _MAX_STEM_BYTES = 120
 _PART_PREFIX = ".mp4gen-upload-"
 _CHUNK = 1 << 20
-# Nobody may hold a connection and a file without sending anything.
+# A client that sends nothing must not keep a connection and a file.
 _READ_TIMEOUT = 30.0
 
 
 def safe_name(name: str) -> str:
-    """A file name made of what somebody sent: no folder, no control characters, not too long.
+    """Return a safe file name: without folders and control characters, and not too long.
 
     Raises:
-        InvalidRequestError: it is not the name of a music file.
+        InvalidRequestError: It is not the name of an audio file.
     """
     plain = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
     printable = "".join(char for char in plain if unicodedata.category(char)[0] != "C")
     stem, suffix = os.path.splitext(printable.strip())  # noqa: PTH122 - of a name, not of a path
-    stem = stem.lstrip(". ").rstrip(". ")
-    while len(stem.encode()) > _MAX_STEM_BYTES:
-        stem = stem[:-1]
+    stem = stem.strip(". ").encode()[:_MAX_STEM_BYTES].decode(errors="ignore")
     if suffix.lower() not in SUFFIXES or not stem:
-        raise InvalidRequestError(f"only music can be added: {', '.join(SUFFIXES)}", code=400)
+        raise InvalidRequestError(f"Only audio can be added: {', '.join(SUFFIXES)}.", code=400)
     return stem + suffix.lower()
 
 
 async def receive(
     request: web.Request, folder: Path, max_bytes: int, *, min_free_bytes: int
 ) -> Path:
-    """The request's body as a hidden file in `folder`, which the caller names or removes.
+    """Save the request's body as a hidden file in `folder`, which the caller renames or deletes.
 
     Args:
-        request: whose body it is.
-        folder: made where there is none.
-        max_bytes: bytes at most.
-        min_free_bytes: bytes of room that the disk must keep.
+        request: The request.
+        folder: The folder; created if missing.
+        max_bytes: Maximum size in bytes.
+        min_free_bytes: Bytes that must stay free on the disk.
 
     Raises:
-        InvalidRequestError: it is too large (code 413), has no room (507), comes too slowly or is
-            cut off (400), or the folder cannot be written.
+        InvalidRequestError: The body is too large (code 413), does not fit on the disk (507), or
+            stalls or is incomplete (400), or the folder cannot be written (400).
     """
     part = folder / f"{_PART_PREFIX}{random_token()}"
     try:
@@ -62,9 +60,9 @@ async def receive(
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, web.RequestPayloadError):
-            raise InvalidRequestError("the upload was cut off", code=400) from None
+            raise InvalidRequestError("The upload is incomplete.", code=400) from None
         if isinstance(error, OSError) and not isinstance(error, ConnectionError):
-            message = f"the music folder cannot be written: {error.strerror or error}"
+            message = f"The music folder cannot be written: {error.strerror or error}."
             raise InvalidRequestError(message, code=400) from error
         raise
     return part
@@ -76,10 +74,11 @@ async def _write(request: web.Request, part: Path, max_bytes: int, min_free_byte
         while chunk := await _next_chunk(request):
             size += len(chunk)
             if size > max_bytes:
-                raise InvalidRequestError(f"the file has more than {max_bytes >> 20} MB", code=413)
-            if (
-                await asyncio.to_thread(shutil.disk_usage, part.parent)
-            ).free < min_free_bytes + len(chunk):
+                raise InvalidRequestError(
+                    f"The file is larger than {max_bytes >> 20} MB.", code=413
+                )
+            disk = await asyncio.to_thread(shutil.disk_usage, part.parent)
+            if disk.free < min_free_bytes + len(chunk):
                 raise InvalidRequestError("The server's disk is full.", code=507)
             await asyncio.to_thread(file.write, chunk)
 
@@ -89,12 +88,12 @@ async def _next_chunk(request: web.Request) -> bytes:
         async with asyncio.timeout(_READ_TIMEOUT):
             return await request.content.read(_CHUNK)
     except TimeoutError:
-        message = f"the upload stood still for {_READ_TIMEOUT:.0f} s"
+        message = f"The upload stalled for {_READ_TIMEOUT:.0f} s."
         raise InvalidRequestError(message, code=400) from None
 
 
 def commit_upload(part: Path, name: str) -> Path:
-    """Give a received file its name, or the next one that is free; nothing is overwritten."""
+    """Rename a saved file to `name`, or to the next free name; overwrite nothing."""
     stem, suffix = os.path.splitext(name)  # noqa: PTH122 - as above
     for number in range(1, 1000):
         target = part.with_name(name if number == 1 else f"{stem} ({number}){suffix}")
@@ -105,10 +104,10 @@ def commit_upload(part: Path, name: str) -> Path:
         part.unlink()
         return target
     part.unlink()
-    raise RenderError(f"there are too many files named {name}")
+    raise RenderError(f"Too many files have this name: {name}. Choose another name.")
 
 
 def remove_partial_uploads(folder: Path) -> None:
-    """Remove what uploads left that were cut off by a kill."""
+    """Delete the partial uploads of a killed server."""
     for part in folder.glob(f"{_PART_PREFIX}*"):
         part.unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""The queue: accepted tasks, their order, their record and their end."""
+"""The queue: accepted tasks, their order and their record."""

@@ -1,4 +1,4 @@
-"""Whether new work is taken now, and why not: one answer for the API, the page and the health."""
+"""Decides whether new tasks are accepted, for the API, the page and the health check."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .scheduler import RenderScheduler
 
 
 class RejectReason(enum.Enum):
-    """Why no new work is taken."""
+    """Why no new task is accepted."""
 
     MAINTENANCE = "maintenance"
     DISK_FULL = "disk full"
@@ -19,12 +19,12 @@ class RejectReason(enum.Enum):
 
 
 class Admission:
-    """The gate of one server.
+    """The admission of one server.
 
     Args:
-        config: the limits.
-        data: how much room there is, and whether its owner put a `maintenance` file there.
-        scheduler: how much there is to do.
+        config: The limits.
+        data: Has the free disk space and the `maintenance` file.
+        scheduler: Has the number of queued tasks.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class Admission:
 
     @property
     def maintenance(self) -> bool:
-        """Whether callers are to come back later, whatever they want."""
+        """Whether every call is refused."""
         return self._config.maintenance or self._data.has_maintenance_file()
 
     @property
     def reject_reason(self) -> RejectReason | None:
-        """Why no new work is taken now; None while it is."""
+        """Why no new task is accepted now; None if it is."""
         if self.maintenance:
             return RejectReason.MAINTENANCE
         if self._data.free_bytes() < self._config.min_free_bytes:

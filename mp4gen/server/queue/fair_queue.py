@@ -1,4 +1,4 @@
-"""Who is next: first in first out within an account, by turns between accounts; no I/O."""
+"""The order of queued tasks: first in first out in an account, turns between accounts; no I/O."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections import OrderedDict
 class FairQueue:
     """The tasks that wait for a slot.
 
-    The next task is the oldest of the account that has the fewest tasks running; where several
-    have as few, of the one that was served least recently. So a bulk run of ten thousand tracks
-    holds nobody else up for longer than one render.
+    The next task is the oldest of the account with the fewest tasks running; among equal ones, of
+    the account that was served least recently. A bulk run of ten thousand tracks therefore delays
+    other accounts by one render at most.
     """
 
     def __init__(self) -> None:
@@ -26,13 +26,13 @@ class FairQueue:
         return task_id in self._account_of
 
     def put(self, account: str, task_id: str) -> None:
-        """Let a task wait behind the others of its account."""
+        """Add a task behind the others of its account."""
         self._waiting.setdefault(account, OrderedDict())[task_id] = self._next_number
         self._account_of[task_id] = account
         self._next_number += 1
 
     def get(self) -> str | None:
-        """The next task, which now runs; None where none waits."""
+        """Take the next task, which counts as running from now on; None if the queue is empty."""
         accounts = [account for account, tasks in self._waiting.items() if tasks]
         if not accounts:
             return None
@@ -45,13 +45,13 @@ class FairQueue:
         return task_id
 
     def task_done(self, task_id: str) -> None:
-        """A task that was taken does not run any more."""
+        """Stop counting a task as running."""
         account = self._running.pop(task_id, None)
         if account is not None and account not in self._running.values():
             self._forget_if_idle(account)
 
     def remove(self, task_id: str) -> bool:
-        """Take a task out that waits; whether it did."""
+        """Remove a queued task; return whether it was queued."""
         account = self._account_of.pop(task_id, None)
         if account is None:
             return False
@@ -60,15 +60,14 @@ class FairQueue:
         return True
 
     def ahead_of(self, task_id: str) -> int:
-        """About how many tasks come before this one.
+        """Estimate in constant time how many tasks come before this one.
 
-        Told in constant time: a few too many where tasks of its account were taken out.
+        The number is a little too large after tasks of its account were removed.
         """
         account = self._account_of[task_id]
         tasks = self._waiting[account]
         first = next(iter(tasks.values()))
-        mine = tasks[task_id] - first
-        return min(mine * len(self._waiting), len(self) - 1)
+        return min((tasks[task_id] - first) * len(self._waiting), len(self) - 1)
 
     def _forget_if_idle(self, account: str) -> None:
         if not self._waiting.get(account):

@@ -1,4 +1,4 @@
-"""Deletes what has been kept long enough: first the file, then the record; keeps caches small."""
+"""Deletes expired tasks, first the file, then the record; prunes the cache."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _INTERVAL = 600.0
 
 
 class Retention:
-    """The sweep of one server, from `start` to `stop`.
+    """The deletion of expired tasks, every ten minutes from `start` to `stop`.
 
     Args:
-        days: how long a task is kept after its end.
-        store: where tasks are kept.
-        data: where videos are.
-        clock: seconds since 1970.
+        days: Days that a task is kept after its end.
+        store: Has the tasks.
+        data: Has the videos.
+        clock: Returns the seconds since 1970.
     """
 
     def __init__(
@@ -35,24 +35,24 @@ class Retention:
         self._sweeps: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Sweep now and every ten minutes."""
+        """Sweep now, and every ten minutes from now on."""
         self._sweeps = asyncio.create_task(self._run_forever())
 
     async def stop(self) -> None:
-        """Sweep no more."""
+        """Stop sweeping."""
         if self._sweeps is not None:
             self._sweeps.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeps
 
     async def sweep(self) -> int:
-        """Delete every task that ended long enough ago; how many those were."""
-        old = self._store.finished_before(self._clock() - self._max_age)
-        for task in old:
-            # In this order a kill in between leaves a record, and the next sweep ends it.
+        """Delete every expired task; return how many were deleted."""
+        expired = self._store.finished_before(self._clock() - self._max_age)
+        for task in expired:
+            # In this order a kill leaves a record without a file, which the next sweep deletes.
             await asyncio.to_thread(self._data.remove_video, task.filename)
             await self._store.remove(task.task_id)
-        return len(old)
+        return len(expired)
 
     async def _run_forever(self) -> None:
         while True:
@@ -60,5 +60,5 @@ class Retention:
                 await self.sweep()
                 await asyncio.to_thread(self._data.prune_cache, self._clock())
             except Exception:
-                log.exception("old videos could not be deleted")
+                log.exception("expired videos could not be deleted")
             await asyncio.sleep(_INTERVAL)

@@ -1,9 +1,8 @@
-"""Takes waiting tasks to free slots and sees each render through to its end; no HTTP, no SQL.
+"""Assigns queued tasks to free slots and brings each render to its end; no HTTP, no SQL.
 
-Every task ends in exactly one way: done, failed with a sentence, put back because the server
-stops, or gone because its owner deleted it. A render that crashes, hangs, goes on for too long or
-eats memory is its own task's failure and nobody else's. Nothing is tried twice: what failed once
-on the same file will do so again, and its owner may submit it again.
+Every task ends in one of four ways: done, failed with a text, requeued because the server stops,
+or deleted. A render that crashes, hangs or exceeds a limit fails its own task only. A failed task
+is not retried: the same file would fail again, and the user can submit it again.
 """
 
 from __future__ import annotations
@@ -44,12 +43,12 @@ class RenderScheduler:
     """The renders of one server.
 
     Args:
-        config: limits, the number of slots, the style.
-        store: where tasks are kept.
-        library: where the music is.
-        data: where videos go.
-        on_finished: called with each task that ended, after it was stored.
-        on_change: called whenever there is something new to show.
+        config: The limits, the number of slots and the style.
+        store: Has the tasks.
+        library: Has the music.
+        data: Has the videos.
+        on_finished: Called with each task that ended, after it was stored.
+        on_change: Called after every change of the queue or of a progress.
     """
 
     def __init__(
@@ -72,16 +71,14 @@ class RenderScheduler:
         self._stopping = False
         self._render_speed = RenderSpeed()
 
-    # --- what others ask and tell -----------------------------------------------------------
-
     @property
     def queued(self) -> int:
-        """How many tasks wait."""
+        """The number of queued tasks."""
         return len(self._queue)
 
     @property
     def rendering(self) -> int:
-        """How many tasks are being rendered."""
+        """The number of running renders."""
         return len(self._running)
 
     @property
@@ -90,7 +87,7 @@ class RenderScheduler:
         return [pid for slot in self._slots for pid in slot.pids]
 
     def start(self) -> None:
-        """Go on where the last server stopped."""
+        """Queue the unfinished tasks of the last server, and start rendering."""
         if measured := self._store.get_metadata(_SPEED_KEY):
             self._render_speed = RenderSpeed(float(measured), measured=True)
         for task in self._store.unfinished():
@@ -98,19 +95,19 @@ class RenderScheduler:
         self._start_next()
 
     def submit(self, task: Task) -> None:
-        """Render a task that was stored, when its turn comes."""
+        """Queue a stored task."""
         self._queue.put(task.account, task.task_id)
         self._on_change()
         self._start_next()
 
     def cancel(self, task_id: str) -> None:
-        """Stop working on a task whose owner does not want it any more."""
+        """Remove a deleted task from the queue, or stop its render."""
         self._queue.remove(task_id)
         if running := self._running.get(task_id):
             running.stop()
 
     def progress(self, task_id: str) -> RenderProgress | None:
-        """How far a running render is; None where it does not run."""
+        """Return the progress of a running render; None if it does not run."""
         running = self._running.get(task_id)
         return running.progress if running else None
 
@@ -131,16 +128,16 @@ class RenderScheduler:
         return running is not None and await running.wait_for_end()
 
     def release_waiters(self) -> None:
-        """Hold nobody from now on: the server stops."""
+        """Let all held polls go: the server stops."""
         for running in self._running.values():
             running.release_waiters()
 
     def estimate_render_time(self, duration: float) -> float:
-        """About how long a render of so much music takes here."""
+        """Estimate the seconds that a render of `duration` seconds of music takes."""
         return self._render_speed.estimate(duration)
 
     async def stop(self, grace_period: float) -> None:
-        """Let renders finish for `grace_period` seconds, then put them back and end the workers."""
+        """Let renders finish for `grace_period` seconds, then requeue them and end the workers."""
         self._stopping = True
         if self._renders:
             await asyncio.wait(self._renders, timeout=grace_period)
@@ -149,8 +146,6 @@ class RenderScheduler:
         if self._renders:
             await asyncio.wait(self._renders)
         await asyncio.gather(*(slot.close() for slot in self._slots))
-
-    # --- the way of one task ----------------------------------------------------------------
 
     def _executor(self) -> Any:
         if self._config.executor is not None:
@@ -166,7 +161,7 @@ class RenderScheduler:
             if task is None:
                 self._queue.task_done(task_id)
                 continue
-            # The slot that was used last: its process is there, and others need never be.
+            # The slot used last has a process already; others may never need one.
             render = asyncio.create_task(self._run(task, self._free_slots.pop()))
             self._renders.add(render)
             render.add_done_callback(self._renders.discard)
@@ -184,7 +179,7 @@ class RenderScheduler:
         try:
             await self._render(task, render)
         except Exception:
-            # A full disk, most likely. What was made is not lost, so it costs little to try again.
+            # Most likely a full disk. The video is kept, so that a retry costs little.
             log.exception("task %s could not be recorded", task.task_id)
             asyncio.get_running_loop().call_later(_RETRY_DELAY, self.submit, task)
         finally:
@@ -207,7 +202,7 @@ class RenderScheduler:
             duration = await render.run(job)
             await self._finish(task, render, job.video, duration)
         except RenderInterruptedError:
-            # A task that was deleted is not there to be put back.
+            # This does nothing if the task was deleted.
             await self._store.requeue(task.task_id)
         except RenderFailedError as error:
             await self._store.mark_failed(task.task_id, error.code, str(error), time.time())
@@ -216,13 +211,13 @@ class RenderScheduler:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     def _already_rendered(self, task: Task) -> bool:
-        """Whether the last server had put the video in its place and died before saying so."""
+        """Return whether the last server published the video before it was killed."""
         return (self._data.videos / task.filename).is_file()
 
     def _prepare(self, task: Task, folder: Path) -> worker.RenderJob:
         track = self._library.find(task.music_task_id, task.audio_id)
         if track is None:
-            message = "the music file is not in the music folder any more"
+            message = "The music file is not in the music folder any more."
             raise RenderFailedError(NO_AUDIO, message)
         folder.mkdir(mode=0o700)
         style = style_for(self._config.style, task.aspect_ratio, threads=self._encoder_threads())
@@ -239,7 +234,7 @@ class RenderScheduler:
         )
 
     def _encoder_threads(self) -> int | None:
-        """One encoder thread a job wastes the least, unless the job has the machine to itself."""
+        """Return one thread a job, which wastes the least, or None for a job that runs alone."""
         alone = len(self._running) <= 1 and not len(self._queue)
         return None if alone else 1
 
@@ -249,7 +244,7 @@ class RenderScheduler:
         def publish() -> dict[str, Any]:
             if rendered is not None:
                 size = self._data.publish(rendered, task.filename)
-                # Before anybody is told of the end, and may stop the server upon it.
+                # Before the end is reported, upon which a user may stop the server.
                 shutil.rmtree(rendered.parent, ignore_errors=True)
             else:
                 size = (self._data.videos / task.filename).stat().st_size
@@ -286,7 +281,7 @@ def _elapsed(render: SupervisedRender) -> float:
 
 
 def _log_finished(task: Task, elapsed: float) -> None:
-    """The one line that the log has about a task."""
+    """Log the one line about a task."""
     log.info(
         "task=%s state=%s code=%s music_task=%r audio=%r waited=%.1fs took=%.1fs plays=%s "
         "size=%s%s",

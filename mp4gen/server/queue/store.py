@@ -1,8 +1,8 @@
-"""The durable record of every task, in SQLite: what is committed here survives any kill.
+"""Keeps the durable record of every task in SQLite: a committed task survives a kill.
 
-Reads run where they are called: one look-up by key takes some ten microseconds, less than handing
-it to a thread would cost. Writes wait for the disk, so they run one after the other on a thread of
-their own, each in one transaction. With the write-ahead log neither waits for the other.
+Reads run on the event loop: a query by key takes about ten microseconds, less than a thread would.
+Writes wait for the disk, so they run one after the other on a thread of their own, each in one
+transaction. With the write-ahead log neither waits for the other.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Store:
     """The tasks of one server.
 
     Args:
-        path: the database file; made where there is none.
+        path: The database file; created if missing.
 
     Raises:
-        ConfigurationError: the file cannot be used, or is of a newer version.
+        ConfigurationError: The file cannot be used, or is of a newer version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,11 +56,13 @@ class Store:
             _prepare(self._write_connection, path)
             self._read_connection = _connect(path)
         except sqlite3.Error as error:
-            raise ConfigurationError(f"the database {path} cannot be used: {error}") from error
+            raise ConfigurationError(
+                f"The database {path} cannot be used: {error}. Name another folder with --data."
+            ) from error
         self._write_executor = ThreadPoolExecutor(1, thread_name_prefix="mp4gen-store")
 
     def close(self) -> None:
-        """Finish what is being written, then close."""
+        """Finish the pending writes, then close the database."""
         self._write_executor.shutdown(wait=True)
         self._read_connection.close()
         self._write_connection.close()
@@ -68,49 +70,46 @@ class Store:
     # --- writing ----------------------------------------------------------------------------
 
     async def add(self, task: Task) -> None:
-        """Keep a new task; on return it is on the disk.
+        """Add a new task; on return it is on the disk.
 
         Raises:
-            AlreadyExistsError: there is a video of this track; carries its task id.
+            AlreadyExistsError: There is a video of this track; carries its task id.
         """
         await self._run_in_writer(self._add, task)
 
     async def mark_started(self, task_id: str, now: float) -> None:
-        """Rendering began."""
+        """Record that rendering began."""
         await self._change(task_id, state=TaskState.RENDERING, started_at=now)
 
     async def requeue(self, task_id: str) -> None:
-        """Rendering was interrupted by us: it waits again."""
+        """Record that rendering was interrupted, so that the task is queued again."""
         await self._change(task_id, state=TaskState.QUEUED, started_at=None)
 
     async def finish(self, task_id: str, publish: Callable[[], dict[str, Any]], now: float) -> bool:
-        """The video is made: `publish` puts it in its place, then the task is done.
+        """Publish the video by calling `publish`, and record that the task is done.
 
         Returns:
-            Whether there still was such a task; `publish` is not called where there was none.
+            Whether the task still exists; if not, `publish` is not called.
         """
         return await self._run_in_writer(self._finish, task_id, publish, now)
 
     async def mark_failed(self, task_id: str, code: int, message: str, now: float) -> None:
-        """There will be no video."""
+        """Record that the task failed."""
+        state = TaskState.FAILED
         await self._change(
-            task_id,
-            state=TaskState.FAILED,
-            completed_at=now,
-            error_code=code,
-            error_message=message,
+            task_id, state=state, completed_at=now, error_code=code, error_message=message
         )
 
     async def set_callback_state(self, task_id: str, state: CallbackState) -> None:
-        """What became of the task's callback."""
+        """Record the state of the task's callback."""
         await self._change(task_id, callback=state)
 
     async def remove(self, task_id: str) -> None:
-        """Forget a task."""
+        """Delete a task."""
         await self._run_in_writer(self._run, "DELETE FROM tasks WHERE task_id = ?", (task_id,))
 
     async def set_metadata(self, name: str, value: Any) -> None:
-        """Keep a fact about the server itself."""
+        """Record a value about the server itself."""
         await self._run_in_writer(
             self._run, "INSERT OR REPLACE INTO metadata VALUES (?, ?)", (name, value)
         )
@@ -118,55 +117,52 @@ class Store:
     # --- reading ----------------------------------------------------------------------------
 
     def get(self, task_id: str) -> Task | None:
-        """One task; None where there is none."""
+        """Return one task; None if it does not exist."""
         found = self._select("WHERE task_id = ?", (task_id,))
         return found[0] if found else None
 
     def unfinished(self) -> list[Task]:
-        """Every task that waits or was being rendered, oldest first."""
+        """Return every queued or rendering task, oldest first."""
         return self._select("WHERE state IN ('queued', 'rendering') ORDER BY seq")
 
     def callbacks_due(self) -> list[Task]:
-        """Every ended task whose callback has not been sent yet, oldest first."""
+        """Return every finished task whose callback is still to be sent, oldest first."""
         return self._select("WHERE callback = 'due' AND state IN ('done', 'failed') ORDER BY seq")
 
     def finished_before(self, moment: float) -> list[Task]:
-        """Every task that ended before `moment`."""
+        """Return every task that finished before `moment`."""
         return self._select("WHERE state IN ('done', 'failed') AND completed_at < ?", (moment,))
 
     def newest(self, account: str, limit: int) -> list[Task]:
-        """The newest tasks of an account, newest first."""
+        """Return the `limit` newest tasks of an account, newest first."""
         return self._select("WHERE account = ? ORDER BY seq DESC LIMIT ?", (account, limit))
 
     def filenames(self) -> set[str]:
-        """The names of all videos that belong to a task."""
+        """Return the file names of the videos of all tasks."""
         return {row[0] for row in self._read_connection.execute("SELECT filename FROM tasks")}
 
     def get_metadata(self, name: str) -> Any:
-        """A fact about the server; None where it is not known."""
-        row = self._read_connection.execute(
-            "SELECT value FROM metadata WHERE name = ?", (name,)
-        ).fetchone()
+        """Return a value about the server; None if it is not recorded."""
+        sql = "SELECT value FROM metadata WHERE name = ?"
+        row = self._read_connection.execute(sql, (name,)).fetchone()
         return row[0] if row else None
 
     # --- on the writer's thread -------------------------------------------------------------
 
     async def _run_in_writer(self, func: Callable[..., T], *args: Any) -> T:
         loop = asyncio.get_running_loop()
-        # What is being written gets written, also when the caller is cancelled meanwhile.
+        # A write ends also if the caller is cancelled meanwhile.
         return await asyncio.shield(loop.run_in_executor(self._write_executor, func, *args))
 
     async def _change(self, task_id: str, **values: Any) -> None:
-        names = ", ".join(f"{name} = ?" for name in values)
-        sql = f"UPDATE tasks SET {names} WHERE task_id = ?"  # noqa: S608 - our own column names
-        await self._run_in_writer(self._run, sql, (*values.values(), task_id))
+        await self._run_in_writer(self._run, *_update(task_id, values))
 
-    def _run(self, sql: str, values: tuple[Any, ...]) -> int:
+    def _run(self, sql: str, values: tuple[Any, ...]) -> None:
         with self._transaction() as connection:
-            return connection.execute(sql, values).rowcount
+            connection.execute(sql, values)
 
     def _add(self, task: Task) -> None:
-        insert = f"INSERT INTO tasks ({_COLUMNS}) VALUES ({_PLACEHOLDERS})"  # noqa: S608 - as above
+        insert = f"INSERT INTO tasks ({_COLUMNS}) VALUES ({_PLACEHOLDERS})"  # noqa: S608 - constants
         with self._transaction() as connection:
             try:
                 connection.execute(insert, attrs.asdict(task))
@@ -185,15 +181,11 @@ class Store:
 
     def _finish(self, task_id: str, publish: Callable[[], dict[str, Any]], now: float) -> bool:
         with self._transaction() as connection:
-            known = connection.execute(
-                "SELECT 1 FROM tasks WHERE task_id = ?", (task_id,)
-            ).fetchone()
-            if known is None:
+            sql = "SELECT 1 FROM tasks WHERE task_id = ?"
+            if connection.execute(sql, (task_id,)).fetchone() is None:
                 return False
             values = {"state": TaskState.DONE, "completed_at": now, **publish()}
-            names = ", ".join(f"{name} = ?" for name in values)
-            sql = f"UPDATE tasks SET {names} WHERE task_id = ?"  # noqa: S608 - as above
-            connection.execute(sql, (*values.values(), task_id))
+            connection.execute(*_update(task_id, values))
         return True
 
     @contextlib.contextmanager
@@ -210,19 +202,26 @@ class Store:
         self._write_connection.execute("COMMIT")
 
     def _select(self, where: str, values: tuple[Any, ...] = ()) -> list[Task]:
-        sql = f"SELECT {_COLUMNS} FROM tasks {where}"  # noqa: S608 - as above
+        sql = f"SELECT {_COLUMNS} FROM tasks {where}"  # noqa: S608 - constants
         rows = self._read_connection.execute(sql, values)
         return [Task(**dict(zip(_FIELDS, row, strict=True))) for row in rows]
 
 
+def _update(task_id: str, values: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
+    """Return the statement that changes these columns of a task, and its parameters."""
+    names = ", ".join(f"{name} = ?" for name in values)
+    sql = f"UPDATE tasks SET {names} WHERE task_id = ?"  # noqa: S608 - column names
+    return sql, (*values.values(), task_id)
+
+
 def check_integrity(path: Path) -> int:
-    """Read a database through without changing it; how many tasks it holds.
+    """Check a database without changing it; return the number of its tasks.
 
     Raises:
-        ConfigurationError: it is damaged, of a newer version, or none of ours.
+        ConfigurationError: It is damaged, of a newer version, or not an mp4gen database.
     """
     try:
-        # A reader of the write-ahead log needs its own file beside it, so not quite read-only.
+        # Not read-only: a reader of the write-ahead log creates a file beside it.
         with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection:
             _check_version(connection, path)
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -231,15 +230,15 @@ def check_integrity(path: Path) -> int:
     except sqlite3.Error as error:
         found = str(error)
     raise ConfigurationError(
-        f"the database {path} is damaged ({found}): put your last copy of it back, or move it "
-        "away to begin with an empty one"
+        f"The database {path} is damaged ({found}). Restore your last copy, or move it away to "
+        "start with an empty one."
     )
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
     connection.execute("PRAGMA journal_mode = WAL")
-    # A task is on the disk itself before its caller is told so: power may fail too.
+    # A task is on the disk before it is accepted: the power may fail too.
     connection.execute("PRAGMA synchronous = FULL")
     return connection
 
@@ -254,6 +253,6 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
         raise ConfigurationError(
-            f"the database {path} was made by a newer mp4gen; use that, or another data folder"
+            f"A newer mp4gen created the database {path}. Use that version, or another --data."
         )
     return version

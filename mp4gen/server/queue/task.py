@@ -1,4 +1,4 @@
-"""What the server knows of one video task, as values; no SQL, no HTTP, no files."""
+"""One video task of the server, as values; no SQL, no HTTP, no files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mp4gen.models import VideoDetails, VideoStatus
 
 
 class TaskState(enum.StrEnum):
-    """Where a task is on its way."""
+    """The state of a task."""
 
     QUEUED = "queued"
     RENDERING = "rendering"
@@ -20,7 +20,7 @@ class TaskState(enum.StrEnum):
 
 
 class CallbackState(enum.StrEnum):
-    """What became of a task's callback."""
+    """The state of a task's callback."""
 
     NONE = "none"
     DUE = "due"
@@ -33,28 +33,28 @@ class Task:
     """One video task.
 
     Attributes:
-        task_id: the API's id of it.
-        account: who made it; nobody else sees it.
-        music_task_id: the folder, as the library names it.
-        audio_id: the file, as the library names it.
-        render_variant: empty for the API's one video of a track; the page makes more.
-        author: shown at the beginning.
-        domain_name: the watermark.
-        callback_url: where to report the end.
-        base_url: the address under which the caller knows the server.
-        aspect_ratio: the picture's shape, "16:9", "9:16" or "1:1"; None for the server's own.
+        task_id: The id in the API.
+        account: The account that created it, and the only one that sees it.
+        music_task_id: The folder, as the library names it.
+        audio_id: The file, as the library names it.
+        render_variant: Empty for the API's one video of a track; the page creates more.
+        author: Shown at the beginning.
+        domain_name: The watermark.
+        callback_url: The URL that gets the callback.
+        base_url: The URL of the server, as the client knows it.
+        aspect_ratio: "16:9", "9:16" or "1:1"; None for the server's own size.
         audio_mode: "compatible" or "copy".
-        filename: the name of the video among the server's videos; nobody can guess it.
-        estimated_duration: about how long the music plays.
-        state: where it is on its way.
-        callback: what became of its callback.
-        created_at: seconds since 1970.
-        started_at: when rendering began.
-        completed_at: when it ended, well or not.
-        error_code: the API's number for why it failed.
-        error_message: the sentence that goes with it.
-        duration: how long the video plays.
-        size: bytes of the video.
+        filename: The unguessable name of the video in the data directory.
+        estimated_duration: Estimated seconds of music.
+        state: The state of the task.
+        callback: The state of its callback.
+        created_at: Seconds since 1970, as all times here.
+        started_at: When rendering began.
+        completed_at: When it was done or failed.
+        error_code: The API's number of the error.
+        error_message: The text of the error.
+        duration: Seconds of the video.
+        size: Bytes of the video.
     """
 
     task_id: str
@@ -82,12 +82,12 @@ class Task:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more will be rendered for it."""
+        """Whether it is done or failed."""
         return self.state in {TaskState.DONE, TaskState.FAILED}
 
     @property
     def status(self) -> VideoStatus:
-        """The API's word for it (docs.sunoapi.org, "Get Music Video Details")."""
+        """The status in the API (docs.sunoapi.org, "Get Music Video Details")."""
         if self.state is TaskState.FAILED:
             return VideoStatus.GENERATE_MP4_FAILED
         if self.state is not TaskState.DONE:
@@ -96,7 +96,7 @@ class Task:
         return VideoStatus.CALLBACK_EXCEPTION if callback_failed else VideoStatus.SUCCESS
 
     def details(self, base_url: str) -> VideoDetails:
-        """The task as the API tells it, with its file below `base_url`."""
+        """Return the task as an answer of the API, with its file below `base_url`."""
         return VideoDetails(
             task_id=self.task_id,
             music_task_id=self.music_task_id,
@@ -111,7 +111,7 @@ class Task:
         )
 
     def video_url(self, base_url: str) -> str | None:
-        """Where the video is, below `base_url`; None before it is there."""
+        """Return the URL of the video below `base_url`; None if it is not done."""
         return f"{base_url}/files/{self.filename}" if self.state is TaskState.DONE else None
 
 

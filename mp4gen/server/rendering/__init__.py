@@ -1,1 +1,1 @@
-"""Renders in worker processes: supervised, estimated, previewed."""
+"""Rendering in worker processes: supervision, estimates, previews."""

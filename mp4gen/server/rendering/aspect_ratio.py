@@ -1,4 +1,4 @@
-"""The shapes a picture can have, as sizes made from the server's own; imports no codec."""
+"""Derives the size and style of a render from its aspect ratio; imports no codec."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WIDTH, _HEIGHT = 1280, 720
 
 
 def size_for(width: int, height: int, aspect_ratio: str | None) -> tuple[int, int]:
-    """The size of `aspect_ratio` that has the short side of `width` x `height`."""
+    """Return the size that has this aspect ratio and the short side of `width` x `height`."""
     long, short = max(width, height), min(width, height)
     sizes = {"16:9": (long, short), "9:16": (short, long), "1:1": (short, short)}
     return sizes.get(aspect_ratio or "", (width, height))
@@ -24,16 +24,16 @@ def size_for(width: int, height: int, aspect_ratio: str | None) -> tuple[int, in
 def style_for(
     style: RenderStyle | None, aspect_ratio: str | None, threads: int | None
 ) -> dict[str, Any]:
-    """The arguments of the `RenderStyle` of one render.
+    """Return the arguments of the `RenderStyle` of one render.
 
     Args:
-        style: the server's own; None for the renderer's.
-        aspect_ratio: one of `SHAPES`; None for the style's own size.
-        threads: encoder threads; None for the style's own.
+        style: The server's style; None for the renderer's default.
+        aspect_ratio: One of `ASPECT_RATIOS`; None for the size of `style`.
+        threads: Encoder threads; None for the number of `style`.
     """
     values = {} if style is None else attrs.asdict(style)
-    size = size_for(values.get("width", _WIDTH), values.get("height", _HEIGHT), aspect_ratio)
-    values["width"], values["height"] = size
+    width, height = values.get("width", _WIDTH), values.get("height", _HEIGHT)
+    values["width"], values["height"] = size_for(width, height, aspect_ratio)
     if threads is not None:
         values["threads"] = threads
     return values

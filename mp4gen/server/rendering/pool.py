@@ -1,7 +1,7 @@
-"""Places to run blocking work outside of the server's process, each an executor of its own.
+"""Runs blocking work outside the server's process, in slots with one executor each.
 
-One process pool for all would break as a whole when one of its workers dies. With an executor for
-each slot a worker that crashes, hangs or is killed costs the job it had, and nobody else notices.
+A shared process pool breaks as a whole when one worker dies. With an executor for each slot, a
+worker that crashes, hangs or is killed costs only its own job.
 """
 
 from __future__ import annotations
@@ -25,41 +25,40 @@ T = TypeVar("T")
 
 
 class WorkerDiedError(Mp4GenError):
-    """The process that did the job ended before the job did."""
+    """The worker process ended before its job did."""
 
 
 class ProcessExecutor(ProcessPoolExecutor):
-    """One fenced-in worker process, which can be killed.
+    """One worker process with limits, which can be killed.
 
     Args:
-        memory_limit: bytes of address space that the worker may use; 0 for no limit.
+        memory_limit: Maximum bytes of address space of the worker; 0 for no limit.
     """
 
     def __init__(self, memory_limit: int = 0) -> None:
-        # A forked worker would hold the server's port and files; a spawned one starts empty.
+        # A forked worker would inherit the server's port and files; a spawned one does not.
         self._context = _TrackingContext()
         super().__init__(
             1, self._context, initializer=worker.initialize, initargs=(os.getpid(), memory_limit)
         )
 
     def kill(self) -> None:
-        """End the worker at once, whatever it is doing."""
+        """Kill the worker."""
         for process in self._context.processes:
             if process.pid is not None:
                 process.kill()
 
     @property
     def pids(self) -> list[int]:
-        """The process ids of the workers that are alive."""
+        """The process ids of the living workers."""
         alive = [process for process in self._context.processes if process.is_alive()]
         return [process.pid for process in alive if process.pid]
 
 
 class _Process(SpawnProcess):
-    """A spawned process that does not run its server's main module again.
+    """A spawned process that does not import the server's main module again.
 
-    A worker needs nothing of it, and a script that starts a server on its first level would start
-    another one in each worker.
+    A script that starts a server at its top level would start another one in each worker.
     """
 
     def start(self) -> None:
@@ -72,7 +71,7 @@ class _Process(SpawnProcess):
 
 
 class _TrackingContext(SpawnContext):
-    """The spawn context, keeping hold of the processes it made."""
+    """A spawn context that keeps a list of its processes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,10 +84,10 @@ class _TrackingContext(SpawnContext):
 
 
 class WorkerSlot:
-    """A place for one job at a time, whose executor is replaced when it breaks.
+    """A slot for one job at a time, whose executor is replaced when it breaks.
 
     Args:
-        factory: makes the executor, on first use and after it broke.
+        factory: Makes the executor, on first use and after it broke.
     """
 
     def __init__(self, factory: ExecutorFactory) -> None:
@@ -97,17 +96,17 @@ class WorkerSlot:
 
     @property
     def pids(self) -> list[int]:
-        """The process ids of this slot's workers."""
+        """The process ids of the slot's workers."""
         return self._executor.pids if isinstance(self._executor, ProcessExecutor) else []
 
     async def run(self, func: Callable[..., T], *args: Any) -> T:
-        """Run `func(*args)` in this slot and wait for it.
+        """Run `func(*args)` in the slot, and return its result.
 
-        Call it from the thread that lives as long as the server: on Linux a worker ends with the
+        Call it from a thread that lives as long as the server: on Linux a worker ends with the
         thread that started it.
 
         Raises:
-            WorkerDiedError: the worker ended before the job did.
+            WorkerDiedError: The worker ended before the job did.
         """
         if self._executor is None:
             self._executor = self._factory()
@@ -116,15 +115,15 @@ class WorkerSlot:
             return await asyncio.wrap_future(executor.submit(func, *args))
         except BrokenExecutor as error:
             self._discard(executor)
-            raise WorkerDiedError("the worker died") from error
+            raise WorkerDiedError("The worker died.") from error
 
     def kill(self) -> None:
-        """End what runs here as far as the executor can; the next job gets a fresh one."""
+        """Kill the worker if the executor can; the next job gets a new executor."""
         if self._executor is not None:
             self._discard(self._executor)
 
     async def close(self) -> None:
-        """End the worker and wait until it is gone."""
+        """End the worker, and wait for it."""
         executor, self._executor = self._executor, None
         if isinstance(executor, ProcessExecutor):
             executor.kill()

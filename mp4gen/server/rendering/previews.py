@@ -1,7 +1,4 @@
-"""What a worker does for the page: looks into music and videos, draws covers and previews.
-
-Runs in a worker process, like the renders: files are other people's, and a decoder may crash.
-"""
+"""Reads metadata and draws pictures for the page, in a worker: decoders may crash."""
 
 from __future__ import annotations
 
@@ -15,21 +12,21 @@ from mp4gen.errors import RenderError
 
 COVER_SIDE = 192
 _QUALITY = 85
-# A still is shown about half as wide.
+# The page shows a thumbnail at about half this size.
 _THUMBNAIL_SIDE = 240
-# A moment when the picture has settled and the music is under way, though not for ever so.
+# The time of a preview: a share of the duration, and its maximum in seconds.
 _PREVIEW_POSITION, _MAX_PREVIEW_TIME = 0.36, 90.0
 
 
 @attrs.frozen
 class MusicInfo:
-    """What a music file says about itself.
+    """The metadata of an audio file.
 
     Attributes:
-        title: its title, or None.
-        artist: its artist, or None.
-        duration: how long it plays.
-        problem: why it cannot be used, as a sentence; None where it can.
+        title: Its title, or None.
+        artist: Its artist, or None.
+        duration: Its seconds, or None.
+        problem: Why it cannot be used, as a sentence; None if it can.
     """
 
     title: str | None = None
@@ -39,15 +36,15 @@ class MusicInfo:
 
 
 def probe_files(paths: list[Path]) -> list[MusicInfo]:
-    """What each of these files says about itself."""
+    """Return the metadata of these files."""
     return [_probe_file(path) for path in paths]
 
 
 def cover(path: Path, max_duration: float) -> bytes:
-    """The square picture of a track, as its video shows it, as a small JPEG.
+    """Return the square picture of a track, as its video shows it, as a small JPEG.
 
     Raises:
-        RenderError: this is no music that can become a video.
+        RenderError: The file cannot become a video.
     """
     from mp4gen.render import render_cover
 
@@ -56,14 +53,14 @@ def cover(path: Path, max_duration: float) -> bytes:
 
 @attrs.frozen(kw_only=True)
 class PreviewRequest:
-    """A video that is not there yet, as far as its picture goes.
+    """What a preview of a video needs.
 
     Attributes:
-        audio: the music file.
-        duration: how long it plays, where that is known.
+        audio: The audio file.
+        duration: Its seconds, if known.
         captions: `title`, `author` and `domain_name`.
-        style: the arguments of `RenderStyle`.
-        max_duration: seconds of music at most.
+        style: The arguments of `RenderStyle`.
+        max_duration: Maximum seconds of music.
     """
 
     audio: Path
@@ -74,28 +71,28 @@ class PreviewRequest:
 
 
 def preview(request: PreviewRequest) -> bytes:
-    """A moment of the video that is wished for, as a JPEG.
+    """Return one frame of the requested video, as a JPEG.
 
     Raises:
-        RenderError: this is no music that can become a video.
+        RenderError: The file cannot become a video.
     """
     return _to_jpeg(_draw_frame(request))
 
 
 def preview_thumbnail(request: PreviewRequest) -> bytes:
-    """The same moment as a small JPEG.
+    """Return the same frame as a small JPEG.
 
     Raises:
-        RenderError: this is no music that can become a video.
+        RenderError: The file cannot become a video.
     """
     return _to_thumbnail(_draw_frame(request))
 
 
 def video_thumbnail(video: Path) -> bytes:
-    """That moment of a finished video as a small JPEG, from the file itself.
+    """Return the same frame of a finished video as a small JPEG.
 
     Raises:
-        RenderError: there is no such video any more.
+        RenderError: The video was deleted.
     """
     from mp4gen.render.thumbnail import extract_frame
 

@@ -1,7 +1,7 @@
-"""What runs inside a worker process: one render at a time, fenced in; knows no task and no HTTP.
+"""Runs one render at a time in a worker process with limits; knows no task and no HTTP.
 
-A worker is at low priority, bounded in memory, processor time and file size, deaf to Ctrl-C (its
-server decides), and it never outlives its server, however that ended.
+A worker runs at low priority, with limits of memory, processor time and file size. It ignores
+Ctrl-C, which is its server's to handle, and it ends when its server ends or is killed.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _PR_SET_PDEATHSIG = 1
 
 @attrs.frozen(kw_only=True)
 class RenderJob:
-    """One render, as it travels to a worker.
+    """One render, as it is sent to a worker.
 
     Attributes:
-        audio: the music file.
-        root: the folder that the music must lie in when the render begins, also by its links.
-        folder: the render's own folder; the video is written there.
-        author: shown at the beginning.
-        domain_name: the watermark.
-        style: the picture, as the arguments of `RenderStyle`.
+        audio: The audio file.
+        root: The folder that must contain the file, links resolved, when the render begins.
+        folder: The folder of the render, which gets the video.
+        author: Shown at the beginning.
+        domain_name: The watermark.
+        style: The arguments of `RenderStyle`.
         audio_mode: "compatible" or "copy".
-        max_duration: seconds of music at most.
-        cpu_seconds: processor time at most.
+        max_duration: Maximum seconds of music.
+        cpu_seconds: Maximum seconds of processor time.
     """
 
     audio: Path
@@ -55,22 +55,22 @@ class RenderJob:
 
     @property
     def video(self) -> Path:
-        """Where the finished video is."""
+        """The path of the finished video."""
         return self.folder / "video.mp4"
 
 
 def initialize(server_pid: int, memory_limit: int) -> None:
-    """Fence this process in, before its first job.
+    """Set the limits of this process, before its first job.
 
     Args:
-        server_pid: the process id of the server.
-        memory_limit: bytes of address space at most; 0 for no limit.
+        server_pid: The process id of the server.
+        memory_limit: Maximum bytes of address space; 0 for no limit.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _exit_with_parent(server_pid)
     _lower_priority()
     _limit_memory(memory_limit)
-    # Its matrix products are tiny: threads for them only cost.
+    # The matrix products are too small for threads.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
 
@@ -79,11 +79,11 @@ def render(job: RenderJob) -> float:
     """Render `job` into its folder.
 
     Returns:
-        The length of the video in seconds.
+        The duration of the video in seconds.
 
     Raises:
-        RenderError: the music cannot become a video; says why.
-        RenderCancelledError: the server said to stop.
+        RenderError: The file cannot become a video.
+        RenderCancelledError: The server cancelled the render.
     """
     from mp4gen.render import RenderStyle, probe, render_video
 
@@ -93,13 +93,13 @@ def render(job: RenderJob) -> float:
     channel = WorkerChannel(job.folder)
     info = probe(job.audio)
     if info.duration:
-        # Nobody knew for sure so far, and the music will be listened to for a while now.
+        # So far the server has an estimate, and the analysis of the music takes a while.
         channel.report_progress(0.0, info.duration)
     reporter = _Reporter(channel)
     result = render_video(
         job.audio,
         job.video,
-        # Music that names itself nowhere has its file's name for a title.
+        # Without a title in the tags, the file name is the title.
         title=info.title or job.audio.stem,
         author=job.author,
         domain_name=job.domain_name,
@@ -113,7 +113,7 @@ def render(job: RenderJob) -> float:
 
 
 class _Reporter:
-    """Passes progress on, not too often, and looks whether the server wants it to stop."""
+    """Reports the progress, ten times per second at most, and checks for a cancellation."""
 
     def __init__(self, channel: WorkerChannel) -> None:
         self.cancel = threading.Event()
@@ -131,13 +131,13 @@ class _Reporter:
 
 
 def _exit_with_parent(server_pid: int) -> None:
-    """End when the server ends, even when it is killed."""
+    """End this process when the server ends, also if the server is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = parent_process()
     if parent is None or os.getppid() != server_pid:
         os._exit(1)
-    # Wherever the kernel does not do it: this end of a pipe wakes when the other is gone.
+    # On systems without that: this end of a pipe becomes ready when the other is closed.
     watcher = threading.Thread(target=_exit_when_ready, args=(parent.sentinel,), daemon=True)
     watcher.start()
 
@@ -151,7 +151,7 @@ def _lower_priority() -> None:
     try:
         os.nice(NICE)
     except OSError:
-        # Already as low as it goes.
+        # It is at the lowest priority already.
         return
 
 
@@ -170,7 +170,7 @@ def _limit_memory(memory_limit: int) -> None:
 
 
 def _limit_cpu(seconds: float) -> None:
-    """Let this job use so much processor time; the kernel ends the process beyond it."""
+    """Let the kernel end the process if the job uses more processor time than this."""
     if sys.platform == "win32":
         return
     import resource

@@ -1,7 +1,7 @@
-"""What a render and the server tell each other while it runs: two small files in its own folder.
+"""Connects a render and the server while it runs, by two small files in the render's folder.
 
-Files need no handle on either side: they work with any executor on this machine, nothing of them
-outlives the folder, and a server that was killed leaves no end of a pipe behind.
+Files need no handle on either side: they work with every executor on this machine and vanish with
+the folder, and a killed server leaves no open pipe.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ _RECORD = struct.Struct("<dd")
 
 
 class WorkerChannel:
-    """Progress one way, "stop" the other.
+    """Progress to the server, a cancellation to the render.
 
     Args:
-        folder: the render's own folder, which must exist.
+        folder: The folder of the render, which must exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -25,25 +25,25 @@ class WorkerChannel:
         self._cancel_path = folder / "cancel"
 
     def report_progress(self, done: float, total: float) -> None:
-        """Say how many seconds of how many are done."""
+        """Report the seconds of music done and in total."""
         self._progress_path.write_bytes(_RECORD.pack(done, total))
 
     def read_progress(self) -> tuple[float, float] | None:
-        """What was said last; None before anything was."""
+        """Return the last report; None before the first."""
         try:
             record = self._progress_path.read_bytes()
         except OSError:
             return None
-        # A record may be read while it is being written.
+        # The render may be writing the record.
         return _RECORD.unpack(record) if len(record) == _RECORD.size else None
 
     def cancel(self) -> None:
         """Ask the render to stop."""
-        # A job that has just ended took its folder with it.
+        # The folder of a finished job is gone.
         with suppress(FileNotFoundError):
             self._cancel_path.touch()
 
     @property
     def cancelled(self) -> bool:
-        """Whether it was asked to stop."""
+        """Whether the render was asked to stop."""
         return self._cancel_path.exists()
