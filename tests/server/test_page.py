@@ -234,7 +234,7 @@ async def test_thumbnail_of_a_damaged_video_is_an_error(
     whole = await visitor.ask("GET", "/page/thumbnail", params={"id": whole_id})
 
     assert damaged[0] == 422
-    assert b"cannot be read" in damaged[2]
+    assert b"Cannot read the video" in damaged[2]
     assert (whole[0], whole[2][:2]) == (200, b"\xff\xd8")
 
 
