@@ -1,4 +1,4 @@
-"""A file host on loopback that does what real ones do on bad days; raw sockets, scripted."""
+"""A scripted file host on loopback that fails like real ones; raw sockets."""
 
 from __future__ import annotations
 
@@ -33,24 +33,23 @@ class Request:
 
     @property
     def offset(self) -> int:
-        """The first byte that was asked for."""
+        """The first byte that the request asks for."""
         return int(self.headers.get("range", "bytes=0-")[6:-1])
 
 
 @attrs.frozen(kw_only=True)
 class Response:
-    """One scripted answer.
+    """A scripted response.
 
     Attributes:
-        status: the HTTP status.
-        headers: sent as they are; no length is added.
-        body: all that is sent after the head.
-        truncate_at: bytes of the body after which the connection breaks, once the client has them.
-        most: bytes of the file that the client can have at the cut, where coding adds others.
-        received: bytes of the file that the client has by then; None for as many as were sent.
-        hang: seconds of silence before anything else happens at the cut, or before the head.
-        byte_delay: seconds after each byte of the body.
-        reset: whether the connection breaks with a reset.
+        status: The HTTP status.
+        headers: The headers; no length is added.
+        body: All bytes after the head.
+        truncate_at: The bytes of the body after which the connection breaks, once they arrived.
+        received: The bytes of the file that the client has by then; None for as many as were sent.
+        hang: The seconds of silence at the cut, or else before the head.
+        byte_delay: The seconds after each byte of the body.
+        reset: Whether the connection breaks with a reset.
     """
 
     status: int = 200
@@ -69,7 +68,7 @@ Handler = Callable[[Request], Response]
 def full_response(
     content: bytes = MOVIE, *, truncate_at: int | None = None, **headers: str
 ) -> Response:
-    """The file as a host without any fault gives it, or its first `truncate_at` bytes."""
+    """Return the response of a host without faults, or its first `truncate_at` bytes."""
     all_headers = {"Content-Length": str(len(content)), "ETag": etag(content)} | {
         name.replace("_", "-"): value for name, value in headers.items()
     }
@@ -78,7 +77,7 @@ def full_response(
 
 
 def range_response(request: Request, content: bytes = MOVIE, **headers: str) -> Response:
-    """What was asked for: the rest where the file is still the same, else the whole."""
+    """Return the requested range if the file is the same, else the whole file."""
     if not request.offset or request.headers.get("if-range") != etag(content):
         return full_response(content, **headers)
     if request.offset >= len(content):
@@ -90,12 +89,12 @@ def range_response(request: Request, content: bytes = MOVIE, **headers: str) -> 
 
 
 class FileHost:
-    """Answers by script, then as a good host does.
+    """Answers by its script, then without faults.
 
     Attributes:
-        requests: the requests so far.
-        progress_reports: what the download's `on_progress` (`host.progress`) was told.
-        peak_connections: the largest number of connections at a time.
+        requests: The requests so far.
+        progress_reports: The calls of `on_progress`.
+        peak_connections: The most connections at a time.
     """
 
     def __init__(self, *script: Response | Handler, tls: ssl.SSLContext | None = None) -> None:
@@ -124,16 +123,16 @@ class FileHost:
 
     @property
     def url(self) -> str:
-        """Where the file is."""
+        """The URL of the file."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/movie.mp4?sig=s3cret"
 
     @property
     def offsets(self) -> list[int]:
-        """Where each request wanted to begin."""
-        return [asked.offset for asked in self.requests]
+        """The first byte that each request asked for."""
+        return [request.offset for request in self.requests]
 
     def on_progress(self, done: int, total: int | None) -> None:
-        """An `on_progress`, by which the host knows what has arrived."""
+        """Record the progress of a download, as its `on_progress`."""
         self.progress_reports.append((done, total))
         self._progressed.set()
 
@@ -142,7 +141,7 @@ class FileHost:
         self._tasks.add(task)
         self.peak_connections = max(self.peak_connections, len(self._tasks))
         task.add_done_callback(self._tasks.discard)
-        # Not in the task itself, which may be cancelled before its first step.
+        # The task itself may be cancelled before its first step.
         task.add_done_callback(lambda _: writer.close())
 
     async def _handle_connection(
@@ -187,13 +186,13 @@ class FileHost:
             writer.transport.abort()
 
     async def wait_for_requests(self, times: int = 1) -> None:
-        """Return when so many requests have come in."""
+        """Wait for `times` requests."""
         while len(self.requests) < times:
             self._request_received.clear()
             await self._request_received.wait()
 
     async def wait_for_progress(self, size: int) -> None:
-        """Return when the download has told of at least `size` bytes since the last restart."""
+        """Wait until the download reports at least `size` bytes since its last restart."""
         while size and (not self.progress_reports or self.progress_reports[-1][0] < size):
             self._progressed.clear()
             await self._progressed.wait()
@@ -207,7 +206,7 @@ async def _read_request(reader: asyncio.StreamReader) -> Request:
 
 
 def download(host: FileHost, sessions: FileSessions, **changes: Any) -> Download:
-    """A download from `host` that may, does not wait long, and tells the host of its progress."""
+    """Return a download from `host` that retries immediately and reports to the host."""
     limits = changes.pop("limits", DownloadLimits(allow_private=True, retry=IMMEDIATE_RETRY))
     url = changes.pop("url", host.url)
     settings = {"on_progress": host.on_progress} | changes
@@ -216,7 +215,7 @@ def download(host: FileHost, sessions: FileSessions, **changes: Any) -> Download
 
 @asynccontextmanager
 async def file_sessions(**settings: Any) -> AsyncIterator[FileSessions]:
-    """Sessions that are closed in the end."""
+    """Yield sessions that are closed after the block."""
     sessions = FileSessions(**settings)
     try:
         yield sessions
@@ -225,17 +224,17 @@ async def file_sessions(**settings: Any) -> AsyncIterator[FileSessions]:
 
 
 def chunked(*parts: bytes) -> bytes:
-    """`parts` in chunked coding, with its end."""
+    """Return `parts` in chunked coding, with its end."""
     return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (*parts, b""))
 
 
 def http_date(seconds: float) -> str:
-    """A date as HTTP writes it."""
+    """Return a date in HTTP's format."""
     return formatdate(seconds, usegmt=True)
 
 
 def open_files() -> set[str]:
-    """What this process has open: files and sockets, by their names in /proc."""
+    """Return the open files and sockets of this process by their names in /proc."""
     names = set()
     for entry in Path("/proc/self/fd").iterdir():
         with suppress(OSError):
@@ -244,7 +243,7 @@ def open_files() -> set[str]:
 
 
 async def open_files_after_close(expected: set[str]) -> set[str]:
-    """What is open once asyncio has closed what it was told to; it takes a few turns."""
+    """Return what is open after asyncio has closed everything, which takes a few turns."""
     for _ in range(100):
         if open_files() == expected:
             break
@@ -253,5 +252,5 @@ async def open_files_after_close(expected: set[str]) -> set[str]:
 
 
 def names_in(folder: Path) -> list[str]:
-    """The names in `folder`, hidden ones too."""
+    """Return the names in `folder`, with hidden ones."""
     return sorted(path.name for path in folder.iterdir())

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that breaks connections where a test wants it; reads no HTTP."""
+"""A TCP proxy on loopback that breaks connections at a scripted byte; reads no HTTP."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import socket
 import struct
 from collections import deque
-from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -17,14 +16,14 @@ _CHUNK_SIZE = 1 << 16
 
 @attrs.frozen(kw_only=True)
 class ConnectionFault:
-    """Where one connection breaks, and how.
+    """Where and how one connection breaks.
 
     Attributes:
-        upstream_bytes: bytes from the client that get through; None for all.
-        downstream_bytes: bytes from the server that get through; None for all.
-        kind: "reset" or "close" the client's side, or "hang": let nothing through any more.
-        delay: seconds until the first byte gets through.
-        byte_delay: seconds between one byte from the server and the next; 0 for all at once.
+        upstream_bytes: The bytes from the client that pass; None for all.
+        downstream_bytes: The bytes from the server that pass; None for all.
+        kind: "reset" or "close" the client's side, or "hang" to pass nothing more.
+        delay: The seconds until the first byte passes.
+        byte_delay: The seconds between two bytes from the server; 0 for all at once.
     """
 
     upstream_bytes: int | None = None
@@ -38,17 +37,17 @@ class FaultProxy:
     """Stands between a client and a server, both in this loop.
 
         async with FaultProxy(service.url) as proxy:
-            proxy.script(Cut(after_up=100), None)       # the first breaks, the second does not
+            proxy.script(ConnectionFault(upstream_bytes=100), None)  # the second does not break
             client = mp4gen.Client(base_url=proxy.url)
 
     Args:
-        upstream_url: the server's base URL.
-        host: the address to listen on, and to be reached at.
-        port: where to listen; 0 for any free port.
+        upstream_url: The server's base URL.
+        host: The address to listen on.
+        port: The port to listen on; 0 for any free port.
 
     Attributes:
-        url: the base URL to use instead.
-        connections: how many were opened.
+        url: The base URL to use instead.
+        connections: The number of connections so far.
     """
 
     def __init__(self, upstream_url: str, *, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -57,29 +56,24 @@ class FaultProxy:
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._faults: deque[ConnectionFault | None] = deque()
         self._server: asyncio.Server | None = None
-        # In their order: a simulated run shall be the same each time.
+        # In order, so that a simulated run is the same each time.
         self._tasks: dict[asyncio.Task[None], None] = {}
         self.url = ""
         self.connections = 0
 
     def script(self, *faults: ConnectionFault | None) -> None:
-        """Treat the next connections so, one each, in order; None leaves one alone."""
+        """Give each of the next connections one fault, in order; None for no fault."""
         self._faults.extend(faults)
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, *self._listen)
-        # A simulated network has no sockets to ask, and no free port to choose either.
+        # A simulated network has neither sockets nor free ports.
         sockets = self._server.sockets
         host, port = sockets[0].getsockname()[:2] if sockets else self._listen
         self.url = f"http://{host}:{port}"
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.close()
         for task in tuple(self._tasks):
@@ -96,7 +90,7 @@ class FaultProxy:
         try:
             await self._connect(fault, reader, writer)
         except (OSError, asyncio.CancelledError):
-            # Either side may go away at any time, and so may the proxy.
+            # Either side or the proxy may end at any time.
             pass
         finally:
             writer.close()
@@ -125,13 +119,13 @@ class FaultProxy:
 
 
 async def _wait_for_cut(*pumps: asyncio.Task[bool]) -> None:
-    """Return when one pump was cut, or both are through; leave none behind."""
+    """Wait until one pump was cut or both have ended; leave none behind."""
     try:
         running = set(pumps)
         while running and not _was_cut(*pumps):
             _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             if pumps[1].done():
-                # A server that is through has nothing left to hear.
+                # The server has closed its side, so it reads nothing more.
                 return
     finally:
         for pump in pumps:
@@ -152,7 +146,7 @@ async def _pump(
     max_bytes: int | None,
     byte_delay: float = 0.0,
 ) -> bool:
-    """Pass bytes on; True once `max_bytes` are through and another one came, False at the end."""
+    """Pass bytes on; return True if more than `max_bytes` came, False at the end."""
     remaining = max_bytes
     while chunk := await reader.read(1 if byte_delay else _CHUNK_SIZE):
         if remaining is not None and len(chunk) > remaining:

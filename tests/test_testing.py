@@ -1,4 +1,4 @@
-"""The fake service behaves as the API does, and breaks in the ways that a test asks for."""
+"""The fake service behaves like the API, and fails as a test scripts it."""
 
 import asyncio
 import json
@@ -33,18 +33,18 @@ async def web() -> AsyncIterator[aiohttp.ClientSession]:
 
 async def post(web: aiohttp.ClientSession, service: FakeService, **fields: Any) -> Any:
     url = f"{service.url}/api/v1/mp4/generate"
-    async with web.post(url, json={**BODY, **fields}) as answer:
-        return await answer.json()
+    async with web.post(url, json={**BODY, **fields}) as response:
+        return await response.json()
 
 
-async def look(web: aiohttp.ClientSession, service: FakeService, task_id: str) -> Any:
+async def poll(web: aiohttp.ClientSession, service: FakeService, task_id: str) -> Any:
     url = f"{service.url}/api/v1/mp4/record-info?taskId={task_id}"
-    async with web.get(url) as answer:
-        return await answer.json()
+    async with web.get(url) as response:
+        return await response.json()
 
 
-async def test_a_conversion_runs_against_it_in_the_same_loop() -> None:
-    """The default client converts at once: the service asks to be looked at without delay."""
+async def test_service_runs_in_the_tests_loop() -> None:
+    """The default client converts immediately: the service asks for polls without delay."""
     async with FakeService() as service, mp4gen.Client(base_url=service.url) as client:
         video = await client.convert(REQUEST)
 
@@ -52,8 +52,8 @@ async def test_a_conversion_runs_against_it_in_the_same_loop() -> None:
     assert [call.endpoint for call in service.requests] == ["create", "details"]
 
 
-def test_the_fixture_runs_in_a_thread_of_its_own(mp4gen_service: FakeService) -> None:
-    """A test without any async plugin drives its own loop, or none."""
+def test_fixture_runs_in_its_own_thread(mp4gen_service: FakeService) -> None:
+    """A test without an async plugin runs its own loop, or none."""
 
     async def convert() -> mp4gen.Video:
         async with mp4gen_service.client() as client:
@@ -66,8 +66,8 @@ def test_the_fixture_runs_in_a_thread_of_its_own(mp4gen_service: FakeService) ->
     assert content == mp4gen_service.tasks[video.task_id].content
 
 
-async def test_a_second_submit_gets_409_and_the_first_id() -> None:
-    """One video exists for each track, as the vendor's clients have met it."""
+async def test_second_submit_gets_409_and_the_first_id() -> None:
+    """One video exists for each track, as at the vendor."""
     async with FakeService() as service, aiohttp.ClientSession() as web:
         first = await post(web, service)
         second = await post(web, service, author="Somebody else")
@@ -78,26 +78,26 @@ async def test_a_second_submit_gets_409_and_the_first_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("second_submit", "expected"),
+    ("duplicate_policy", "expected"),
     [("without_id", (409, None)), ("new_task", (200, {"taskId": "video_000002"}))],
 )
-async def test_a_second_submit_can_be_answered_otherwise(
-    web: aiohttp.ClientSession, second_submit: Any, expected: tuple[int, Any]
+async def test_second_submit_follows_the_duplicate_policy(
+    web: aiohttp.ClientSession, duplicate_policy: Any, expected: tuple[int, Any]
 ) -> None:
-    """A host that tells no id, and one that makes a second video."""
-    async with FakeService(duplicate_policy=second_submit) as service:
+    """A host that sends no id, and one that makes a second video."""
+    async with FakeService(duplicate_policy=duplicate_policy) as service:
         await post(web, service)
-        answer = await post(web, service)
+        response = await post(web, service)
 
-    assert (answer["code"], answer["data"]) == expected
+    assert (response["code"], response["data"]) == expected
 
 
 async def test_kie_refuses_a_second_submit_with_422(web: aiohttp.ClientSession) -> None:
-    """The dialect decides the code, and the shape of the details."""
+    """The dialect decides the code and the shape of the details."""
     async with FakeService(dialect=mp4gen.Dialect.KIE) as service:
         first = await post(web, service)
         second = await post(web, service)
-        details = await look(web, service, first["data"]["taskId"])
+        details = await poll(web, service, first["data"]["taskId"])
 
     assert second["code"] == 422
     assert details["data"]["musicIndex"] == 0
@@ -105,27 +105,27 @@ async def test_kie_refuses_a_second_submit_with_422(web: aiohttp.ClientSession) 
 
 
 @pytest.mark.looptime
-async def test_the_window_slides_and_counts_arrivals() -> None:
+async def test_rate_limit_counts_arrivals_in_a_sliding_window() -> None:
     """The 21st call within ten seconds is refused; ten seconds after the first, one is admitted."""
     async with FakeService() as service, aiohttp.ClientSession() as web:
-        codes = [(await look(web, service, "x"))["code"] for _ in range(19)]
+        codes = [(await poll(web, service, "x"))["code"] for _ in range(19)]
         await asyncio.sleep(4)
-        codes += [(await look(web, service, "x"))["code"] for _ in range(2)]
+        codes += [(await poll(web, service, "x"))["code"] for _ in range(2)]
         await asyncio.sleep(6)
-        codes += [(await look(web, service, "x"))["code"] for _ in range(20)]
+        codes += [(await poll(web, service, "x"))["code"] for _ in range(20)]
 
     assert codes == [200] * 20 + [430] + [200] * 19 + [430]
     assert service.peak_requests() == 22
 
 
 @pytest.mark.looptime
-async def test_a_task_takes_as_long_as_was_asked(web: aiohttp.ClientSession) -> None:
-    """A task is pending until its time is up, in loop time, then has its URL."""
+async def test_task_takes_its_duration(web: aiohttp.ClientSession) -> None:
+    """It is pending until then, in loop time; afterwards it has its URL."""
     async with FakeService(duration=30) as service:
         task_id = (await post(web, service))["data"]["taskId"]
-        early = await look(web, service, task_id)
+        early = await poll(web, service, task_id)
         await asyncio.sleep(30)
-        late = await look(web, service, task_id)
+        late = await poll(web, service, task_id)
 
     assert (early["data"]["successFlag"], early["data"]["response"]) == ("PENDING", None)
     assert late["data"]["response"] == {"videoUrl": service.file_url(task_id)}
@@ -133,8 +133,8 @@ async def test_a_task_takes_as_long_as_was_asked(web: aiohttp.ClientSession) -> 
 
 @pytest.mark.looptime
 async def test_durations_are_seeded_by_track(web: aiohttp.ClientSession) -> None:
-    """The same seed gives a track the same duration, in whatever order tracks come."""
-    found = []
+    """A seed gives a track the same duration in any order of the tracks."""
+    durations = []
     for tracks in ("ab", "ba"):
         async with FakeService(duration=lognormal(40, 120), seed=7) as service:
             for track in tracks:
@@ -143,14 +143,14 @@ async def test_durations_are_seeded_by_track(web: aiohttp.ClientSession) -> None
                 task.request.audio_id: round(task.completes_at - task.created_at, 3)
                 for task in service.tasks.values()
             }
-            found.append(times)
+            durations.append(times)
 
-    assert found[0] == found[1]
-    assert found[0]["a"] != found[0]["b"]
+    assert durations[0] == durations[1]
+    assert durations[0]["a"] != durations[0]["b"]
 
 
-async def test_scripted_answers_come_in_order_and_then_stop(web: aiohttp.ClientSession) -> None:
-    """Each call of the endpoint takes one step of its script; then all is as usual."""
+async def test_script_answers_in_order_and_then_ends(web: aiohttp.ClientSession) -> None:
+    """Each call of the endpoint takes one step; afterwards the default responses return."""
     async with FakeService() as service:
         service.script("create", "code_500", "ok", ScriptedResponse(body=b'{"code":77}'))
         codes = [(await post(web, service, audioId=str(n)))["code"] for n in range(4)]
@@ -160,24 +160,24 @@ async def test_scripted_answers_come_in_order_and_then_stop(web: aiohttp.ClientS
 
 
 async def test_always_lasts_until_clear(web: aiohttp.ClientSession) -> None:
-    """An outage goes on until the test ends it."""
+    """An outage lasts until the test ends it."""
     async with FakeService() as service:
         service.always("*", "maintenance")
-        during = [(await look(web, service, "x"))["code"] for _ in range(3)]
+        during = [(await poll(web, service, "x"))["code"] for _ in range(3)]
         service.clear()
-        after = (await look(web, service, "x"))["code"]
+        after = (await poll(web, service, "x"))["code"]
 
     assert (during, after) == ([455] * 3, 200)
 
 
-def test_an_unknown_fault_is_named_at_once() -> None:
-    """A slip in a script fails where it is written, and says which names there are."""
+def test_unknown_fault_is_refused_with_the_list() -> None:
+    """A typo fails where it is written."""
     with pytest.raises(ValueError, match=r"^Unknown fault: 'html_599'\. Use one of: .*html_504"):
         FakeService().script("create", "html_599")
 
 
-def test_an_unknown_endpoint_is_refused_with_the_list() -> None:
-    """It would never be called, so the test would prove nothing."""
+def test_unknown_endpoint_is_refused_with_the_list() -> None:
+    """A typo would script requests that never come."""
     service, unknown = FakeService(), cast("Any", "creat")
     for call in (
         lambda: service.script(unknown, "reset"),
@@ -190,21 +190,21 @@ def test_an_unknown_endpoint_is_refused_with_the_list() -> None:
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("name", sorted(FAULTS))
-async def test_every_fault_can_be_asked_for(name: str) -> None:
-    """Whatever the fault, the service lives on, and an accepted submit has left its one task."""
+async def test_service_survives_every_fault(name: str) -> None:
+    """An accepted submit has left its one task."""
     async with FakeService() as service, aiohttp.ClientSession() as web:
         service.script("create", name)
         with suppress(aiohttp.ClientError, ValueError, TimeoutError, RecursionError):
             await asyncio.wait_for(post(web, service), 20)
-        effect = len(service.tasks)
+        task_count = len(service.tasks)
         after = await post(web, service, audioId="another")
 
     assert after["code"] == 200
-    assert effect == int(name.endswith("_after_accept") or FAULTS[name].is_default)
+    assert task_count == int(name.endswith("_after_accept") or FAULTS[name].is_default)
 
 
-async def test_calls_are_recorded_without_showing_the_key() -> None:
-    """A test can look at all that arrived; printing it does not print the key."""
+async def test_requests_are_recorded_without_printing_the_key() -> None:
+    """A test can compare the key, but printing a request does not show it."""
     async with FakeService() as service, service.client(api_key="sentinel-key") as client:
         await client.create_music_video(REQUEST)
     call = service.requests[0]
@@ -215,8 +215,8 @@ async def test_calls_are_recorded_without_showing_the_key() -> None:
     assert "sentinel-key" not in f"{call!r} {service!r}"
 
 
-async def test_a_wrong_key_is_refused(web: aiohttp.ClientSession) -> None:
-    """With a key of its own the service accepts no other."""
+async def test_service_refuses_a_wrong_key(web: aiohttp.ClientSession) -> None:
+    """With `api_key`, no outdated key is accepted."""
     async with FakeService(api_key="right") as service:
         refused = await post(web, service)
         async with service.client() as client:
@@ -226,32 +226,32 @@ async def test_a_wrong_key_is_refused(web: aiohttp.ClientSession) -> None:
     assert task_id in service.tasks
 
 
-async def test_credits_run_out(web: aiohttp.ClientSession) -> None:
-    """Each task costs one; then the refusal is that of the dialect."""
+async def test_credits_are_used_up(web: aiohttp.ClientSession) -> None:
+    """Each task costs one; the next submit gets the dialect's error."""
     async with FakeService(credits=1) as service:
         codes = [(await post(web, service, audioId=str(n)))["code"] for n in range(2)]
 
     assert (codes, service.credits) == ([200, 429], 0)
 
 
-async def test_files_are_whole_mp4s_that_can_be_continued(web: aiohttp.ClientSession) -> None:
+async def test_files_support_ranges(web: aiohttp.ClientSession) -> None:
     """A range with the right validator is honoured, one with a wrong one is not."""
     async with FakeService(file_size=4096) as service:
         task_id = (await post(web, service))["data"]["taskId"]
         url = service.file_url(task_id)
-        async with web.get(url) as whole:
-            content, tag = await whole.read(), whole.headers["ETag"]
-        async with web.get(url, headers={"Range": "bytes=100-", "If-Range": tag}) as rest:
-            part, span = await rest.read(), rest.headers["Content-Range"]
-        async with web.get(url, headers={"Range": "bytes=100-", "If-Range": '"old"'}) as other:
-            again = other.status
+        async with web.get(url) as complete:
+            content, tag = await complete.read(), complete.headers["ETag"]
+        async with web.get(url, headers={"Range": "bytes=100-", "If-Range": tag}) as resumed:
+            part, span = await resumed.read(), resumed.headers["Content-Range"]
+        async with web.get(url, headers={"Range": "bytes=100-", "If-Range": '"old"'}) as outdated:
+            again = outdated.status
 
     assert part == content[100:]
     assert span == f"bytes 100-{len(content) - 1}/{len(content)}"
     assert again == 200
 
 
-def test_the_tiny_mp4_is_one(tmp_path: Any) -> None:
+def test_tiny_mp4_is_valid(tmp_path: Any) -> None:
     """A real demuxer opens it."""
     path = tmp_path / "tiny.mp4"
     path.write_bytes(tiny_mp4("seed"))
@@ -262,52 +262,52 @@ def test_the_tiny_mp4_is_one(tmp_path: Any) -> None:
     assert "mp4" in name
 
 
-async def test_music_can_be_listed() -> None:
-    """Tracks that a test puts there are found by the client."""
+async def test_service_lists_its_music() -> None:
+    """The client finds the tracks that a test adds."""
     track = mp4gen.Track("music", "a1", title="One", duration=61.5)
     async with FakeService() as service, service.client() as client:
         service.music["music"] = [track]
-        found = await client.get_tracks("music")
+        tracks = await client.get_tracks("music")
 
-    assert found == [track]
+    assert tracks == [track]
 
 
 @pytest.mark.looptime
 @pytest.mark.parametrize(
-    "cut",
+    "fault",
     [
         ConnectionFault(upstream_bytes=0),
         ConnectionFault(upstream_bytes=50),
         ConnectionFault(downstream_bytes=0),
     ],
 )
-async def test_the_proxy_cuts_where_it_is_told(
-    web: aiohttp.ClientSession, cut: ConnectionFault
+async def test_proxy_cuts_at_the_scripted_byte(
+    web: aiohttp.ClientSession, fault: ConnectionFault
 ) -> None:
-    """A cut connection fails; the next one is whole."""
+    """The next connection is complete."""
     async with FakeService() as service, FaultProxy(service.url) as proxy:
-        proxy.script(cut)
+        proxy.script(fault)
         url = f"{proxy.url}/api/v1/mp4/generate"
         with pytest.raises(aiohttp.ClientError):
             await web.post(url, json=BODY)
         before = len(service.tasks)
-        async with web.post(url, json=BODY) as answer:
-            code = (await answer.json())["code"]
+        async with web.post(url, json=BODY) as response:
+            code = (await response.json())["code"]
 
-    assert before == int(cut.downstream_bytes == 0)
+    assert before == int(fault.downstream_bytes == 0)
     assert code == (409 if before else 200)
     assert proxy.connections == 2
 
 
 @pytest.mark.looptime
-async def test_the_proxy_drips_and_stalls(web: aiohttp.ClientSession) -> None:
-    """Slow and silent connections last as long as the client's patience, in virtual time."""
+async def test_proxy_drips_and_hangs(web: aiohttp.ClientSession) -> None:
+    """Slow and silent connections last until the client's timeout, in virtual time."""
     async with FakeService() as service, FaultProxy(service.url) as proxy:
-        for cut in (
+        for fault in (
             ConnectionFault(downstream_bytes=20, kind="hang"),
             ConnectionFault(byte_delay=1.0),
         ):
-            proxy.script(cut)
+            proxy.script(fault)
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(30):
                     await post(web, service=proxy)  # type: ignore[arg-type]

@@ -1,5 +1,5 @@
-"""`Client.download`: what the API has to do with a file, and what it has not."""
-# ruff: noqa: ASYNC110 - another process can only be watched
+"""`Client.download`: when the API is called for a file, and where the file goes."""
+# ruff: noqa: ASYNC110 - another process can only be polled
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ async def service() -> AsyncIterator[FakeService]:
         yield opened
 
 
-async def a_video(client: Client, url: str) -> Video:
+async def video_with_url(client: Client, url: str) -> Video:
     return attrs.evolve(await client.convert(REQUEST), url=url)
 
 
-def says(url: str | None) -> ScriptedResponse:
-    """The record as it is, but with this link."""
+def details_with_url(url: str | None) -> ScriptedResponse:
+    """The default details, but with this link."""
     return ScriptedResponse(data={"response": {"videoUrl": url}})
 
 
 def calls(service: FakeService) -> list[str]:
-    """The calls since the conversion, which is one submit and one look."""
+    """Return the calls after the conversion, which is one submit and one poll."""
     return [call.endpoint for call in service.requests][2:]
 
 
-async def test_a_converted_video_is_fetched(service: FakeService, tmp_path: Path) -> None:
-    """Into a folder under its track's id; the API is not asked again."""
+async def test_download_names_a_video_by_its_track(service: FakeService, tmp_path: Path) -> None:
+    """In a folder; the API is not called again."""
     async with service.client() as client:
         video = await client.convert(REQUEST)
         path = await client.download(video, tmp_path)
@@ -68,32 +68,32 @@ async def test_a_converted_video_is_fetched(service: FakeService, tmp_path: Path
     assert calls(service) == ["file"]
 
 
-async def test_an_expired_link_is_looked_up_in_the_record(
+async def test_download_refreshes_an_expired_link_by_the_details(
     service: FakeService, host: FileHost, tmp_path: Path
 ) -> None:
     """Once, in the middle of the file; the file host sees no key."""
     host.script = [full_response(truncate_at=1000), Response(status=403)]
-    service.script("details", "ok", says(f"{host.url}&fresh=1"))
+    service.script("details", "ok", details_with_url(f"{host.url}&fresh=1"))
     async with service.client() as client:
-        video = await a_video(client, host.url)
+        video = await video_with_url(client, host.url)
         path = await client.download(video, tmp_path / "a.mp4", on_progress=host.on_progress)
 
     assert path.read_bytes() == MOVIE
     assert calls(service) == ["details"]
     assert host.offsets == [0, 1000, 1000]
     assert FAKE_KEY not in repr(host.requests)
-    assert all("authorization" not in asked.headers for asked in host.requests)
+    assert all("authorization" not in request.headers for request in host.requests)
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-async def test_a_link_that_stays_dead_is_told(
+async def test_download_fails_if_there_is_no_other_link(
     service: FakeService, host: FileHost, tmp_path: Path, status: int
 ) -> None:
-    """Where the record has no other link and the host no way to make one: one look."""
+    """After one poll of the details."""
     host.script = [Response(status=status)] * 9
-    service.script("details", "ok", says(host.url))
+    service.script("details", "ok", details_with_url(host.url))
     async with service.client(retry=IMMEDIATE_RETRY) as client:
-        video = await a_video(client, host.url)
+        video = await video_with_url(client, host.url)
         with pytest.raises(DownloadError, match=f"The link has expired.* answered {status}"):
             await client.download(video, tmp_path)
 
@@ -102,14 +102,19 @@ async def test_a_link_that_stays_dead_is_told(
     assert names_in(tmp_path) == []
 
 
-async def test_a_new_link_that_is_dead_too_is_told(
+async def test_download_fails_if_the_new_link_has_expired(
     service: FakeService, host: FileHost, tmp_path: Path
 ) -> None:
-    """The record is not asked twice."""
+    """The details are not polled again."""
     host.script = [Response(status=404)] * 9
-    service.script("details", "ok", says(f"{host.url}&fresh=1"), says(f"{host.url}&fresh=2"))
+    service.script(
+        "details",
+        "ok",
+        details_with_url(f"{host.url}&fresh=1"),
+        details_with_url(f"{host.url}&fresh=2"),
+    )
     async with service.client(retry=IMMEDIATE_RETRY) as client:
-        video = await a_video(client, host.url)
+        video = await video_with_url(client, host.url)
         with pytest.raises(DownloadError, match="The link has expired"):
             await client.download(video, tmp_path)
 
@@ -117,27 +122,29 @@ async def test_a_new_link_that_is_dead_too_is_told(
     assert len(host.requests) == 2
 
 
-@pytest.mark.parametrize("record", ["the same link", "no link", "not asked"])
-async def test_one_host_makes_new_links_of_old_ones(
-    host: FileHost, tmp_path: Path, record: str
+@pytest.mark.parametrize("details", ["the same link", "no link", "not asked"])
+async def test_download_refreshes_links_with_kies_download_url(
+    host: FileHost, tmp_path: Path, details: str
 ) -> None:
-    """docs.kie.ai, "Get Download URL": for a video whose record knows no better, or a bare link."""
+    """docs.kie.ai, "Get Download URL": for a bare link, or if the details have no new one."""
     host.script = [Response(status=404)]
     fresh = f'{{"code":200,"msg":"success","data":"{host.url}&fresh=1"}}'
     async with FakeService(dialect=Dialect.KIE) as service, service.client() as client:
-        service.script("details", "ok", says(host.url if record == "the same link" else None))
+        service.script(
+            "details", "ok", details_with_url(host.url if details == "the same link" else None)
+        )
         service.script("download_url", ScriptedResponse(body=fresh.encode()))
-        video = await a_video(client, host.url)
-        what = host.url if record == "not asked" else video
-        path = await client.download(what, tmp_path)
+        video = await video_with_url(client, host.url)
+        source = host.url if details == "not asked" else video
+        path = await client.download(source, tmp_path)
 
     assert path.read_bytes() == MOVIE
-    assert calls(service) == ["details", "download_url"][record == "not asked" :]
-    assert [asked.line.count("fresh") for asked in host.requests] == [0, 1]
+    assert calls(service) == ["details", "download_url"][details == "not asked" :]
+    assert [request.line.count("fresh") for request in host.requests] == [0, 1]
 
 
-async def test_a_link_of_somebody_elses_cannot_be_renewed(host: FileHost, tmp_path: Path) -> None:
-    """422 "Invalid URL" is the reason why there is no file, not an error of another kind."""
+async def test_download_reports_a_link_that_kie_refuses(host: FileHost, tmp_path: Path) -> None:
+    """422 "Invalid URL" is the reason of the failure, not another error."""
     host.script = [Response(status=404)]
     async with FakeService(dialect=Dialect.KIE) as service, service.client() as client:
         service.script("download_url", ScriptedResponse(body=b'{"code":422,"msg":"Invalid URL"}'))
@@ -147,16 +154,16 @@ async def test_a_link_of_somebody_elses_cannot_be_renewed(host: FileHost, tmp_pa
     assert names_in(tmp_path) == []
 
 
-async def test_eight_files_come_at_a_time(
+async def test_downloads_run_eight_at_a_time(
     service: FakeService, host: FileHost, tmp_path: Path
 ) -> None:
-    """More would only get in each other's way; all of them arrive."""
+    """All files arrive."""
 
-    def slowly(asked: Any) -> Response:
-        answer = range_response(asked)
-        return Response(headers=answer.headers, body=answer.body, hang=0.01)
+    def slow_response(request: Any) -> Response:
+        response = range_response(request)
+        return Response(headers=response.headers, body=response.body, hang=0.01)
 
-    host.script = [slowly] * 30
+    host.script = [slow_response] * 30
     async with service.client() as client:
         names = [tmp_path / f"{n}.mp4" for n in range(30)]
         await asyncio.gather(*(client.download(host.url, name) for name in names))
@@ -165,10 +172,10 @@ async def test_eight_files_come_at_a_time(
     assert host.peak_connections == 8
 
 
-async def test_a_failed_download_makes_room_for_the_next(
+async def test_downloads_release_their_slots(
     service: FakeService, host: FileHost, tmp_path: Path
 ) -> None:
-    """Nine that fail or are cancelled, and the tenth still gets its turn."""
+    """After nine failures and nine cancels, the next download still gets a slot."""
     host.script = [Response(status=400)] * 9
     async with service.client() as client:
         names = [tmp_path / f"{n}.mp4" for n in range(9)]
@@ -190,8 +197,10 @@ async def test_a_failed_download_makes_room_for_the_next(
     assert names_in(tmp_path) == ["last.mp4"]
 
 
-async def test_what_happens_is_told(service: FakeService, host: FileHost, tmp_path: Path) -> None:
-    """Progress and retries, as events; the link's signature is in none of them."""
+async def test_download_emits_progress_and_retry_events(
+    service: FakeService, host: FileHost, tmp_path: Path
+) -> None:
+    """No event contains the link's signature."""
     host.script = [Response(status=503), full_response()]
     events: list[mp4gen.Event] = []
     async with service.client(retry=IMMEDIATE_RETRY, on_event=events.append) as client:
@@ -210,10 +219,10 @@ async def test_what_happens_is_told(service: FakeService, host: FileHost, tmp_pa
     ("audio_id", "name"),
     [("track", "track.mp4"), ("../../x", "_.._x-"), ("con", "_con-"), ("a/b", "a_b-")],
 )
-async def test_a_tracks_id_leads_out_of_no_folder(
+async def test_download_turns_track_ids_into_safe_names(
     service: FakeService, host: FileHost, tmp_path: Path, audio_id: str, name: str
 ) -> None:
-    """The API's ids are names of files only after they were made safe."""
+    """An id of the API cannot leave the folder."""
     video = Video("task", host.url, audio_id=audio_id)
     async with service.client() as client:
         path = await client.download(video, f"{tmp_path}/new/")
@@ -223,8 +232,10 @@ async def test_a_tracks_id_leads_out_of_no_folder(
 
 
 @pytest.mark.parametrize("url", ["http://[broken", "", "nonsense", "file:///etc/passwd"])
-async def test_a_link_that_is_none_is_told(service: FakeService, tmp_path: Path, url: str) -> None:
-    """Whether a name has to be made of it or not."""
+async def test_download_rejects_invalid_links(
+    service: FakeService, tmp_path: Path, url: str
+) -> None:
+    """The target may be a folder or a file."""
     async with service.client() as client:
         for to in (tmp_path, tmp_path / "a.mp4"):
             with pytest.raises(DownloadError, match="The video's link is not an http"):
@@ -233,8 +244,10 @@ async def test_a_link_that_is_none_is_told(service: FakeService, tmp_path: Path,
     assert names_in(tmp_path) == []
 
 
-async def test_a_public_api_has_no_private_files(host: FileHost, tmp_path: Path) -> None:
-    """Row 31: neither by a link of the record's nor by one that a user passed on."""
+async def test_download_rejects_private_links_of_a_public_api(
+    host: FileHost, tmp_path: Path
+) -> None:
+    """Failure mode 31: links of the details and links that a user passes."""
     async with Client("key", base_url="https://8.8.8.8") as client:
         with pytest.raises(DownloadError, match=r"private address: 127\.0\.0\.1\. Private links"):
             await client.download(host.url, tmp_path)
@@ -242,17 +255,17 @@ async def test_a_public_api_has_no_private_files(host: FileHost, tmp_path: Path)
     assert host.requests == []
 
 
-async def test_a_dns_that_was_down_is_asked_again(
+async def test_download_resolves_the_api_again_after_a_failure(
     host: FileHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether the API is private must not hang on the first download's luck."""
-    answers: list[Any] = [socket.gaierror(), [(0, 0, 0, "", ("10.0.0.1", 0))]]
+    """Whether the API is private does not depend on the first attempt."""
+    addresses: list[Any] = [socket.gaierror(), [(0, 0, 0, "", ("10.0.0.1", 0))]]
 
     async def resolve(name: str, *_: Any) -> Any:
         assert name == "api.internal"
-        if isinstance(answer := answers.pop(0), Exception):
-            raise answer
-        return answer
+        if isinstance(response := addresses.pop(0), Exception):
+            raise response
+        return response
 
     async with Client("key", base_url="https://api.internal") as client:
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
@@ -262,13 +275,13 @@ async def test_a_dns_that_was_down_is_asked_again(
             path = await client.download(host.url, tmp_path)
 
     assert path.read_bytes() == MOVIE
-    assert answers == []
+    assert addresses == []
 
 
-async def test_a_closed_client_downloads_nothing(
+async def test_download_ends_when_the_client_is_closed(
     service: FakeService, host: FileHost, tmp_path: Path
 ) -> None:
-    """What runs ends, what comes later is refused; nothing is left."""
+    """Running downloads end, later ones are refused, and no file is left."""
     host.script = [Response(headers=full_response().headers, body=MOVIE, truncate_at=100, hang=100)]
     client = service.client()
     task = asyncio.create_task(client.download(host.url, tmp_path, on_progress=host.on_progress))
@@ -291,10 +304,10 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def test_a_killed_download_is_taken_over(
+async def test_download_takes_over_from_a_killed_process(
     service: FakeService, host: FileHost, tmp_path: Path
 ) -> None:
-    """Row 21: while it lives nobody else writes its file; after kill -9 the next one does."""
+    """Failure mode 21: while that process lives, its lock holds; after kill -9 it is free."""
     host.script = [
         Response(
             headers=full_response().headers, body=MOVIE, truncate_at=1000, received=0, hang=100
@@ -303,13 +316,13 @@ async def test_a_killed_download_is_taken_over(
     to, part = tmp_path / "movie.mp4", tmp_path / ".movie.mp4.part"
     command = [sys.executable, "-c", FETCHES, service.url, host.url, str(to)]
     async with service.client() as client:
-        other = await asyncio.create_subprocess_exec(*command)
+        killed = await asyncio.create_subprocess_exec(*command)
         while not (part.exists() and part.stat().st_size == 1000):
             await asyncio.sleep(0.01)
         with pytest.raises(DownloadError, match="Another download is writing the same file"):
             await client.download(host.url, to)
-        other.kill()
-        status = await other.wait()
+        killed.kill()
+        status = await killed.wait()
         left = names_in(tmp_path)
         await client.download(host.url, to)
 

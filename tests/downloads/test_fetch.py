@@ -1,4 +1,4 @@
-"""One GET: no key, no cookie, no way into a private network (rows 31 and 33; the rest of 24)."""
+"""One GET: no key, no cookie, no way into a private network (failure modes 24, 31 and 33)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -34,53 +33,51 @@ INVALID_LINK = "The video's link is not an http(s) URL. Pass a Video or its whol
 PUBLIC = DownloadLimits(allow_private=False, retry=IMMEDIATE_RETRY)
 
 
-def moved(to: str, status: int = 302) -> Response:
-    return Response(status=status, headers={"Location": to, "Content-Length": "0"})
+def redirect(url: str, status: int = 302) -> Response:
+    return Response(status=status, headers={"Location": url, "Content-Length": "0"})
 
 
-async def why_not(d: Download, folder: Path) -> str:
+async def download_error(one: Download, folder: Path) -> str:
     with pytest.raises(DownloadError) as caught:
-        await d.save(folder / "movie.mp4")
+        await one.save(folder / "movie.mp4")
 
     assert names_in(folder) == []
     return str(caught.value)
 
 
-@pytest.fixture
-async def sessions() -> AsyncIterator[FileSessions]:
-    async with file_sessions() as opened:
-        yield opened
-
-
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("target", ["/there.mp4", "there.mp4", "//{host}/there.mp4", "?a=b c#d"])
-async def test_a_redirect_is_followed(
+async def test_fetch_follows_redirects(
     sessions: FileSessions, tmp_path: Path, status: int, target: str
 ) -> None:
-    """Of every kind, with an address of every kind."""
+    """Of every status, to every kind of URL."""
     async with FileHost() as host:
-        host.script = [moved(target.format(host=f"127.0.0.1:{host.port}"), status)]
+        host.script = [redirect(target.format(host=f"127.0.0.1:{host.port}"), status)]
         path = await download(host, sessions).save(tmp_path / "movie.mp4")
 
     assert path.read_bytes() == MOVIE
     assert len(host.requests) == 2
 
 
-async def test_three_redirects_are_followed(sessions: FileSessions, tmp_path: Path) -> None:
-    """The fourth is one too many, and no fifth request is made."""
-    async with FileHost(*[moved("/a")] * 3) as host:
+async def test_fetch_follows_at_most_three_redirects(
+    sessions: FileSessions, tmp_path: Path
+) -> None:
+    """The fourth is refused, without a fifth request."""
+    async with FileHost(*[redirect("/a")] * 3) as host:
         await download(host, sessions).save(tmp_path / "movie.mp4")
         (tmp_path / "movie.mp4").unlink()
         before = len(host.requests)
-        host.script = [moved("/a")] * 9
-        why = await why_not(download(host, sessions), tmp_path)
+        host.script = [redirect("/a")] * 9
+        message = await download_error(download(host, sessions), tmp_path)
 
-    assert why == "Too many redirects: 127.0.0.1 redirects more than 3 times."
+    assert message == "Too many redirects: 127.0.0.1 redirects more than 3 times."
     assert len(host.requests) - before == 4
 
 
-async def test_a_redirect_keeps_the_range(sessions: FileSessions, tmp_path: Path) -> None:
-    """A file that was cut is continued through the redirect."""
+async def test_fetch_keeps_the_range_through_a_redirect(
+    sessions: FileSessions, tmp_path: Path
+) -> None:
+    """A cut file is resumed."""
     cut = Response(
         headers={"ETag": '"a"', "Content-Length": str(len(MOVIE))}, body=MOVIE, truncate_at=99
     )
@@ -89,7 +86,7 @@ async def test_a_redirect_keeps_the_range(sessions: FileSessions, tmp_path: Path
         headers={"Content-Range": f"bytes 99-{len(MOVIE) - 1}/{len(MOVIE)}"},
         body=MOVIE[99:],
     )
-    async with FileHost(moved("/a"), cut, moved("/b"), rest) as host:
+    async with FileHost(redirect("/a"), cut, redirect("/b"), rest) as host:
         path = await download(host, sessions).save(tmp_path / "movie.mp4")
 
     assert path.read_bytes() == MOVIE
@@ -97,7 +94,7 @@ async def test_a_redirect_keeps_the_range(sessions: FileSessions, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("target", "why"),
+    ("target", "expected"),
     [
         ("file:///etc/passwd", INVALID_LINK),
         ("ftp://example.com/x", INVALID_LINK),
@@ -107,24 +104,24 @@ async def test_a_redirect_keeps_the_range(sessions: FileSessions, tmp_path: Path
         ("http://h:99999/", INVALID_LINK),
     ],
 )
-async def test_a_redirect_to_no_web_address_is_refused(
-    sessions: FileSessions, tmp_path: Path, target: str, why: str
+async def test_fetch_rejects_redirects_to_invalid_urls(
+    sessions: FileSessions, tmp_path: Path, target: str, expected: str
 ) -> None:
-    """At once."""
-    async with FileHost(moved(target)) as host:
-        problem = await why_not(download(host, sessions), tmp_path)
+    """Without a retry."""
+    async with FileHost(redirect(target)) as host:
+        message = await download_error(download(host, sessions), tmp_path)
 
-    assert problem == why
+    assert message == expected
 
 
-async def test_a_redirect_without_an_address_is_no_file(
+async def test_fetch_rejects_a_redirect_without_location(
     sessions: FileSessions, tmp_path: Path
 ) -> None:
-    """And is told as what it is."""
+    """The error names its status."""
     async with FileHost(Response(status=302)) as host:
-        why = await why_not(download(host, sessions), tmp_path)
+        message = await download_error(download(host, sessions), tmp_path)
 
-    assert why == "The host refused the file: 127.0.0.1 answered 302."
+    assert message == "The host refused the file: 127.0.0.1 answered 302."
 
 
 FORMS = (
@@ -138,32 +135,32 @@ FORMS = (
 
 
 @pytest.mark.parametrize("url", FORMS)
-async def test_a_private_address_is_refused_in_every_form(
+async def test_fetch_rejects_every_form_of_private_addresses(
     sessions: FileSessions, tmp_path: Path, url: str
 ) -> None:
-    """Row 31: by its text, before anything is opened; also where a redirect leads there."""
+    """Failure mode 31: by the text of the URL, before a connection is opened."""
     async with FileHost() as host:
-        why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
+        message = await download_error(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
-    assert why.startswith("The video's link leads to a private address: ")
+    assert message.startswith("The video's link leads to a private address: ")
     assert host.requests == []
 
 
 @pytest.mark.parametrize("url", ["http://①②⑦.0.0.1:{}/", "http://127。0。0。1:{}/", "http://①:{}/"])
-async def test_a_private_address_in_fancy_digits_is_refused(
+async def test_fetch_rejects_private_addresses_in_unicode_digits(
     sessions: FileSessions, tmp_path: Path, url: str
 ) -> None:
-    """The text looks like a name; what is connected to is checked again."""
+    """The text looks like a name, but the address is checked again proxy_url connect time."""
     async with FileHost() as host:
         one = download(host, sessions, url=url.format(host.port), limits=PUBLIC)
-        why = await why_not(one, tmp_path)
+        message = await download_error(one, tmp_path)
 
-    assert "private address" in why or "not an http(s) URL" in why
+    assert "private address" in message or "not an http(s) URL" in message
     assert host.requests == []
 
 
 class Names(AbstractResolver):
-    """Resolves any name to what the test says, each time to the next."""
+    """Resolves any name to the test's addresses, each time to the next ones."""
 
     def __init__(self, *answers: list[str]) -> None:
         self.answers = list(answers)
@@ -181,8 +178,8 @@ class Names(AbstractResolver):
         pass
 
 
-def resolved(sessions: FileSessions, names: Names, *, private: bool = False) -> None:
-    """Let `sessions` ask `names` instead of DNS, without its cache."""
+def resolve_by(sessions: FileSessions, names: Names, *, private: bool = False) -> None:
+    """Let `sessions` resolve by `names` instead of DNS, without a cache."""
     session, _ = sessions.session_for("http://files.example.com", allow_private=private)
     assert isinstance(session.connector, aiohttp.TCPConnector)
     session.connector._resolver = names
@@ -194,61 +191,63 @@ def resolved(sessions: FileSessions, names: Names, *, private: bool = False) -> 
     [["127.0.0.1"], ["::1"], ["127.0.0.1", "::1"], ["10.0.0.1", "127.0.0.1"], ["169.254.169.254"]],
     ids=" ".join,
 )
-async def test_a_name_of_a_private_address_is_refused(
+async def test_fetch_rejects_names_of_private_addresses(
     sessions: FileSessions, tmp_path: Path, addresses: list[str]
 ) -> None:
-    """With one address or several, of one kind or both; at once, and saying why."""
+    """With one address or several; without a retry."""
     async with FileHost() as host:
-        resolved(sessions, Names(addresses))
+        resolve_by(sessions, Names(addresses))
         url = f"http://files.example.com:{host.port}/movie.mp4"
-        tries: list[object] = []
+        attempts: list[object] = []
         one = download(
-            host, sessions, url=url, limits=PUBLIC, on_retry=lambda e, _: tries.append(e)
+            host, sessions, url=url, limits=PUBLIC, on_retry=lambda e, _: attempts.append(e)
         )
-        why = await why_not(one, tmp_path)
+        message = await download_error(one, tmp_path)
 
-    assert why.startswith("The video's link leads to a private address: files.example.com.")
-    assert host.requests == tries == []
+    assert message.startswith("The video's link leads to a private address: files.example.com.")
+    assert host.requests == attempts == []
 
 
-async def test_a_name_that_turns_private_is_refused(sessions: FileSessions, tmp_path: Path) -> None:
-    """Rebinding: what counts is the address that is connected to, not one of a moment ago."""
+async def test_fetch_rejects_a_name_that_becomes_private(
+    sessions: FileSessions, tmp_path: Path
+) -> None:
+    """DNS rebinding: the address proxy_url connect time decides, not an earlier one."""
     async with FileHost() as host:
         names = Names(["192.0.2.1"], ["127.0.0.1"])
-        resolved(sessions, names)
+        resolve_by(sessions, names)
         await names.resolve("files.example.com")
         url = f"http://files.example.com:{host.port}/movie.mp4"
-        why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
+        message = await download_error(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
-    assert "leads to a private address: files.example.com." in why
+    assert "leads to a private address: files.example.com." in message
     assert host.requests == []
 
 
-async def test_a_redirect_into_a_private_network_is_refused(
+async def test_fetch_rejects_redirects_to_private_addresses(
     sessions: FileSessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also by a host that itself was fine, by address and by name."""
+    """From a public host, by address and by name."""
     for module in ("addresses", "downloads.fetch"):
         monkeypatch.setattr(f"mp4gen.{module}.is_public", lambda host: host != "127.0.0.2")
     async with FileHost() as host:
-        host.script = [moved(f"http://127.0.0.2:{host.port}/")]
-        by_address = await why_not(download(host, sessions, limits=PUBLIC), tmp_path)
-        host.script = [moved(f"http://files.example.com:{host.port}/")]
-        resolved(sessions, Names(["127.0.0.2"]))
-        by_name = await why_not(download(host, sessions, limits=PUBLIC), tmp_path)
+        host.script = [redirect(f"http://127.0.0.2:{host.port}/")]
+        by_address = await download_error(download(host, sessions, limits=PUBLIC), tmp_path)
+        host.script = [redirect(f"http://files.example.com:{host.port}/")]
+        resolve_by(sessions, Names(["127.0.0.2"]))
+        by_name = await download_error(download(host, sessions, limits=PUBLIC), tmp_path)
 
     assert "leads to a private address: 127.0.0.2." in by_address
     assert "leads to a private address: files.example.com." in by_name
     assert len(host.requests) == 2
 
 
-async def test_private_files_are_fetched_where_that_is_allowed(
+async def test_fetch_accepts_private_addresses_if_allowed(
     sessions: FileSessions, tmp_path: Path
 ) -> None:
-    """A server of one's own has its files there, by address and by name."""
+    """The files of a self-hosted server, by address and by name."""
     async with FileHost() as host:
         await download(host, sessions).save(tmp_path / "a.mp4")
-        resolved(sessions, Names(["127.0.0.1"]), private=True)
+        resolve_by(sessions, Names(["127.0.0.1"]), private=True)
         url = f"http://files.example.com:{host.port}/movie.mp4"
         await download(host, sessions, url=url).save(tmp_path / "b.mp4")
 
@@ -275,34 +274,30 @@ async def test_private_files_are_fetched_where_that_is_allowed(
         f"http://{'.' * 4}/",
     ],
 )
-async def test_what_is_no_web_address_is_told(
-    sessions: FileSessions, tmp_path: Path, url: str
-) -> None:
-    """In one sentence, without a try."""
+async def test_fetch_rejects_invalid_urls(sessions: FileSessions, tmp_path: Path, url: str) -> None:
+    """In one sentence, without a request."""
     async with FileHost() as host:
-        why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
+        message = await download_error(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
-    assert why == INVALID_LINK
+    assert message == INVALID_LINK
 
 
-def test_the_host_is_what_a_message_may_show() -> None:
-    """Neither the password nor the signature that a link can hold."""
+def test_validate_url_returns_only_the_host() -> None:
+    """Neither the password nor the signature of a link."""
     assert (
         validate_url("https://me:pw@Example.COM:8443/v?sig=1", allow_private=False) == "example.com"
     )
 
 
-async def test_a_name_that_nobody_knows_is_asked_for_again(
-    sessions: FileSessions, tmp_path: Path
-) -> None:
-    """DNS is down at times; in the end the message says what was tried."""
+async def test_fetch_retries_unknown_names(sessions: FileSessions, tmp_path: Path) -> None:
+    """DNS is down proxy_url times; the last error says what failed."""
     failures: list[str] = []
 
     class Down(Names):
         async def resolve(self, *_: Any, **__: Any) -> list[ResolveResult]:
             raise OSError(None, "DNS lookup failed")
 
-    resolved(sessions, Down())
+    resolve_by(sessions, Down())
     async with FileHost() as host:
         one = download(
             host,
@@ -311,17 +306,17 @@ async def test_a_name_that_nobody_knows_is_asked_for_again(
             limits=DownloadLimits(retry=BRIEFLY),
             on_retry=lambda e, _: failures.append(str(e)),
         )
-        why = await why_not(one, tmp_path)
+        message = await download_error(one, tmp_path)
 
     expected = (
         "Cannot download from files.example.com: The host name is unknown, or the network is down."
     )
     assert set(failures) == {expected}
-    assert why.startswith(f"{expected} Gave up")
+    assert message.startswith(f"{expected} Gave up")
 
 
-async def test_a_refused_connection_is_tried_again(sessions: FileSessions, tmp_path: Path) -> None:
-    """A host that restarts is back in a moment; one that is gone is told as such."""
+async def test_fetch_retries_refused_connections(sessions: FileSessions, tmp_path: Path) -> None:
+    """A host that restarts is back in a moment."""
     failures: list[str] = []
     async with FileHost() as host:
         url = host.url
@@ -330,10 +325,12 @@ async def test_a_refused_connection_is_tried_again(sessions: FileSessions, tmp_p
         host, sessions, url=url, limits=limits, on_retry=lambda e, _: failures.append(str(e))
     )
 
-    why = await why_not(one, tmp_path)
+    message = await download_error(one, tmp_path)
 
     assert failures
-    assert why.startswith("Cannot download from 127.0.0.1: Network error: no usable connection (")
+    assert message.startswith(
+        "Cannot download from 127.0.0.1: Network error: no usable connection ("
+    )
 
 
 @pytest.mark.parametrize(
@@ -341,10 +338,10 @@ async def test_a_refused_connection_is_tried_again(sessions: FileSessions, tmp_p
     [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", b"HTTP/1.1 2"],
     ids=["nothing", "garbage", "length", "half"],
 )
-async def test_what_is_no_http_is_tried_again(
+async def test_fetch_retries_on_invalid_http_responses(
     sessions: FileSessions, tmp_path: Path, raw: bytes
 ) -> None:
-    """An answer without a head, or with an impossible one."""
+    """Responses without a head, or with an impossible one."""
 
     class Rude(FileHost):
         async def _send(self, response: Response, offset: int, writer: Any) -> None:
@@ -362,8 +359,10 @@ async def test_what_is_no_http_is_tried_again(
 
 
 @pytest.mark.looptime
-async def test_a_trickling_head_is_no_answer(sessions: FileSessions, tmp_path: Path) -> None:
-    """No single byte of it is late, and still it would take hours."""
+async def test_fetch_retries_if_the_head_is_too_slow(
+    sessions: FileSessions, tmp_path: Path
+) -> None:
+    """No single byte of it is late, but the whole head would take hours."""
     clock = asyncio.get_running_loop().time
     failures: list[str] = []
 
@@ -388,10 +387,10 @@ async def test_a_trickling_head_is_no_answer(sessions: FileSessions, tmp_path: P
     assert spent < 100
 
 
-async def test_a_file_host_learns_nothing_about_the_user(
+async def test_fetch_sends_no_key_cookie_or_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No key, no cookie of an earlier answer, nothing of ~/.netrc, and a name of our own."""
+    """Nothing of the environment, of ~/.netrc or of an earlier response, only our user agent."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login me password sentinel\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -401,15 +400,15 @@ async def test_a_file_host_learns_nothing_about_the_user(
         FileHost(Response(status=302, headers=cookie)) as host,
         file_sessions(trust_env=True) as sessions,
     ):
-        # By a name, since no jar would keep a cookie of an address.
-        resolved(sessions, Names(["127.0.0.1"]), private=True)
+        # By name, since no cookie jar keeps a cookie of an address.
+        resolve_by(sessions, Names(["127.0.0.1"]), private=True)
         url = f"http://files.example.com:{host.port}/movie.mp4"
         await download(host, sessions, url=url).save(tmp_path / "movie.mp4")
 
-    assert [set(asked.headers) for asked in host.requests] == [
+    assert [set(request.headers) for request in host.requests] == [
         {"host", "user-agent", "accept", "accept-encoding"}
     ] * 2
-    assert {asked.headers["user-agent"] for asked in host.requests} == {user_agent()}
+    assert {request.headers["user-agent"] for request in host.requests} == {user_agent()}
 
 
 PROXIES = "http_proxy https_proxy all_proxy no_proxy".split()
@@ -424,26 +423,26 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 @pytest.mark.usefixtures("no_proxies")
-async def test_an_environment_without_proxies_opens_no_private_network(tmp_path: Path) -> None:
-    """`trust_env` by itself is no reason to skip the check of addresses."""
+async def test_fetch_rejects_private_addresses_with_trust_env(tmp_path: Path) -> None:
+    """Without a proxy, `trust_env` does not skip the check of addresses."""
     async with FileHost() as host, file_sessions(trust_env=True) as sessions:
-        resolved(sessions, Names(["127.0.0.1"]))
+        resolve_by(sessions, Names(["127.0.0.1"]))
         url = f"http://files.example.com:{host.port}/movie.mp4"
-        why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
+        message = await download_error(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
-    assert "private address" in why
+    assert "private address" in message
 
 
-@pytest.mark.parametrize("how", ["argument", "environment"])
-async def test_a_proxy_may_be_on_a_private_address(
-    tmp_path: Path, no_proxies: pytest.MonkeyPatch, how: str
+@pytest.mark.parametrize("source", ["argument", "environment"])
+async def test_fetch_accepts_a_private_proxy(
+    tmp_path: Path, no_proxies: pytest.MonkeyPatch, source: str
 ) -> None:
-    """The proxy finds the host; it is told the whole address, and its own password."""
+    """The proxy resolves the host; it receives the whole URL and its own password."""
     async with FileHost() as proxy:
-        at = f"http://me:pw@127.0.0.1:{proxy.port}"
-        if how == "environment":
-            no_proxies.setenv("http_proxy", at)
-        settings = {"proxy": at} if how == "argument" else {"trust_env": True}
+        proxy_url = f"http://me:pw@127.0.0.1:{proxy.port}"
+        if source == "environment":
+            no_proxies.setenv("http_proxy", proxy_url)
+        settings = {"proxy": proxy_url} if source == "argument" else {"trust_env": True}
         async with file_sessions(**settings) as sessions:
             url = "http://files.example.com/movie.mp4"
             await download(proxy, sessions, url=url, limits=PUBLIC).save(tmp_path / "movie.mp4")
@@ -453,8 +452,8 @@ async def test_a_proxy_may_be_on_a_private_address(
 
 
 @pytest.mark.parametrize("proxy", ["socks5://me:pw@127.0.0.1:9", "127.0.0.1:9", "nonsense"])
-async def test_a_proxy_of_another_kind_is_told(tmp_path: Path, proxy: str) -> None:
-    """Rather than spoken to in a language that it does not know; its password is not shown."""
+async def test_fetch_rejects_proxies_that_are_not_http(tmp_path: Path, proxy: str) -> None:
+    """The error does not show the proxy's password."""
     async with FileHost() as host, file_sessions(proxy=proxy) as sessions:
         with pytest.raises(ConfigurationError, match=r"^Invalid proxy: "):
             await download(host, sessions).save(tmp_path / "movie.mp4")
@@ -462,18 +461,18 @@ async def test_a_proxy_of_another_kind_is_told(tmp_path: Path, proxy: str) -> No
     assert names_in(tmp_path) == []
 
 
-async def test_an_exception_from_the_proxy_is_checked_again(
+async def test_fetch_checks_addresses_that_bypass_the_proxy(
     tmp_path: Path, no_proxies: pytest.MonkeyPatch
 ) -> None:
-    """What `no_proxy` sends around the proxy goes out through checked sockets."""
+    """Hosts in `no_proxy` are connected to through checked sockets."""
     async with FileHost() as host, file_sessions(trust_env=True) as sessions:
         no_proxies.setenv("http_proxy", f"http://127.0.0.1:{host.port}")
         no_proxies.setenv("no_proxy", "files.example.com")
-        resolved(sessions, Names(["127.0.0.1"]))
+        resolve_by(sessions, Names(["127.0.0.1"]))
         url = f"http://files.example.com:{host.port}/movie.mp4"
-        why = await why_not(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
+        message = await download_error(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
-    assert "private address" in why
+    assert "private address" in message
     assert host.requests == []
 
 
@@ -482,7 +481,7 @@ OPENSSL = shutil.which("openssl")
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that nobody but the test trusts, its key beside it."""
+    """A certificate for 127.0.0.1 that only the test trusts, with its key beside it."""
     if OPENSSL is None:
         pytest.skip("needs the openssl program")
     folder = tmp_path_factory.mktemp("tls")
@@ -503,51 +502,53 @@ def tls(certificate: Path) -> ssl.SSLContext:
 
 @pytest.fixture
 def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let aiohttp trust the test's certificate for a while."""
+    """Let aiohttp trust the test's certificate during the test."""
     context = ssl.create_default_context(cafile=str(certificate))
     monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", context)
 
 
-async def test_a_certificate_that_nobody_vouches_for_ends_the_download(
+async def test_fetch_does_not_retry_invalid_certificates(
     sessions: FileSessions, tmp_path: Path, tls: ssl.SSLContext
 ) -> None:
-    """At once: it will be no better in a minute."""
+    """A minute later the certificate is still invalid."""
     async with FileHost(tls=tls) as host:
-        why = await why_not(download(host, sessions), tmp_path)
+        message = await download_error(download(host, sessions), tmp_path)
 
-    assert why == "Invalid TLS certificate: 127.0.0.1. Check the clock and the certificates here."
+    assert (
+        message == "Invalid TLS certificate: 127.0.0.1. Check the clock and the certificates here."
+    )
     assert host.requests == []
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_a_file_comes_over_tls(
+async def test_fetch_works_over_tls(
     sessions: FileSessions, tmp_path: Path, tls: ssl.SSLContext
 ) -> None:
     """Also through a redirect that stays secure."""
-    async with FileHost(moved("/there"), tls=tls) as host:
+    async with FileHost(redirect("/there"), tls=tls) as host:
         path = await download(host, sessions).save(tmp_path / "movie.mp4")
 
     assert path.read_bytes() == MOVIE
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_a_redirect_out_of_tls_is_refused(
+async def test_fetch_rejects_redirects_from_https_to_http(
     sessions: FileSessions, tmp_path: Path, tls: ssl.SSLContext
 ) -> None:
-    """Nothing goes on in the clear that began in secret."""
-    async with FileHost() as plain, FileHost(moved(plain.url), tls=tls) as host:
-        why = await why_not(download(host, sessions), tmp_path)
+    """The unsafe host receives no request."""
+    async with FileHost() as plain, FileHost(redirect(plain.url), tls=tls) as host:
+        message = await download_error(download(host, sessions), tmp_path)
 
-    assert why == "127.0.0.1 redirects from https to an unsafe URL."
+    assert message == "127.0.0.1 redirects from https to an unsafe URL."
     assert plain.requests == []
 
 
 @pytest.mark.usefixtures("trusted")
-async def test_a_redirect_into_tls_is_followed(
+async def test_fetch_follows_redirects_from_http_to_https(
     sessions: FileSessions, tmp_path: Path, tls: ssl.SSLContext
 ) -> None:
-    """That is what many hosts do with an old link."""
-    async with FileHost(tls=tls) as host, FileHost(moved(host.url)) as plain:
+    """Many hosts redirect old links like this."""
+    async with FileHost(tls=tls) as host, FileHost(redirect(host.url)) as plain:
         path = await download(plain, sessions).save(tmp_path / "movie.mp4")
 
     assert path.read_bytes() == MOVIE

@@ -1,4 +1,4 @@
-"""File names made of other people's text: safe on every system, and never the same by accident."""
+"""File names from text of others: safe on every system, and never the same by accident."""
 
 import unicodedata
 from pathlib import Path, PureWindowsPath
@@ -16,7 +16,7 @@ DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
 BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 anything = st.text() | st.text(max_size=3) | st.text(min_size=100, max_size=400)
-# Lone surrogates stand for bytes that were no UTF-8.
+# Lone surrogates stand for bytes that are not UTF-8.
 broken = st.text(st.characters(categories=["Cs", "L", "P"]))
 
 
@@ -35,8 +35,8 @@ broken = st.text(st.characters(categories=["Cs", "L", "P"]))
 @example("x" * 300)
 @example("\u0301" * 300)
 @example("-rf")
-def test_a_name_is_safe_whatever_it_is_made_of(text: str) -> None:
-    """Never empty, never out of its folder, short, printable, no device, no option, not hidden."""
+def test_safe_stem_is_safe_for_any_text(text: str) -> None:
+    """Not empty, inside its folder, short, printable, no device, no option, not hidden."""
     name = f"{safe_stem(text)}.mp4"
 
     assert Path(name).name == name
@@ -56,8 +56,8 @@ def test_a_name_is_safe_whatever_it_is_made_of(text: str) -> None:
 @example("...", "///")
 @example("a", "a.")
 @example("video", "..")
-def test_two_texts_never_share_a_name(one: str, other: str) -> None:
-    """A file is never written over because two tracks are called alike."""
+def test_safe_stem_differs_for_different_texts(one: str, other: str) -> None:
+    """No file overwrites another because two titles are alike."""
     same = unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
 
     assert (safe_stem(one) == safe_stem(other)) is (same or {one, other} == {"", "video"})
@@ -66,13 +66,13 @@ def test_two_texts_never_share_a_name(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     "text", ["0a1b2c3d-aaaa-bbbb-cccc-0123456789ab", "My song (live) №2", "Ça va", "日本語", "a.b"]
 )
-def test_a_good_name_is_left_alone(text: str) -> None:
-    """Ids and ordinary titles are found under their own names."""
+def test_safe_stem_keeps_good_names(text: str) -> None:
+    """Ids and ordinary titles stay as they are."""
     assert safe_stem(text) == text
 
 
-def test_one_text_keeps_its_name() -> None:
-    """The same track gives the same file on every machine and in every year."""
+def test_safe_stem_is_stable() -> None:
+    """The same track has the same file name on every machine and in every version."""
     assert safe_stem("a/b") == "a_b-c14cddc033"
     assert safe_stem("e\u0301") == safe_stem("\u00e9")
 
@@ -89,8 +89,8 @@ def test_one_text_keeps_its_name() -> None:
         ("", "video.mp4"),
     ],
 )
-def test_a_link_names_its_file(url: str, name: str) -> None:
-    """By the last part of its path, without query and twice no ending."""
+def test_filename_from_url_is_the_last_part_of_the_path(url: str, name: str) -> None:
+    """Without the query, and with one extension."""
     assert filename_from_url(url) == name
 
 
@@ -98,7 +98,7 @@ def test_a_link_names_its_file(url: str, name: str) -> None:
 @example("https://h/..%2f..%2fetc%2fpasswd")
 @example("https://h/%00")
 @example("https://h/%2e%2e")
-def test_no_link_leads_out_of_the_folder(url: str) -> None:
+def test_filename_from_url_stays_in_the_folder(url: str) -> None:
     """Percent-encoded slashes and dots are only text."""
     name = filename_from_url(url)
 

@@ -1,5 +1,5 @@
-"""The unfinished file: ours alone, checked, whole or gone."""
-# ruff: noqa: ASYNC221, ASYNC240 - one loop with nothing else to do may wait for a small file
+"""The unfinished file: locked, checked, then whole or removed."""
+# ruff: noqa: ASYNC221, ASYNC240 - nothing else runs in the loop meanwhile
 
 from __future__ import annotations
 
@@ -33,36 +33,31 @@ def box(kind: bytes, content: bytes = b"", *, size: int | None = None, wide: boo
     return length.to_bytes(4, "big") + kind + content
 
 
-def part_of(to: Path) -> Path:
-    return to.with_name(f".{to.name}.part")
-
-
-@pytest.fixture
-def to(tmp_path: Path) -> Path:
-    return tmp_path / "movie.mp4"
+def part_of(target: Path) -> Path:
+    return target.with_name(f".{target.name}.part")
 
 
 @pytest.fixture
 def unwritable(tmp_path: Path) -> Iterator[Path]:
-    """A folder, and no power of root to write there."""
+    """A folder that this process may not write, even if it runs as root."""
     folder = tmp_path / "folder"
     folder.mkdir(mode=0o555)
-    was = os.geteuid()
-    if was == 0:
+    user_id = os.geteuid()
+    if user_id == 0:
         os.seteuid(65534)
     yield folder
-    os.seteuid(was)
+    os.seteuid(user_id)
     folder.chmod(0o755)
 
 
-async def save(to: Path, content: bytes = MOVIE) -> None:
-    with open_partial_file(to) as part:
+async def save(target: Path, content: bytes = MOVIE) -> None:
+    with open_partial_file(target) as part:
         part.write(content)
         await part.commit()
 
 
-def verdict(to: Path, content: bytes, total: int | None = None) -> str | None:
-    with open_partial_file(to) as part:
+def validation_error(target: Path, content: bytes, total: int | None = None) -> str | None:
+    with open_partial_file(target) as part:
         part.write(content)
         part.total = total
         return part.validation_error()
@@ -79,21 +74,21 @@ def verdict(to: Path, content: bytes, total: int | None = None) -> str | None:
     ],
     ids=["plain", "movie last", "64 bits", "open end", "fragments"],
 )
-def test_a_whole_mp4_is_one(to: Path, content: bytes) -> None:
-    """Boxes in any order, of 32 or 64 bits, the last perhaps open."""
-    assert verdict(to, content, len(content)) is None
-    assert verdict(to, content) is None
+def test_validation_error_accepts_whole_mp4s(target: Path, content: bytes) -> None:
+    """Boxes in any order, of 32 or 64 bits; the last one may be open-ended."""
+    assert validation_error(target, content, len(content)) is None
+    assert validation_error(target, content) is None
 
 
-def test_an_mp4_cut_anywhere_is_none(to: Path) -> None:
-    """At every byte, boundaries of boxes included, also where the host told no length."""
-    verdicts = {verdict(to, MOVIE[:size]) for size in range(8, len(MOVIE))}
+def test_validation_error_detects_a_cut_at_every_byte(target: Path) -> None:
+    """Also between two boxes, if the host named no length."""
+    errors = {validation_error(target, MOVIE[:size]) for size in range(8, len(MOVIE))}
 
-    assert verdicts == {"The MP4 is cut short."}
+    assert errors == {"The MP4 is cut short."}
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"),
+    ("content", "error"),
     [
         (b"", "The file is empty."),
         (b"x", "The file is not an MP4."),
@@ -110,144 +105,148 @@ def test_an_mp4_cut_anywhere_is_none(to: Path) -> None:
         (FTYP + box(b"moov") + box(b"mdat") + box(b"free") * 100_001, "The MP4 is cut short."),
     ],
 )
-def test_what_is_no_whole_mp4_is_told(to: Path, content: bytes, problem: str) -> None:
-    """In a few words, and without reading a hostile file for ever."""
-    assert verdict(to, content) == problem
+def test_validation_error_says_what_is_wrong(target: Path, content: bytes, error: str) -> None:
+    """A hostile file is not read without end."""
+    assert validation_error(target, content) == error
 
 
-def test_a_length_that_was_announced_must_be_kept(to: Path) -> None:
-    """Too short and too long are both wrong, however good the boxes."""
+def test_validation_error_compares_the_announced_length(target: Path) -> None:
+    """Too short and too long are both wrong, even with valid boxes."""
     size = len(MOVIE)
 
-    assert verdict(to, MOVIE, size + 1) == f"Received {size} bytes instead of {size + 1}."
-    assert verdict(to, MOVIE, size - 1) == f"Received {size} bytes instead of {size - 1}."
+    assert (
+        validation_error(target, MOVIE, size + 1) == f"Received {size} bytes instead of {size + 1}."
+    )
+    assert (
+        validation_error(target, MOVIE, size - 1) == f"Received {size} bytes instead of {size - 1}."
+    )
 
 
-async def test_a_commit_replaces_the_target_and_leaves_nothing_else(to: Path) -> None:
-    """The older file is there until the new one is whole."""
-    to.write_bytes(b"old")
+async def test_commit_replaces_the_target(target: Path) -> None:
+    """The older file stays until the new one is whole."""
+    target.write_bytes(b"old")
 
-    with open_partial_file(to) as part:
+    with open_partial_file(target) as part:
         part.write(MOVIE)
-        assert to.read_bytes() == b"old"
+        assert target.read_bytes() == b"old"
         await part.commit()
 
-    assert to.read_bytes() == MOVIE
-    assert names_in(to.parent) == ["movie.mp4"]
+    assert target.read_bytes() == MOVIE
+    assert names_in(target.parent) == ["movie.mp4"]
 
 
-def test_without_a_commit_nothing_is_left(to: Path) -> None:
-    """Neither after an error nor after a block that simply ended."""
-    to.write_bytes(b"old")
+def test_partial_file_is_removed_without_a_commit(target: Path) -> None:
+    """After an error, and after a block that simply ended."""
+    target.write_bytes(b"old")
     before = open_files()
 
-    with suppress(KeyError), open_partial_file(to) as part:
+    with suppress(KeyError), open_partial_file(target) as part:
         part.write(MOVIE)
         raise KeyError
-    with open_partial_file(to) as part:
+    with open_partial_file(target) as part:
         part.write(MOVIE)
 
-    assert to.read_bytes() == b"old"
-    assert names_in(to.parent) == ["movie.mp4"]
+    assert target.read_bytes() == b"old"
+    assert names_in(target.parent) == ["movie.mp4"]
     assert open_files() == before
 
 
-def test_the_folder_is_made(tmp_path: Path) -> None:
-    """With all above it."""
+def test_open_partial_file_creates_the_folder(tmp_path: Path) -> None:
+    """With all its parents."""
     with open_partial_file(tmp_path / "a" / "b" / "movie.mp4"):
         pass
 
     assert (tmp_path / "a" / "b").is_dir()
 
 
-def test_one_target_is_fetched_once_at_a_time(to: Path) -> None:
-    """The second one is told so and touches nothing."""
-    with open_partial_file(to) as part:
+def test_open_partial_file_refuses_a_target_in_use(target: Path) -> None:
+    """The file of the first download stays as it is."""
+    with open_partial_file(target) as part:
         part.write(MOVIE)
         with pytest.raises(DownloadError, match=r"writing the same file: .*/movie\.mp4\. Wait"):
-            open_partial_file(to).__enter__()
+            open_partial_file(target).__enter__()
 
         assert part.validation_error() is None
-    with open_partial_file(to):
+    with open_partial_file(target):
         pass
 
 
-async def test_a_finished_file_is_never_taken_for_an_unfinished_one(
-    to: Path, monkeypatch: pytest.MonkeyPatch
+async def test_open_partial_file_detects_a_rename_before_its_lock(
+    target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who opened the part file just before it got its final name must not write to it."""
-    first = open_partial_file(to)
+    """A part that got its final name between open and lock must not be written."""
+    first = open_partial_file(target)
     part = first.__enter__()
     part.write(MOVIE)
     lock = fcntl.flock
     renamed: list[bool] = []
 
-    def late(file: int, how: int) -> None:
-        # The second has opened the part file, and only now does the first one finish with it.
+    def lock_after_rename(file: int, operation: int) -> None:
+        # The second has opened the part file before the first one renames it.
         if not renamed:
             renamed.append(True)
-            part._commit()
+            part_of(target).replace(target)
             first.__exit__(None, None, None)
-        lock(file, how)
+        lock(file, operation)
 
-    monkeypatch.setattr(fcntl, "flock", late)
-    with open_partial_file(to) as second:
+    monkeypatch.setattr(fcntl, "flock", lock_after_rename)
+    with open_partial_file(target) as second:
         second.write(b"another")
 
-        assert to.read_bytes() == MOVIE
-        assert part_of(to).read_bytes() == b"another"
+        assert target.read_bytes() == MOVIE
+        assert part_of(target).read_bytes() == b"another"
 
 
-async def test_only_the_own_part_file_is_removed(to: Path) -> None:
-    """After the rename, the same path may already be somebody else's."""
-    first = open_partial_file(to)
+async def test_partial_file_removes_only_its_own_part(target: Path) -> None:
+    """After the rename, the same path may belong to another download."""
+    first = open_partial_file(target)
     part = first.__enter__()
     part.write(MOVIE)
     await part.commit()
 
-    with open_partial_file(to) as second:
+    with open_partial_file(target) as second:
         second.write(b"another")
         first.__exit__(None, None, None)
 
-        assert part_of(to).read_bytes() == b"another"
+        assert part_of(target).read_bytes() == b"another"
 
 
-def test_a_symbolic_link_is_not_followed(to: Path, tmp_path: Path) -> None:
-    """Nobody can make a download write over another file."""
+def test_open_partial_file_refuses_a_symbolic_link(target: Path, tmp_path: Path) -> None:
+    """A link must not make a download overwrite another file."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"dear")
-    part_of(to).symlink_to(victim)
+    part_of(target).symlink_to(victim)
 
     with pytest.raises(
         DownloadError, match=r"\.movie\.mp4\.part is a link or a special file\. Rem"
     ):
-        open_partial_file(to).__enter__()
+        open_partial_file(target).__enter__()
 
     assert victim.read_bytes() == b"dear"
 
 
-def test_a_hard_link_is_not_written_through(to: Path, tmp_path: Path) -> None:
-    """Nor by the other kind of link."""
+def test_open_partial_file_refuses_a_hard_link(target: Path, tmp_path: Path) -> None:
+    """A link must not make a download overwrite another file."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"dear")
-    part_of(to).hardlink_to(victim)
+    part_of(target).hardlink_to(victim)
 
     with pytest.raises(DownloadError, match="is a link or a special file"):
-        open_partial_file(to).__enter__()
+        open_partial_file(target).__enter__()
 
     assert victim.read_bytes() == b"dear"
 
 
-def test_a_pipe_in_the_way_is_told(to: Path) -> None:
-    """Opening it must not hang either."""
-    os.mkfifo(part_of(to))
+def test_open_partial_file_refuses_a_pipe(target: Path) -> None:
+    """Opening it must not hang."""
+    os.mkfifo(part_of(target))
 
     with pytest.raises(DownloadError, match="is a link or a special file"):
-        open_partial_file(to).__enter__()
+        open_partial_file(target).__enter__()
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("file/movie.mp4", "Cannot write .*/file/movie.mp4: (File exists|Not a directory).$"),
         ("file/deeper/movie.mp4", "Cannot write .*/movie.mp4: Not a directory.$"),
@@ -255,44 +254,46 @@ def test_a_pipe_in_the_way_is_told(to: Path) -> None:
         ("a\0b.mp4", "Cannot write .*: embedded null byte.$"),
     ],
 )
-def test_a_target_that_cannot_be_is_told_at_once(tmp_path: Path, name: str, said: str) -> None:
+def test_open_partial_file_refuses_impossible_targets(
+    tmp_path: Path, name: str, message: str
+) -> None:
     """Before a byte is fetched."""
     (tmp_path / "file").write_bytes(b"")
 
-    with pytest.raises(DownloadError, match=said):
+    with pytest.raises(DownloadError, match=message):
         open_partial_file(tmp_path / name).__enter__()
 
 
-def test_a_folder_that_cannot_be_written_is_told(unwritable: Path) -> None:
+def test_open_partial_file_reports_an_unwritable_folder(unwritable: Path) -> None:
     """With the system's reason."""
     with pytest.raises(DownloadError, match=r"Cannot write .*/folder/movie.mp4: Permission denied"):
         open_partial_file(unwritable / "movie.mp4").__enter__()
 
 
-async def test_a_folder_in_the_targets_place_is_told(to: Path) -> None:
-    """It is not replaced, and nothing is left beside it."""
-    to.mkdir()
+async def test_commit_does_not_replace_a_folder(target: Path) -> None:
+    """Nothing is left beside it."""
+    target.mkdir()
 
     with pytest.raises(DownloadError, match=r"Cannot write .*: Is a directory"):
-        await save(to)
+        await save(target)
 
-    assert names_in(to.parent) == ["movie.mp4"]
+    assert names_in(target.parent) == ["movie.mp4"]
 
 
-async def test_a_folder_that_vanished_is_told(tmp_path: Path) -> None:
-    """Somebody removed it while the file was on its way."""
-    to = tmp_path / "folder" / "movie.mp4"
+async def test_commit_reports_a_missing_folder(tmp_path: Path) -> None:
+    """Another program removed it during the download."""
+    target = tmp_path / "folder" / "movie.mp4"
 
-    with open_partial_file(to) as part:
+    with open_partial_file(target) as part:
         part.write(MOVIE)
-        part_of(to).unlink()
-        to.parent.rmdir()
+        part_of(target).unlink()
+        target.parent.rmdir()
         with pytest.raises(DownloadError, match="No such file or directory"):
             await part.commit()
 
 
 class Gate:
-    """Holds a function up in its thread, in the middle of a commit."""
+    """Blocks a function in its thread, in the middle of a commit."""
 
     def __init__(self, function: Callable[..., object]) -> None:
         self.function = function
@@ -306,15 +307,15 @@ class Gate:
 
 
 @pytest.mark.parametrize("cancels", [1, 3])
-async def test_a_cancel_during_the_commit_waits_for_the_thread(
-    to: Path, monkeypatch: pytest.MonkeyPatch, cancels: int
+async def test_commit_waits_for_its_thread_when_cancelled(
+    target: Path, monkeypatch: pytest.MonkeyPatch, cancels: int
 ) -> None:
-    """The thread still uses the open file; the outcome is a whole file, and the cancel goes on."""
+    """The thread still uses the open file; the file is whole, and the cancel goes on."""
     gate = Gate(os.fsync)
     monkeypatch.setattr(os, "fsync", gate)
     before = open_files()
 
-    task = asyncio.create_task(save(to))
+    task = asyncio.create_task(save(target))
     await asyncio.to_thread(gate.reached.wait)
     for _ in range(cancels):
         task.cancel()
@@ -325,48 +326,46 @@ async def test_a_cancel_during_the_commit_waits_for_the_thread(
         await task
 
     assert was_waiting
-    assert to.read_bytes() == MOVIE
-    assert names_in(to.parent) == ["movie.mp4"]
+    assert target.read_bytes() == MOVIE
+    assert names_in(target.parent) == ["movie.mp4"]
     assert open_files() - before <= {name for name in open_files() if "event" in name}
 
 
-async def test_a_commit_that_fails_while_cancelled_leaves_nothing(
-    to: Path, monkeypatch: pytest.MonkeyPatch
+async def test_commit_that_fails_while_cancelled_leaves_nothing(
+    target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The cancel is what is reported, and no warning of a forgotten error follows."""
+    """The cancel is reported, and no warning of a forgotten error follows."""
     gate = Gate(_fails)
     monkeypatch.setattr(os, "fsync", gate)
 
-    task = asyncio.create_task(save(to))
+    task = asyncio.create_task(save(target))
     await asyncio.to_thread(gate.reached.wait)
     task.cancel()
     gate.open.set()
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert names_in(to.parent) == []
+    assert names_in(target.parent) == []
 
 
 def _fails(_: int) -> None:
     raise OSError(5, "Input/output error")
 
 
-async def test_a_disk_that_fails_at_the_last_moment_is_told(
-    to: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Some file systems notice only while syncing that there is no room."""
+async def test_commit_reports_a_failed_sync(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems notice a full disk only while syncing."""
     monkeypatch.setattr(os, "fsync", _fails)
 
     with pytest.raises(DownloadError, match=r"Cannot write .*: Input/output error"):
-        await save(to)
+        await save(target)
 
-    assert names_in(to.parent) == []
+    assert names_in(target.parent) == []
 
 
-async def test_a_folder_that_cannot_be_synced_undoes_nothing(
-    to: Path, monkeypatch: pytest.MonkeyPatch
+async def test_commit_succeeds_if_the_folder_cannot_be_synced(
+    target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file is in its place by then; some file systems refuse to sync folders."""
+    """The file is in its place by then; some file systems cannot sync folders."""
     sync = os.fsync
 
     def only_files(fd: int) -> None:
@@ -375,26 +374,26 @@ async def test_a_folder_that_cannot_be_synced_undoes_nothing(
         sync(fd)
 
     monkeypatch.setattr(os, "fsync", only_files)
-    await save(to)
+    await save(target)
 
-    assert to.read_bytes() == MOVIE
+    assert target.read_bytes() == MOVIE
 
 
-def test_a_full_disk_is_told_with_what_to_do(to: Path) -> None:
-    """A device without any room says so at the first byte."""
+def test_write_reports_a_full_disk(target: Path) -> None:
+    """The error says what to do."""
     with (
         Path("/dev/full").open("r+b", buffering=0) as full,
         pytest.raises(
             DownloadError, match=r"movie\.mp4: No space left on device\. Free some space"
         ),
     ):
-        PartialFile(to, full).write(b"x")
+        PartialFile(target, full).write(b"x")
 
 
-def test_a_file_that_may_not_grow_is_told_with_what_to_do(to: Path) -> None:
-    """Half of a chunk may still fit: what is there counts for nothing."""
+def test_write_reports_a_file_size_limit(target: Path) -> None:
+    """Half of a chunk may still fit, but is not kept."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with open_partial_file(to) as part:
+    with open_partial_file(target) as part:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
         try:
             with pytest.raises(DownloadError, match=r"File too large\. Raise `ulimit"):
@@ -402,7 +401,7 @@ def test_a_file_that_may_not_grow_is_told_with_what_to_do(to: Path) -> None:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    assert names_in(to.parent) == []
+    assert names_in(target.parent) == []
 
 
 DIES = """
@@ -411,14 +410,14 @@ from pathlib import Path
 from mp4gen.downloads.partial_file import open_partial_file
 from mp4gen.testing.media import tiny_mp4
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
-async def main(to, point):
+async def main(target, point):
     movie = tiny_mp4("movie", 600)
     if point == "fsync": os.fsync = die
     if point == "rename": Path.replace = die
     if point == "folder":
         sync, calls = os.fsync, []
         os.fsync = lambda fd: die() if calls else calls.append(sync(fd))
-    with open_partial_file(to) as part:
+    with open_partial_file(target) as part:
         if point == "opened": die()
         part.write(movie[:300])
         if point == "half": die()
@@ -429,20 +428,20 @@ asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
 
 
 @pytest.mark.parametrize("point", ["opened", "half", "fsync", "rename", "folder"])
-async def test_a_killed_process_leaves_a_whole_file_or_none(to: Path, point: str) -> None:
-    """Row 21: what it leaves beside it is taken over by the next download of the same file."""
-    died = subprocess.run([sys.executable, "-c", DIES, str(to), point], check=False)
-    left = names_in(to.parent)
+async def test_killed_process_leaves_a_whole_file_or_none(target: Path, point: str) -> None:
+    """Failure mode 21: the next download of the same target takes over what it left."""
+    killed = subprocess.run([sys.executable, "-c", DIES, str(target), point], check=False)
+    left = names_in(target.parent)
 
-    with open_partial_file(to) as part:
-        assert part.received == part_of(to).stat().st_size == 0
+    with open_partial_file(target) as part:
+        assert part.received == part_of(target).stat().st_size == 0
         part.write(MOVIE)
         await part.commit()
 
-    assert died.returncode == -signal.SIGKILL
+    assert killed.returncode == -signal.SIGKILL
     assert left == (["movie.mp4"] if point == "folder" else [".movie.mp4.part"])
-    assert to.read_bytes() == MOVIE
-    assert names_in(to.parent) == ["movie.mp4"]
+    assert target.read_bytes() == MOVIE
+    assert names_in(target.parent) == ["movie.mp4"]
 
 
 HOLDS = """
@@ -456,17 +455,17 @@ with open_partial_file(Path(sys.argv[1])) as part:
 """
 
 
-def test_two_processes_do_not_write_one_file(to: Path) -> None:
-    """The lock holds between processes, and dies with its own."""
-    command = [sys.executable, "-c", HOLDS, str(to)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout
-        other.stdout.readline()
+def test_lock_holds_between_processes(target: Path) -> None:
+    """The lock ends with its process."""
+    command = [sys.executable, "-c", HOLDS, str(target)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        holder.stdout.readline()
         with pytest.raises(DownloadError, match="Another download is writing the same file"):
-            open_partial_file(to).__enter__()
-        held = part_of(to).read_bytes()
-        other.kill()
-    with open_partial_file(to) as part:
+            open_partial_file(target).__enter__()
+        content = part_of(target).read_bytes()
+        holder.kill()
+    with open_partial_file(target) as part:
         assert part.received == 0
 
-    assert held == b"mine"
+    assert content == b"mine"
