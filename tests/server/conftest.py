@@ -1,4 +1,4 @@
-"""A music folder made on the spot, a server on a free port, and a caller who speaks plain HTTP."""
+"""Fixtures: a small music folder, servers on free ports, an HTTP client and a browser."""
 
 import array
 import asyncio
@@ -22,7 +22,7 @@ RATE = 16000
 
 
 def write_song(path: Path, seconds: float = 1.0, pitch: float = 440.0) -> Path:
-    """A WAV of a plain tone."""
+    """Write a WAV file with a sine tone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     step = 2 * math.pi * pitch / RATE
     samples = array.array("h", (int(9000 * math.sin(step * i)) for i in range(int(RATE * seconds))))
@@ -35,49 +35,49 @@ def write_song(path: Path, seconds: float = 1.0, pitch: float = 440.0) -> Path:
 
 
 class Caller:
-    """Speaks to a server in plain HTTP and JSON."""
+    """A client of a server in plain HTTP and JSON."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, key: str | None = None) -> None:
         self.session, self.url = session, url
         self.headers = {} if key is None else {"Authorization": f"Bearer {key}"}
 
     async def generate(self, task_id: str, audio_id: str, **extra: Any) -> dict[str, Any]:
-        """The answer of "Create Music Video"."""
+        """Return the response of "Create Music Video"."""
         body = {"taskId": task_id, "audioId": audio_id, "callBackUrl": CALLBACK, **extra}
         return await self.post(body)
 
     async def post(self, body: Any) -> dict[str, Any]:
-        """The answer to any JSON sent to "Create Music Video"."""
+        """Return the response to any JSON sent to "Create Music Video"."""
         path = f"{self.url}/api/v1/mp4/generate"
         async with self.session.post(path, json=body, headers=self.headers) as response:
             assert response.status in {200, 413}
             return await response.json()
 
     async def get(self, path: str, **query: str) -> dict[str, Any]:
-        """The body of a GET that is answered with HTTP 200."""
+        """Return the body of a GET."""
         _, _, body = await self.get_response(path, **query)
         return body
 
     async def get_response(self, path: str, **query: str) -> tuple[int, Any, dict[str, Any]]:
-        """The status, the headers and the body of a GET."""
+        """Return the status, the headers and the body of a GET."""
         url = self.url + path
         async with self.session.get(url, params=query, headers=self.headers) as response:
             return response.status, response.headers, await response.json()
 
     async def details(self, task_id: str) -> dict[str, Any] | None:
-        """The `data` of "Get Music Video Details"."""
+        """Return the `data` of "Get Music Video Details"."""
         return (await self.get("/api/v1/mp4/record-info", taskId=task_id))["data"]
 
     async def wait_until_finished(self, task_id: str) -> dict[str, Any]:
-        """The `data` of "Get Music Video Details" once the task is not pending any more."""
+        """Poll until the task is finished and return its `data`."""
         while (data := await self.details(task_id)) is not None:
             if data["successFlag"] != "PENDING":
                 return data
             await asyncio.sleep(0.05)
-        raise AssertionError(f"{task_id} is gone")
+        raise AssertionError(f"{task_id} does not exist any more")
 
     async def create_and_wait(self, task_id: str, audio_id: str, **extra: Any) -> dict[str, Any]:
-        """Submit a track and wait for its end."""
+        """Submit a track and wait until its task is finished."""
         created = await self.generate(task_id, audio_id, **extra)
         return await self.wait_until_finished(created["data"]["taskId"])
 
@@ -134,7 +134,7 @@ Serve = Callable[..., Awaitable[Caller]]
 
 @pytest.fixture
 async def serve(music: Path, tmp_path: Path) -> AsyncIterator[Serve]:
-    """Start a server and give a caller of it; `caller.server` is the server itself."""
+    """Return a function that starts a server; `caller.server` is the server itself."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
 

@@ -1,4 +1,4 @@
-"""The API's own calls over real sockets, as the vendor's pages describe them."""
+"""The API's operations over real sockets, as the vendor's pages describe them."""
 
 import asyncio
 import json
@@ -15,8 +15,8 @@ from mp4gen.server import Server, ServerConfig
 from .conftest import CALLBACK, Serve, write_song
 
 
-async def test_a_track_becomes_a_video_with_the_documented_answers(serve: Serve) -> None:
-    """Submit, pending with a Retry-After, then success with one URL of a playable file."""
+async def test_track_becomes_a_video_with_documented_responses(serve: Serve) -> None:
+    """A submit, a pending poll with Retry-After, then success with the URL of a playable file."""
     caller = await serve()
     expected_keys = {
         "taskId",
@@ -31,6 +31,7 @@ async def test_a_track_becomes_a_video_with_the_documented_answers(serve: Serve)
         "errorMessage",
     }
 
+    # The only worker is busy, so the task is queued during its first poll.
     await caller.generate("album", "two")
     created = await caller.generate("album", "one", author="A", domainName="d.example")
     task_id = created["data"]["taskId"]
@@ -57,8 +58,8 @@ async def test_a_track_becomes_a_video_with_the_documented_answers(serve: Serve)
     assert "Retry-After" not in headers
 
 
-async def test_a_second_submit_names_the_first(serve: Serve) -> None:
-    """One video for each track: the second submit is refused with the first one's id."""
+async def test_second_submit_returns_409_with_the_first_id(serve: Serve) -> None:
+    """A track has one video: the second submit is rejected with the first one's id."""
     caller = await serve()
 
     first = await caller.generate("album", "one")
@@ -67,8 +68,8 @@ async def test_a_second_submit_names_the_first(serve: Serve) -> None:
     assert second == {"code": 409, "msg": "Mp4 record already exists", "data": first["data"]}
 
 
-async def test_a_failed_track_may_be_submitted_again(serve: Serve, music: Path) -> None:
-    """Music that cannot be read fails with a sentence, and does not stand in the way after."""
+async def test_failed_track_can_be_submitted_again(serve: Serve, music: Path) -> None:
+    """An unreadable file fails with a sentence, and its track can be submitted again."""
     (music / "album" / "bad.mp3").write_text("not music at all")
     caller = await serve()
 
@@ -104,10 +105,10 @@ async def test_a_failed_track_may_be_submitted_again(serve: Serve, music: Path) 
         ({"taskId": "a", "audioId": "o" * 70_000, "callBackUrl": CALLBACK}, 413, "more than 65536"),
     ],
 )
-async def test_a_wrong_submit_says_what_is_wrong(
+async def test_invalid_submit_names_the_problem(
     serve: Serve, body: Any, code: int, part: str
 ) -> None:
-    """Each fault has its documented code and one sentence; nothing is queued."""
+    """Each error has its documented code and one sentence; nothing is queued."""
     caller = await serve()
 
     answer = await caller.post(body)
@@ -121,8 +122,8 @@ async def test_a_wrong_submit_says_what_is_wrong(
 CREDITS = "/api/v1/generate/credit"
 
 
-async def test_an_unknown_task_has_no_data(serve: Serve) -> None:
-    """A task that nobody made is answered with `data: null`; a missing id is a bad request."""
+async def test_unknown_task_has_no_data(serve: Serve) -> None:
+    """An unknown task is answered with `data: null`; a missing id is a bad request."""
     caller = await serve()
     expected = {"code": 200, "msg": "success", "data": None}
 
@@ -132,8 +133,8 @@ async def test_an_unknown_task_has_no_data(serve: Serve) -> None:
     assert (await caller.get("/api/v1/generate/record-info"))["code"] == 400
 
 
-async def test_a_folder_is_told_as_a_music_task(serve: Serve) -> None:
-    """The music details list a folder's tracks by the ids that a submit takes."""
+async def test_folder_is_a_music_task(serve: Serve) -> None:
+    """The music details list a folder's tracks by the ids that a submit accepts."""
     caller = await serve()
 
     data = (await caller.get("/api/v1/generate/record-info", taskId="album"))["data"]
@@ -149,8 +150,8 @@ async def test_a_folder_is_told_as_a_music_task(serve: Serve) -> None:
     assert [track["id"] for track in loose["data"]["response"]["sunoData"]] == ["loose"]
 
 
-async def test_the_key_is_needed_where_one_is_set(serve: Serve) -> None:
-    """Without the key, or with another, every call is code 401 under HTTP 200."""
+async def test_wrong_key_is_code_401(serve: Serve) -> None:
+    """Without the key, or with another, every operation is code 401 under HTTP 200."""
     caller = await serve(key="right-key")
     paths = ["/api/v1/mp4/record-info", "/api/v1/generate/record-info", CREDITS]
 
@@ -161,8 +162,8 @@ async def test_the_key_is_needed_where_one_is_set(serve: Serve) -> None:
         assert (await caller.generate("album", "one"))["code"] == 401
 
 
-async def test_without_a_key_any_or_no_bearer_is_accepted(serve: Serve) -> None:
-    """A newcomer needs no key, and one who sends some is the same caller."""
+async def test_server_without_key_accepts_any_bearer(serve: Serve) -> None:
+    """Clients with any key and without one share one account."""
     caller = await serve()
 
     created = await caller.generate("album", "one")
@@ -173,7 +174,7 @@ async def test_without_a_key_any_or_no_bearer_is_accepted(serve: Serve) -> None:
 
 
 async def test_accounts_do_not_see_each_other(serve: Serve) -> None:
-    """A task belongs to the account that made it; to others it does not exist."""
+    """A task exists only for the account that submitted it."""
     caller = await serve(account_keys={"anna": "key-a", "ben": "key-b"})
 
     caller.headers = {"Authorization": "Bearer key-a"}
@@ -186,8 +187,8 @@ async def test_accounts_do_not_see_each_other(serve: Serve) -> None:
     assert bens["data"]["taskId"] != annas
 
 
-async def test_the_twenty_first_submit_in_a_window_is_refused(serve: Serve) -> None:
-    """20 submits in 10 s and key: the next is code 430 and says when to come again."""
+async def test_submit_beyond_the_rate_limit_is_code_430(serve: Serve) -> None:
+    """After 20 submits in 10 s the next is code 430; polls are not limited."""
     caller = await serve()
     expected = [404] * 20 + [430]
 
@@ -196,12 +197,12 @@ async def test_the_twenty_first_submit_in_a_window_is_refused(serve: Serve) -> N
     assert sorted(answer["code"] for answer in answers) == expected
     refused = next(answer for answer in answers if answer["code"] == 430)
     assert refused["msg"].startswith("Your call frequency is too high")
-    looks = [await caller.details("nobody") for _ in range(30)]
-    assert looks == [None] * 30
+    polls = [await caller.details("nobody") for _ in range(30)]
+    assert polls == [None] * 30
 
 
-async def test_the_window_is_each_accounts_own(serve: Serve) -> None:
-    """One account's submits leave another's window alone."""
+async def test_rate_limit_applies_to_each_account(serve: Serve) -> None:
+    """The submits of one account do not count for another."""
     caller = await serve(account_keys={"a": "ka", "b": "kb"}, rate_limit=RateLimit(1, per=60))
     codes = []
     for key in ("ka", "ka", "kb"):
@@ -211,8 +212,8 @@ async def test_the_window_is_each_accounts_own(serve: Serve) -> None:
     assert codes == [404, 430, 404]
 
 
-async def test_a_full_queue_is_refused_in_words(serve: Serve) -> None:
-    """Where too many tasks wait, a submit is told so and queued nowhere."""
+async def test_full_queue_is_code_430(serve: Serve) -> None:
+    """If too many tasks are queued, a submit is rejected."""
     caller = await serve(queue_limit=1)
 
     codes = [
@@ -224,23 +225,27 @@ async def test_a_full_queue_is_refused_in_words(serve: Serve) -> None:
     assert (await caller.get(CREDITS))["data"] == 0
 
 
-async def test_a_full_disk_and_maintenance_are_code_455(serve: Serve, tmp_path: Path) -> None:
-    """Neither takes new tasks; maintenance answers nothing else either."""
+async def test_full_disk_and_maintenance_are_code_455(serve: Serve, tmp_path: Path) -> None:
+    """Both reject submits; maintenance rejects all other operations too."""
     full = await serve(min_free_bytes=1 << 60)
-    closed = await serve(maintenance=True, data=tmp_path / "other")
+    maintained = await serve(maintenance=True, data=tmp_path / "other")
 
-    said = await full.generate("album", "one")
+    response = await full.generate("album", "one")
 
-    assert said["code"] == 455
-    assert "disk is full" in said["msg"]
+    assert response["code"] == 455
+    assert "disk is full" in response["msg"]
     assert (await full.get(CREDITS))["code"] == 200
-    assert (await closed.generate("album", "one"))["code"] == 455
-    assert (await closed.details("x")) is None
-    assert (await closed.get(CREDITS)) == {"code": 455, "msg": "System maintenance", "data": None}
+    assert (await maintained.generate("album", "one"))["code"] == 455
+    assert (await maintained.details("x")) is None
+    assert (await maintained.get(CREDITS)) == {
+        "code": 455,
+        "msg": "System maintenance",
+        "data": None,
+    }
 
 
-async def test_wrong_paths_and_methods_are_the_apis_404(serve: Serve) -> None:
-    """Code 404 as the page says, under the HTTP status that web servers use."""
+async def test_unknown_path_or_method_is_code_404(serve: Serve) -> None:
+    """Code 404 as documented, under HTTP 404 or 405."""
     caller = await serve()
     expected = {"code": 404, "msg": "Invalid request method or path", "data": None}
 
@@ -251,17 +256,17 @@ async def test_wrong_paths_and_methods_are_the_apis_404(serve: Serve) -> None:
     assert headers["Allow"] == "POST"
 
 
-async def test_a_name_that_is_not_ours_is_not_answered(serve: Serve) -> None:
-    """A browser led here by a stranger's name gets nothing; our own names and addresses do."""
+async def test_unknown_host_name_is_rejected(serve: Serve) -> None:
+    """DNS rebinding: only allowed names and plain addresses are answered."""
     caller = await serve(allowed_hosts=("music.example.com",))
     port = caller.url.rpartition(":")[2]
-    seen = {}
+    statuses = {}
     for host in ("evil.example", "music.example.com", f"localhost:{port}", "[::1]:1", "10.1.2.3"):
         caller.headers = {"Host": host}
-        seen[host] = (await caller.get_response(CREDITS))[0]
+        statuses[host] = (await caller.get_response(CREDITS))[0]
 
-    assert seen.pop("evil.example") == 403
-    assert set(seen.values()) == {200}
+    assert statuses.pop("evil.example") == 403
+    assert set(statuses.values()) == {200}
 
 
 @pytest.mark.parametrize(
@@ -274,22 +279,22 @@ async def test_a_name_that_is_not_ours_is_not_answered(serve: Serve) -> None:
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-async def test_another_sites_page_cannot_submit(serve: Serve, headers: dict[str, str]) -> None:
-    """A form on the internet that a browser posts here is refused, also where no key is needed."""
+async def test_cross_site_submit_is_rejected(serve: Serve, headers: dict[str, str]) -> None:
+    """A form of another site that a browser posts here is rejected, also without a key."""
     caller = await serve()
-    body = json.dumps({"taskId": "album", "audioId": "one", "callBackUrl": CALLBACK})
+    request = json.dumps({"taskId": "album", "audioId": "one", "callBackUrl": CALLBACK})
     plain = {"Content-Type": "text/plain", **headers}
 
     url = caller.url + "/api/v1/mp4/generate"
-    async with caller.session.post(url, data=body, headers=plain) as answer:
-        told = await answer.json()
+    async with caller.session.post(url, data=request, headers=plain) as response:
+        body = await response.json()
 
-    assert (answer.status, told["code"]) == (403, 403)
+    assert (response.status, body["code"]) == (403, 403)
     assert (await caller.get(CREDITS))["data"] == 10_000
 
 
-async def test_the_video_url_is_below_the_callers_own_address(serve: Serve) -> None:
-    """The URL has the host that the caller used, or the public one where that is known."""
+async def test_video_url_has_the_clients_host(serve: Serve) -> None:
+    """The URL has the host of the client's request."""
     caller = await serve()
     task_id = (await caller.generate("album", "one"))["data"]["taskId"]
     await caller.wait_until_finished(task_id)
@@ -300,25 +305,25 @@ async def test_the_video_url_is_below_the_callers_own_address(serve: Serve) -> N
     assert data["response"]["videoUrl"].startswith("http://localhost:99/files/")
 
 
-def refused(**settings: Any) -> str:
+def config_error(**settings: Any) -> str:
     with pytest.raises(ConfigurationError) as caught:
         ServerConfig(**{"music": ".", **settings})
     return str(caught.value)
 
 
-def test_settings_that_cannot_work_are_told_in_a_sentence() -> None:
-    """What is wrong with the settings is said when they are made."""
-    assert "Set a key" in refused(host="0.0.0.0")  # noqa: S104
-    assert "Set a key" in refused(host="192.168.1.5")
-    assert "Invalid key. Use printable ASCII" in refused(key="ключ")
-    assert "same key" in refused(key="k", account_keys={"a": "k"})
-    assert "Invalid workers: 0. Use" in refused(workers=0)
-    assert "Invalid port: 70000. Use" in refused(port=70_000)
-    assert "Invalid public_url" in refused(public_url="ftp://x")
+def test_invalid_settings_raise_configuration_error() -> None:
+    """The error names the setting, when the configuration is created."""
+    assert "Set a key" in config_error(host="0.0.0.0")  # noqa: S104
+    assert "Set a key" in config_error(host="192.168.1.5")
+    assert "Invalid key. Use printable ASCII" in config_error(key="ключ")
+    assert "same key" in config_error(key="k", account_keys={"a": "k"})
+    assert "Invalid workers: 0. Use" in config_error(workers=0)
+    assert "Invalid port: 70000. Use" in config_error(port=70_000)
+    assert "Invalid public_url" in config_error(public_url="ftp://x")
 
 
-def test_the_key_is_not_in_the_settings_text() -> None:
-    """A configuration that lands in a log does not carry its secrets there."""
+def test_config_repr_hides_secrets() -> None:
+    """A configuration in a log shows no secrets."""
     config = ServerConfig(
         music=".", key="s3cret", account_keys={"a": "s3cret2"}, callback_secret="s3cret3"
     )
@@ -331,10 +336,10 @@ async def start(**settings: Any) -> None:
         raise AssertionError("the server should not have started")
 
 
-async def test_what_keeps_a_server_from_starting_is_told(tmp_path: Path, music: Path) -> None:
-    """No music folder, a port or a data folder in use, a data folder that cannot be made."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+async def test_server_start_fails_with_configuration_error(tmp_path: Path, music: Path) -> None:
+    """No music folder, a port or a data folder in use, a data folder that cannot be created."""
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        port = used.getsockname()[1]
         with pytest.raises(ConfigurationError, match="in use by another program"):
             await start(music=music, data=tmp_path / "d", port=port)
     with pytest.raises(ConfigurationError, match="does not exist"):

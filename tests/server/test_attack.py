@@ -1,4 +1,4 @@
-"""What strangers send over bare sockets: it is answered or cut off, and nobody else notices."""
+"""Hostile requests over raw sockets: they are rejected, and the server keeps answering."""
 
 import asyncio
 import gzip
@@ -23,15 +23,15 @@ CLOSE = "Connection: close\r\n\r\n"
 
 @pytest.fixture
 async def caller(serve: Serve, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Caller]:
-    """A server that still answers afterwards, and has logged nothing."""
+    """A server that must answer after the test, and must not log a warning."""
     caller = await serve()
     yield caller
     assert (await caller.get_response("/healthz"))[0] == 200
     assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 
-async def said(caller: Caller, *parts: str | bytes) -> bytes:
-    """What the server says to these bytes before it hangs up."""
+async def send_raw(caller: Caller, *parts: str | bytes) -> bytes:
+    """Return the bytes that the server sends before it closes the connection."""
     port = int(caller.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
@@ -44,7 +44,7 @@ async def said(caller: Caller, *parts: str | bytes) -> bytes:
     try:
         return await reader.read(1 << 20)
     except ConnectionError:
-        # It hung up while there was more to come.
+        # The server closed the connection before it had read everything.
         return b""
     finally:
         sending.cancel()
@@ -69,19 +69,19 @@ def status_of(answer: bytes) -> int:
     ],
     ids=["path", "value", "name", "cookie", "count", "nothing", "noise"],
 )
-async def test_a_head_that_is_too_large_is_cut_off(caller: Caller, parts: list[Any]) -> None:
-    """Ten megabytes of head are neither kept nor read to their end."""
-    assert status_of(await said(caller, *parts)) in {0, 400}
+async def test_large_head_is_rejected(caller: Caller, parts: list[Any]) -> None:
+    """Ten megabytes of headers are not read to their end."""
+    assert status_of(await send_raw(caller, *parts)) in {0, 400}
 
 
 @pytest.mark.parametrize("path", ["/api/v1/mp4/generate", "/page/login"])
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
-async def test_a_compressed_body_is_not_unpacked(caller: Caller, path: str, coding: str) -> None:
-    """What would grow a thousandfold is judged by what was sent."""
+async def test_compressed_body_is_not_inflated(caller: Caller, path: str, coding: str) -> None:
+    """A compressed body is parsed as it was sent."""
     bomb = gzip.compress(b"0" * (64 << 20))[:60_000]
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Encoding: {coding}\r\n"
 
-    answer = await said(caller, f"{head}Content-Length: {len(bomb)}\r\n{CLOSE}", bomb)
+    answer = await send_raw(caller, f"{head}Content-Length: {len(bomb)}\r\n{CLOSE}", bomb)
 
     assert b'"code":400' in answer
     assert b"must be a JSON object" in answer
@@ -91,8 +91,8 @@ async def test_a_compressed_body_is_not_unpacked(caller: Caller, path: str, codi
     ("path", "status"),
     [("/api/v1/mp4/generate", 413), ("/page/login", 413), ("/page/upload?name=a.mp3", 401)],
 )
-async def test_a_body_without_an_end_is_refused(caller: Caller, path: str, status: int) -> None:
-    """The answer comes while the body still does."""
+async def test_endless_body_is_rejected(caller: Caller, path: str, status: int) -> None:
+    """The response comes before the end of the body."""
     port = int(caller.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -105,19 +105,19 @@ async def test_a_body_without_an_end_is_refused(caller: Caller, path: str, statu
 
 
 @pytest.mark.parametrize("head", ["", "GET /heal", "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: 1\r\n"])
-async def test_a_head_that_does_not_come_is_not_waited_for(
+async def test_missing_head_closes_the_connection(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, head: str
 ) -> None:
-    """Who connects and says nothing, or only the beginning, is shown out after the idle time."""
+    """A connection without a complete head is closed after the keep-alive timeout."""
     monkeypatch.setattr(app, "_KEEPALIVE_TIMEOUT", 0.05)
 
-    assert await said(await serve(), head) == b""
+    assert await send_raw(await serve(), head) == b""
 
 
-async def test_a_head_that_drips_is_not_waited_for(
+async def test_dripping_head_closes_the_connection(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One more header now and then does not win more time, also not after an answered request."""
+    """Single headers do not extend the timeout, also after an answered request."""
     monkeypatch.setattr(app, "_KEEPALIVE_TIMEOUT", 0.2)
     caller = await serve()
     port = int(caller.url.rpartition(":")[2])
@@ -142,14 +142,12 @@ async def test_a_head_that_drips_is_not_waited_for(
     assert rest == b""
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(
-    caller: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A body that was announced and stands still is a sentence, not a place taken for ever."""
+async def test_stalled_body_is_rejected(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that stalls is an error after the timeout."""
     monkeypatch.setattr(api, "_BODY_TIMEOUT", 0.05)
     head = GENERATE + "Content-Length: 1000000000000000000\r\n" + CLOSE
 
-    assert b"did not arrive within" in await said(caller, head, "{")
+    assert b"did not arrive within" in await send_raw(caller, head, "{")
 
 
 @pytest.mark.parametrize(
@@ -170,11 +168,11 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
         "X: a\x00b\r\nContent-Length: 0\r\n\r\n",
     ],
 )
-async def test_no_request_hides_in_another(caller: Caller, more: str) -> None:
-    """Where two readers could disagree on where a request ends, nothing more is read."""
+async def test_smuggled_request_is_not_answered(caller: Caller, more: str) -> None:
+    """If two parsers could disagree on the end of a request, nothing more is read."""
     hidden = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n" + CLOSE
 
-    answer = await said(caller, GENERATE + more + hidden)
+    answer = await send_raw(caller, GENERATE + more + hidden)
 
     assert b" 400 " in answer.split(b"\r\n")[0]
     assert b"version" not in answer.lower()
@@ -198,17 +196,17 @@ async def test_no_request_hides_in_another(caller: Caller, more: str) -> None:
         "",
     ],
 )
-async def test_what_only_resembles_our_name_is_not_ours(caller: Caller, host: str) -> None:
-    """A name that might be told to others as part of a video's address is one, and is ours."""
-    answer = await said(caller, f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n{CLOSE}")
+async def test_malformed_host_is_rejected(caller: Caller, host: str) -> None:
+    """Only an allowed host, exactly written, is answered: it becomes part of videos' URLs."""
+    answer = await send_raw(caller, f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n{CLOSE}")
 
     assert status_of(answer) == 403
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "127.0.0.1:1", "[::1]:65535"])
-async def test_our_own_names_are_ours(caller: Caller, host: str) -> None:
-    """Addresses, and this machine's own name, with or without a port."""
-    answer = await said(caller, f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n{CLOSE}")
+async def test_own_hosts_are_accepted(caller: Caller, host: str) -> None:
+    """Addresses and this machine's name, with or without a port."""
+    answer = await send_raw(caller, f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n{CLOSE}")
 
     assert status_of(answer) == 200
 
@@ -227,15 +225,15 @@ async def test_our_own_names_are_ours(caller: Caller, host: str) -> None:
         "/%ff%fe",
     ],
 )
-async def test_no_path_leads_out(caller: Caller, path: str) -> None:
-    """However a path is written, it names one of ours or nothing."""
-    answer = await said(caller, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{CLOSE}")
+async def test_path_traversal_is_404(caller: Caller, path: str) -> None:
+    """However a path is written, it never leads out of the served folders."""
+    answer = await send_raw(caller, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{CLOSE}")
 
     assert status_of(answer) == 404
 
 
-async def test_no_link_leads_out_of_the_music_folder(caller: Caller, tmp_path: Path) -> None:
-    """Neither a linked file nor a linked folder is music, by whatever name it is asked for."""
+async def test_links_out_of_the_music_folder_are_ignored(caller: Caller, tmp_path: Path) -> None:
+    """A linked file or folder is not a track, under any name."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret.wav").write_bytes((tmp_path / "music" / "loose.wav").read_bytes())
@@ -260,81 +258,82 @@ async def test_no_link_leads_out_of_the_music_folder(caller: Caller, tmp_path: P
     assert [code for code in codes if code not in {400, 404}] == []
 
 
-async def test_what_is_no_text_is_nobodys_sign(caller: Caller) -> None:
-    """Bytes that no encoding has, as a cookie, a token or a key: refused like any other."""
+async def test_undecodable_credentials_are_rejected(caller: Caller) -> None:
+    """Invalid UTF-8 in a cookie or a token is rejected like any other value."""
     port = int(caller.url.rpartition(":")[2])
     async with caller.session.get(caller.url) as answer:
         cookie = f"Cookie: mp4gen_session={answer.cookies['mp4gen_session'].value}\r\n"
     change = f"POST /page/videos HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\n"
-    look = "GET /page/state HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    read = "GET /page/state HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
-    signs = [b"\xff", b"a.9999999999.\xff", b"\xff.9999999999.\xff", b"a.\xb2.\xff", "é".encode()]
-    tokens = [
-        await said(caller, change, cookie, b"X-Mp4gen-Token: %s\r\n" % sign, CLOSE)
-        for sign in signs
+    values = [b"\xff", b"a.9999999999.\xff", b"\xff.9999999999.\xff", b"a.\xb2.\xff", "é".encode()]
+    token_responses = [
+        await send_raw(caller, change, cookie, b"X-Mp4gen-Token: %s\r\n" % value, CLOSE)
+        for value in values
     ]
-    cookies = [
-        await said(caller, look, b"Cookie: mp4gen_session=%s\r\n" % sign, CLOSE) for sign in signs
+    cookie_responses = [
+        await send_raw(caller, read, b"Cookie: mp4gen_session=%s\r\n" % value, CLOSE)
+        for value in values
     ]
 
-    assert [status_of(one) for one in tokens] == [403] * 5
-    assert [status_of(one) for one in cookies] == [401] * 5
+    assert [status_of(one) for one in token_responses] == [403] * 5
+    assert [status_of(one) for one in cookie_responses] == [401] * 5
 
 
-async def test_a_head_of_the_events_has_no_body(caller: Caller) -> None:
-    """What never ends cannot be asked for its headers alone."""
-    answer = await said(caller, f"HEAD /page/events HTTP/1.1\r\nHost: 127.0.0.1\r\n{CLOSE}")
+async def test_head_of_events_is_not_allowed(caller: Caller) -> None:
+    """An endless response has no HEAD."""
+    answer = await send_raw(caller, f"HEAD /page/events HTTP/1.1\r\nHost: 127.0.0.1\r\n{CLOSE}")
 
     assert status_of(answer) == 405
     assert answer.endswith(b"\r\n\r\n")
 
 
 @pytest.mark.parametrize("path", ["/page/events", "/healthz"])
-async def test_no_other_protocol_is_spoken(caller: Caller, path: str) -> None:
-    """An upgrade is left out, and what follows is read as HTTP or not at all."""
-    asked = (
+async def test_protocol_upgrade_is_ignored(caller: Caller, path: str) -> None:
+    """The request is answered as HTTP; the bytes after it are not."""
+    request = (
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
 
-    answer = await said(caller, asked, b"\x81\x85\x00\x00\x00\x00hello")
+    answer = await send_raw(caller, request, b"\x81\x85\x00\x00\x00\x00hello")
 
     assert status_of(answer) in {200, 401}
     assert b" 101 " not in answer
 
 
-async def test_where_too_many_are_connected_the_next_is_told_so(
+async def test_connection_beyond_the_limit_is_503(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It can come back later; those inside are answered all the time."""
+    """It may retry later; the open connections are still answered."""
     monkeypatch.setattr(app, "raise_fd_limit", lambda: 3)
     caller = await serve()
     port = int(caller.url.rpartition(":")[2])
     idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
-    asked = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n{CLOSE}"
+    request = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n{CLOSE}"
 
-    refused = await said(caller, "")
+    rejected = await send_raw(caller, "")
     reader, writer = idle.pop()
-    writer.write(asked.encode())
+    writer.write(request.encode())
     inside = await reader.read()
     writer.close()
     while True:
-        later = await said(caller, asked)
+        later = await send_raw(caller, request)
         if status_of(later) != 503:
             break
         await asyncio.sleep(0.01)
     for _, writer in idle:
         writer.close()
 
-    head, _, body = refused.partition(b"\r\n\r\n")
-    assert status_of(refused) == 503
+    head, _, body = rejected.partition(b"\r\n\r\n")
+    assert status_of(rejected) == 503
     assert b"Retry-After: 10" in head
     assert json.loads(body)["code"] == 430
     assert status_of(inside) == status_of(later) == 200
 
 
 @pytest.mark.parametrize(
-    ("soft", "hard", "most", "raised"),
+    ("soft", "hard", "expected", "raised"),
     [
         (256, 256, 64, 256),
         (1024, 4096, 1984, 4096),
@@ -342,14 +341,14 @@ async def test_where_too_many_are_connected_the_next_is_told_so(
         (10**6, 10**6, 10_000, None),
     ],
 )
-def test_connections_leave_files_for_the_rest(
-    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, most: int, raised: int | None
+def test_raise_fd_limit_reserves_files(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, expected: int, raised: int | None
 ) -> None:
-    """The limit on open files is raised as far as it goes, and connections take not all of it."""
+    """The limit of open files is raised as far as allowed, and connections do not use all of it."""
     resource = pytest.importorskip("resource")
-    told: list[tuple[int, int]] = []
+    limits_set: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
-    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: told.append(limits))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: limits_set.append(limits))
 
-    assert connection_limit.raise_fd_limit() == most
-    assert told == ([] if raised is None else [(raised, hard)])
+    assert connection_limit.raise_fd_limit() == expected
+    assert limits_set == ([] if raised is None else [(raised, hard)])

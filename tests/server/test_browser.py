@@ -1,4 +1,4 @@
-"""The page in a real browser: add a song, make its video, watch it play."""
+"""The page in a real browser: add a song, create its video, watch it."""
 
 import asyncio
 import os
@@ -34,9 +34,9 @@ if os.environ.get("CI") is None:
 async def browser() -> AsyncIterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    # A script that clicks is no person, and only a person may start a sound otherwise.
-    play = "--autoplay-policy=no-user-gesture-required"
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio", play):
+    # Otherwise only a user may start playback, not a script.
+    autoplay = "--autoplay-policy=no-user-gesture-required"
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio", autoplay):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = await asyncio.to_thread(webdriver.Chrome, options, Service(DRIVER))
@@ -45,7 +45,7 @@ async def browser() -> AsyncIterator[Any]:
 
 
 async def until(script: str, browser: Any) -> Any:
-    """The value of a script in the page, once it is true."""
+    """Return the value of a script in the page as soon as it is true."""
     async with asyncio.timeout(40):
         while True:
             if value := await asyncio.to_thread(browser.execute_script, f"return {script}"):
@@ -61,10 +61,10 @@ def on(browser: Any) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("size", [(1360, 900), (390, 844)], ids=["desktop", "phone"])
-async def test_a_song_is_added_made_and_watched(
+async def test_song_is_uploaded_rendered_and_watched(
     serve: Serve, browser: Any, music: Path, tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    """Upload, choose, preview, make, watch: nothing sticks out, nothing is complained about."""
+    """Upload, choose, preview, create, watch: nothing overflows, the console has no warnings."""
     write_song(music / HOSTILE / f"{HOSTILE}.wav")
     caller = await serve()
     width, height = size
@@ -80,7 +80,7 @@ async def test_a_song_is_added_made_and_watched(
     await asyncio.to_thread(field.send_keys, str(song))
     await until("document.querySelector('.chosen .name')?.textContent === 'Fresh Song'", browser)
     await until("!document.getElementById('preview').hidden", browser)
-    await run("document.getElementById('author').value = 'Somebody'")
+    await run("document.getElementById('author').value = 'Author'")
     await run("document.getElementById('create-form').requestSubmit()")
     await until("document.querySelector('#videos a')?.download === 'Fresh Song.mp4'", browser)
     await run("document.querySelector('#videos').scrollIntoView()")
@@ -98,16 +98,16 @@ async def test_a_song_is_added_made_and_watched(
     assert not [entry for entry in logged if entry["level"] in {"SEVERE", "WARNING"}]
 
 
-async def test_the_page_is_used_without_a_mouse(serve: Serve, browser: Any) -> None:
-    """Arrows move in the list, no press loses the focus, and everything has a name."""
+async def test_page_is_usable_with_the_keyboard(serve: Serve, browser: Any) -> None:
+    """Arrow keys move in the list, no key loses the focus, and every control has a name."""
     run = on(browser)
 
     async def press(*keys: str) -> str:
-        """The name of what has the focus after these keys."""
+        """Press these keys and return the name of the focused element."""
         await asyncio.to_thread(ActionChains(browser).send_keys(*keys).perform)
         return await run(
-            "const it = document.activeElement, name = it.querySelector('.name');"
-            "return it.getAttribute('aria-label') ?? name?.textContent ?? it.id"
+            "const node = document.activeElement, name = node.querySelector('.name');"
+            "return node.getAttribute('aria-label') ?? name?.textContent ?? node.id"
         )
 
     caller = await serve()

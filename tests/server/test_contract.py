@@ -1,4 +1,4 @@
-"""The published contract against the server itself: schemathesis makes the requests and judges."""
+"""The OpenAPI document against the server: schemathesis sends the requests and checks."""
 
 import asyncio
 import json
@@ -33,19 +33,19 @@ KEY = "the-key-of-this-server"
 TRACK = {"taskId": "album", "audioId": "one"}
 
 
-def contract(*, locked: bool) -> dict[str, Any]:
-    """The document, with a track that there is as an example: chance would never name one."""
-    told = document(package_version(), requires_key=locked)
-    fields = told["components"]["schemas"]["VideoRequest"]["properties"]
+def contract(*, requires_key: bool) -> dict[str, Any]:
+    """Return the document with an existing track as an example."""
+    openapi = document(package_version(), requires_key=requires_key)
+    fields = openapi["components"]["schemas"]["VideoRequest"]["properties"]
     for name, value in TRACK.items():
         fields[name] = {**fields[name], "examples": [value]}
-    query = told["paths"]["/api/v1/generate/record-info"]["get"]["parameters"][0]
+    query = openapi["paths"]["/api/v1/generate/record-info"]["get"]["parameters"][0]
     query["examples"] = {"album": {"value": TRACK["taskId"]}}
-    return told
+    return openapi
 
 
 class Running:
-    """Two servers in a thread of their own, one of which needs a key."""
+    """Two servers in a thread, the second of which requires a key."""
 
     def __init__(self, folder: Path) -> None:
         self.urls: list[str] = []
@@ -90,31 +90,31 @@ class Running:
 
 @pytest.fixture(scope="module")
 def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    """Where the open server is, and where the locked one."""
+    """The URLs of the server without and with a key."""
     with Running(tmp_path_factory.mktemp("contract")) as running:
         yield running.urls
 
 
-@pytest.mark.parametrize("locked", [False, True])
-def test_the_contract_is_served(urls: list[str], *, locked: bool) -> None:
-    """What is tested below is what `GET /openapi.json` tells, word for word."""
-    with urllib.request.urlopen(f"{urls[locked]}/openapi.json") as answer:  # noqa: S310 - ours
-        told = json.load(answer)
+@pytest.mark.parametrize("requires_key", [False, True])
+def test_openapi_document_is_served(urls: list[str], *, requires_key: bool) -> None:
+    """`GET /openapi.json` returns the document that is tested below."""
+    with urllib.request.urlopen(f"{urls[requires_key]}/openapi.json") as answer:  # noqa: S310 - ours
+        served = json.load(answer)
 
-    assert told == document(package_version(), requires_key=locked)
-
-
-def as_meant(response: Any) -> Any:
-    """The response with the status that its body tells: the API's refusals come as HTTP 200."""
-    meant = schemathesis.Response.from_any(response)
-    told = meant.json() if "json" in str(meant.headers.get("content-type")) else {}
-    if "code" in told:
-        meant.status_code = told["code"]
-    return meant
+    assert served == document(package_version(), requires_key=requires_key)
 
 
-def judge(case: Any, url: str, key: str | None) -> None:
-    """Send one request, and let every check of the tool see the answer."""
+def with_api_status(response: Any) -> Any:
+    """Return the response with its body's `code` as status: API errors come as HTTP 200."""
+    changed = schemathesis.Response.from_any(response)
+    body = changed.json() if "json" in str(changed.headers.get("content-type")) else {}
+    if "code" in body:
+        changed.status_code = body["code"]
+    return changed
+
+
+def check(case: Any, url: str, key: str | None) -> None:
+    """Send one request, and run all checks on its response."""
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     response = case.call(base_url=url, headers=headers)
     load_all_checks()
@@ -122,15 +122,15 @@ def judge(case: Any, url: str, key: str | None) -> None:
         openapi_checks.positive_data_acceptance,
         openapi_checks.missing_required_header,
     ]
-    # A parameter that nobody asked for is no fault to the server; to the tool it may be one.
+    # The server ignores unknown parameters; schemathesis may expect an error.
     if set(case.query or {}) <= {parameter.name for parameter in case.operation.query}:
         by_code.append(openapi_checks.negative_data_rejection)
-    # This one sends requests of its own and reads only their HTTP status. Calls without the key,
-    # which it would find, are among those that miss a header.
-    left_out = [openapi_checks.ignored_auth]
-    left_out += [*by_code, openapi_checks.negative_data_rejection]
-    case.validate_response(response, excluded_checks=left_out)
-    case.validate_response(as_meant(response), checks=by_code)
+    # `ignored_auth` sends its own requests and reads only their HTTP status; requests without the
+    # key are also among those with a missing header.
+    excluded = [openapi_checks.ignored_auth]
+    excluded += [*by_code, openapi_checks.negative_data_rejection]
+    case.validate_response(response, excluded_checks=excluded)
+    case.validate_response(with_api_status(response), checks=by_code)
 
 
 bounded = settings(
@@ -143,15 +143,15 @@ bounded = settings(
 )
 
 
-@schemathesis.openapi.from_dict(contract(locked=False)).parametrize()
+@schemathesis.openapi.from_dict(contract(requires_key=False)).parametrize()
 @bounded
-def test_an_open_server_does_what_its_contract_says(case: Any, urls: list[str]) -> None:
-    """Good and bad requests of every call are answered as documented where no key is needed."""
-    judge(case, urls[0], None)
+def test_server_without_key_follows_its_contract(case: Any, urls: list[str]) -> None:
+    """Valid and invalid requests of every operation are answered as documented."""
+    check(case, urls[0], None)
 
 
-@schemathesis.openapi.from_dict(contract(locked=True)).parametrize()
+@schemathesis.openapi.from_dict(contract(requires_key=True)).parametrize()
 @bounded
-def test_a_locked_server_does_what_its_contract_says(case: Any, urls: list[str]) -> None:
-    """The same where a key is needed, which calls without it do not get past."""
-    judge(case, urls[1], KEY)
+def test_server_with_key_follows_its_contract(case: Any, urls: list[str]) -> None:
+    """The same with a key, without which every request is rejected."""
+    check(case, urls[1], KEY)

@@ -1,4 +1,4 @@
-"""Finished videos, whole and in part."""
+"""Downloads of finished videos, complete and in parts."""
 
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ async def fetch(caller: Caller, method: str = "GET", name: str = NAME, **headers
         return response.status, response.headers, await response.read()
 
 
-async def test_a_whole_file(caller: Caller) -> None:
-    """Without conditions the whole file comes, with what is needed to resume it later."""
+async def test_file_is_sent_with_headers_for_resuming(caller: Caller) -> None:
+    """Without conditions the complete file is sent, with a tag to resume it later."""
     status, headers, body = await fetch(caller)
 
     assert status == 200
@@ -40,7 +40,7 @@ async def test_a_whole_file(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "part", "told"),
+    ("header", "part", "content_range"),
     [
         ("bytes=0-99", slice(0, 100), "bytes 0-99/10240"),
         ("bytes=10000-", slice(10_000, None), "bytes 10000-10239/10240"),
@@ -48,34 +48,34 @@ async def test_a_whole_file(caller: Caller) -> None:
         ("bytes=-40", slice(-40, None), "bytes 10200-10239/10240"),
     ],
 )
-async def test_a_part_of_a_file(caller: Caller, wanted: str, part: slice, told: str) -> None:
-    """A range is answered with 206 and just that part."""
-    status, headers, body = await fetch(caller, Range=wanted)
+async def test_range_is_206(caller: Caller, header: str, part: slice, content_range: str) -> None:
+    """A range is answered with 206 and exactly that part."""
+    status, headers, body = await fetch(caller, Range=header)
 
     assert status == 206
     assert body == CONTENT[part]
-    assert headers["Content-Range"] == told
+    assert headers["Content-Range"] == content_range
 
 
-async def test_a_range_beyond_the_end_is_416(caller: Caller) -> None:
-    """A range that holds nothing of the file tells the file's length."""
+async def test_range_beyond_the_end_is_416(caller: Caller) -> None:
+    """The response contains the file's length."""
     status, headers, _ = await fetch(caller, Range="bytes=10240-")
 
     assert status == 416
     assert headers["Content-Range"] == "bytes */10240"
 
 
-@pytest.mark.parametrize("wanted", ["bytes=a-b", "lines=1-2", "bytes=0-1,4-5", "bytes"])
-async def test_a_range_that_says_nothing_is_left_out(caller: Caller, wanted: str) -> None:
-    """What is not one range of bytes is answered with the whole file."""
-    status, _, body = await fetch(caller, Range=wanted)
+@pytest.mark.parametrize("header", ["bytes=a-b", "lines=1-2", "bytes=0-1,4-5", "bytes"])
+async def test_invalid_range_is_ignored(caller: Caller, header: str) -> None:
+    """Anything but one range of bytes is answered with the complete file."""
+    status, _, body = await fetch(caller, Range=header)
 
     assert status == 200
     assert body == CONTENT
 
 
-async def test_if_range_gives_a_part_only_of_the_same_version(caller: Caller) -> None:
-    """The file's own tag gets the part, any other the whole file."""
+async def test_if_range_sends_a_part_of_the_same_version_only(caller: Caller) -> None:
+    """The file's tag or date gets the part, any other the complete file."""
     _, headers, _ = await fetch(caller)
 
     same = await fetch(caller, Range="bytes=5-", If_Range=headers["ETag"])
@@ -89,8 +89,8 @@ async def test_if_range_gives_a_part_only_of_the_same_version(caller: Caller) ->
     assert (older[0], older[2]) == (200, CONTENT)
 
 
-async def test_head_has_the_headers_alone(caller: Caller) -> None:
-    """HEAD tells the length and sends nothing."""
+async def test_head_has_no_body(caller: Caller) -> None:
+    """HEAD reports the length and sends no body."""
     status, headers, body = await fetch(caller, "HEAD")
 
     assert status == 200
@@ -98,8 +98,8 @@ async def test_head_has_the_headers_alone(caller: Caller) -> None:
     assert body == b""
 
 
-async def test_an_unchanged_file_is_not_sent_again(caller: Caller) -> None:
-    """A caller that has this very version is told so."""
+async def test_unchanged_file_is_304(caller: Caller) -> None:
+    """A client that has the current version gets no body."""
     _, headers, _ = await fetch(caller)
 
     status, _, body = await fetch(caller, If_None_Match=headers["ETag"])
@@ -111,8 +111,8 @@ async def test_an_unchanged_file_is_not_sent_again(caller: Caller) -> None:
     "name",
     ["B" * 24 + ".mp4", "..%2Fmp4gen.sqlite", "%2e%2e/mp4gen.sqlite", "x.mp4", "A" * 24, "%00.mp4"],
 )
-async def test_nothing_else_is_handed_out(caller: Caller, name: str) -> None:
-    """An unknown name, or one that is none of ours, is 404."""
+async def test_other_names_are_404(caller: Caller, name: str) -> None:
+    """An unknown or malformed name is 404."""
     status, _, body = await fetch(caller, name=name)
 
     assert status == 404

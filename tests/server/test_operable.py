@@ -1,4 +1,4 @@
-"""For those who run it: health, contract, and no request that ends in a traceback."""
+"""Operation of the server: health, OpenAPI document, log, and no traceback."""
 
 import asyncio
 import json
@@ -16,8 +16,8 @@ from mp4gen.server.web.operations import OPERATIONS
 from .conftest import CALLBACK, Caller, Serve
 
 
-async def test_health_tells_what_there_is_to_do(serve: Serve) -> None:
-    """Healthy while tasks are taken; what waits and what runs is told, and nothing of whose."""
+async def test_health_reports_load(serve: Serve) -> None:
+    """The response counts queued and running tasks, and names no account."""
     caller = await serve(key="secret")
 
     status, _, body = await caller.get_response("/healthz")
@@ -28,80 +28,80 @@ async def test_health_tells_what_there_is_to_do(serve: Serve) -> None:
     assert set(body) == {"status", "version", "queued", "rendering", "free_bytes"}
 
 
-async def test_health_says_why_nothing_is_taken(serve: Serve, tmp_path: Any) -> None:
-    """A full disk and maintenance are 503 with a word."""
+async def test_health_reports_why_tasks_are_rejected(serve: Serve, tmp_path: Any) -> None:
+    """A full disk and maintenance are 503 with the reason."""
     full = await serve(min_free_bytes=1 << 60)
-    closed = await serve(maintenance=True, data=tmp_path / "other")
+    maintained = await serve(maintenance=True, data=tmp_path / "other")
 
-    assert [(await one.get_response("/healthz"))[0] for one in (full, closed)] == [503, 503]
+    assert [(await one.get_response("/healthz"))[0] for one in (full, maintained)] == [503, 503]
     assert (await full.get_response("/healthz"))[2]["status"] == "disk full"
-    assert (await closed.get_response("/healthz"))[2]["status"] == "maintenance"
+    assert (await maintained.get_response("/healthz"))[2]["status"] == "maintenance"
 
 
-async def test_a_file_closes_a_running_server(serve: Serve, tmp_path: Any) -> None:
-    """While `maintenance` lies in the data folder every call is 455, and 200 again afterwards."""
+async def test_maintenance_file_starts_maintenance(serve: Serve, tmp_path: Any) -> None:
+    """With a file `maintenance` in the data folder every operation is 455, without it 200."""
     caller = await serve()
-    mark = tmp_path / "data" / "maintenance"
+    maintenance_file = tmp_path / "data" / "maintenance"
 
-    mark.touch()
+    maintenance_file.touch()
     closed = [await caller.generate("album", "one"), await caller.get("/api/v1/generate/credit")]
-    told = await caller.get_response("/healthz")
-    mark.unlink()
+    health = await caller.get_response("/healthz")
+    maintenance_file.unlink()
     opened = await caller.generate("album", "one")
 
     assert [answer["code"] for answer in closed] == [455, 455]
-    assert (told[0], told[2]["status"]) == (503, "maintenance")
+    assert (health[0], health[2]["status"]) == (503, "maintenance")
     assert opened["code"] == 200
 
 
-async def test_the_contract_is_made_of_the_tables(serve: Serve) -> None:
-    """Every call and every field is in the OpenAPI document, and the file that a task leads to."""
+async def test_openapi_lists_all_operations_and_fields(serve: Serve) -> None:
+    """The document follows the tables of operations and of field names."""
     caller = await serve()
 
-    _, _, told = await caller.get_response("/openapi.json")
+    _, _, openapi = await caller.get_response("/openapi.json")
 
-    assert set(told["paths"]) == {call.path for call in OPERATIONS} | {"/files/{name}", "/healthz"}
-    fields = told["components"]["schemas"]["VideoRequest"]["properties"]
+    assert set(openapi["paths"]) == {op.path for op in OPERATIONS} | {"/files/{name}", "/healthz"}
+    fields = openapi["components"]["schemas"]["VideoRequest"]["properties"]
     assert set(fields) == set(converters.VIDEO_REQUEST.values())
     assert fields["author"]["maxLength"] == 50
-    for call in OPERATIONS:
-        operation = told["paths"][call.path][call.method.lower()]
+    for op in OPERATIONS:
+        operation = openapi["paths"][op.path][op.method.lower()]
         schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
-        assert schema["properties"]["code"]["enum"] == list(call.codes)
+        assert schema["properties"]["code"]["enum"] == list(op.codes)
 
 
-async def test_the_log_has_one_line_for_each_task(
+async def test_log_has_one_line_for_each_task(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The line has what an owner asks for, as names and values."""
+    """The line has names and values."""
     caplog.set_level(logging.INFO, "mp4gen.server")
     caller = await serve()
 
     data = await caller.create_and_wait("album", "one")
 
     start = f"task={data['taskId']}"
-    while not (lines := [line for line in caplog.messages if line.startswith(start)]):  # noqa: ASYNC110 - a log tells nobody
-        await asyncio.sleep(0.01)  # the record may be seen a moment before
+    while not (lines := [line for line in caplog.messages if line.startswith(start)]):  # noqa: ASYNC110 - a log has no event
+        await asyncio.sleep(0.01)  # the task may be finished before its line is written
 
     assert len(lines) == 1
     for part in ("state=done", "code=200", "audio='one'", "waited=", "took=", "plays=1.0s"):
         assert part in lines[0]
 
 
-def odd_body(chance: random.Random) -> bytes:
-    """JSON that is well formed, or too deep to be read, and whose values are none that we want."""
-    if chance.randrange(6) == 0:
-        return b"[" * chance.randrange(1, 30_000)
+def odd_body(rng: random.Random) -> bytes:
+    """Return JSON with odd values, or JSON that is nested too deeply."""
+    if rng.randrange(6) == 0:
+        return b"[" * rng.randrange(1, 30_000)
     good = {"taskId": "album", "audioId": "none", "callBackUrl": CALLBACK}
     odd = [None, True, 0, -1, 1e308, [], {}, "", "\x00", "é" * 60, "\ud800", "../..", "a" * 51]
-    body = {name: chance.choice([value, chance.choice(odd)]) for name, value in good.items()}
-    body |= {"author": chance.choice(odd), "domainName": chance.choice(odd)}
+    body = {name: rng.choice([value, rng.choice(odd)]) for name, value in good.items()}
+    body |= {"author": rng.choice(odd), "domainName": rng.choice(odd)}
     return json.dumps(body).encode()
 
 
-async def throw(caller: Caller, chance: random.Random) -> int:
-    """Send one random request; its HTTP status."""
-    paths = [call.path for call in OPERATIONS] + [
+async def send_random(caller: Caller, rng: random.Random) -> int:
+    """Send one random request and return its HTTP status."""
+    paths = [op.path for op in OPERATIONS] + [
         "/files/x.mp4",
         "/",
         "/healthz",
@@ -109,34 +109,32 @@ async def throw(caller: Caller, chance: random.Random) -> int:
         "/..%2f",
         "/é",
     ]
-    method = chance.choice(["GET", "POST", "POST", "PUT", "HEAD", "OPTIONS", "DELETE"])
+    method = rng.choice(["GET", "POST", "POST", "PUT", "HEAD", "OPTIONS", "DELETE"])
     headers = {
-        chance.choice(["Authorization", "Range", "If-Range", "Content-Type", "Accept-Encoding"]): (
-            chance.choice(["", "x", "Bearer", "bytes=1-", "~", "é", '"', "a" * 3000])
+        rng.choice(["Authorization", "Range", "If-Range", "Content-Type", "Accept-Encoding"]): (
+            rng.choice(["", "x", "Bearer", "bytes=1-", "~", "é", '"', "a" * 3000])
         )
     }
-    url = caller.url + chance.choice(paths) + chance.choice(["", "?taskId=%ff", "?taskId=.", "?x"])
-    async with caller.session.request(
-        method, url, data=odd_body(chance), headers=headers
-    ) as answer:
+    url = caller.url + rng.choice(paths) + rng.choice(["", "?taskId=%ff", "?taskId=.", "?x"])
+    async with caller.session.request(method, url, data=odd_body(rng), headers=headers) as answer:
         await answer.read()
         return answer.status
 
 
-async def test_no_request_ends_in_a_traceback(
+async def test_random_requests_never_fail_with_500(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Odd values in every place of a request: each is answered, none with 500."""
+    """Requests with odd values in every part are answered, none with 500."""
     caller = await serve(rate_limit=RateLimit(1_000_000))
-    chance = random.Random(8)
+    rng = random.Random(8)
 
-    async def throw_many() -> list[int]:
-        return [await throw(caller, chance) for _ in range(250)]
+    async def send_many() -> list[int]:
+        return [await send_random(caller, rng) for _ in range(250)]
 
-    seen = list(chain(*await asyncio.gather(*(throw_many() for _ in range(4)))))
+    statuses = list(chain(*await asyncio.gather(*(send_many() for _ in range(4)))))
 
-    assert len(seen) == 1000
-    assert not [status for status in seen if status >= 500]
+    assert len(statuses) == 1000
+    assert not [status for status in statuses if status >= 500]
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
@@ -157,10 +155,10 @@ POST = b"POST /api/v1/mp4/generate HTTP/1.1\r\nHost: localhost\r\n"
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
 )
-async def test_broken_http_is_refused_without_a_traceback(
+async def test_broken_http_causes_no_traceback(
     serve: Serve, caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
-    """Requests that break off, lie about their body, or are none, do not disturb the server."""
+    """Incomplete and invalid requests do not disturb the server."""
     caller = await serve()
     host, _, port = caller.url.removeprefix("http://").rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))

@@ -46,7 +46,7 @@ OPERATIONS = (
         "GET",
         protocol.DETAILS_PATH,
         "Get the state of a task; until it finishes, Retry-After says when to poll again. "
-        "The response waits up to 2 seconds for a video that is almost done.",
+        "While a task renders, the response waits up to 4 seconds for its end.",
         (200, 400, 401, 455, 500),
         "The video task's id, from the response to the submit.",
     ),
