@@ -1,4 +1,4 @@
-"""What is public and what is not, in every spelling."""
+"""Public, private and loopback addresses in every spelling, and http(s) URLs."""
 
 import ipaddress
 
@@ -25,38 +25,38 @@ PUBLIC = "1.1.1.1 8.8.8.8 2606:4700::1111 64:ff9b::808:808 ::ffff:8.8.8.8".split
 
 
 @pytest.mark.parametrize("host", [*LOOPBACK, *PRIVATE])
-def test_a_private_address_is_known_in_every_spelling(host: str) -> None:
-    """What a resolver or the kernel would take to this machine or its neighbours is not public."""
+def test_is_public_refuses_every_spelling_of_a_private_address(host: str) -> None:
+    """Addresses of this machine or its network, as a resolver or the kernel reads them."""
     assert is_public(host) is False
 
 
 @pytest.mark.parametrize("host", PUBLIC)
-def test_an_address_of_the_internet_is_public(host: str) -> None:
-    """Also where it is written as, or translated from, the other kind of address."""
+def test_is_public_accepts_addresses_of_the_internet(host: str) -> None:
+    """Also an IPv4 address that is written as an IPv6 one."""
     assert is_public(host) is True
 
 
 @pytest.mark.parametrize("host", ["example.com", "127.0.0.1.nip.io", "localhost.com", "a..b", ""])
-def test_only_dns_knows_about_a_name(host: str) -> None:
-    """No name is judged by what it looks like."""
+def test_is_public_returns_none_for_a_name(host: str) -> None:
+    """A name is not judged by its text."""
     assert is_public(host) is None
 
 
 @pytest.mark.parametrize("host", LOOPBACK)
-def test_loopback_is_this_machine(host: str) -> None:
-    """There a key may go without encryption."""
+def test_is_loopback_accepts_this_machine(host: str) -> None:
+    """A key may go there unencrypted."""
     assert is_loopback(host)
 
 
 @pytest.mark.parametrize("host", [None, "", "10.0.0.1", "0.0.0.0", "localhost.example.com"])  # noqa: S104 - nothing binds
-def test_nothing_else_is_this_machine(host: str | None) -> None:
-    """Whatever could be elsewhere is."""
+def test_is_loopback_refuses_other_hosts(host: str | None) -> None:
+    """Any address that may be another machine."""
     assert not is_loopback(host)
 
 
 @given(st.ip_addresses(v=4))
-def test_each_spelling_of_an_address_means_the_same(address: ipaddress.IPv4Address) -> None:
-    """Mapped, decimal, octal or hexadecimal: the verdict is that of the plain spelling."""
+def test_is_public_agrees_for_all_spellings(address: ipaddress.IPv4Address) -> None:
+    """Mapped, decimal, octal and hexadecimal spellings give the result of the plain one."""
     expected = is_public(str(address))
     number = int(address)
 
@@ -67,7 +67,7 @@ def test_each_spelling_of_an_address_means_the_same(address: ipaddress.IPv4Addre
 
 
 @given(st.text())
-def test_any_text_gets_a_verdict(host: str) -> None:
+def test_is_public_accepts_any_text(host: str) -> None:
     """No text raises."""
     assert is_public(host) in (True, False, None)
 

@@ -1,4 +1,4 @@
-"""The client joins it all: settings, keys, events, shared limits, and leaves nothing behind."""
+"""The client: settings, keys, events, shared limits, and what a cancel leaves behind."""
 
 import asyncio
 import gc
@@ -65,10 +65,10 @@ async def service() -> AsyncIterator[FakeService]:
         ({"api_key": "k", "rate_limit": 20}, "Invalid rate_limit: 20. Use a RateLimit"),
     ],
 )
-def test_a_setting_that_cannot_work_is_refused_when_made(
+def test_client_refuses_invalid_settings(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], expected: str
 ) -> None:
-    """One sentence that says what is wrong and, where it helps, what to do."""
+    """One sentence says what is wrong and what to use."""
     monkeypatch.delenv("MP4GEN_API_KEY", raising=False)
     monkeypatch.delenv("MP4GEN_BASE_URL", raising=False)
 
@@ -78,27 +78,27 @@ def test_a_setting_that_cannot_work_is_refused_when_made(
     assert str(caught.value).startswith(expected)
 
 
-def test_row_34_no_refused_setting_shows_the_key() -> None:
-    """Neither the text nor a traceback with the locals of our frames."""
+def test_refused_setting_does_not_show_the_key() -> None:
+    """Failure mode 34: neither the text nor a traceback with the locals of our frames."""
     for settings in ({"base_url": "http://a.com"}, {"concurrency": 0}, {"rate_limit": 1}):
         with pytest.raises(mp4gen.ConfigurationError) as caught:
             Client(FAKE_KEY, **settings)  # type: ignore[arg-type]
 
         # The first frame is this test's own.
-        told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-        assert FAKE_KEY not in "".join(list(told.format())[2:])
+        formatted = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        assert FAKE_KEY not in "".join(list(formatted.format())[2:])
 
 
-def test_a_client_can_be_made_without_a_loop_and_shows_no_key() -> None:
-    """At import time of an app, say."""
+def test_client_needs_no_loop_and_shows_no_key() -> None:
+    """An app may make it at import time."""
     client = Client(FAKE_KEY, base_url="https://api.kie.ai/")
 
     assert repr(client) == "<mp4gen.Client https://api.kie.ai (kie)>"
     assert FAKE_KEY not in f"{client!r} {vars(client)}"
 
 
-def test_the_environment_fills_in_what_was_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`MP4GEN_BASE_URL` and `MP4GEN_API_KEY`, read when the client is made."""
+def test_client_reads_defaults_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`MP4GEN_BASE_URL` and `MP4GEN_API_KEY`, when the client is made."""
     monkeypatch.setenv("MP4GEN_BASE_URL", "https://api.kie.ai")
     monkeypatch.setenv("MP4GEN_API_KEY", "from-environment")
 
@@ -106,22 +106,22 @@ def test_the_environment_fills_in_what_was_not_given(monkeypatch: pytest.MonkeyP
     assert Client("k", base_url="https://x.example.com").base_url == "https://x.example.com"
 
 
-def test_a_second_client_of_one_key_is_warned_about() -> None:
-    """Each would keep the limit by itself; one limiter for both is fine."""
+def test_second_client_of_one_key_warns() -> None:
+    """Each keeps the limit by itself; one limiter for both is fine."""
     with pytest.warns(UserWarning, match="Share one client, or pass one rate_limit object"):
-        first, second = Client("twin-key"), Client("twin-key")
+        first, second = Client("shared-key"), Client("shared-key")
     limiter = mp4gen.SlidingWindowLimiter()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pair = [Client("pair-key", rate_limit=limiter) for _ in range(2)]
-        other = Client("twin-key", base_url="https://api.kie.ai")
+        other = Client("shared-key", base_url="https://api.kie.ai")
 
     assert len({first, second, other, *pair}) == 5
 
 
 @virtual
-async def test_a_rotated_key_needs_no_restart(service: FakeService) -> None:
-    """A callable is asked for each call."""
+async def test_callable_key_is_called_for_each_request(service: FakeService) -> None:
+    """A rotated key needs no restart."""
     keys = iter(["first", "second\n"])
     async with service.client(api_key=lambda: next(keys)) as client:
         await client.get_credits()
@@ -131,8 +131,8 @@ async def test_a_rotated_key_needs_no_restart(service: FakeService) -> None:
 
 
 @virtual
-async def test_a_rotated_key_that_is_none_is_refused_without_sending(service: FakeService) -> None:
-    """Nothing goes out with half a header."""
+async def test_invalid_rotated_key_is_not_sent(service: FakeService) -> None:
+    """No request goes out with half a header."""
     async with service.client(api_key=lambda: "bad\nkey") as client:
         with pytest.raises(mp4gen.ConfigurationError, match="Invalid API key"):
             await client.get_credits()
@@ -141,7 +141,7 @@ async def test_a_rotated_key_that_is_none_is_refused_without_sending(service: Fa
 
 
 @virtual
-async def test_clients_can_share_a_limiter(service: FakeService) -> None:
+async def test_clients_share_a_limiter(service: FakeService) -> None:
     """Forty calls of two clients keep one limit."""
     limiter = mp4gen.SlidingWindowLimiter()
     one, two = (service.client(rate_limit=limiter) for _ in range(2))
@@ -153,8 +153,8 @@ async def test_clients_can_share_a_limiter(service: FakeService) -> None:
 
 
 @virtual
-async def test_ids_and_timeouts_are_checked_before_anything_is_sent(service: FakeService) -> None:
-    """An empty id, a line break, a timeout of nothing."""
+async def test_invalid_ids_and_timeouts_send_nothing(service: FakeService) -> None:
+    """An empty id, a line break, a timeout of 0."""
     async with service.client() as client:
         for work in (
             client.get_music_video_details(""),
@@ -173,8 +173,8 @@ async def test_ids_and_timeouts_are_checked_before_anything_is_sent(service: Fak
 
 
 @virtual
-async def test_a_closed_client_says_so(service: FakeService) -> None:
-    """Every call, and closing again is no fault."""
+async def test_closed_client_refuses_every_call(service: FakeService) -> None:
+    """A second `aclose` does nothing."""
     client = service.client()
     await client.get_credits()
     await client.aclose()
@@ -193,10 +193,10 @@ async def test_a_closed_client_says_so(service: FakeService) -> None:
 
 
 @virtual
-async def test_events_tell_the_story_of_a_conversion(
+async def test_conversion_emits_events_in_order(
     service: FakeService, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Frozen records in order, and a line of the log for each."""
+    """Each event is also a line of the log."""
     events: list[mp4gen.Event] = []
     service.script("create", "code_500", "rate_limited")
     with caplog.at_level(logging.DEBUG, "mp4gen"):
@@ -212,8 +212,8 @@ async def test_events_tell_the_story_of_a_conversion(
 
 
 @virtual
-async def test_a_hook_that_fails_ends_no_conversion(service: FakeService) -> None:
-    """Its fault is logged, the video is there."""
+async def test_failing_hook_does_not_end_a_conversion(service: FakeService) -> None:
+    """The log holds its exception, and the call returns the video."""
 
     def broken(_: mp4gen.Event) -> None:
         raise RuntimeError("the hook's own fault")
@@ -229,8 +229,8 @@ async def test_a_hook_that_fails_ends_no_conversion(service: FakeService) -> Non
 
 @virtual
 @pytest.mark.parametrize("fault", sorted(FAULTS))
-async def test_row_34_no_error_of_any_call_shows_the_key(service: FakeService, fault: str) -> None:
-    """Text, repr, and traceback with locals over the whole chain of causes."""
+async def test_no_error_shows_the_key(service: FakeService, fault: str) -> None:
+    """Failure mode 34: text, repr, and traceback with locals of every cause."""
     shown = []
     async with service.client(on_uncertain_submit="raise") as client:
         for endpoint, work in (
@@ -242,14 +242,14 @@ async def test_row_34_no_error_of_any_call_shows_the_key(service: FakeService, f
                 async with asyncio.timeout(1000):
                     await work(REQUEST)  # type: ignore[operator]
             except (mp4gen.Mp4GenError, TimeoutError) as error:
-                told = traceback.TracebackException.from_exception(error, capture_locals=True)
-                shown.append("".join(told.format()) + repr(error))
+                formatted = traceback.TracebackException.from_exception(error, capture_locals=True)
+                shown.append("".join(formatted.format()) + repr(error))
             service.clear()
 
     assert not [text for text in shown if FAKE_KEY in text]
 
 
-# --- row 40: cancel everywhere ------------------------------------------------------------------
+# --- failure mode 40: cancel everywhere --------------------------------------------------------
 
 Call = Callable[[Client, Path], Awaitable[object]]
 
@@ -274,8 +274,8 @@ CALLS: dict[str, Call] = {
 class CancelAt:
     """Runs a coroutine in a task that is cancelled while it waits for the k-th time."""
 
-    def __init__(self, work: Any, place: int) -> None:
-        self._work, self._place = work, place
+    def __init__(self, work: Any, index: int) -> None:
+        self._work, self._index = work, index
         self.reached = False
 
     def __await__(self) -> Any:
@@ -286,13 +286,13 @@ class CancelAt:
             except StopIteration as end:
                 return end.value
             seen, error = seen + 1, None
-            if seen == self._place:
+            if seen == self._index:
                 self.reached = True
                 task = asyncio.current_task()
                 asyncio.get_running_loop().call_soon(task.cancel)  # type: ignore[union-attr]
             try:
                 yield step
-            except BaseException as thrown:  # noqa: BLE001 - handed on to whoever is driven
+            except BaseException as thrown:  # noqa: BLE001 - passed on to the driven coroutine
                 error = thrown
 
     async def run(self) -> None:
@@ -318,58 +318,58 @@ def is_socket(link: Path) -> bool:
 
 @virtual
 @pytest.mark.parametrize("name", sorted(CALLS))
-async def test_row_40_a_cancel_at_any_await_leaves_nothing_behind(
+async def test_cancel_at_any_await_leaves_nothing_behind(
     service: FakeService, tmp_path: Path, name: str
 ) -> None:
-    """At the k-th suspension, for every k: no task, socket, slot or temporary file is left."""
-    place, reached = 0, True
+    """Failure mode 40: at every suspension: no task, socket, slot or temporary file is left."""
+    index, reached = 0, True
     leftovers = []
     limiter = mp4gen.SlidingWindowLimiter(mp4gen.RateLimit(20, per=10))
     while reached:
-        place += 1
+        index += 1
         service.tasks.clear()
         service._state._first_tasks.clear()
         sockets, tasks = open_sockets(), len(asyncio.all_tasks())
         async with service.client(rate_limit=limiter) as client:
             if name in {"wait_for_video", "get_music_video_details"}:
                 await client.create_music_video(REQUEST)
-            work = CancelAt(CALLS[name](client, tmp_path), place)
+            work = CancelAt(CALLS[name](client, tmp_path), index)
             await asyncio.create_task(work.run())
             reached = work.reached
             busy = limiter._in_use
-            places = client._conversions.slots._value, client._get_downloader()._slots._value
+            permits = client._conversions.slots._value, client._get_downloader()._slots._value
         await asyncio.sleep(60)
         left = {
             "tasks": len(asyncio.all_tasks()) - tasks,
             "sockets": open_sockets() - sockets,
             "slots": busy,
-            "places": (300 - places[0]) + (8 - places[1]),
+            "permits": (300 - permits[0]) + (8 - permits[1]),
             "files": len(unfinished(tmp_path)),
         }
-        leftovers += [(place, left)] if any(left.values()) else []
+        leftovers += [(index, left)] if any(left.values()) else []
 
     assert leftovers == []
-    assert place > 3
+    assert index > 3
 
 
 @virtual
-async def test_row_40_an_accepted_task_was_told_before_any_cancel(service: FakeService) -> None:
-    """Cancelled while it waits: the id was given to `on_submitted` and to the log."""
-    told: list[str] = []
+async def test_accepted_task_is_reported_before_a_cancel(service: FakeService) -> None:
+    """Failure mode 40: `on_submitted` and the log have the id when the wait is cancelled."""
+    reported: list[str] = []
     async with service.client() as client:
-        work = asyncio.create_task(client.convert(REQUEST, on_submitted=told.append))
+        work = asyncio.create_task(client.convert(REQUEST, on_submitted=reported.append))
         await asyncio.sleep(1)
         work.cancel()
         await asyncio.wait([work])
 
-    assert told == list(service.tasks)
+    assert reported == list(service.tasks)
 
 
 @virtual
-async def test_row_40_half_of_a_crowd_is_cancelled_and_the_rest_is_served(
+async def test_cancelled_conversions_free_their_slots(
     service: FakeService,
 ) -> None:
-    """Slots and places of the cancelled go to the others; the service sees no call too many."""
+    """Failure mode 40: the others use the slots, and the service sees no call too many."""
     requests = [mp4gen.VideoRequest("music", str(n)) for n in range(60)]
     async with service.client(concurrency=10) as client:
         works = [asyncio.create_task(client.convert(request)) for request in requests]
@@ -383,8 +383,8 @@ async def test_row_40_half_of_a_crowd_is_cancelled_and_the_rest_is_served(
 
 
 @virtual
-async def test_row_19_after_a_long_pause_there_is_no_burst(service: FakeService) -> None:
-    """Hours asleep: what waited goes on within the limit, and nobody's deadline has passed."""
+async def test_suspended_client_sends_no_burst(service: FakeService) -> None:
+    """Failure mode 19: after hours of sleep the limit holds, and no deadline has passed."""
     requests = [mp4gen.VideoRequest("music", str(n)) for n in range(50)]
     async with service.client() as client:
         works = [asyncio.create_task(client.convert(request)) for request in requests[:20]]
@@ -396,16 +396,16 @@ async def test_row_19_after_a_long_pause_there_is_no_burst(service: FakeService)
     assert not any(call.rate_limited for call in service.requests)
 
 
-async def test_a_failing_on_submitted_leaves_a_task_that_can_be_waited_for() -> None:
-    """The task is paid for: its error is the caller's to see, its video the next wait's to give."""
+async def test_failing_on_submitted_leaves_a_resumable_task() -> None:
+    """The caller gets the exception of the hook; `wait_for_video` still returns the paid video."""
 
     def broken(task_id: str) -> None:
         raise LookupError(task_id)
 
     async with FakeService() as service, service.client() as client:
-        with pytest.raises(LookupError) as told:
+        with pytest.raises(LookupError) as caught:
             await client.convert(REQUEST, on_submitted=broken)
-        video = await client.wait_for_video(str(told.value.args[0]))
+        video = await client.wait_for_video(str(caught.value.args[0]))
 
         assert video.url
         assert len(service.tasks) == 1

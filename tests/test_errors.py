@@ -1,4 +1,4 @@
-"""The error tree is drawn, typed and told in sentences that say what to do."""
+"""The tree of errors, their texts and their pickles."""
 
 import copy
 import pickle
@@ -26,8 +26,8 @@ def tree(drawing: str) -> dict[str, str]:
     return found
 
 
-def test_the_drawing_is_the_tree() -> None:
-    """What the module's first lines draw is what its classes are."""
+def test_drawing_matches_the_error_classes() -> None:
+    """The drawing in the module's docstring is the tree of its classes."""
     drawn = tree(errors.__doc__ or "")
     public = [
         kind
@@ -48,10 +48,8 @@ def test_the_drawing_is_the_tree() -> None:
         (mp4gen.WaitTimeoutError, TimeoutError),
     ],
 )
-def test_the_builtin_that_a_user_would_guess_catches_it(
-    kind: type[Exception], builtin: type[Exception]
-) -> None:
-    """A bad value is a ValueError, a passed deadline a TimeoutError."""
+def test_builtin_error_catches_ours(kind: type[Exception], builtin: type[Exception]) -> None:
+    """An invalid value is a `ValueError`, a passed deadline a `TimeoutError`."""
     assert issubclass(kind, builtin)
     assert issubclass(kind, mp4gen.Mp4GenError)
 
@@ -93,8 +91,10 @@ def test_the_builtin_that_a_user_would_guess_catches_it(
         ),
     ],
 )
-def test_a_text_says_what_happened_and_what_to_do(error: mp4gen.Mp4GenError, expected: str) -> None:
-    """One sentence, and one of advice."""
+def test_error_text_says_what_happened_and_what_to_do(
+    error: mp4gen.Mp4GenError, expected: str
+) -> None:
+    """One sentence, and a hint."""
     advice = getattr(error, "hint", CHECK_FIRST)
 
     assert str(error) == expected.format(advice=advice)
@@ -114,7 +114,7 @@ def test_a_text_says_what_happened_and_what_to_do(error: mp4gen.Mp4GenError, exp
     ],
 )
 def test_errors_survive_pickling_and_copying(error: mp4gen.Mp4GenError) -> None:
-    """An error may travel between processes, and keeps all that it knows."""
+    """An error that travels between processes keeps its attributes."""
     for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):  # noqa: S301 - our own
         assert type(again) is type(error)
         assert str(again) == str(error)

@@ -1,4 +1,4 @@
-"""The values of the API: checked when made, frozen, and free of wire names."""
+"""The values of the API and the settings are checked when made, and frozen."""
 
 import unicodedata
 from typing import Any
@@ -31,10 +31,8 @@ from mp4gen import Polling, RateLimit, Retry, Track, VideoDetails, VideoRequest,
         ({"callback_url": "http://[::1"}, "Invalid callback_url: must be an http:// or https://"),
     ],
 )
-def test_a_request_that_cannot_be_right_is_refused_when_made(
-    fields: dict[str, Any], expected: str
-) -> None:
-    """Row 35: line breaks and the like never reach the wire; the text names the field."""
+def test_video_request_refuses_invalid_fields(fields: dict[str, Any], expected: str) -> None:
+    """Failure mode 35: line breaks never reach the wire; the text names the field."""
     with pytest.raises(mp4gen.ValidationError) as caught:
         VideoRequest(**{"task_id": "music", "audio_id": "track", **fields})
 
@@ -42,16 +40,16 @@ def test_a_request_that_cannot_be_right_is_refused_when_made(
     assert caught.value.field == next(iter(fields))
 
 
-def test_all_faults_of_a_request_are_told_at_once() -> None:
-    """Somebody who mends a file wants to mend it once."""
+def test_video_request_reports_all_problems() -> None:
+    """A user who corrects a file corrects it once."""
     with pytest.raises(mp4gen.ValidationError) as caught:
         VideoRequest("", "", author="x" * 60)
 
     assert list(caught.value.problems) == ["task_id", "audio_id", "author"]
 
 
-def test_length_is_counted_in_code_points_after_nfc() -> None:
-    """Fifty letters with accents are fifty characters, however they were typed."""
+def test_author_length_is_counted_after_nfc() -> None:
+    """Fifty letters with accents are fifty characters in every encoding of them."""
     expected = "é" * 50
 
     request = VideoRequest("music", "track", author=unicodedata.normalize("NFD", expected))
@@ -60,8 +58,8 @@ def test_length_is_counted_in_code_points_after_nfc() -> None:
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
-def test_any_text_is_accepted_or_refused_by_name(author: str, task_id: str) -> None:
-    """No text whatever raises anything but ValidationError."""
+def test_video_request_accepts_or_refuses_any_text(author: str, task_id: str) -> None:
+    """No text raises anything but `ValidationError`."""
     problems: set[str] = set()
     try:
         kept = VideoRequest(task_id, "track", author=author).author or ""
@@ -85,7 +83,7 @@ def test_any_text_is_accepted_or_refused_by_name(author: str, task_id: str) -> N
     ],
 )
 def test_values_are_frozen_and_slotted(value: Any) -> None:
-    """Nobody changes a value that others hold, and none carries a dict."""
+    """A value cannot change while others hold it, and has no `__dict__`."""
     field = attrs.fields(type(value))[0].name
 
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -93,8 +91,8 @@ def test_values_are_frozen_and_slotted(value: Any) -> None:
     assert not hasattr(value, "__dict__")
 
 
-def test_raw_details_cannot_be_changed() -> None:
-    """The answer as it came stays as it came."""
+def test_raw_details_are_read_only() -> None:
+    """The response stays as it was received."""
     source = {"successFlag": "PENDING"}
     details = VideoDetails("t", raw=source)
     source["successFlag"] = "SUCCESS"
@@ -117,17 +115,17 @@ def test_raw_details_cannot_be_changed() -> None:
         ("SOMETHING_NEW", None, False, False),
     ],
 )
-def test_row_17_what_a_status_means(
+def test_status_decides_ready_and_failed(
     status: str, url: str | None, *, ready: bool, failed: bool
 ) -> None:
-    """A lost callback takes no video away; an unknown status is not finished."""
+    """Failure mode 17: a lost callback does not matter; an unknown status means "not finished"."""
     details = VideoDetails("t", status=status, video_url=url)
 
     assert (details.ready, details.failed) == (ready, failed)
 
 
-def test_a_track_leads_on_to_its_video() -> None:
-    """`Track.video_request` carries both ids over."""
+def test_track_video_request_carries_both_ids() -> None:
+    """`Track.video_request` passes its arguments on."""
     expected = VideoRequest("music", "a1", author="Ada", domain_name="example.com")
 
     request = Track("music", "a1").video_request(author="Ada", domain_name="example.com")
@@ -151,7 +149,7 @@ def test_a_track_leads_on_to_its_video() -> None:
         (lambda: Retry(maintenance_timeout=-1), "Invalid maintenance_timeout: -1. Use"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_when_made(make: Any, expected: str) -> None:
+def test_options_refuse_invalid_values(make: Any, expected: str) -> None:
     """One sentence names the setting and the value."""
     with pytest.raises(mp4gen.ConfigurationError) as caught:
         make()

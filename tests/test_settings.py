@@ -1,4 +1,4 @@
-"""What a client is told is checked before anything is sent, and refused in one clear sentence."""
+"""The settings of a client are checked before any request."""
 
 from typing import Any
 
@@ -25,10 +25,10 @@ from mp4gen.options import positive_int
         ("https://b\u00fccher.example", "https://b\u00fccher.example"),
     ],
 )
-def test_a_base_url_loses_only_its_last_slash(
+def test_resolve_base_url_removes_the_last_slash(
     monkeypatch: pytest.MonkeyPatch, given: str | None, expected: str
 ) -> None:
-    """A prefix, a port and a name in any script are kept."""
+    """A prefix, a port and an international name are kept."""
     monkeypatch.delenv("MP4GEN_BASE_URL", raising=False)
 
     assert settings.resolve_base_url(given) == expected
@@ -49,8 +49,8 @@ def test_a_base_url_loses_only_its_last_slash(
         "https://a..example",
     ],
 )
-def test_what_is_no_address_is_refused_with_an_example(given: str) -> None:
-    """Also names that DNS could not even be asked for: no call would get further."""
+def test_resolve_base_url_refuses_other_texts(given: str) -> None:
+    """Also host names that DNS cannot hold."""
     with pytest.raises(
         ConfigurationError,
         match=r"^Invalid base_url: .* Use a URL such as https://api\.api\.box\.$",
@@ -61,24 +61,24 @@ def test_what_is_no_address_is_refused_with_an_example(given: str) -> None:
 @pytest.mark.parametrize(
     "given", ["https://me:pw@api.api.box", "https://api.api.box?a=b", "https://api.api.box#top"]
 )
-def test_a_base_url_holds_no_more_than_an_address(given: str) -> None:
-    """A password in it would be logged, a query would end up in the middle of paths."""
+def test_resolve_base_url_refuses_user_query_and_fragment(given: str) -> None:
+    """A password would be logged, and a query would end up in the middle of paths."""
     with pytest.raises(ConfigurationError, match="it holds a user, a query or a fragment"):
         settings.resolve_base_url(given)
 
 
-def test_the_key_is_read_from_the_environment_where_none_is_given(
+def test_resolve_api_key_reads_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is given wins; the line break of a file is no part of it."""
+    """The argument wins; the line break at the end of a file is removed."""
     monkeypatch.setenv("MP4GEN_API_KEY", "from-the-environment\n")
 
     assert settings.resolve_api_key(None, "https://api.api.box")() == "from-the-environment"
     assert settings.resolve_api_key("given", "https://api.api.box")() == "given"
 
 
-def test_only_a_server_on_this_machine_does_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elsewhere the first call would be refused; the text says where a key goes."""
+def test_resolve_api_key_requires_a_key_except_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text says where a key goes."""
     monkeypatch.delenv("MP4GEN_API_KEY", raising=False)
 
     assert settings.resolve_api_key(None, "http://127.0.0.1:8000")() is None
@@ -87,34 +87,34 @@ def test_only_a_server_on_this_machine_does_without_a_key(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("key", ["some-key", lambda: "some-key"])
-def test_a_key_never_goes_out_unencrypted(key: Any) -> None:
-    """Except to this machine."""
+def test_resolve_api_key_refuses_unencrypted_http(key: Any) -> None:
+    """Loopback is the exception."""
     assert settings.resolve_api_key(key, "http://localhost:8000")() == "some-key"
     with pytest.raises(ConfigurationError, match="would be sent unencrypted"):
         settings.resolve_api_key(key, "http://api.example")
 
 
-def test_row_34_a_key_shows_as_stars() -> None:
-    """In every repr that a traceback with variables can hold."""
+def test_to_secret_hides_the_key() -> None:
+    """Failure mode 34: every repr in a traceback with locals shows stars."""
     assert repr(settings.to_secret("some-key")) == "'***'"
 
 
 @pytest.mark.parametrize("blank", [None, "", " \n"])
-def test_a_blank_key_is_none(blank: str | None) -> None:
-    """An empty variable is not a key of no letters."""
+def test_to_secret_returns_none_for_blank_text(blank: str | None) -> None:
+    """An empty environment variable is no key."""
     assert settings.to_secret(blank) is None
 
 
-def test_a_key_that_is_no_text_is_refused() -> None:
-    """Bytes of a file read the wrong way are the usual case."""
+def test_to_secret_refuses_other_types() -> None:
+    """A common mistake is to pass the bytes of a file."""
     given: Any = b"some-key"
 
     with pytest.raises(ConfigurationError, match="Invalid api_key: bytes"):
         settings.to_secret(given)
 
 
-def test_a_limit_becomes_a_limiter_and_a_limiter_stays() -> None:
-    """Anything else is refused."""
+def test_resolve_rate_limiter_accepts_limits_and_limiters() -> None:
+    """Other values are refused."""
     limiter = SlidingWindowLimiter()
     nonsense: Any = 20
 
@@ -127,7 +127,7 @@ def test_a_limit_becomes_a_limiter_and_a_limiter_stays() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "  ", "a\nb", None, 7])
-def test_an_id_is_a_text_that_can_be_one(value: Any) -> None:
+def test_validate_id_refuses_other_values(value: Any) -> None:
     """The text names the argument."""
     assert settings.validate_id("task_id", "video") == "video"
     with pytest.raises(ValidationError, match="task_id"):
@@ -135,15 +135,15 @@ def test_an_id_is_a_text_that_can_be_one(value: Any) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, -1, True, "30", None, float("nan")])
-def test_a_timeout_is_a_number_above_0(seconds: Any) -> None:
-    """For ever is a time, too."""
+def test_validate_timeout_refuses_other_values(seconds: Any) -> None:
+    """Infinity is a timeout, too."""
     assert settings.validate_timeout(float("inf")) == float("inf")
     with pytest.raises(ConfigurationError, match="Use a number of seconds above 0"):
         settings.validate_timeout(seconds)
 
 
-def test_the_dialect_decides_about_lost_submits_where_nobody_does() -> None:
-    """A host that is known to refuse a second submit is asked again."""
+def test_resolve_resubmit_falls_back_to_the_dialect() -> None:
+    """A host that refuses duplicates gets the submit again."""
     wrong: Any = "perhaps"
 
     assert settings.resolve_resubmit(None, Dialect.SUNO)
@@ -155,7 +155,7 @@ def test_the_dialect_decides_about_lost_submits_where_nobody_does() -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "3"])
-def test_a_number_of_things_is_whole(value: Any) -> None:
+def test_positive_int_refuses_other_values(value: Any) -> None:
     """The text names the setting."""
     assert positive_int("concurrency", 3) == 3
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Models to JSON and back: the vendor's names, its four shapes, and nothing that costs a video."""
+"""Models to JSON and back: the vendor's names and its four shapes."""
 
 import json
 from collections.abc import Callable
@@ -30,8 +30,8 @@ def data_of(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def test_the_published_request_is_read_and_written(sample: Sample) -> None:
-    """docs.sunoapi.org, "Create Music Video": the capital B of callBackUrl and all."""
+def test_video_request_matches_the_published_sample(sample: Sample) -> None:
+    """docs.sunoapi.org, "Create Music Video", with the capital B of `callBackUrl`."""
     raw = json.loads(sample("create_request"))
     expected = VideoRequest(
         "taskId_774b9aa0422f",
@@ -45,15 +45,15 @@ def test_the_published_request_is_read_and_written(sample: Sample) -> None:
     assert converters.unstructure_video_request(expected) == raw
 
 
-def test_what_was_not_given_is_not_sent() -> None:
-    """No null ever stands for "none"."""
+def test_unstructure_video_request_omits_none() -> None:
+    """A field that is None is left out, not sent as null."""
     assert converters.unstructure_video_request(VideoRequest("m", "a")) == {
         "taskId": "m",
         "audioId": "a",
     }
 
 
-def test_null_never_becomes_the_text_none() -> None:
+def test_structure_video_request_rejects_null_ids() -> None:
     """A missing or null id is an error, not an id called "None"."""
     with pytest.raises(cattrs.BaseValidationError):
         converters.structure_video_request({"taskId": None, "audioId": "a"})
@@ -67,10 +67,10 @@ def test_null_never_becomes_the_text_none() -> None:
         ("details_suno_middle", NEW_YEAR, 0),
     ],
 )
-def test_the_shapes_of_sunoapi(
+def test_structure_video_details_reads_the_sunoapi_shapes(
     sample: Sample, name: str, times: datetime | None, index: int | None
 ) -> None:
-    """The track by id or by number; times in ms, or as text without a zone: then not guessed."""
+    """The track by id or by number; times in ms, or None for a text without a time zone."""
     details = converters.structure_video_details(data_of(sample(name)), "asked")
 
     assert (details.task_id, details.audio_id) == ("taskId_774b9aa0422f", TRACK_ID)
@@ -80,8 +80,8 @@ def test_the_shapes_of_sunoapi(
     assert details.raw == data_of(sample(name))
 
 
-def test_the_shape_of_kie(sample: Sample) -> None:
-    """docs.kie.ai: a track number, and local-looking times."""
+def test_structure_video_details_reads_the_kie_shape(sample: Sample) -> None:
+    """docs.kie.ai: a track number, and times without a time zone."""
     details = converters.structure_video_details(data_of(sample("details_kie")), "asked")
 
     assert (details.task_id, details.music_index) == ("988e****c8d3", 0)
@@ -89,8 +89,8 @@ def test_the_shape_of_kie(sample: Sample) -> None:
     assert details.completed_at is None
 
 
-def test_the_empty_shape_of_kie(sample: Sample) -> None:
-    """Every value empty: the task that was asked for, not finished, no error."""
+def test_structure_video_details_reads_the_empty_kie_shape(sample: Sample) -> None:
+    """All values are empty: the requested task, not finished, no error."""
     details = converters.structure_video_details(data_of(sample("details_kie_empty")), "asked")
 
     assert details.task_id == "asked"
@@ -114,8 +114,8 @@ def test_the_empty_shape_of_kie(sample: Sample) -> None:
         ({"odd": 1}, "{'odd': 1}"),
     ],
 )
-def test_an_unknown_flag_is_kept_as_text(flag: object, expected: str) -> None:
-    """Nothing that a flag can be raises, and what is unknown is not finished."""
+def test_structure_video_details_keeps_an_unknown_status(flag: object, expected: str) -> None:
+    """No status raises, and an unknown one means "not finished"."""
     details = converters.structure_video_details({"successFlag": flag}, "t")
 
     assert details.status == expected
@@ -142,22 +142,26 @@ def test_an_unknown_flag_is_kept_as_text(flag: object, expected: str) -> None:
         ("0001-01-01T00:00:00+14:00", None),
     ],
 )
-def test_row_16_times_are_read_or_left_open(value: object, expected: datetime | None) -> None:
-    """Milliseconds or text with a zone; anything else is None, never a guess, never a crash."""
+def test_structure_video_details_parses_times_or_returns_none(
+    value: object, expected: datetime | None
+) -> None:
+    """Failure mode 16: milliseconds or text with a time zone; None for all other values."""
     details = converters.structure_video_details({"completeTime": value}, "t")
 
     assert details.completed_at == expected
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0, None), ("", None), ("451", 451), (500, 500)])
-def test_zero_and_empty_are_no_error(value: object, expected: int | None) -> None:
-    """Older pages show 0 and "" where there is none."""
+def test_structure_video_details_reads_no_error_from_zero_and_empty(
+    value: object, expected: int | None
+) -> None:
+    """Older pages show 0 and "" if there is no error."""
     assert converters.structure_video_details({"errorCode": value}, "t").error_code == expected
 
 
 @pytest.mark.parametrize("task_id", [None, "", 7, ["t"], {"id": "t"}])
-def test_a_misread_side_field_costs_no_video(task_id: object) -> None:
-    """The id that was asked for stands in for one that cannot be read."""
+def test_structure_video_details_tolerates_unreadable_fields(task_id: object) -> None:
+    """The requested id replaces one that cannot be read."""
     data = {"taskId": task_id, "successFlag": "SUCCESS", "response": {"videoUrl": URL}}
 
     assert converters.structure_video_details(data, "asked").task_id == "asked"
@@ -166,16 +170,16 @@ def test_a_misread_side_field_costs_no_video(task_id: object) -> None:
 @given(
     st.dictionaries(st.sampled_from(sorted({*converters.VIDEO_DETAILS.values(), "response"})), JSON)
 )
-def test_row_16_any_record_can_be_read(data: dict[str, Any]) -> None:
-    """Whatever JSON a record holds, reading it raises nothing."""
+def test_structure_video_details_accepts_any_record(data: dict[str, Any]) -> None:
+    """Failure mode 16: no JSON in a record raises."""
     details = converters.structure_video_details(data, "asked")
 
     assert isinstance(details.task_id, str)
     assert details.video_url is None or isinstance(details.video_url, str)
 
 
-def test_details_go_there_and_back() -> None:
-    """What the server's end writes, the client's end reads."""
+def test_video_details_round_trip() -> None:
+    """The client side reads what the server side writes."""
     expected = VideoDetails(
         "t1",
         music_task_id="m1",
@@ -193,7 +197,7 @@ def test_details_go_there_and_back() -> None:
     )
 
 
-def test_the_published_tracks(sample: Sample) -> None:
+def test_tracks_match_the_published_sample(sample: Sample) -> None:
     """docs.sunoapi.org, "Get Music Generation Details"."""
     item = data_of(sample("tracks"))["response"]["sunoData"][0]
     expected = Track(
@@ -210,8 +214,8 @@ def test_the_published_tracks(sample: Sample) -> None:
 
 
 @pytest.mark.parametrize("duration", [None, "long", True, "nan", float("inf"), [], 10**400])
-def test_a_duration_that_is_none_is_none(duration: object) -> None:
-    """A track is worth having without its length."""
+def test_structure_track_ignores_an_invalid_duration(duration: object) -> None:
+    """A track is useful without its duration."""
     assert converters.structure_track({"id": "a", "duration": duration}, "m").duration is None
 
 
@@ -235,6 +239,6 @@ def test_a_duration_that_is_none_is_none(duration: object) -> None:
         ([200], None),
     ],
 )
-def test_codes_come_as_number_and_as_text(value: object, expected: int | None) -> None:
-    """Both are seen; what is neither is no code."""
+def test_parse_int_reads_numbers_and_texts(value: object, expected: int | None) -> None:
+    """Hosts send both; other values are no code."""
     assert converters.parse_int(value) == expected

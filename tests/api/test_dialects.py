@@ -1,4 +1,4 @@
-"""What differs between hosts is data, chosen by the host's name."""
+"""The dialect of a host follows from its name."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,23 +20,23 @@ from mp4gen import Dialect
         ("http://127.0.0.1:8080", "unknown", False),
     ],
 )
-def test_the_host_decides(url: str, name: str, *, dedupes: bool) -> None:
-    """Aliases and subdomains are known; a look-alike gets the table without the trust."""
+def test_for_url_chooses_by_host(url: str, name: str, *, dedupes: bool) -> None:
+    """Aliases and subdomains are known; a look-alike does not get `rejects_duplicates`."""
     dialect = Dialect.for_url(url)
 
     assert (dialect.name, dialect.rejects_duplicates) == (name, dedupes)
     assert (402 in dialect.codes) == (name == "kie")
 
 
-def test_429_means_opposite_things() -> None:
-    """docs.sunoapi.org: no credits, for good; docs.kie.ai: too often, for now."""
+def test_code_429_differs_between_dialects() -> None:
+    """docs.sunoapi.org: no credits; docs.kie.ai: too many calls."""
     assert Dialect.SUNO.codes[429] is mp4gen.InsufficientCreditsError
     assert Dialect.KIE.codes[429] is mp4gen.RateLimitError
     assert Dialect.KIE.codes[402] is mp4gen.InsufficientCreditsError
 
 
-def test_retention_is_the_hosts_own() -> None:
-    """15 days, 14 on kie, and nothing where the end is not known."""
+def test_expires_at_uses_the_retention_of_the_host() -> None:
+    """15 days, 14 on kie, and None if the end is unknown."""
     end = datetime(2025, 1, 1, tzinfo=UTC)
 
     assert Dialect.SUNO.expires_at(end) == end + timedelta(days=15)
@@ -44,7 +44,7 @@ def test_retention_is_the_hosts_own() -> None:
     assert Dialect.KIE.expires_at(None) is None
 
 
-def test_a_code_table_cannot_be_changed() -> None:
-    """One client's table is every client's."""
+def test_codes_are_read_only() -> None:
+    """All clients share one table."""
     with pytest.raises(TypeError):
         Dialect.SUNO.codes[429] = mp4gen.RateLimitError  # type: ignore[index]

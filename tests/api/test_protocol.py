@@ -1,4 +1,4 @@
-"""Both ends of the conversation, against each other and against the vendors' own bytes."""
+"""Both sides of the protocol, against each other and against the vendors' samples."""
 
 import json
 from collections.abc import Callable
@@ -34,8 +34,8 @@ TEXT = st.text(min_size=1, max_size=50).filter(valid)
 
 READERS: dict[str, Callable[[HttpResponse, Dialect], object]] = {
     "create": protocol.parse_create,
-    "details": lambda answer, dialect: protocol.parse_details(answer, dialect, "t1"),
-    "tracks": lambda answer, dialect: protocol.parse_tracks(answer, dialect, "m1"),
+    "details": lambda response, dialect: protocol.parse_details(response, dialect, "t1"),
+    "tracks": lambda response, dialect: protocol.parse_tracks(response, dialect, "m1"),
     "credits": protocol.parse_credits,
     "download_url": protocol.parse_download_url,
 }
@@ -48,8 +48,8 @@ def ok(body: bytes) -> HttpResponse:
 # --- the vendors' bytes ---------------------------------------------------------------------
 
 
-def test_the_published_submit(sample: Sample) -> None:
-    """What we send is, field by field, what the page shows."""
+def test_submit_matches_the_published_sample(sample: Sample) -> None:
+    """The client sends each field that the page shows."""
     published = json.loads(sample("create_request"))
     request = VideoRequest(
         published["taskId"],
@@ -67,7 +67,7 @@ def test_the_published_submit(sample: Sample) -> None:
     assert protocol.parse_create(ok(sample("create_answer")), SUNO) == published["taskId"]
 
 
-def test_kies_published_success_is_empty_and_so_none(sample: Sample) -> None:
+def test_parse_create_rejects_the_empty_success_of_kie(sample: Sample) -> None:
     """Code 0 without an id cannot be a task."""
     with pytest.raises(mp4gen.ApiError) as caught:
         protocol.parse_create(ok(sample("create_answer_kie")), KIE)
@@ -79,14 +79,16 @@ def test_kies_published_success_is_empty_and_so_none(sample: Sample) -> None:
     ("name", "expected"),
     [("unauthorized_kie", mp4gen.AuthenticationError), ("server_error_kie", mp4gen.ServerError)],
 )
-def test_the_published_refusals(sample: Sample, name: str, expected: type[Exception]) -> None:
-    """docs.kie.ai; the first has no `data` at all."""
+def test_parse_response_reads_the_published_refusals(
+    sample: Sample, name: str, expected: type[Exception]
+) -> None:
+    """docs.kie.ai; the first one has no `data`."""
     with pytest.raises(expected):
         protocol.parse_create(ok(sample(name)), KIE)
 
 
-def test_the_published_answers_of_the_reading_calls(sample: Sample) -> None:
-    """Credits, a fresh link, tracks."""
+def test_parsers_read_the_published_responses(sample: Sample) -> None:
+    """Credits, a new download link, tracks."""
     assert protocol.parse_credits(ok(sample("credits")), SUNO) == 100.0
     assert protocol.parse_download_url(ok(sample("download_url")), KIE).endswith("/fresh.mp4")
     assert [t.audio_id for t in protocol.parse_tracks(ok(sample("tracks")), SUNO, "m")] == [
@@ -94,8 +96,8 @@ def test_the_published_answers_of_the_reading_calls(sample: Sample) -> None:
     ]
 
 
-def test_the_published_callbacks(sample: Sample) -> None:
-    """docs.sunoapi.org: what the other end writes is what the page shows, and we read it."""
+def test_callbacks_match_the_published_samples(sample: Sample) -> None:
+    """docs.sunoapi.org: the server side builds what the page shows; the client side reads it."""
     url = "https://example.com/videos/video_847715e66259.mp4"
     success, failure = sample("callback_success"), sample("callback_failure")
 
@@ -109,10 +111,8 @@ def test_the_published_callbacks(sample: Sample) -> None:
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
 @pytest.mark.parametrize("reader", sorted(READERS))
 @pytest.mark.parametrize("status", [200, 502])
-def test_row_07_an_answer_cut_anywhere_is_never_an_untyped_error(
-    path: Path, reader: str, status: int
-) -> None:
-    """Every byte offset of every recorded answer, read by every reader in both dialects."""
+def test_truncated_response_raises_a_typed_error(path: Path, reader: str, status: int) -> None:
+    """Failure mode 7: every byte offset of every sample, read by every parser in both dialects."""
     whole = path.read_bytes()
     untyped = []
 
@@ -131,8 +131,8 @@ def test_row_07_an_answer_cut_anywhere_is_never_an_untyped_error(
 # --- our two ends ---------------------------------------------------------------------------
 
 
-def test_a_submit_arrives_as_it_was_sent() -> None:
-    """The client's body, read by the server's end."""
+def test_submit_round_trip() -> None:
+    """The server side reads the body of the client side."""
     call = protocol.build_create_request(REQUEST, "https://app.example.com/cb/1")
 
     arrived = protocol.parse_create_body(call.body or b"")
@@ -142,22 +142,22 @@ def test_a_submit_arrives_as_it_was_sent() -> None:
 
 
 @given(TEXT, TEXT, TEXT)
-def test_any_valid_request_arrives_as_it_was_sent(task: str, audio: str, author: str) -> None:
-    """Whatever a request may hold survives the wire."""
+def test_submit_round_trip_of_any_valid_request(task: str, audio: str, author: str) -> None:
+    """No valid field changes on its way."""
     request = VideoRequest(task, audio, author=author, callback_url="https://e.com/cb")
 
     assert protocol.parse_create_body(protocol.build_create_request(request).body or b"") == request
 
 
-def test_without_a_callback_nothing_of_the_users_is_told() -> None:
-    """The required field gets an address on a reserved host, which no one can own."""
+def test_build_create_request_uses_a_placeholder_callback() -> None:
+    """The required field gets a URL on a reserved host without an owner."""
     body = json.loads(protocol.build_create_request(REQUEST).body or b"")
 
     assert (urlsplit(body["callBackUrl"]).hostname or "").endswith(".invalid")
 
 
-def test_a_requests_own_callback_wins() -> None:
-    """The client's choice is only a stand-in."""
+def test_build_create_request_prefers_the_callback_of_the_request() -> None:
+    """The client's URL is only a default."""
     request = VideoRequest("m", "a", callback_url="https://own.example.com/")
     body = json.loads(
         protocol.build_create_request(request, "https://other.example.com/").body or b""
@@ -167,8 +167,8 @@ def test_a_requests_own_callback_wins() -> None:
 
 
 @given(st.text(min_size=1, max_size=60))
-def test_any_id_survives_the_query(task_id: str) -> None:
-    """Ids are quoted, so that none can add a field of its own."""
+def test_build_details_request_quotes_any_id(task_id: str) -> None:
+    """No id can add a query field."""
     try:
         task_id.encode()
     except UnicodeEncodeError:
@@ -180,8 +180,8 @@ def test_any_id_survives_the_query(task_id: str) -> None:
     }
 
 
-def test_details_arrive_as_they_were_answered() -> None:
-    """The server's end writes, the client's end reads."""
+def test_details_response_round_trip() -> None:
+    """The client side reads what the server side builds."""
     expected = VideoDetails(
         "t1",
         music_task_id="m1",
@@ -198,8 +198,8 @@ def test_details_arrive_as_they_were_answered() -> None:
     )
 
 
-def test_tracks_and_ids_arrive_as_they_were_answered() -> None:
-    """As above, for the other two answers."""
+def test_tracks_and_create_responses_round_trip() -> None:
+    """The client side reads what the server side builds."""
     tracks = [Track("m1", "a1", title="One", duration=1.5), Track("m1", "a2")]
 
     assert (
@@ -217,8 +217,8 @@ def test_tracks_and_ids_arrive_as_they_were_answered() -> None:
         mp4gen.MaintenanceError("down", code=455),
     ],
 )
-def test_a_refusal_arrives_as_it_was_answered(error: mp4gen.ApiError) -> None:
-    """Class, code, words, and the first task's id."""
+def test_error_response_round_trip(error: mp4gen.ApiError) -> None:
+    """Class, code, text, and the task id of the first submit."""
     with pytest.raises(type(error)) as caught:
         protocol.parse_create(ok(protocol.build_error_response(error)), SUNO)
 
@@ -247,8 +247,8 @@ def test_a_refusal_arrives_as_it_was_answered(error: mp4gen.ApiError) -> None:
     ],
     ids=["empty", "list", "nothing", "number", "long", "scheme"],
 )
-def test_a_bad_body_is_answered_in_the_apis_names(body: bytes, expected: str) -> None:
-    """Every fault in one sentence, as the sender spelt the fields."""
+def test_parse_create_body_names_every_invalid_field(body: bytes, expected: str) -> None:
+    """One sentence, with the names that the sender used."""
     with pytest.raises(mp4gen.InvalidRequestError) as caught:
         protocol.parse_create_body(body)
 
@@ -256,26 +256,26 @@ def test_a_bad_body_is_answered_in_the_apis_names(body: bytes, expected: str) ->
 
 
 @given(st.binary(max_size=300))
-def test_no_body_breaks_the_servers_end(body: bytes) -> None:
-    """Any bytes are a request or a refusal."""
+def test_parse_create_body_accepts_or_refuses_any_bytes(body: bytes) -> None:
+    """Any bytes are a request or an `InvalidRequestError`."""
     try:
         protocol.parse_create_body(body)
     except mp4gen.InvalidRequestError as error:
         assert error.code == 400  # noqa: PT017 - both ways are right
 
 
-# --- answers that are not what the pages promise -----------------------------------------------
+# --- responses that the pages do not describe -------------------------------------------------
 
 
 @pytest.mark.parametrize("data", [None, {}, {"taskId": ""}, {"taskId": 7}, "t1", 7, ["t1"]])
-def test_a_submit_answered_without_an_id_is_no_success(data: Any) -> None:
-    """Code 200 alone does not make a task: something was accepted, nobody knows what."""
+def test_parse_create_rejects_a_success_without_id(data: Any) -> None:
+    """The submit was accepted, but its task is unknown."""
     with pytest.raises(mp4gen.ProtocolError):
         protocol.parse_create(ok(protocol.build_data_response(data)), SUNO)
 
 
-def test_no_record_is_not_found() -> None:
-    """`data: null`, and kie's "recordInfo is null"; for how long, the wait decides."""
+def test_parse_details_without_record_raises_not_found() -> None:
+    """`data: null`, and kie's "recordInfo is null"."""
     null = protocol.build_error_response(mp4gen.ApiError("recordInfo is null", code=422))
 
     for body in (protocol.build_data_response(None), null):
@@ -289,15 +289,15 @@ def test_no_record_is_not_found() -> None:
     ["many", None, {}, [], True, "nan", "inf", 10**400, -(10**400), {"credits": 5}],
     ids=lambda data: str(data)[:9],
 )
-def test_credits_that_are_no_number(data: Any) -> None:
-    """One typed error, whatever it is."""
+def test_parse_credits_rejects_other_values(data: Any) -> None:
+    """Every other value is a `ProtocolError`."""
     with pytest.raises(mp4gen.ProtocolError, match=r"^Credits are not a number: "):
         protocol.parse_credits(ok(protocol.build_data_response(data)), SUNO)
 
 
 @pytest.mark.parametrize(("data", "expected"), [(812.5, 812.5), ("100", 100.0), (0, 0.0)])
-def test_credits_may_be_a_fraction_or_a_text(data: Any, expected: float) -> None:
-    """A fraction has been seen on kie."""
+def test_parse_credits_reads_fractions_and_texts(data: Any, expected: float) -> None:
+    """Fractions are seen on kie."""
     assert protocol.parse_credits(ok(protocol.build_data_response(data)), KIE) == expected
 
 
@@ -320,8 +320,10 @@ KNOWN = [
 
 
 @pytest.mark.parametrize(("task_id", "stamp", "secret", "signature"), KNOWN)
-def test_known_signatures(task_id: str, stamp: int, secret: str, signature: str) -> None:
-    """Answers that were computed apart from this package."""
+def test_sign_callback_matches_known_signatures(
+    task_id: str, stamp: int, secret: str, signature: str
+) -> None:
+    """The expected values were computed without this package."""
     headers = protocol.sign_callback(task_id, secret, stamp)
 
     assert headers["X-Webhook-Signature"] == signature
@@ -334,8 +336,8 @@ def test_known_signatures(task_id: str, stamp: int, secret: str, signature: str)
 
 
 @given(st.text(max_size=60), st.text(max_size=30))
-def test_no_header_breaks_the_check_of_a_signature(signature: str, stamp: str) -> None:
-    """Any text is refused, none raises."""
+def test_verify_signature_accepts_any_header_text(signature: str, stamp: str) -> None:
+    """Any text is refused; none raises."""
     headers = {"x-webhook-signature": signature, "x-webhook-timestamp": stamp}
 
     assert not protocol.verify_signature(headers, "t1", "secret", now=0.0)
@@ -350,16 +352,16 @@ def test_no_header_breaks_the_check_of_a_signature(signature: str, stamp: str) -
         {"task_id": "t1", "data": None},
     ],
 )
-def test_a_callback_names_its_task_in_one_of_four_ways(body: dict[str, Any]) -> None:
-    """Receivers in the wild have met each."""
+def test_parse_callback_reads_four_spellings_of_the_id(body: dict[str, Any]) -> None:
+    """Other receivers have met each of them."""
     notice = protocol.parse_callback(json.dumps(body).encode())
 
     assert (notice.task_id, notice.code) == ("t1", 200)
 
 
 @given(st.binary(max_size=200))
-def test_no_callback_body_raises_an_untyped_error(body: bytes) -> None:
-    """Any bytes are a notice or a ProtocolError."""
+def test_parse_callback_reads_any_bytes(body: bytes) -> None:
+    """Any bytes are a callback or a `ProtocolError`."""
     try:
         protocol.parse_callback(body)
     except mp4gen.ProtocolError as error:

@@ -1,4 +1,4 @@
-"""Every answer has one meaning: a value, or one typed error; no bytes whatever raise another."""
+"""Every response has one meaning: a value or one typed error."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ from mp4gen.api.responses import (
 SUNO, KIE = Dialect.SUNO, Dialect.KIE
 
 
-def answer(code: object, msg: str = "", data: Any = None, status: int = 200) -> HttpResponse:
+def reply(code: object, msg: str = "", data: Any = None, status: int = 200) -> HttpResponse:
     body = json.dumps({"code": code, "msg": msg, "data": data}).encode()
     return HttpResponse(status, {}, body)
 
@@ -62,11 +62,9 @@ def meaning(given: HttpResponse, dialect: Dialect = SUNO) -> mp4gen.Mp4GenError 
     ],
 )
 @pytest.mark.parametrize("as_text", [False, True])
-def test_a_body_code_has_one_meaning_in_each_dialect(
-    code: int, suno: type, kie: type, *, as_text: bool
-) -> None:
-    """The two tables, whole; a code may be a number or a text; an unknown one is kept."""
-    given = answer(str(code) if as_text else code, "said")
+def test_body_code_decides_the_error(code: int, suno: type, kie: type, *, as_text: bool) -> None:
+    """Both tables; a code may be a number or a text, and an unknown one is kept."""
+    given = reply(str(code) if as_text else code, "said")
 
     for dialect, expected in ((SUNO, suno), (KIE, kie)):
         error = meaning(given, dialect)
@@ -90,16 +88,16 @@ def test_a_body_code_has_one_meaning_in_each_dialect(
         (333, "temporary: try again later", SUNO, mp4gen.ServerError),
     ],
 )
-def test_the_text_decides_where_a_code_is_shared(
+def test_message_decides_if_a_code_has_two_meanings(
     code: int, message: str, dialect: Dialect, expected: type
 ) -> None:
-    """The quirks that clients of the family have met."""
-    assert type(meaning(answer(code, message), dialect)) is expected
+    """The quirks that clients of these hosts have met."""
+    assert type(meaning(reply(code, message), dialect)) is expected
 
 
-def test_kie_says_too_often_with_a_success_code() -> None:
-    """HTTP 200 and the text alone: seen on kie; a refusal all the same where the code is one."""
-    error = meaning(answer(429, "Your call frequency is too high", status=200), KIE)
+def test_kie_reports_rate_limits_with_http_200() -> None:
+    """HTTP 200 and only the text says it; with the code, it is a refusal, too."""
+    error = meaning(reply(429, "Your call frequency is too high", status=200), KIE)
 
     assert type(error) is mp4gen.RateLimitError
 
@@ -108,9 +106,9 @@ def test_kie_says_too_often_with_a_success_code() -> None:
     ("data", "expected"),
     [({"taskId": "t9"}, "t9"), ({"task_id": "t9"}, "t9"), ({}, None), (None, None), ([], None)],
 )
-def test_a_conflict_carries_the_first_id_where_it_was_told(data: Any, expected: str | None) -> None:
+def test_already_exists_error_carries_the_existing_task_id(data: Any, expected: str | None) -> None:
     """`data.taskId` of a 409, in either spelling."""
-    error = meaning(answer(409, "Mp4 record already exists", data))
+    error = meaning(reply(409, "Mp4 record already exists", data))
 
     assert isinstance(error, mp4gen.AlreadyExistsError)
     assert error.existing_task_id == expected
@@ -127,16 +125,16 @@ def test_a_conflict_carries_the_first_id_where_it_was_told(data: Any, expected: 
         (0, 100, True),
     ],
 )
-def test_zero_is_a_success_only_where_there_is_something(code: int, data: Any, *, ok: bool) -> None:
+def test_code_0_is_a_success_only_with_a_payload(code: int, data: Any, *, ok: bool) -> None:
     """docs.kie.ai shows code 0 beside a success, and beside an empty one."""
-    assert (meaning(answer(code, data=data)) is None) == ok
+    assert (meaning(reply(code, data=data)) is None) == ok
 
 
 @pytest.mark.parametrize("status", [200, 400, 404, 405, 429, 500, 502])
-def test_row_06_the_body_wins_over_the_status(status: int) -> None:
-    """A valid body code decides, whatever HTTP status came with it."""
-    assert meaning(answer(200, data={"taskId": "t"}, status=status)) is None
-    assert type(meaning(answer(430, status=status))) is mp4gen.RateLimitError
+def test_body_code_wins_over_http_status(status: int) -> None:
+    """Failure mode 6: a valid body code decides, whatever the HTTP status is."""
+    assert meaning(reply(200, data={"taskId": "t"}, status=status)) is None
+    assert type(meaning(reply(430, status=status))) is mp4gen.RateLimitError
 
 
 @pytest.mark.parametrize(
@@ -163,27 +161,25 @@ def test_row_06_the_body_wins_over_the_status(status: int) -> None:
     ],
 )
 @pytest.mark.parametrize("body", [b"<html>no</html>", b"", b'{"detail":"Not Found"}', b"[1]"])
-def test_a_page_that_is_not_the_apis_is_judged_by_its_status(
-    status: int, expected: type, body: bytes
-) -> None:
-    """404 and 405 without the API's JSON are a wrong base_url, not a missing task or a limit."""
+def test_http_status_decides_without_api_json(status: int, expected: type, body: bytes) -> None:
+    """404 and 405 without the API's JSON mean a wrong base_url."""
     for dialect in (SUNO, KIE):
         error = meaning(foreign(status, body), dialect)
 
         assert type(error) is expected
 
 
-def test_a_gateways_5xx_is_told_from_the_apis_own() -> None:
-    """Row 3: what became of the call is not known where a gateway answered."""
-    gateway, own = meaning(foreign(502)), meaning(answer(500))
+def test_server_error_of_a_gateway_is_not_from_api() -> None:
+    """Failure mode 3: after the response of a gateway the result of the call is unknown."""
+    gateway, own = meaning(foreign(502)), meaning(reply(500))
 
     assert isinstance(gateway, mp4gen.ServerError)
     assert isinstance(own, mp4gen.ServerError)
     assert (gateway.from_api, own.from_api) == (False, True)
 
 
-def test_a_blocked_client_is_told_so() -> None:
-    """The firewall of kie answers a bare 403: the key is not at fault."""
+def test_firewall_page_says_that_the_client_is_blocked() -> None:
+    """The firewall of kie sends a bare 403: the key is not the reason."""
     error = meaning(foreign(403, b"error code: 1010"), KIE)
 
     assert "firewall blocked this client" in str(error)
@@ -207,24 +203,24 @@ def test_a_blocked_client_is_told_so() -> None:
     ],
     ids=lambda body: body[:12].decode("latin-1"),
 )
-def test_row_36_odd_json_is_a_protocol_error(body: bytes) -> None:
-    """Deep, infinite, wrong: one typed error with the first bytes."""
+def test_odd_json_is_a_protocol_error(body: bytes) -> None:
+    """Failure mode 36: deep, infinite or wrong values are one typed error with the first bytes."""
     error = meaning(HttpResponse(200, {}, body))
 
     assert type(error) is mp4gen.ProtocolError
     assert "HTTP 200" in str(error)
 
 
-def test_row_36_a_byte_order_mark_is_no_fault() -> None:
-    """Some gateways put one there."""
+def test_load_json_ignores_a_byte_order_mark() -> None:
+    """Failure mode 36: some gateways send one."""
     assert meaning(HttpResponse(200, {}, b'\xef\xbb\xbf{"code":200,"data":1}')) is None
 
 
 @given(st.binary(max_size=200), st.sampled_from([200, 302, 404, 429, 500]))
 @example(b'{"code": 1e999}', 200)
 @example(b'{"code": 200, "msg": {"a": 1}, "data": 5}', 200)
-def test_row_36_no_bytes_raise_an_untyped_error(body: bytes, status: int) -> None:
-    """Any body with any status is a value or one of ours."""
+def test_parse_response_of_any_bytes_is_typed(body: bytes, status: int) -> None:
+    """Failure mode 36: any body with any status is a value or one of our errors."""
     given = HttpResponse(status, {}, body)
 
     assert meaning(given) is None or isinstance(meaning(given), mp4gen.Mp4GenError)
@@ -240,15 +236,15 @@ def test_row_36_no_bytes_raise_an_untyped_error(body: bytes, status: int) -> Non
         },
     )
 )
-def test_row_36_no_json_raises_an_untyped_error(body: dict[str, Any]) -> None:
-    """Any object in the API's own fields is a value or one of ours."""
+def test_parse_response_of_any_json_is_typed(body: dict[str, Any]) -> None:
+    """Failure mode 36: any object in the API's fields is a value or one of our errors."""
     given = HttpResponse(200, {}, json.dumps(body).encode())
 
     assert meaning(given, KIE) is None or isinstance(meaning(given, KIE), mp4gen.Mp4GenError)
 
 
-def test_an_excerpt_is_one_safe_line() -> None:
-    """The first 200 bytes, without anything that a terminal would obey."""
+def test_describe_response_is_one_printable_line() -> None:
+    """The first 200 bytes, without terminal control sequences."""
     shown = describe_response(HttpResponse(200, {}, b"\x1b[31mred\r\n" + b"x" * 500))
 
     assert shown.startswith("HTTP 200, 510 bytes: ' [31mred  xxx")
@@ -285,15 +281,15 @@ def test_an_excerpt_is_one_safe_line() -> None:
         ({"retry-after": "Wed, 01 Jan 2025 00:00:30", "date": "Wed, 01 Jan 2025 00:00 GMT"}, None),
     ],
 )
-def test_row_18_retry_after_needs_no_clock_of_ours(
+def test_retry_after_does_not_use_the_local_clock(
     headers: dict[str, str], expected: float | None
 ) -> None:
-    """Seconds, or a date counted from the answer's own date; all else asks for nothing."""
+    """Failure mode 18: seconds, or a date counted from the `Date` header; other values are None."""
     assert HttpResponse(200, headers, b"").retry_after == expected
 
 
-def test_a_body_at_the_cap_is_still_read() -> None:
-    """The cap is the transport's business, not the reader's."""
+def test_parse_response_reads_a_body_of_the_maximum_size() -> None:
+    """The transport enforces the maximum, not the parser."""
     body = b'{"code":200,"data":"' + b"x" * (MAX_BODY_BYTES - 22) + b'"}'
 
     assert load_json(body)["code"] == 200

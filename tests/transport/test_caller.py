@@ -1,4 +1,4 @@
-"""One call with all that surrounds it: slots, cool-down, maintenance, retries and their ends."""
+"""One call with everything around it: slots, pauses, maintenance and retries."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,13 +10,10 @@ import pytest
 import mp4gen
 from mp4gen import Dialect, RateLimit, Retry
 from mp4gen.testing import FakeService, ScriptedResponse
+from tests.support_async import failure, now
 
 pytestmark = pytest.mark.looptime
 REQUEST = mp4gen.VideoRequest("music", "track")
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @pytest.fixture
@@ -33,19 +30,13 @@ async def client(service: FakeService) -> AsyncIterator[mp4gen.Client]:
         yield client
 
 
-async def failure(work: Any) -> Any:
-    with pytest.raises(mp4gen.Mp4GenError) as caught:
-        await work
-    return caught.value
-
-
 @pytest.mark.parametrize(
     "fault", "reset close_without_answer half_headers truncated html_502 empty code_500".split()
 )
-async def test_row_04_a_call_that_costs_nothing_is_tried_again(
+async def test_send_with_retries_retries_after_a_fault(
     service: FakeService, client: mp4gen.Client, fault: str
 ) -> None:
-    """Whatever broke, the next answer counts."""
+    """Failure mode 4: after any fault the next response counts."""
     service.script("credits", fault, fault)
 
     assert await client.get_credits() == 1000
@@ -66,7 +57,7 @@ async def test_row_04_a_call_that_costs_nothing_is_tried_again(
         ("code_299", mp4gen.ApiError),
     ],
 )
-async def test_what_will_not_change_is_not_asked_again(
+async def test_send_with_retries_does_not_retry_permanent_errors(
     service: FakeService, client: mp4gen.Client, fault: str, expected: type
 ) -> None:
     """One request, one typed error."""
@@ -76,8 +67,8 @@ async def test_what_will_not_change_is_not_asked_again(
     assert service.count() == 1
 
 
-async def test_the_budget_ends_a_calls_tries(service: FakeService) -> None:
-    """A call that has been failing for so long gives up with its last error."""
+async def test_retry_timeout_ends_the_retries(service: FakeService) -> None:
+    """The call raises its last error."""
     service.always("credits", "code_500")
     async with service.client(retry=Retry(timeout=20.0)) as client:
         client.random.seed(2)
@@ -88,8 +79,8 @@ async def test_the_budget_ends_a_calls_tries(service: FakeService) -> None:
     assert 3 <= service.count() <= 11
 
 
-async def test_one_quota_keeps_an_outage_from_multiplying_the_traffic(service: FakeService) -> None:
-    """Fifty calls during an outage send some sixty requests, not hundreds."""
+async def test_retry_quota_limits_the_traffic_of_an_outage(service: FakeService) -> None:
+    """Fifty calls during an outage send about sixty requests, not hundreds."""
     service.always("credits", "code_500")
     service.rate_limit = None
     async with service.client(rate_limit=RateLimit(1000, per=1.0)) as client:
@@ -100,8 +91,8 @@ async def test_one_quota_keeps_an_outage_from_multiplying_the_traffic(service: F
     assert service.count() <= 60
 
 
-async def test_a_longer_retry_after_wins(service: FakeService, client: mp4gen.Client) -> None:
-    """A server that says when to come back is taken at its word."""
+async def test_longer_retry_after_wins(service: FakeService, client: mp4gen.Client) -> None:
+    """The retry waits as long as the server asks."""
     page = ScriptedResponse(status=503, body=b"busy", headers={"Retry-After": "40"})
     service.script("credits", page)
     await client.get_credits()
@@ -109,10 +100,10 @@ async def test_a_longer_retry_after_wins(service: FakeService, client: mp4gen.Cl
     assert 40 <= now() < 41
 
 
-async def test_a_retry_after_beyond_the_budget_is_not_waited_for(
+async def test_retry_after_beyond_the_timeout_raises(
     service: FakeService, client: mp4gen.Client
 ) -> None:
-    """Better an error now than one in an hour."""
+    """The error comes immediately, not in an hour."""
     service.script(
         "credits", ScriptedResponse(status=503, body=b"", headers={"Retry-After": "3600"})
     )
@@ -123,10 +114,8 @@ async def test_a_retry_after_beyond_the_budget_is_not_waited_for(
 
 @pytest.mark.parametrize("dialect", [Dialect.SUNO, Dialect.KIE])
 @pytest.mark.parametrize("endpoint", ["create", "credits"])
-async def test_row_11_a_rate_refusal_is_waited_out_by_every_call(
-    dialect: Dialect, endpoint: Any
-) -> None:
-    """405, 430, kie's 429: a full window without any call, then all is well; nothing doubled."""
+async def test_rate_refusal_pauses_every_call(dialect: Dialect, endpoint: Any) -> None:
+    """Failure mode 11: 405, 430 and kie's 429 pause all calls for a window."""
     async with FakeService(dialect=dialect) as service, service.client() as client:
         service.script(endpoint, "rate_limited")
         await asyncio.gather(client.create_music_video(REQUEST), client.get_credits())
@@ -181,10 +170,10 @@ async def test_bulk_run_leaves_the_slots_of_single_calls_free() -> None:
 
 
 @pytest.mark.parametrize("fault", ["code_405", "code_430", "html_429"])
-async def test_row_10_a_storm_of_ten_minutes_costs_a_call_a_window(
+async def test_refusals_for_ten_minutes_cost_one_call_per_window(
     service: FakeService, fault: str
 ) -> None:
-    """405 for all calls: no more than one each ten seconds, none fails, then full speed."""
+    """Failure mode 10: every call is refused; none fails, then all run at full speed."""
     service.always("*", fault)
     asyncio.get_running_loop().call_later(600, service.clear)
     retry = Retry(timeout=3600)
@@ -199,18 +188,18 @@ async def test_row_10_a_storm_of_ten_minutes_costs_a_call_a_window(
     assert max(after) - min(after) <= 31
 
 
-async def test_row_10_a_single_call_gives_up_on_a_storm(
+async def test_single_call_gives_up_on_endless_refusals(
     service: FakeService, client: mp4gen.Client
 ) -> None:
-    """After its budget, with the refusal itself."""
+    """Failure mode 10: after its retry timeout it raises the refusal itself."""
     service.always("*", "rate_limited")
 
     assert type(await failure(client.get_credits())) is mp4gen.RateLimitError
     assert 290 <= now() <= 320
 
 
-async def test_a_cool_down_holds_calls_that_no_limit_counts(service: FakeService) -> None:
-    """Where looks are not counted, a refused one still pauses them all."""
+async def test_pause_applies_to_calls_without_limit(service: FakeService) -> None:
+    """If polls do not count, a refused one pauses them all the same."""
     dialect = attrs.evolve(Dialect.SUNO, polls_count_toward_limit=False)
     service.script("credits", "rate_limited")
     async with service.client(dialect=dialect) as client:
@@ -220,10 +209,8 @@ async def test_a_cool_down_holds_calls_that_no_limit_counts(service: FakeService
     assert sorted(round(call.received_at) for call in service.requests) == [0, 0, 10, 10]
 
 
-async def test_a_cool_down_of_hours_is_not_believed(
-    service: FakeService, client: mp4gen.Client
-) -> None:
-    """A gateway's slip does not silence a client for a day."""
+async def test_pause_of_hours_is_capped(service: FakeService, client: mp4gen.Client) -> None:
+    """A faulty gateway does not stop a client for a day."""
     headers = {"Retry-After": "86400"}
     service.script("credits", ScriptedResponse(status=429, body=b"", headers=headers))
     await client.get_credits()
@@ -234,10 +221,10 @@ async def test_a_cool_down_of_hours_is_not_believed(
 # --- maintenance ------------------------------------------------------------------------------
 
 
-async def test_a_single_call_is_told_of_maintenance_at_once(
+async def test_single_call_fails_immediately_in_maintenance(
     service: FakeService, client: mp4gen.Client
 ) -> None:
-    """By default it waits for nothing; the calls after it do not even ask."""
+    """By default it does not wait; the calls after it are not even sent."""
     service.always("*", "maintenance")
     first = await failure(client.get_credits())
     second = await failure(client.create_music_video(REQUEST))
@@ -246,8 +233,8 @@ async def test_a_single_call_is_told_of_maintenance_at_once(
     assert (service.count(), now() < 1) == (1, True)
 
 
-async def test_a_patient_call_waits_maintenance_out(service: FakeService) -> None:
-    """One probe each five minutes, and the call itself when it is over."""
+async def test_maintenance_timeout_lets_a_call_wait(service: FakeService) -> None:
+    """One probe every five minutes, and the call itself when maintenance is over."""
     service.always("*", "maintenance")
     asyncio.get_running_loop().call_later(1000, service.clear)
     async with service.client(retry=Retry(maintenance_timeout=3600)) as client:
@@ -256,8 +243,8 @@ async def test_a_patient_call_waits_maintenance_out(service: FakeService) -> Non
     assert [round(call.received_at) for call in service.requests] == [0, 300, 600, 900, 1200]
 
 
-async def test_patience_with_maintenance_ends(service: FakeService) -> None:
-    """After `maintenance_timeout` the refusal is the answer, and the loop goes on."""
+async def test_maintenance_timeout_ends_the_wait(service: FakeService) -> None:
+    """After `maintenance_timeout` the call raises the refusal."""
     service.always("*", "maintenance")
     async with service.client(retry=Retry(maintenance_timeout=700)) as client:
         error = await failure(client.get_credits())
@@ -268,10 +255,10 @@ async def test_patience_with_maintenance_ends(service: FakeService) -> None:
 
 
 @pytest.mark.parametrize("other", ["html_503", "reset", "code_500", "empty", "hang"])
-async def test_row_12_maintenance_with_other_faults_between_is_not_hammered(
+async def test_probes_keep_their_interval_amid_other_faults(
     service: FakeService, other: str
 ) -> None:
-    """A probe that meets a gateway's page instead of 455 waits its time, too."""
+    """Failure mode 12: after the page of a gateway, too, the next probe waits."""
     service.always("*", "maintenance")
     asyncio.get_running_loop().call_later(5, service.always, "*", other)
     retry = Retry(maintenance_timeout=6 * 3600, timeout=6 * 3600)
@@ -286,8 +273,8 @@ async def test_row_12_maintenance_with_other_faults_between_is_not_hammered(
     assert 20 + 6 <= asked <= 20 + 12
 
 
-async def test_row_12_six_hours_of_455_for_many_conversions(service: FakeService) -> None:
-    """The calls that were out when it began, a probe each five minutes; all finish after."""
+async def test_conversions_survive_six_hours_of_maintenance(service: FakeService) -> None:
+    """Failure mode 12: a probe every five minutes, and all conversions finish after it."""
     service.always("*", "maintenance")
     asyncio.get_running_loop().call_later(6 * 3600, service.clear)
     requests = [mp4gen.VideoRequest("music", str(n)) for n in range(150)]
@@ -301,7 +288,7 @@ async def test_row_12_six_hours_of_455_for_many_conversions(service: FakeService
     assert len(service.tasks) == 150
 
 
-async def test_calls_that_waited_for_a_slot_heed_a_gate_that_closed_meanwhile(
+async def test_calls_with_a_slot_stop_at_an_open_breaker(
     service: FakeService,
 ) -> None:
     """The queue of the limiter does not drain into a service that is down."""
@@ -318,10 +305,10 @@ async def test_calls_that_waited_for_a_slot_heed_a_gate_that_closed_meanwhile(
     assert asked == 40
 
 
-async def test_a_firewalls_refusal_is_no_sign_that_maintenance_is_over(
+async def test_refusal_of_a_firewall_does_not_close_the_breaker(
     service: FakeService,
 ) -> None:
-    """Only an answer of the API itself opens the gate."""
+    """Only a response of the API itself closes it."""
     async with service.client(retry=Retry(maintenance_timeout=1000)) as client:
         service.script("credits", "maintenance", "blocked")
         error = await failure(client.get_credits())
@@ -332,10 +319,10 @@ async def test_a_firewalls_refusal_is_no_sign_that_maintenance_is_over(
     assert now() >= 600
 
 
-async def test_a_direct_call_has_a_try_of_its_own_in_an_outage(
+async def test_single_call_is_sent_in_an_outage(
     service: FakeService, client: mp4gen.Client
 ) -> None:
-    """A bulk run that has found the API down does not speak for others; maintenance does."""
+    """A bulk run that found the API down does not stop single calls; maintenance does."""
     client._caller.circuit_breaker.trip(mp4gen.TransportError("no connection", sent=False), 30)
     client._caller.quota.available = 0
     service.script("credits", "reset")
@@ -347,8 +334,8 @@ async def test_a_direct_call_has_a_try_of_its_own_in_an_outage(
     assert not client._caller.circuit_breaker.is_open
 
 
-async def test_closing_a_client_ends_all_that_waits(service: FakeService) -> None:
-    """A sleeping wait, a queue for slots, a closed gate, a pause before a retry: all at once."""
+async def test_aclose_ends_everything_that_waits(service: FakeService) -> None:
+    """A wait for a video, a queue for slots, an open breaker: all end immediately."""
     client = service.client(rate_limit=RateLimit(1, per=1000), retry=Retry(maintenance_timeout=1e6))
     task_id = await client.create_music_video(REQUEST)
     waits = [asyncio.create_task(client.wait_for_video(task_id))]
@@ -365,8 +352,8 @@ async def test_closing_a_client_ends_all_that_waits(service: FakeService) -> Non
     assert now() - start < 1
 
 
-async def test_closing_a_client_ends_a_pause_before_a_retry(service: FakeService) -> None:
-    """However long it was meant to last."""
+async def test_aclose_ends_the_delay_before_a_retry(service: FakeService) -> None:
+    """The length of the delay does not matter."""
     client = service.client(retry=Retry(initial_delay=1000, max_delay=1000, timeout=1e6))
     client.random.seed(1)
     service.script("credits", "code_500")

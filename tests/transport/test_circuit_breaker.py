@@ -1,4 +1,4 @@
-"""One gate for the whole client: while it is closed, one probe at a time asks."""
+"""The circuit breaker of a client: while it is open, one call at a time probes the API."""
 
 import asyncio
 from contextlib import suppress
@@ -7,88 +7,85 @@ import pytest
 
 import mp4gen
 from mp4gen.transport.circuit_breaker import CircuitBreaker
+from tests.support_async import now
 
 pytestmark = pytest.mark.looptime
 DOWN = mp4gen.MaintenanceError("System maintenance", code=455)
 
 
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-async def ask(gate: CircuitBreaker, patience: float, passed: list[float], lasts: float) -> None:
-    """Ask until it is `lasts` o'clock, as a call with this patience would."""
+async def ask(breaker: CircuitBreaker, max_wait: float, passed: list[float], until: float) -> None:
+    """Ask until it is `until` o'clock, as a call with this max_wait would."""
     while True:
-        async with gate.permit(patience):
+        async with breaker.permit(max_wait):
             passed.append(now())
             await asyncio.sleep(0.1)
-            if now() > lasts:
-                gate.reset()
+            if now() > until:
+                breaker.reset()
                 return
-            gate.trip(DOWN, 300)
+            breaker.trip(DOWN, 300)
 
 
-async def test_row_12_one_probe_at_a_time_whoever_waits() -> None:
-    """Six hours, three hundred waiters: a probe each five minutes, and then all pass."""
-    gate, passed = CircuitBreaker(), list[float]()
-    gate.trip(DOWN, 300)
+async def test_open_breaker_passes_one_probe_at_a_time() -> None:
+    """Failure mode 12: six hours, 300 waiters, one probe every five minutes, then all pass."""
+    breaker, passed = CircuitBreaker(), list[float]()
+    breaker.trip(DOWN, 300)
 
-    await asyncio.gather(*(ask(gate, 1e9, passed, 6 * 3600) for _ in range(300)))
+    await asyncio.gather(*(ask(breaker, 1e9, passed, 6 * 3600) for _ in range(300)))
 
     assert len([time for time in passed if time < 6 * 3600]) <= 72
     assert max(passed) < 6 * 3600 + 301
 
 
-async def test_whoever_is_not_patient_is_told_at_once() -> None:
-    """Without patience, the refusal that closed the gate is the answer."""
-    gate = CircuitBreaker()
-    gate.trip(DOWN, 300)
+async def test_permit_without_max_wait_raises_immediately() -> None:
+    """The error that opened the breaker is raised."""
+    breaker = CircuitBreaker()
+    breaker.trip(DOWN, 300)
 
     with pytest.raises(mp4gen.MaintenanceError, match="System maintenance"):
-        async with gate.permit(0):
+        async with breaker.permit(0):
             pass
 
     assert now() == 0
 
 
-async def test_patience_counts_from_the_beginning_of_the_window() -> None:
-    """Everybody's patience with one window ends at the same age of it."""
-    gate = CircuitBreaker()
-    gate.trip(DOWN, 300)
+async def test_max_wait_counts_from_the_opening() -> None:
+    """All waits for one maintenance window end at the same age of it."""
+    breaker = CircuitBreaker()
+    breaker.trip(DOWN, 300)
     await asyncio.sleep(100)
 
     with pytest.raises(mp4gen.MaintenanceError):
-        async with gate.permit(150):
+        async with breaker.permit(150):
             pass
 
     assert now() == pytest.approx(150)
 
 
-async def test_an_opened_gate_lets_all_pass_at_once() -> None:
-    """A proper answer to anybody is good news for all."""
-    gate = CircuitBreaker()
-    gate.trip(DOWN, 300)
+async def test_reset_lets_all_waiters_pass() -> None:
+    """One proper response is enough."""
+    breaker = CircuitBreaker()
+    breaker.trip(DOWN, 300)
 
     async def wait() -> float:
-        async with gate.permit(1000):
+        async with breaker.permit(1000):
             return now()
 
     waiting = [asyncio.create_task(wait()) for _ in range(5)]
     await asyncio.sleep(40)
-    gate.reset()
+    breaker.reset()
 
     assert await asyncio.gather(*waiting) == pytest.approx([40] * 5)
-    assert not gate.is_open
+    assert not breaker.is_open
 
 
-async def test_a_probe_that_finds_nothing_out_does_not_let_the_next_one_follow_at_once() -> None:
-    """A gateway's page or a broken connection amid maintenance is no reason to hurry."""
-    gate, passed = CircuitBreaker(), list[float]()
-    gate.trip(DOWN, 300)
+async def test_failed_probe_delays_the_next_one() -> None:
+    """After a gateway's page or a broken connection the next probe waits its interval."""
+    breaker, passed = CircuitBreaker(), list[float]()
+    breaker.trip(DOWN, 300)
 
     async def probe() -> None:
         with suppress(OSError):
-            async with gate.permit(1000):
+            async with breaker.permit(1000):
                 passed.append(now())
                 raise OSError
 
@@ -97,16 +94,16 @@ async def test_a_probe_that_finds_nothing_out_does_not_let_the_next_one_follow_a
     assert passed == pytest.approx([300, 600, 900])
 
 
-async def test_row_40_a_cancelled_probe_hands_its_turn_on() -> None:
-    """It found nothing out and sent perhaps nothing: the next one need not wait."""
-    gate, passed = CircuitBreaker(), list[float]()
-    gate.trip(DOWN, 300)
+async def test_cancelled_probe_lets_the_next_one_pass() -> None:
+    """Failure mode 40: it found nothing out, so the next probe need not wait."""
+    breaker, passed = CircuitBreaker(), list[float]()
+    breaker.trip(DOWN, 300)
 
     async def probe() -> None:
-        async with gate.permit(1000):
+        async with breaker.permit(1000):
             passed.append(now())
             await asyncio.sleep(5)
-            gate.reset()
+            breaker.reset()
 
     first, second = (asyncio.create_task(probe()) for _ in range(2))
     await asyncio.sleep(301)
@@ -116,38 +113,38 @@ async def test_row_40_a_cancelled_probe_hands_its_turn_on() -> None:
     assert passed == pytest.approx([300, 301])
 
 
-async def test_the_gate_knows_whose_patience_it_outlasts() -> None:
-    """So that a caller who was sent away does not come back at once."""
-    gate = CircuitBreaker()
+async def test_open_longer_than_compares_the_age() -> None:
+    """A caller that waited in vain does not come back immediately."""
+    breaker = CircuitBreaker()
 
-    assert not gate.open_longer_than(0)
-    gate.trip(DOWN, 300)
-    assert gate.open_longer_than(0)
-    assert not gate.open_longer_than(10)
+    assert not breaker.open_longer_than(0)
+    breaker.trip(DOWN, 300)
+    assert breaker.open_longer_than(0)
+    assert not breaker.open_longer_than(10)
     await asyncio.sleep(10)
-    assert gate.open_longer_than(10)
+    assert breaker.open_longer_than(10)
 
 
-async def test_a_call_that_was_never_sent_does_not_look_as_if_it_had_been() -> None:
-    """An outage that began with lost answers leaves those at the gate in no doubt."""
-    gate = CircuitBreaker()
-    gate.trip(mp4gen.TransportError("The response was cut off.", sent=True), 30)
+async def test_permit_error_says_that_nothing_was_sent() -> None:
+    """The outage may have begun with a request that was sent."""
+    breaker = CircuitBreaker()
+    breaker.trip(mp4gen.TransportError("The response was cut off.", sent=True), 30)
 
     with pytest.raises(mp4gen.TransportError) as refused:
-        async with gate.permit(0.0):
+        async with breaker.permit(0.0):
             pass
 
     assert refused.value.sent is False
 
 
 @pytest.mark.parametrize("start", [0.1, 0.3, 17.1, 77.77, 1234.567, 24680.13579])
-async def test_a_timer_that_fires_a_hair_early_is_not_set_for_ever(start: float) -> None:
-    """Whatever the clock shows when maintenance begins, rounding keeps nobody at the gate."""
+async def test_permit_survives_timers_that_fire_early(start: float) -> None:
+    """Rounding keeps no call waiting, at any time of the clock."""
     await asyncio.sleep(start)
-    gate, passed = CircuitBreaker(), list[float]()
+    breaker, passed = CircuitBreaker(), list[float]()
     for _ in range(20):
-        gate.trip(DOWN, 300 + start / 7)
+        breaker.trip(DOWN, 300 + start / 7)
 
-        await ask(gate, 1e9, passed, now())
+        await ask(breaker, 1e9, passed, now())
 
     assert len(passed) == 20

@@ -1,4 +1,4 @@
-"""One HTTP call: bytes out, bytes in, capped; and whether anything was sent is a fact."""
+"""One HTTP request: bytes out, bytes in, capped; `sent` says whether a byte left."""
 
 import asyncio
 import gzip
@@ -23,7 +23,7 @@ from tests.support_proxy import ConnectionFault, FaultProxy
 
 pytestmark = pytest.mark.looptime
 SUBMIT = ApiRequest("POST", "/api/v1/mp4/generate", b'{"taskId":"m"}', is_submit=True)
-LOOK = ApiRequest("GET", "/api/v1/mp4/record-info?taskId=t")
+POLL = ApiRequest("GET", "/api/v1/mp4/record-info?taskId=t")
 
 
 def transport_to(url: str, key: str | None = FAKE_KEY) -> Transport:
@@ -56,31 +56,33 @@ def free_port() -> int:
     return port
 
 
-async def test_what_goes_out(service: FakeService, transport: Transport) -> None:
-    """The key in each call, a user agent of our own, nothing else that tells of us."""
+async def test_send_sends_the_documented_headers(
+    service: FakeService, transport: Transport
+) -> None:
+    """The key, our user agent, and no other trace of the client."""
     await transport.send(SUBMIT, 30)
-    await transport.send(LOOK, 30)
-    submit, look = service.requests
+    await transport.send(POLL, 30)
+    submit, poll = service.requests
 
-    assert (submit.key, look.key) == (FAKE_KEY, FAKE_KEY)
+    assert (submit.key, poll.key) == (FAKE_KEY, FAKE_KEY)
     assert submit.body == SUBMIT.body
     assert submit.headers["user-agent"] == user_agent()
     assert submit.headers["content-type"] == "application/json"
-    assert "content-type" not in look.headers
-    assert set(look.headers) <= {"host", "user-agent", "accept", "accept-encoding"}
+    assert "content-type" not in poll.headers
+    assert set(poll.headers) <= {"host", "user-agent", "accept", "accept-encoding"}
 
 
-async def test_without_a_key_none_is_sent(service: FakeService) -> None:
-    """A server on this machine may do without."""
+async def test_send_without_key_sends_no_authorization(service: FakeService) -> None:
+    """A server on this machine needs none."""
     transport = transport_to(service.url, None)
-    await transport.send(LOOK, 30)
+    await transport.send(POLL, 30)
     await transport.aclose()
 
     assert service.requests[0].key is None
 
 
-async def test_row_01_a_refused_connection_sent_nothing() -> None:
-    """Nobody listens: certainly not accepted."""
+async def test_refused_connection_sent_nothing() -> None:
+    """Failure mode 1: no server listens, so the call was certainly not accepted."""
     transport = transport_to(f"http://127.0.0.1:{free_port()}")
     error = await failure(transport, SUBMIT)
     await transport.aclose()
@@ -90,8 +92,8 @@ async def test_row_01_a_refused_connection_sent_nothing() -> None:
     assert str(error) == ("Request to 127.0.0.1 failed: no usable connection (Connection refused).")
 
 
-async def test_row_09_an_unknown_host_sent_nothing() -> None:
-    """The name is not known: certainly not accepted, and the text says what to check."""
+async def test_unknown_host_sent_nothing() -> None:
+    """Failure mode 9: certainly not accepted, and the text says what to check."""
     transport = transport_to("http://nowhere.invalid")
     error = await failure(transport, SUBMIT)
     await transport.aclose()
@@ -104,10 +106,8 @@ async def test_row_09_an_unknown_host_sent_nothing() -> None:
 
 
 @pytest.mark.parametrize("how", ["reset", "close"])
-async def test_row_02_a_connection_cut_at_any_byte_may_have_sent(
-    service: FakeService, how: Any
-) -> None:
-    """Cut after N bytes of the request, for every N: sent, whatever arrived; never a raw error."""
+async def test_connection_cut_at_any_byte_may_have_sent(service: FakeService, how: Any) -> None:
+    """Failure mode 2: cut after N bytes of the request, for every N: `sent` is True."""
     async with FaultProxy(service.url) as proxy:
         transport = transport_to(proxy.url)
         await transport.send(SUBMIT, 30)
@@ -136,10 +136,10 @@ async def test_row_02_a_connection_cut_at_any_byte_may_have_sent(
         ("hang", "no response within 30 s"),
     ],
 )
-async def test_broken_answers_are_told_in_plain_words(
+async def test_broken_response_is_described_in_words(
     service: FakeService, transport: Transport, fault: str, expected: str
 ) -> None:
-    """What happened, never the library's own text; and the request was sent."""
+    """Not with the text of the library; and the request was sent."""
     service.script("create", fault)
 
     error = await failure(transport, SUBMIT)
@@ -148,19 +148,19 @@ async def test_broken_answers_are_told_in_plain_words(
     assert error.sent
 
 
-async def test_row_07_an_answer_cut_at_any_byte_of_all(
+async def test_response_cut_at_any_byte_is_a_typed_error(
     service: FakeService, transport: Transport
 ) -> None:
-    """Head and body, every offset: a typed error that says it was sent, or the whole answer."""
+    """Failure mode 7: at every offset an error with `sent`, or the whole response."""
     service.script("details", ScriptedResponse())
-    whole = await transport.send(LOOK, 30)
+    whole = await transport.send(POLL, 30)
     head = 180
     kinds = set()
     for end in range(0, head + len(whole.body), 3):
         service.clear()
         service.always("details", ScriptedResponse(truncate_at=end, connection="close"))
         try:
-            kinds.add((await transport.send(LOOK, 30)).body == whole.body)
+            kinds.add((await transport.send(POLL, 30)).body == whole.body)
         except mp4gen.TransportError as error:
             kinds.add(type(error))
         await asyncio.sleep(10)
@@ -169,10 +169,10 @@ async def test_row_07_an_answer_cut_at_any_byte_of_all(
     assert mp4gen.TransportError in kinds
 
 
-async def test_row_08_a_dripping_answer_ends_at_the_total_timeout(
+async def test_slow_response_ends_at_the_total_timeout(
     service: FakeService, transport: Transport
 ) -> None:
-    """One byte a second keeps no call alive: the limit is for all of it."""
+    """Failure mode 8: one byte a second does not extend the timeout."""
     service.script("create", ScriptedResponse(byte_delay=1.0))
 
     error = await failure(transport, SUBMIT, timeout=20)
@@ -181,15 +181,15 @@ async def test_row_08_a_dripping_answer_ends_at_the_total_timeout(
     assert asyncio.get_running_loop().time() == pytest.approx(20, abs=0.1)
 
 
-async def test_an_idle_connection_that_died_makes_no_false_doubt(service: FakeService) -> None:
-    """Submits go out on connections of their own, so that none can have been dropped unseen."""
+async def test_submit_uses_a_new_connection(service: FakeService) -> None:
+    """A kept-alive connection could have been dropped unnoticed."""
     async with FaultProxy(service.url) as proxy:
         transport = transport_to(proxy.url)
         for _ in range(3):
             await transport.send(SUBMIT, 30)
         submits = proxy.connections
         for _ in range(3):
-            await transport.send(LOOK, 30)
+            await transport.send(POLL, 30)
         await transport.aclose()
 
         assert submits == 3
@@ -197,25 +197,25 @@ async def test_an_idle_connection_that_died_makes_no_false_doubt(service: FakeSe
 
 
 @pytest.mark.parametrize("fault", ["reset", "close_without_answer", "half_headers"])
-async def test_nothing_is_sent_twice_behind_the_limiters_back(
+async def test_broken_get_is_not_resent_by_aiohttp(
     service: FakeService, transport: Transport, fault: Any
 ) -> None:
-    """Left alone, aiohttp repeats a GET whose connection broke: two arrivals for one slot."""
+    """By default aiohttp repeats a GET whose connection broke: two arrivals for one slot."""
     service.script("details", fault)
 
-    error = await failure(transport, LOOK)
+    error = await failure(transport, POLL)
 
     assert error.sent
     assert service.count() == 1
 
 
-async def test_row_33_an_answer_beyond_the_cap_is_not_read(
+async def test_response_over_the_maximum_is_a_protocol_error(
     service: FakeService, transport: Transport
 ) -> None:
-    """A mebibyte, before and after inflating: whatever is more is not the API's."""
+    """Failure mode 33: one MiB is the maximum, before and after inflating."""
     service.script("details", "huge", "gzip_bomb")
-    plain = await failure(transport, LOOK)
-    squeezed = await failure(transport, LOOK)
+    plain = await failure(transport, POLL)
+    squeezed = await failure(transport, POLL)
 
     assert type(plain) is type(squeezed) is mp4gen.ProtocolError
     expected = "Response too large: over 1048576 bytes. Check base_url."
@@ -223,54 +223,54 @@ async def test_row_33_an_answer_beyond_the_cap_is_not_read(
 
 
 @pytest.mark.parametrize("squeeze", [gzip.compress, zlib.compress])
-async def test_a_compressed_answer_is_inflated(
+async def test_compressed_response_is_inflated(
     service: FakeService, transport: Transport, squeeze: Any
 ) -> None:
-    """By ourselves, within the cap."""
+    """The transport inflates it, up to the maximum."""
     body = b'{"code":200,"data":"' + b"x" * (MAX_BODY_BYTES - 100) + b'"}'
     name = "gzip" if squeeze is gzip.compress else "deflate"
     headers = {"Content-Encoding": name}
     service.script("details", ScriptedResponse(body=squeeze(body), headers=headers))
 
-    assert (await transport.send(LOOK, 30)).body == body
+    assert (await transport.send(POLL, 30)).body == body
 
 
-async def test_a_broken_compression_is_a_typed_error(
+async def test_broken_compression_is_a_transport_error(
     service: FakeService, transport: Transport
 ) -> None:
-    """Not zlib's own."""
+    """The error of zlib does not escape."""
     reply = ScriptedResponse(body=b"no gzip at all", headers={"Content-Encoding": "gzip"})
     service.script("details", reply)
 
-    error = await failure(transport, LOOK)
+    error = await failure(transport, POLL)
 
     assert type(error) is mp4gen.TransportError
     assert error.sent
 
 
-async def test_redirects_are_answers(service: FakeService, transport: Transport) -> None:
-    """No API call follows one: the key would go along."""
+async def test_redirect_is_not_followed(service: FakeService, transport: Transport) -> None:
+    """The key would go along."""
     service.script("details", "redirect")
 
-    answer = await transport.send(LOOK, 30)
+    response = await transport.send(POLL, 30)
 
-    assert answer.status == 302
+    assert response.status == 302
     assert service.count() == 1
 
 
-async def test_row_34_an_answer_that_repeats_the_key_loses_it(
+async def test_response_that_repeats_the_key_is_redacted(
     service: FakeService, transport: Transport
 ) -> None:
-    """In the body and in the headers; so no error that quotes it can show the key."""
+    """Failure mode 34: in body and headers, so that no error that quotes them shows the key."""
     headers = {"X-Echo": f"Bearer {FAKE_KEY}"}
     service.script(
         "details", ScriptedResponse(body=f'{{"you":"{FAKE_KEY}"}}'.encode(), headers=headers)
     )
 
-    answer = await transport.send(LOOK, 30)
+    response = await transport.send(POLL, 30)
 
-    assert FAKE_KEY not in repr(answer)
-    assert answer.headers["x-echo"] == "Bearer ***"
+    assert FAKE_KEY not in repr(response)
+    assert response.headers["x-echo"] == "Bearer ***"
 
 
 FAULTS = (
@@ -279,44 +279,42 @@ FAULTS = (
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_row_34_no_traceback_shows_the_key(
+async def test_traceback_does_not_show_the_key(
     service: FakeService, transport: Transport, fault: str
 ) -> None:
-    """Not even with the locals of every frame, over the whole chain of causes."""
+    """Failure mode 34: not even with the locals of every frame of every cause."""
     service.script("create", fault)
     call = ApiRequest("POST", SUBMIT.path, SUBMIT.body, is_submit=True)
 
     error = await failure(transport, call)
-    told = traceback.TracebackException.from_exception(error, capture_locals=True)
-    shown = "".join(told.format())
+    shown_traceback = traceback.TracebackException.from_exception(error, capture_locals=True)
+    shown = "".join(shown_traceback.format())
 
     assert FAKE_KEY not in shown
     assert "TransportError" in shown or "ProtocolError" in shown
 
 
-async def test_row_34_a_cancelled_call_does_not_show_the_key(
+async def test_cancelled_call_does_not_show_the_key(
     service: FakeService, transport: Transport
 ) -> None:
-    """A cancel passes through the library's own frames, whose locals hold the headers."""
+    """Failure mode 34: a cancel passes through frames of aiohttp whose locals hold the headers."""
     service.script("details", "hang")
-    task = asyncio.create_task(transport.send(LOOK, 30))
+    task = asyncio.create_task(transport.send(POLL, 30))
     await asyncio.sleep(1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
 
-    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    shown_traceback = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
 
-    assert FAKE_KEY not in "".join(told.format())
+    assert FAKE_KEY not in "".join(shown_traceback.format())
 
 
 @pytest.mark.parametrize("key", ["a\r\nX-Evil: 1", "a\nb", "schlüssel", " ", "a\x00b"])
-async def test_row_35_a_key_that_no_header_can_carry_is_refused(
-    service: FakeService, key: str
-) -> None:
-    """Before anything is sent, and without showing it."""
+async def test_invalid_key_is_refused(service: FakeService, key: str) -> None:
+    """Failure mode 35: before anything is sent, and without showing the key."""
     transport = transport_to(service.url, key)
-    error = await failure(transport, LOOK)
+    error = await failure(transport, POLL)
     await transport.aclose()
 
     assert type(error) is mp4gen.ConfigurationError
@@ -325,23 +323,23 @@ async def test_row_35_a_key_that_no_header_can_carry_is_refused(
     assert service.requests == []
 
 
-async def test_a_closed_transport_says_so(transport: Transport) -> None:
-    """One sentence; closing twice is no fault."""
+async def test_send_raises_after_aclose(transport: Transport) -> None:
+    """A second `aclose` does nothing."""
     await transport.aclose()
     await transport.aclose()
 
-    error = await failure(transport, LOOK)
+    error = await failure(transport, POLL)
 
     assert str(error) == "This client is closed. Make a new one."
 
 
-async def test_another_loop_is_refused(transport: Transport) -> None:
-    """Connections belong to one loop; the text says so instead of hanging."""
-    await transport.send(LOOK, 30)
+async def test_send_raises_in_another_event_loop(transport: Transport) -> None:
+    """Connections belong to one loop; without the check the call would hang."""
+    await transport.send(POLL, 30)
 
     def elsewhere() -> str:
         try:
-            asyncio.run(transport.send(LOOK, 30))
+            asyncio.run(transport.send(POLL, 30))
         except mp4gen.ConfigurationError as error:
             return str(error)
         return ""
@@ -349,36 +347,34 @@ async def test_another_loop_is_refused(transport: Transport) -> None:
     assert "belongs to another event loop" in await asyncio.to_thread(elsewhere)
 
 
-async def test_cookies_are_neither_kept_nor_sent(
-    service: FakeService, transport: Transport
-) -> None:
+async def test_cookies_are_not_kept(service: FakeService, transport: Transport) -> None:
     """A call leaves no trace in the next one."""
     service.script("details", ScriptedResponse(headers={"Set-Cookie": "id=1"}, body=b"{}"))
-    await transport.send(LOOK, 30)
-    await transport.send(LOOK, 30)
+    await transport.send(POLL, 30)
+    await transport.send(POLL, 30)
 
     assert "cookie" not in service.requests[1].headers
 
 
-async def test_an_explicit_key_wins_over_netrc(
+async def test_key_wins_over_netrc(
     service: FakeService, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    """With `trust_env` the library reads netrc; what it finds there is not sent in our place."""
+    """With `trust_env` aiohttp reads netrc; its entry is not sent."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     transport = Transport(service.url, lambda: Secret(FAKE_KEY), trust_env=True)
-    await transport.send(LOOK, 30)
+    await transport.send(POLL, 30)
     await transport.aclose()
 
     assert service.requests[0].key == FAKE_KEY
 
 
 @pytest.mark.parametrize("by_environment", [False, True])
-async def test_a_proxy_carries_the_call(
+async def test_send_uses_the_proxy(
     monkeypatch: pytest.MonkeyPatch, *, by_environment: bool
 ) -> None:
-    """An http:// proxy gets the whole address, whether it is given or the environment's."""
+    """An http:// proxy gets the whole URL, from the argument or the environment."""
     seen: list[str] = []
 
     async def handle(request: web.BaseRequest) -> web.Response:
@@ -398,24 +394,24 @@ async def test_a_proxy_carries_the_call(
         transport = Transport(url, lambda: None, trust_env=True)
     else:
         transport = Transport(url, lambda: None, proxy=proxy)
-    answer = await transport.send(LOOK, 30)
+    response = await transport.send(POLL, 30)
     await transport.aclose()
     await runner.cleanup()
 
-    assert answer.status == 200
+    assert response.status == 200
     assert seen[0].startswith("http://api.example.com/api/v1")
 
 
-def test_a_secret_shows_as_stars() -> None:
-    """In every way that a value is printed, save the one that puts it on the wire."""
+def test_secret_shows_as_stars() -> None:
+    """In every representation but the one that is sent."""
     key = Secret(FAKE_KEY)
 
     assert FAKE_KEY not in f"{key!r} {[key]} { ({'k': key})!r}"
     assert str(key) == FAKE_KEY
 
 
-async def test_a_certificate_that_is_not_trusted_ends_a_call_at_once() -> None:
-    """Trying again makes none valid: nothing was sent, and the text says what to check."""
+async def test_untrusted_certificate_is_not_retried() -> None:
+    """Nothing was sent, and the text says what to check."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(Path(__file__).parents[1] / "support_self_signed.pem")
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", ssl=tls)

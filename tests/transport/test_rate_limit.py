@@ -1,4 +1,4 @@
-"""The limit as the server counts it: exact, in order, in two lanes, and whole after any cancel."""
+"""The limit as the server counts it: exact, ordered by priority, and right after any cancel."""
 
 import asyncio
 import gc
@@ -16,26 +16,23 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from mp4gen import Priority, RateLimit, RateLimiter, SlidingWindowLimiter
 from mp4gen.api.sliding_window import peak_in_window
 from mp4gen.transport.rate_limit import CLOCK_RESOLUTION
+from tests.support_async import now
 
 pytestmark = pytest.mark.looptime
 
 
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
 async def call(
-    limiter: SlidingWindowLimiter, seconds: float, lane: Priority = Priority.INTERACTIVE
+    limiter: SlidingWindowLimiter, seconds: float, priority: Priority = Priority.INTERACTIVE
 ) -> float:
     """Hold a slot for a call of `seconds`; when it went out."""
-    async with limiter.slot(lane):
+    async with limiter.slot(priority):
         sent = now()
         await asyncio.sleep(seconds)
     return sent
 
 
-async def test_a_slot_rests_a_full_period_after_the_answer() -> None:
-    """Not after the sending: the next one leaves at answer + period."""
+async def test_slot_is_free_one_period_after_the_response() -> None:
+    """Not one period after the request."""
     limiter = SlidingWindowLimiter(RateLimit(2, per=10))
 
     sent = await asyncio.gather(*(call(limiter, 0.5) for _ in range(5)))
@@ -44,8 +41,8 @@ async def test_a_slot_rests_a_full_period_after_the_answer() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_no_window_at_the_server_is_ever_exceeded(seed: int) -> None:
-    """Whatever the network does to each message, arrivals stay within the limit."""
+async def test_limit_holds_at_the_server_with_any_latency(seed: int) -> None:
+    """Arrivals stay within the limit, whatever the network does to each message."""
     chance = Random(seed)
     limiter = SlidingWindowLimiter(RateLimit(20, per=10))
     arrivals: list[float] = []
@@ -62,13 +59,13 @@ async def test_no_window_at_the_server_is_ever_exceeded(seed: int) -> None:
     assert now() < 300 / 20 * 13.1
 
 
-async def test_each_lane_is_first_in_first_out_and_direct_goes_ahead() -> None:
-    """A direct call overtakes all of a bulk run, and no other direct one."""
+async def test_single_calls_go_before_bulk_calls() -> None:
+    """A single call overtakes all bulk calls, and no other single call."""
     limiter = SlidingWindowLimiter(RateLimit(1, per=10))
     order: list[str] = []
 
-    async def one(name: str, lane: Priority) -> None:
-        async with limiter.slot(lane):
+    async def one(name: str, priority: Priority) -> None:
+        async with limiter.slot(priority):
             order.append(name)
 
     tasks = [asyncio.create_task(one(f"bulk{n}", Priority.BULK)) for n in range(3)]
@@ -79,8 +76,8 @@ async def test_each_lane_is_first_in_first_out_and_direct_goes_ahead() -> None:
     assert order == ["bulk0", "direct0", "direct1", "bulk1", "bulk2"]
 
 
-async def test_cancelled_waiters_take_nothing_with_them() -> None:
-    """Half of those who wait are cancelled; the rest go out as if they had never been there."""
+async def test_cancelled_waiters_use_no_slot() -> None:
+    """Half of the waiters are cancelled; the others are served as if those had never waited."""
     limiter = SlidingWindowLimiter(RateLimit(2, per=10))
     tasks = [asyncio.create_task(call(limiter, 0)) for _ in range(10)]
     await asyncio.sleep(1)
@@ -110,8 +107,8 @@ async def test_waiter_cancelled_when_granted_passes_its_slot_on() -> None:
         assert await third == pytest.approx(10)
 
 
-async def test_a_call_that_fails_gives_its_slot_back_after_the_period() -> None:
-    """It may have arrived, so it counts as one that did."""
+async def test_failed_call_frees_its_slot_after_the_period() -> None:
+    """It may have arrived, so it counts."""
     limiter = SlidingWindowLimiter(RateLimit(1, per=10))
     with suppress(OSError):
         async with limiter.slot():
@@ -121,8 +118,8 @@ async def test_a_call_that_fails_gives_its_slot_back_after_the_period() -> None:
     assert await call(limiter, 0) == pytest.approx(12)
 
 
-async def test_a_cool_down_only_moves_forward() -> None:
-    """A shorter one neither shortens nor lengthens the one that runs."""
+async def test_pause_only_moves_forward() -> None:
+    """A shorter pause does not change the one in progress."""
     limiter = SlidingWindowLimiter(RateLimit(20, per=10))
     limiter.pause(30)
     limiter.pause(5)
@@ -134,8 +131,8 @@ async def test_a_cool_down_only_moves_forward() -> None:
     assert await first == pytest.approx(30)
 
 
-async def test_a_longer_cool_down_holds_those_who_wait_already() -> None:
-    """Waiters ask again on waking."""
+async def test_longer_pause_holds_calls_that_wait_already() -> None:
+    """Waiters check again on waking."""
     limiter = SlidingWindowLimiter(RateLimit(20, per=10))
     limiter.pause(10)
     waiting = asyncio.create_task(call(limiter, 0))
@@ -146,8 +143,8 @@ async def test_a_longer_cool_down_holds_those_who_wait_already() -> None:
     assert await waiting == pytest.approx(19)
 
 
-async def test_row_10_one_call_asks_whether_a_cool_down_has_helped() -> None:
-    """After it, one call goes alone; the others follow when it was answered, not before."""
+async def test_one_call_goes_first_after_a_pause() -> None:
+    """Failure mode 10: the others follow when it has its response, not before."""
     limiter = SlidingWindowLimiter(RateLimit(20, per=10))
     limiter.pause(10)
 
@@ -156,8 +153,8 @@ async def test_row_10_one_call_asks_whether_a_cool_down_has_helped() -> None:
     assert sent == pytest.approx([10, 12, 12, 12])
 
 
-async def test_row_10_a_storm_meets_one_call_a_window() -> None:
-    """As long as every call is refused, no more than one goes out at a time."""
+async def test_refused_calls_go_one_per_window() -> None:
+    """Failure mode 10: as long as every call is refused, one goes out at a time."""
     limiter = SlidingWindowLimiter(RateLimit(20, per=10))
     sent: list[float] = []
 
@@ -178,7 +175,7 @@ async def test_row_10_a_storm_meets_one_call_a_window() -> None:
 
 
 async def test_one_timer_serves_all_waiters() -> None:
-    """A thousand waiters cost one timer, not a thousand."""
+    """A thousand waiters need one timer."""
     limiter = SlidingWindowLimiter(RateLimit(1, per=10))
     tasks = [asyncio.create_task(call(limiter, 0)) for _ in range(1000)]
     await asyncio.sleep(1)
@@ -193,8 +190,8 @@ async def test_one_timer_serves_all_waiters() -> None:
     assert len(ours) == 1
 
 
-async def test_row_19_a_pause_of_the_machine_causes_no_burst() -> None:
-    """Hours that nobody saw free the slots once, not many times over."""
+async def test_suspended_machine_causes_no_burst() -> None:
+    """Failure mode 19: hours of sleep free each slot once."""
     limiter = SlidingWindowLimiter(RateLimit(20, per=10))
     await asyncio.gather(*(call(limiter, 0) for _ in range(20)))
     await asyncio.sleep(8 * 3600)
@@ -204,14 +201,14 @@ async def test_row_19_a_pause_of_the_machine_causes_no_burst() -> None:
     assert peak_in_window(list(sent), 10) == 20
 
 
-def test_the_window_limiter_is_a_rate_limiter() -> None:
-    """What a client needs of a limiter is a protocol that anybody can implement."""
+def test_sliding_window_limiter_is_a_rate_limiter() -> None:
+    """`RateLimiter` is a protocol that any class can implement."""
     assert isinstance(SlidingWindowLimiter(), RateLimiter)
     assert "20" in repr(SlidingWindowLimiter())
 
 
 class LimiterMachine(RuleBasedStateMachine):
-    """Calls of any length in both lanes, cancelled at any time, with cool-downs between."""
+    """Calls of any length of both priorities, cancelled at any time, with pauses between."""
 
     LIMIT = RateLimit(3, per=10)
 
@@ -221,16 +218,16 @@ class LimiterMachine(RuleBasedStateMachine):
         self.limiter = SlidingWindowLimiter(self.LIMIT)
         self.tasks: list[asyncio.Task[None]] = []
         self.arrivals: list[float] = []
-        self.asked: dict[Priority, list[int]] = {lane: [] for lane in Priority}
+        self.asked: dict[Priority, list[int]] = {priority: [] for priority in Priority}
         self.granted: list[tuple[Priority, int]] = []
-        self.cool_until = float("-inf")
+        self.paused_until = float("-inf")
         self.early = 0
         self.number = 0
 
-    async def one(self, number: int, lane: Priority, before: float, after: float) -> None:
-        async with self.limiter.slot(lane):
-            self.granted.append((lane, number))
-            self.early += self.loop.time() < self.cool_until
+    async def one(self, number: int, priority: Priority, before: float, after: float) -> None:
+        async with self.limiter.slot(priority):
+            self.granted.append((priority, number))
+            self.early += self.loop.time() < self.paused_until
             await asyncio.sleep(before)
             self.arrivals.append(self.loop.time())
             await asyncio.sleep(after)
@@ -243,31 +240,31 @@ class LimiterMachine(RuleBasedStateMachine):
         self.loop.run_until_complete(step())
 
     @rule(
-        lane=st.sampled_from(Priority),
+        priority=st.sampled_from(Priority),
         before=st.sampled_from([0.0, 0.3, 4.0]),
         after=st.sampled_from([0.0, 0.5, 12.0]),
     )
-    def start(self, lane: Priority, before: float, after: float) -> None:
+    def start(self, priority: Priority, before: float, after: float) -> None:
         self.number += 1
         number = self.number
-        self.asked[lane].append(number)
-        work = self.one(number, lane, before, after)
+        self.asked[priority].append(number)
+        work = self.one(number, priority, before, after)
         self.run(lambda: self.tasks.append(self.loop.create_task(work)))
 
-    @rule(place=st.integers(0, 50))
-    def cancel(self, place: int) -> None:
+    @rule(index=st.integers(0, 50))
+    def cancel(self, index: int) -> None:
         if self.tasks:
-            self.run(self.tasks[place % len(self.tasks)].cancel)
+            self.run(self.tasks[index % len(self.tasks)].cancel)
 
-    @rule(place=st.integers(0, 50), wait=st.sampled_from([0.0, 10.0, 10.3]))
-    def cancel_in_the_moment_of_a_turn(self, place: int, wait: float) -> None:
+    @rule(index=st.integers(0, 50), wait=st.sampled_from([0.0, 10.0, 10 + CLOCK_RESOLUTION, 10.3]))
+    def cancel_when_granted(self, index: int, wait: float) -> None:
         if self.tasks:
-            task = self.tasks[place % len(self.tasks)]
+            task = self.tasks[index % len(self.tasks)]
             self.run(lambda: self.loop.call_later(wait, task.cancel), wait)
 
     @rule(seconds=st.sampled_from([0.0, 3.0, 15.0]))
-    def cool_down(self, seconds: float) -> None:
-        self.cool_until = max(self.cool_until, self.loop.time() + seconds)
+    def pause(self, seconds: float) -> None:
+        self.paused_until = max(self.paused_until, self.loop.time() + seconds)
         self.run(lambda: self.limiter.pause(seconds))
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 9.9, 10.0, 30.0]))
@@ -279,13 +276,13 @@ class LimiterMachine(RuleBasedStateMachine):
         assert peak_in_window(self.arrivals, 10) <= 3
 
     @invariant()
-    def each_lane_keeps_its_order(self) -> None:
-        for lane in Priority:
-            granted = [number for where, number in self.granted if where is lane]
+    def each_priority_keeps_its_order(self) -> None:
+        for priority in Priority:
+            granted = [number for where, number in self.granted if where is priority]
             assert granted == sorted(granted)
 
     @invariant()
-    def nothing_goes_out_in_a_cool_down(self) -> None:
+    def nothing_goes_out_in_a_pause(self) -> None:
         assert self.early == 0
 
     def teardown(self) -> None:

@@ -1,4 +1,4 @@
-"""Which failure is tried again: a table, with the rows that must NOT be; and how long to wait."""
+"""Which failures are retried (a table that also lists those that are not), and when."""
 
 from itertools import islice
 from random import Random
@@ -14,7 +14,7 @@ REQUEST = mp4gen.VideoRequest("music", "track")
 
 
 def gateway(code: int) -> mp4gen.ServerError:
-    error = mp4gen.ServerError("not the API's own answer", code=code)
+    error = mp4gen.ServerError("not a response of the API", code=code)
     error.from_api = False
     return error
 
@@ -43,8 +43,8 @@ NEVER = [
 
 @pytest.mark.parametrize("error", NEVER, ids=lambda error: repr(error)[:40])
 @pytest.mark.parametrize("submit", [True, False])
-def test_what_must_not_be_retried(error: mp4gen.Mp4GenError, *, submit: bool) -> None:
-    """The same call would get the same answer, or cost again."""
+def test_classify_gives_up_on_permanent_errors(error: mp4gen.Mp4GenError, *, submit: bool) -> None:
+    """A retry would get the same response, or cost again."""
     assert classify(error, submit=submit) is RetryDecision.GIVE_UP
 
 
@@ -65,16 +65,16 @@ def test_what_must_not_be_retried(error: mp4gen.Mp4GenError, *, submit: bool) ->
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_what_may_pass(
+def test_classify_errors_that_may_pass(
     error: mp4gen.Mp4GenError, of_a_submit: RetryDecision, of_a_look: RetryDecision
 ) -> None:
-    """A submit is repeated only where it certainly was not accepted; all else is uncertain."""
+    """A submit is retried only if it certainly was not accepted; all else is uncertain."""
     assert classify(error, submit=True) is of_a_submit
     assert classify(error, submit=False) is of_a_look
 
 
-def test_every_error_of_the_tree_has_its_row() -> None:
-    """A new error class has to be thought about here."""
+def test_classify_table_holds_every_error() -> None:
+    """A new error class needs a row here."""
     tried = {
         mp4gen.RateLimitError,
         mp4gen.MaintenanceError,
@@ -92,8 +92,8 @@ def test_every_error_of_the_tree_has_its_row() -> None:
     assert public - rows <= {mp4gen.Mp4GenError, mp4gen.RenderCancelledError}
 
 
-def test_waits_come_from_backoffs_generators() -> None:
-    """Each wait lies below what `backoff.expo` says, and the same seed gives the same waits."""
+def test_backoff_delays_follow_backoff_expo() -> None:
+    """Each delay is below the value of `backoff.expo`, and one seed gives the same delays."""
     growing = backoff.expo(base=2, factor=0.5, max_value=30)
     next(growing)
     ceilings = list(islice(growing, 12))
@@ -107,8 +107,8 @@ def test_waits_come_from_backoffs_generators() -> None:
     assert found != list(islice(backoff_delays(Retry(), Random(2)), 12))
 
 
-def test_full_jitter_spreads_waits_over_the_whole_range() -> None:
-    """A thousand clients that failed together do not come back together."""
+def test_backoff_delays_spread_over_the_whole_range() -> None:
+    """A thousand clients that failed together do not retry together."""
     tenth = [next(islice(backoff_delays(Retry(), Random(seed)), 9, None)) for seed in range(300)]
 
     assert min(tenth) < 3
@@ -116,8 +116,8 @@ def test_full_jitter_spreads_waits_over_the_whole_range() -> None:
     assert 13 < sum(tenth) / len(tenth) < 17
 
 
-def test_the_quota_ends_a_storm() -> None:
-    """Ten retries in a row, then none until calls go through again."""
+def test_retry_quota_allows_ten_in_a_row() -> None:
+    """Then none until calls succeed again."""
     quota = RetryQuota()
 
     allowed = sum(quota.acquire() for _ in range(50))
@@ -129,8 +129,8 @@ def test_the_quota_ends_a_storm() -> None:
     assert not quota.acquire()
 
 
-def test_the_quota_never_grows_beyond_its_size() -> None:
-    """A long good time saves nothing up."""
+def test_retry_quota_is_capped() -> None:
+    """A long time of success saves nothing up."""
     quota = RetryQuota()
     for _ in range(1000):
         quota.release()

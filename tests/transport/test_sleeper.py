@@ -7,13 +7,10 @@ import pytest
 
 import mp4gen
 from mp4gen.transport.sleeper import Sleeper, WakeableSleep
+from tests.support_async import now
 
 pytestmark = pytest.mark.looptime
 CLOSED = r"^This client is closed\. Make a new one\.$"
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 async def test_sleep_lasts_its_seconds() -> None:
