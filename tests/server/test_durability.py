@@ -97,7 +97,7 @@ async def test_what_a_kill_left_is_cleared_away(serve: Serve, settings: Any) -> 
     data, music = settings["data"], settings["music"]
     left = [
         data / "work" / "abc" / ".mp4gen-0011.part",
-        data / "cache" / "cover.17.part",
+        data / "cache" / ".mp4gen-0011.part",
         data / "videos" / ".mp4gen-0011.part",
         data / "cache" / f"thumbnail-{'A' * 24}.jpg",
         music / "Uploads" / ".mp4gen-upload-x",
@@ -128,6 +128,36 @@ def test_the_cache_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     assert gone == 2
     assert sorted(path.name for path in data.cache.iterdir()) == ["a", "b"]
+
+
+def test_secret_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    """It stays the same, and no temporary file is left."""
+    data = DataDirectory(tmp_path)
+
+    assert data.secret() == data.secret()
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+        "secret": 0o600
+    }
+
+
+def test_publish_syncs_the_folder_of_videos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A video that the database calls finished must survive a power cut."""
+    data = DataDirectory(tmp_path)
+    data.videos.mkdir()
+    (tmp_path / "rendered").write_bytes(b"video")
+    synced: list[tuple[Path, list[Path]]] = []
+
+    def record_sync(descriptor: int) -> None:
+        folder = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((folder, list(folder.iterdir())))
+
+    monkeypatch.setattr(os, "fsync", record_sync)
+    size = data.publish(tmp_path / "rendered", "one.mp4")
+
+    assert size == 5
+    assert synced == [(data.videos, [data.videos / "one.mp4"])]
 
 
 async def test_a_port_in_use_makes_no_data_folder(tmp_path: Path, music: Path) -> None:
