@@ -48,9 +48,10 @@ MIGRATIONS = (
 )
 
 REQUEST_FIELDS = ("task_id", "audio_id", "author", "domain_name", "callback_url")
+_VIDEO_TIMES = ("created_at", "completed_at", "expires_at")
 COLUMNS = (
     f"id, {', '.join(REQUEST_FIELDS)}, state, tokens, video_task_id, adopted, path, error, url,"
-    " created_at, completed_at, expires_at"
+    f" {', '.join(_VIDEO_TIMES)}"
 )
 Row = tuple[Any, ...]
 request_columns = attrgetter(*REQUEST_FIELDS)
@@ -94,19 +95,10 @@ def entry_from_row(row: Row, request: VideoRequest | None = None) -> LedgerEntry
 def _entry_from_row(row: Row, request: VideoRequest | None) -> LedgerEntry:
     entry_id, *columns, state, tokens, task_id, adopted, path, error, url = row[:-3]
     fields = dict(zip(REQUEST_FIELDS, columns, strict=True))
-    state = LedgerState(state)
-    video = None
+    state, video = LedgerState(state), None
     if state in (LedgerState.DONE, LedgerState.DOWNLOADED):
-        created_at, completed_at, expires_at = map(_parse_time, row[-3:])
-        video = Video(
-            task_id,
-            url,
-            fields["audio_id"],
-            created_at,
-            completed_at,
-            expires_at,
-            adopted=bool(adopted),
-        )
+        times = dict(zip(_VIDEO_TIMES, map(_parse_time, row[-3:]), strict=True))
+        video = Video(task_id, url, fields["audio_id"], adopted=bool(adopted), **times)
     return LedgerEntry(
         entry_id,
         request if request is not None else VideoRequest(**fields),
@@ -230,14 +222,9 @@ def _load_error(text: str) -> Mp4GenError:
 
 def video_columns(video: Video) -> dict[str, Any]:
     """Return the columns of a finished video."""
-    return {
-        "url": video.url,
-        "video_task_id": video.task_id,
-        "adopted": int(video.adopted),
-        "created_at": _format_time(video.created_at),
-        "completed_at": _format_time(video.completed_at),
-        "expires_at": _format_time(video.expires_at),
-    }
+    times = {name: _format_time(getattr(video, name)) for name in _VIDEO_TIMES}
+    adopted = int(video.adopted)
+    return {"url": video.url, "video_task_id": video.task_id, "adopted": adopted, **times}
 
 
 def _format_time(time: datetime | None) -> str | None:

@@ -62,10 +62,6 @@ class CallbackSubscription:
         self.tokens.append(token)
         return self._receiver._register(token, self)
 
-    async def wait(self, seconds: float) -> bool:
-        """Return True when a callback has come since the last wait, False after `seconds`."""
-        return await self.wake_on_callback(WakeableSleep(seconds))
-
     def wake_on_callback(self, sleep: WakeableSleep) -> WakeableSleep:
         """Wake `sleep` at the next callback, immediately if one came since the last sleep."""
         if self._undelivered:

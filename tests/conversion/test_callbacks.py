@@ -23,6 +23,7 @@ import mp4gen
 from mp4gen.api.protocol import build_callback, sign_callback, verify_signature
 from mp4gen.conversion.callbacks import MAX_BODY_BYTES
 from mp4gen.testing import CallbackBehavior, FakeService, ScriptedResponse
+from mp4gen.transport.sleeper import WakeableSleep
 from tests.support_async import now
 
 REQUEST = mp4gen.VideoRequest("music", "track")
@@ -650,7 +651,7 @@ async def test_callback_of_an_ended_task_has_no_effect(app: App, end: str) -> No
         await client.convert(mp4gen.VideoRequest("music", "next"))
 
     assert status == 200
-    assert 55 <= now() - begun <= 70
+    assert 50 <= now() - begun <= 70
 
 
 def test_tokens_of_ended_tasks_are_bounded() -> None:
@@ -672,15 +673,14 @@ def test_tokens_of_ended_tasks_are_bounded() -> None:
 async def test_callback_wakes_all_waits_of_its_task() -> None:
     """Two parts of an app can wait for one task; without a wait, the next one is woken."""
     receiver = mp4gen.CallbackReceiver("http://127.0.0.1:1/hooks")
-    ticket = receiver._subscribe()
-    url = ticket.new_url()
-    both = [asyncio.create_task(ticket.wait(30)) for _ in range(2)]
-    await asyncio.sleep(0)
+    subscription = receiver._subscribe()
+    url = subscription.new_url()
+    both = [subscription.wake_on_callback(WakeableSleep(30)) for _ in range(2)]
 
     receiver.handle("POST", url, {}, build_callback("video", None))
 
     assert await asyncio.gather(*both) == [True, True]
     receiver.handle("POST", url, {}, build_callback("video", None))
     await asyncio.sleep(0)
-    assert await ticket.wait(30)
-    assert not await ticket.wait(0)
+    assert await subscription.wake_on_callback(WakeableSleep(30))
+    assert not await subscription.wake_on_callback(WakeableSleep(0))

@@ -34,29 +34,17 @@ async def service() -> AsyncIterator[FakeService]:
         yield service
 
 
-@pytest.mark.parametrize("fault", LOST_RESPONSE)
-async def test_submit_adopts_the_first_task_after_a_lost_response(
+@pytest.mark.parametrize("fault", LOST_RESPONSE + NOT_ACCEPTED)
+async def test_submit_creates_one_task_after_a_lost_response(
     service: FakeService, fault: str
 ) -> None:
-    """Failure mode 2: the client resends at once and adopts the id of the 409; one task."""
+    """Failure modes 2 and 3: the client resends at once and adopts the task of a 409."""
     service.script("create", fault)
     async with service.client() as client:
         task_id = await client.create_music_video(REQUEST)
 
     assert list(service.tasks) == [task_id]
     assert service.count("create") == 2
-
-
-@pytest.mark.parametrize("fault", NOT_ACCEPTED)
-async def test_submit_resends_after_a_response_without_outcome(
-    service: FakeService, fault: str
-) -> None:
-    """Failure mode 3: the first submit was not accepted, as the second one shows; one task."""
-    service.script("create", fault)
-    async with service.client() as client:
-        task_id = await client.create_music_video(REQUEST)
-
-    assert list(service.tasks) == [task_id]
 
 
 @pytest.mark.parametrize("fault", LOST_RESPONSE + NOT_ACCEPTED)
