@@ -216,7 +216,7 @@ async def test_requests_are_recorded_without_printing_the_key() -> None:
 
 
 async def test_service_refuses_a_wrong_key(web: aiohttp.ClientSession) -> None:
-    """With `api_key`, no outdated key is accepted."""
+    """With `api_key`, no other key is accepted."""
     async with FakeService(api_key="right") as service:
         refused = await post(web, service)
         async with service.client() as client:
@@ -284,7 +284,7 @@ async def test_service_lists_its_music() -> None:
 async def test_proxy_cuts_at_the_scripted_byte(
     web: aiohttp.ClientSession, fault: ConnectionFault
 ) -> None:
-    """The next connection is complete."""
+    """The next connection is whole."""
     async with FakeService() as service, FaultProxy(service.url) as proxy:
         proxy.script(fault)
         url = f"{proxy.url}/api/v1/mp4/generate"

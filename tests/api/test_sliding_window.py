@@ -1,4 +1,4 @@
-"""What a server admits of an account's requests."""
+"""The rate limit as a server counts it."""
 
 import pytest
 

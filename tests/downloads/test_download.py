@@ -300,7 +300,7 @@ async def test_download_detects_a_cut_without_a_length(
 async def test_download_resumes_after_a_cut_between_chunks(
     sessions: FileSessions, target: Path
 ) -> None:
-    """A missing last chunk is a size."""
+    """A missing last chunk is a cut."""
     cut = Response(
         headers={"Transfer-Encoding": "chunked", "ETag": TAG},
         body=chunked(MOVIE[:500], MOVIE[500:]),
@@ -532,11 +532,11 @@ async def test_download_outlasts_an_outage_of_minutes(sessions: FileSessions, ta
     clock = asyncio.get_running_loop().time
     waited: list[float] = []
 
-    def answer(request: Any) -> Response:
+    def respond(request: Any) -> Response:
         up = clock() - start > 240
         return range_response(request) if up else Response(status=[503, 500, 429][len(waited) % 3])
 
-    async with FileHost(*[answer] * 500) as host:
+    async with FileHost(*[respond] * 500) as host:
         start = clock()
         limits = DownloadLimits(allow_private=True, retry=Retry())
         content = await fetch(

@@ -150,7 +150,7 @@ async def test_fetch_rejects_every_form_of_private_addresses(
 async def test_fetch_rejects_private_addresses_in_unicode_digits(
     sessions: FileSessions, tmp_path: Path, url: str
 ) -> None:
-    """The text looks like a name, but the address is checked again proxy_url connect time."""
+    """The text looks like a name, but the address is checked again at connect time."""
     async with FileHost() as host:
         one = download(host, sessions, url=url.format(host.port), limits=PUBLIC)
         message = await download_error(one, tmp_path)
@@ -162,13 +162,13 @@ async def test_fetch_rejects_private_addresses_in_unicode_digits(
 class Names(AbstractResolver):
     """Resolves any name to the test's addresses, each time to the next ones."""
 
-    def __init__(self, *answers: list[str]) -> None:
-        self.answers = list(answers)
+    def __init__(self, *addresses: list[str]) -> None:
+        self.addresses = list(addresses)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        found = self.addresses.pop(0) if len(self.addresses) > 1 else self.addresses[0]
         return [
             ResolveResult(hostname=host, host=ip, port=port, family=family, proto=0, flags=0)
             for ip in found
@@ -211,7 +211,7 @@ async def test_fetch_rejects_names_of_private_addresses(
 async def test_fetch_rejects_a_name_that_becomes_private(
     sessions: FileSessions, tmp_path: Path
 ) -> None:
-    """DNS rebinding: the address proxy_url connect time decides, not an earlier one."""
+    """DNS rebinding: the address at connect time decides, not an earlier one."""
     async with FileHost() as host:
         names = Names(["192.0.2.1"], ["127.0.0.1"])
         resolve_by(sessions, names)
@@ -290,7 +290,7 @@ def test_validate_url_returns_only_the_host() -> None:
 
 
 async def test_fetch_retries_unknown_names(sessions: FileSessions, tmp_path: Path) -> None:
-    """DNS is down proxy_url times; the last error says what failed."""
+    """DNS is down at times; the last error says what failed."""
     failures: list[str] = []
 
     class Down(Names):
