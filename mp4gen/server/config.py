@@ -132,8 +132,8 @@ class ServerConfig:
             )
         if not self.accounts and not is_loopback(self.host.strip("[]")):
             raise ConfigurationError(
-                f"Other machines can reach {self.host}, and there is no key. Set a key, or listen "
-                "on 127.0.0.1."
+                f"Other machines can reach {self.host} without a key. Set a key, or listen on "
+                "127.0.0.1."
             )
         if self.public_url is not None:
             _check_public_url(self.public_url)

@@ -1,4 +1,4 @@
-"""What a restarted server still knows, and what it goes on with."""
+"""A restarted server knows its tasks and continues them."""
 
 import asyncio
 import os
@@ -30,8 +30,8 @@ def settings(music: Path, tmp_path: Path) -> dict[str, Any]:
     }
 
 
-async def test_a_stopped_server_goes_on_where_it_was(serve: Serve, settings: Any) -> None:
-    """Accepted tasks survive a stop: ended ones are known, all others are rendered after it."""
+async def test_restart_continues_accepted_tasks(serve: Serve, settings: Any) -> None:
+    """Accepted tasks survive a stop: finished ones are known, all others are rendered later."""
     session = (await serve(data=settings["data"].parent / "unused")).session
     async with Server(ServerConfig(**settings)) as first:
         caller = Caller(session, first.url)
@@ -52,8 +52,8 @@ async def test_a_stopped_server_goes_on_where_it_was(serve: Serve, settings: Any
     assert len(list((settings["data"] / "videos").iterdir())) == 2
 
 
-async def test_a_video_is_deleted_after_its_time(serve: Serve, settings: Any) -> None:
-    """After the days of retention the file and the record are gone, and the track is free again."""
+async def test_retention_deletes_file_and_record(serve: Serve, settings: Any) -> None:
+    """After the retention the video and the task are gone, and the track can be submitted again."""
     caller = await serve(retention_days=0.0)
     data = await caller.create_and_wait("album", "one")
     url = data["response"]["videoUrl"]
@@ -67,8 +67,8 @@ async def test_a_video_is_deleted_after_its_time(serve: Serve, settings: Any) ->
     assert (await caller.generate("album", "one"))["code"] == 200
 
 
-async def workers_of(server: Server) -> list[int]:
-    """The process ids of the workers, once there are any."""
+async def wait_for_workers(server: Server) -> list[int]:
+    """Return the process ids of the workers, as soon as there are any."""
     while True:
         if pids := server.worker_pids:
             return pids
@@ -76,45 +76,45 @@ async def workers_of(server: Server) -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process."""
+    """Return whether the process exists."""
     return Path(f"/proc/{pid}").exists()
 
 
-async def test_a_stop_does_not_wait_longer_than_it_may(serve: Serve, settings: Any) -> None:
-    """A stopping server asks its render to stop, and leaves no process and no half file."""
+async def test_stop_ends_workers_after_the_grace_period(serve: Serve, settings: Any) -> None:
+    """A stopping server cancels its render, and leaves no process and no partial file."""
     session = (await serve(data=settings["data"].parent / "unused")).session
     async with Server(ServerConfig(**settings)) as server:
         caller = Caller(session, server.url)
         await caller.generate("album", "one")
-        pids = await workers_of(server)
+        pids = await wait_for_workers(server)
 
     assert not [pid for pid in pids if is_alive(pid)]
     assert not list((settings["data"] / "videos").iterdir())
 
 
-async def test_what_a_kill_left_is_cleared_away(serve: Serve, settings: Any) -> None:
-    """Parts of renders, of covers and of uploads are gone after the next start; the rest stays."""
+async def test_start_deletes_partial_files(serve: Serve, settings: Any) -> None:
+    """Partial renders, covers and uploads of a killed server are deleted; other files stay."""
     data, music = settings["data"], settings["music"]
-    left = [
+    partial = [
         data / "work" / "abc" / ".mp4gen-0011.part",
         data / "cache" / ".mp4gen-0011.part",
         data / "videos" / ".mp4gen-0011.part",
         data / "cache" / f"thumbnail-{'A' * 24}.jpg",
         music / "Uploads" / ".mp4gen-upload-x",
     ]
-    stays = [data / "cache" / "cover.jpg", music / "Uploads" / "song.wav"]
-    for path in left + stays:
+    complete = [data / "cache" / "cover.jpg", music / "Uploads" / "song.wav"]
+    for path in partial + complete:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"half")
 
     await serve()
 
-    assert [path for path in left if path.exists()] == []
-    assert [path for path in stays if not path.exists()] == []
+    assert [path for path in partial if path.exists()] == []
+    assert [path for path in complete if not path.exists()] == []
 
 
-def test_the_cache_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was not asked for lately goes first: by age, and where there is too much of it."""
+def test_prune_cache_deletes_old_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files beyond the maximum age or the maximum size of the cache are deleted, oldest first."""
     data = DataDirectory(tmp_path)
     data.open()
     monkeypatch.setattr(data_dir, "MAX_CACHE_BYTES", 250)
@@ -123,10 +123,10 @@ def test_the_cache_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         path.write_bytes(b"x" * 100)
         os.utime(path, (NOW - age, NOW - age))
 
-    gone = data.prune_cache(NOW)
+    deleted = data.prune_cache(NOW)
     data.close()
 
-    assert gone == 2
+    assert deleted == 2
     assert sorted(path.name for path in data.cache.iterdir()) == ["a", "b"]
 
 
@@ -160,8 +160,8 @@ def test_publish_syncs_the_folder_of_videos(
     assert synced == [(data.videos, [data.videos / "one.mp4"])]
 
 
-async def test_a_port_in_use_makes_no_data_folder(tmp_path: Path, music: Path) -> None:
-    """A server that cannot listen leaves nothing behind."""
+async def test_port_in_use_creates_no_data_folder(tmp_path: Path, music: Path) -> None:
+    """A server that cannot listen creates nothing."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         config = ServerConfig(music=music, data=tmp_path / "d", port=taken.getsockname()[1])
         with pytest.raises(ConfigurationError):

@@ -1,6 +1,6 @@
-"""Killed at any moment and started again: nothing lost, nothing made twice, no half file.
+"""A server that is killed and restarted loses no task, renders none twice, serves no partial file.
 
-Row 39 of the list of faults.
+Failure mode 39.
 """
 
 import asyncio
@@ -36,15 +36,15 @@ class Zygote:
         )
 
     def start(self, music: Path, data: Path, point: str = "", *, processes: bool = False) -> str:
-        """Start a server that ends at `point`; its address."""
+        """Start a server that kills itself at `point`; return its URL."""
         order = {"music": str(music), "data": str(data), "point": point, "processes": processes}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        self.pid = self.heard()["pid"]
-        return self.heard()["url"]
+        self.pid = self.receive()["pid"]
+        return self.receive()["url"]
 
-    def heard(self) -> dict[str, Any]:
-        """The next thing it says."""
+    def receive(self) -> dict[str, Any]:
+        """Return the next message of the program."""
         return json.loads(self._process.stdout.readline())
 
     def close(self) -> None:
@@ -62,20 +62,20 @@ def zygote() -> Iterator[Zygote]:
 
 @asynccontextmanager
 async def receiver() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-    """Somebody who takes callbacks: where, and what came."""
-    came: list[dict[str, Any]] = []
+    """Yield the URL of a callback receiver, and the list of the bodies it received."""
+    bodies: list[dict[str, Any]] = []
 
     async def take(request: web.Request) -> web.Response:
-        came.append(await request.json())
+        bodies.append(await request.json())
         return web.json_response({"status": "received"})
 
     app = web.Application()
-    app.add_routes([web.post("/told", take)])
+    app.add_routes([web.post("/callback", take)])
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/told", came
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/callback", bodies
     await runner.cleanup()
 
 
@@ -95,8 +95,8 @@ async def restarted(music: Path, data: Path) -> AsyncIterator[Server]:
         yield server
 
 
-def is_whole(video: Path) -> bool:
-    """Whether the boxes of an MP4 fill its file to the byte, its index among them."""
+def is_complete(video: Path) -> bool:
+    """Return whether the boxes of an MP4 fill its file exactly, with its index among them."""
     content, at, kinds = video.read_bytes(), 0, []
     while at < len(content):
         size = int.from_bytes(content[at : at + 4], "big")
@@ -114,73 +114,73 @@ def rows(data: Path) -> list[tuple[str, str, str]]:
     return found
 
 
-async def submitted(caller: Caller, callback: str) -> dict[str, Any] | None:
-    """The answer of a submit; None where the server died over it."""
+async def submit(caller: Caller, callback: str) -> dict[str, Any] | None:
+    """Return the response to a submit; None if the server died meanwhile."""
     try:
         return await caller.generate("album", "one", callBackUrl=callback)
     except aiohttp.ClientError:
         return None
 
 
-async def heard_of(came: list[dict[str, Any]], task_id: str) -> None:
-    """Wait until a callback told of `task_id`."""
+async def wait_for_callback(bodies: list[dict[str, Any]], task_id: str) -> None:
+    """Wait until a callback about `task_id` was received."""
     while True:
-        if task_id in {body["data"]["task_id"] for body in came}:
+        if task_id in {body["data"]["task_id"] for body in bodies}:
             return
         await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("point", POINTS)
-async def test_a_kill_loses_nothing(
+async def test_restart_after_a_kill_loses_nothing(
     zygote: Zygote, music: Path, tmp_path: Path, point: str
 ) -> None:
-    """Killed at this point: the task ends once, with one whole video and its callback sent."""
+    """Killed at this point, the task is done once, with one complete video and its callback."""
     data = tmp_path / "data"
-    async with receiver() as (callback, came), aiohttp.ClientSession() as session:
+    async with receiver() as (callback, bodies), aiohttp.ClientSession() as session:
         url = zygote.start(music, data, point)
-        answer = await submitted(Caller(session, url), callback)
-        status = await asyncio.to_thread(zygote.heard)
-        left = list((data / "videos").iterdir())
+        answer = await submit(Caller(session, url), callback)
+        status = await asyncio.to_thread(zygote.receive)
+        published = list((data / "videos").iterdir())
         async with asyncio.timeout(20), restarted(music, data) as server:
             caller = Caller(session, server.url)
             again = await caller.generate("album", "one", callBackUrl=callback)
             task_id = again["data"]["taskId"]
-            ended = await caller.wait_until_finished(task_id)
-            await heard_of(came, task_id)
+            finished = await caller.wait_until_finished(task_id)
+            await wait_for_callback(bodies, task_id)
 
     assert status == {"ended": -signal.SIGKILL}
-    assert all(is_whole(video) for video in left)
+    assert all(is_complete(video) for video in published)
     if answer is not None:
         assert answer["code"] == 200
         assert again["code"] == 409
         assert task_id == answer["data"]["taskId"]
-    assert ended["successFlag"] == "SUCCESS"
+    assert finished["successFlag"] == "SUCCESS"
     assert [(row[0], row[1]) for row in rows(data)] == [(task_id, "done")]
     videos = list((data / "videos").iterdir())
-    assert [is_whole(video) for video in videos] == [True]
+    assert [is_complete(video) for video in videos] == [True]
     assert not list((data / "work").iterdir())
 
 
-async def test_workers_end_with_a_killed_server(
+async def test_workers_end_when_the_server_is_killed(
     zygote: Zygote, music: Path, tmp_path: Path
 ) -> None:
-    """After kill -9 of the server in the middle of a render no worker is left, and no port."""
+    """After a kill during a render, no worker is left and the port is free."""
     async with aiohttp.ClientSession() as session:
         url = zygote.start(music, tmp_path / "data", processes=True)
         caller = Caller(session, url)
         task_id = (await caller.generate("album", "one"))["data"]["taskId"]
-        workers = (await asyncio.to_thread(zygote.heard))["workers"]
+        workers = (await asyncio.to_thread(zygote.receive))["workers"]
         os.kill(zygote.pid, signal.SIGKILL)
-        await asyncio.to_thread(zygote.heard)
+        await asyncio.to_thread(zygote.receive)
         async with asyncio.timeout(5):
-            await gone(workers)
+            await wait_until_gone(workers)
         async with restarted(music, tmp_path / "data") as server:
-            ended = await Caller(session, server.url).wait_until_finished(task_id)
+            finished = await Caller(session, server.url).wait_until_finished(task_id)
 
-    assert ended["successFlag"] == "SUCCESS"
+    assert finished["successFlag"] == "SUCCESS"
 
 
-async def gone(pids: list[int]) -> None:
+async def wait_until_gone(pids: list[int]) -> None:
     """Wait until none of these processes runs."""
     while True:
         if not any(map(is_running, pids)):
@@ -189,7 +189,7 @@ async def gone(pids: list[int]) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process runs; one that only waits for its parent's notice does not."""
+    """Return whether the process runs; a zombie does not."""
     try:
         return " Z " not in Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:

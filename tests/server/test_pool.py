@@ -1,4 +1,4 @@
-"""Slots: one worker's end is nobody else's."""
+"""Worker slots: the end of one worker does not affect others."""
 
 import asyncio
 import os
@@ -20,8 +20,8 @@ async def slot() -> AsyncIterator[WorkerSlot]:
     await slot.close()
 
 
-async def test_a_slot_lives_through_crashes_and_memory_hogs(slot: WorkerSlot) -> None:
-    """A worker that dies, or wants more memory than it may, ends its job; the next one runs."""
+async def test_slot_survives_crashes_and_memory_limits(slot: WorkerSlot) -> None:
+    """A worker that dies or exceeds its memory limit costs one job; the next job runs."""
     with pytest.raises(WorkerDiedError):
         await slot.run(os._exit, 3)
     first = await slot.run(os.getpid)
@@ -32,8 +32,8 @@ async def test_a_slot_lives_through_crashes_and_memory_hogs(slot: WorkerSlot) ->
     assert first == second != os.getpid()
 
 
-async def test_a_worker_is_polite_and_deaf_to_ctrl_c(slot: WorkerSlot) -> None:
-    """It runs at low priority, leaves Ctrl-C to its server, and has none of its server's files."""
+async def test_worker_has_low_priority_and_ignores_ctrl_c(slot: WorkerSlot) -> None:
+    """It runs at low priority, leaves Ctrl-C to the server, and inherits no file or socket."""
     nice = os.nice(0)
     mine = os.open(__file__, os.O_RDONLY)
     others = await slot.run(os.listdir, "/proc/self/fd")
@@ -46,8 +46,8 @@ async def test_a_worker_is_polite_and_deaf_to_ctrl_c(slot: WorkerSlot) -> None:
     assert not [link for link in links if "socket:" in link]
 
 
-async def test_a_killed_job_frees_its_slot(slot: WorkerSlot) -> None:
-    """A job that would run for ever ends when its slot is killed, and so does its process."""
+async def test_kill_frees_the_slot(slot: WorkerSlot) -> None:
+    """An endless job and its process end when the slot is killed."""
     pid = await slot.run(os.getpid)
     hanging = asyncio.ensure_future(slot.run(time.sleep, 1000))
     await asyncio.sleep(0.05)
@@ -60,8 +60,8 @@ async def test_a_killed_job_frees_its_slot(slot: WorkerSlot) -> None:
     assert slot.pids != [pid]
 
 
-async def test_closing_leaves_no_process() -> None:
-    """After close no worker is left."""
+async def test_close_leaves_no_process() -> None:
+    """After `close`, no worker is left."""
     slot = WorkerSlot(ProcessExecutor)
     pid = await slot.run(os.getpid)
 

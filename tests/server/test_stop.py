@@ -1,4 +1,4 @@
-"""A real server process that is told to stop: in time, with code 0, and nothing lost."""
+"""A server process that gets a signal stops in time, with code 0, and loses nothing."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ BOUND = 15.0
 
 @contextlib.asynccontextmanager
 async def serving(**settings: Any) -> AsyncIterator[tuple[asyncio.subprocess.Process, Caller]]:
-    """A server in a process of its own, and a caller of it."""
+    """Yield a server process and a caller of it."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PROGRAM, json.dumps(settings), stdout=asyncio.subprocess.PIPE
     )
@@ -45,16 +45,16 @@ async def serving(**settings: Any) -> AsyncIterator[tuple[asyncio.subprocess.Pro
         await process.wait()
 
 
-async def rendering(caller: Caller) -> None:
-    """Wait until something is being rendered."""
+async def wait_for_render(caller: Caller) -> None:
+    """Wait until a render runs."""
     while True:
         if (await caller.get_response("/healthz"))[2]["rendering"]:
             return
         await asyncio.sleep(0.02)
 
 
-async def unanswered(caller: Caller) -> None:
-    """Wait until the server takes no calls any more."""
+async def wait_until_closed(caller: Caller) -> None:
+    """Wait until the server accepts no calls any more."""
     with contextlib.suppress(aiohttp.ClientError):
         while True:
             await caller.get_response("/healthz")
@@ -67,39 +67,39 @@ def states(data: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-async def test_a_stop_puts_back_what_it_cannot_finish(
-    music: Path, tmp_path: Path, how: signal.Signals
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+async def test_stop_requeues_unfinished_tasks(
+    music: Path, tmp_path: Path, signum: signal.Signals
 ) -> None:
-    """Within its bound the server ends with code 0, and the next one renders what was left."""
+    """The server ends in time with code 0, and the next one renders the unfinished tasks."""
     write_song(music / "album" / "long.wav", 600.0)
     settings = {"music": str(music), "data": str(tmp_path / "data"), "shutdown_timeout": 0.5}
 
     async with serving(**settings) as (process, caller):
         await caller.generate("album", "long")
         await caller.generate("album", "one")
-        await rendering(caller)
-        begun = time.monotonic()
-        process.send_signal(how)
+        await wait_for_render(caller)
+        started = time.monotonic()
+        process.send_signal(signum)
         code = await asyncio.wait_for(process.wait(), BOUND)
-        took = time.monotonic() - begun
+        took = time.monotonic() - started
         with pytest.raises(aiohttp.ClientError):
             await caller.generate("album", "two")
     left = states(tmp_path / "data")
     write_song(music / "album" / "long.wav", 1.0)
     async with serving(**settings) as (_, caller):
         again = [await caller.generate("album", name) for name in ("long", "one")]
-        ended = [await caller.wait_until_finished(one["data"]["taskId"]) for one in again]
+        finished = [await caller.wait_until_finished(one["data"]["taskId"]) for one in again]
 
     assert code == 0
     assert took < BOUND
     assert left == ["queued", "queued"]
     assert [one["code"] for one in again] == [409, 409]
-    assert [one["successFlag"] for one in ended] == ["SUCCESS", "SUCCESS"]
+    assert [one["successFlag"] for one in finished] == ["SUCCESS", "SUCCESS"]
 
 
-async def test_a_stop_lets_a_short_render_finish(music: Path, tmp_path: Path) -> None:
-    """What ends within the patience of the server is done, and what waits is kept for the next."""
+async def test_stop_lets_a_short_render_finish(music: Path, tmp_path: Path) -> None:
+    """A render that ends within the timeout is done; queued tasks wait for the next server."""
     write_song(music / "album" / "some.wav", 20.0)
     data = tmp_path / "data"
 
@@ -109,7 +109,7 @@ async def test_a_stop_lets_a_short_render_finish(music: Path, tmp_path: Path) ->
     ):
         await caller.generate("album", "some")
         await caller.generate("album", "one")
-        await rendering(caller)
+        await wait_for_render(caller)
         process.send_signal(signal.SIGTERM)
         code = await process.wait()
 
@@ -118,8 +118,8 @@ async def test_a_stop_lets_a_short_render_finish(music: Path, tmp_path: Path) ->
     assert not list((data / "work").iterdir())
 
 
-async def test_a_second_signal_does_not_wait(music: Path, tmp_path: Path) -> None:
-    """Whoever is told twice ends at once, and what was running is rendered by the next server."""
+async def test_second_signal_kills_the_server(music: Path, tmp_path: Path) -> None:
+    """The server ends immediately, and the next one renders the running task."""
     write_song(music / "album" / "long.wav", 600.0)
     data = tmp_path / "data"
 
@@ -128,12 +128,12 @@ async def test_a_second_signal_does_not_wait(music: Path, tmp_path: Path) -> Non
         caller,
     ):
         await caller.generate("album", "long")
-        await rendering(caller)
+        await wait_for_render(caller)
         process.send_signal(signal.SIGTERM)
-        await unanswered(caller)
+        await wait_until_closed(caller)
         process.send_signal(signal.SIGTERM)
         code = await asyncio.wait_for(process.wait(), BOUND)
 
     assert code == -signal.SIGTERM
-    # The record may follow the worker's start by a moment; the next server takes up both.
+    # The worker may start before this is recorded; the next server renders both.
     assert states(data) in (["queued"], ["rendering"])

@@ -1,8 +1,7 @@
-"""Starts servers that kill themselves at a named point: a program of its own, driven by stdin.
+"""Starts servers that kill themselves at a named point: a program, controlled by stdin.
 
-It imports everything once and forks a server for each line it reads, which costs milliseconds
-instead of a second. Nothing in the server knows of the points: they are wrapped around its own
-functions here, in the forked child alone.
+It imports everything once and forks a server for each line it reads, which takes milliseconds
+instead of a second. The server does not know the points: they wrap its functions in the child.
 """
 
 import asyncio
@@ -26,14 +25,14 @@ from mp4gen.server.rendering import supervisor
 STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
 BEFORE, AFTER = "before", "after"
 
-# name: whose, which function, on which side of it, at which call of it.
+# Name: the owner of a function, the function, before or after it, and which call of it.
 POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
     "the body is about to be read": (protocol, protocol.parse_create_body, BEFORE, 1),
     "the body is read": (protocol, protocol.parse_create_body, AFTER, 1),
     "the track is found": (library.Library, library.Library.find, AFTER, 1),
     "the task is about to be stored": (store.Store, store.Store._add, BEFORE, 1),
     "the task is written, not committed": (store.Store, store.Store._commit, BEFORE, 1),
-    "the task is committed, nobody knows": (store.Store, store.Store._add, AFTER, 1),
+    "the task is committed, not reported": (store.Store, store.Store._add, AFTER, 1),
     "the task is about to be queued": (
         scheduler.RenderScheduler,
         scheduler.RenderScheduler.submit,
@@ -41,33 +40,38 @@ POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
         1,
     ),
     "the task is queued, not answered": (protocol, protocol.build_create_response, BEFORE, 1),
-    "the render is about to be noted": (store.Store, store.Store.mark_started, BEFORE, 1),
-    "the render is noted": (store.Store, store.Store.mark_started, AFTER, 1),
+    "the render is about to be recorded": (store.Store, store.Store.mark_started, BEFORE, 1),
+    "the render is recorded": (store.Store, store.Store.mark_started, AFTER, 1),
     "the render is prepared": (
         scheduler.RenderScheduler,
         scheduler.RenderScheduler._prepare,
         AFTER,
         1,
     ),
-    "the render has a mailbox": (
+    "the render has a channel": (
         supervisor.WorkerChannel,
         supervisor.WorkerChannel.__init__,
         AFTER,
         1,
     ),
-    "the render tells its first progress": (
+    "the render reports its first progress": (
         supervisor.WorkerChannel,
         supervisor.WorkerChannel.report_progress,
         AFTER,
         1,
     ),
-    "the render tells its second progress": (
+    "the render reports its second progress": (
         supervisor.WorkerChannel,
         supervisor.WorkerChannel.report_progress,
         AFTER,
         2,
     ),
-    "the video is made": (supervisor.SupervisedRender, supervisor.SupervisedRender.run, AFTER, 1),
+    "the video is rendered": (
+        supervisor.SupervisedRender,
+        supervisor.SupervisedRender.run,
+        AFTER,
+        1,
+    ),
     "the video is about to be published": (
         data_dir.DataDirectory,
         data_dir.DataDirectory.publish,
@@ -80,8 +84,8 @@ POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
         AFTER,
         1,
     ),
-    "the end is committed": (store.Store, store.Store._finish, AFTER, 1),
-    "the callback is about to be made": (
+    "the result is committed": (store.Store, store.Store._finish, AFTER, 1),
+    "the callback is about to be queued": (
         sender.CallbackSender,
         sender.CallbackSender.send,
         BEFORE,
@@ -89,34 +93,39 @@ POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
     ),
     "the callback is about to be sent": (sender, sender.post, BEFORE, 1),
     "the callback is answered": (sender, sender.post, AFTER, 1),
-    "the callback is about to be noted": (store.Store, store.Store.set_callback_state, BEFORE, 1),
-    "the callback is noted": (store.Store, store.Store.set_callback_state, AFTER, 1),
+    "the callback is about to be recorded": (
+        store.Store,
+        store.Store.set_callback_state,
+        BEFORE,
+        1,
+    ),
+    "the callback is recorded": (store.Store, store.Store.set_callback_state, AFTER, 1),
 }
 
 
 def arm(point: str) -> None:
-    """Let this process end as by kill -9 when it reaches `point`."""
+    """Kill this process when it reaches `point`."""
     owner, original, side, count = POINTS[point]
     calls = 0
 
-    def reached(at: str) -> None:
+    def kill_at(at: str) -> None:
         if at == side and calls == count:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def sync_wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         calls += 1
-        reached(BEFORE)
+        kill_at(BEFORE)
         result = original(*args, **kwargs)
-        reached(AFTER)
+        kill_at(AFTER)
         return result
 
     async def async_wrapper(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         calls += 1
-        reached(BEFORE)
+        kill_at(BEFORE)
         result = await original(*args, **kwargs)
-        reached(AFTER)
+        kill_at(AFTER)
         return result
 
     setattr(
@@ -126,13 +135,13 @@ def arm(point: str) -> None:
     )
 
 
-def send_message(**what: Any) -> None:
-    """One line of JSON to whoever drives us."""
-    os.write(1, json.dumps(what).encode() + b"\n")
+def send_message(**values: Any) -> None:
+    """Write one line of JSON to stdout."""
+    os.write(1, json.dumps(values).encode() + b"\n")
 
 
 async def serve(music: str, data: str, processes: bool) -> None:
-    """A server until it is killed."""
+    """Serve until killed."""
     config = ServerConfig(
         music=music,
         data=data,
@@ -153,12 +162,12 @@ async def serve(music: str, data: str, processes: bool) -> None:
 
 
 def main() -> None:
-    """Fork a server for each line of JSON, and say when it ended and how."""
+    """Fork a server for each line of JSON, and report its exit code."""
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            # A point that is never reached must not keep anybody waiting.
+            # A point that is never reached must not block the test.
             signal.alarm(20)
             if order["point"]:
                 arm(order["point"])
