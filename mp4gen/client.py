@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .bulk.run import ConversionRun, VideoRequests
     from .downloads.downloader import Downloader
 
+T = TypeVar("T")
 OnSubmitted = Callable[[str], Awaitable[object] | object]
 
 # With callbacks, polling is only a safety net.
@@ -166,8 +167,7 @@ class Client:
             Mp4GenError: No usable response; no record of the task (yet) is a `NotFoundError`.
         """
         api_request = protocol.build_details_request(validate_id("task_id", task_id), self.dialect)
-        parse = partial(protocol.parse_details, dialect=self.dialect, task_id=task_id)
-        return await self._caller.send_with_retries(api_request, parse, self._call_options)
+        return await self._fetch(api_request, partial(protocol.parse_details, task_id=task_id))
 
     async def wait_for_video(self, task_id: str, *, timeout: float = 1800.0) -> Video:
         """Poll with exponential backoff until the single MP4 URL of a video task is there.
@@ -297,8 +297,7 @@ class Client:
             Mp4GenError: No usable response; an unknown music task is a `NotFoundError`.
         """
         api_request = protocol.build_tracks_request(validate_id("task_id", task_id), self.dialect)
-        parse = partial(protocol.parse_tracks, dialect=self.dialect, task_id=task_id)
-        return await self._caller.send_with_retries(api_request, parse, self._call_options)
+        return await self._fetch(api_request, partial(protocol.parse_tracks, task_id=task_id))
 
     async def get_credits(self) -> float:
         """Return the credits of the account ("Get Remaining Credits").
@@ -307,8 +306,11 @@ class Client:
             Mp4GenError: No usable response.
         """
         api_request = protocol.build_credits_request(self.dialect)
-        parse = partial(protocol.parse_credits, dialect=self.dialect)
-        return await self._caller.send_with_retries(api_request, parse, self._call_options)
+        return await self._fetch(api_request, protocol.parse_credits)
+
+    async def _fetch(self, api_request: protocol.ApiRequest, parse: Callable[..., T]) -> T:
+        parse_response = partial(parse, dialect=self.dialect)
+        return await self._caller.send_with_retries(api_request, parse_response, self._call_options)
 
     def _get_downloader(self) -> Downloader:
         """Return the downloader; the first download makes it."""

@@ -25,11 +25,7 @@ def is_number(value: Any) -> bool:
 
 
 def positive_int(name: str, value: int) -> int:
-    """Return `value` if it is a whole number above 0.
-
-    Raises:
-        ConfigurationError: It is not.
-    """
+    """Return `value` if it is a whole number above 0, else raise `ConfigurationError`."""
     if not (isinstance(value, int) and is_number(value) and value > 0):
         raise invalid_setting(name, value, "a whole number above 0")
     return value

@@ -1,4 +1,7 @@
-"""The settings of a client, from its arguments and the environment, checked before any request."""
+"""The settings of a client, from its arguments and the environment, checked before any request.
+
+All functions raise `ConfigurationError` for a value that cannot work.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,7 @@ _open: WeakKeyDictionary[object, tuple[Account, RateLimiter]] = WeakKeyDictionar
 
 
 def resolve_base_url(value: str | None) -> str:
-    """Return `value`, else `MP4GEN_BASE_URL`, else the default host, without a final slash.
-
-    Raises:
-        ConfigurationError: It is not the URL of a server.
-    """
+    """Return `value`, else `MP4GEN_BASE_URL`, else the default host, without a final slash."""
     url = (value or os.environ.get("MP4GEN_BASE_URL") or DEFAULT_BASE_URL).strip().rstrip("/")
     parts = parse_http_url(url)
     if parts is None or " " in url or not _fits_dns(parts.hostname or ""):
@@ -46,38 +45,30 @@ def resolve_base_url(value: str | None) -> str:
 def resolve_api_key(value: KeySource | None, base_url: str) -> Callable[[], Secret | None]:
     """Return a function that returns the key for each call: `value`, else `MP4GEN_API_KEY`.
 
-    A server on loopback needs no key.
-
-    Raises:
-        ConfigurationError: The key is missing, invalid, or would be sent unencrypted.
+    A server on loopback needs no key; no key is sent unencrypted to another host.
     """
     parts = urlsplit(base_url)
     is_local = is_loopback(parts.hostname)
-    if callable(value):
-        source = _rotating_key(value)
-    else:
-        source = _static_key(
-            validate_api_key(to_secret(value) or to_secret(os.environ.get("MP4GEN_API_KEY")))
-        )
-        if source() is None and not is_local:
+    key: Secret | None = None
+    if not callable(value):
+        key = validate_api_key(to_secret(value) or to_secret(os.environ.get("MP4GEN_API_KEY")))
+        if key is None and not is_local:
             raise ConfigurationError(
                 f"No API key for {parts.hostname}. Pass api_key or set MP4GEN_API_KEY; without a "
                 "key, `mp4gen serve` runs the same API on this machine."
             )
-    if parts.scheme == "http" and not is_local and (callable(value) or source() is not None):
+    if parts.scheme == "http" and not is_local:
         raise ConfigurationError(
             f"The key would be sent unencrypted: {base_url}. "
             "Use https://, or http:// only for this machine."
         )
-    return source
+    if callable(value):
+        return lambda: validate_api_key(to_secret(value()) or Secret(""))
+    return lambda: key
 
 
 def to_secret(text: str | None) -> Secret | None:
-    """Return `text` as a `Secret` without the spaces and line breaks around it, None if empty.
-
-    Raises:
-        ConfigurationError: It is not a string.
-    """
+    """Return `text` as a `Secret` without the spaces and line breaks around it, None if empty."""
     if text is not None and not isinstance(text, str):
         raise ConfigurationError(
             f"Invalid api_key: {type(text).__name__}. Use a string or a callable that returns one."
@@ -86,11 +77,7 @@ def to_secret(text: str | None) -> Secret | None:
 
 
 def resolve_rate_limiter(value: RateLimit | RateLimiter) -> RateLimiter:
-    """Return `value` if it is a limiter, else a new limiter for it.
-
-    Raises:
-        ConfigurationError: It is neither a limit nor a limiter.
-    """
+    """Return `value` if it is a limiter, else a new limiter for it."""
     if isinstance(value, RateLimit):
         return SlidingWindowLimiter(value)
     if not isinstance(value, RateLimiter):
@@ -99,33 +86,21 @@ def resolve_rate_limiter(value: RateLimit | RateLimiter) -> RateLimiter:
 
 
 def validate_id(name: str, value: str) -> str:
-    """Return `value` if it can be an id.
-
-    Raises:
-        ValidationError: It cannot.
-    """
+    """Return `value` if it can be an id, else raise `ValidationError`."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise ValidationError({name: f"must be a non-empty printable string, not {value!r}"})
     return value
 
 
 def validate_timeout(seconds: float) -> float:
-    """Return `seconds` if it is a number above 0; infinity is one.
-
-    Raises:
-        ConfigurationError: It is not.
-    """
+    """Return `seconds` if it is a number above 0; infinity is one."""
     if not (is_number(seconds) and seconds > 0):
         raise invalid_setting("timeout", seconds, "a number of seconds above 0")
     return seconds
 
 
 def resolve_resubmit(value: Literal["resubmit", "raise"] | None, dialect: Dialect) -> bool:
-    """Return whether to resend a submit whose response was lost; if None, the dialect decides.
-
-    Raises:
-        ConfigurationError: `value` is something else.
-    """
+    """Return whether to resend a submit whose response was lost; if None, the dialect decides."""
     if value not in ("resubmit", "raise", None):
         raise invalid_setting("on_uncertain_submit", value, '"resubmit", "raise" or None')
     return dialect.rejects_duplicates if value is None else value == "resubmit"
@@ -155,11 +130,3 @@ def _fits_dns(host: str) -> bool:
         return bool(host.encode("idna"))
     except UnicodeError:
         return False
-
-
-def _static_key(key: Secret | None) -> Callable[[], Secret | None]:
-    return lambda: key
-
-
-def _rotating_key(get_key: Callable[[], str]) -> Callable[[], Secret | None]:
-    return lambda: validate_api_key(to_secret(get_key()) or Secret(""))

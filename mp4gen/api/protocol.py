@@ -2,6 +2,7 @@
 
 The client side builds an `ApiRequest` and parses an `HttpResponse`; the server side parses the body
 of the request and builds that of the response. Callbacks are built, signed, verified and parsed.
+The `parse_*` functions of the client side raise the errors of `parse_response`.
 """
 
 from __future__ import annotations
@@ -100,11 +101,7 @@ def build_download_url_request(url: str, dialect: Dialect) -> ApiRequest | None:
 
 
 def parse_create(response: HttpResponse, dialect: Dialect) -> str:
-    """Return the id of the new task.
-
-    Raises:
-        Mp4GenError: As `parse_response`; a success without an id is a `ProtocolError`.
-    """
+    """Return the id of the new task; a success without an id is a `ProtocolError`."""
     task_id = find_task_id(parse_response(response, dialect))
     if task_id is None:
         raise _invalid_response("Response to the submit has no task id", response)
@@ -112,11 +109,7 @@ def parse_create(response: HttpResponse, dialect: Dialect) -> str:
 
 
 def parse_details(response: HttpResponse, dialect: Dialect, task_id: str) -> VideoDetails:
-    """Return the state of the task.
-
-    Raises:
-        Mp4GenError: As `parse_response`; no record (yet) is a `NotFoundError`.
-    """
+    """Return the state of the task; no record (yet) is a `NotFoundError`."""
     data = parse_response(response, dialect, task_id)
     if data is None:
         # docs.kie.ai: an unknown or very new task has `data: null`.
@@ -130,11 +123,7 @@ def parse_details(response: HttpResponse, dialect: Dialect, task_id: str) -> Vid
 
 
 def parse_tracks(response: HttpResponse, dialect: Dialect, task_id: str) -> list[Track]:
-    """Return the tracks of a music task that exist so far.
-
-    Raises:
-        Mp4GenError: As `parse_response`; an unknown music task is a `NotFoundError`.
-    """
+    """Return the existing tracks of a music task; an unknown task is a `NotFoundError`."""
     data = parse_response(response, dialect, task_id)
     if data is None:
         raise NotFoundError("no record of the music task", code=200, task_id=task_id)
@@ -150,11 +139,7 @@ def parse_tracks(response: HttpResponse, dialect: Dialect, task_id: str) -> list
 
 
 def parse_credits(response: HttpResponse, dialect: Dialect) -> float:
-    """Return the remaining credits; kie sends fractions.
-
-    Raises:
-        Mp4GenError: As `parse_response`; anything but a number is a `ProtocolError`.
-    """
+    """Return the remaining credits, a float because kie sends fractions."""
     remaining = converters.parse_float(parse_response(response, dialect))
     if remaining is None:
         raise _invalid_response("Credits are not a number", response)

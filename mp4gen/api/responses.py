@@ -135,27 +135,24 @@ def _error_for_code(
 
 def _non_api_error(response: HttpResponse, task_id: str | None) -> Exception:
     """Return the error for a response that is not the API's JSON."""
-    error = _error_for_status(response, task_id)
-    if isinstance(error, ApiError):
-        # A gateway responded in place of the API and does not know the API's state.
-        error.from_api = False
-    return error
-
-
-def _error_for_status(response: HttpResponse, task_id: str | None) -> Exception:
     status, summary = response.status, describe_response(response)
     if status in {404, 405, 501} or 300 <= status < 400:
         return ConfigurationError(
             f"The server at base_url is not the API: {summary}. Correct base_url."
         )
+    error: ApiError
     if status in {401, 403}:
         is_blocked = b"error code: 1010" in response.body
         blocked = " (the host's firewall blocked this client)" if is_blocked else ""
-        return AuthenticationError(f"refused without a reason{blocked}", code=status)
-    if status == 429:
-        return RateLimitError("too many requests", code=status, task_id=task_id)
-    if status in {400, 413, 422}:
-        return InvalidRequestError(f"refused without a reason, {summary}", code=status)
-    if status >= 500:
-        return ServerError(f"not a response of the API, {summary}", code=status, task_id=task_id)
-    return ProtocolError(f"Response is not the API's JSON: {summary}.")
+        error = AuthenticationError(f"refused without a reason{blocked}", code=status)
+    elif status == 429:
+        error = RateLimitError("too many requests", code=status, task_id=task_id)
+    elif status in {400, 413, 422}:
+        error = InvalidRequestError(f"refused without a reason, {summary}", code=status)
+    elif status >= 500:
+        error = ServerError(f"not a response of the API, {summary}", code=status, task_id=task_id)
+    else:
+        return ProtocolError(f"Response is not the API's JSON: {summary}.")
+    # A gateway responded in place of the API and does not know the API's state.
+    error.from_api = False
+    return error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from random import Random
 from typing import TypeVar
 
@@ -144,19 +144,20 @@ class ApiCaller:
         Raises:
             Mp4GenError: What the response, or its absence, means.
         """
-        if stopwatch is not None:
-            stopwatch.stop()
+        stopwatch = stopwatch or Stopwatch()
+        stopwatch.stop()
         try:
             while True:
-                async with (
-                    self._permit(call_options) as probe,
-                    self._slot(request, call_options.priority),
-                ):
+                permit = (
+                    self.circuit_breaker.permit(call_options.max_maintenance)
+                    if self._is_blocked(call_options)
+                    else _NO_PROBE
+                )
+                async with permit as probe, self._slot(request, call_options.priority):
                     # The breaker may have opened while the call waited for its slot.
                     if not probe and self._is_blocked(call_options):
                         continue
-                    if stopwatch is not None:
-                        stopwatch.start()
+                    stopwatch.start()
                     if on_start is not None:
                         await on_start()
                     response = await self._transport.send(
@@ -164,17 +165,12 @@ class ApiCaller:
                     )
                     return self._parse(response, parse), response.retry_after
         finally:
-            if stopwatch is not None:
-                stopwatch.start()
+            stopwatch.start()
 
     async def send_with_retries(
         self, request: ApiRequest, parse: Callable[[HttpResponse], T], call_options: CallOptions
     ) -> T:
-        """Send `request`, which costs nothing, until it succeeds or its retries end.
-
-        Raises:
-            Mp4GenError: The last failure.
-        """
+        """Send `request`, which costs nothing, until it succeeds; raise the last failure."""
         retry_loop = RetryLoop(self, request, call_options)
         while True:
             try:
@@ -183,14 +179,6 @@ class ApiCaller:
                 await retry_loop.wait(error)
             else:
                 return value
-
-    def _permit(self, call_options: CallOptions) -> AbstractAsyncContextManager[bool]:
-        """Return the context to send in; it yields whether the call is the probe."""
-        return (
-            self.circuit_breaker.permit(call_options.max_maintenance)
-            if self._is_blocked(call_options)
-            else _NO_PROBE
-        )
 
     @asynccontextmanager
     async def _slot(self, request: ApiRequest, priority: Priority) -> AsyncIterator[None]:
@@ -210,7 +198,7 @@ class ApiCaller:
             yield
 
     async def _wait_for_pause_end(self) -> None:
-        """Wait until no pause holds calls back, on behalf of a call that no limit counts."""
+        """Wait for the end of a pause; the limiter does not do so for a call without limit."""
         loop = asyncio.get_running_loop()
         while (remaining := self._paused_until - loop.time()) > CLOCK_RESOLUTION:
             await self.sleeper.sleep(remaining)

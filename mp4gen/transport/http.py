@@ -11,7 +11,7 @@ import functools
 import os
 import zlib
 from collections.abc import Callable
-from typing import Any, TypeGuard
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -68,8 +68,8 @@ class Transport:
         # aiohttp would also read netrc, and then refuse our Authorization header.
         self._proxy = proxy_from_env(base_url) if trust_env and proxy is None else proxy
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._poll_session: aiohttp.ClientSession | None = None
-        self._submit_session: aiohttp.ClientSession | None = None
+        # By whether they are for submits.
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._open_responses: set[aiohttp.ClientResponse] = set()
         self._closed = False
 
@@ -117,9 +117,8 @@ class Transport:
         for response in self._open_responses:
             # aiohttp lets a reader of the body wait on after its connection is closed.
             response.content.set_exception(aiohttp.ClientConnectionError())
-        for session in (self._poll_session, self._submit_session):
-            if session is not None:
-                await session.close()
+        for session in self._sessions.values():
+            await session.close()
 
     @property
     def _host(self) -> str:
@@ -160,8 +159,12 @@ class Transport:
             self._open_responses.discard(response)
         # No await from here to the caller, so that no cancel can lose the response.
         response.release()
-        headers = {name.lower(): _redact(value, key) for name, value in response.headers.items()}
-        return HttpResponse(response.status, headers, _redact_bytes(body, key))
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        # A shorter key would occur in a response by chance.
+        if key is not None and len(key) >= _MIN_REDACTABLE_LENGTH:
+            headers = {name: value.replace(key, "***") for name, value in headers.items()}
+            body = body.replace(key.encode(), b"***")
+        return HttpResponse(response.status, headers, body)
 
     def _session_for(self, request: ApiRequest) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
@@ -172,23 +175,18 @@ class Transport:
                 "This client belongs to another event loop. Make one client for each loop."
             )
         self._loop = loop
-        if request.is_submit:
-            # A new connection for each submit: if the server has just dropped a kept-alive one, it
-            # is impossible to know whether the submit arrived.
-            self._submit_session = self._submit_session or self._open_session(force_close=True)
-            return self._submit_session
-        self._poll_session = self._poll_session or self._open_session(force_close=False)
-        return self._poll_session
-
-    def _open_session(self, *, force_close: bool) -> aiohttp.ClientSession:
-        trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(_on_headers_sent)
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=force_close, limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trace_configs=[trace],
-        )
+        if request.is_submit not in self._sessions:
+            trace = aiohttp.TraceConfig()
+            trace.on_request_headers_sent.append(_on_headers_sent)
+            self._sessions[request.is_submit] = aiohttp.ClientSession(
+                # A new connection for each submit: if the server has just dropped a kept-alive
+                # one, it is impossible to know whether the submit arrived.
+                connector=aiohttp.TCPConnector(force_close=request.is_submit, limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trace_configs=[trace],
+            )
+        return self._sessions[request.is_submit]
 
 
 def user_agent() -> str:
@@ -197,14 +195,8 @@ def user_agent() -> str:
 
 
 def validate_api_key(key: Secret | None) -> Secret | None:
-    """Return `key` if a header can carry it.
-
-    Raises:
-        ConfigurationError: It cannot; the text does not show the key.
-    """
-    if key is None:
-        return None
-    if not key.strip() or not key.isascii() or not key.isprintable():
+    """Return `key` if a header can carry it, else raise a `ConfigurationError` without it."""
+    if key is not None and not (key.strip() and key.isascii() and key.isprintable()):
         raise ConfigurationError(
             "Invalid API key: it is empty or contains line breaks or other characters that no "
             "header can carry. Copy it again."
@@ -277,16 +269,3 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
 
 def _too_large_error() -> ProtocolError:
     return ProtocolError(f"Response too large: over {MAX_BODY_BYTES} bytes. Check base_url.")
-
-
-def _redact(text: str, key: Secret | None) -> str:
-    return text.replace(key, "***") if _can_redact(key) else text
-
-
-def _redact_bytes(body: bytes, key: Secret | None) -> bytes:
-    return body.replace(key.encode(), b"***") if _can_redact(key) else body
-
-
-def _can_redact(key: Secret | None) -> TypeGuard[Secret]:
-    """Return whether `key` is long enough not to occur in a response by chance."""
-    return key is not None and len(key) >= _MIN_REDACTABLE_LENGTH
