@@ -6,20 +6,21 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from email.utils import formatdate
 from pathlib import Path
 from random import Random
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import attrs
 
-from mp4gen import Retry
+from mp4gen import DownloadError, Retry
 from mp4gen.downloads.download import Download
 from mp4gen.downloads.fetch import DownloadLimits, FileSessions
 from mp4gen.testing.media import etag, tiny_mp4
 
+T = TypeVar("T")
 IMMEDIATE_RETRY = Retry(initial_delay=1e-4, max_delay=1e-3)
 MOVIE = tiny_mp4("movie", 3000)
 
@@ -94,6 +95,8 @@ class FileHost:
     Attributes:
         requests: The requests so far.
         progress_reports: The calls of `on_progress`.
+        failures: The texts of the errors that `on_retry` received.
+        delays: The seconds that `on_retry` received.
         peak_connections: The most connections at a time.
     """
 
@@ -101,6 +104,8 @@ class FileHost:
         self.script = list(script)
         self.requests: list[Request] = []
         self.progress_reports: list[tuple[int, int | None]] = []
+        self.failures: list[str] = []
+        self.delays: list[float] = []
         self.peak_connections = 0
         self.content = MOVIE
         self._tls = tls
@@ -135,6 +140,11 @@ class FileHost:
         """Record the progress of a download, as its `on_progress`."""
         self.progress_reports.append((done, total))
         self._progressed.set()
+
+    def on_retry(self, error: DownloadError, delay: float) -> None:
+        """Record a failed attempt of a download, as its `on_retry`."""
+        self.failures.append(str(error))
+        self.delays.append(delay)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._handle_connection(reader, writer))
@@ -209,7 +219,7 @@ def download(host: FileHost, sessions: FileSessions, **changes: Any) -> Download
     """Return a download from `host` that retries immediately and reports to the host."""
     limits = changes.pop("limits", DownloadLimits(allow_private=True, retry=IMMEDIATE_RETRY))
     url = changes.pop("url", host.url)
-    settings = {"on_progress": host.on_progress} | changes
+    settings = {"on_progress": host.on_progress, "on_retry": host.on_retry} | changes
     return Download(sessions, url, limits, Random(1), **settings)
 
 
@@ -221,6 +231,13 @@ async def file_sessions(**settings: Any) -> AsyncIterator[FileSessions]:
         yield sessions
     finally:
         await sessions.aclose()
+
+
+async def timed(awaitable: Awaitable[T]) -> tuple[T, float]:
+    """Return the result of `awaitable` and the seconds that it took, in loop time."""
+    clock = asyncio.get_running_loop().time
+    start = clock()
+    return await awaitable, clock() - start
 
 
 def chunked(*parts: bytes) -> bytes:

@@ -30,6 +30,7 @@ from tests.support_cdn import (
     open_files,
     open_files_after_close,
     range_response,
+    timed,
 )
 
 OTHER = tiny_mp4("another movie", 3000)
@@ -49,7 +50,7 @@ async def fetch(host: FileHost, sessions: FileSessions, target: Path, **changes:
 async def download_error(
     host: FileHost, sessions: FileSessions, target: Path, **changes: Any
 ) -> str:
-    """Return message the download failed; only the older file may be there."""
+    """Return why the download failed; only the older file may be there."""
     target.write_bytes(b"old")
     with pytest.raises(DownloadError) as caught:
         await download(host, sessions, **changes).save(target)
@@ -385,19 +386,16 @@ async def test_download_stops_reading_beyond_the_total(
     sessions: FileSessions, target: Path
 ) -> None:
     """At the first byte too many, without waiting for more."""
-    clock = asyncio.get_running_loop().time
     span = {"Content-Range": f"bytes 1000-{SIZE - 1}/{SIZE}", "Transfer-Encoding": "chunked"}
     body = chunked(MOVIE[1000:], b"more")[:-5]
     endless = Response(
         status=206, headers=span, body=body, truncate_at=len(body), received=0, hang=1e6
     )
     async with FileHost(full_response(truncate_at=1000), endless) as host:
-        start = clock()
-        content = await fetch(host, sessions, target)
-        spent = clock() - start
+        content, seconds = await timed(fetch(host, sessions, target))
 
     assert content == MOVIE
-    assert spent < 10
+    assert seconds < 10
 
 
 async def test_download_ignores_bytes_after_the_content_length(
@@ -530,26 +528,20 @@ async def test_download_validates_a_refreshed_link(sessions: FileSessions, targe
 async def test_download_outlasts_an_outage_of_minutes(sessions: FileSessions, target: Path) -> None:
     """5xx and 429 for four minutes: the delays grow up to a maximum."""
     clock = asyncio.get_running_loop().time
-    waited: list[float] = []
 
     def respond(request: Any) -> Response:
-        up = clock() - start > 240
-        return range_response(request) if up else Response(status=[503, 500, 429][len(waited) % 3])
+        if clock() - start > 240:
+            return range_response(request)
+        return Response(status=[503, 500, 429][len(host.delays) % 3])
 
     async with FileHost(*[respond] * 500) as host:
         start = clock()
         limits = DownloadLimits(allow_private=True, retry=Retry())
-        content = await fetch(
-            host,
-            sessions,
-            target,
-            limits=limits,
-            on_retry=lambda _, seconds: waited.append(seconds),
-        )
+        content = await fetch(host, sessions, target, limits=limits)
 
     assert content == MOVIE
-    assert 10 < len(waited) < 60
-    assert max(waited) <= 30
+    assert 10 < len(host.delays) < 60
+    assert max(host.delays) <= 30
 
 
 @pytest.mark.looptime
@@ -557,21 +549,14 @@ async def test_download_gives_up_after_the_retry_timeout(
     sessions: FileSessions, target: Path
 ) -> None:
     """The error names the last response."""
-    clock = asyncio.get_running_loop().time
     async with FileHost(*[Response(status=503)] * 500) as host:
-        start = clock()
-        message = await download_error(
-            host,
-            sessions,
-            target,
-            limits=DownloadLimits(allow_private=True, retry=Retry(timeout=100)),
-        )
-        spent = clock() - start
+        limits = DownloadLimits(allow_private=True, retry=Retry(timeout=100))
+        message, seconds = await timed(download_error(host, sessions, target, limits=limits))
 
     assert message.startswith(
         "Cannot download from 127.0.0.1: The host answered 503. Gave up after "
     )
-    assert 60 < spent <= 100
+    assert 60 < seconds <= 100
 
 
 @pytest.mark.looptime
@@ -583,11 +568,10 @@ async def test_download_waits_for_retry_after(
     sessions: FileSessions, target: Path, headers: dict[str, str], seconds: float
 ) -> None:
     """In seconds or as a date, it is the shortest delay."""
-    waited: list[float] = []
     async with FileHost(Response(status=503, headers=headers)) as host:
-        await fetch(host, sessions, target, on_retry=lambda _, wait: waited.append(wait))
+        await fetch(host, sessions, target)
 
-    assert waited == [seconds]
+    assert host.delays == [seconds]
 
 
 async def test_download_gives_up_if_retry_after_is_too_long(
@@ -606,22 +590,16 @@ async def test_download_retries_after_a_minute_without_a_byte(
     sessions: FileSessions, target: Path, size: int | None
 ) -> None:
     """The next attempt asks for the missing bytes only."""
-    clock = asyncio.get_running_loop().time
     silent = Response(headers=full_response().headers, body=MOVIE, truncate_at=size, hang=1e6)
-    failures: list[str] = []
     async with FileHost(silent) as host:
-        start = clock()
         limits = DownloadLimits(allow_private=True)
-        content = await fetch(
-            host, sessions, target, limits=limits, on_retry=lambda e, _: failures.append(str(e))
-        )
-        spent = clock() - start
+        content, seconds = await timed(fetch(host, sessions, target, limits=limits))
 
     assert content == MOVIE
-    assert failures == [
+    assert host.failures == [
         f"Cannot download from 127.0.0.1: No {'answer' if size is None else 'byte'} for 60 s."
     ]
-    assert 60 <= spent < 62
+    assert 60 <= seconds < 62
     assert host.offsets == [0, size or 0]
 
 
@@ -630,20 +608,14 @@ async def test_download_retries_if_the_throughput_is_too_low(
     sessions: FileSessions, target: Path
 ) -> None:
     """Single bytes would keep a download alive for years."""
-    clock = asyncio.get_running_loop().time
     trickle = Response(headers=full_response().headers, body=MOVIE, byte_delay=10.0)
-    failures: list[str] = []
     async with FileHost(trickle) as host:
-        start = clock()
         limits = DownloadLimits(allow_private=True)
-        content = await fetch(
-            host, sessions, target, limits=limits, on_retry=lambda e, _: failures.append(str(e))
-        )
-        spent = clock() - start
+        content, seconds = await timed(fetch(host, sessions, target, limits=limits))
 
     assert content == MOVIE
-    assert failures == ["Cannot download from 127.0.0.1: Fewer than 1024 bytes a second."]
-    assert spent < 75
+    assert host.failures == ["Cannot download from 127.0.0.1: Fewer than 1024 bytes a second."]
+    assert seconds < 75
 
 
 @pytest.mark.looptime
@@ -651,7 +623,6 @@ async def test_download_gives_up_if_the_throughput_stays_low(
     sessions: FileSessions, target: Path
 ) -> None:
     """A few more bytes with each attempt are not progress."""
-    clock = asyncio.get_running_loop().time
 
     def trickle(request: Any) -> Response:
         response = range_response(request)
@@ -660,16 +631,13 @@ async def test_download_gives_up_if_the_throughput_stays_low(
         )
 
     async with FileHost(*[trickle] * 100) as host:
-        start = clock()
-        message = await download_error(
-            host, sessions, target, limits=DownloadLimits(allow_private=True)
-        )
-        spent = clock() - start
+        limits = DownloadLimits(allow_private=True)
+        message, seconds = await timed(download_error(host, sessions, target, limits=limits))
 
     assert message.startswith(
         "Cannot download from 127.0.0.1: Fewer than 1024 bytes a second. Gave up after "
     )
-    assert spent < 400
+    assert seconds < 400
 
 
 @pytest.mark.looptime
@@ -677,17 +645,14 @@ async def test_download_has_no_limit_for_its_whole_time(
     sessions: FileSessions, target: Path
 ) -> None:
     """A slow but steady host is accepted."""
-    clock = asyncio.get_running_loop().time
     content = tiny_mp4("slow", 1000)
     slow = Response(headers=full_response(content).headers, body=content, byte_delay=1.0)
     async with FileHost(slow) as host:
-        start = clock()
         limits = DownloadLimits(allow_private=True, min_bytes_per_second=0.5)
-        received = await fetch(host, sessions, target, limits=limits)
-        spent = clock() - start
+        received, seconds = await timed(fetch(host, sessions, target, limits=limits))
 
     assert received == content
-    assert spent >= 999
+    assert seconds >= 999
     assert len(host.requests) == 1
 
 
@@ -707,17 +672,14 @@ async def test_download_resets_its_retries_after_progress(
             truncate_at=1 << 17,
         )
 
-    failures: list[float] = []
     async with FileHost(*[piece] * 40) as host:
         host.content = content
         limits = DownloadLimits(allow_private=True, retry=Retry(timeout=1.0))
-        received = await fetch(
-            host, sessions, target, limits=limits, on_retry=lambda _, wait: failures.append(wait)
-        )
+        received = await fetch(host, sessions, target, limits=limits)
 
     assert received == content
-    assert len(failures) == 39
-    assert max(failures) <= 0.5
+    assert len(host.delays) == 39
+    assert max(host.delays) <= 0.5
 
 
 @pytest.mark.parametrize("error", [KeyError, OSError, TimeoutError, asyncio.CancelledError])

@@ -26,6 +26,7 @@ from tests.support_cdn import (
     download,
     file_sessions,
     names_in,
+    timed,
 )
 
 BRIEFLY = Retry(initial_delay=1e-4, max_delay=1e-3, timeout=0.01)
@@ -198,14 +199,11 @@ async def test_fetch_rejects_names_of_private_addresses(
     async with FileHost() as host:
         resolve_by(sessions, Names(addresses))
         url = f"http://files.example.com:{host.port}/movie.mp4"
-        attempts: list[object] = []
-        one = download(
-            host, sessions, url=url, limits=PUBLIC, on_retry=lambda e, _: attempts.append(e)
-        )
+        one = download(host, sessions, url=url, limits=PUBLIC)
         message = await download_error(one, tmp_path)
 
     assert message.startswith("The video's link leads to a private address: files.example.com.")
-    assert host.requests == attempts == []
+    assert host.requests == host.failures == []
 
 
 async def test_fetch_rejects_a_name_that_becomes_private(
@@ -291,7 +289,6 @@ def test_validate_url_returns_only_the_host() -> None:
 
 async def test_fetch_retries_unknown_names(sessions: FileSessions, tmp_path: Path) -> None:
     """DNS is down at times; the last error says what failed."""
-    failures: list[str] = []
 
     class Down(Names):
         async def resolve(self, *_: Any, **__: Any) -> list[ResolveResult]:
@@ -300,34 +297,27 @@ async def test_fetch_retries_unknown_names(sessions: FileSessions, tmp_path: Pat
     resolve_by(sessions, Down())
     async with FileHost() as host:
         one = download(
-            host,
-            sessions,
-            url="https://files.example.com/x",
-            limits=DownloadLimits(retry=BRIEFLY),
-            on_retry=lambda e, _: failures.append(str(e)),
+            host, sessions, url="https://files.example.com/x", limits=DownloadLimits(retry=BRIEFLY)
         )
         message = await download_error(one, tmp_path)
 
     expected = (
         "Cannot download from files.example.com: The host name is unknown, or the network is down."
     )
-    assert set(failures) == {expected}
+    assert set(host.failures) == {expected}
     assert message.startswith(f"{expected} Gave up")
 
 
 async def test_fetch_retries_refused_connections(sessions: FileSessions, tmp_path: Path) -> None:
     """A host that restarts is back in a moment."""
-    failures: list[str] = []
     async with FileHost() as host:
         url = host.url
     limits = DownloadLimits(allow_private=True, retry=BRIEFLY)
-    one = download(
-        host, sessions, url=url, limits=limits, on_retry=lambda e, _: failures.append(str(e))
-    )
+    one = download(host, sessions, url=url, limits=limits)
 
     message = await download_error(one, tmp_path)
 
-    assert failures
+    assert host.failures
     assert message.startswith(
         "Cannot download from 127.0.0.1: Network error: no usable connection ("
     )
@@ -363,8 +353,6 @@ async def test_fetch_retries_if_the_head_is_too_slow(
     sessions: FileSessions, tmp_path: Path
 ) -> None:
     """No single byte of it is late, but the whole head would take hours."""
-    clock = asyncio.get_running_loop().time
-    failures: list[str] = []
 
     class Trickles(FileHost):
         async def _send(self, response: Response, offset: int, writer: Any) -> None:
@@ -377,14 +365,12 @@ async def test_fetch_retries_if_the_head_is_too_slow(
                 await asyncio.sleep(10)
 
     async with Trickles() as host:
-        start = clock()
-        one = download(host, sessions, on_retry=lambda e, _: failures.append(str(e)))
-        path = await one.save(tmp_path / "movie.mp4")
-        spent = clock() - start
+        one = download(host, sessions)
+        path, seconds = await timed(one.save(tmp_path / "movie.mp4"))
 
     assert path.read_bytes() == MOVIE
-    assert failures == ["Cannot download from 127.0.0.1: No answer for 60 s."]
-    assert spent < 100
+    assert host.failures == ["Cannot download from 127.0.0.1: No answer for 60 s."]
+    assert seconds < 100
 
 
 async def test_fetch_sends_no_key_cookie_or_password(
