@@ -39,13 +39,7 @@ _REENCODED_WARNING = "The audio is damaged or changes its format, so it was enco
 
 @frozen
 class AudioPlan:
-    """How the audio gets into the MP4.
-
-    Attributes:
-        codec: codec of the audio in the MP4.
-        copied: whether its packets are the input's own.
-        warning: a known limit of players, or "".
-    """
+    """The audio of the MP4: its codec, copied or encoded, and a known limit of players or ""."""
 
     codec: str
     copied: bool
@@ -53,13 +47,7 @@ class AudioPlan:
 
 
 def plan_audio(path: PathLike, mode: AudioMode, *, intact: bool) -> AudioPlan:
-    """Choose the codec. Damaged packets, or packets of more than one format, are never copied.
-
-    Args:
-        path: the audio file.
-        mode: the caller's choice.
-        intact: whether every packet was decoded, all at one rate and with the same channels.
-    """
+    """Choose the codec; copy nothing unless all packets are undamaged and of one format."""
     with decode.open_audio(path) as (_, stream):
         codec = decode.codec_of(stream)
     copyable = codec in COPYABLE_CODECS[mode]
@@ -149,17 +137,12 @@ class AudioEncoder:
         """Write the rest, down to the last sample."""
         self.advance(float("inf"))
         self._buffer(self._resampler.resample(None))
-        self._encode_buffered()
-        rest = self._fifo.read(0, partial=True) if self._fifo.samples else None
-        if rest is not None:
-            self._encode_frame(rest)
+        self._encode_buffered(partial=True)
         self._output.mux(self._stream.encode(None))
 
     def close(self) -> None:
         """Close the input."""
-        close = getattr(self._frames, "close", None)
-        if close is not None:
-            close()
+        self._frames.close()
 
     def _push(self, frame: AudioFrame) -> None:
         frame_format = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -175,14 +158,12 @@ class AudioEncoder:
             frame.pts, frame.time_base = None, self._tick
             self._fifo.write(frame)
 
-    def _encode_buffered(self) -> None:
-        while (frame := self._fifo.read(self._coder.frame_size or 4096)) is not None:
-            self._encode_frame(frame)
-
-    def _encode_frame(self, frame: AudioFrame) -> None:
-        frame.pts, frame.time_base = self._sent, self._tick
-        self._sent += frame.samples
-        self._output.mux(self._stream.encode(frame))
+    def _encode_buffered(self, *, partial: bool = False) -> None:
+        size = self._coder.frame_size or 4096
+        while (frame := self._fifo.read(size, partial)) is not None:
+            frame.pts, frame.time_base = self._sent, self._tick
+            self._sent += frame.samples
+            self._output.mux(self._stream.encode(frame))
 
     def _new_resampler(self) -> AudioResampler:
         coder = self._coder

@@ -27,33 +27,26 @@ Items = NDArray[np.void]
 
 
 class _BarTops:
-    """Moves the upper ends of the bars in planes of one scale.
+    """Moves the upper ends of the bars in planes of one scale: luma, or blue and red.
 
     Args:
         canvas: where to draw.
-        planes: luma, or blue and red.
-        lefts: first column of each bar.
-        rows: first row of a full bar, and the row below the bars.
-        cap: the frame's rows in a round end.
         tables: for each plane the pixels (rows, bars, states, columns).
+        lefts: first column of each bar.
+        first: first row of a full bar.
+        cap: the frame's rows in a round end.
     """
 
     def __init__(
-        self,
-        canvas: Canvas,
-        planes: tuple[int, ...],
-        *,
-        lefts: Integers,
-        rows: tuple[int, int],
-        cap: int,
-        tables: list[Bytes],
+        self, canvas: Canvas, tables: dict[int, Bytes], lefts: Integers, first: int, cap: int
     ) -> None:
-        _, bars, states, columns = tables[0].shape
+        planes = list(tables)
+        rows, bars, states, columns = tables[planes[0]].shape
         self._items = [canvas.items(plane, columns) for plane in planes]
-        self._tables = [_as_items(table, columns) for table in tables]
+        self._tables = [_as_items(table, columns) for table in tables.values()]
         self._cap, self._max_state, self._bars = cap, states - 1, bars
         self._scale = SCALES[planes[0]]
-        self._first, self._end = rows
+        self._first, self._end = first, first + rows
         self._lefts, self._line_size, self._states = lefts, canvas.line_sizes[planes[0]], states
 
     def draw_frames(self, before: Integers, tops: Integers) -> Iterator[None]:
@@ -74,7 +67,7 @@ class _BarTops:
         place = (self._lefts.take(bars) + (first - start) * self._line_size).repeat(counts)
         place += down * self._line_size
         drawn = [table.take(state) for table in self._tables]
-        for part in _parts(sums[_bounds(frames, tops.shape[0])]):
+        for part in _parts(frames, tops.shape[0], sums):
             for items, pieces in zip(self._items, drawn, strict=True):
                 items[place[part]] = pieces[part]
             yield
@@ -83,12 +76,7 @@ class _BarTops:
 class _Reflection:
     """The reflections in one plane, each in proportion to its bar.
 
-    Args:
-        canvas: where to draw.
-        plane: 0 luma, 1 blue, 2 red.
-        rows: rows of the plane.
-        lefts: first column of each bar.
-        table: pixels (levels, bars, rows, columns).
+    `table` holds the pixels (levels, bars, rows, columns).
     """
 
     def __init__(
@@ -105,17 +93,15 @@ class _Reflection:
         frames, bars = (levels != before).nonzero()
         drawn = self._table.take(levels[frames, bars] * self._bars + bars, axis=0)
         place = self._places.take(bars, axis=0)
-        for part in _parts(_bounds(frames, levels.shape[0])):
+        for part in _parts(frames, levels.shape[0]):
             self._items[place[part]] = drawn[part]
             yield
 
 
-def _bounds(frames: Integers, count: int) -> Integers:
-    """Return where each of `count` frames begins in a sorted list of frame numbers, and the end."""
-    return np.searchsorted(frames, np.arange(count + 1))
-
-
-def _parts(bounds: Integers) -> Iterator[slice]:
+def _parts(frames: Integers, count: int, sums: Integers | None = None) -> Iterator[slice]:
+    """Yield the part of each of `count` frames in a sorted list of frame numbers, or in `sums`."""
+    bounds = np.searchsorted(frames, np.arange(count + 1))
+    bounds = bounds if sums is None else sums[bounds]
     return itertools.starmap(slice, itertools.pairwise(bounds.tolist()))
 
 
@@ -124,58 +110,51 @@ class Bars:
 
     Args:
         canvas: where to draw; it shows the background already.
-        background_pixels: the background as sRGB floats.
+        pixels: the background as sRGB floats.
         layout: position of the bars.
         colours: one sRGB colour a bar.
     """
 
-    def __init__(
-        self, canvas: Canvas, background_pixels: Floats, layout: Layout, colours: Floats
-    ) -> None:
-        self._layout = layout
+    def __init__(self, canvas: Canvas, pixels: Floats, layout: Layout, colours: Floats) -> None:
+        self._canvas, self._layout = canvas, layout
         self._cap = -(-layout.bar_width // 2)
         self._gap = layout.px(REFLECTION_GAP)
         self._length = layout.px(layout.bars_height * REFLECTION_SHARE / layout.unit)
         self._steps = min(REFLECTION_LEVELS, layout.bars_height)
-        box = Box(
+        self._box = box = Box(
             int(layout.bar_lefts[0]),
             layout.bars_base - layout.bars_height,
             int(layout.bar_lefts[-1]) + layout.bar_width,
             layout.bars_base + self._gap + self._length,
         ).expanded(4, layout.width, layout.height)
-        area = background_pixels[box.slices].copy()
-        self._draw_full(area, box, colours)
+        area = pixels[box.slices].copy()
+        self._draw_full(area, colours)
         full = rgb_to_yuv420(area)
-        self._bar_tops = [
-            self._build_bar_tops(canvas, planes, box, full) for planes in ((0,), (1, 2))
-        ]
-        self._reflections = [self._build_reflection(canvas, plane, box, full) for plane in range(3)]
+        self._bar_tops = [self._build_bar_tops(planes, full) for planes in ((0,), (1, 2))]
+        self._reflections = [self._build_reflection(plane, full) for plane in range(3)]
         self._tops = np.full(layout.bar_lefts.size, layout.bars_base, np.int64)
         self._levels = np.full(layout.bar_lefts.size, -1, np.int64)
 
     def draw_frames(self, heights: Floats, slow_updates: NDArray[np.bool_]) -> Iterator[None]:
-        """Draw one frame a step.
+        """Draw one frame a step, with heights (frames, bars) from 0 (a dot) to 1 (full).
 
-        Args:
-            heights: (frames, bars), each from 0 (a dot) to 1 (full).
-            slow_updates: the frames in which the reflections may change.
+        The reflections change in the frames of `slow_updates` only.
         """
         layout = self._layout
         pixels = np.rint(layout.bar_width + heights * (layout.bars_height - layout.bar_width))
         tops = np.vstack([self._tops, (layout.bars_base - pixels).astype(np.int64)])
         levels = np.rint(pixels * (self._steps / layout.bars_height)).astype(np.int64)
-        latest = np.maximum.accumulate(
-            np.where(slow_updates, np.arange(1, slow_updates.size + 1), 0)
-        )
+        numbers = np.arange(1, slow_updates.size + 1)
+        latest = np.maximum.accumulate(np.where(slow_updates, numbers, 0))
         levels = np.vstack([self._levels, levels])[np.concatenate([[0], latest])]
         moves = [tips.draw_frames(tops[:-1], tops[1:]) for tips in self._bar_tops]
         moves += [mirror.draw_frames(levels[:-1], levels[1:]) for mirror in self._reflections]
         for self._tops, self._levels, *_ in zip(tops[1:], levels[1:], *moves, strict=True):
             yield
 
-    def _draw_full(self, area: Floats, box: Box, colours: Floats) -> None:
+    def _draw_full(self, area: Floats, colours: Floats) -> None:
         """Draw every bar at full height, square at the top, and its whole reflection."""
-        layout, width = self._layout, self._layout.bar_width
+        box, layout, width = self._box, self._layout, self._layout.bar_width
         top = layout.bars_base - layout.bars_height - box.top
         base = layout.bars_base - box.top
         shape = rounded(width, layout.bars_height + width, width / 2)[-layout.bars_height :]
@@ -191,37 +170,27 @@ class Bars:
         lefts, width = self._layout.bar_lefts, self._layout.bar_width
         return (lefts, width) if plane == 0 else (lefts // 2, width // 2 + 1)
 
-    def _pixels(
-        self, canvas: Canvas, plane: int, box: Box, full: Planes, rows: Integers
-    ) -> tuple[Floats, Floats]:
+    def _pixels(self, plane: int, full: Planes, rows: Integers) -> tuple[Floats, Floats]:
         """Return the pixels (rows, bars, columns) without bars, and with full bars."""
         lefts, columns = self._columns(plane)
-        scale = SCALES[plane]
+        box, scale = self._box, SCALES[plane]
         across = lefts[:, None] + np.arange(columns)
-        off = canvas.planes[plane][rows[:, None, None], across[None]].astype(np.float32)
+        off = self._canvas.planes[plane][rows[:, None, None], across[None]].astype(np.float32)
         down, along = rows - box.top // scale, across - box.left // scale
         on = full[plane][down[:, None, None], along[None]].astype(np.float32)
         return off, on
 
-    def _build_bar_tops(
-        self, canvas: Canvas, planes: tuple[int, ...], box: Box, full: Planes
-    ) -> _BarTops:
+    def _build_bar_tops(self, planes: tuple[int, ...], full: Planes) -> _BarTops:
         layout, scale = self._layout, SCALES[planes[0]]
         top, base = layout.bars_base - layout.bars_height, layout.bars_base
         rows = np.arange(top // scale, -(-base // scale))
         caps = self._caps(planes[0], scale + self._cap + 1).transpose(1, 0, 2)
-        tables = []
+        tables = {}
         for plane in planes:
-            off, on = (ends[:, :, None] for ends in self._pixels(canvas, plane, box, full, rows))
-            tables.append(np.rint(off + (on - off) * caps).astype(np.uint8))
-        return _BarTops(
-            canvas,
-            planes,
-            lefts=self._columns(planes[0])[0],
-            rows=(int(rows[0]), int(rows[-1]) + 1),
-            cap=self._cap,
-            tables=tables,
-        )
+            off, on = (ends[:, :, None] for ends in self._pixels(plane, full, rows))
+            tables[plane] = np.rint(off + (on - off) * caps).astype(np.uint8)
+        lefts, _ = self._columns(planes[0])
+        return _BarTops(self._canvas, tables, lefts, top // scale, self._cap)
 
     def _caps(self, plane: int, states: int) -> Floats:
         """Return the share of each pixel of a full bar in each state, (states, bars, columns)."""
@@ -242,18 +211,17 @@ class Bars:
         caps[-1] = total > 0
         return caps
 
-    def _build_reflection(self, canvas: Canvas, plane: int, box: Box, full: Planes) -> _Reflection:
+    def _build_reflection(self, plane: int, full: Planes) -> _Reflection:
         scale = SCALES[plane]
         start = self._layout.bars_base + self._gap
         rows = np.arange(-(-start // scale), (start + self._length) // scale)
-        ends = self._pixels(canvas, plane, box, full, rows)
-        off, on = (end.transpose(1, 0, 2) for end in ends)
+        off, on = (ends.transpose(1, 0, 2) for ends in self._pixels(plane, full, rows))
         table = np.empty((self._steps + 1, *off.shape), np.uint8)
         down = ((rows + 0.5) * scale - start)[:, None]
         for level in range(self._steps + 1):
             length = max(self._length * level / self._steps, 1.0)
             table[level] = np.rint(off + (on - off) * np.clip(1 - down / length, 0, 1))
-        return _Reflection(canvas, plane, rows, self._columns(plane)[0], table)
+        return _Reflection(self._canvas, plane, rows, self._columns(plane)[0], table)
 
 
 def _as_items(table: Bytes, columns: int) -> Items:

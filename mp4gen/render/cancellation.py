@@ -16,12 +16,7 @@ class CancelToken(Protocol):
 
 
 class Deadline:
-    """A cancel token with a time limit.
-
-    Args:
-        cancel: the caller's token.
-        timeout: seconds of real time from now on.
-    """
+    """The caller's cancel token with a timeout, in seconds of real time from now on."""
 
     def __init__(self, cancel: CancelToken | None, timeout: float) -> None:
         self._cancel = cancel

@@ -14,22 +14,16 @@ BAR_LIGHTNESS, BAR_CHROMA = 0.80, 0.135
 # Degrees of hue from the first bar to the last; so few that no bar in between is grey.
 SWEEP_DEGREES = 50.0
 
-_LMS = np.array(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ],
-    np.float32,
-)
-_LAB = np.array(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ],
-    np.float32,
-)
+_LMS = np.array([
+    [0.4122214708, 0.5363325363, 0.0514459929],
+    [0.2119034982, 0.6806995451, 0.1073969566],
+    [0.0883024619, 0.2817188376, 0.6299787005],
+], np.float32)  # fmt: skip
+_LAB = np.array([
+    [0.2104542553, 0.7936177850, -0.0040720468],
+    [1.9779984951, -2.4285922050, 0.4505937099],
+    [0.0259040371, 0.7827717662, -0.8086757660],
+], np.float32)  # fmt: skip
 _RGB_FROM_LMS = np.linalg.inv(_LMS).astype(np.float32)
 _LMS_FROM_LAB = np.linalg.inv(_LAB).astype(np.float32)
 _BT709 = np.array([0.2126, 0.7152, 0.0722], np.float32)
@@ -37,12 +31,7 @@ _BT709 = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 @frozen
 class Accent:
-    """The accent colour of a track.
-
-    Attributes:
-        hue: degrees in OKLCH.
-        strength: from 0 for a grey cover to 1 for a colourful one.
-    """
+    """The accent of a track: a hue in OKLCH degrees, and a strength from 0 (grey) to 1."""
 
     hue: float
     strength: float
@@ -61,8 +50,7 @@ def oklch_to_rgb(lightness: object, chroma: object, hue: object) -> Floats:
         np.radians(np.asarray(hue, np.float32)),
     )
     lab = np.stack([light, colour * np.cos(angle), colour * np.sin(angle)], axis=-1)
-    linear = ((lab @ _LMS_FROM_LAB.T) ** 3) @ _RGB_FROM_LMS.T
-    linear = np.clip(linear, 0, 1)
+    linear = np.clip(((lab @ _LMS_FROM_LAB.T) ** 3) @ _RGB_FROM_LMS.T, 0, 1)
     gamma = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     srgb: Floats = gamma.astype(np.float32)
     return srgb

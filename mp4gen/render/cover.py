@@ -128,15 +128,12 @@ def _blobs(rng: np.random.Generator, hue: float, side: int) -> Floats:
         at_x, at_y = left + rng.uniform(-0.1, 0.1), top + rng.uniform(-0.1, 0.1)
         size = rng.uniform(0.28, 0.42)
         weight = np.exp(-((x - at_x) ** 2 + (y - at_y) ** 2) / (2 * size**2))[..., None]
-        lightness = BLOB_LIGHTNESS + _warmth(tint) + rng.uniform(-0.06, 0.05)
+        warmth = WARM_LIGHTNESS * max(math.cos(math.radians(tint - WARM_HUE)), 0.0)
+        lightness = BLOB_LIGHTNESS + warmth + rng.uniform(-0.06, 0.05)
         total += weight * oklch_to_rgb(lightness, BLOB_CHROMA * rng.uniform(0.85, 1.1), tint)
         weights += weight
     mixed: Floats = (total / weights).astype(np.float32)
     return mixed
-
-
-def _warmth(hue: float) -> float:
-    return WARM_LIGHTNESS * max(math.cos(math.radians(hue - WARM_HUE)), 0.0)
 
 
 def _rings(side: int, centre: tuple[float, float]) -> Floats:

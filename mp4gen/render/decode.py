@@ -7,7 +7,7 @@ file is read, and only decoded audio counts as duration.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ class Decoder:
         self._path = path
         self._cancel = cancel
 
-    def __iter__(self) -> Iterator[AudioFrame]:
+    def __iter__(self) -> Generator[AudioFrame, None, None]:
         with open_audio(self._path) as (container, stream):
             for packet in packets_of(container, stream, self._cancel):
                 self.packet_count += 1
@@ -152,10 +152,8 @@ def packets_of(
     while True:
         check_cancelled(cancel)
         try:
-            packet = next(demuxed, None)
-        except DECODING_ERRORS:
-            return
-        if packet is None:
+            packet = next(demuxed)
+        except (StopIteration, *DECODING_ERRORS):
             return
         if packet.size:
             yield packet

@@ -41,17 +41,8 @@ OnProgress = Callable[[float, float], object]
 class EncodeJob:
     """The content of one video.
 
-    Attributes:
-        audio: the audio file.
-        audio_plan: how the audio gets in.
-        style: size, frame rate and quality.
-        tags: the MP4's tags, by libavformat's names.
-        cover: the cover among the tags, a JPEG.
-        duration: seconds of decoded audio.
-        frame: the memory of every frame in turn.
-        frame_numbers: each step draws the next frame into `frame` and yields its number.
-        on_progress: called with (seconds done, seconds in total), or None.
-        cancel: stops the encoding.
+    Each step of `frame_numbers` draws the next frame into `frame` and yields its number. `cover`
+    is a JPEG for the tags, `duration` the seconds of decoded audio.
     """
 
     audio: PathLike
@@ -103,7 +94,7 @@ def write(part: Path, job: EncodeJob) -> None:
     """
     try:
         with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as output:
-            output.metadata.update(job.tags)
+            output.metadata.update({key: text for key, text in job.tags.items() if text})
             _mux(output, job)
     except av.error.FFmpegError as error:
         if isinstance(error, OSError):
@@ -151,9 +142,7 @@ def video_stream(output: OutputContainer, style: RenderStyle) -> VideoStream:
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = style.width, style.height, "yuv420p"
     context.thread_count = style.threads
-    context.color_primaries = _COLOUR_BT709
-    context.color_trc = _COLOUR_BT709
-    context.colorspace = _COLOUR_BT709
+    context.color_primaries = context.color_trc = context.colorspace = _COLOUR_BT709
     context.color_range = _RANGE_LIMITED
     return stream
 

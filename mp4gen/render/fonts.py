@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from attrs import frozen
 from PIL import ImageFont
@@ -154,23 +154,22 @@ def coverage(path: str) -> Coverage:
     """Read a font file's character map; an unreadable font covers nothing."""
     try:
         with Path(path).open("rb") as file:
-            table = _cmap_table(file.read(4096), path)
+            table = _cmap_table(file)
         return Coverage(tuple(sorted(_ranges(table)))[:_MAX_RANGES])
     except (OSError, struct.error, ValueError, IndexError):
         return Coverage(())
 
 
-def _cmap_table(head: bytes, path: str) -> bytes:
-    start = struct.unpack_from(">I", head, 12)[0] if head[:4] == b"ttcf" else 0
-    with Path(path).open("rb") as file:
-        file.seek(start)
-        directory = file.read(12 + 16 * 64)
-        for index in range(struct.unpack_from(">H", directory, 4)[0]):
-            tag, _, offset, length = struct.unpack_from(">4sIII", directory, 12 + 16 * index)
-            if tag == b"cmap":
-                file.seek(offset)
-                return file.read(min(length, 4 << 20))
-    raise ValueError(path)
+def _cmap_table(file: BinaryIO) -> bytes:
+    head = file.read(16)
+    file.seek(struct.unpack_from(">I", head, 12)[0] if head[:4] == b"ttcf" else 0)
+    directory = file.read(12 + 16 * 64)
+    for index in range(struct.unpack_from(">H", directory, 4)[0]):
+        tag, _, offset, length = struct.unpack_from(">4sIII", directory, 12 + 16 * index)
+        if tag == b"cmap":
+            file.seek(offset)
+            return file.read(min(length, 4 << 20))
+    return b""
 
 
 def _ranges(table: bytes) -> Iterator[tuple[int, int]]:

@@ -135,7 +135,7 @@ def _encode(
         audio=audio,
         audio_plan=audio_plan,
         style=style,
-        tags=_output_tags(spec),
+        tags={"title": spec.title, "artist": spec.author, "comment": ENCODER},
         cover=_tag_cover(prepared),
         duration=features.duration,
         frame=frame,
@@ -320,8 +320,3 @@ def _draw_frames(prepared: _Prepared, canvas: Canvas) -> Iterator[int]:
     scene = Scene(prepared.spec, canvas, prepared.typesetter)
     runs = motion.animate(prepared.features, prepared.spec.fps)
     return (number for run in runs for number in scene.draw_frames(*run))
-
-
-def _output_tags(spec: SceneSpec) -> dict[str, str]:
-    named = {"title": spec.title, "artist": spec.author, "comment": ENCODER}
-    return {key: text for key, text in named.items() if text}

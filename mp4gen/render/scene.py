@@ -32,18 +32,7 @@ SLOW_UPDATE_HZ = 10
 
 @frozen(eq=False)
 class SceneSpec:
-    """The content of a video's frames.
-
-    Attributes:
-        layout: position of all parts.
-        cover: sRGB floats, as large as the layout's cover.
-        accent: the track's colour.
-        title: sanitized, or "".
-        author: sanitized, or "".
-        domain_name: sanitized, or "".
-        fps: frames per second.
-        frame_count: number of frames.
-    """
+    """The content of a video's frames: sanitized texts, and a cover as large as the layout's."""
 
     layout: Layout
     cover: Floats
@@ -78,12 +67,9 @@ class Scene:
         self._glow = _Glow(canvas, pixels, layout, colours[colours.shape[0] // 4])
 
     def draw_frames(self, first: int, heights: Floats, glows: Floats) -> Iterator[int]:
-        """Draw one frame a step; each step yields the frame's number.
+        """Draw the frames from number `first`, and yield the number of each.
 
-        Args:
-            first: number of the first frame.
-            heights: (frames, bars), from 0 to 1.
-            glows: (frames,), from 0 to 1.
+        `heights` (frames, bars) and `glows` (frames,) are from 0 to 1.
         """
         frames = np.arange(first, first + glows.size)
         slow_updates = (frames % self._slow_interval == 0) | (frames + 1 >= self._frame_count)
@@ -167,12 +153,8 @@ class _TitleBlock:
         lines = self._hero, self._quiet
         rows = [round(base) - line.origin[1] for base, line in zip(self._bases, lines, strict=True)]
         ends = [row + line.pixels.shape[0] for row, line in zip(rows, lines, strict=True)]
-        box = Box(
-            text_box.left,
-            max(min(rows), text_box.top),
-            text_box.right,
-            min(max(ends), text_box.bottom),
-        )
+        top, bottom = max(min(rows), text_box.top), min(max(ends), text_box.bottom)
+        box = Box(text_box.left, top, text_box.right, bottom)
         return box.expanded(0, self._layout.width, self._layout.height)
 
     def _scaled(self, scale: float) -> Line:
@@ -181,12 +163,9 @@ class _TitleBlock:
         image, (x, y) = Image.fromarray(self._hero.pixels), self._hero.origin
         back = 1 / scale
         # The line shrinks towards its start.
-        moved = image.transform(
-            image.size,
-            Image.Transform.AFFINE,
-            (back, 0, x - x * back, 0, back, y - y * back),
-            Image.Resampling.BICUBIC,
-        )
+        matrix = (back, 0, x - x * back, 0, back, y - y * back)
+        affine, smooth = Image.Transform.AFFINE, Image.Resampling.BICUBIC
+        moved = image.transform(image.size, affine, matrix, smooth)
         return Line(np.asarray(moved), (x, y), self._hero.advance * scale)
 
     def _left(self, line: Line) -> float:
@@ -203,11 +182,10 @@ class _Glow:
         grown = cover.expanded(layout.px(GLOW_REACH), layout.width, layout.height)
         box = Box(grown.left, grown.top, grown.right, min(grown.bottom, _limit_below(layout)))
         area = pixels[box.slices]
-        light = _halo(box, cover, radius, layout.px(GLOW_REACH)) * _fade_below(layout, box)
-        strength = (light * np.float32(GLOW_OPACITY))[..., None]
+        halo = _halo(box, cover, radius, layout.px(GLOW_REACH)) * _fade_below(layout, box)
+        strength = (halo * np.float32(GLOW_OPACITY))[..., None]
         glowing = rgb_to_yuv420(area + (colour - area) * strength)
-        inner = Box(cover.left + radius, cover.top + radius, cover.right, cover.bottom)
-        top, bottom = -(-inner.top // 2) * 2, (cover.bottom - radius) // 2 * 2
+        top, bottom = -(-(cover.top + radius) // 2) * 2, (cover.bottom - radius) // 2 * 2
         left, right = -(-cover.left // 2) * 2, cover.right // 2 * 2
         parts = (
             Box(box.left, box.top, box.right, top),
@@ -215,11 +193,9 @@ class _Glow:
             Box(box.left, top, left, bottom),
             Box(right, top, box.right, bottom),
         )
-        self._parts = [
-            (view, _levels(view, crop(glowing, part.relative_to(box))))
-            for part in parts
-            for view in [canvas.view(part)]
-        ]
+        views = [canvas.view(part) for part in parts]
+        lit = [crop(glowing, part.relative_to(box)) for part in parts]
+        self._parts = [(view, _levels(view, light)) for view, light in zip(views, lit, strict=True)]
         self._level = 0
 
     def draw(self, glow: float, *, allow_dimming: bool = True) -> None:
@@ -238,8 +214,7 @@ def _levels(dark: Planes, lit: Planes) -> list[Planes]:
     """Blend the planes from dark to lit in `GLOW_LEVELS` steps."""
     ends = [tuple(end.astype(np.float32) for end in pair) for pair in zip(dark, lit, strict=True)]
     levels: list[Planes] = []
-    for level in range(GLOW_LEVELS + 1):
-        share = np.float32(level / GLOW_LEVELS)
+    for share in np.linspace(0, 1, GLOW_LEVELS + 1, dtype=np.float32):
         luma, blue, red = (np.rint(off + (on - off) * share).astype(np.uint8) for off, on in ends)
         levels.append((luma, blue, red))
     return levels
@@ -256,8 +231,9 @@ def _limit_below(layout: Layout) -> int:
 def _fade_below(layout: Layout, box: Box) -> Floats:
     """Return 1 down to the cover's lower edge, then a fade to 0 at the limit."""
     rows = np.arange(box.top, box.bottom, dtype=np.float32)
-    fade_height = max(_limit_below(layout) - layout.cover.bottom, 1)
-    fade: Floats = np.clip((_limit_below(layout) - rows) / np.float32(fade_height), 0, 1)[:, None]
+    limit = _limit_below(layout)
+    height = np.float32(max(limit - layout.cover.bottom, 1))
+    fade: Floats = np.clip((limit - rows) / height, 0, 1)[:, None]
     return fade
 
 
