@@ -14,8 +14,7 @@ from fractions import Fraction
 
 import numpy as np
 from attrs import frozen
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
+from av import AudioFrame, AudioResampler
 from numpy.typing import NDArray
 
 from mp4gen.errors import RenderError

@@ -9,11 +9,7 @@ from contextlib import ExitStack
 from fractions import Fraction
 
 from attrs import frozen
-from av.audio.codeccontext import AudioCodecContext
-from av.audio.fifo import AudioFifo
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
-from av.audio.stream import AudioStream
+from av import AudioFifo, AudioFrame, AudioResampler, AudioStream
 from av.container import OutputContainer
 
 from . import decode
@@ -114,10 +110,10 @@ class AudioEncoder:
         self, codec: str, path: PathLike, output: OutputContainer, cancel: CancelToken | None
     ) -> None:
         with decode.open_audio(path) as (_, source):
-            self._stream = (_aac if codec == "aac" else _flac)(output, source.codec_context)
+            self._stream = (_aac if codec == "aac" else _flac)(output, source)
         self._frames = iter(decode.Decoder(path, cancel))
         self._output = output
-        self._coder: AudioCodecContext = self._stream.codec_context
+        self._coder = self._stream.codec_context
         self._tick = Fraction(1, self._coder.sample_rate)
         self._fifo = AudioFifo()
         self._resampler = self._new_resampler()
@@ -177,18 +173,20 @@ def aac_rate(rate: int) -> int:
     return next(known for known in AAC_RATES if known >= rate)
 
 
-def _aac(output: OutputContainer, source: AudioCodecContext) -> AudioStream:
-    stream = output.add_stream("aac", rate=aac_rate(source.sample_rate), options=AAC_OPTIONS)
-    coder, is_mono = stream.codec_context, source.layout.nb_channels == 1
+def _aac(output: OutputContainer, source: AudioStream) -> AudioStream:
+    rate, is_mono = source.codec_context.sample_rate, source.codec_context.layout.nb_channels == 1
+    stream = output.add_stream("aac", rate=aac_rate(rate), options=AAC_OPTIONS)
+    coder = stream.codec_context
     coder.format = "fltp"
     coder.layout = "mono" if is_mono else "stereo"
     coder.bit_rate = MONO_BIT_RATE if is_mono else STEREO_BIT_RATE
     return stream
 
 
-def _flac(output: OutputContainer, source: AudioCodecContext) -> AudioStream:
-    stream = output.add_stream("flac", rate=source.sample_rate)
-    coder, name = stream.codec_context, source.format.name if source.format else ""
-    coder.format = "s16" if name in ("u8", "u8p", "s16", "s16p") else "s32"
-    coder.layout = source.layout.name
+def _flac(output: OutputContainer, source: AudioStream) -> AudioStream:
+    context = source.codec_context
+    stream = output.add_stream("flac", rate=context.sample_rate)
+    name = context.format.name if context.format else ""
+    stream.codec_context.format = "s16" if name in ("u8", "u8p", "s16", "s16p") else "s32"
+    stream.codec_context.layout = context.layout.name
     return stream

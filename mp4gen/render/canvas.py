@@ -36,15 +36,11 @@ class Canvas:
             np.zeros(height // 2 * self.line_sizes[1], np.uint8),
             np.zeros(height // 2 * self.line_sizes[2], np.uint8),
         )
-        self.planes: Planes = (
-            self._plane_view(0, height, width),
-            self._plane_view(1, height // 2, width // 2),
-            self._plane_view(2, height // 2, width // 2),
+        luma, blue, red = (
+            buffer[: height // scale * line].reshape(-1, line)[:, : width // scale]
+            for buffer, line, scale in zip(self.buffers, self.line_sizes, SCALES, strict=True)
         )
-
-    def _plane_view(self, plane: int, rows: int, columns: int) -> Bytes:
-        line_size = self.line_sizes[plane]
-        return self.buffers[plane][: rows * line_size].reshape(rows, line_size)[:, :columns]
+        self.planes: Planes = luma, blue, red
 
     def items(self, plane: int, size: int) -> NDArray[np.void]:
         """View the plane as overlapping items of `size` bytes, one starting at each byte."""

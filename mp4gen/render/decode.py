@@ -14,8 +14,7 @@ from typing import Any
 
 import av
 import av.error
-from av.audio.frame import AudioFrame
-from av.audio.stream import AudioStream
+from av import AudioFrame, AudioStream
 from av.container import InputContainer
 
 from mp4gen.errors import RenderError

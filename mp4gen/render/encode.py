@@ -11,10 +11,9 @@ import av
 import av.error
 import numpy as np
 from attrs import frozen
+from av import VideoFrame, VideoStream
 from av.container import OutputContainer
 from av.stream import Disposition
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from mp4gen import filesystem
 from mp4gen.errors import RenderError

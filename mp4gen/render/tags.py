@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import av.error
 from attrs import frozen
-from av.audio.stream import AudioStream
+from av import AudioStream
 from av.container import InputContainer
 
 from . import decode

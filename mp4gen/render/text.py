@@ -198,13 +198,8 @@ class Typesetter:
 
 
 def _extends(char: str) -> bool:
-    code = ord(char)
-    return (
-        unicodedata.category(char) in ("Mn", "Mc", "Me")
-        or char in _JOINERS
-        or 0xFE00 <= code <= 0xFE0F
-        or 0x1F3FB <= code <= 0x1F3FF
-    )
+    is_mark = unicodedata.category(char) in ("Mn", "Mc", "Me")
+    return is_mark or _is_invisible(char) or 0x1F3FB <= ord(char) <= 0x1F3FF
 
 
 def _is_invisible(char: str) -> bool:

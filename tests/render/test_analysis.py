@@ -186,11 +186,11 @@ def onset_strengths(samples: np.ndarray, frame_count: int) -> np.ndarray:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_motion_correlates_with_its_own_audio_only(tools, tmp_path, seed):
     """Motion follows onset strength, and does not match the same audio shifted."""
-    chance = np.random.default_rng(seed)
-    samples = tools.clicks(np.sort(chance.uniform(0.3, 5.6, 12)), 6.0) * 0.5
-    for start in np.sort(chance.uniform(0.1, 5.0, 14)):
+    rng = np.random.default_rng(seed)
+    samples = tools.clicks(np.sort(rng.uniform(0.3, 5.6, 12)), 6.0) * 0.5
+    for start in np.sort(rng.uniform(0.1, 5.0, 14)):
         t = np.arange(44100) / 44100
-        note = np.sin(2 * np.pi * 110 * 2 ** chance.uniform(0, 4) * t) * np.exp(-5 * t) * 0.3
+        note = np.sin(2 * np.pi * 110 * 2 ** rng.uniform(0, 4) * t) * np.exp(-5 * t) * 0.3
         place = int(start * 44100)
         samples[:, place : place + note.size] += note.astype(np.float32)
     path = tools.encode(tmp_path / "t.wav", samples)

@@ -17,9 +17,9 @@ SMALL = RenderStyle(width=160, height=160, threads=1)
 
 def music_like(tools, seconds: float, rate: int) -> np.ndarray:
     """Return tones and a little noise."""
-    chance = np.random.default_rng(8)
+    rng = np.random.default_rng(8)
     tones = sum(tools.tone(seconds, rate, hz=hz) * 0.3 for hz in (110.0, 440.0, 1760.0, 5200.0))
-    return tones + chance.standard_normal(tones.shape).astype(np.float32) * 0.002
+    return tones + rng.standard_normal(tones.shape).astype(np.float32) * 0.002
 
 
 @pytest.mark.parametrize("kind", [".mp3", ".m4a", ".flac", "alac", ".opus"])
@@ -51,7 +51,7 @@ def test_copy_mode_encodes_pcm_and_vorbis_as_flac(tools, tmp_path, kind):
     before, after = tools.decode(music)[0], tools.decode(video)[0]
     assert (result.audio_codec, result.audio_copied) == ("flac", False)
     assert after.shape == before.shape
-    # 24 bits hold a float's sound to the last audible bit, integers exactly.
+    # 24 bits keep a float to the last audible bit, and integers exactly.
     np.testing.assert_allclose(after, before, atol=2**-23 if kind == ".ogg" else 0)
 
 

@@ -153,7 +153,7 @@ def test_broken_attached_cover_gives_a_warning(tools, tmp_path, inside, sentence
 @pytest.mark.parametrize(
     ("name", "data", "sentence"),
     [
-        ("text.png", b"no picture at all", "Not a readable image"),
+        ("text.png", b"not an image at all", "Not a readable image"),
         ("cut.png", image_file("PNG")[:50], "Not a readable image"),
         ("vector.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "Not a readable image"),
         ("gif.png", image_file("GIF"), "Not a readable image"),
@@ -275,8 +275,8 @@ def test_accent_sweep_stays_colourful():
 
 def test_yuv420_round_trip_keeps_colours():
     """BT.709 in limited range and back is exact to a level or two."""
-    chance = np.random.default_rng(2)
-    colours = chance.random((8, 8, 3)).astype(np.float32).repeat(4, 0).repeat(4, 1)
+    rng = np.random.default_rng(2)
+    colours = rng.random((8, 8, 3)).astype(np.float32).repeat(4, 0).repeat(4, 1)
 
     planes = rgb_to_yuv420(colours.copy())
 

@@ -119,9 +119,9 @@ def test_truncated_file_is_rendered_to_its_end(tools, tmp_path):
 
     result = render_video(cut, tmp_path / "o.mp4", style=SMALL)
 
-    heard, rate = tools.decode(tmp_path / "o.mp4")
+    samples, rate = tools.decode(tmp_path / "o.mp4")
     assert 1.5 < result.duration < 2.2
-    assert result.duration == pytest.approx(heard.shape[1] / rate, abs=0.08)
+    assert result.duration == pytest.approx(samples.shape[1] / rate, abs=0.08)
 
 
 def test_wav_with_a_false_length_is_measured(tools, tmp_path):
@@ -149,8 +149,8 @@ def test_damaged_packet_is_left_out(tools, tmp_path):
 
     result = render_video(music, tmp_path / "o.mp4", style=SMALL)
 
-    heard, rate = tools.decode(tmp_path / "o.mp4")
-    assert result.duration == pytest.approx(heard.shape[1] / rate, abs=0.08)
+    samples, rate = tools.decode(tmp_path / "o.mp4")
+    assert result.duration == pytest.approx(samples.shape[1] / rate, abs=0.08)
 
 
 @pytest.mark.parametrize("ending", [".mp3", ".wav", ".flac"])
@@ -205,8 +205,8 @@ def test_8_channels_at_192_khz_become_stereo_at_48(tools, tmp_path):
 
     result = render_video(music, tmp_path / "o.mp4", style=SMALL)
 
-    heard, rate = tools.decode(tmp_path / "o.mp4")
-    assert (heard.shape[0], rate) == (2, 48000)
+    samples, rate = tools.decode(tmp_path / "o.mp4")
+    assert (samples.shape[0], rate) == (2, 48000)
     assert result.duration == pytest.approx(1.0, abs=0.05)
 
 

@@ -32,16 +32,23 @@ def test_every_format_becomes_a_compatible_mp4(tools, tmp_path, ending):
     result = render_video(music, video, author="Suno Artist", style=SMALL)
 
     with av.open(str(video)) as container:
-        picture, sound = container.streams.video[0], container.streams.audio[0]
-        seen = sum(1 for _ in container.decode(picture))
-        assert (picture.codec_context.name, picture.codec_context.profile) == ("h264", "High")
-        assert picture.codec_context.pix_fmt == "yuv420p"
-        assert (picture.width, picture.height, picture.average_rate) == (320, 180, 30)
-        assert sound.codec_context.name == "aac"
+        video_stream, audio_stream = container.streams.video[0], container.streams.audio[0]
+        frame_count = sum(1 for _ in container.decode(video_stream))
+        assert (video_stream.codec_context.name, video_stream.codec_context.profile) == (
+            "h264",
+            "High",
+        )
+        assert video_stream.codec_context.pix_fmt == "yuv420p"
+        assert (video_stream.width, video_stream.height, video_stream.average_rate) == (
+            320,
+            180,
+            30,
+        )
+        assert audio_stream.codec_context.name == "aac"
         assert len(container.streams.audio) == 1
-    heard, rate = tools.decode(video)
-    assert seen == result.frames
-    assert 0 <= seen / 30 - heard.shape[1] / rate + 0.03 < 0.1
+    samples, rate = tools.decode(video)
+    assert frame_count == result.frames
+    assert 0 <= frame_count / 30 - samples.shape[1] / rate + 0.03 < 0.1
     assert result.duration == pytest.approx(2.0, abs=0.1)
     assert tools.boxes(video).index("moov") < tools.boxes(video).index("mdat")
     assert result.size_bytes == video.stat().st_size
@@ -68,14 +75,14 @@ def sync_offsets(tools, video: Path, fps: int) -> list[float]:
     rows = slice(layout.bars_base - layout.bars_height, layout.bars_base)
     visible = tools.visible_clicks(video, (rows, slice(None)), fps)
     audible = tools.audible_clicks(video)
-    return [min((moved - heard for moved in visible), key=abs) * fps for heard in audible]
+    return [min((moved - click for moved in visible), key=abs) * fps for click in audible]
 
 
 @pytest.mark.parametrize("ending", FORMATS)
 def test_every_click_moves_the_bars_in_its_frame(tools, tmp_path, ending):
     """In the final file each click moves the bars within one frame of its audio."""
-    chance = np.random.default_rng(11)
-    times = np.cumsum(chance.uniform(0.35, 0.6, 9)) + 0.2
+    rng = np.random.default_rng(11)
+    times = np.cumsum(rng.uniform(0.35, 0.6, 9)) + 0.2
     music = tools.encode(tmp_path / f"clicks{ending}", tools.clicks(times, 5.8, 48000), 48000)
     video = tmp_path / "out.mp4"
 
@@ -90,8 +97,8 @@ def test_every_click_moves_the_bars_in_its_frame(tools, tmp_path, ending):
 @pytest.mark.parametrize("ending", FORMATS)
 def test_every_click_is_in_sync_at_60_fps(tools, tmp_path, ending, mode):
     """Within one shorter frame, in every format, with copied and encoded audio."""
-    chance = np.random.default_rng(12)
-    times = np.cumsum(chance.uniform(0.35, 0.6, 6)) + 0.2
+    rng = np.random.default_rng(12)
+    times = np.cumsum(rng.uniform(0.35, 0.6, 6)) + 0.2
     music = tools.encode(tmp_path / f"clicks{ending}", tools.clicks(times, 4.2, 48000), 48000)
     video = tmp_path / "out.mp4"
     style = RenderStyle(width=320, height=180, fps=60, threads=1)
@@ -175,15 +182,15 @@ def test_equal_input_gives_equal_bytes(tone_wav, tmp_path):
 
 def test_on_progress_gets_seconds_done_and_total(tone_wav, tmp_path):
     """The seconds never decrease, from 0 to the duration."""
-    told: list[tuple[float, float]] = []
+    reports: list[tuple[float, float]] = []
 
     render_video(
-        tone_wav, tmp_path / "o.mp4", style=SMALL, on_progress=lambda *both: told.append(both)
+        tone_wav, tmp_path / "o.mp4", style=SMALL, on_progress=lambda *both: reports.append(both)
     )
 
-    assert told[0] == (0.0, 2.0)
-    assert told[-1] == (2.0, 2.0)
-    assert told == sorted(told)
+    assert reports[0] == (0.0, 2.0)
+    assert reports[-1] == (2.0, 2.0)
+    assert reports == sorted(reports)
 
 
 def test_video_is_on_disk_before_its_rename(tone_wav, tmp_path, monkeypatch):
@@ -278,11 +285,11 @@ def test_failing_callback_keeps_the_older_video(tone_wav, tmp_path, kind):
 
 def test_render_frame_equals_the_videos_frame(tone_wav, tmp_path):
     """The image differs from the decoded frame by the encoder's loss only."""
-    words = {"author": "Suno Artist", "title": "Tone", "domain_name": "d.example"}
+    texts = {"author": "Suno Artist", "title": "Tone", "domain_name": "d.example"}
     video = tmp_path / "o.mp4"
-    render_video(tone_wav, video, style=SMALL, **words)
+    render_video(tone_wav, video, style=SMALL, **texts)
 
-    image = render_frame(tone_wav, time=1.5, style=SMALL, **words)
+    image = render_frame(tone_wav, time=1.5, style=SMALL, **texts)
 
     assert isinstance(image, Image.Image)
     with av.open(str(video)) as container:
@@ -393,6 +400,11 @@ def test_video_has_colour_tags_and_key_frames(tools, tmp_path, quality):
         keys = [packet.pts * stream.time_base for packet in container.demux(stream)
                 if packet.is_keyframe and packet.size]  # fmt: skip
         context = stream.codec_context
-        told = (context.color_primaries, context.color_trc, context.colorspace, context.color_range)
+        colours = (
+            context.color_primaries,
+            context.color_trc,
+            context.colorspace,
+            context.color_range,
+        )
     assert keys == [0, 8]
-    assert told == (1, 1, 1, 1)
+    assert colours == (1, 1, 1, 1)

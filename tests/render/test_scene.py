@@ -104,9 +104,9 @@ def test_frame_equals_the_golden_grid(size):
 def test_frame_does_not_depend_on_the_frames_before(size):
     """Drawing only what changed gives the same frame as drawing it alone."""
     # Light may dim in each of these frames; in the others it would be late.
-    way = [(0, 0.1, 0.0), (42, 1.0, 1.0), (111, 0.4, 0.5), (291, 0.9, 0.9)]
+    states = [(0, 0.1, 0.0), (42, 1.0, 1.0), (111, 0.4, 0.5), (291, 0.9, 0.9)]
     for end in ((201, 0.55, 0.75), (201, 1.0, 0.0)):
-        there, alone = drawn(*size, [*way, end]), drawn(*size, [end])
+        there, alone = drawn(*size, [*states, end]), drawn(*size, [end])
 
         for one, other in zip(there.planes, alone.planes, strict=True):
             np.testing.assert_array_equal(one, other)
@@ -114,10 +114,10 @@ def test_frame_does_not_depend_on_the_frames_before(size):
 
 def test_last_frame_is_up_to_date():
     """Slow parts are updated out of turn: players may stop there."""
-    way = [(297, 0.2, 0.9), (298, 0.8, 0.5), (299, 0.6, 0.2)]
+    states = [(297, 0.2, 0.9), (298, 0.8, 0.5), (299, 0.6, 0.2)]
 
     for one, other in zip(
-        drawn(320, 180, way).planes, drawn(320, 180, way[-1:]).planes, strict=True
+        drawn(320, 180, states).planes, drawn(320, 180, states[-1:]).planes, strict=True
     ):
         np.testing.assert_array_equal(one, other)
 
@@ -138,8 +138,8 @@ def test_glow_rises_at_once_and_dims_at_slow_updates():
     light = (slice(cover.top, cover.bottom), slice(cover.left - 4, cover.left - 1))
 
     dark, lit, up, down, later = (
-        float(drawn(320, 180, way).planes[0][light].mean())
-        for way in (
+        float(drawn(320, 180, states).planes[0][light].mean())
+        for states in (
             [(201, 0.0, 0.0)],
             [(201, 0.0, 1.0)],
             [(201, 0.0, 0.0), (202, 0.0, 1.0)],
@@ -156,12 +156,12 @@ def test_reflections_change_at_slow_updates_only():
     """A third of the frames changes them, to the latest heights."""
     layout = layout_for(320, 180)
     rows = slice(layout.bars_base + 1, layout.progress.top)
-    way = [(201, 0.2, 0.0), (202, 0.9, 0.0), (203, 0.9, 0.0), (204, 0.9, 0.0)]
+    states = [(201, 0.2, 0.0), (202, 0.9, 0.0), (203, 0.9, 0.0), (204, 0.9, 0.0)]
 
-    first, waits, moved = (drawn(320, 180, way[:end]).planes[0][rows] for end in (1, 3, 4))
+    first, waits, moved = (drawn(320, 180, states[:end]).planes[0][rows] for end in (1, 3, 4))
 
     np.testing.assert_array_equal(first, waits)
-    np.testing.assert_array_equal(moved, drawn(320, 180, way[-1:]).planes[0][rows])
+    np.testing.assert_array_equal(moved, drawn(320, 180, states[-1:]).planes[0][rows])
     assert (moved != first).any()
 
 
@@ -185,9 +185,9 @@ def test_canvas_accepts_padded_lines(size):
     rows = (height, height // 2, height // 2)
     flat = [np.full(row * line, 7, np.uint8) for row, line in zip(rows, lines, strict=True)]
     roomy = Canvas(width, height, (flat[0], flat[1], flat[2]), lines)
-    way = [(0, 0.1, 0.0), (42, 1.0, 1.0), (201, 0.55, 0.75)]
+    states = [(0, 0.1, 0.0), (42, 1.0, 1.0), (201, 0.55, 0.75)]
 
-    padded, tight = drawn(width, height, way, roomy), drawn(width, height, way)
+    padded, tight = drawn(width, height, states, roomy), drawn(width, height, states)
 
     for one, other in zip(padded.planes, tight.planes, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -198,9 +198,9 @@ def test_canvas_accepts_padded_lines(size):
 @pytest.mark.parametrize("size", [(320, 180), (180, 320), (250, 146)])
 def test_runs_may_be_cut_anywhere(size):
     """Many frames at once are equal to each of them alone."""
-    chance = np.random.default_rng(5)
-    heights = chance.random((40, layout_for(*size).bar_lefts.size), np.float32)
-    glows = chance.random(40, np.float32)
+    rng = np.random.default_rng(5)
+    heights = rng.random((40, layout_for(*size).bar_lefts.size), np.float32)
+    glows = rng.random(40, np.float32)
     scenes, canvases = zip(*(a_scene(*size) for _ in range(3)), strict=True)
 
     whole, single, cut = scenes

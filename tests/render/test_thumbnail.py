@@ -14,16 +14,16 @@ STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
 def test_extract_frame_returns_the_frame_at_a_time(tmp_path: Path, tone_wav: Path) -> None:
     """A time beyond the end gives the last frame."""
     video = render_video(tone_wav, tmp_path / "v.mp4", style=STYLE).path
-    told: list[float] = []
+    durations: list[float] = []
 
     def half(seconds: float) -> float:
-        told.append(seconds)
+        durations.append(seconds)
         return seconds / 2
 
     found = extract_frame(video, half)
     late = extract_frame(video, lambda seconds: seconds + 100)
 
-    expected = render_frame(tone_wav, time=told[0] / 2, style=STYLE)
+    expected = render_frame(tone_wav, time=durations[0] / 2, style=STYLE)
     assert found.size == late.size == (256, 144)
     differences = [abs(a - b) for a, b in zip(found.tobytes(), expected.tobytes(), strict=True)]
     assert sum(differences) / len(differences) < 5
