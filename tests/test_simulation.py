@@ -26,6 +26,7 @@ SEEDS = range(int(FIRST), int(LAST))
 MORE_SEEDS = range(int(FIRST), int(LAST) + 16) if "MP4GEN_SEEDS" not in os.environ else SEEDS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_track_is_lost_or_doubled_on_loopback(seed: int) -> None:
     """Fifteen tracks, fifteen tasks, fifteen complete files, or uncertain results without 409."""
@@ -35,6 +36,7 @@ def test_no_track_is_lost_or_doubled_on_loopback(seed: int) -> None:
 
 
 # A killed program closes nothing; Python 3.13 warns about its database.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 @pytest.mark.parametrize("seed", MORE_SEEDS)
 def test_no_track_is_lost_or_doubled_on_a_simulated_network(seed: int) -> None:
@@ -46,6 +48,7 @@ def test_no_track_is_lost_or_doubled_on_a_simulated_network(seed: int) -> None:
     assert outcome.succeeded, f"seed {seed}: {outcome}"
 
 
+@pytest.mark.slow
 def test_seed_is_reproducible_in_every_process() -> None:
     """Every request, response, event and packet comes at the same time, with any hash seed."""
     pytest.importorskip("simloop", reason="simloop needs Python 3.12 or newer")
@@ -71,6 +74,7 @@ def test_seed_is_reproducible_in_every_process() -> None:
     assert len(set(eval(outputs[0]))) == 4  # noqa: S307 - our own list of texts
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_no_second_submit_under_raise(seed: int) -> None:

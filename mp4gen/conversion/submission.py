@@ -116,7 +116,7 @@ class SubmitOperation:
             AlreadyExistsError: The track has a video, which cannot or must not be adopted.
             Mp4GenError: It was certainly not accepted.
         """
-        submission = await self._run()
+        submission = attrs.evolve(await self._run(), subscription=self.subscription)
         if self.subscription is not None:
             self.subscription.task_id = submission.task_id
         event = SubmittedEvent(submission.task_id, self.request.audio_id, submission.adopted)
@@ -152,7 +152,7 @@ class SubmitOperation:
         task_id, retry_after = await self.caller.send(
             api_request, parse, self.call_options, stopwatch=stopwatch, on_start=on_start
         )
-        return Submission(task_id, retry_after=retry_after, subscription=self.subscription)
+        return Submission(task_id, retry_after=retry_after)
 
     async def _adopt_existing(self, error: AlreadyExistsError) -> Submission:
         """Adopt the existing video if its task id is known.
@@ -162,9 +162,7 @@ class SubmitOperation:
         """
         if error.existing_task_id:
             if self.adopt or self.response_lost:
-                return Submission(
-                    error.existing_task_id, adopted=True, subscription=self.subscription
-                )
+                return Submission(error.existing_task_id, adopted=True)
         elif self.response_lost and (submission := await self._await_callback()):
             return submission
         await self._report_not_sent()
@@ -206,7 +204,5 @@ class SubmitOperation:
         return self._from_callback()
 
     def _from_callback(self) -> Submission | None:
-        if self.subscription is None or self.subscription.last_callback is None:
-            return None
-        task_id = self.subscription.last_callback.task_id
-        return Submission(task_id, via_callback=True, subscription=self.subscription)
+        callback = self.subscription.last_callback if self.subscription is not None else None
+        return Submission(callback.task_id, via_callback=True) if callback else None

@@ -57,6 +57,7 @@ async def one_run(service: FakeService, folder: Path, seconds: float) -> list[mp
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("dedupes", [True, False], ids=["409", "no 409"])
 async def test_run_survives_random_faults(tmp_path: Path, seed: int, dedupes: bool) -> None:

@@ -58,6 +58,7 @@ def service(request: pytest.FixtureRequest) -> Iterator[FakeService]:
         yield service
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("point", POINTS)
 def test_run_resumes_after_a_kill(
@@ -90,6 +91,7 @@ def test_run_resumes_after_a_kill(
         assert result["error"] or is_complete(Path(result["path"]), service)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize(
     "point",

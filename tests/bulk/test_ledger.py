@@ -196,6 +196,8 @@ async def test_resume_of_a_failed_track_needs_retry_failed(
     assert (tried.error, service.count("create")) == (None, 1)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("service", [True], indirect=True, ids=["409"])
 async def test_cancel_at_any_step_before_the_slot_leaves_the_track_new(
     service: FakeService, path: Path
 ) -> None:
@@ -462,6 +464,7 @@ async def test_ledger_is_private_and_holds_no_key(path: Path) -> None:
 # --- a full disk --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_full_disk_stops_the_run_before_an_unrecorded_submit(path: Path) -> None:
     """Failure mode 22: each submitted track has its intent in the ledger; the rest waits."""
     requests = [mp4gen.VideoRequest("music", f"{n}".rjust(2000, "x")) for n in range(60)]

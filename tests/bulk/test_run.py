@@ -157,6 +157,7 @@ async def test_invalid_request_ends_the_run(wrong: Any) -> None:
     assert len(found) + run.summary.remaining == 2
 
 
+@pytest.mark.slow
 async def test_async_iterable_that_raises_loses_no_earlier_track() -> None:
     """Conversions in progress finish and are yielded; then its own error is raised."""
 
@@ -334,6 +335,7 @@ async def test_leaving_the_block_ends_the_run() -> None:
     assert run.summary.succeeded + run.summary.remaining == 50
 
 
+@pytest.mark.slow
 async def test_leaving_a_bare_loop_ends_the_run(tmp_path: Path) -> None:
     """`break` in a bare `async for` ends the run too: the same ledger can be opened soon after."""
     ledger = tmp_path / "run.sqlite"
@@ -352,6 +354,7 @@ async def test_leaving_a_bare_loop_ends_the_run(tmp_path: Path) -> None:
     assert len(service.tasks) == 50
 
 
+@pytest.mark.slow
 async def test_cancel_of_the_consumer_ends_the_run(tmp_path: Path) -> None:
     """The next run opens the ledger immediately, and nothing is doubled."""
     ledger = tmp_path / "run.sqlite"
@@ -367,6 +370,7 @@ async def test_cancel_of_the_consumer_ends_the_run(tmp_path: Path) -> None:
     assert len(service.tasks) == 40
 
 
+@pytest.mark.slow
 async def test_second_cancel_still_frees_the_ledger(tmp_path: Path) -> None:
     """It does not interrupt the clean-up of the first one."""
     ledger = tmp_path / "run.sqlite"
@@ -531,6 +535,7 @@ async def test_duplicates_are_counted_as_remaining(sized: bool) -> None:
 # --- concurrent users ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_single_call_takes_priority_over_a_run() -> None:
     """With hundreds of tracks in progress, one `convert` is submitted within a window."""
     async with FakeService(duration=60, seed=1) as service, service.client() as client:
@@ -546,6 +551,7 @@ async def test_single_call_takes_priority_over_a_run() -> None:
     assert at - asked <= 10
 
 
+@pytest.mark.slow
 async def test_runs_of_one_client_share_its_slots() -> None:
     """Neither starves, and the account's limit holds for both together."""
     async with (
@@ -563,6 +569,7 @@ async def test_runs_of_one_client_share_its_slots() -> None:
 # --- long outages -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_run_survives_six_hours_of_maintenance() -> None:
     """Failure mode 12: one probe in five minutes; afterwards all tracks finish."""
     async with FakeService(duration=50, seed=3) as service, service.client() as client:
@@ -581,6 +588,7 @@ async def test_run_survives_six_hours_of_maintenance() -> None:
     assert during <= 20 + 72
 
 
+@pytest.mark.slow
 async def test_run_survives_ten_minutes_of_405() -> None:
     """Failure mode 10: one probe a window, and the full rate soon after."""
     async with FakeService(duration=50, seed=3) as service, service.client() as client:

@@ -176,6 +176,7 @@ async def test_callback_url_of_a_request_wins(app: App) -> None:
 # --- many tracks --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_bulk_run_survives_lost_callbacks(app: App) -> None:
     """Failure mode 17: one callback in five never comes; polls find those videos."""
@@ -280,6 +281,7 @@ async def test_forged_callbacks_have_no_effect(app: App, confirm: bool) -> None:
     assert service.count("details") == int(confirm)
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 async def test_confirmed_callback_only_wakes_the_wait(app: App) -> None:
     """Failure mode 28: a changed URL is never used, even from a known address; one poll in 5 s."""
@@ -539,6 +541,7 @@ async def test_handle_never_raises() -> None:
 # --- fuzzing ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     method=st.sampled_from(["POST", "post", "GET", ""]),
@@ -557,6 +560,7 @@ def test_handle_rejects_arbitrary_requests(
     assert status in {400, 401, 403, 404, 405, 413, 415}
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(stamp=st.text(max_size=30), signature=st.text(max_size=60), task_id=st.text(max_size=30))
 def test_signature_rejects_arbitrary_text(stamp: str, signature: str, task_id: str) -> None:

@@ -298,6 +298,7 @@ async def test_concurrency_is_held_from_submit_to_end(service: FakeService) -> N
     assert starts[6] >= 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [20, 50, 200])
 async def test_many_conversions_finish_within_the_limit(count: int) -> None:
     """With the exact limit of the service: no request too many, no track lost."""

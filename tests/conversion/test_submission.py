@@ -61,6 +61,7 @@ async def test_submit_is_sent_once_under_raise(service: FakeService, fault: str)
     assert len(service.tasks) == int(fault in LOST_RESPONSE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["reset", "close", "hang"])
 async def test_submit_creates_one_task_wherever_the_connection_is_cut(
     service: FakeService, how: Any
