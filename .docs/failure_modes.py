@@ -12,8 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / ".docs" / "pages" / "explanation" / "failure-modes.md"
-_CITED = re.compile(r"\b(?:[Rr]ow|[Ff]ailure mode)s? (\d{1,2})\b((?:(?:, | and | to )\d{1,2}\b)*)")
-_NAMED = re.compile(r"test_row_(\d{2})(?:_and_(\d{2}))?_?")
+_CITED = re.compile(r"\b[Ff]ailure modes? (\d{1,2})\b((?:(?:, | and | to )\d{1,2}\b)*)")
 _SECTION = re.compile(r"(?<=^## Failure mode )(\d+)(:.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 _SHOWN = "\nShown by:\n"
 
@@ -37,8 +36,6 @@ def tests_by_number() -> dict[int, list[str]]:
         for node in ast.walk(module):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 numbers = {*cited(ast.get_docstring(node) or "")}
-                if match := _NAMED.match(node.name):
-                    numbers |= {int(number) for number in match.groups() if number}
                 inside |= numbers
                 for number in numbers:
                     tests[number].append(node.name)
