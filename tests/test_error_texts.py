@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1] / "mp4gen"
 # Errors whose first argument is not a text: a task's id or a request.
 OTHER_ARGUMENTS = {"SubmitUncertainError", "GenerationFailedError", "WaitTimeoutError"}
 BANNED = re.compile(
-    r"\b((no|some|any)body|whoever|told|tells?|of no use|cannot be right|for ever|holds no|is no)\b",
+    r"\b((no|some|any)body|whoever|told|tell|of no use|cannot be right|for ever|holds no|is no)\b",
     re.IGNORECASE,
 )
 
