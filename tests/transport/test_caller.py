@@ -2,14 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
+from random import Random
 from typing import Any
 
 import attrs
 import pytest
 
 import mp4gen
-from mp4gen import Dialect, RateLimit, Retry
+from mp4gen import Dialect, RateLimit, Retry, SlidingWindowLimiter
+from mp4gen.api import protocol
+from mp4gen.events import EventEmitter
 from mp4gen.testing import FakeService, ScriptedResponse
+from mp4gen.testing.service import FAKE_KEY
+from mp4gen.transport.caller import ApiCaller, CallOptions
+from mp4gen.transport.http import Secret, Transport
 from tests.support_async import failure, now
 
 pytestmark = pytest.mark.looptime
@@ -305,48 +312,48 @@ async def test_calls_with_a_slot_stop_at_an_open_breaker(
     assert asked == 40
 
 
-async def test_refusal_of_a_firewall_does_not_close_the_breaker(
-    service: FakeService,
-) -> None:
+async def test_refusal_of_a_firewall_does_not_close_the_breaker(service: FakeService) -> None:
     """Only a response of the API itself closes it."""
     async with service.client(retry=Retry(maintenance_timeout=1000)) as client:
         service.script("credits", "maintenance", "blocked")
         error = await failure(client.get_credits())
 
         assert type(error) is mp4gen.AuthenticationError
-        assert client._caller.circuit_breaker.is_maintenance
         assert await client.get_credits() == 1000
     assert now() >= 600
 
 
-async def test_single_call_is_sent_in_an_outage(
-    service: FakeService, client: mp4gen.Client
-) -> None:
+async def test_single_call_is_sent_in_an_outage(service: FakeService) -> None:
     """A bulk run that found the API down does not stop single calls; maintenance does."""
-    client._caller.circuit_breaker.trip(mp4gen.TransportError("no connection", sent=False), 30)
-    client._caller.quota.available = 0
+    transport = Transport(service.url, lambda: Secret(FAKE_KEY))
+    caller = ApiCaller(transport, SlidingWindowLimiter(), Retry(), EventEmitter(), Random(1))
+    caller.circuit_breaker.trip(mp4gen.TransportError("No connection.", sent=False), 30)
+    caller.quota.available = 0
+    request = protocol.build_credits_request(Dialect.SUNO)
+    parse = partial(protocol.parse_credits, dialect=Dialect.SUNO)
     service.script("credits", "reset")
-    error = await failure(client.get_credits())
+    error = await failure(caller.send_with_retries(request, parse, CallOptions()))
+    requests = service.count("credits")
+    credits_left = await caller.send_with_retries(request, parse, CallOptions())
+    await caller.aclose()
 
     assert type(error) is mp4gen.TransportError
-    assert service.count("credits") == 1
-    assert await client.get_credits() == 1000
-    assert not client._caller.circuit_breaker.is_open
+    assert (requests, credits_left) == (1, 1000)
+    assert not caller.circuit_breaker.is_open
 
 
 async def test_aclose_ends_everything_that_waits(service: FakeService) -> None:
     """A wait for a video, a queue for slots, an open breaker: all end immediately."""
-    client = service.client(rate_limit=RateLimit(1, per=1000), retry=Retry(maintenance_timeout=1e6))
+    client = service.client(rate_limit=RateLimit(2, per=1000), retry=Retry(maintenance_timeout=1e6))
     task_id = await client.create_music_video(REQUEST)
-    waits = [asyncio.create_task(client.wait_for_video(task_id))]
-    waits += [asyncio.create_task(client.convert(REQUEST)) for _ in range(3)]
-    await asyncio.sleep(1)
-    client._caller.circuit_breaker.trip(mp4gen.MaintenanceError("down", code=455), 1e6)
-    credits_left = asyncio.create_task(client.get_credits())
-    await asyncio.sleep(1)
+    service.script("credits", "maintenance")
+    at_breaker, asleep = client.get_credits(), client.wait_for_video(task_id)
+    in_queue = [client.convert(REQUEST) for _ in range(3)]
+    tasks = [asyncio.create_task(call) for call in (at_breaker, asleep, *in_queue)]
+    await asyncio.sleep(2)
     start = now()
     await client.aclose()
-    ended = await asyncio.gather(*waits, credits_left, return_exceptions=True)
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert {str(error) for error in ended} == {"This client is closed. Make a new one."}
     assert now() - start < 1
