@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import time
@@ -40,8 +39,11 @@ class Sessions:
         """Return the account of the request's cookie, or None if the cookie is not valid."""
         name, _, rest = request.cookies.get(COOKIE, "").partition(".")
         expires, _, signature = rest.partition(".")
-        account = _decode(name)
-        if account is None or not expires.isdecimal() or int(expires[:12]) < time.time():
+        try:
+            account = bytes.fromhex(name).decode()
+        except ValueError:
+            return None
+        if not expires.isdecimal() or int(expires[:12]) < time.time():
             return None
         if not self.is_open and account not in self._keys:
             return None
@@ -59,7 +61,7 @@ class Sessions:
         if account is not None:
             expires = str(int(time.time()) + _MAX_AGE)
             signature = self._sign("session", account, expires)
-            value = f"{_encode(account)}.{expires}.{signature}"
+            value = f"{account.encode().hex()}.{expires}.{signature}"
             response.set_cookie(
                 COOKIE, value, max_age=_MAX_AGE, httponly=True, samesite="Strict", secure=secure
             )
@@ -87,15 +89,3 @@ class Sessions:
 def _equal_in_constant_time(actual: str, expected: str) -> bool:
     """Compare two texts; `actual` may contain undecodable bytes."""
     return hmac.compare_digest(actual.encode(errors="surrogateescape"), expected.encode())
-
-
-def _encode(account: str) -> str:
-    # The prefix tells the account with the empty name from a missing one.
-    return "a" + base64.urlsafe_b64encode(account.encode()).decode().rstrip("=")
-
-
-def _decode(name: str) -> str | None:
-    try:
-        return base64.urlsafe_b64decode(name[1:] + "==").decode() if name[:1] == "a" else None
-    except ValueError:
-        return None
