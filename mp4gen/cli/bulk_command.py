@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import itertools
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +25,21 @@ from .filename_template import Template
 from .output import Output, display_path
 from .progress_bars import ProgressDisplay
 from .run_progress import RunProgress, format_duration, min_seconds
-from .runner import InterruptHandler, resume_command
+from .runner import InterruptHandler, in_background, resume_command
 from .track_table import Row
 
 LEDGER = "mp4gen-ledger.sqlite"
 # The next run resumes these.
 _RESUMABLE = (DownloadError, SubmitUncertainError, WaitTimeoutError)
 _ADOPTED_NOTE = " (made by an earlier request, which may have had another author or watermark)"
+# Other states count as submitted.
+_DRY_RUN_LABELS = {
+    None: "new",
+    LedgerState.NEW: "new",
+    LedgerState.FAILED: "failed",
+    LedgerState.DONE: "done",
+    LedgerState.DOWNLOADED: "done",
+}
 _REFRESH_SECONDS = 0.5
 _PLAIN_INTERVAL_TICKS = 120
 
@@ -85,7 +91,7 @@ class BulkCommand:
         interrupts.on_first_interrupt = lambda: self._stop(bulk)
         try:
             with ProgressDisplay(self.output, show_elapsed=False) as display:
-                async with bulk, _refreshing(self, display):
+                async with bulk, in_background(_show_progress(self, display)):
                     async for conversion in bulk:
                         self._report(conversion, rows, before)
         finally:
@@ -164,25 +170,15 @@ class BulkCommand:
             self.output.status(f"Retry failed tracks with: {resume_command('--retry-failed')}")
 
 
-@contextlib.asynccontextmanager
-async def _refreshing(command: BulkCommand, display: ProgressDisplay) -> AsyncIterator[None]:
+async def _show_progress(command: BulkCommand, display: ProgressDisplay) -> None:
     """Show the progress twice a second on a terminal, elsewhere once a minute."""
     bar = display.bar("") if display.is_animated else None
-
-    async def tick() -> None:
-        for count in itertools.count(1):
-            if bar is not None:
-                bar.update(str(command.progress), command.progress.fraction)
-            elif count % _PLAIN_INTERVAL_TICKS == 0:
-                command.output.status(str(command.progress))
-            await asyncio.sleep(_REFRESH_SECONDS)
-
-    task = asyncio.create_task(tick())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+    for count in itertools.count(1):
+        if bar is not None:
+            bar.update(str(command.progress), command.progress.fraction)
+        elif count % _PLAIN_INTERVAL_TICKS == 0:
+            command.output.status(str(command.progress))
+        await asyncio.sleep(_REFRESH_SECONDS)
 
 
 async def report_dry_run(command: BulkCommand, client: Client | None, limit: RateLimit) -> int:
@@ -191,7 +187,7 @@ async def report_dry_run(command: BulkCommand, client: Client | None, limit: Rat
     states = {_key(entry.request): entry.state for entry in entries}
     counts = {"done": 0, "failed": 0, "submitted": 0, "new": 0}
     for row in command.rows:
-        counts[_state_label(states.get(row.key))] += 1
+        counts[_DRY_RUN_LABELS.get(states.get(row.key), "submitted")] += 1
     to_submit = counts["new"] + (counts["failed"] if command.retry_failed else 0)
     submit_seconds = min_seconds(to_submit, limit)
     credits_left, problem = await _credits(client)
@@ -219,18 +215,6 @@ async def _credits(client: Client | None) -> tuple[float | None, str]:
         return await client.get_credits(), ""
     except Mp4GenError as error:
         return None, str(error)
-
-
-def _state_label(state: LedgerState | None) -> str:
-    match state:
-        case None | LedgerState.NEW:
-            return "new"
-        case LedgerState.FAILED:
-            return "failed"
-        case LedgerState.DONE | LedgerState.DOWNLOADED:
-            return "done"
-        case _:
-            return "submitted"
 
 
 def _key(request: VideoRequest) -> tuple[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
 
 import attrs
 from aiohttp import web
@@ -21,22 +20,17 @@ DEFAULT_PORT = 8788
 @Parameter(name="*", group=_GROUP)
 @attrs.frozen(kw_only=True)
 class CallbackOptions:
-    """Where the API notifies the command that a video has ended."""
+    """Where the API notifies the command that a video has ended.
 
-    public_url: Annotated[
-        str | None,
-        Parameter(
-            help="URL at which the API reaches --callback-port of this machine. With it, the API "
-            "notifies mp4gen of each video, which saves polls."
-        ),
-    ] = None
-    callback_port: Annotated[
-        int, Parameter(help="Port to listen on for callbacks, with --public-url.")
-    ] = DEFAULT_PORT
-    callback_host: Annotated[
-        str,
-        Parameter(help="Address to listen on; 0.0.0.0 without a proxy or tunnel."),
-    ] = "127.0.0.1"
+    Attributes:
+        public_url: URL at which the API reaches --callback-port. Callbacks then save polls.
+        callback_port: Port to listen on for callbacks, with --public-url.
+        callback_host: Address to listen on; 0.0.0.0 without a proxy or tunnel.
+    """
+
+    public_url: str | None = None
+    callback_port: int = DEFAULT_PORT
+    callback_host: str = "127.0.0.1"
 
     def receiver(self) -> CallbackReceiver | None:
         """Return the receiver of the callbacks, or None without `--public-url`.

@@ -25,16 +25,31 @@ from .track_table import InvalidRowsError, Row, Table, read_table
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class RowDefaults:
-    """The values of rows that leave them out."""
+    """The values of rows that leave them out.
 
-    author: Annotated[str | None, Parameter(help="Author of rows that have none.")] = None
-    domain_name: Annotated[str | None, Parameter(help="Watermark of rows that have none.")] = None
+    Attributes:
+        author: Author of rows that have none.
+        domain_name: Watermark of rows that have none.
+    """
+
+    author: str | None = None
+    domain_name: str | None = None
 
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class RunOptions:
-    """The options of the run."""
+    """The options of the run.
+
+    Attributes:
+        name: Template of the file names.
+        retry_failed: Submit again the tracks that failed in an earlier run.
+        dry_run: Check everything, print what a run would do, and exit.
+        ledger: Record of what is submitted and done.
+        timeout: Maximum seconds to wait for each video.
+        rate_limit: Requests that the account may send, as requests/seconds.
+        concurrency: Maximum number of videos in progress.
+    """
 
     name: Annotated[
         str,
@@ -43,23 +58,12 @@ class RunOptions:
             "{line} and the table's other columns; with --music-task also {title}."
         ),
     ] = DEFAULT_TEMPLATE
-    retry_failed: Annotated[
-        bool, Parameter(help="Submit again the tracks that failed in an earlier run.")
-    ] = False
-    dry_run: Annotated[
-        bool, Parameter(help="Check everything, print what a run would do, and exit.")
-    ] = False
-    ledger: Annotated[
-        Path | None,
-        Parameter(
-            help="Record of what is submitted and done.", show_default=f"{LEDGER} in the folder"
-        ),
-    ] = None
-    timeout: Annotated[float, Parameter(help="Maximum seconds to wait for each video.")] = 1800.0
-    rate_limit: Annotated[
-        str, Parameter(help="Requests that the account may send, as requests/seconds.")
-    ] = "20/10"
-    concurrency: Annotated[int, Parameter(help="Maximum number of videos in progress.")] = 300
+    retry_failed: bool = False
+    dry_run: bool = False
+    ledger: Annotated[Path | None, Parameter(show_default=f"{LEDGER} in the folder")] = None
+    timeout: float = 1800.0
+    rate_limit: str = "20/10"
+    concurrency: int = 300
 
 
 _NO_DEFAULTS, _DEFAULT_OPTIONS = RowDefaults(), RunOptions()

@@ -23,7 +23,7 @@ from .exit_codes import DONE
 from .options import AsJson, ensure_directory
 from .output import Output, display_path
 from .progress_bars import Bar, ProgressDisplay
-from .runner import run
+from .runner import in_background, run
 
 MUSIC = tuple(sorted(Path(__file__).with_name("demo_music").glob("*.opus")))
 _MUSIC_TASK_ID = "demo"
@@ -73,15 +73,13 @@ def _server_config(music: Sequence[Path], scratch: Path) -> ServerConfig:
 
 
 async def _convert_all(tracks: Sequence[_DemoTrack], server: Server) -> None:
-    async with Client(server.config.key, base_url=server.url) as client:
-        updating = asyncio.create_task(_update_progress(tracks, server))
-        try:
-            async with asyncio.TaskGroup() as group:
-                for track in tracks:
-                    group.create_task(track.convert(client))
-        finally:
-            updating.cancel()
-            await asyncio.wait([updating])
+    async with (
+        Client(server.config.key, base_url=server.url) as client,
+        in_background(_update_progress(tracks, server)),
+        asyncio.TaskGroup() as group,
+    ):
+        for track in tracks:
+            group.create_task(track.convert(client))
 
 
 async def _update_progress(tracks: Sequence[_DemoTrack], server: Server) -> None:

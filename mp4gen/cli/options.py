@@ -35,28 +35,25 @@ AsJson = Annotated[
 @Parameter(name="*", group=Group("Connection", sort_key=10))
 @attrs.frozen(kw_only=True)
 class Connection:
-    """The host and the account of a command."""
+    """The host and the account of a command.
 
-    key_file: Annotated[
-        Path | None,
-        Parameter(help="File that contains the API key.", show_default="MP4GEN_API_KEY"),
-    ] = None
-    key: Annotated[
-        str | None,
-        Parameter(
-            help="API key. Prefer MP4GEN_API_KEY or --key-file: other users of this machine can "
-            "see an option, and your shell stores it."
-        ),
-    ] = attrs.field(default=None, repr=False)
+    Attributes:
+        key_file: File that contains the API key.
+        key: API key. Other users of this machine can see it: prefer the variable or the file.
+        base_url: URL of the API.
+        dialect: Meaning of the API's codes.
+        proxy: URL of an http:// proxy for all requests.
+    """
+
+    key_file: Annotated[Path | None, Parameter(show_default="MP4GEN_API_KEY")] = None
+    key: str | None = attrs.field(default=None, repr=False)
     base_url: Annotated[
-        str | None,
-        Parameter(help="URL of the API.", show_default="MP4GEN_BASE_URL, or https://api.api.box"),
+        str | None, Parameter(show_default="MP4GEN_BASE_URL, or https://api.api.box")
     ] = None
     dialect: Annotated[
-        Literal["suno", "kie"] | None,
-        Parameter(help="Meaning of the API's codes.", show_default="that of the host"),
+        Literal["suno", "kie"] | None, Parameter(show_default="that of the host")
     ] = None
-    proxy: Annotated[str | None, Parameter(help="URL of an http:// proxy for all requests.")] = None
+    proxy: str | None = None
 
     @property
     def can_connect(self) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -54,7 +52,7 @@ class Bar:
             self._progress.stop_task(self._task)
 
 
-class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
+class ProgressDisplay:
     """The progress display of one command, as a context manager.
 
     Args:
@@ -75,12 +73,7 @@ class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
             self._output.live_console = self._progress.console
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._output.live_console = None
         if self._progress is not None:
             self._progress.stop()

@@ -26,37 +26,35 @@ from .video_options import DEFAULT_VIDEO_OPTIONS, VideoOptions
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Content:
-    """What the video shows; each option is an argument of `render_video`."""
+    """What the video shows; each option is an argument of `render_video`.
 
-    author: Annotated[
-        str | None,
-        Parameter(help="Name shown at the beginning.", show_default="the artist tag"),
-    ] = None
-    domain_name: Annotated[str | None, Parameter(help="Watermark at the bottom.")] = None
-    title: Annotated[
-        str | None, Parameter(help="Title of the track.", show_default="the title tag")
-    ] = None
+    Attributes:
+        author: Name shown at the beginning.
+        domain_name: Watermark at the bottom.
+        title: Title of the track.
+        cover: PNG, JPEG or WEBP image.
+    """
+
+    author: Annotated[str | None, Parameter(show_default="the artist tag")] = None
+    domain_name: str | None = None
+    title: Annotated[str | None, Parameter(show_default="the title tag")] = None
     cover: Annotated[
-        Path | None,
-        Parameter(
-            help="PNG, JPEG or WEBP image.", show_default="the embedded cover, or a generated one"
-        ),
+        Path | None, Parameter(show_default="the embedded cover, or a generated one")
     ] = None
 
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Limits:
-    """How long the audio and the render may be; each option is an argument of `render_video`."""
+    """How long the audio and the render may be; each option is an argument of `render_video`.
 
-    max_duration: Annotated[float, Parameter(help="Maximum seconds of audio.")] = 1200.0
-    timeout: Annotated[
-        float | None,
-        Parameter(
-            help="Maximum seconds that the render may take.",
-            show_default="60 s and ten times the audio",
-        ),
-    ] = None
+    Attributes:
+        max_duration: Maximum seconds of audio.
+        timeout: Maximum seconds that the render may take.
+    """
+
+    max_duration: float = 1200.0
+    timeout: Annotated[float | None, Parameter(show_default="60 s and ten times the audio")] = None
 
 
 _NO_CONTENT, _DEFAULT_LIMITS = Content(), Limits()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import shlex
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -71,6 +72,17 @@ async def _run(coroutine: Coroutine[Any, Any, int], interrupts: InterruptHandler
     if interrupts.received is not None:
         raise InterruptedBySignal(interrupts.received)
     return code
+
+
+@asynccontextmanager
+async def in_background(coroutine: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run a coroutine while the block runs, and cancel it at the end."""
+    task = asyncio.create_task(coroutine)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def run_in_thread(
