@@ -99,11 +99,7 @@ def run(tokens: Sequence[str]) -> int:
 
 
 def _check_command(tokens: Sequence[str]) -> None:
-    """Check the command's name here: cyclopts would import every command to suggest one.
-
-    Raises:
-        UsageError: The command does not exist.
-    """
+    """Reject an unknown command here: cyclopts would import every command to suggest one."""
     names = [name for name, *_ in _COMMANDS]
     if not tokens or tokens[0].startswith("-") or tokens[0] in names:
         return
@@ -128,16 +124,12 @@ def _report(output: Output, error: BaseException, text: str, code: int) -> int:
         if not isinstance(error, BrokenPipeError):
             output.record({"error": type(error).__name__, "message": text, "exit_code": code})
         sys.stdout.flush()
-    except OSError:
-        pass
-    _detach_stdout(error)
-    return code
-
-
-def _detach_stdout(error: BaseException) -> None:
-    """Discard buffered output that cannot be written: the interpreter flushes it at its exit."""
+    except OSError as unwritable:
+        error = unwritable
     if isinstance(error, OSError):
+        # Discard buffered output: the interpreter would fail to flush it at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
 
 def _usage_message(error: CycloptsError) -> str:

@@ -108,11 +108,7 @@ class BulkCommand:
         return existing & {row.key for row in self.rows}
 
     def entries(self, host: str) -> list[LedgerEntry]:
-        """Return the entries of the ledger, or none if it does not exist yet.
-
-        Raises:
-            LedgerError: It cannot be read, or belongs to another host.
-        """
+        """Return the entries of the ledger, or none if it does not exist yet."""
         if not self.ledger.exists() or not self.ledger.stat().st_size:
             return []
         owner, entries = read_ledger(self.ledger)

@@ -33,20 +33,12 @@ class CallbackOptions:
     callback_host: str = "127.0.0.1"
 
     def receiver(self) -> CallbackReceiver | None:
-        """Return the receiver of the callbacks, or None without `--public-url`.
-
-        Raises:
-            ConfigurationError: The URL is invalid.
-        """
+        """Return the receiver of the callbacks, or None without `--public-url`."""
         return None if self.public_url is None else CallbackReceiver(self.public_url)
 
     @asynccontextmanager
     async def listening(self, receiver: CallbackReceiver | None) -> AsyncIterator[None]:
-        """Serve `receiver` while the block runs; do nothing if it is None.
-
-        Raises:
-            UsageError: The port is in use or invalid.
-        """
+        """Serve `receiver` while the block runs; do nothing if it is None."""
         if receiver is None:
             yield
             return

@@ -62,9 +62,10 @@ def exit_code(error: BaseException) -> int:
             code = STOPPED_BY_ACCOUNT
         case RenderError() if isinstance(error.__cause__, OSError):
             code = FAILED
-        case UsageError() | ModuleNotFoundError() | RenderError():
-            code = BAD_INPUT
-        case ConfigurationError() | ValidationError() | LedgerError():
+        case (
+            UsageError() | ModuleNotFoundError() | RenderError()
+            | ConfigurationError() | ValidationError() | LedgerError()
+        ):  # fmt: skip
             code = BAD_INPUT
         case _:
             code = FAILED
@@ -82,8 +83,9 @@ def error_message(error: BaseException) -> str:
             text = f"{str(error).rstrip('.')}. Resume with: mp4gen wait {error.task_id}"
         case Mp4GenError() | UsageError():
             text = str(error)
-        case ModuleNotFoundError() if error.name and error.name.partition(".")[0] in _EXTRAS:
-            text = missing_package_message(error.name.partition(".")[0])
+        case ModuleNotFoundError(name=str(name)) if (package := name.partition(".")[0]) in _EXTRAS:
+            extras = ",".join(sorted({"cli", _EXTRAS[package]}))
+            text = f"This command needs the package {package}. Run: pip install 'mp4gen[{extras}]'"
         case OSError():
             text = _os_error_message(error)
         case _:
@@ -92,13 +94,6 @@ def error_message(error: BaseException) -> str:
                 "Set MP4GEN_DEBUG=1 to see the traceback, and report it."
             )
     return text
-
-
-def missing_package_message(name: str) -> str:
-    """Return how to install a missing package."""
-    extra = _EXTRAS[name]
-    extras = "cli" if extra == "cli" else f"cli,{extra}"
-    return f"This command needs the package {name}. Run: pip install 'mp4gen[{extras}]'"
 
 
 def _os_error_message(error: OSError) -> str:

@@ -1,4 +1,7 @@
-"""The options that several commands share, and the client that they make; sends nothing."""
+"""The options that several commands share, and the client that they make; sends nothing.
+
+Functions raise `UsageError` for a value of another form.
+"""
 
 from __future__ import annotations
 
@@ -96,11 +99,7 @@ DEFAULT_CONNECTION = Connection()
 
 
 def resolve_secret(key: str | None, key_file: Path | None) -> str | None:
-    """Return the key of the options `--key` and `--key-file`, or None without them.
-
-    Raises:
-        UsageError: Both are there, the key is empty, or the file cannot be used.
-    """
+    """Return the key of the options `--key` and `--key-file`, or None without them."""
     if key is not None and key_file is not None:
         raise UsageError("Both --key and --key-file set the key. Remove one of them.")
     if key is not None and not key.strip():
@@ -109,11 +108,7 @@ def resolve_secret(key: str | None, key_file: Path | None) -> str | None:
 
 
 def read_secret(path: Path, option: str) -> str:
-    """Return the single line of a file that contains a secret.
-
-    Raises:
-        UsageError: The file cannot be read, or contains something else.
-    """
+    """Return the single line of a file that contains a secret."""
     try:
         with path.expanduser().open("rb") as file:
             raw = file.read(_MAX_SECRET_BYTES + 1)
@@ -132,11 +127,7 @@ def read_secret(path: Path, option: str) -> str:
 
 
 def ensure_directory(path: Path) -> Path:
-    """Create the folder of `--to` if it is missing, and return it.
-
-    Raises:
-        UsageError: It is a file, or cannot be created.
-    """
+    """Create the folder of `--to` if it is missing, and return it."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -149,11 +140,7 @@ def ensure_directory(path: Path) -> Path:
 
 
 def parse_rate_limit(text: str) -> RateLimit:
-    """Return `20/10` as 20 requests in 10 seconds.
-
-    Raises:
-        UsageError: The text has another form.
-    """
+    """Return `20/10` as 20 requests in 10 seconds."""
     count, _, seconds = text.partition("/")
     try:
         return RateLimit(int(count), per=float(seconds))
@@ -164,11 +151,7 @@ def parse_rate_limit(text: str) -> RateLimit:
 
 
 def parse_bytes(text: str) -> int:
-    """Return `512M` in bytes; K, M and G are powers of 1024.
-
-    Raises:
-        UsageError: The text has another form.
-    """
+    """Return `512M` in bytes; K, M and G are powers of 1024."""
     units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
     number, unit = text.rstrip("KkMmGgBb"), text.lstrip("0123456789.").upper().rstrip("B")
     try:

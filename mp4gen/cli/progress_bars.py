@@ -7,7 +7,7 @@ import sys
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
 from .output import Output, escape_control_chars, is_terminal
@@ -25,7 +25,6 @@ class Bar:
     def __init__(self, output: Output, label: str, progress: Progress | None) -> None:
         self._output, self._label, self._progress = output, label, progress
         self._status = ""
-        self._task: TaskID | None = None
         if progress is not None:
             self._task = progress.add_task(escape_control_chars(label), total=None, status="")
 
@@ -37,7 +36,7 @@ class Bar:
             fraction: 0 to 1, None if unknown.
             detail: What changes too often for a plain line.
         """
-        if self._progress is not None and self._task is not None:
+        if self._progress is not None:
             total = None if fraction is None else 1.0
             text = escape_control_chars(f"{status} {detail}".strip())
             self._progress.update(self._task, total=total, completed=fraction or 0.0, status=text)
@@ -48,7 +47,7 @@ class Bar:
     def finish(self, status: str) -> None:
         """Show the end of the progress."""
         self.update(status, 1.0)
-        if self._progress is not None and self._task is not None:
+        if self._progress is not None:
             self._progress.stop_task(self._task)
 
 

@@ -139,13 +139,7 @@ DEFAULT_ACCESS, DEFAULT_VIDEO, DEFAULT_LIMITS = Access(), Video(), Limits()
 
 
 def server_config(service: Service, access: Access, video: Video, limits: Limits) -> ServerConfig:
-    """Return the configuration that the options describe.
-
-    Raises:
-        UsageError: A file cannot be read, or a value has the wrong form.
-        ConfigurationError: A value is invalid.
-        RenderError: A value of the video is out of range.
-    """
+    """Return the configuration that the options describe."""
     options: dict[str, Any] = {}
     for group in (service, access, limits):
         options |= attrs.asdict(group, recurse=False)  # type: ignore[arg-type]  # made by _options
@@ -165,11 +159,7 @@ def server_config(service: Service, access: Access, video: Video, limits: Limits
 
 
 def _read_accounts(path: Path) -> dict[str, str]:
-    """Return the accounts of a file of name=key lines.
-
-    Raises:
-        UsageError: The file cannot be read, or a line has another form.
-    """
+    """Return the accounts of a file of name=key lines."""
     try:
         lines = path.expanduser().read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:

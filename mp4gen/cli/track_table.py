@@ -29,6 +29,10 @@ _EXAMPLE_HEADER = "taskId,audioId,author,domainName,callBackUrl"
 _REQUIRED = ("task_id", "audio_id")
 _DELIMITERS = ",;\t|"
 _MAX_BYTES = 256 << 20
+_CONFLICT = (
+    "The row repeats the track of line {} with other values, but the API makes one video for each "
+    "track."
+)
 
 
 @attrs.frozen
@@ -94,7 +98,8 @@ def read_table(source: str, defaults: Mapping[str, str | None]) -> Table:
     """
     name = "standard input" if source == "-" else source
     text = _decode(_read_bytes(source), name)
-    lines = _json_lines if _is_json(text, source) else _csv_lines
+    is_json = source.lower().endswith((".jsonl", ".ndjson")) or text.lstrip()[:1] in ("{", "[")
+    lines = _json_lines if is_json else _csv_lines
     return _build_table(name, lines(text, name), defaults)
 
 
@@ -123,10 +128,6 @@ def _decode(raw: bytes, name: str) -> str:
         raise UsageError(
             f"{name}:{line}: The line is not UTF-8. Save the table as UTF-8."
         ) from None
-
-
-def _is_json(text: str, source: str) -> bool:
-    return source.lower().endswith((".jsonl", ".ndjson")) or text.lstrip()[:1] in ("{", "[")
 
 
 # (line number, its cells by column, or what is wrong with it)
@@ -213,7 +214,7 @@ def _build_table(name: str, lines: Iterable[_Line], defaults: Mapping[str, str |
         if first is row:
             continue
         if first.request != row.request:
-            problems.append((line, _conflict_message(first.line)))
+            problems.append((line, _CONFLICT.format(first.line)))
         repeated.append(line)
     if problems:
         raise InvalidRowsError(name, problems, count)
@@ -251,13 +252,6 @@ def _build_request(values: Mapping[str, object]) -> VideoRequest:
     except ValidationError as error:
         problems = {VIDEO_REQUEST[field]: text for field, text in error.problems.items()}
         raise ValidationError(problems) from None
-
-
-def _conflict_message(line: int) -> str:
-    return (
-        f"The row repeats the track of line {line} with other values, but the API makes one video "
-        "for each track."
-    )
 
 
 def _reject_misspelled(name: str, column: str) -> None:

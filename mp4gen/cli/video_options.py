@@ -36,12 +36,7 @@ class VideoOptions:
     ] = None
 
     def style(self, threads: int = DEFAULT_STYLE.threads) -> RenderStyle:
-        """Return the style; `threads` is the number of encoder threads.
-
-        Raises:
-            UsageError: The size has another form.
-            RenderError: A value is out of range.
-        """
+        """Return the style; `threads` is the number of encoder threads."""
         width, _, height = self.size.lower().partition("x")
         if not all(side.isascii() and side.isdecimal() for side in (width, height)):
             raise UsageError(
