@@ -1,6 +1,6 @@
 """The options of `mp4gen serve`, derived from the fields of `ServerConfig`; starts nothing.
 
-A field here holds the name and the type of an option. Its default, its help text and its
+A field here has the name and the type of an option. Its default, its help text and its
 environment variable come from the field of `ServerConfig`, unless a table below says otherwise.
 """
 

@@ -151,11 +151,11 @@ def test_key_is_sent_and_never_printed(
 ) -> None:
     """From each of its sources; another host refuses it."""
     (tmp_path / "key").write_text(f"{KEY}\n")
-    words = {"environment": [], "--key-file": [tmp_path / "key"], "--key": [KEY]}[how]
+    values = {"environment": [], "--key-file": [tmp_path / "key"], "--key": [KEY]}[how]
     if how == "environment":
         monkeypatch.setenv("MP4GEN_API_KEY", KEY)
     with FakeService(api_key=KEY) as service, FakeService(api_key="another") as other:
-        options = [] if how == "environment" else [how, *words]
+        options = [] if how == "environment" else [how, *values]
         right = mp4gen("credits", *options, "--base-url", service.url)
         wrong = mp4gen("credits", *options, "--base-url", other.url, "--json")
 
