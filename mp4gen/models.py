@@ -34,36 +34,22 @@ class VideoStatus(enum.StrEnum):
 FAILED_STATUSES = frozenset({VideoStatus.CREATE_TASK_FAILED, VideoStatus.GENERATE_MP4_FAILED})
 
 
-def _id_problem(value: object) -> str | None:
+def _problem(field: str, value: object) -> str | None:
+    """Return what is wrong with a field of a `VideoRequest`, or None."""
     if not isinstance(value, str):
         return f"must be text, not {type(value).__name__}"
     if not value.strip():
         return "must not be empty"
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in value):
         return "must not contain control characters"
-    return None
-
-
-def _text_problem(value: object) -> str | None:
-    if value is None:
-        return None
-    if problem := _id_problem(value):
-        return problem
-    if (length := len(str(value))) > MAX_TEXT_LENGTH:
-        return f"must be at most {MAX_TEXT_LENGTH} characters, not {length}"
-    return None
+    if field in {"author", "domain_name"} and len(value) > MAX_TEXT_LENGTH:
+        return f"must be at most {MAX_TEXT_LENGTH} characters, not {len(value)}"
+    is_wrong_url = field == "callback_url" and parse_http_url(value) is None
+    return "must be an http:// or https:// URL" if is_wrong_url else None
 
 
 def _read_only(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(raw))
-
-
-def _url_problem(value: object) -> str | None:
-    if value is None:
-        return None
-    if problem := _id_problem(value):
-        return problem
-    return None if parse_http_url(str(value)) else "must be an http:// or https:// URL"
 
 
 def _nfc(value: Any) -> Any:
@@ -92,14 +78,13 @@ class VideoRequest:
     callback_url: str | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        found = {
-            "task_id": _id_problem(self.task_id),
-            "audio_id": _id_problem(self.audio_id),
-            "author": _text_problem(self.author),
-            "domain_name": _text_problem(self.domain_name),
-            "callback_url": _url_problem(self.callback_url),
+        problems = {
+            field: problem
+            for field in ("task_id", "audio_id", "author", "domain_name", "callback_url")
+            if (value := getattr(self, field)) is not None or field in {"task_id", "audio_id"}
+            if (problem := _problem(field, value))
         }
-        if problems := {field: problem for field, problem in found.items() if problem}:
+        if problems:
             raise ValidationError(problems)
 
 

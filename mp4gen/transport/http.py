@@ -7,16 +7,15 @@ can be printed: no aiohttp error, which holds the request headers, leaves this m
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import zlib
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import attrs
 
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import MAX_BODY_BYTES, HttpResponse
@@ -38,13 +37,6 @@ class Secret(str):
         return "'***'"
 
 
-@attrs.define
-class _RequestTrace:
-    """Whether the headers of the request were written to the socket."""
-
-    headers_sent: bool = False
-
-
 class Transport:
     """The client's connections to one API host. The first call opens them on its own event loop.
 
@@ -64,6 +56,7 @@ class Transport:
         trust_env: bool = False,
     ) -> None:
         self._base_url = base_url.rstrip("/")
+        self._host = urlsplit(base_url).hostname
         self._get_key = get_key
         # aiohttp would also read netrc, and then refuse our Authorization header.
         self._proxy = proxy_from_env(base_url) if trust_env and proxy is None else proxy
@@ -93,7 +86,8 @@ class Transport:
         """
         session = self._session_for(request)
         key = validate_api_key(self._get_key())
-        request_trace = _RequestTrace()
+        # Whether the headers of the request were written to the socket.
+        request_trace = SimpleNamespace(headers_sent=False)
         problem = ""
         try:
             return await self._request(session, request, key, timeout, request_trace)
@@ -103,7 +97,11 @@ class Transport:
             problem = f"no response within {timeout:g} s"
         except aiohttp.ClientConnectorCertificateError as error:
             # A retry does not make the certificate valid, and nothing was sent.
-            raise ConfigurationError(self._certificate_message(error)) from None
+            reason = getattr(error.certificate_error, "verify_message", "") or "not valid"
+            raise ConfigurationError(
+                f"Invalid TLS certificate of {self._host}: {reason.rstrip('.')}. Check base_url, "
+                "this machine's clock and the authorities that it trusts (SSL_CERT_FILE)."
+            ) from None
         except (aiohttp.ClientError, OSError, zlib.error) as error:
             problem = describe_network_error(error)
         # Raised outside of the handlers: an aiohttp error as context would show the headers.
@@ -120,31 +118,22 @@ class Transport:
         for session in self._sessions.values():
             await session.close()
 
-    @property
-    def _host(self) -> str:
-        return f"{urlsplit(self._base_url).hostname}"
-
-    def _certificate_message(self, error: aiohttp.ClientConnectorCertificateError) -> str:
-        reason = getattr(error.certificate_error, "verify_message", "") or "not valid"
-        return (
-            f"Invalid TLS certificate of {self._host}: {reason.rstrip('.')}. Check base_url, this "
-            "machine's clock and the authorities that it trusts (SSL_CERT_FILE)."
-        )
-
     async def _request(
         self,
         session: aiohttp.ClientSession,
         request: ApiRequest,
         key: Secret | None,
         timeout: float,
-        request_trace: _RequestTrace,
+        request_trace: SimpleNamespace,
     ) -> HttpResponse:
         response = await session.request(
             request.method,
             self._base_url + request.path,
             data=request.body,
             headers=_headers(request, key),
-            timeout=_client_timeout(timeout),
+            timeout=aiohttp.ClientTimeout(
+                total=timeout, sock_connect=min(timeout, _CONNECT_TIMEOUT)
+            ),
             allow_redirects=False,
             proxy=self._proxy,
             trace_request_ctx=request_trace,
@@ -233,11 +222,6 @@ def _headers(request: ApiRequest, key: Secret | None) -> dict[str, str]:
     if key is not None:
         headers["Authorization"] = Secret(f"Bearer {key!s}")
     return headers
-
-
-@functools.lru_cache(maxsize=64)
-def _client_timeout(seconds: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, _CONNECT_TIMEOUT))
 
 
 class _UnexpectedResendError(aiohttp.ClientError):

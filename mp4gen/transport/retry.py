@@ -68,15 +68,9 @@ def backoff_delays(retry: Retry, random: Random) -> Iterator[float]:
 
 @attrs.define
 class RetryQuota:
-    """The retries that one client may make.
+    """The retries that one client may make: each costs `retry_cost`, a success gives `refund` back.
 
     The capacity of botocore allows 50 in a row; a client of 2 calls a second needs far fewer.
-
-    Attributes:
-        available: What is left now.
-        capacity: The maximum of `available`.
-        retry_cost: Price of one retry.
-        refund: What a successful call gives back.
     """
 
     available: int = 100
