@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 from aiohttp import web
@@ -132,7 +133,7 @@ class Server:
         cleanup.push_async_callback(self._retention.stop)
         metadata_cache = MetadataCache(
             library,
-            WorkerSlot(lambda: ProcessExecutor(config.worker_memory_bytes)),
+            WorkerSlot(partial(ProcessExecutor, config.worker_memory_bytes)),
             data.cache,
             max_duration=config.max_duration,
             on_change=feed.notify_library,
@@ -231,23 +232,18 @@ def serve(config: ServerConfig, on_ready: Callable[[str], None] | None = None) -
 async def _serve(config: ServerConfig, on_ready: Callable[[str], None] | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def handle(signum: signal.Signals) -> None:
+        stop.set()
+        # The next signal kills the process, as it does by default.
+        loop.remove_signal_handler(signum)
+
     async with Server(config) as server:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, _stop_on_first_signal(loop, stop, name))
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(signum, handle, signum)
         if on_ready is not None:
             on_ready(server.url)
         await stop.wait()
-
-
-def _stop_on_first_signal(
-    loop: asyncio.AbstractEventLoop, stop: asyncio.Event, name: signal.Signals
-) -> Callable[[], None]:
-    def handle() -> None:
-        stop.set()
-        # The next signal kills the process, as it does by default.
-        loop.remove_signal_handler(name)
-
-    return handle
 
 
 def _http_log() -> logging.Logger:

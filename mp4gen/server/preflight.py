@@ -10,7 +10,8 @@ import os
 import shutil
 import tempfile
 import wave
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -50,7 +51,7 @@ class CheckResult:
 
 async def run_checks(config: ServerConfig) -> AsyncIterator[CheckResult]:
     """Check everything that a server needs, one after the other."""
-    checks: dict[str, Callable[[ServerConfig], str]] = {
+    checks: dict[str, Callable[[ServerConfig], str | Awaitable[str]]] = {
         "music": _music,
         "data": _data,
         "database": _database,
@@ -58,13 +59,15 @@ async def run_checks(config: ServerConfig) -> AsyncIterator[CheckResult]:
         "port": _port,
         "keys": _keys,
         "fonts": _fonts,
+        "renderer": _renderer,
     }
     for name, check in checks.items():
         try:
-            yield CheckResult(name, True, check(config))  # noqa: FBT003 - reads best beside its name
+            message = check(config)
+            message = message if isinstance(message, str) else await message
+            yield CheckResult(name, passed=True, message=message)
         except (Mp4GenError, OSError) as error:
-            yield CheckResult(name, False, str(error))  # noqa: FBT003 - as above
-    yield await _renderer(config)
+            yield CheckResult(name, passed=False, message=str(error))
 
 
 def check_music(config: ServerConfig) -> None:
@@ -182,22 +185,22 @@ def _fonts(config: ServerConfig) -> str:
     return "There is a font for every script that was checked."
 
 
-async def _renderer(config: ServerConfig) -> CheckResult:
+async def _renderer(config: ServerConfig) -> str:
     """Render one second of silence in a worker, with the limits of every render."""
-    slot = WorkerSlot(lambda: ProcessExecutor(config.worker_memory_bytes))
+    slot = WorkerSlot(partial(ProcessExecutor, config.worker_memory_bytes))
     try:
         with tempfile.TemporaryDirectory(prefix="mp4gen-check-") as folder:
             job = _job(config, folder)
             await slot.run(worker.render, job)
             size = job.video.stat().st_size
-    except Exception as error:  # noqa: BLE001 - every failure is a result
+            return f"A video of one second was rendered ({size // 1024} kB)."
+    except Exception as error:
         reason = str(error).rstrip(".")
-        message = f"No video can be rendered: {reason}. A worker may need more --worker-memory."
-        return CheckResult("renderer", False, message)  # noqa: FBT003 - as above
+        raise ConfigurationError(
+            f"No video can be rendered: {reason}. A worker may need more --worker-memory."
+        ) from error
     finally:
         await slot.close()
-    message = f"A video of one second was rendered ({size // 1024} kB)."
-    return CheckResult("renderer", True, message)  # noqa: FBT003 - as above
 
 
 def _job(config: ServerConfig, root: str) -> worker.RenderJob:

@@ -29,12 +29,8 @@ _Version = tuple[str, float, int]
 class MetadataCache:
     """Titles, artists, durations and pictures of the tracks.
 
-    Args:
-        library: The music.
-        slot: The worker that reads files.
-        covers: The folder of cached covers.
-        max_duration: Maximum seconds of music in one video.
-        on_change: Called when metadata was added.
+    It reads the files in `slot`, keeps covers in the folder `covers`, and calls `on_change` when
+    metadata was added.
     """
 
     def __init__(
@@ -97,22 +93,14 @@ class MetadataCache:
         *,
         is_still_needed: Callable[[], bool],
     ) -> bytes:
-        """Return one frame of the video, as a JPEG.
-
-        Args:
-            track: The music.
-            captions: `author` and `domain_name`.
-            style: The arguments of `RenderStyle`.
-            is_still_needed: Called when its turn comes; False if the client is gone.
+        """Return one frame of the video with these `author` and `domain_name`, as a JPEG.
 
         Raises:
             Mp4GenError: The file cannot become a video.
-            ConnectionError: The client is gone.
+            ConnectionError: When its turn came, `is_still_needed` returned False.
         """
-        preview_request = await self._preview_request(track, captions, style)
-        return await self._run_urgent(
-            previews.preview, preview_request, is_still_needed=is_still_needed
-        )
+        request = await self._preview_request(track, captions, style)
+        return await self._run_urgent(previews.preview, request, is_still_needed=is_still_needed)
 
     async def thumbnail(
         self, track: LibraryTrack, captions: dict[str, str | None], style: dict[str, object]
@@ -122,9 +110,8 @@ class MetadataCache:
         Raises:
             Mp4GenError: The file cannot become a video.
         """
-        return await self._run_background(
-            previews.preview_thumbnail, await self._preview_request(track, captions, style)
-        )
+        request = await self._preview_request(track, captions, style)
+        return await self._run_background(previews.preview_thumbnail, request)
 
     async def video_thumbnail(self, video: Path) -> bytes:
         """Return one frame of a finished video, as a small JPEG.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+import attrs
+
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.data_dir import DataDirectory
 
@@ -18,19 +20,13 @@ class RejectReason(enum.Enum):
     QUEUE_FULL = "queue full"
 
 
+@attrs.frozen
 class Admission:
-    """The admission of one server.
+    """The admission of one server."""
 
-    Args:
-        config: The limits.
-        data: Has the free disk space and the `maintenance` file.
-        scheduler: Has the number of queued tasks.
-    """
-
-    def __init__(
-        self, config: ServerConfig, data: DataDirectory, scheduler: RenderScheduler
-    ) -> None:
-        self._config, self._data, self._scheduler = config, data, scheduler
+    _config: ServerConfig
+    _data: DataDirectory
+    _scheduler: RenderScheduler
 
     @property
     def maintenance(self) -> bool:

@@ -18,14 +18,7 @@ _INTERVAL = 600.0
 
 
 class Retention:
-    """The deletion of expired tasks, every ten minutes from `start` to `stop`.
-
-    Args:
-        days: Days that a task is kept after its end.
-        store: Has the tasks.
-        data: Has the videos.
-        clock: Returns the seconds since 1970.
-    """
+    """The deletion of tasks that ended `days` ago, every ten minutes from `start` to `stop`."""
 
     def __init__(
         self, days: float, store: Store, data: DataDirectory, *, clock: Callable[[], float]

@@ -12,6 +12,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,8 @@ _RETRY_DELAY = 10.0
 class RenderScheduler:
     """The renders of one server.
 
-    Args:
-        config: The limits, the number of slots and the style.
-        store: Has the tasks.
-        library: Has the music.
-        data: Has the videos.
-        on_finished: Called with each task that ended, after it was stored.
-        on_change: Called after every change of the queue or of a progress.
+    It calls `on_finished` with each task that ended, after it was stored, and `on_change` after
+    every change of the queue or of a progress.
     """
 
     def __init__(
@@ -66,7 +62,8 @@ class RenderScheduler:
         self._queue = FairQueue()
         self._running: dict[str, SupervisedRender] = {}
         self._renders: set[asyncio.Task[None]] = set()
-        self._free_slots = [WorkerSlot(self._executor) for _ in range(config.workers)]
+        executor = config.executor or partial(ProcessExecutor, config.worker_memory_bytes)
+        self._free_slots = [WorkerSlot(executor) for _ in range(config.workers)]
         self._slots = tuple(self._free_slots)
         self._stopping = False
         self._render_speed = RenderSpeed()
@@ -146,11 +143,6 @@ class RenderScheduler:
         if self._renders:
             await asyncio.wait(self._renders)
         await asyncio.gather(*(slot.close() for slot in self._slots))
-
-    def _executor(self) -> Any:
-        if self._config.executor is not None:
-            return self._config.executor()
-        return ProcessExecutor(self._config.worker_memory_bytes)
 
     def _start_next(self) -> None:
         while self._free_slots and not self._stopping:
@@ -264,7 +256,8 @@ class RenderScheduler:
         render.release_waiters()
         finished = self._store.get(task.task_id)
         if finished is not None and finished.is_finished:
-            _log_finished(finished, _elapsed(render))
+            elapsed = asyncio.get_running_loop().time() - render.progress.started_at
+            _log_finished(finished, elapsed)
             self._on_finished(finished)
 
     def _seconds_until_done(self, task: Task, now: float) -> float:
@@ -274,10 +267,6 @@ class RenderScheduler:
         running = sum(one.progress.remaining(now) for one in self._running.values())
         ahead = self._queue.ahead_of(task.task_id) * own
         return own + (running + ahead) / len(self._slots)
-
-
-def _elapsed(render: SupervisedRender) -> float:
-    return asyncio.get_running_loop().time() - render.progress.started_at
 
 
 def _log_finished(task: Task, elapsed: float) -> None:

@@ -1,4 +1,7 @@
-"""Reads metadata and draws pictures for the page, in a worker: decoders may crash."""
+"""Reads metadata and draws pictures for the page, in a worker: decoders may crash.
+
+Files that cannot become a video, or were deleted, raise `RenderError`.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +44,7 @@ def probe_files(paths: list[Path]) -> list[MusicInfo]:
 
 
 def cover(path: Path, max_duration: float) -> bytes:
-    """Return the square picture of a track, as its video shows it, as a small JPEG.
-
-    Raises:
-        RenderError: The file cannot become a video.
-    """
+    """Return the square picture of a track, as its video shows it, as a small JPEG."""
     from mp4gen.render import render_cover
 
     return render_cover(path, COVER_SIDE, max_duration=max_duration)
@@ -53,15 +52,7 @@ def cover(path: Path, max_duration: float) -> bytes:
 
 @attrs.frozen(kw_only=True)
 class PreviewRequest:
-    """What a preview of a video needs.
-
-    Attributes:
-        audio: The audio file.
-        duration: Its seconds, if known.
-        captions: `title`, `author` and `domain_name`.
-        style: The arguments of `RenderStyle`.
-        max_duration: Maximum seconds of music.
-    """
+    """What a preview needs: `captions` and `style` are the arguments of the renderer."""
 
     audio: Path
     duration: float | None
@@ -71,29 +62,17 @@ class PreviewRequest:
 
 
 def preview(request: PreviewRequest) -> bytes:
-    """Return one frame of the requested video, as a JPEG.
-
-    Raises:
-        RenderError: The file cannot become a video.
-    """
+    """Return one frame of the requested video, as a JPEG."""
     return _to_jpeg(_draw_frame(request))
 
 
 def preview_thumbnail(request: PreviewRequest) -> bytes:
-    """Return the same frame as a small JPEG.
-
-    Raises:
-        RenderError: The file cannot become a video.
-    """
+    """Return the same frame as a small JPEG."""
     return _to_thumbnail(_draw_frame(request))
 
 
 def video_thumbnail(video: Path) -> bytes:
-    """Return the same frame of a finished video as a small JPEG.
-
-    Raises:
-        RenderError: The video was deleted.
-    """
+    """Return the same frame of a finished video as a small JPEG."""
     from mp4gen.render.thumbnail import extract_frame
 
     return _to_thumbnail(extract_frame(video, _preview_time))

@@ -44,14 +44,10 @@ class RenderInterruptedError(Mp4GenError):
 
 
 class SupervisedRender:
-    """One running render.
+    """One running render, which may take `timeout` seconds.
 
-    Args:
-        slot: Where it runs.
-        progress: How far it is; updated here.
-        timeout: Maximum seconds that it may take.
-        progress_timeout: Maximum seconds without progress.
-        on_change: Called after each progress.
+    It updates `progress`, calls `on_change` after each change, and stops a render without
+    progress after `progress_timeout` seconds.
     """
 
     def __init__(

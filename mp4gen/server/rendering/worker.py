@@ -60,16 +60,14 @@ class RenderJob:
 
 
 def initialize(server_pid: int, memory_limit: int) -> None:
-    """Set the limits of this process, before its first job.
-
-    Args:
-        server_pid: The process id of the server.
-        memory_limit: Maximum bytes of address space; 0 for no limit.
-    """
+    """Set the limits of this process, before its first job; no memory limit if it is 0."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _exit_with_parent(server_pid)
-    _lower_priority()
-    _limit_memory(memory_limit)
+    os.nice(NICE)
+    _limit("RLIMIT_CORE", 0)
+    _limit("RLIMIT_FSIZE", _MAX_FILE_BYTES)
+    if memory_limit:
+        _limit("RLIMIT_AS", memory_limit)
     # The matrix products are too small for threads.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
@@ -87,7 +85,7 @@ def render(job: RenderJob) -> float:
     """
     from mp4gen.render import RenderStyle, probe, render_video
 
-    _limit_cpu(job.cpu_seconds)
+    _limit("RLIMIT_CPU", int(time.process_time() + job.cpu_seconds) + 1)
     if not job.audio.resolve().is_relative_to(job.root):
         raise RenderError("The music file is outside the music folder.")
     channel = WorkerChannel(job.folder)
@@ -137,46 +135,21 @@ def _exit_with_parent(server_pid: int) -> None:
     parent = parent_process()
     if parent is None or os.getppid() != server_pid:
         os._exit(1)
+
     # On systems without that: this end of a pipe becomes ready when the other is closed.
-    watcher = threading.Thread(target=_exit_when_ready, args=(parent.sentinel,), daemon=True)
-    watcher.start()
+    def exit_when_ready() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=exit_when_ready, daemon=True).start()
 
 
-def _exit_when_ready(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os._exit(1)
-
-
-def _lower_priority() -> None:
-    try:
-        os.nice(NICE)
-    except OSError:
-        # It is at the lowest priority already.
-        return
-
-
-def _limit_memory(memory_limit: int) -> None:
+def _limit(name: str, value: int) -> None:
+    """Set a soft limit of the kernel, within the hard one."""
     if sys.platform == "win32":
         return
     import resource
 
-    limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: _MAX_FILE_BYTES}
-    if memory_limit:
-        limits[resource.RLIMIT_AS] = memory_limit
-    for limit, value in limits.items():
-        _, hard = resource.getrlimit(limit)
-        soft_limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (soft_limit, hard))
-
-
-def _limit_cpu(seconds: float) -> None:
-    """Let the kernel end the process if the job uses more processor time than this."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    cpu_limit = int(used.ru_utime + used.ru_stime + seconds) + 1
-    cpu_limit = cpu_limit if hard == resource.RLIM_INFINITY else min(cpu_limit, hard)
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_limit, hard))
+    limit = getattr(resource, name)
+    _, hard = resource.getrlimit(limit)
+    resource.setrlimit(limit, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
