@@ -1,6 +1,7 @@
 """All error texts have one style: a capital letter, what is wrong, what to do, a full stop."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,11 @@ BANNED = re.compile(
 )
 
 
-def modules() -> Iterator[tuple[Path, ast.Module]]:
-    """Yield the modules of the package."""
-    for path in sorted(ROOT.rglob("*.py")):
-        yield path.relative_to(ROOT), ast.parse(path.read_text())
+@functools.cache
+def modules() -> list[tuple[Path, ast.Module]]:
+    """Return the modules of the package."""
+    paths = sorted(ROOT.rglob("*.py"))
+    return [(path.relative_to(ROOT), ast.parse(path.read_text())) for path in paths]
 
 
 def error_names() -> set[str]:

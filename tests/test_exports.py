@@ -58,6 +58,7 @@ def test_importing_the_sdk_loads_nothing_heavy() -> None:
     assert loaded.strip() == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["av", "numpy", "PIL"])
 def test_missing_extra_names_the_install_command(package: str) -> None:
     """Importing the renderer without its extra says what to install."""

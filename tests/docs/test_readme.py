@@ -42,6 +42,7 @@ def service() -> Iterator[FakeService]:
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", list(programs()))
 def test_programs_run_as_written(
     program: str, service: FakeService, tmp_path: Path, request: pytest.FixtureRequest
