@@ -159,17 +159,14 @@ class ConversionRun:
             while self._tasks:
                 await asyncio.wait(self._tasks)
         finally:
-            await self._clean_up()
+            # Leave no task and no lock behind, also after a cancel.
+            for task in self._tasks:
+                task.cancel()
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+            if self._ledger is not None:
+                await self._ledger.close()
             self._results.put_nowait(None)
-
-    async def _clean_up(self) -> None:
-        """Cancel all tasks and close the ledger."""
-        for task in self._tasks:
-            task.cancel()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-        if self._ledger is not None:
-            await self._ledger.close()
 
     async def _read_requests(self) -> None:
         """Start a job for each request, as slots become available."""
