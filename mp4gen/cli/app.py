@@ -124,8 +124,8 @@ def _report(output: Output, error: BaseException, text: str, code: int) -> int:
         if not isinstance(error, BrokenPipeError):
             output.record({"error": type(error).__name__, "message": text, "exit_code": code})
         sys.stdout.flush()
-    except OSError as unwritable:
-        error = unwritable
+    except OSError:
+        pass
     if isinstance(error, OSError):
         # Discard buffered output: the interpreter would fail to flush it at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
