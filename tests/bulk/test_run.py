@@ -390,6 +390,24 @@ async def test_second_cancel_still_frees_the_ledger(tmp_path: Path) -> None:
     assert (len(found), error) == (40, None)
 
 
+async def test_repeated_aclose_frees_the_ledger(tmp_path: Path) -> None:
+    """Only the first one cancels: another cancel would interrupt the clean-up."""
+    ledger = tmp_path / "run.sqlite"
+    async with FakeService(duration=30) as service, service.client() as client:
+        run = client.convert_many(tracks(5), ledger=ledger)
+        task = asyncio.create_task(outcome(run))
+        await asyncio.sleep(5)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(10):
+                group.create_task(run.aclose())
+                await asyncio.sleep(0)
+        await task
+        found, error = await outcome(client.convert_many(tracks(5), ledger=ledger))
+
+    assert (len(found), error) == (5, None)
+    assert len(service.tasks) == 5
+
+
 async def test_closing_the_client_ends_its_runs(tmp_path: Path) -> None:
     """`Client.aclose` from elsewhere: the loop ends, no request follows, all tracks remain."""
     ledger = tmp_path / "run.sqlite"
