@@ -116,7 +116,8 @@ def with_api_status(response: Any) -> Any:
 def check(case: Any, url: str, key: str | None) -> None:
     """Send one request, and run all checks on its response."""
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    response = case.call(base_url=url, headers=headers)
+    # The first metadata worker takes seconds to start on a busy machine.
+    response = case.call(base_url=url, headers=headers, timeout=60)
     load_all_checks()
     by_code = [
         openapi_checks.positive_data_acceptance,
