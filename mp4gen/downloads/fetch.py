@@ -117,7 +117,7 @@ class FileSessions:
         return self._sessions[unchecked], proxy
 
 
-@attrs.frozen
+@attrs.define
 class FileResponse:
     """The head of a response, and its body as a stream.
 
@@ -132,7 +132,8 @@ class FileResponse:
     host: str
     _content: aiohttp.StreamReader
     _limits: DownloadLimits
-    _throughput: _ThroughputMonitor
+    _window_start: float
+    _window_bytes: int = 0
 
     async def read(self) -> bytes:
         """Return the next bytes, at most 256 KiB; none at the end.
@@ -142,29 +143,18 @@ class FileResponse:
         """
         with _translate_errors(self.host, f"No byte for {self._limits.read_timeout:g} s."):
             chunk = await self._content.read(_CHUNK_SIZE)
-        self._throughput.add(len(chunk), self._limits)
+        self._check_throughput(len(chunk))
         return chunk
 
-
-@attrs.define
-class _ThroughputMonitor:
-    """The throughput of one body: a trickle of single bytes never times out."""
-
-    window_start: float
-    received: int = 0
-
-    def add(self, size: int, limits: DownloadLimits) -> None:
-        """Count `size` bytes.
-
-        Raises:
-            RetryableError: The body is too slow.
-        """
-        now = asyncio.get_running_loop().time()
-        self.received += size
-        if size and now - self.window_start >= limits.read_timeout:
-            if self.received < limits.min_bytes_per_second * (now - self.window_start):
+    def _check_throughput(self, size: int) -> None:
+        # A trickle of single bytes would never time out.
+        now, limits = asyncio.get_running_loop().time(), self._limits
+        elapsed = now - self._window_start
+        self._window_bytes += size
+        if size and elapsed >= limits.read_timeout:
+            if self._window_bytes < limits.min_bytes_per_second * elapsed:
                 raise RetryableError(f"Fewer than {limits.min_bytes_per_second:g} bytes a second.")
-            self.window_start, self.received = now, 0
+            self._window_start, self._window_bytes = now, 0
 
 
 @asynccontextmanager
@@ -182,9 +172,9 @@ async def open_response(
         async with await _get(sessions, url, host, headers, limits) as response:
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or not location:
-                throughput = _ThroughputMonitor(asyncio.get_running_loop().time())
+                now = asyncio.get_running_loop().time()
                 yield FileResponse(
-                    response.status, response.headers, host, response.content, limits, throughput
+                    response.status, response.headers, host, response.content, limits, now
                 )
                 return
         url = _redirect_target(url, location, host)
@@ -224,11 +214,7 @@ def _redirect_target(url: str, location: str, host: str) -> str:
 
 
 async def _get(
-    sessions: FileSessions,
-    url: str,
-    host: str,
-    headers: Mapping[str, str],
-    limits: DownloadLimits,
+    sessions: FileSessions, url: str, host: str, headers: Mapping[str, str], limits: DownloadLimits
 ) -> aiohttp.ClientResponse:
     session, proxy = sessions.session_for(url, allow_private=limits.allow_private)
     timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_TIMEOUT, sock_read=limits.read_timeout)

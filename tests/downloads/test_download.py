@@ -619,6 +619,31 @@ async def test_download_retries_if_the_throughput_is_too_low(
 
 
 @pytest.mark.looptime
+async def test_download_retries_if_the_throughput_drops(
+    sessions: FileSessions, target: Path
+) -> None:
+    """A fast beginning does not make up for a trickle after it."""
+
+    class Slows(FileHost):
+        async def _send(self, response: Response, offset: int, writer: Any) -> None:
+            if len(self.requests) > 1:
+                return await super()._send(response, offset, writer)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE + MOVIE[:1000])
+            for byte in MOVIE[1000:]:
+                await asyncio.sleep(5)
+                writer.write(bytes([byte]))
+            return None
+
+    async with Slows() as host:
+        limits = DownloadLimits(allow_private=True, read_timeout=10, min_bytes_per_second=10)
+        content, seconds = await timed(fetch(host, sessions, target, limits=limits))
+
+    assert content == MOVIE
+    assert host.failures == ["Cannot download from 127.0.0.1: Fewer than 10 bytes a second."]
+    assert 15 < seconds < 30
+
+
+@pytest.mark.looptime
 async def test_download_gives_up_if_the_throughput_stays_low(
     sessions: FileSessions, target: Path
 ) -> None:
