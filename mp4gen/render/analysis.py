@@ -207,8 +207,7 @@ class _LevelMeter:
 def _spectra(samples: Floats, starts: NDArray[np.int64], window: Floats) -> Floats:
     pieces = np.lib.stride_tricks.sliding_window_view(samples, window.size)[starts] * window
     spectrum = np.fft.rfft(pieces, axis=1)
-    power: Floats = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-    return power
+    return (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
 
 
 def _filters(bands: int) -> tuple[Floats, Floats, Floats]:

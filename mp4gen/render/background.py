@@ -83,8 +83,7 @@ def rounded(width: int, height: int, radius: float, inset: float = 0.0) -> Float
     """Return the coverage of a rounded rectangle, from 0 to 1, smooth at its edges."""
     x = np.abs(np.arange(width, dtype=np.float32) + 0.5 - width / 2) - (width / 2 - radius)
     y = np.abs(np.arange(height, dtype=np.float32) + 0.5 - height / 2) - (height / 2 - radius)
-    coverage: Floats = np.clip(0.5 - edge_distance(x, y, radius - inset), 0, 1).astype(np.float32)
-    return coverage
+    return np.clip(0.5 - edge_distance(x, y, radius - inset), 0, 1).astype(np.float32)
 
 
 def edge_distance(x: NDArray[Any], y: NDArray[Any], radius: float) -> NDArray[Any]:

@@ -96,8 +96,7 @@ def rgb_to_yuv420(pixels: Floats) -> Planes:
 
 def _rounded(plane: Floats, noise: np.random.Generator, low: int, high: int) -> Bytes:
     plane += noise.random(plane.shape, np.float32) * np.float32(0.9) - np.float32(0.45)
-    clipped: Bytes = np.clip(np.rint(plane, out=plane), low, high, out=plane).astype(np.uint8)
-    return clipped
+    return np.clip(np.rint(plane, out=plane), low, high, out=plane).astype(np.uint8)
 
 
 def yuv420_to_rgb(planes: Planes) -> Bytes:
@@ -116,5 +115,4 @@ def yuv420_to_rgb(planes: Planes) -> Bytes:
 
 def _oklab(colours: Floats) -> Floats:
     linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
-    lab: Floats = (np.cbrt(linear @ _LMS.T) @ _LAB.T).astype(np.float32)
-    return lab
+    return (np.cbrt(linear @ _LMS.T) @ _LAB.T).astype(np.float32)

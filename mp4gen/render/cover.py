@@ -132,8 +132,7 @@ def _blobs(rng: np.random.Generator, hue: float, side: int) -> Floats:
         lightness = BLOB_LIGHTNESS + warmth + rng.uniform(-0.06, 0.05)
         total += weight * oklch_to_rgb(lightness, BLOB_CHROMA * rng.uniform(0.85, 1.1), tint)
         weights += weight
-    mixed: Floats = (total / weights).astype(np.float32)
-    return mixed
+    return (total / weights).astype(np.float32)
 
 
 def _rings(side: int, centre: tuple[float, float]) -> Floats:

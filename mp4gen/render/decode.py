@@ -167,8 +167,11 @@ def check_duration(path: PathLike, max_duration: float, cancel: CancelToken | No
         RenderError: longer than `max_duration` seconds.
     """
     with open_audio(path) as (container, stream):
-        if header_duration(container, stream) > max_duration:
-            packet_duration(container, stream, cancel, max_duration, display_name(path))
+        if (
+            header_duration(container, stream) > max_duration
+            and packet_duration(container, stream, cancel, max_duration) > max_duration
+        ):
+            raise too_long_error(display_name(path), max_duration)
 
 
 def too_long_error(name: str, max_duration: float) -> RenderError:
@@ -198,13 +201,12 @@ def packet_duration(
     container: InputContainer,
     stream: AudioStream,
     cancel: CancelToken | None = None,
-    max_duration: float = float("inf"),
-    name: str = "",
+    stop_at: float = float("inf"),
 ) -> float:
-    """Add up the durations of all packets in seconds, without decoding them."""
+    """Add up the seconds of the packets, without decoding them, until they exceed `stop_at`."""
     ticks, tick = 0, float(stream.time_base or 0)
     for packet in packets_of(container, stream, cancel):
         ticks += packet.duration or 0
-        if ticks * tick > max_duration:
-            raise too_long_error(name, max_duration)
+        if ticks * tick > stop_at:
+            break
     return ticks * tick

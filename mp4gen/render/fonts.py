@@ -36,6 +36,7 @@ _PREFERRED = (
 _AVOIDED = ("mono", "italic", "oblique", "condensed", "serif", "black", "thin", "lastresort")
 # A bitmap emoji font has one size only, one of these.
 _BITMAP_SIZES = (109, 136, 160, 96)
+_EXTENSIONS = (".ttf", ".otf", ".ttc", ".otc")
 _MAX_FILES = 2000
 _MAX_RANGES = 200_000
 
@@ -62,7 +63,8 @@ def find_font(
 ) -> str | None:
     """Return the first font file that has all of `codes`, or None."""
     paths = _candidates(weight, user_fonts, emoji=emoji)
-    return next((path for path in paths if _covers(path, codes) and is_loadable(path)), None)
+    covering = (path for path in paths if all(map(coverage(path).has, codes)))
+    return next(filter(is_loadable, covering), None)
 
 
 @functools.lru_cache(maxsize=256)
@@ -81,11 +83,6 @@ def load_font(path: str, size: float) -> tuple[ImageFont.FreeTypeFont, float] | 
         with suppress(OSError):
             return ImageFont.truetype(path, actual_size), size / actual_size
     return None
-
-
-def _covers(path: str, codes: frozenset[int]) -> bool:
-    covered = coverage(path)
-    return all(covered.has(code) for code in codes)
 
 
 def _candidates(weight: Weight, user_fonts: tuple[str, ...], *, emoji: bool) -> Iterator[str]:
@@ -113,16 +110,11 @@ def system_fonts(weight: Weight) -> tuple[str, ...]:
 @functools.lru_cache(maxsize=1)
 def _font_files() -> tuple[str, ...]:
     found: list[str] = []
-    for folder in _folders():
-        for root, folders, files in os.walk(folder):
-            folders.sort()
-            found += [
-                str(Path(root) / name)
-                for name in files
-                if name.lower().endswith((".ttf", ".otf", ".ttc", ".otc"))
-            ]
-            if len(found) >= _MAX_FILES:
-                return tuple(found)
+    for root, folders, files in itertools.chain.from_iterable(map(os.walk, _folders())):
+        folders.sort()
+        found += [str(Path(root) / name) for name in files if name.lower().endswith(_EXTENSIONS)]
+        if len(found) >= _MAX_FILES:
+            break
     return tuple(found)
 
 

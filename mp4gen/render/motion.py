@@ -72,8 +72,7 @@ def _targets(levels: Bytes, places: Floats, reference_levels: Floats) -> Floats:
 
 
 def _decibels(steps: NDArray[np.generic]) -> Floats:
-    decibels: Floats = (np.asarray(steps, np.float32) * STEP_DB + FLOOR_DB).astype(np.float32)
-    return decibels
+    return (np.asarray(steps, np.float32) * STEP_DB + FLOOR_DB).astype(np.float32)
 
 
 def _reference_levels(levels: Bytes) -> tuple[Floats, int]:

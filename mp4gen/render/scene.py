@@ -78,8 +78,8 @@ class Scene:
             self._bars.draw_frames(heights, slow_updates),
             self._progress.draw_frames((frames + 1) / self._frame_count, slow_updates),
         )
-        moments = zip(frames.tolist(), glows.tolist(), slow_updates.tolist(), *parts, strict=True)
-        for frame, glow, slow_update, *_ in moments:
+        states = zip(frames.tolist(), glows.tolist(), slow_updates.tolist(), *parts, strict=True)
+        for frame, glow, slow_update, *_ in states:
             self._drawn = True
             self._title_block.draw(frame)
             self._glow.draw(glow, allow_dimming=slow_update)

@@ -94,11 +94,7 @@ def grapheme_clusters(text: str) -> list[str]:
 
 
 class Typesetter:
-    """Draws lines, and remembers the scripts without a font.
-
-    Args:
-        user_fonts: font files to try before the system's.
-    """
+    """Draws lines, and remembers the scripts without a font; `user_fonts` are font files."""
 
     def __init__(self, user_fonts: Iterable[str] = ()) -> None:
         self._user_fonts = tuple(user_fonts)
