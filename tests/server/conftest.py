@@ -2,8 +2,10 @@
 
 import array
 import asyncio
+import contextlib
 import json
 import math
+import sqlite3
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -80,6 +82,19 @@ class Caller:
         """Submit a track and wait until its task is finished."""
         created = await self.generate(task_id, audio_id, **extra)
         return await self.wait_until_finished(created["data"]["taskId"])
+
+
+async def wait_for_workers(server: Server) -> list[int]:
+    """Return the process ids of the workers, as soon as there are any."""
+    while not (pids := server.worker_pids):  # noqa: ASYNC110 - there is no event
+        await asyncio.sleep(0.01)
+    return pids
+
+
+def read_tasks(data: Path, columns: str) -> list[tuple[Any, ...]]:
+    """Return these columns of all tasks, oldest first, read from the database itself."""
+    with contextlib.closing(sqlite3.connect(data / "mp4gen.sqlite")) as database:
+        return database.execute(f"SELECT {columns} FROM tasks ORDER BY seq").fetchall()  # noqa: S608
 
 
 class Visitor:

@@ -1,6 +1,5 @@
 """A restarted server knows its tasks and continues them."""
 
-import asyncio
 import os
 import socket
 from pathlib import Path
@@ -12,7 +11,7 @@ from mp4gen.errors import ConfigurationError
 from mp4gen.server import Server, ServerConfig, data_dir
 from mp4gen.server.data_dir import DataDirectory
 
-from .conftest import FAST_STYLE, Caller, Serve
+from .conftest import FAST_STYLE, Caller, Serve, wait_for_workers
 
 NOW = 1_800_000_000.0
 
@@ -65,14 +64,6 @@ async def test_retention_deletes_file_and_record(serve: Serve, settings: Any) ->
         assert response.status == 404
     assert not list((settings["data"] / "videos").iterdir())
     assert (await caller.generate("album", "one"))["code"] == 200
-
-
-async def wait_for_workers(server: Server) -> list[int]:
-    """Return the process ids of the workers, as soon as there are any."""
-    while True:
-        if pids := server.worker_pids:
-            return pids
-        await asyncio.sleep(0.01)
 
 
 def is_alive(pid: int) -> bool:

@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -22,7 +21,7 @@ from aiohttp import web
 
 from mp4gen.server import Server, ServerConfig
 
-from .conftest import FAST_STYLE, Caller
+from .conftest import FAST_STYLE, Caller, read_tasks
 from .zygote import POINTS
 
 
@@ -107,13 +106,6 @@ def is_complete(video: Path) -> bool:
     return at == len(content) and kinds[0] == b"ftyp" and b"moov" in kinds and b"mdat" in kinds
 
 
-def rows(data: Path) -> list[tuple[str, str, str]]:
-    with sqlite3.connect(data / "mp4gen.sqlite") as database:
-        found = database.execute("SELECT task_id, state, callback FROM tasks").fetchall()
-    database.close()
-    return found
-
-
 async def submit(caller: Caller, callback: str) -> dict[str, Any] | None:
     """Return the response to a submit; None if the server died meanwhile."""
     try:
@@ -155,7 +147,7 @@ async def test_restart_after_a_kill_loses_nothing(
         assert again["code"] == 409
         assert task_id == answer["data"]["taskId"]
     assert finished["successFlag"] == "SUCCESS"
-    assert [(row[0], row[1]) for row in rows(data)] == [(task_id, "done")]
+    assert read_tasks(data, "task_id, state") == [(task_id, "done")]
     videos = list((data / "videos").iterdir())
     assert [is_complete(video) for video in videos] == [True]
     assert not list((data / "work").iterdir())

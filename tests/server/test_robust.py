@@ -3,19 +3,10 @@
 Failure mode 38.
 """
 
-import asyncio
 import os
 import signal
 
-from .conftest import Caller, Serve, write_song
-
-
-async def wait_for_worker(caller: Caller) -> int:
-    """Return the process id of the one worker, as soon as there is one."""
-    while True:
-        if pids := caller.server.worker_pids:
-            return pids[0]
-        await asyncio.sleep(0.01)
+from .conftest import Serve, wait_for_workers, write_song
 
 
 async def test_dead_worker_fails_its_own_task(serve: Serve) -> None:
@@ -24,7 +15,7 @@ async def test_dead_worker_fails_its_own_task(serve: Serve) -> None:
     first = (await caller.generate("album", "one"))["data"]["taskId"]
     second = (await caller.generate("album", "two"))["data"]["taskId"]
 
-    os.kill(await wait_for_worker(caller), signal.SIGKILL)
+    os.kill((await wait_for_workers(caller.server))[0], signal.SIGKILL)
 
     failed, done = await caller.wait_until_finished(first), await caller.wait_until_finished(second)
     assert failed["successFlag"] == "GENERATE_MP4_FAILED"
@@ -38,7 +29,7 @@ async def test_hanging_worker_is_killed(serve: Serve) -> None:
     caller = await serve(progress_timeout=5.0)
     first = (await caller.generate("album", "one"))["data"]["taskId"]
 
-    os.kill(await wait_for_worker(caller), signal.SIGSTOP)
+    os.kill((await wait_for_workers(caller.server))[0], signal.SIGSTOP)
 
     failed = await caller.wait_until_finished(first)
     assert "no progress for 5 s" in failed["errorMessage"]

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from .conftest import Caller, write_song
+from .conftest import Caller, read_tasks, write_song
 
 PROGRAM = """
 import json, sys
@@ -61,10 +60,7 @@ async def wait_until_closed(caller: Caller) -> None:
 
 
 def states(data: Path) -> list[str]:
-    with sqlite3.connect(data / "mp4gen.sqlite") as database:
-        found = [row[0] for row in database.execute("SELECT state FROM tasks ORDER BY seq")]
-    database.close()
-    return found
+    return [state for (state,) in read_tasks(data, "state")]
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
