@@ -216,6 +216,35 @@ async def test_pause_applies_to_calls_without_limit(service: FakeService) -> Non
     assert sorted(round(call.received_at) for call in service.requests) == [0, 0, 10, 10]
 
 
+async def test_longer_pause_wins_for_calls_without_limit(service: FakeService) -> None:
+    """A second refusal does not shorten the pause of the first."""
+    dialect = attrs.evolve(Dialect.SUNO, polls_count_toward_limit=False)
+    headers = {"Retry-After": "100"}
+    service.script("credits", ScriptedResponse(status=429, body=b"", headers=headers))
+    service.script("tracks", ScriptedResponse(status=429, body=b"", delay=1))
+    async with service.client(dialect=dialect) as client:
+        await asyncio.gather(client.get_credits(), client.get_tracks("music"))
+
+    assert sorted(round(call.received_at) for call in service.requests) == [0, 0, 100, 100]
+
+
+async def test_success_refills_the_retry_quota(service: FakeService) -> None:
+    """After ten retries in a row the quota is empty; a hundred successes fill it again."""
+    service.rate_limit = None
+    async with service.client(rate_limit=RateLimit(1000, per=1.0)) as client:
+        for _ in range(9):
+            service.script("credits", "code_500")
+            await client.get_credits()
+        service.script("credits", "code_500", "code_500", "code_500")
+        assert type(await failure(client.get_credits())) is mp4gen.ServerError
+        service.clear()
+        for _ in range(20):
+            await client.get_credits()
+        service.script("credits", "code_500")
+
+        assert await client.get_credits() == 1000
+
+
 async def test_pause_of_hours_is_capped(service: FakeService, client: mp4gen.Client) -> None:
     """A faulty gateway does not stop a client for a day."""
     headers = {"Retry-After": "86400"}

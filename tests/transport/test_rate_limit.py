@@ -76,6 +76,17 @@ async def test_single_calls_go_before_bulk_calls() -> None:
     assert order == ["bulk0", "direct0", "direct1", "bulk1", "bulk2"]
 
 
+async def test_new_call_does_not_overtake_waiters() -> None:
+    """A call that comes just as a slot becomes free queues behind those that wait for it."""
+    limiter = SlidingWindowLimiter(RateLimit(1, per=10))
+    await call(limiter, 0)
+    waiting = asyncio.create_task(call(limiter, 0))
+    await asyncio.sleep(10)
+
+    assert await call(limiter, 0) == pytest.approx(20)
+    assert await waiting == pytest.approx(10)
+
+
 async def test_cancelled_waiters_use_no_slot() -> None:
     """Half of the waiters are cancelled; the others are served as if those had never waited."""
     limiter = SlidingWindowLimiter(RateLimit(2, per=10))
