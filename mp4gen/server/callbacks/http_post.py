@@ -71,11 +71,11 @@ def parse_target(url: str) -> URL | None:
     return URL(f"{parts.scheme}://{netloc}{port}{path}", encoded=True)
 
 
-async def post(target: URL, body: bytes, headers: Mapping[str, str], *, allow_local: bool) -> int:
-    """Send JSON to `target`.
+async def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_local: bool) -> int:
+    """Send JSON to `url`.
 
     Args:
-        target: The URL, from `parse_target`.
+        url: The callback URL.
         body: The JSON document.
         headers: Additional headers.
         allow_local: Also connect to loopback and private addresses.
@@ -84,8 +84,11 @@ async def post(target: URL, body: bytes, headers: Mapping[str, str], *, allow_lo
         The HTTP status of the response.
 
     Raises:
-        DeliveryError: The address is private, no connection, or no HTTP response.
+        DeliveryError: An invalid URL, a private address, no connection, or no HTTP response.
     """
+    target = parse_target(url)
+    if target is None:
+        raise DeliveryError("The URL is invalid.", permanent=True)
     try:
         async with (
             _session(allow_local=allow_local) as session,

@@ -18,7 +18,7 @@ from mp4gen.server.config import ServerConfig
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import CallbackState, Task, TaskState
 
-from .http_post import DeliveryError, parse_target, post
+from .http_post import DeliveryError, post
 
 log = logging.getLogger("mp4gen.server")
 
@@ -87,14 +87,11 @@ class CallbackSender:
         return False
 
     async def _attempt(self, task: Task, timeout: float) -> DeliveryError | None:
-        target = parse_target(task.callback_url)
-        if target is None:
-            return DeliveryError("The URL is invalid.", permanent=True)
         body, headers = self._body(task), self._signature(task)
         allow_local = self._config.allow_local_callbacks
         try:
             async with asyncio.timeout(timeout):
-                status = await post(target, body, headers, allow_local=allow_local)
+                status = await post(task.callback_url, body, headers, allow_local=allow_local)
         except TimeoutError:
             return DeliveryError(f"No response within {timeout:.0f} s.")
         except DeliveryError as error:

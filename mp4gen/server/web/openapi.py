@@ -12,7 +12,6 @@ from .responses import DEFAULT_MESSAGES
 
 _TEXT = {"type": "string"}
 _NOT_EMPTY = {**_TEXT, "minLength": 1}
-_NUMBER = {"type": "number"}
 _INTEGER = {"type": "integer"}
 # No control characters, and not only spaces.
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f"
@@ -53,7 +52,7 @@ def document(version: str, *, requires_key: bool) -> dict[str, Any]:
         version: The version of the package.
         requires_key: True if clients need a key.
     """
-    calls = {op.path: {op.method.lower(): _operation(op)} for op in OPERATIONS}
+    operations = {op.path: {op.method.lower(): _operation(op)} for op in OPERATIONS}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -62,7 +61,7 @@ def document(version: str, *, requires_key: bool) -> dict[str, Any]:
             "description": "Turns the music of one folder into MP4 videos.",
         },
         "paths": {
-            **calls,
+            **operations,
             "/files/{name}": {"get": _file_operation()},
             "/healthz": {"get": _health_operation()},
         },
@@ -87,34 +86,27 @@ def _operation(op: Operation) -> dict[str, Any]:
     }
     if op.method == "POST":
         schema = {"$ref": "#/components/schemas/VideoRequest"}
-        body = {"required": True, "content": {"application/json": {"schema": schema}}}
-        operation["requestBody"] = body
+        operation["requestBody"] = {"required": True, **_json(schema)}
         operation["responses"]["413"] = _response(op)
     if op.task_id_description is not None:
-        query = {"name": "taskId", "in": "query", "required": True}
-        operation["parameters"] = [
-            {**query, "schema": _NOT_EMPTY, "description": op.task_id_description}
-        ]
+        query = {"name": "taskId", "in": "query", "required": True, "schema": _NOT_EMPTY}
+        operation["parameters"] = [{**query, "description": op.task_id_description}]
     return operation
 
 
 def _response(op: Operation) -> dict[str, Any]:
     meanings = "; ".join(f"{code}: {DEFAULT_MESSAGES[code]}" for code in op.codes)
-    schema = {
-        "type": "object",
-        "required": ["code", "msg", "data"],
-        "properties": {
-            "code": {**_INTEGER, "enum": list(op.codes), "description": meanings},
-            "msg": _TEXT,
-            "data": _DATA[op.name],
-        },
-    }
+    code = {**_INTEGER, "enum": list(op.codes), "description": meanings}
     wait = {"schema": {**_INTEGER, "minimum": 1}, "description": "Seconds until the next poll."}
     return {
         "description": "The `code` in the body is the result.",
         "headers": {"Retry-After": wait},
-        "content": {"application/json": {"schema": schema}},
+        **_json(_object({"code": code, "msg": _TEXT, "data": _DATA[op.name]})),
     }
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": schema}}}
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +140,7 @@ _DATA: dict[str, dict[str, Any]] = {
     "generate": _or_null(_object({"taskId": _TEXT})),
     "details": _or_null(_details_schema()),
     "tracks": _or_null(_tracks_schema()),
-    "credits": {"anyOf": [_NUMBER, {"type": "null"}]},
+    "credits": _or_null({"type": "number"}),
 }
 
 
@@ -159,6 +151,7 @@ def _file_operation() -> dict[str, Any]:
     video: dict[str, Any] = {"content": {"video/mp4": {}}}
     name = {"name": "name", "in": "path", "required": True, "schema": _NOT_EMPTY}
     part = {"name": "Range", "in": "header", "schema": _TEXT}
+    not_found = _object({"code": {"const": 404}, "msg": _TEXT, "data": {"type": "null"}})
     return {
         "operationId": "video",
         "summary": "A finished video",
@@ -172,33 +165,17 @@ def _file_operation() -> dict[str, Any]:
             "200": {"description": "The whole file.", **video},
             "206": {"description": "The requested part.", **video},
             "304": {"description": "The client's copy is current."},
-            "404": {
-                "description": "Unknown or expired file.",
-                **_error_content(404),
-            },
+            "404": {"description": "Unknown or expired file.", **_json(not_found)},
             "412": {"description": "The file is another version than the requested one."},
             "416": {"description": "The range is beyond the end of the file."},
         },
     }
 
 
-def _error_content(code: int) -> dict[str, Any]:
-    schema = _object({"code": {"const": code}, "msg": _TEXT, "data": {"type": "null"}})
-    return {"content": {"application/json": {"schema": schema}}}
-
-
 def _health_operation() -> dict[str, Any]:
-    kinds = {"type": "string", "enum": ["ok", "maintenance", "disk full"]}
-    schema = _object(
-        {
-            "status": kinds,
-            "version": _TEXT,
-            "queued": _INTEGER,
-            "rendering": _INTEGER,
-            "free_bytes": _INTEGER,
-        }
-    )
-    body = {"content": {"application/json": {"schema": schema}}}
+    status = {"type": "string", "enum": ["ok", "maintenance", "disk full"]}
+    numbers = dict.fromkeys(("queued", "rendering", "free_bytes"), _INTEGER)
+    body = _json(_object({"status": status, "version": _TEXT, **numbers}))
     return {
         "operationId": "health",
         "summary": "Health of the server",
