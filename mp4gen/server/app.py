@@ -187,9 +187,7 @@ class Server:
 
     def _base_url(self, task: Task) -> str:
         """Return the URL that a callback names: the public one, or the one that the client used."""
-        if self.config.public_url is not None:
-            return self.config.public_url.rstrip("/")
-        return task.base_url or self._url
+        return self.config.public_url or task.base_url or self._url
 
 
 def _app(services: Services) -> web.Application:

@@ -44,6 +44,10 @@ def _expand_data_path(value: str | os.PathLike[str] | None) -> Path:
     return default_data() if value is None else _expand_path(value)
 
 
+def _strip_slash(url: str | None) -> str | None:
+    return None if url is None else url.rstrip("/")
+
+
 def _min(low: float) -> Any:
     return number_validator(f"a number of at least {low:g}", lambda value: value >= low)
 
@@ -103,7 +107,7 @@ class ServerConfig:
     port: int = DEFAULT_PORT
     key: str | None = attrs.field(default=None, repr=False)
     account_keys: Mapping[str, str] = attrs.field(factory=dict, repr=False, converter=dict)
-    public_url: str | None = None
+    public_url: str | None = attrs.field(default=None, converter=_strip_slash)
     allowed_hosts: tuple[str, ...] = attrs.field(default=(), converter=tuple)
     workers: int = attrs.field(factory=_cpus, validator=_min(1))
     executor: ExecutorFactory | None = attrs.field(default=None, repr=False)

@@ -105,7 +105,7 @@ def _music(config: ServerConfig) -> str:
 def _data(config: ServerConfig) -> str:
     root = config.data
     if not root.exists():
-        parent = next(one for one in root.absolute().parents if one.exists())
+        parent = _existing(root)
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
             raise ConfigurationError(
                 f"The data folder {root} cannot be created in {parent}. Name another one with "
@@ -132,7 +132,7 @@ def _database(config: ServerConfig) -> str:
 
 
 def _disk(config: ServerConfig) -> str:
-    folder = next(one for one in (config.data, *config.data.absolute().parents) if one.exists())
+    folder = _existing(config.data)
     free, min_free = shutil.disk_usage(folder).free, config.min_free_bytes
     limit = f"New tasks need at least {min_free // MIB} MB"
     if free < min_free:
@@ -220,6 +220,11 @@ def _job(config: ServerConfig, root: str) -> worker.RenderJob:
         max_duration=config.max_duration,
         cpu_seconds=config.render_timeout,
     )
+
+
+def _existing(path: Path) -> Path:
+    """Return the path itself, or the nearest parent that exists."""
+    return next(one for one in (path, *path.absolute().parents) if one.exists())
 
 
 def _plural(count: int, what: str) -> str:

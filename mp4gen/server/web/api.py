@@ -166,9 +166,7 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
 
 def request_base_url(request: web.Request, config: ServerConfig) -> str:
     """Return the URL under which the client knows the server, without a trailing slash."""
-    if config.public_url is not None:
-        return config.public_url.rstrip("/")
-    return f"{request.scheme}://{request.host}"
+    return config.public_url or f"{request.scheme}://{request.host}"
 
 
 def new_task(
