@@ -119,6 +119,15 @@ def test_second_client_of_one_key_warns() -> None:
     assert len({first, second, other, *pair}) == 5
 
 
+def test_second_client_without_key_does_not_warn() -> None:
+    """A server on this machine has no account whose limit they share."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clients = [Client(base_url="http://127.0.0.1:9") for _ in range(2)]
+
+    assert len(clients) == 2
+
+
 @virtual
 async def test_callable_key_is_called_for_each_request(service: FakeService) -> None:
     """A rotated key needs no restart."""

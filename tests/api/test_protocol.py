@@ -343,6 +343,20 @@ def test_verify_signature_accepts_any_header_text(signature: str, stamp: str) ->
     assert not protocol.verify_signature(headers, "t1", "secret", now=0.0)
 
 
+def test_verify_signature_refuses_a_timestamp_of_thousands_of_digits() -> None:
+    """Python refuses to convert such a text, with an error of its own."""
+    headers = {"x-webhook-signature": "", "x-webhook-timestamp": "9" * 5000}
+
+    assert not protocol.verify_signature(headers, "t1", "secret", now=0.0)
+
+
+def test_parse_callback_caps_the_message() -> None:
+    """A sender cannot fill a log with one text."""
+    body = json.dumps({"code": 501, "msg": "x" * 10_000, "data": {"task_id": "t1"}})
+
+    assert protocol.parse_callback(body.encode()).message == "x" * 500
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -243,6 +243,14 @@ def test_parse_response_of_any_json_is_typed(body: dict[str, Any]) -> None:
     assert meaning(given, KIE) is None or isinstance(meaning(given, KIE), mp4gen.Mp4GenError)
 
 
+def test_parse_response_caps_the_message() -> None:
+    """A faulty host cannot fill a log with one text."""
+    error = meaning(reply(500, "x" * 10_000))
+
+    assert isinstance(error, mp4gen.ServerError)
+    assert error.message == "x" * 500
+
+
 def test_describe_response_is_one_printable_line() -> None:
     """The first 200 bytes, without terminal control sequences."""
     shown = describe_response(HttpResponse(200, {}, b"\x1b[31mred\r\n" + b"x" * 500))

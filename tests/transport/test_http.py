@@ -333,6 +333,21 @@ async def test_send_raises_after_aclose(transport: Transport) -> None:
     assert str(error) == "This client is closed. Make a new one."
 
 
+async def test_aclose_ends_a_call_that_reads_its_response(
+    service: FakeService, transport: Transport
+) -> None:
+    """The call does not wait for its own timeout."""
+    service.script("details", "slow_drip")
+    reading = asyncio.create_task(failure(transport, POLL, timeout=1000))
+    await asyncio.sleep(5)
+    start = asyncio.get_running_loop().time()
+    await transport.aclose()
+    error = await reading
+
+    assert type(error) is mp4gen.TransportError
+    assert asyncio.get_running_loop().time() - start < 1
+
+
 async def test_send_raises_in_another_event_loop(transport: Transport) -> None:
     """Connections belong to one loop; without the check the call would hang."""
     await transport.send(POLL, 30)
