@@ -23,6 +23,7 @@ def bars_of(path):
     return np.concatenate(heights), np.concatenate(glows)
 
 
+@pytest.mark.slow
 def test_levels_peak_in_the_band_of_a_tone(tools, tmp_path):
     """A low, a middle and a high tone are loudest in their own bands."""
     edges = np.geomspace(analysis.MIN_HZ, analysis.MAX_HZ, 65)
@@ -35,6 +36,7 @@ def test_levels_peak_in_the_band_of_a_tone(tools, tmp_path):
         assert abs(loudest - (np.searchsorted(edges, hz) - 1)) <= 1
 
 
+@pytest.mark.slow
 def test_analysis_has_one_row_per_frame(tools, tmp_path):
     """The rows cover the audio to the frame, at any frame rate."""
     music = tools.encode(tmp_path / "t.wav", tools.tone(1.99))
@@ -84,6 +86,7 @@ def test_bars_rest_in_silence(tools, tmp_path):
     assert glows.max() == 0.0
 
 
+@pytest.mark.slow
 def test_bars_move_alike_for_quiet_and_loud_audio(tools, tmp_path):
     """Loudness is relative to the track."""
     loud = tools.encode(tmp_path / "loud.wav", tools.clicks([0.5, 1.1, 1.7], 2.2))
@@ -183,6 +186,7 @@ def onset_strengths(samples: np.ndarray, frame_count: int) -> np.ndarray:
     return np.maximum(np.diff(loudness, axis=0, prepend=loudness[:1]), 0).mean(axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_motion_correlates_with_its_own_audio_only(tools, tmp_path, seed):
     """Motion follows onset strength, and does not match the same audio shifted."""

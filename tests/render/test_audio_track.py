@@ -22,6 +22,7 @@ def music_like(tools, seconds: float, rate: int) -> np.ndarray:
     return tones + rng.standard_normal(tones.shape).astype(np.float32) * 0.002
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [".mp3", ".m4a", ".flac", "alac", ".opus"])
 def test_copy_mode_keeps_packets_bit_for_bit(tools, tmp_path, kind):
     """Packets are equal, and decode to equal samples from sample 0."""
@@ -71,6 +72,7 @@ def test_aac_is_aligned_and_clean(tools, tmp_path, kind):
     assert 10 * np.log10(float(np.square(before).sum()) / noise) > 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("channels", "bit_rate"), [(2, 320_000), (1, 192_000)])
 def test_aac_is_lc_at_its_bit_rate(tools, tmp_path, channels, bit_rate):
     """Noise uses the whole bit rate."""
@@ -108,6 +110,7 @@ def test_aac_keeps_mono_and_its_sample_rate(tools, tmp_path):
     assert (samples.shape[0], rate) == (1, 22050)
 
 
+@pytest.mark.slow
 def test_aac_keeps_the_last_samples_of_the_resampler(tools, tmp_path):
     """1.5 seconds at 96 kHz are exactly 72,000 samples at 48 kHz."""
     music = tools.encode(tmp_path / "t.wav", tools.tone(1.5, 96000), 96000)
@@ -119,6 +122,7 @@ def test_aac_keeps_the_last_samples_of_the_resampler(tools, tmp_path):
         assert stream.duration * stream.time_base == 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["compatible", "copy"])
 def test_audio_and_video_are_interleaved(tools, tmp_path, mode):
     """In the order of the file neither is more than half a second ahead, so players can stream."""
@@ -151,6 +155,7 @@ def test_aac_rate_keeps_rates_up_to_48_khz(rate, encoded):
     assert aac_rate(rate) == encoded
 
 
+@pytest.mark.slow
 def test_player_limit_is_reported_once(tools, tmp_path, caplog):
     """The result and the log say that iPhones do not play MP3 in an MP4."""
     music = tools.encode(tmp_path / "t.mp3", tools.tone(1.0))
@@ -163,6 +168,7 @@ def test_player_limit_is_reported_once(tools, tmp_path, caplog):
     assert render_video(music, tmp_path / "p.mp4", style=SMALL).warnings == ()
 
 
+@pytest.mark.slow
 def test_encoder_follows_a_change_of_format(tools, tmp_path):
     """A stream that turns mono and 22 kHz is encoded to its end."""
     both = tools.two_formats(tmp_path, ".mp3")
@@ -174,6 +180,7 @@ def test_encoder_follows_a_change_of_format(tools, tmp_path):
     assert samples.shape[1] / rate == pytest.approx(result.duration, abs=0.08)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ending", "mode"), [(".aac", "compatible"), (".mp3", "copy")])
 def test_stream_that_changes_format_is_not_copied(tools, tmp_path, ending, mode):
     """An MP4 has one sample rate: the second half would play wrongly."""
@@ -187,6 +194,7 @@ def test_stream_that_changes_format_is_not_copied(tools, tmp_path, ending, mode)
     assert samples.shape[1] / rate == pytest.approx(result.duration, abs=0.08)
 
 
+@pytest.mark.slow
 def test_damaged_packets_are_not_copied(tools, tmp_path):
     """AAC with damaged packets is encoded again, with a warning."""
     music = tools.encode(tmp_path / "t.aac", music_like(tools, 4.0, 44100))
@@ -204,6 +212,7 @@ def test_damaged_packets_are_not_copied(tools, tmp_path):
         assert b"\xff" * 30 not in packet
 
 
+@pytest.mark.slow
 def test_uncopyable_stream_error_names_audio_mode(tools, tmp_path):
     """Two chained Ogg files are playable, but not as one copied track."""
     one = tools.encode(tmp_path / "one.opus", tools.tone(1.0, 48000), 48000).read_bytes()

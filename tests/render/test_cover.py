@@ -59,6 +59,7 @@ def tag_cover(video: Path) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".mp3", ".m4a", ".flac"])
 def test_tags_of_the_audio_are_shown_and_kept(tools, tmp_path, ending):
     """Title, artist and cover come from the file and are in the MP4."""
@@ -84,6 +85,7 @@ def test_tags_of_the_audio_are_shown_and_kept(tools, tmp_path, ending):
     assert tag_cover(video).getpixel((20, 20))[0] > 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("side", "kept"), [(2000, 640), (600, 600), (100, 100), (20, 78)])
 def test_tag_cover_keeps_up_to_640_pixels(tone_wav, tmp_path, side, kept):
     """The cover in the tags is never smaller than the one shown."""
@@ -95,6 +97,7 @@ def test_tag_cover_keeps_up_to_640_pixels(tone_wav, tmp_path, side, kept):
     assert tag_cover(video).size == (kept, kept)
 
 
+@pytest.mark.slow
 def test_render_cover_returns_own_or_generated_cover(tools, tmp_path):
     """Both come in the requested size."""
     own = tools.encode(tmp_path / "own.m4a", tools.tone(1.0), cover=image_file())
@@ -133,6 +136,7 @@ def test_cover_option_overrides_the_attached_cover(tools, tmp_path):
     assert red < 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("inside", "sentence"),
     [

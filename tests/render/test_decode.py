@@ -139,6 +139,7 @@ def test_wav_with_a_false_length_is_measured(tools, tmp_path):
     assert probe(music).duration == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.slow
 def test_damaged_packet_is_left_out(tools, tmp_path):
     """One damaged packet does not end the video."""
     music = tools.encode(tmp_path / "hurt.aac", tools.tone(4.0))
@@ -161,6 +162,7 @@ def test_audio_above_max_duration_is_refused(tools, tmp_path, ending):
     assert_refused(music, tmp_path / "out", "longer than 0.05 minutes", max_duration=3.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".mp3", ".wav", ".aac"])
 def test_ten_hours_are_refused_without_decoding(tools, tmp_path, ending):
     """Packets are counted up to the limit, whatever the header says."""
@@ -210,6 +212,7 @@ def test_8_channels_at_192_khz_become_stereo_at_48(tools, tmp_path):
     assert result.duration == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("channels", "rate", "sentence"),
     [

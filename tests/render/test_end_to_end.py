@@ -56,6 +56,7 @@ async def _served(folder: Path) -> dict[str, tuple[mp4gen.Video, Path]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", FORMATS)
 def test_every_format_becomes_a_streamable_mp4(videos, ending: str) -> None:
     """H.264 in yuv420p, AAC, as long as the audio, with the index first."""

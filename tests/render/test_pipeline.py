@@ -78,6 +78,7 @@ def sync_offsets(tools, video: Path, fps: int) -> list[float]:
     return [min((moved - click for moved in visible), key=abs) * fps for click in audible]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", FORMATS)
 def test_every_click_moves_the_bars_in_its_frame(tools, tmp_path, ending):
     """In the final file each click moves the bars within one frame of its audio."""
@@ -93,6 +94,7 @@ def test_every_click_moves_the_bars_in_its_frame(tools, tmp_path, ending):
     assert max(abs(offset) for offset in offsets) <= 1.0, offsets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["compatible", "copy"])
 @pytest.mark.parametrize("ending", FORMATS)
 def test_every_click_is_in_sync_at_60_fps(tools, tmp_path, ending, mode):
@@ -110,6 +112,7 @@ def test_every_click_is_in_sync_at_60_fps(tools, tmp_path, ending, mode):
     assert max(abs(offset) for offset in offsets) <= 1.0, offsets
 
 
+@pytest.mark.slow
 def test_author_shrinks_after_the_opening(tools, tmp_path, tone_wav):
     """The name is large at first."""
     music = tools.encode(tmp_path / "long.wav", tools.tone(5.0))
@@ -130,6 +133,7 @@ def test_author_shrinks_after_the_opening(tools, tmp_path, tone_wav):
     assert lit(0.0, "Suno Artist") > 1.5 * lit(4.9, "Suno Artist") > 0
 
 
+@pytest.mark.slow
 def test_watermark_is_in_the_first_and_last_frame(tone_wav):
     """The domain is at the bottom, at low contrast."""
     layout = layout_for(1280, 720)
@@ -145,6 +149,7 @@ def test_watermark_is_in_the_first_and_last_frame(tone_wav):
         assert 0.02 < (ink > 30).mean() < 0.3
 
 
+@pytest.mark.slow
 def test_dark_background_keeps_its_dither(tools, tone_wav, tmp_path):
     """An encoder that drops the dither leaves three quarters of the blocks flat."""
     to = tmp_path / "o.mp4"
@@ -171,6 +176,7 @@ def test_progress_line_fills_up(tone_wav):
     assert filled(1.99) > 0.97
 
 
+@pytest.mark.slow
 def test_equal_input_gives_equal_bytes(tone_wav, tmp_path):
     """Two renders with one thread give the same file."""
     files = [tmp_path / "a.mp4", tmp_path / "b.mp4"]
@@ -180,6 +186,7 @@ def test_equal_input_gives_equal_bytes(tone_wav, tmp_path):
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_on_progress_gets_seconds_done_and_total(tone_wav, tmp_path):
     """The seconds never decrease, from 0 to the duration."""
     reports: list[tuple[float, float]] = []
@@ -193,6 +200,7 @@ def test_on_progress_gets_seconds_done_and_total(tone_wav, tmp_path):
     assert reports == sorted(reports)
 
 
+@pytest.mark.slow
 def test_video_is_on_disk_before_its_rename(tone_wav, tmp_path, monkeypatch):
     """A power cut leaves the older file or the whole new one: file, rename, folder."""
     events, fsync, replace = [], os.fsync, os.replace
@@ -214,6 +222,7 @@ def test_video_is_on_disk_before_its_rename(tone_wav, tmp_path, monkeypatch):
     assert events == [video.stat().st_ino, "rename", tmp_path.stat().st_ino]
 
 
+@pytest.mark.slow
 def test_cancelled_render_leaves_no_file(tone_wav, tmp_path):
     """Neither the video nor its temporary file remains."""
     cancel = threading.Event()
@@ -245,6 +254,7 @@ class CountingEvent(threading.Event):
         return super().is_set()
 
 
+@pytest.mark.slow
 def test_cancel_is_checked_for_every_frame(tone_wav, tmp_path):
     """It is checked before each frame and packet; nothing is encoded after it is set."""
     whole, last = CountingEvent(), CountingEvent()
@@ -266,6 +276,7 @@ def test_render_ends_at_its_timeout(tone_wav, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [RuntimeError, BrokenPipeError])
 def test_failing_callback_keeps_the_older_video(tone_wav, tmp_path, kind):
     """The callback's own error is passed on, and the older file stays."""
@@ -283,6 +294,7 @@ def test_failing_callback_keeps_the_older_video(tone_wav, tmp_path, kind):
     assert left_behind(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_render_frame_equals_the_videos_frame(tone_wav, tmp_path):
     """The image differs from the decoded frame by the encoder's loss only."""
     texts = {"author": "Suno Artist", "title": "Tone", "domain_name": "d.example"}
@@ -353,6 +365,7 @@ def test_invalid_font_is_refused(tone_wav, tmp_path):
         render_video(tone_wav, tmp_path / "o.mp4", style=style)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("style", "most"),
     [
@@ -375,6 +388,7 @@ def test_h264_level_is_one_that_phones_accept(tools, tmp_path, style, most):
     assert settings[3] <= most
 
 
+@pytest.mark.slow
 def test_render_frame_rounds_the_time_correctly(tone_wav):
     """29 / 25 x 25 is slightly below 29; the frame is still number 29."""
     style = RenderStyle(width=320, height=180, fps=25)
@@ -388,6 +402,7 @@ def test_render_frame_rounds_the_time_correctly(tone_wav):
     assert (exact != before).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quality", ["fast", "fine"])
 def test_video_has_colour_tags_and_key_frames(tools, tmp_path, quality):
     """BT.709 in limited range, and a key frame every eight seconds."""

@@ -98,6 +98,7 @@ def test_frame_equals_the_golden_grid(size):
     assert np.abs(np.array(grid(drawn(*size, [(150, 0.7, 0.0)]))) - GOLDEN[size]).max() <= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "size", [(320, 180), (180, 320), (240, 240), (250, 146), (146, 250), (400, 2000)]
 )
@@ -221,6 +222,7 @@ def test_runs_may_be_cut_anywhere(size):
             np.testing.assert_array_equal(one, three)
 
 
+@pytest.mark.slow
 def test_bars_have_their_height_to_the_pixel():
     """A bar at rest is a dot, a full one reaches the top, both with round ends."""
     layout = layout_for(1280, 720)

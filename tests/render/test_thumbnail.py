@@ -11,6 +11,7 @@ from mp4gen.render.thumbnail import extract_frame
 STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
 
 
+@pytest.mark.slow
 def test_extract_frame_returns_the_frame_at_a_time(tmp_path: Path, tone_wav: Path) -> None:
     """A time beyond the end gives the last frame."""
     video = render_video(tone_wav, tmp_path / "v.mp4", style=STYLE).path
