@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -39,7 +39,6 @@ from .ledger_schema import (
     video_columns,
 )
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -137,13 +136,11 @@ class Ledger:
     async def _set(self, entry_id: int, **values: Any) -> None:
         await self._run(Ledger._update, entry_id, values)
 
-    async def _run(
-        self, operation: Callable[Concatenate[Ledger, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def _run(self, operation: Callable[..., T], *args: Any) -> T:
         """Run `operation` in the ledger's thread and commit it."""
         if self._closed:
             raise LedgerError(f"The ledger is closed: {self._path}. Start another run.")
-        write = _Write(partial(operation, self, *args, **kwargs))
+        write = _Write(partial(operation, self, *args))
         self._queued_writes.append(write)
         result: T = await self._wait(self._in_thread(self._result_of, write))
         return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sized
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Self
 
@@ -276,17 +276,11 @@ def _key(request: VideoRequest) -> tuple[str, str]:
 
 
 async def _batches(requests: VideoRequests) -> AsyncGenerator[list[VideoRequest], None]:
-    """Yield the requests in batches, pulled only when the next batch is requested."""
+    """Yield requests in batches as they are needed; an error comes after the partial batch."""
     if isinstance(requests, AsyncIterable):
         async for request in requests:
             yield [_require_video_request(request)]
         return
-    for batch in _batched(requests):
-        yield batch
-
-
-def _batched(requests: Iterable[VideoRequest]) -> Iterator[list[VideoRequest]]:
-    """Yield up to `_PREFETCH` requests at a time; an error comes after the partial batch."""
     batch: list[VideoRequest] = []
     try:
         for request in requests:

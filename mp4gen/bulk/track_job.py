@@ -52,10 +52,8 @@ def finished_conversion(entry: LedgerEntry, folder: Path | None) -> Conversion |
         return Conversion(entry.request, entry.task_id, error=entry.error)
     if entry.video is None:
         return None
-    if folder is None:
-        return Conversion(entry.request, entry.task_id, entry.video)
-    path = folder / entry.path.name if entry.path is not None else None
-    if path is None or not path.is_file():
+    path = folder / entry.path.name if folder is not None and entry.path is not None else None
+    if folder is not None and (path is None or not path.is_file()):
         return None
     return Conversion(entry.request, entry.task_id, entry.video, path)
 
