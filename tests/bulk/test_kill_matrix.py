@@ -24,6 +24,12 @@ FAULTS = (
 )
 # Points that only some faults reach.
 RARE = {"before a refusal is recorded", "a refusal is recorded", "before the doubt is recorded"}
+SIGINT_POINTS = [
+    "the intent is committed",
+    "the submit has left",
+    "before the id is recorded",
+    "before the poll",
+]
 
 Run = Callable[..., int]
 
@@ -93,15 +99,7 @@ def test_run_resumes_after_a_kill(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize(
-    "point",
-    [
-        "the intent is committed",
-        "the submit has left",
-        "before the id is recorded",
-        "before the poll",
-    ],
-)
+@pytest.mark.parametrize("point", SIGINT_POINTS)
 def test_run_resumes_after_sigint(
     run: Run, service: FakeService, tmp_path: Path, point: str, times: int
 ) -> None:
@@ -140,3 +138,4 @@ def test_kill_matrix_is_large_enough() -> None:
     """Failure mode 21: at least twenty points and six faults."""
     assert len(POINTS) >= 20
     assert len(FAULTS) == 6
+    assert RARE.union(SIGINT_POINTS) <= POINTS.keys()
