@@ -313,7 +313,6 @@ class Client:
         return await self._caller.send_with_retries(api_request, parse_response, self._call_options)
 
     def _get_downloader(self) -> Downloader:
-        """Return the downloader; the first download makes it."""
         from .downloads.downloader import Downloader
 
         self._downloader = self._downloader or Downloader(

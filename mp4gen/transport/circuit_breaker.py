@@ -101,17 +101,15 @@ class CircuitBreaker:
             if self.open_longer_than(max_wait):
                 raise _not_sent_error(self._error)
             until = self._opened_at + max_wait
-            await self._wait_for_change(until if self._probing else min(until, self._next_probe_at))
+            waiter = self._sleeper.sleep(
+                (until if self._probing else min(until, self._next_probe_at)) - now
+            )
+            self._waiters[waiter] = None
+            try:
+                await waiter
+            finally:
+                del self._waiters[waiter]
         return False
-
-    async def _wait_for_change(self, until: float) -> None:
-        """Wait until the breaker changes, at most until `until`."""
-        waiter = self._sleeper.sleep(until - asyncio.get_running_loop().time())
-        self._waiters[waiter] = None
-        try:
-            await waiter
-        finally:
-            self._waiters.pop(waiter, None)
 
     def _notify_waiters(self) -> None:
         for waiter in self._waiters:
