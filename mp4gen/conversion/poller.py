@@ -259,7 +259,7 @@ class VideoPoller:
         details = self._details
         if details is not None and details.video_url:
             return self._complete(details, stopwatch)
-        last_status = f"its last status was {details.status!r}" if details else "no poll succeeded"
+        last_status = f"its last status was {details.status}" if details else "no poll succeeded"
         last_error = str(self._last_error or "").rstrip(".")
         last_failure = f"; the last poll failed: {last_error}" if last_error else ""
         raise WaitTimeoutError(
