@@ -230,6 +230,15 @@ async def test_deleted_task_sends_no_callback(
     assert [body["data"]["task_id"] for _, _, body in receiver.received] == [other["taskId"]]
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirect_is_not_followed(receiver: Receiver, status: int) -> None:
+    """A redirect is a response like any other: it could lead into the private network."""
+    receiver.statuses = [status]
+
+    assert await post(receiver.url, b"{}", {}, allow_local=True) == status
+    assert len(receiver.received) == 1
+
+
 FORBIDDEN = [
     "http://127.0.0.1:{port}/",
     "http://localhost:{port}/",
@@ -280,17 +289,24 @@ async def test_name_with_a_private_address_is_refused(
     """One private address among those of a name refuses it; the name is resolved once."""
     loop = asyncio.get_running_loop()
     resolved: list[str] = []
+    connected: list[str] = []
 
     async def resolve(host: str, port: int, **_: Any) -> list[Any]:
         resolved.append(host)
         return [(2, 1, 6, "", (address, port)) for address in found]
 
+    async def connect(_: object, address: tuple[str, int]) -> None:
+        connected.append(address[0])
+        raise ConnectionRefusedError
+
     monkeypatch.setattr(loop, "getaddrinfo", resolve)
+    monkeypatch.setattr(loop, "sock_connect", connect)
 
     with pytest.raises(DeliveryError, match="address is not public"):
         await post("https://rebinding.example/x", b"{}", {}, allow_local=False)
 
     assert resolved == ["rebinding.example"]
+    assert connected == []
 
 
 @pytest.mark.parametrize(
