@@ -63,7 +63,7 @@ async def test_second_submit_returns_409_with_the_first_id(serve: Serve) -> None
     caller = await serve()
 
     first = await caller.generate("album", "one")
-    second = await caller.generate("album", "one", author="somebody else")
+    second = await caller.generate("album", "one", author="Another author")
 
     assert second == {"code": 409, "msg": "Mp4 record already exists", "data": first["data"]}
 
@@ -127,8 +127,8 @@ async def test_unknown_task_has_no_data(serve: Serve) -> None:
     caller = await serve()
     expected = {"code": 200, "msg": "success", "data": None}
 
-    assert await caller.get("/api/v1/mp4/record-info", taskId="nobody") == expected
-    assert await caller.get("/api/v1/generate/record-info", taskId="nobody") == expected
+    assert await caller.get("/api/v1/mp4/record-info", taskId="unknown") == expected
+    assert await caller.get("/api/v1/generate/record-info", taskId="unknown") == expected
     assert (await caller.get("/api/v1/mp4/record-info"))["code"] == 400
     assert (await caller.get("/api/v1/generate/record-info"))["code"] == 400
 
@@ -197,7 +197,7 @@ async def test_submit_beyond_the_rate_limit_is_code_430(serve: Serve) -> None:
     assert sorted(answer["code"] for answer in answers) == expected
     refused = next(answer for answer in answers if answer["code"] == 430)
     assert refused["msg"].startswith("Your call frequency is too high")
-    polls = [await caller.details("nobody") for _ in range(30)]
+    polls = [await caller.details("unknown") for _ in range(30)]
     assert polls == [None] * 30
 
 

@@ -98,7 +98,7 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
 @pytest.mark.parametrize("requires_key", [False, True])
 def test_openapi_document_is_served(urls: list[str], *, requires_key: bool) -> None:
     """`GET /openapi.json` returns the document that is tested below."""
-    with urllib.request.urlopen(f"{urls[requires_key]}/openapi.json") as answer:  # noqa: S310 - ours
+    with urllib.request.urlopen(f"{urls[requires_key]}/openapi.json") as answer:  # noqa: S310 - a local URL
         served = json.load(answer)
 
     assert served == document(package_version(), requires_key=requires_key)
