@@ -337,6 +337,7 @@ async def free_slots(limiter: mp4gen.SlidingWindowLimiter) -> int:
     return 1000
 
 
+@pytest.mark.slow
 @virtual
 @pytest.mark.parametrize("name", sorted(CALLS))
 async def test_cancel_at_any_await_leaves_nothing_behind(tmp_path: Path, name: str) -> None:

@@ -82,6 +82,7 @@ class Counting:
             yield self.pull(n)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "slow"])
 @pytest.mark.parametrize("pause", [0.0, 3.0])
 async def test_run_pulls_requests_lazily(kind: str, pause: float) -> None:

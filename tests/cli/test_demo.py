@@ -51,6 +51,7 @@ def test_bundled_piece_has_its_length_tags_and_loudness(file: Path) -> None:
     assert np.corrcoef(samples)[0, 1] < 0.95
 
 
+@pytest.mark.slow
 def test_demo_reports_each_step_and_writes_a_video(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,7 @@ def test_missing_cli_extra_names_the_install_command() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["demo", "render", "serve"])
 def test_missing_render_extra_names_the_install_command(command: str) -> None:
     """For each command that renders."""
@@ -65,12 +66,14 @@ def test_missing_render_extra_names_the_install_command(command: str) -> None:
     assert ended.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_missing_render_extra_keeps_the_help() -> None:
     """The other commands work without it."""
     assert "convert" in run_without("av numpy PIL", "--help").stdout
     assert "Unknown command" in run_without("av numpy PIL", "nonsense").stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_demo_without_a_trace(tmp_path: Path) -> None:
     """130, no traceback, no partial video, no temporary file."""
     scratch = tmp_path / "scratch"
@@ -92,6 +95,7 @@ def test_ctrl_c_stops_the_demo_without_a_trace(tmp_path: Path) -> None:
     demo.communicate()
 
 
+@pytest.mark.slow
 def test_serve_answers_until_sigterm(tmp_path: Path) -> None:
     """It prints its URL, and SIGTERM is a success."""
     (tmp_path / "music").mkdir()
@@ -137,6 +141,7 @@ def test_full_disk_under_stdout_prints_one_line() -> None:
     assert ended.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_render_works_with_closed_streams(tone: Path, tmp_path: Path) -> None:
     """No other file gets their descriptors."""
     script = f'"$0" -m mp4gen render {tone} --to {tmp_path}/a.mp4 >&- 2>&- <&-'

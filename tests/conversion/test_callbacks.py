@@ -300,6 +300,7 @@ async def test_confirmed_callback_only_wakes_the_wait(app: App) -> None:
     assert video.url == service.file_url(video.task_id)
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 @pytest.mark.parametrize(
     "url", ["http://cdn.example/v.mp4", "ftp://x/v.mp4", "file:///etc", "", "https://"]
@@ -432,6 +433,7 @@ async def waiting(app: App) -> AsyncIterator[tuple[FakeService, mp4gen.CallbackR
 GOOD = build_callback("video_000001", "https://x.example/v.mp4")
 
 
+@pytest.mark.slow
 @pytest.mark.looptime
 @pytest.mark.parametrize(
     ("body", "headers", "status"),

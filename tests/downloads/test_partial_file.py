@@ -427,6 +427,7 @@ asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["opened", "half", "fsync", "rename", "folder"])
 async def test_killed_process_leaves_a_whole_file_or_none(target: Path, point: str) -> None:
     """Failure mode 21: the next download of the same target takes over what it left."""

@@ -40,6 +40,7 @@ def test_copy_mode_keeps_packets_bit_for_bit(tools, tmp_path, kind):
     np.testing.assert_array_equal(after[:, :shared], before[:, :shared])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [".wav", "wav24", ".ogg"])
 def test_copy_mode_encodes_pcm_and_vorbis_as_flac(tools, tmp_path, kind):
     """FLAC has the depth of the input."""
@@ -56,6 +57,7 @@ def test_copy_mode_encodes_pcm_and_vorbis_as_flac(tools, tmp_path, kind):
     np.testing.assert_allclose(after, before, atol=2**-23 if kind == ".ogg" else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [".mp3", ".flac", ".ogg", ".opus", ".wav"])
 def test_aac_is_aligned_and_clean(tools, tmp_path, kind):
     """AAC at 320 kb/s starts at sample 0 and keeps a signal-to-noise ratio of 30 dB."""

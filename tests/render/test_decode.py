@@ -181,6 +181,7 @@ def test_ten_hours_are_refused_without_decoding(tools, tmp_path, ending):
     assert_refused(music, tmp_path / "out", "longer than 20 minutes")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".wav"])
 def test_probe_reads_every_format(tools, tmp_path, ending):
     """Duration, codec, rate and tags are read without decoding."""

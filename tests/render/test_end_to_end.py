@@ -15,6 +15,8 @@ import mp4gen
 from mp4gen.render import RenderStyle
 from mp4gen.server import Server, ServerConfig
 
+pytestmark = pytest.mark.slow
+
 FORMATS = (".mp3", ".m4a", ".flac", ".ogg", ".opus", ".wav")
 WIDTH, HEIGHT, FPS, SECONDS = 640, 360, 30, 6.0
 # The first click comes during the opening, the last after it.
@@ -56,7 +58,6 @@ async def _served(folder: Path) -> dict[str, tuple[mp4gen.Video, Path]]:
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ending", FORMATS)
 def test_every_format_becomes_a_streamable_mp4(videos, ending: str) -> None:
     """H.264 in yuv420p, AAC, as long as the audio, with the index first."""

@@ -23,6 +23,7 @@ def left_behind(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.suffix == ".part"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", FORMATS)
 def test_every_format_becomes_a_compatible_mp4(tools, tmp_path, ending):
     """Every input becomes H.264 High yuv420p with AAC, ready to stream."""
@@ -56,6 +57,7 @@ def test_every_format_becomes_a_compatible_mp4(tools, tmp_path, ending):
     assert left_behind(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".m4a", ".aac"])
 def test_aac_is_copied_bit_for_bit(tools, tmp_path, ending):
     """AAC packets are the input's, without the headers of ADTS."""

@@ -249,6 +249,7 @@ def test_only_moving_parts_change_after_the_opening():
     assert not (first != second)[:, : layout.progress.left - 1].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (720, 720), (320, 180)])
 def test_margins_stay_empty_with_long_text(size):
     """Even the longest text leaves the margins to the background."""

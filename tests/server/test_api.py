@@ -162,6 +162,7 @@ async def test_wrong_key_is_code_401(serve: Serve) -> None:
         assert (await caller.generate("album", "one"))["code"] == 401
 
 
+@pytest.mark.slow
 async def test_server_without_key_accepts_any_bearer(serve: Serve) -> None:
     """Clients with any key and without one share one account."""
     caller = await serve()
@@ -293,6 +294,7 @@ async def test_cross_site_submit_is_rejected(serve: Serve, headers: dict[str, st
     assert (await caller.get(CREDITS))["data"] == 10_000
 
 
+@pytest.mark.slow
 async def test_video_url_has_the_clients_host(serve: Serve) -> None:
     """The URL has the host of the client's request."""
     caller = await serve()

@@ -74,6 +74,7 @@ async def test_large_head_is_rejected(caller: Caller, parts: list[Any]) -> None:
     assert status_of(await send_raw(caller, *parts)) in {0, 400}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/api/v1/mp4/generate", "/page/login"])
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
 async def test_compressed_body_is_not_inflated(caller: Caller, path: str, coding: str) -> None:

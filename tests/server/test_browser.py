@@ -60,7 +60,9 @@ def on(browser: Any) -> Callable[..., Any]:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1360, 900), (390, 844)], ids=["desktop", "phone"])
+@pytest.mark.browser
 async def test_song_is_uploaded_rendered_and_watched(
     serve: Serve, browser: Any, music: Path, tmp_path: Path, size: tuple[int, int]
 ) -> None:
@@ -98,6 +100,8 @@ async def test_song_is_uploaded_rendered_and_watched(
     assert not [entry for entry in logged if entry["level"] in {"SEVERE", "WARNING"}]
 
 
+@pytest.mark.slow
+@pytest.mark.browser
 async def test_page_is_usable_with_the_keyboard(serve: Serve, browser: Any) -> None:
     """Arrow keys move in the list, no key loses the focus, and every control has a name."""
     run = on(browser)

@@ -210,6 +210,7 @@ async def test_start_sends_only_due_callbacks_of_finished_tasks(
     assert received == ["task-0", "task-1"]
 
 
+@pytest.mark.slow
 async def test_deleted_task_sends_no_callback(
     serve: Serve, music: Path, receiver: Receiver
 ) -> None:

@@ -144,6 +144,7 @@ bounded = settings(
 )
 
 
+@pytest.mark.slow
 @schemathesis.openapi.from_dict(contract(requires_key=False)).parametrize()
 @bounded
 def test_server_without_key_follows_its_contract(case: Any, urls: list[str]) -> None:
@@ -151,6 +152,7 @@ def test_server_without_key_follows_its_contract(case: Any, urls: list[str]) -> 
     check(case, urls[0], None)
 
 
+@pytest.mark.slow
 @schemathesis.openapi.from_dict(contract(requires_key=True)).parametrize()
 @bounded
 def test_server_with_key_follows_its_contract(case: Any, urls: list[str]) -> None:

@@ -29,6 +29,7 @@ def settings(music: Path, tmp_path: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 async def test_restart_continues_accepted_tasks(serve: Serve, settings: Any) -> None:
     """Accepted tasks survive a stop: finished ones are known, all others are rendered later."""
     session = (await serve(data=settings["data"].parent / "unused")).session
@@ -51,6 +52,7 @@ async def test_restart_continues_accepted_tasks(serve: Serve, settings: Any) -> 
     assert len(list((settings["data"] / "videos").iterdir())) == 2
 
 
+@pytest.mark.slow
 async def test_retention_deletes_file_and_record(serve: Serve, settings: Any) -> None:
     """After the retention the video and the task are gone, and the track can be submitted again."""
     caller = await serve(retention_days=0.0)

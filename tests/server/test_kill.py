@@ -122,6 +122,7 @@ async def wait_for_callback(bodies: list[dict[str, Any]], task_id: str) -> None:
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 async def test_restart_after_a_kill_loses_nothing(
     zygote: Zygote, music: Path, tmp_path: Path, point: str
@@ -153,6 +154,7 @@ async def test_restart_after_a_kill_loses_nothing(
     assert not list((data / "work").iterdir())
 
 
+@pytest.mark.slow
 async def test_workers_end_when_the_server_is_killed(
     zygote: Zygote, music: Path, tmp_path: Path
 ) -> None:

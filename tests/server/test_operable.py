@@ -70,6 +70,7 @@ async def test_openapi_lists_all_operations_and_fields(serve: Serve) -> None:
         assert schema["properties"]["code"]["enum"] == list(op.codes)
 
 
+@pytest.mark.slow
 async def test_log_has_one_line_for_each_task(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -121,6 +122,7 @@ async def send_random(caller: Caller, rng: random.Random) -> int:
         return answer.status
 
 
+@pytest.mark.slow
 async def test_random_requests_never_fail_with_500(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:

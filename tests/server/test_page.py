@@ -48,6 +48,7 @@ async def test_page_has_strict_headers_and_all_assets(serve: Serve, visit: Any) 
     assert (await visitor.ask("GET", "/page/asset/..%2fapp.py"))[0] == 404
 
 
+@pytest.mark.slow
 async def test_state_lists_the_library_with_durations(serve: Serve, visit: Any) -> None:
     """Every track is listed by the ids of the API; durations are added as they become known."""
     caller = await serve()
@@ -66,6 +67,7 @@ async def test_state_lists_the_library_with_durations(serve: Serve, visit: Any) 
     assert not first["requires_key"]
 
 
+@pytest.mark.slow
 async def test_events_report_new_files(
     serve: Serve, visit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +96,7 @@ async def test_events_report_new_files(
     }
 
 
+@pytest.mark.slow
 async def test_open_pages_share_the_cost_of_an_event(
     serve: Serve, visit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +131,7 @@ async def test_open_pages_share_the_cost_of_an_event(
     assert 1 <= len(reads) <= 10
 
 
+@pytest.mark.slow
 async def test_videos_are_created_listed_and_deleted(serve: Serve, visit: Any) -> None:
     """A track may have several videos on the page, and each can be deleted."""
     caller = await serve()
@@ -153,6 +157,7 @@ async def test_videos_are_created_listed_and_deleted(serve: Serve, visit: Any) -
     assert (await caller.generate("album", "one"))["code"] == 200
 
 
+@pytest.mark.slow
 async def test_delete_cancels_a_running_render(serve: Serve, visit: Any, music: Path) -> None:
     """A cancelled video leaves nothing, and the next one is rendered."""
     write_song(music / "album" / "long.wav", 90.0)
@@ -167,6 +172,7 @@ async def test_delete_cancels_a_running_render(serve: Serve, visit: Any, music: 
     assert [video["audio"] for video in (await visitor.state())["videos"]] == ["one"]
 
 
+@pytest.mark.slow
 async def test_cover_preview_and_music_are_served(serve: Serve, visit: Any) -> None:
     """Images are JPEGs, music supports ranges, and an unknown track is an error."""
     visitor = visit(await serve())
@@ -183,6 +189,7 @@ async def test_cover_preview_and_music_are_served(serve: Serve, visit: Any) -> N
     assert (await visitor.ask("GET", "/page/preview", params={**ONE, "author": "x" * 51}))[0] == 400
 
 
+@pytest.mark.slow
 async def test_thumbnail_is_served_to_the_owner_until_deletion(
     serve: Serve, visit: Any, music: Path, tmp_path: Path
 ) -> None:
@@ -216,6 +223,7 @@ async def test_thumbnail_is_served_to_the_owner_until_deletion(
     assert (await anna.ask("GET", "/page/thumbnail", params={"id": created[0]}))[0] == 404
 
 
+@pytest.mark.slow
 async def test_thumbnail_of_a_damaged_video_is_an_error(
     serve: Serve, visit: Any, music: Path
 ) -> None:
@@ -238,6 +246,7 @@ async def test_thumbnail_of_a_damaged_video_is_an_error(
     assert (whole[0], whole[2][:2]) == (200, b"\xff\xd8")
 
 
+@pytest.mark.slow
 async def test_abandoned_preview_is_not_rendered(
     serve: Serve, visit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ async def slot() -> AsyncIterator[WorkerSlot]:
     await slot.close()
 
 
+@pytest.mark.slow
 async def test_slot_survives_crashes_and_memory_limits(slot: WorkerSlot) -> None:
     """A worker that dies or exceeds its memory limit costs one job; the next job runs."""
     with pytest.raises(WorkerDiedError):
@@ -46,6 +47,7 @@ async def test_worker_has_low_priority_and_ignores_ctrl_c(slot: WorkerSlot) -> N
     assert not [link for link in links if "socket:" in link]
 
 
+@pytest.mark.slow
 async def test_kill_frees_the_slot(slot: WorkerSlot) -> None:
     """An endless job and its process end when the slot is killed."""
     pid = await slot.run(os.getpid)

@@ -20,6 +20,7 @@ async def check(**settings: Any) -> dict[str, CheckResult]:
     return {result.name: result async for result in run_checks(config)}
 
 
+@pytest.mark.slow
 async def test_checks_pass_if_a_server_can_run(music: Path, tmp_path: Path) -> None:
     """Each check has one result, and no check creates anything."""
     found = await check(music=music, data=tmp_path / "not" / "yet")
@@ -31,6 +32,7 @@ async def test_checks_pass_if_a_server_can_run(music: Path, tmp_path: Path) -> N
     assert not (tmp_path / "not").exists()
 
 
+@pytest.mark.slow
 async def test_checks_read_a_used_data_folder(serve: Any, tmp_path: Path) -> None:
     """The folder of a running server is in use; later its tasks are counted."""
     caller = await serve()
@@ -46,6 +48,7 @@ async def test_checks_read_a_used_data_folder(serve: Any, tmp_path: Path) -> Non
     assert "is intact and contains 1 task" in ended["database"].message
 
 
+@pytest.mark.slow
 async def test_failed_checks_say_what_to_do(tmp_path: Path) -> None:
     """No music, a file instead of a data folder, a full disk, a used port, a short key."""
     (tmp_path / "file").write_text("")
@@ -67,6 +70,7 @@ async def test_failed_checks_say_what_to_do(tmp_path: Path) -> None:
     assert "short" not in short_key["keys"].message.replace("shorter", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content", [b"not a database at all" * 100, b"SQLite format 3\0" + b"x" * 900]
 )
@@ -88,6 +92,7 @@ async def test_renderer_check_finds_too_little_memory(music: Path, tmp_path: Pat
     assert "--worker-memory" in found["renderer"].message
 
 
+@pytest.mark.slow
 async def test_checks_release_the_lock(music: Path, tmp_path: Path) -> None:
     """The data folder can be locked after the checks."""
     with (tmp_path / "lock").open("w") as lock:

@@ -6,9 +6,12 @@ Failure mode 38.
 import os
 import signal
 
+import pytest
+
 from .conftest import Serve, wait_for_workers, write_song
 
 
+@pytest.mark.slow
 async def test_dead_worker_fails_its_own_task(serve: Serve) -> None:
     """The task whose worker was killed fails with a text; the next one is rendered."""
     caller = await serve()
@@ -24,6 +27,7 @@ async def test_dead_worker_fails_its_own_task(serve: Serve) -> None:
     assert done["successFlag"] == "SUCCESS"
 
 
+@pytest.mark.slow
 async def test_hanging_worker_is_killed(serve: Serve) -> None:
     """A render without progress fails; a new worker renders the next one."""
     caller = await serve(progress_timeout=5.0)
@@ -36,6 +40,7 @@ async def test_hanging_worker_is_killed(serve: Serve) -> None:
     assert (await caller.create_and_wait("album", "two"))["successFlag"] == "SUCCESS"
 
 
+@pytest.mark.slow
 async def test_slow_render_is_stopped(serve: Serve, music: object) -> None:
     """The error names the time limit of a render."""
     write_song(music / "album" / "long.wav", 60.0)

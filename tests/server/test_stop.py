@@ -63,6 +63,7 @@ def states(data: Path) -> list[str]:
     return [state for (state,) in read_tasks(data, "state")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 async def test_stop_requeues_unfinished_tasks(
     music: Path, tmp_path: Path, signum: signal.Signals
@@ -94,6 +95,7 @@ async def test_stop_requeues_unfinished_tasks(
     assert [one["successFlag"] for one in finished] == ["SUCCESS", "SUCCESS"]
 
 
+@pytest.mark.slow
 async def test_stop_lets_a_short_render_finish(music: Path, tmp_path: Path) -> None:
     """A render that ends within the timeout is done; queued tasks wait for the next server."""
     write_song(music / "album" / "some.wav", 20.0)
@@ -114,6 +116,7 @@ async def test_stop_lets_a_short_render_finish(music: Path, tmp_path: Path) -> N
     assert not list((data / "work").iterdir())
 
 
+@pytest.mark.slow
 async def test_second_signal_kills_the_server(music: Path, tmp_path: Path) -> None:
     """The server ends immediately, and the next one renders the running task."""
     write_song(music / "album" / "long.wav", 600.0)

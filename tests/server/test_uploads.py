@@ -15,6 +15,7 @@ from mp4gen.server.library.uploads import safe_name
 from .conftest import Serve, write_song
 
 
+@pytest.mark.slow
 async def test_upload_becomes_a_track(serve: Serve, visit: Any, tmp_path: Path) -> None:
     """A file keeps its name; a second file of the same name gets a number."""
     caller = await serve()

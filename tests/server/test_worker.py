@@ -47,6 +47,7 @@ async def test_render_refuses_a_link_swapped_after_the_submit(
     assert not job.video.exists()
 
 
+@pytest.mark.slow
 async def test_render_ends_at_its_processor_limit(slot: WorkerSlot, tmp_path: Path) -> None:
     """The kernel ends a worker that uses more processor time than its job may."""
     job = job_for(write_song(tmp_path / "music" / "long.wav", 600.0), cpu_seconds=0.0)

@@ -40,6 +40,7 @@ async def test_slot_is_free_one_period_after_the_response() -> None:
     assert sent == pytest.approx([0, 0, 10.5, 10.5, 21.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 async def test_limit_holds_at_the_server_with_any_latency(seed: int) -> None:
     """Arrivals stay within the limit, whatever the network does to each message."""
@@ -185,6 +186,7 @@ async def test_refused_calls_go_one_per_window() -> None:
     assert peak_in_window(sent, 10) <= 20
 
 
+@pytest.mark.slow
 async def test_one_timer_serves_all_waiters() -> None:
     """A thousand waiters need one timer."""
     limiter = SlidingWindowLimiter(RateLimit(1, per=10))

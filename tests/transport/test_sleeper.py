@@ -32,6 +32,7 @@ async def test_sleep_ends_early_when_woken() -> None:
     assert now() - start < 1
 
 
+@pytest.mark.slow
 async def test_cancelled_sleep_leaves_no_timer() -> None:
     """Failure mode 40: nothing of it stays in the loop."""
     sleeper = Sleeper()
