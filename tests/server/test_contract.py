@@ -2,13 +2,13 @@
 
 import asyncio
 import json
+import multiprocessing
 import os
-import threading
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -44,55 +44,50 @@ def contract(*, requires_key: bool) -> dict[str, Any]:
     return openapi
 
 
-class Running:
-    """Two servers in a thread, the second of which requires a key."""
-
-    def __init__(self, folder: Path) -> None:
-        self.urls: list[str] = []
-        self._folder, self._ready = folder, threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-
-    async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        try:
-            async with self._server("open", None) as one, self._server("locked", KEY) as other:
-                self.urls = [one.url, other.url]
-                self._ready.set()
-                await self._stop.wait()
-        finally:
-            self._ready.set()
-
-    def _server(self, name: str, key: str | None) -> Server:
-        write_song(self._folder / name / "music" / "album" / "one.wav")
-        return Server(
-            ServerConfig(
-                music=self._folder / name / "music",
-                data=self._folder / name / "data",
-                port=0,
-                key=key,
-                style=FAST_STYLE,
-                min_free_bytes=0,
-                shutdown_timeout=0,
-                rate_limit=RateLimit(1_000_000),
-                executor=lambda: ThreadPoolExecutor(1),
-            )
+def create_server(folder: Path, key: str | None) -> Server:
+    """Return a server with one track."""
+    write_song(folder / "music" / "album" / "one.wav")
+    return Server(
+        ServerConfig(
+            music=folder / "music",
+            data=folder / "data",
+            port=0,
+            key=key,
+            style=FAST_STYLE,
+            min_free_bytes=0,
+            shutdown_timeout=0,
+            rate_limit=RateLimit(1_000_000),
+            executor=lambda: ThreadPoolExecutor(1),
         )
+    )
+
+
+async def serve(folder: Path, pipe: Any) -> None:
+    """Run the two servers, send their URLs, and stop on an answer."""
+    async with (
+        create_server(folder / "open", None) as one,
+        create_server(folder / "locked", KEY) as other,
+    ):
+        pipe.send([one.url, other.url])
+        await asyncio.to_thread(pipe.recv)
+
+
+def run_servers(folder: Path, pipe: Any) -> None:
+    """Run in a process of its own: in CPython 3.11, `ast.parse` fails beside busy threads."""
+    asyncio.run(serve(folder, pipe))
 
 
 @pytest.fixture(scope="module")
 def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """The URLs of the server without and with a key."""
-    with Running(tmp_path_factory.mktemp("contract")) as running:
-        yield running.urls
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    folder = tmp_path_factory.mktemp("contract")
+    process = context.Process(target=run_servers, args=(folder, theirs))
+    process.start()
+    yield ours.recv()
+    ours.send(None)
+    process.join()
 
 
 @pytest.mark.parametrize("requires_key", [False, True])
