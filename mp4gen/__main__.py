@@ -1,7 +1,5 @@
 """`python -m mp4gen` is the command `mp4gen`."""
 
-from __future__ import annotations
-
 import sys
 
 from .cli import main

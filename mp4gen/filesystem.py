@@ -1,7 +1,5 @@
 """File locks and atomic writes; the only module that depends on the operating system."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import secrets

@@ -1,7 +1,5 @@
 """The rate limit as a server counts it: by arrival, in any window; no clock, no I/O."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterable
 

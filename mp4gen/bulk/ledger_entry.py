@@ -1,7 +1,5 @@
 """The ledger's record of one track; values only, so that importing it loads no SQLite."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from pathlib import Path
 

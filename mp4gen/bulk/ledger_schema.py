@@ -1,7 +1,5 @@
 """The file format of a ledger: schema, migrations, lock, and rows as values."""
 
-from __future__ import annotations
-
 import json
 import os
 import sqlite3

@@ -1,7 +1,5 @@
 """The command line: `mp4gen`, also `python -m mp4gen`. Needs the `cli` extra."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """`mp4gen tracks` and `mp4gen credits`: what the account has."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import attrs

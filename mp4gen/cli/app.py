@@ -1,7 +1,5 @@
 """The table of commands, and the exit of each; does no command's work."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

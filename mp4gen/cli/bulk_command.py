@@ -1,7 +1,5 @@
 """Shows one bulk run and its summary; the SDK submits, records and downloads."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import itertools

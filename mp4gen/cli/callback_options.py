@@ -1,7 +1,5 @@
 """Listens for callbacks while a command runs; the SDK interprets them."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 

@@ -1,7 +1,5 @@
 """`mp4gen convert`: read a table of tracks and start the SDK's bulk run over it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated

@@ -8,8 +8,6 @@
 141  the reader of the output closed the pipe
 """
 
-from __future__ import annotations
-
 import errno
 
 from mp4gen.errors import (

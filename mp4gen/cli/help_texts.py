@@ -3,8 +3,6 @@
 The first line is the summary.
 """
 
-from __future__ import annotations
-
 INTRODUCTION = """Turn music tracks into MP4 videos.
 
 Start with `mp4gen demo`: it needs no key and no network.

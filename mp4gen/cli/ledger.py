@@ -1,7 +1,5 @@
 """`mp4gen ledger`: show the ledger of a bulk run; never writes to it."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections import Counter

@@ -3,8 +3,6 @@
 Functions raise `UsageError` for a value of another form.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path

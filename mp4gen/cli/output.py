@@ -4,8 +4,6 @@ Text from outside (API messages, tags, names) passes through `escape_control_cha
 terminal.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import unicodedata

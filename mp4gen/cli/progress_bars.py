@@ -1,7 +1,5 @@
 """Shows progress on stderr: bars on a terminal, elsewhere one line for each new status."""
 
-from __future__ import annotations
-
 import os
 import sys
 from typing import Self

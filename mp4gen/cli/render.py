@@ -1,7 +1,5 @@
 """`mp4gen render`: render one audio file as an MP4, without a server."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from functools import partial

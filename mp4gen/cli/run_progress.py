@@ -1,7 +1,5 @@
 """Counts the events of a bulk run and estimates its end; shows nothing."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import deque

@@ -1,7 +1,5 @@
 """Runs a command's coroutine and ends it cleanly on a signal; knows no command."""
 
-from __future__ import annotations
-
 import asyncio
 import shlex
 import signal

@@ -1,7 +1,5 @@
 """`mp4gen serve`: run the server, or check its configuration; contains no part of the server."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import shlex

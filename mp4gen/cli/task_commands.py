@@ -1,7 +1,5 @@
 """`mp4gen create`, `wait`, `details` and `download`: one video task each."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated

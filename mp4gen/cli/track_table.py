@@ -3,8 +3,6 @@
 One read finds all invalid rows, with their lines.
 """
 
-from __future__ import annotations
-
 import codecs
 import csv
 import io

@@ -1,7 +1,5 @@
 """The options for how videos look, of `mp4gen render` and `mp4gen serve`; renders nothing."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Download the videos of one client: choose paths, limit the number, refresh expired links."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from functools import partial

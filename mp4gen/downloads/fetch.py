@@ -3,8 +3,6 @@
 It does not retry and does not check the file; it tells temporary failures from final ones.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager

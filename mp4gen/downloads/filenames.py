@@ -1,7 +1,5 @@
 """Turn text from outside into file names that are safe on every system, inside their folder."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import unicodedata

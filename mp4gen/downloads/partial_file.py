@@ -5,8 +5,6 @@ killed process left. Only the holder of its lock renames or removes it; the next
 that the file is still there.
 """
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import os

@@ -3,8 +3,6 @@
 Every call blocks. Nothing here knows of HTTP. Needs the `render` extra.
 """
 
-from __future__ import annotations
-
 try:
     from .options import AudioInfo, RenderResult, RenderStyle
     from .pipeline import render_cover, render_frame, render_video

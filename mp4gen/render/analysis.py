@@ -5,8 +5,6 @@ windows, which separates moments and leaves no gap between frames. The windows a
 a beat shows when it is heard. Memory holds a few seconds of audio and one byte a level.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Iterator

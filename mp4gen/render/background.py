@@ -1,7 +1,5 @@
 """Draw the still parts of a frame: the blurred background, the cover with its shadow, text."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

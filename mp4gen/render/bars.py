@@ -5,8 +5,6 @@ cap. The pixels of every state are precomputed. Positions are computed for a run
 once, so that a frame costs one copy a plane, over the rows that the bars' tops passed.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 

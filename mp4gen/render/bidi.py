@@ -3,8 +3,6 @@
 Without explicit embeddings and isolates, which sanitized text does not contain.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Sequence
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """Stop a render: because its caller cancels it, or because its time is over."""
 
-from __future__ import annotations
-
 import time
 from typing import Protocol
 

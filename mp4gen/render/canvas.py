@@ -1,7 +1,5 @@
 """A frame as the encoder reads it: three 4:2:0 planes, also in memory owned by the encoder."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Colour conversions: OKLCH, the accent of a cover, BT.709 planes. Knows no files."""
 
-from __future__ import annotations
-
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray

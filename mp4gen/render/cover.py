@@ -1,7 +1,5 @@
 """The square cover of a track: an image read with care, or one generated from the audio."""
 
-from __future__ import annotations
-
 import io
 import math
 import os

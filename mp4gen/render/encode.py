@@ -1,7 +1,5 @@
 """Encode frames and audio into one MP4 that appears under its name only when it is complete."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from fractions import Fraction

@@ -3,8 +3,6 @@
 Reads character maps and opens fonts. Shaping and drawing happen in `text`.
 """
 
-from __future__ import annotations
-
 import bisect
 import functools
 import itertools

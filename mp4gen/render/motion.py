@@ -4,8 +4,6 @@ Bars rise at once and fall with gravity. Loudness is relative to the whole track
 recording moves as much as a loud one.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

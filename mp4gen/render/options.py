@@ -1,7 +1,5 @@
 """Validated options of a render, and its results. Draws and decodes nothing."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from pathlib import Path

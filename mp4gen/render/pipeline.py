@@ -1,7 +1,5 @@
 """The way from an audio file to a video, a frame or a cover. Joins the other modules."""
 
-from __future__ import annotations
-
 import functools
 import logging
 import math

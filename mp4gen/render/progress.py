@@ -3,8 +3,6 @@
 The positions of its end are computed for a run of frames at once, as for the bars.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

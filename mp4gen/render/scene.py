@@ -3,8 +3,6 @@
 Every part gets its whole state each time, so any frame can be drawn without those before it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Read a music file's title, artist, cover and duration. Decodes no audio."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 

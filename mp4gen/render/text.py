@@ -4,8 +4,6 @@ Text from tags and requests is untrusted: it is sanitized before it is measured,
 for a missing glyph, and never exceeds its width.
 """
 
-from __future__ import annotations
-
 import functools
 import unicodedata
 from collections.abc import Iterable

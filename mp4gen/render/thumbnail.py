@@ -1,7 +1,5 @@
 """Extract one image from a finished video. Knows nothing of how it was drawn."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Assembles the parts of one server, starts and stops them; has no logic of its own."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

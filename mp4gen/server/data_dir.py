@@ -12,8 +12,6 @@ To back it up while the server runs, copy the database with SQLite (`sqlite3 mp4
 ".backup copy.sqlite"`), then `videos/`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import secrets

@@ -3,8 +3,6 @@
 It changes nothing: it creates no folder, keeps no port and touches no task.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 import shutil

@@ -4,8 +4,6 @@
 `mp4gen_service` runs one in its own thread.
 """
 
-from __future__ import annotations
-
 from .callbacks import CallbackBehavior, SentCallback
 from .faults import FAULTS, ScriptedResponse
 from .service import FakeService, lognormal

@@ -4,8 +4,6 @@ They follow docs.sunoapi.org, "Music Video Generation Callbacks". A callback tha
 with 200 is sent again.
 """
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 import time

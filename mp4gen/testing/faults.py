@@ -4,8 +4,6 @@ A fault works with every endpoint. With a name ending in `_after_accept` a submi
 although the response is lost; with all others it creates none.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Mapping
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Run an event loop in its own thread, for tests that are not async."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Coroutine

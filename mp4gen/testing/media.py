@@ -1,7 +1,5 @@
 """Build the files of the fake service: tiny, valid MP4 containers without a codec; no I/O."""
 
-from __future__ import annotations
-
 import hashlib
 import struct
 

@@ -1,7 +1,5 @@
 """The pytest plugin; loaded by pytest only, through its entry point."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

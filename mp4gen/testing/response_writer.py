@@ -1,7 +1,5 @@
 """Send the fake service's responses, whole or broken as a test scripted them; decides nothing."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import struct

@@ -1,7 +1,5 @@
 """Build the fake service's correct responses with the server side of the protocol; no sockets."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Serve the API on loopback, as the vendor documents it or as a test scripts it."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections import deque

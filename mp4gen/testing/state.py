@@ -1,7 +1,5 @@
 """The state of the fake service: requests, tasks and the rate limit; no clock, no I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from random import Random

@@ -5,8 +5,6 @@ refused if any of its addresses is private, and each address is checked again at
 Redirects are not followed, and the response's body is not read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit

@@ -6,8 +6,6 @@ callback is stored before the first attempt, so a killed server sends it after i
 callback may arrive twice, as the vendor's may, but none is lost.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

@@ -13,8 +13,6 @@ the music folder. A link counts only if its target is inside the music folder. T
 names and sizes, and opens no file.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import unicodedata

@@ -1,7 +1,5 @@
 """Reads the metadata of the library's files once, in the background, and keeps it."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import hashlib

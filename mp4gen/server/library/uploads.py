@@ -1,7 +1,5 @@
 """Adds an uploaded file to the library: complete or not at all, and under a safe name."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import shutil

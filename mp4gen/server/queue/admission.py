@@ -1,7 +1,5 @@
 """Decides whether new tasks are accepted, for the API, the page and the health check."""
 
-from __future__ import annotations
-
 import enum
 
 import attrs

@@ -1,7 +1,5 @@
 """The order of queued tasks: first in first out in an account, turns between accounts; no I/O."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 
 

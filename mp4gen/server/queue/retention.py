@@ -1,7 +1,5 @@
 """Deletes expired tasks, first the file, then the record; prunes the cache."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

@@ -5,8 +5,6 @@ or deleted. A render that crashes, hangs or exceeds a limit fails its own task o
 is not retried: the same file would fail again, and the user can submit it again.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import shutil

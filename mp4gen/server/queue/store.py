@@ -5,8 +5,6 @@ Writes wait for the disk, so they run one after the other on a thread of their o
 transaction. With the write-ahead log neither waits for the other.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import sqlite3

@@ -1,7 +1,5 @@
 """One video task of the server, as values; no SQL, no HTTP, no files."""
 
-from __future__ import annotations
-
 import enum
 from datetime import UTC, datetime
 

@@ -5,8 +5,6 @@ render is held for some seconds, so it is enough that one falls into the last of
 is too early costs one more request; one that is too late cannot be undone.
 """
 
-from __future__ import annotations
-
 import math
 
 import attrs

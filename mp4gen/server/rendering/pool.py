@@ -4,8 +4,6 @@ A shared process pool breaks as a whole when one worker dies. With an executor f
 worker that crashes, hangs or is killed costs only its own job.
 """
 
-from __future__ import annotations
-
 import asyncio
 import multiprocessing
 import os

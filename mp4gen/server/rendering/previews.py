@@ -3,8 +3,6 @@
 Files that cannot become a video, or were deleted, raise `RenderError`.
 """
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

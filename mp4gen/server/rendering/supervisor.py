@@ -1,7 +1,5 @@
 """Supervises one render in a worker until it ends; knows no queue and no store."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging

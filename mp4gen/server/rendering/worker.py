@@ -4,8 +4,6 @@ A worker runs at low priority, with limits of memory, processor time and file si
 Ctrl-C, which is its server's to handle, and it ends when its server ends or is killed.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import signal

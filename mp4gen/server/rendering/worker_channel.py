@@ -4,8 +4,6 @@ Files need no handle on either side: they work with every executor on this machi
 the folder, and a killed server leaves no open pipe.
 """
 
-from __future__ import annotations
-
 import struct
 from contextlib import suppress
 from pathlib import Path

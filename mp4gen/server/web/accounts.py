@@ -1,7 +1,5 @@
 """Authenticates accounts by their keys; no HTTP."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import secrets

@@ -1,7 +1,5 @@
 """Handles the API's operations, as the vendor's pages describe them."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import secrets

@@ -1,7 +1,5 @@
 """Notifies the open pages of changes; carries no content itself."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 

@@ -5,8 +5,6 @@ open files can neither accept connections nor read its own files, so excess conn
 answered with 503 before that.
 """
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from typing import cast

@@ -1,7 +1,5 @@
 """Answers requests for the server's health and its OpenAPI document."""
 
-from __future__ import annotations
-
 from aiohttp import web
 
 from mp4gen.server.queue.admission import RejectReason

@@ -1,7 +1,5 @@
 """Builds the API's OpenAPI document from the tables that the code uses."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mp4gen.api import converters

@@ -1,7 +1,5 @@
 """Defines the API's operations as a table, for the routes and for `/openapi.json`."""
 
-from __future__ import annotations
-
 import attrs
 
 from mp4gen.api import protocol

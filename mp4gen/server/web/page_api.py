@@ -1,7 +1,5 @@
 """Handles the page's requests: its state, its events, images, and changes by its user."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

@@ -1,7 +1,5 @@
 """Serves the page and its assets, and protects its requests with sessions."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Awaitable, Callable

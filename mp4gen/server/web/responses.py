@@ -4,8 +4,6 @@ As on the vendor's pages, the API reports errors in the body's `code` under HTTP
 outside the API (an unknown path, a truncated body) have an HTTP status of their own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from aiohttp import web

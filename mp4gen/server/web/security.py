@@ -9,8 +9,6 @@ of a server without a key. Browsers send an `Origin` with it, programs do not: a
 changes something and comes from another site is rejected.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import logging
 import re

@@ -1,7 +1,5 @@
 """The parts of one running server, as its HTTP handlers take them; builds and starts none."""
 
-from __future__ import annotations
-
 import attrs
 
 from mp4gen.server.config import ServerConfig

@@ -1,7 +1,5 @@
 """Authenticates the page's users by signed cookies and CSRF tokens; stores nothing."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import time

@@ -1,7 +1,5 @@
 """Binds the server's sockets; knows nothing of HTTP."""
 
-from __future__ import annotations
-
 import errno
 import socket
 

@@ -1,7 +1,5 @@
 """Serves finished videos under their unguessable names."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
