@@ -212,19 +212,19 @@ async def test_close_ends_the_thread_and_the_lock(path: Path) -> None:
 
 async def test_close_releases_the_lock_last(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise another run could open the file while this one still writes its journal into it."""
-    release, open_files = Lock.release, list[str]()
+    release, open_files = Lock.release, list[Path]()
 
     def spy(lock: Lock) -> None:
         for descriptor in Path("/proc/self/fd").iterdir():
             with suppress(OSError):
-                open_files.append(descriptor.readlink().name)
+                open_files.append(descriptor.readlink())
         release(lock)
 
     monkeypatch.setattr(Lock, "release", spy)
     ledger, _ = await opened(path)
     await ledger.close()
 
-    assert [name for name in open_files if name.startswith("run.sqlite")] == ["run.sqlite"]
+    assert [file for file in open_files if file.parent == path.parent] == [path]
 
 
 async def test_commits_survive_a_power_cut(path: Path) -> None:
