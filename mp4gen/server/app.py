@@ -45,7 +45,7 @@ _KEEPALIVE_TIMEOUT = 60.0
 
 
 class Server:
-    """A server of the API on this machine, for the time of its `async with` block.
+    """A server of the API on this machine, while its `async with` block runs.
 
     ```python
     async with Server(ServerConfig(music="~/Music", port=0)) as server:
@@ -81,7 +81,7 @@ class Server:
         return (progress.done, progress.total) if progress and progress.total else None
 
     async def delete_expired(self) -> int:
-        """Delete the expired tasks now, not in the next ten minutes; return how many."""
+        """Delete the expired tasks without waiting for the next sweep; return how many."""
         return await self._retention.sweep()
 
     async def __aenter__(self) -> Self:
@@ -217,7 +217,7 @@ def serve(config: ServerConfig, on_ready: Callable[[str], None] | None = None) -
 
     Args:
         config: The settings.
-        on_ready: Called with the server's URL once it answers.
+        on_ready: Called with the server's URL once it accepts requests.
 
     Raises:
         ConfigurationError: The server cannot start; the text says why and what to do.

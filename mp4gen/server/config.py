@@ -79,7 +79,7 @@ class ServerConfig:
         account_keys: The keys of further accounts, by account name. An account sees only its
             own videos.
         public_url: The URL that clients use, if it is not the address listened on (a proxy).
-        allowed_hosts: Host names to answer to, beside addresses, localhost and `public_url`.
+        allowed_hosts: Further allowed host names, beside addresses, localhost and `public_url`.
         workers: Videos rendered at once; by default one for each processor.
         executor: Makes the executor of one render slot; by default a worker process.
         style: How videos look, unless a task asks for another aspect ratio.

@@ -361,7 +361,7 @@ def test_wants_callback_ignores_placeholder_hosts() -> None:
     "response", [b"", b"HTTP/1.1", b"garbage\r\n", b"x" * 5000, b"HTTP/1.1 2\n"]
 )
 async def test_invalid_http_response_can_be_retried(response: bytes) -> None:
-    """A response without a status is a failure that may pass."""
+    """A response without a status is a temporary failure."""
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):

@@ -74,7 +74,7 @@ def status(poll: asyncio.Task[Any]) -> str:
 
 
 async def test_poll_is_answered_at_the_end(serve: Serve, worker: Worker) -> None:
-    """Held polls return the finished task; beyond the maximum, clients are told to retry."""
+    """Held polls return the finished task; beyond the maximum, a poll returns at once."""
     caller = await serve(executor=lambda: worker)
     task_id = await start_render(caller, caller.server)
 

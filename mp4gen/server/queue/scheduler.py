@@ -42,7 +42,7 @@ class RenderScheduler:
     """The renders of one server.
 
     It calls `on_finished` with each task that ended, after it was stored, and `on_change` after
-    every change of the queue or of a progress.
+    every change of the queue or of a render's progress.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class RenderScheduler:
             running.stop()
 
     def progress(self, task_id: str) -> RenderProgress | None:
-        """Return the progress of a running render; None if it does not run."""
+        """Return the progress of a render; None if it is not running."""
         running = self._running.get(task_id)
         return running.progress if running else None
 
@@ -123,7 +123,7 @@ class RenderScheduler:
         return running is not None and await running.wait_for_end()
 
     def release_waiters(self) -> None:
-        """Let all held polls go: the server stops."""
+        """Answer all held polls immediately, because the server is stopping."""
         for running in self._running.values():
             running.release_waiters()
 
@@ -151,7 +151,7 @@ class RenderScheduler:
             if task is None:
                 self._queue.task_done(task_id)
                 continue
-            # The slot used last has a process already; others may never need one.
+            # The last used slot has a process already; the others may never need one.
             render = asyncio.create_task(self._run(task, self._free_slots.pop()))
             self._renders.add(render)
             render.add_done_callback(self._renders.discard)

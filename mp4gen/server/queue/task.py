@@ -94,7 +94,7 @@ class Task:
         return VideoStatus.CALLBACK_EXCEPTION if callback_failed else VideoStatus.SUCCESS
 
     def details(self, base_url: str) -> VideoDetails:
-        """Return the task as an answer of the API, with its file below `base_url`."""
+        """Return the task as the API reports it, with its file below `base_url`."""
         return VideoDetails(
             task_id=self.task_id,
             music_task_id=self.music_task_id,

@@ -11,7 +11,7 @@ import attrs
 
 # Seconds of music rendered in one second, before anything is measured.
 INITIAL_SPEED = 15.0
-# The maximum weight of one more render, and the seconds that weigh half in the first one.
+# A render's weight in the mean: its maximum, and the seconds that give a first render half.
 _MAX_WEIGHT = 0.3
 _HALF_WEIGHT_SECONDS = 2.0
 # Seconds from the start to the first report of a new process, and of one that rendered before.
@@ -19,9 +19,9 @@ _COLD_START, _WARM_START = 0.9, 0.2
 # Seconds that every render takes, and seconds from its last frame to its end.
 _FIXED_COST = 0.3
 _FINALIZE_SECONDS = 0.05
-# The speed of earlier renders counts like this many seconds of this one: its first ones vary.
+# The weight of earlier renders, in seconds of this one, because its first seconds vary.
 _PRIOR_SECONDS = 0.7
-# The share of the remaining time that a client is sent away for: with frames drawn, and before.
+# `Retry-After` as a share of the remaining time: after the first frame, and before it.
 _MEASURED_SHARE, _UNMEASURED_SHARE = 3 / 4, 1 / 3
 _MAX_RETRY_AFTER = 120
 
@@ -39,7 +39,7 @@ class RenderSpeed:
     measured: bool = False
 
     def update(self, duration: float, elapsed: float) -> None:
-        """Take in a render of `duration` seconds of music, `elapsed` seconds after its report."""
+        """Add a render of `duration` seconds of music that took `elapsed` s from its report on."""
         rendering = elapsed - _FIXED_COST
         if duration <= 0 or rendering <= 0:
             return
@@ -54,7 +54,7 @@ class RenderSpeed:
         return (_WARM_START if self.measured else _COLD_START) + self.estimate_running(duration)
 
     def estimate_running(self, duration: float) -> float:
-        """Estimate the same from the first report of the worker on."""
+        """Estimate the same, counted from the first report of the worker."""
         return _FIXED_COST + duration / self.speed
 
 
@@ -84,7 +84,7 @@ class RenderProgress:
         self.changed_at = self.started_at
 
     def update(self, now: float, done: float, total: float) -> None:
-        """Take in a report of the worker."""
+        """Update the progress by a report of the worker."""
         if (done, total) == (self.done, self.total):
             return
         self._first_report_at = now if self._first_report_at is None else self._first_report_at

@@ -84,7 +84,7 @@ class SupervisedRender:
         return True
 
     def release_waiters(self) -> None:
-        """Let all waiters go, and hold no further ones."""
+        """Release all waiters; later ones do not wait."""
         self._done.set()
 
     def stop(self) -> None:

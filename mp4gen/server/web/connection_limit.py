@@ -22,7 +22,7 @@ _RETRY_AFTER = 10
 
 
 def raise_fd_limit() -> int:
-    """Raise the limit of open files as far as allowed, and return the maximum of connections."""
+    """Raise the limit of open files as far as allowed; return the maximum number of connections."""
     if sys.platform == "win32":
         return _MAX_CONNECTIONS
     import resource
@@ -58,7 +58,7 @@ class ConnectionLimit:
 
 
 class _BusyProtocol(asyncio.Protocol):
-    """Answers 503 at once, with the API's code for too many requests."""
+    """Answers 503 immediately, with the API's code for too many requests."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Answer without reading the request, and close."""

@@ -27,7 +27,7 @@ class Health:
     async def health(self, _: web.Request) -> web.Response:
         """Answer with HTTP 200 if new tasks are accepted, else with 503; the body says why."""
         reject_reason = self._services.admission.reject_reason
-        # A full queue is healthy: it has room again without help.
+        # A full queue is healthy: running renders empty it.
         status = "ok" if reject_reason in {None, RejectReason.QUEUE_FULL} else reject_reason.value
         body = {
             "status": status,

@@ -165,7 +165,7 @@ class PageApi:
             track,
             _captions(_video_request(track, request.query)),
             self._style(_aspect_ratio(request.query)),
-            # A user who moves through the list leaves requests behind.
+            # The page cancels the preview when the user chooses another track.
             is_still_needed=lambda: request.transport is not None,
         )
         # The page requests it twice: once to decode it, once to show it.
