@@ -165,7 +165,7 @@ class Download:
 
 @attrs.define
 class _RetryBudget:
-    """What a download may spend on failures: time if they may pass, attempts on corrupt files.
+    """The retries of one download: limited in time, and in number for corrupt files.
 
     Attributes:
         attempts: Failed attempts in a row; 0 after progress, which starts the time anew.

@@ -82,7 +82,7 @@ class Downloader:
             ).save(path)
 
     async def _refresh_url(self, video_or_url: Video | str) -> str | None:
-        """Return a new link from the task's details, else what the API makes of the old link."""
+        """Return a new link: from the task's details, else from "Get Download URL"."""
         send, dialect, options = self._caller.send_with_retries, self._dialect, self._call_options
         url = video_or_url.url if isinstance(video_or_url, Video) else video_or_url
         if isinstance(video_or_url, Video):

@@ -1,6 +1,6 @@
 """Send one GET to a file host, without key, cookies or a way into a private network.
 
-It does not retry and does not check the file; it tells temporary failures from final ones.
+It does not retry and does not check the file; it distinguishes temporary from permanent failures.
 """
 
 import asyncio
@@ -145,7 +145,7 @@ class FileResponse:
         return chunk
 
     def _check_throughput(self, size: int) -> None:
-        # A trickle of single bytes would never time out.
+        # Single bytes at long intervals would never time out.
         now, limits = asyncio.get_running_loop().time(), self._limits
         elapsed = now - self._window_start
         self._window_bytes += size
@@ -217,8 +217,8 @@ async def _get(
     session, proxy = sessions.session_for(url, allow_private=limits.allow_private)
     timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_TIMEOUT, sock_read=limits.read_timeout)
     default_headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
-    with _translate_errors(host, f"No answer for {limits.read_timeout:g} s."):
-        # The head can trickle, too, without a single late byte.
+    with _translate_errors(host, f"No response for {limits.read_timeout:g} s."):
+        # A slow host can send the headers byte by byte without exceeding the read timeout.
         async with asyncio.timeout(_CONNECT_TIMEOUT + limits.read_timeout):
             all_headers = default_headers | dict(headers)
             return await session.get(
@@ -228,7 +228,7 @@ async def _get(
 
 @contextmanager
 def _translate_errors(host: str, timeout_message: str) -> Iterator[None]:
-    """Raise aiohttp's errors as temporary or final ones, in our own words."""
+    """Translate aiohttp's errors to temporary or permanent ones, with texts of our own."""
     try:
         yield
     except aiohttp.ConnectionTimeoutError:

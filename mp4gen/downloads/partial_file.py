@@ -1,6 +1,6 @@
 """Write the unfinished file beside its target: lock it, check it, rename it; no network.
 
-Its name depends on the target alone, so the next download of the same target takes over what a
+Its name depends on the target alone, so the next download of the same target resumes what a
 killed process left. Only the holder of its lock renames or removes it; the next holder must check
 that the file is still there.
 """

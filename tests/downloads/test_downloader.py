@@ -122,7 +122,7 @@ async def test_download_fails_if_the_new_link_has_expired(
     assert len(host.requests) == 2
 
 
-@pytest.mark.parametrize("details", ["the same link", "no link", "not asked"])
+@pytest.mark.parametrize("details", ["the same link", "no link", "not queried"])
 async def test_download_refreshes_links_with_kies_download_url(
     host: FileHost, tmp_path: Path, details: str
 ) -> None:
@@ -135,11 +135,11 @@ async def test_download_refreshes_links_with_kies_download_url(
         )
         service.script("download_url", ScriptedResponse(body=fresh.encode()))
         video = await video_with_url(client, host.url)
-        source = host.url if details == "not asked" else video
+        source = host.url if details == "not queried" else video
         path = await client.download(source, tmp_path)
 
     assert path.read_bytes() == MOVIE
-    assert calls(service) == ["details", "download_url"][details == "not asked" :]
+    assert calls(service) == ["details", "download_url"][details == "not queried" :]
     assert [request.line.count("fresh") for request in host.requests] == [0, 1]
 
 

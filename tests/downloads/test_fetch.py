@@ -369,7 +369,7 @@ async def test_fetch_retries_if_the_head_is_too_slow(
         path, seconds = await timed(one.save(tmp_path / "movie.mp4"))
 
     assert path.read_bytes() == MOVIE
-    assert host.failures == ["Cannot download from 127.0.0.1: No answer for 60 s."]
+    assert host.failures == ["Cannot download from 127.0.0.1: No response for 60 s."]
     assert seconds < 100
 
 
