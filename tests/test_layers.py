@@ -1,4 +1,4 @@
-"""Imports run downwards only, and only some rooms do I/O."""
+"""Imports run downwards only, and only some subpackages do I/O."""
 
 import ast
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "mp4gen"
 
-# From the bottom up, by room: a module imports from its own room and from the layers below it.
+# From the bottom up: a module imports from its own subpackage and from the layers below it.
 LAYERS = (
     "errors addresses filesystem version",
     "models options render",
@@ -30,7 +30,7 @@ SERVER_LAYERS = (
     "__init__",
 )
 
-# Lower rooms that a room must not import all the same.
+# Lower subpackages that a subpackage must not import either.
 FORBIDDEN = {
     "server": {"events", "task_errors"},
     "render": {"addresses"},
@@ -38,7 +38,7 @@ FORBIDDEN = {
     "__init__": {"server", "render"},
 }
 
-# The rooms that may import a package or module that does I/O or is expensive.
+# The subpackages that may import a package or module that does I/O or is expensive.
 EDGES = {
     "fcntl": {"filesystem"},
     "aiohttp": {"transport", "downloads", "conversion", "testing", "server", "cli"},
@@ -80,9 +80,11 @@ def is_in(name: str, package: str) -> bool:
     return name == package or name.startswith(f"{package}.")
 
 
-def height(room: str, layers: tuple[str, ...]) -> int:
-    """Return the layer of a room, or -1 for a name that is not a room."""
-    levels = (level for level, rooms in enumerate(layers) if room in rooms.split())
+def height(subpackage: str, layers: tuple[str, ...]) -> int:
+    """Return the layer of a subpackage, or -1 for a name that is not a subpackage."""
+    levels = (
+        level for level, subpackages in enumerate(layers) if subpackage in subpackages.split()
+    )
     return next(levels, -1)
 
 
@@ -119,32 +121,32 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
 
 
 def goes_up(path: Path, imported: str, parent: str, layers: tuple[str, ...]) -> bool:
-    """Return whether a module imports a room of `parent` that is not below its own."""
+    """Return whether a module imports a subpackage of `parent` that is not below its own."""
     if not is_in(name_of(path), parent) or not imported.startswith(f"{parent}."):
         return False
     depth = parent.count(".")
     own = path.relative_to(ROOT).with_suffix("").parts[depth]
-    room = imported.split(".")[depth + 1]
-    return own != room and height(own, layers) <= height(room, layers)
+    subpackage = imported.split(".")[depth + 1]
+    return own != subpackage and height(own, layers) <= height(subpackage, layers)
 
 
 def offenders() -> Iterator[str]:
     """Yield a sentence for each import that breaks a rule."""
     for path in MODULES:
         where = path.relative_to(ROOT)
-        room = where.with_suffix("").parts[0]
+        subpackage = where.with_suffix("").parts[0]
         for name, lazily in imports(path):
             top, below = name.split(".")[0], name.split(".")[1:2]
-            if goes_up(path, name, "mp4gen", LAYERS) or {*below} & FORBIDDEN.get(room, set()):
+            if goes_up(path, name, "mp4gen", LAYERS) or {*below} & FORBIDDEN.get(subpackage, set()):
                 yield f"{where} must not import {name}"
             if goes_up(path, name, "mp4gen.server", SERVER_LAYERS):
                 yield f"{where} must not import {name}"
-            if room not in EDGES.get(top, {room}):
+            if subpackage not in EDGES.get(top, {subpackage}):
                 yield f"{where} is not an edge that may import {top}"
             if not lazily and any(
                 is_in(name_of(path), importer) and is_in(name, heavy) and not is_in(importer, heavy)
                 for importer, heavy in LAZY
-                if importer != "mp4gen" or room == "__init__"
+                if importer != "mp4gen" or subpackage == "__init__"
             ):
                 yield f"{where} must import {name} inside the function that needs it"
 
