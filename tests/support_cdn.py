@@ -34,7 +34,7 @@ class Request:
 
     @property
     def offset(self) -> int:
-        """The first byte that the request asks for."""
+        """The first byte of the requested range."""
         return int(self.headers.get("range", "bytes=0-")[6:-1])
 
 
@@ -133,7 +133,7 @@ class FileHost:
 
     @property
     def offsets(self) -> list[int]:
-        """The first byte that each request asked for."""
+        """The first byte of the range of each request."""
         return [request.offset for request in self.requests]
 
     def on_progress(self, done: int, total: int | None) -> None:

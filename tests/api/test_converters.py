@@ -71,7 +71,7 @@ def test_structure_video_details_reads_the_sunoapi_shapes(
     sample: Sample, name: str, times: datetime | None, index: int | None
 ) -> None:
     """The track by id or by number; times in ms, or None for a text without a time zone."""
-    details = converters.structure_video_details(data_of(sample(name)), "asked")
+    details = converters.structure_video_details(data_of(sample(name)), "requested")
 
     assert (details.task_id, details.audio_id) == ("taskId_774b9aa0422f", TRACK_ID)
     assert (details.status, details.video_url) == (VideoStatus.SUCCESS, URL)
@@ -82,7 +82,7 @@ def test_structure_video_details_reads_the_sunoapi_shapes(
 
 def test_structure_video_details_reads_the_kie_shape(sample: Sample) -> None:
     """docs.kie.ai: a track number, and times without a time zone."""
-    details = converters.structure_video_details(data_of(sample("details_kie")), "asked")
+    details = converters.structure_video_details(data_of(sample("details_kie")), "requested")
 
     assert (details.task_id, details.music_index) == ("988e****c8d3", 0)
     assert details.video_url == "https://example.com/s/04e6****e727.mp4"
@@ -91,9 +91,9 @@ def test_structure_video_details_reads_the_kie_shape(sample: Sample) -> None:
 
 def test_structure_video_details_reads_the_empty_kie_shape(sample: Sample) -> None:
     """All values are empty: the requested task, not finished, no error."""
-    details = converters.structure_video_details(data_of(sample("details_kie_empty")), "asked")
+    details = converters.structure_video_details(data_of(sample("details_kie_empty")), "requested")
 
-    assert details.task_id == "asked"
+    assert details.task_id == "requested"
     assert (details.video_url, details.error_code, details.error_message) == (None, None, None)
     assert not details.ready
     assert not details.failed
@@ -164,7 +164,7 @@ def test_structure_video_details_tolerates_unreadable_fields(task_id: object) ->
     """The requested id replaces one that cannot be read."""
     data = {"taskId": task_id, "successFlag": "SUCCESS", "response": {"videoUrl": URL}}
 
-    assert converters.structure_video_details(data, "asked").task_id == "asked"
+    assert converters.structure_video_details(data, "requested").task_id == "requested"
 
 
 @given(
@@ -172,7 +172,7 @@ def test_structure_video_details_tolerates_unreadable_fields(task_id: object) ->
 )
 def test_structure_video_details_accepts_any_record(data: dict[str, Any]) -> None:
     """Failure mode 16: no JSON in a record raises."""
-    details = converters.structure_video_details(data, "asked")
+    details = converters.structure_video_details(data, "requested")
 
     assert isinstance(details.task_id, str)
     assert details.video_url is None or isinstance(details.video_url, str)

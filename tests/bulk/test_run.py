@@ -564,13 +564,13 @@ async def test_single_call_takes_priority_over_a_run() -> None:
         run = client.convert_many(tracks(150))
         task = asyncio.create_task(outcome(run))
         await asyncio.sleep(70)
-        asked = asyncio.get_running_loop().time()
+        sent_at = asyncio.get_running_loop().time()
         await client.convert(track("direct"))
         task.cancel()
         await asyncio.wait([task])
     [at] = [call.received_at for call in service.requests if b"direct" in call.body]
 
-    assert at - asked <= 10
+    assert at - sent_at <= 10
 
 
 @pytest.mark.slow

@@ -149,7 +149,7 @@ def test_api_messages_cannot_control_the_terminal(service: FakeService, mp4gen: 
 def test_key_is_sent_and_never_printed(
     mp4gen: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
 ) -> None:
-    """From each of its sources; another host refuses it."""
+    """The key is read from each of its sources; a wrong key is refused."""
     (tmp_path / "key").write_text(f"{KEY}\n")
     values = {"environment": [], "--key-file": [tmp_path / "key"], "--key": [KEY]}[how]
     if how == "environment":
@@ -224,13 +224,13 @@ def test_bad_input_prints_one_line_and_returns_2(
 
 def test_help_lists_commands_and_exit_codes(mp4gen: Any) -> None:
     """Without arguments the help is the same."""
-    asked, unasked = mp4gen("--help"), mp4gen()
+    help_page, bare = mp4gen("--help"), mp4gen()
 
-    assert asked.code == unasked.code == 0
-    assert asked.out == unasked.out
+    assert help_page.code == bare.code == 0
+    assert help_page.out == bare.out
     for name in COMMANDS.split():
-        assert f" {name} " in asked.out
-    assert "130 stopped by Ctrl-C" in asked.out
+        assert f" {name} " in help_page.out
+    assert "130 stopped by Ctrl-C" in help_page.out
 
 
 def test_version_starts_with_the_program_name(mp4gen: Any) -> None:

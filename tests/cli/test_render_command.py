@@ -10,7 +10,7 @@ import pytest
 
 
 def test_render_follows_its_options(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
-    """The video has the size, rate and sound of the options; so does the record."""
+    """The video has the size, frame rate and audio of the options, and the record states them."""
     options = ("--to", tmp_path / "x.mp4", "--size", "256x256", "--fps", 24, "--audio", "copy")
 
     ended = mp4gen("render", tone, *options, "--title", "Tone", "--author", "Ann", "--json")

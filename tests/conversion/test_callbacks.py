@@ -422,7 +422,7 @@ async def waiting(app: App) -> AsyncIterator[tuple[FakeService, mp4gen.CallbackR
         service.client(callbacks=receiver) as client,
     ):
         wait = asyncio.create_task(client.convert(REQUEST))
-        while not service.tasks:  # noqa: ASYNC110 - nothing tells of it
+        while not service.tasks:  # noqa: ASYNC110 - there is no event to await
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
         yield service, receiver, callback_url(service)

@@ -73,7 +73,7 @@ def test_usual_task_takes_seven_or_eight_polls() -> None:
 
 
 def test_poll_intervals_are_endless_and_capped() -> None:
-    """A wait of hours runs out of neither intervals nor numbers."""
+    """A wait of hours never exhausts the intervals or overflows a number."""
     steps = list(islice(poll_intervals(Polling(multiplier=3.0), Random(1)), 20_000))
 
     assert max(steps) <= 8 * 1.1

@@ -38,7 +38,7 @@ async def service() -> AsyncIterator[FakeService]:
 async def test_submit_creates_one_task_after_a_lost_response(
     service: FakeService, fault: str
 ) -> None:
-    """Failure modes 2 and 3: the client resends at once and adopts the task of a 409."""
+    """Failure modes 2 and 3: the client resends immediately and adopts the task of a 409."""
     service.script("create", fault)
     async with service.client() as client:
         task_id = await client.create_music_video(REQUEST)

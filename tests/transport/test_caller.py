@@ -206,7 +206,7 @@ async def test_single_call_gives_up_on_endless_refusals(
 
 
 async def test_pause_applies_to_calls_without_limit(service: FakeService) -> None:
-    """If polls do not count, a refused one pauses them all the same."""
+    """If polls do not count towards the limit, a refused poll still pauses all polls."""
     dialect = attrs.evolve(Dialect.SUNO, polls_count_toward_limit=False)
     service.script("credits", "rate_limited")
     async with service.client(dialect=dialect) as client:
@@ -301,12 +301,12 @@ async def test_probes_keep_their_interval_amid_other_faults(
     async with service.client(retry=retry) as client:
         calls = [asyncio.create_task(client.get_credits()) for _ in range(50)]
         await asyncio.sleep(3600)
-        asked = service.count()
+        arrived = service.count()
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
 
-    assert 20 + 6 <= asked <= 20 + 12
+    assert 20 + 6 <= arrived <= 20 + 12
 
 
 async def test_conversions_survive_six_hours_of_maintenance(service: FakeService) -> None:
@@ -317,10 +317,10 @@ async def test_conversions_survive_six_hours_of_maintenance(service: FakeService
     async with service.client(retry=Retry(maintenance_timeout=7 * 3600)) as client:
         conversions = [asyncio.create_task(client.convert(request)) for request in requests]
         await asyncio.sleep(6 * 3600 - 1)
-        asked = service.count()
+        arrived = service.count()
         await asyncio.gather(*conversions)
 
-    assert asked <= 20 + 72
+    assert arrived <= 20 + 72
     assert len(service.tasks) == 150
 
 
@@ -333,12 +333,12 @@ async def test_calls_with_a_slot_stop_at_an_open_breaker(
         await asyncio.sleep(5)
         service.always("*", "maintenance")
         await asyncio.sleep(295)
-        asked = service.count()
+        arrived = service.count()
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
 
-    assert asked == 40
+    assert arrived == 40
 
 
 async def test_refusal_of_a_firewall_does_not_close_the_breaker(service: FakeService) -> None:

@@ -231,7 +231,7 @@ class LimiterMachine(RuleBasedStateMachine):
         self.limiter = SlidingWindowLimiter(self.LIMIT)
         self.tasks: list[asyncio.Task[None]] = []
         self.arrivals: list[float] = []
-        self.asked: dict[Priority, list[int]] = {priority: [] for priority in Priority}
+        self.requested: dict[Priority, list[int]] = {priority: [] for priority in Priority}
         self.granted: list[tuple[Priority, int]] = []
         self.paused_until = float("-inf")
         self.early = 0
@@ -260,7 +260,7 @@ class LimiterMachine(RuleBasedStateMachine):
     def start(self, priority: Priority, before: float, after: float) -> None:
         self.number += 1
         number = self.number
-        self.asked[priority].append(number)
+        self.requested[priority].append(number)
         work = self.one(number, priority, before, after)
         self.run(lambda: self.tasks.append(self.loop.create_task(work)))
 

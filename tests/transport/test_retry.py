@@ -49,7 +49,7 @@ def test_classify_gives_up_on_permanent_errors(error: mp4gen.Mp4GenError, *, sub
 
 
 @pytest.mark.parametrize(
-    ("error", "of_a_submit", "of_a_look"),
+    ("error", "of_submit", "of_poll"),
     [
         (mp4gen.RateLimitError("", code=430), RetryDecision.PAUSE, RetryDecision.PAUSE),
         (
@@ -66,11 +66,11 @@ def test_classify_gives_up_on_permanent_errors(error: mp4gen.Mp4GenError, *, sub
     ids=lambda value: repr(value)[:40],
 )
 def test_classify_errors_that_may_pass(
-    error: mp4gen.Mp4GenError, of_a_submit: RetryDecision, of_a_look: RetryDecision
+    error: mp4gen.Mp4GenError, of_submit: RetryDecision, of_poll: RetryDecision
 ) -> None:
-    """A submit is retried only if it certainly was not accepted; all else is uncertain."""
-    assert classify(error, submit=True) is of_a_submit
-    assert classify(error, submit=False) is of_a_look
+    """A submit is retried only if it was certainly not accepted; other failures are uncertain."""
+    assert classify(error, submit=True) is of_submit
+    assert classify(error, submit=False) is of_poll
 
 
 def test_classify_table_holds_every_error() -> None:
@@ -130,7 +130,7 @@ def test_retry_quota_allows_ten_in_a_row() -> None:
 
 
 def test_retry_quota_is_capped() -> None:
-    """A long time of success saves nothing up."""
+    """Many successes in a row do not raise the quota above its capacity."""
     quota = RetryQuota()
     for _ in range(1000):
         quota.release()
