@@ -61,8 +61,8 @@ def is_loopback(host: str | None) -> bool:
 def is_public(host: str) -> bool | None:
     """Return whether an address may be on the public internet; None for a name.
 
-    Every spelling that a resolver takes for an address counts: 2130706433, 0x7f.1 and
-    ::ffff:7f00:1 are all 127.0.0.1.
+    All spellings that resolvers accept are recognized: 2130706433, 0x7f.1 and ::ffff:7f00:1
+    are all 127.0.0.1.
     """
     name = host.lower().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):

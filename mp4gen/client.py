@@ -67,7 +67,7 @@ class Client:
             slots of their own, so that they never delay a single conversion.
         polling: When to poll a task; with callbacks, by default every minute, and every five
             minutes once one has arrived.
-        retry: How long to retry after failures that may pass.
+        retry: How long to retry after temporary failures.
         callbacks: Receives the API's callbacks.
         on_uncertain_submit: "resubmit" or "raise" if the response to a submit was lost; default
             "resubmit" on a host that refuses a second submit of a track.
@@ -76,7 +76,7 @@ class Client:
         on_event: Called with each `Event`; it must not block.
 
     Raises:
-        ConfigurationError: A setting cannot work.
+        ConfigurationError: A setting is invalid.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class Client:
         return await self._fetch(api_request, partial(protocol.parse_details, task_id=task_id))
 
     async def wait_for_video(self, task_id: str, *, timeout: float = 1800.0) -> Video:
-        """Poll with exponential backoff until the single MP4 URL of a video task is there.
+        """Poll with exponential backoff until a video task has its single MP4 URL.
 
         Args:
             task_id: Id from `create_music_video`, now or before a restart.
@@ -238,7 +238,7 @@ class Client:
         Args:
             requests: Any sync or async iterable, consumed lazily as slots become available.
             ledger: Path of a file, created if missing, with which the same call resumes after a
-                kill or a stop and pays for nothing twice. None: nothing outlives the run.
+                kill or a stop and pays for nothing twice. None keeps no record.
             download_to: Folder to download each video to, as `{audio_id}.mp4`.
             retry_failed: Whether to submit tracks again that failed in an earlier run.
             timeout: Maximum seconds for each task after its submit was accepted.
@@ -250,7 +250,7 @@ class Client:
             iterating raises what stopped the run: no credits, a bad key, an unusable ledger.
 
         Raises:
-            ConfigurationError: A setting cannot work.
+            ConfigurationError: A setting is invalid.
         """
         from .bulk.run import ConversionRun
         from .bulk.track_job import BulkOptions

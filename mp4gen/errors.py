@@ -37,7 +37,7 @@ class Mp4GenError(Exception):
 
 
 class ConfigurationError(Mp4GenError, ValueError):
-    """A setting cannot work; nothing was sent."""
+    """A setting is invalid; nothing was sent."""
 
 
 class ValidationError(Mp4GenError, ValueError):

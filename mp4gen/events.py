@@ -52,7 +52,7 @@ class PollEvent(Event):
 
 @attrs.frozen
 class RetryEvent(Event):
-    """A call failed in a way that may pass; it is sent again in `delay` seconds."""
+    """A call failed temporarily; it is sent again in `delay` seconds."""
 
     _text = "{0.path} failed, next attempt in {0.delay:.1f} s: {0.error}"
 
@@ -63,7 +63,7 @@ class RetryEvent(Event):
 
 @attrs.frozen
 class PausedEvent(Event):
-    """The API refused a call as one too many; all calls pause for `delay` seconds."""
+    """The API refused a call because of its rate limit; all calls pause for `delay` seconds."""
 
     level = logging.WARNING
     _text = "All calls pause for {0.delay:.1f} s after a rate refusal."
@@ -115,7 +115,7 @@ class DownloadProgressEvent(Event):
 
 
 class EventEmitter:
-    """Sends events to the log and to the user's hook; an exception of the hook ends nothing."""
+    """Sends events to the log and to the user's hook; logs the exceptions of the hook."""
 
     def __init__(self, hook: Callable[[Event], object] | None = None) -> None:
         self._hook = hook

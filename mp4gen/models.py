@@ -146,7 +146,7 @@ class Video:
         audio_id: Id of the track, or None if the API does not name it.
         created_at, completed_at: Aware UTC, or None if the API names no time zone.
         expires_at: When the host deletes the file, or None if unknown.
-        adopted: An earlier request made the video; it may show that one's author and watermark.
+        adopted: Whether an earlier request made the video, maybe with another author or watermark.
     """
 
     task_id: str

@@ -79,7 +79,7 @@ class Polling:
 
 @attrs.frozen
 class Retry:
-    """How long to retry after failures that may pass, in seconds.
+    """How long to retry after temporary failures, in seconds.
 
     Attributes:
         initial_delay: Maximum delay before the first retry; doubles with each retry (full jitter).

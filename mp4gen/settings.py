@@ -1,6 +1,6 @@
 """The settings of a client, from its arguments and the environment, checked before any request.
 
-All functions raise `ConfigurationError` for a value that cannot work.
+All functions raise `ConfigurationError` for an invalid value.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def validate_id(name: str, value: str) -> str:
 
 
 def validate_timeout(seconds: float) -> float:
-    """Return `seconds` if it is a number above 0; infinity is one."""
+    """Return `seconds` if it is a number above 0, or infinity."""
     if not (is_number(seconds) and seconds > 0):
         raise invalid_setting("timeout", seconds, "a number of seconds above 0")
     return seconds
@@ -125,7 +125,7 @@ def forget_client(client: object) -> None:
 
 
 def _fits_dns(host: str) -> bool:
-    # A host name that DNS cannot hold fails here and not in the first call.
+    # A host name that DNS cannot contain fails here instead of in the first call.
     try:
         return bool(host.encode("idna"))
     except UnicodeError:

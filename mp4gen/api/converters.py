@@ -2,7 +2,7 @@
 
 The API's names are irregular (`callBackUrl` in the request, `callbackUrl` in the details), so no
 case converter could make them. Parsing is strict about ids and the status and lenient about all
-other fields: an unreadable detail must never cost a finished video.
+other fields: an unreadable detail must not make a finished video unavailable.
 """
 
 from __future__ import annotations

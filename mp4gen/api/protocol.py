@@ -101,7 +101,7 @@ def build_download_url_request(url: str, dialect: Dialect) -> ApiRequest | None:
 
 
 def parse_create(response: HttpResponse, dialect: Dialect) -> str:
-    """Return the id of the new task; a success without an id is a `ProtocolError`."""
+    """Return the id of the new task; raise `ProtocolError` for a success without an id."""
     task_id = find_task_id(parse_response(response, dialect))
     if task_id is None:
         raise _invalid_response("Response to the submit has no task id", response)
@@ -109,7 +109,7 @@ def parse_create(response: HttpResponse, dialect: Dialect) -> str:
 
 
 def parse_details(response: HttpResponse, dialect: Dialect, task_id: str) -> VideoDetails:
-    """Return the state of the task; no record (yet) is a `NotFoundError`."""
+    """Return the state of the task; raise `NotFoundError` if there is no record (yet)."""
     data = parse_response(response, dialect, task_id)
     if data is None:
         # docs.kie.ai: an unknown or very new task has `data: null`.
@@ -123,7 +123,7 @@ def parse_details(response: HttpResponse, dialect: Dialect, task_id: str) -> Vid
 
 
 def parse_tracks(response: HttpResponse, dialect: Dialect, task_id: str) -> list[Track]:
-    """Return the existing tracks of a music task; an unknown task is a `NotFoundError`."""
+    """Return the existing tracks of a music task; raise `NotFoundError` if it is unknown."""
     data = parse_response(response, dialect, task_id)
     if data is None:
         raise NotFoundError("no record of the music task", code=200, task_id=task_id)
@@ -317,7 +317,7 @@ def verify_signature(
         task_id: Task id from its body.
         secret: The account's webhook key.
         now: Seconds since 1970.
-        tolerance: Maximum difference of the clocks in seconds; the pages name none.
+        tolerance: Maximum difference of the clocks in seconds; the vendor documents none.
     """
     timestamp = headers.get("x-webhook-timestamp", "")
     if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) < 20):

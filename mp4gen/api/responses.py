@@ -66,7 +66,7 @@ def parse_response(response: HttpResponse, dialect: Dialect, task_id: str | None
     if code is None:
         raise _non_api_error(response, task_id)
     data = body.get("data")
-    # docs.kie.ai shows code 0 beside a success; without a payload it is none.
+    # docs.kie.ai shows code 0 for a success; without a payload it is not a success.
     if code == 200 or (code == 0 and _has_payload(data)):
         return data
     message = body.get("msg") or body.get("message") or ""
@@ -118,7 +118,7 @@ def _error_for_code(
     """Return the error for a body code; the text decides if a code has two meanings."""
     lowered = message.lower()
     error_class = dialect.codes.get(code)
-    # docs.kie.ai documents 409 and is seen to answer 422 with this very text.
+    # docs.kie.ai documents 409, but its service has been seen to answer 422 with this text.
     if error_class is AlreadyExistsError or (
         error_class is InvalidRequestError and "already exists" in lowered
     ):

@@ -7,7 +7,7 @@ import attrs
 
 from mp4gen.options import RateLimit
 
-# Loop times are sums of fractions: a whole window can seem to be a hair shorter.
+# Loop times are sums of fractions: rounding can make a full window seem slightly shorter.
 _ROUNDING = 1e-9
 
 
@@ -35,7 +35,7 @@ class SlidingWindow:
 
 
 def peak_in_window(times: Iterable[float], window: float) -> int:
-    """Return the most of `times` within any `window` seconds, its end not included."""
+    """Return the maximum number of `times` in any `window` seconds, excluding the window's end."""
     peak, recent = 0, deque[float]()
     for time in sorted(times):
         recent.append(time)

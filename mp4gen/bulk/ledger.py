@@ -238,7 +238,7 @@ class Ledger:
         return entries
 
     def _rows(self, requests: Sequence[VideoRequest]) -> dict[tuple[str, str], Row]:
-        """Return the stored rows of `requests`; one query takes half the time of one for each."""
+        """Return the stored rows of `requests`; a single query takes half the time."""
         keys = [key for request in requests for key in (request.task_id, request.audio_id)]
         placeholders = ", ".join(["(?, ?)"] * len(requests))
         rows = self._db.execute(

@@ -13,7 +13,7 @@ class LedgerState(StrEnum):
     """The progress of a track."""
 
     NEW = "new"
-    # About to be sent, or sent: a crash leaves unknown which.
+    # About to be sent, or sent: after a crash it is unknown which.
     INTENT = "intent"
     SUBMITTED = "submitted"
     DONE = "done"

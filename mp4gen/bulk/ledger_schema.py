@@ -203,7 +203,7 @@ def dump_error(error: Mp4GenError) -> str:
 
 
 def _load_error(text: str) -> Mp4GenError:
-    """Return the error of a JSON text, without attributes that only its own run knew."""
+    """Return the error of a JSON text; attributes that the ledger does not store are missing."""
     stored = json.loads(text)
     message, task_id = stored["text"], stored["task_id"]
     error_class: Any = (vars(errors) | vars(task_errors)).get(stored["type"], Mp4GenError)

@@ -43,7 +43,7 @@ _STATE_LABELS = {
     LedgerState.FAILED: "failed (see --failed)",
     LedgerState.UNCERTAIN: "maybe submitted (see --uncertain)",
 }
-# A spreadsheet takes a cell that begins with one of these as a formula, or does after trimming it.
+# A cell that begins with one of these, maybe after spaces, is a formula to a spreadsheet.
 _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -140,7 +140,7 @@ def _format_cell(value: object) -> str:
 
 
 def escape_formula(cell: str) -> str:
-    """Return `cell` as text that is neither a formula to a spreadsheet nor a terminal's command."""
+    """Escape `cell` so that neither a spreadsheet nor a terminal interprets it."""
     text = escape_control_chars(cell)
     is_formula = cell.startswith(_FORMULA_PREFIXES) or text.lstrip().startswith(_FORMULA_PREFIXES)
     return f"'{text}" if is_formula else text

@@ -40,7 +40,7 @@ _HELP = {
     "key": "The API key itself. Prefer the variable or --key-file: other users of this machine can "
     "see an option.",
     "accounts": "File with one name=key a line. An account sees only its own videos.",
-    "allowed_host": "Further host name to answer to; repeatable.",
+    "allowed_host": "Further allowed host name; repeatable.",
     "callback_secret_file": "File that contains the secret that signs callbacks.",
     "rate_limit": "Submits that each account may send, as requests/seconds.",
     "min_free": "Free disk space below which no new task is accepted.",

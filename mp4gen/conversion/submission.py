@@ -169,7 +169,7 @@ class SubmitOperation:
         raise error
 
     async def _handle_failure(self, error: Mp4GenError, retry_loop: RetryLoop) -> Submission | None:
-        """Return None when the next attempt is due, or what a callback reported meanwhile.
+        """Return None when the next attempt is due, or the submission that a callback reported.
 
         Raises:
             Mp4GenError: There is no next attempt.

@@ -1,4 +1,4 @@
-"""Stop a render: because its caller cancels it, or because its time is over."""
+"""Stop a render when its caller cancels it or its timeout ends."""
 
 import time
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""The square cover of a track: an image read with care, or one generated from the audio."""
+"""The square cover of a track: an untrusted image, or one generated from the audio."""
 
 import io
 import math

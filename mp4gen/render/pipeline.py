@@ -1,4 +1,4 @@
-"""The way from an audio file to a video, a frame or a cover. Joins the other modules."""
+"""Render a video, a frame or a cover from an audio file. Joins the other modules."""
 
 import functools
 import logging

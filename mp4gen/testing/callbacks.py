@@ -54,11 +54,11 @@ class SentCallback:
     """A callback that was sent.
 
     Attributes:
-        finished_at: The loop time of its answer, in seconds.
+        finished_at: The loop time of its response, in seconds.
         url: The URL that it was sent to.
         task_id: The task it was sent for.
         forged: Whether it was a forgery.
-        status: The receiver's HTTP status; 0 for no answer.
+        status: The receiver's HTTP status; 0 for no response.
     """
 
     finished_at: float
@@ -111,7 +111,7 @@ class CallbackSender:
         url: str | None = None,
         forged: bool = False,
     ) -> int:
-        """Send one callback and return the receiver's status, 0 for no answer."""
+        """Send one callback and return the receiver's status, 0 for no response."""
         url = url or task.request.callback_url or ""
         all_headers = {"Content-Type": "application/json", **(headers or {})}
         timeout = aiohttp.ClientTimeout(total=_RESPONSE_TIMEOUT)
@@ -166,7 +166,7 @@ class CallbackSender:
             if await self.post(task, self.body(task), headers) == 200:
                 return
         if task.status == VideoStatus.SUCCESS:
-            # The file exists all the same.
+            # The file exists nevertheless.
             task.status = VideoStatus.CALLBACK_EXCEPTION
 
     async def _forge(self, task: FakeTask, number: int) -> None:

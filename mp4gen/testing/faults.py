@@ -143,7 +143,7 @@ FAULTS: Mapping[str, ScriptedResponse] = {
     "wrong_types": ScriptedResponse(body=b'{"code":200,"msg":7,"data":[["taskId"]]}'),
     "huge": ScriptedResponse(body=b" " * (MAX_BODY_BYTES + 1)),
     "gzip_bomb": ScriptedResponse(body=_gzip_bomb(), headers={"Content-Encoding": "gzip"}),
-    # Errors and empty answers of the API.
+    # Errors and empty responses of the API.
     "unauthorized": _api_error(401, "Unauthorized access"),
     "unknown_track": _api_error(404, "record does not exist"),
     "server_error": _api_error(500, "Server error"),

@@ -69,7 +69,7 @@ class FakeService:
             Default: 0 if tasks take no time, so that clients poll at once, else None.
         api_key: The only accepted key; None to accept any key or none.
         credits: The credits of the account; each task costs one.
-        file_size: The least bytes of a video.
+        file_size: The minimum size of a video in bytes.
         callbacks: How callbacks are sent to a submit's `callBackUrl`; None to send none.
         host: The address to listen on.
         port: The port to listen on; 0 for any free port.
@@ -137,7 +137,7 @@ class FakeService:
 
     @property
     def callbacks(self) -> list[SentCallback]:
-        """Every callback that was sent, in the order of their answers."""
+        """Every callback that was sent, in the order of their responses."""
         return self._sender.sent if self._sender is not None else []
 
     def client(self, **settings: Any) -> Client:

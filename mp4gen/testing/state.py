@@ -110,7 +110,7 @@ class FakeServiceState:
     Attributes:
         duration: The seconds that a task takes, or a function that draws them.
         seed: The seed of all randomness.
-        file_size: The least bytes of a file.
+        file_size: The minimum size of a file in bytes.
         requests: All requests in the order of arrival.
         tasks: All tasks by their ids.
     """

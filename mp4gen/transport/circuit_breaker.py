@@ -67,7 +67,7 @@ class CircuitBreaker:
             if probe:
                 self._probing = False
                 if not cancelled:
-                    # After a probe that did not close the breaker, the next one waits its time.
+                    # The probe did not close the breaker: the next one waits for the interval.
                     self._next_probe_at = asyncio.get_running_loop().time() + self._probe_interval
                 self._notify_waiters()
 
@@ -117,7 +117,7 @@ class CircuitBreaker:
 
 
 def _not_sent_error(error: Mp4GenError) -> Mp4GenError:
-    """Return the error of a call that waits no longer; it says that nothing was sent."""
+    """Return the error of a call that stops waiting; its text says that nothing was sent."""
     if isinstance(error, MaintenanceError):
         return copy(error)
     return TransportError(f"The API is down: {error} Nothing was sent.", sent=False)

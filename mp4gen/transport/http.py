@@ -113,7 +113,7 @@ class Transport:
         """Close all connections. A second call does nothing."""
         self._closed = True
         for response in self._open_responses:
-            # aiohttp lets a reader of the body wait on after its connection is closed.
+            # aiohttp does not wake a reader of the body when its connection is closed.
             response.content.set_exception(aiohttp.ClientConnectionError())
         for session in self._sessions.values():
             await session.close()

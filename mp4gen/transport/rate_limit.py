@@ -30,7 +30,7 @@ class Priority(enum.IntEnum):
 
 @runtime_checkable
 class RateLimiter(Protocol):
-    """What a client needs of a limiter. Implement it to share one between processes."""
+    """The interface of a limiter. Implement it to share a limit between processes."""
 
     def slot(self, priority: Priority = Priority.INTERACTIVE) -> AbstractAsyncContextManager[None]:
         """Return a context: entered when a call may be sent, left when its response is in."""
