@@ -184,6 +184,16 @@ async def test_private_target_is_refused_by_default(store: Store, receiver: Rece
     assert after.status == "CALLBACK_EXCEPTION"
 
 
+async def test_invalid_callback_url_ends_the_callback(store: Store) -> None:
+    """A URL that no client can parse fails its callback, which must not stay due for ever."""
+    task = attrs.evolve(DONE, callback_url="http://x\\y/")
+
+    after = await send(store, task)
+
+    assert after.callback is CallbackState.FAILED
+    assert store.callbacks_due() == []
+
+
 async def test_start_sends_only_due_callbacks_of_finished_tasks(
     store: Store, receiver: Receiver
 ) -> None:
@@ -311,7 +321,17 @@ async def test_name_with_a_private_address_is_refused(
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://x/", "http://", "http://user:pw@x/", "http://x/a b", "http://x:99999/", "x", ""]
+    "url",
+    [
+        "ftp://x/",
+        "http://",
+        "http://user:pw@x/",
+        "http://x/a b",
+        "http://x:99999/",
+        "http://x\\y/",
+        "x",
+        "",
+    ],
 )
 def test_parse_target_rejects_unusable_urls(url: str) -> None:
     """URLs that nothing can be sent to, or that contain a password, are rejected."""

@@ -59,14 +59,15 @@ def parse_target(url: str) -> URL | None:
         parts = urlsplit(url)
         host = (parts.hostname or "").encode("idna").decode()
         port = f":{parts.port}" if parts.port else ""
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        netloc = f"[{host}]" if ":" in host else host
+        target = URL(f"{parts.scheme}://{netloc}{port}{path}", encoded=True)
     except (ValueError, UnicodeError):
         return None
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     is_plain = path.isascii() and path.isprintable() and " " not in path
     if parts.scheme not in {"http", "https"} or not host or parts.username or not is_plain:
         return None
-    netloc = f"[{host}]" if ":" in host else host
-    return URL(f"{parts.scheme}://{netloc}{port}{path}", encoded=True)
+    return target
 
 
 async def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_local: bool) -> int:
