@@ -72,6 +72,7 @@ def _derive(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribu
         if source is not None:
             text = _HELP.get(field.name, source.metadata["help"])
             changes |= {"default": _default(source), "metadata": {"help": text}}
+            changes["repr"] = source.repr  # keys and secrets have none
         derived.append(field.evolve(**changes))
     return derived
 

@@ -54,6 +54,13 @@ def test_server_config_converts_the_options(tmp_path: Path) -> None:
     assert (config.min_free_bytes, config.workers) == (3 * MIB // 2, 3)
 
 
+def test_repr_of_the_options_hides_the_key() -> None:
+    """A traceback or a log that shows the options does not show the key."""
+    access: Any = Access
+
+    assert "k-7f3a" not in repr(access(key="k-7f3a"))
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [("PORT", "70000"), ("RATE_LIMIT", "many"), ("MIN_FREE", "some"), ("FPS", "5"), ("KEY", "é")],
