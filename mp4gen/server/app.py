@@ -243,7 +243,7 @@ async def _serve(config: ServerConfig, on_ready: Callable[[str], None] | None) -
 
 
 def _http_log() -> logging.Logger:
-    """Return a log without the errors of bad requests: they are not ours, and may hold a key."""
+    """Return a logger that drops the errors of invalid requests, which may contain a key."""
     log = logging.getLogger("mp4gen.server.http")
     if not log.filters:
         log.addFilter(lambda record: not (record.exc_info and _is_client_error(record.exc_info[1])))

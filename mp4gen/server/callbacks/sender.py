@@ -2,8 +2,8 @@
 
 A callback gets 15 seconds and three retries with growing delays; all attempts end within a minute.
 If all fail, the task's status becomes `CALLBACK_EXCEPTION` and its video stays available. A due
-callback is stored before the first attempt, so a killed server sends it after its next start: a
-callback may arrive twice, as the vendor's may, but none is lost.
+callback is stored before the first attempt, so a killed server sends it after its next start. A
+callback is never lost, but it may arrive twice, as on the vendor's host.
 """
 
 import asyncio

@@ -196,7 +196,7 @@ def _version(track: LibraryTrack) -> _Version:
 
 
 def read_cached(path: Path) -> bytes | None:
-    """Return a cached picture; None if there is none."""
+    """Return a cached image; None if it is not cached."""
     try:
         content = path.read_bytes()
         if time.time() - path.stat().st_mtime > _DAY:

@@ -48,8 +48,8 @@ async def receive(
         min_free_bytes: Bytes that must stay free on the disk.
 
     Raises:
-        InvalidRequestError: The body is too large (code 413), does not fit on the disk (507), or
-            stalls or is incomplete (400), or the folder cannot be written (400).
+        InvalidRequestError: The body is too large (code 413), does not fit on the disk (507),
+            stalls or is incomplete (400); or the folder cannot be written (400).
     """
     part = folder / f"{_PART_PREFIX}{random_token()}"
     try:

@@ -73,7 +73,7 @@ function trackRow(track) {
 
 const rowOf = (key) => [...byId("tracks").children].find((row) => row.dataset.key === key);
 
-// Shows if the row's track is chosen and if it plays.
+// Shows whether the row's track is chosen and whether it is playing.
 function updateRow(row) {
   if (!row) return;
   const chosen = row.dataset.key === state.chosen;
@@ -174,7 +174,7 @@ let creating = false;
 byId("create-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const track = chosenTrack();
-  // The button is not disabled meanwhile, because it would lose the focus.
+  // The button is not disabled during the request, because it would lose the focus.
   if (!track || track.problem || creating) return;
   byId("create-problem").textContent = "";
   creating = true;
@@ -266,7 +266,7 @@ function follow() {
   source?.close();
   source = new EventSource("/page/events");
   source.addEventListener("open", () => {
-    // The state may have changed meanwhile, also this page's token.
+    // The state may have changed in the meantime, including this page's token.
     if (disconnected) refresh().catch(() => {});
     disconnected = false;
   });

@@ -224,7 +224,7 @@ class RenderScheduler:
         )
 
     def _encoder_threads(self) -> int | None:
-        """Return one thread a job, which wastes the least, or None for a job that runs alone."""
+        """Return one thread per job, which wastes the least; None for a job that runs alone."""
         alone = len(self._running) <= 1 and not len(self._queue)
         return None if alone else 1
 
@@ -234,7 +234,7 @@ class RenderScheduler:
         def publish() -> dict[str, Any]:
             if rendered is not None:
                 size = self._data.publish(rendered, task.filename)
-                # Before the end is reported, upon which a user may stop the server.
+                # Before the end is reported: the user may stop the server right after it.
                 shutil.rmtree(rendered.parent, ignore_errors=True)
             else:
                 size = (self._data.videos / task.filename).stat().st_size

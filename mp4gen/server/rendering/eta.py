@@ -1,8 +1,8 @@
-"""Estimates how long a render still takes, from what was measured; pure arithmetic, no clock.
+"""Estimates the remaining time of a render from measurements; pure arithmetic, no clock.
 
-The estimates are sent as `Retry-After`. They need not hit the end of a render: a poll of a running
-render is held for some seconds, so it is enough that one falls into the last of them. A poll that
-is too early costs one more request; one that is too late cannot be undone.
+The estimates are sent as `Retry-After`. They need not be exact: a poll of a running render is held
+for some seconds, so it is enough if it arrives within the last seconds of the render. A poll that
+is too early costs one more request; a poll that is too late delays the client.
 """
 
 import math

@@ -89,7 +89,7 @@ def render(job: RenderJob) -> float:
     channel = WorkerChannel(job.folder)
     info = probe(job.audio)
     if info.duration:
-        # So far the server has an estimate, and the analysis of the music takes a while.
+        # Until now the server has only an estimate, and the analysis of the music takes a while.
         channel.report_progress(0.0, info.duration)
     reporter = _Reporter(channel)
     result = render_video(

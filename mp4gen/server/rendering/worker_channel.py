@@ -1,7 +1,7 @@
 """Connects a render and the server while it runs, by two small files in the render's folder.
 
-Files need no handle on either side: they work with every executor on this machine and vanish with
-the folder, and a killed server leaves no open pipe.
+Files need no open handle: they work with every executor on this machine, and they are deleted with
+the folder. A killed server leaves no open pipe.
 """
 
 import struct

@@ -1,8 +1,8 @@
 """Limits the number of open connections; knows nothing of the requests.
 
 Each connection is an open file, and the file sent over it is another. A process at its limit of
-open files can neither accept connections nor read its own files, so excess connections are
-answered with 503 before that.
+open files can neither accept connections nor read its own files. Excess connections are answered
+with 503 before the process reaches that limit.
 """
 
 import asyncio

@@ -4,9 +4,9 @@ A page on the internet can make a browser send requests here under a name that i
 this machine ("DNS rebinding"). So only known host names are answered; plain addresses are always
 answered, since no other page can have them as its origin.
 
-Such a page can also make a browser send a simple POST, which needs no permission (CORS), to the API
-of a server without a key. Browsers send an `Origin` with it, programs do not: a request that
-changes something and comes from another site is rejected.
+Such a page can also make a browser send a simple POST, for which CORS asks no permission, to a
+server without a key. Browsers add an `Origin` header, other clients do not. A request that changes
+something and comes from another site is rejected.
 """
 
 import ipaddress
