@@ -64,7 +64,7 @@ async def run_demo(music: Sequence[Path], to: Path, output: Output) -> int:
 def _server_config(music: Sequence[Path], scratch: Path) -> ServerConfig:
     library = scratch / "music"
     (library / _MUSIC_TASK_ID).mkdir(parents=True)
-    for file in music:  # copies: the server ignores links, and installers may link package files
+    for file in music:  # links are ignored by the server
         shutil.copy(file, library / _MUSIC_TASK_ID)
     key = secrets.token_hex(16)
     # On Ctrl-C the server does not wait for running renders.

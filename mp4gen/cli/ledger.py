@@ -87,7 +87,7 @@ def ledger(
 
 
 def _matches(entry: LedgerEntry, failed: bool, uncertain: bool, expiring: float | None) -> bool:  # noqa: FBT001 - the options
-    """Return whether `entry` matches one of the options, or there are none."""
+    """Return whether `entry` matches one of the options, or no option is set."""
     if not failed and not uncertain and expiring is None:
         return True
     match entry.state:

@@ -16,7 +16,7 @@ class Bar:
 
     Args:
         output: Where its plain lines go.
-        label: Its name; is escaped.
+        label: Its name, which is escaped.
         progress: The display, or None for plain lines.
     """
 
@@ -30,9 +30,9 @@ class Bar:
         """Show the progress.
 
         Args:
-            status: What happens now; a new status is a new plain line.
+            status: The current step; a new status is printed as a new plain line.
             fraction: 0 to 1, None if unknown.
-            detail: What changes too often for a plain line.
+            detail: Text that changes too often for a plain line.
         """
         if self._progress is not None:
             total = None if fraction is None else 1.0

@@ -1,8 +1,8 @@
 """Draw the bars and their reflections. All states are drawn once; a frame only copies them.
 
 A bar crosses each row in one of a few states: not at all, in full, or with a slice of its round
-cap. The pixels of every state are precomputed. Positions are computed for a run of frames at
-once, so that a frame costs one copy a plane, over the rows that the bars' tops passed.
+cap. The pixels of every state are precomputed, and the positions of a run of frames are computed
+together. A frame then costs one copy a plane, over the rows that the bars' tops passed.
 """
 
 import itertools

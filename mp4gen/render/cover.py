@@ -70,7 +70,7 @@ def _bytes_of(source: PathLike | bytes) -> tuple[bytes, str]:
 
 
 def _square(image: Image.Image, name: str, side: int, max_side: int) -> Bytes:
-    # So far only the header is read: a bomb is refused before it is decompressed.
+    # Only the header has been read: a decompression bomb is refused before it is decompressed.
     if image.width * image.height > MAX_PIXELS:
         raise _too_many_pixels(name)
     side = max(side, min(image.width, image.height, max_side))

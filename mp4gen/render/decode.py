@@ -1,7 +1,7 @@
 """Open audio files safely and decode them as one stream of frames without gaps. Writes nothing.
 
-Every file is treated as hostile: only the containers and codecs listed here are opened, no other
-file is read, and only decoded audio counts as duration.
+Every file is treated as hostile. Only the containers and codecs listed here are opened, and no
+other file is read. Only decoded audio counts as duration.
 """
 
 from __future__ import annotations

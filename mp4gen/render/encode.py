@@ -67,7 +67,7 @@ def atomic_output(to: Path) -> Iterator[Path]:
             yield part
             filled = True
     except OSError as error:
-        # An OSError from the caller's own callback is passed on as it is.
+        # An OSError from the caller's own callback is raised unchanged.
         if not (filled or isinstance(error, av.error.FFmpegError)):
             raise
         reason = error.strerror or type(error).__name__

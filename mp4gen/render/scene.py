@@ -23,8 +23,8 @@ TRACK_OPACITY, DONE_OPACITY = 0.18, 0.88
 AUTHOR_ONLY_SCALE = 1.2
 OPENING_SECONDS, SETTLE_SECONDS = 4.0, 0.6
 GLOW_REACH, GLOW_OPACITY, GLOW_LEVELS = 36, 0.55, 8
-# Updates per second of dimming light, reflections and the progress line: each costs the encoder
-# blocks, hundreds of them for light, and faster updates of faint parts are not visible.
+# Updates per second of dimming light, reflections and the progress line. Each makes the encoder
+# code blocks again, hundreds for light; faster updates of faint parts would not be visible.
 SLOW_UPDATE_HZ = 10
 
 

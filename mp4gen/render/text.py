@@ -1,7 +1,7 @@
 """Draw lines of text: sanitizing, font fallback, direction, fitting. Knows no positions.
 
-Text from tags and requests is untrusted: it is sanitized before it is measured, never shows a box
-for a missing glyph, and never exceeds its width.
+Text from tags and requests is untrusted, so it is sanitized before it is measured. It never shows
+a box for a missing glyph and never exceeds its width.
 """
 
 import functools
