@@ -1,7 +1,7 @@
 """Turn music tracks into MP4 videos: an asyncio SDK for the "Create Music Video" API.
 
-The same package holds a command line (`mp4gen[cli]`) and a server of the same API that renders the
-videos itself (`mp4gen[server]`); importing this module loads neither.
+The package also contains a command line (`mp4gen[cli]`) and a server of the same API that renders
+the videos itself (`mp4gen[server]`). Importing this module loads neither.
 """
 
 from __future__ import annotations

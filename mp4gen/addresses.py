@@ -1,7 +1,7 @@
 """Checks of URLs and network addresses by their text alone; resolves nothing.
 
-`public_socket` guards against server-side request forgery: as aiohttp's `socket_factory` it checks
-each address at connect time, so a name that changes its address after a check gains nothing.
+`public_socket`, a `socket_factory` for aiohttp, guards against server-side request forgery. It
+checks each address at connect time, so DNS rebinding does not get around the check.
 """
 
 from __future__ import annotations

@@ -245,9 +245,9 @@ class Client:
             name: Returns the file name of a track, without its extension.
 
         Returns:
-            An async iterator of `Conversion`s, one for each finished request in the order of their
-            ends; use it as `async with ... as run: async for ... in run`. After the last result,
-            iterating raises what stopped the run: no credits, a bad key, an unusable ledger.
+            An async iterator that yields a `Conversion` whenever a request finishes. Use it as
+            `async with ... as run: async for ... in run`. After the last result it raises the
+            error that stopped the run: no credits, a bad key, an unusable ledger.
 
         Raises:
             ConfigurationError: A setting is invalid.

@@ -120,7 +120,7 @@ def warn_about_duplicate_client(client: object, account: Account, limiter: RateL
 
 
 def forget_client(client: object) -> None:
-    """Note that `client` is closed."""
+    """Remove `client`, which is closed, from the open clients."""
     _open.pop(client, None)
 
 

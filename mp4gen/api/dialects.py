@@ -71,7 +71,7 @@ class Dialect:
         credits_path: Path of "Get Remaining Credits".
         retention_days: Days that the host keeps a finished file.
         polls_count_toward_limit: Whether polls count towards the rate limit.
-        rejects_duplicates: Whether the host refuses a second submit of a track with 409, so that a
+        rejects_duplicates: Whether the host refuses a second submit of a track with 409. Then a
             submit whose response was lost can be sent again without paying twice.
         download_url_path: Path of "Get Download URL", which renews an expired link, or None.
     """

@@ -101,8 +101,8 @@ class CallbackReceiver:
         public_url: The URL, with its path, at which the API can reach this receiver.
         secret: The account's webhook key if the host signs callbacks (docs.kie.ai, "Webhook
             Security Verification"), else None.
-        confirm: Whether to poll the API after a callback. False believes a callback that came to
-            its conversion's own URL and saves the poll.
+        confirm: Whether to poll the API after a callback. If False, a callback to its
+            conversion's own URL is trusted, which saves the poll.
 
     Raises:
         ConfigurationError: `public_url` is not an http(s) URL, or `secret` is empty.
@@ -126,7 +126,7 @@ class CallbackReceiver:
         return f"CallbackReceiver({self.public_url!r}, confirm={self.confirm})"
 
     def _subscribe(self, *tokens: str) -> CallbackSubscription:
-        """Return a new subscription, also to the `tokens` of an earlier run."""
+        """Return a new subscription that includes the `tokens` of an earlier run."""
         subscription = CallbackSubscription(self, asyncio.get_running_loop(), list(tokens))
         for token in tokens:
             self._register(token, subscription)

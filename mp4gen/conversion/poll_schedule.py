@@ -17,10 +17,10 @@ def initial_delay(polling: Polling, random: Random, age: float = 0.0) -> float:
 def poll_intervals(polling: Polling, random: Random) -> Iterator[float]:
     """Return the endless intervals between polls, in seconds.
 
-    Polling at the ages d, d x m, d x m^2, ... (initial delay d, multiplier m) makes the intervals
-    grow by the factor m from d x (m - 1): an exponential backoff with `max_interval` as its cap.
-    Measured on one task, this takes 7.5 polls for a delay of 8 % of the task's duration; doubling
-    from one second without a cap takes as many polls for a delay of 50 %.
+    The poll ages are d, d x m, d x m^2, ... (initial delay d, multiplier m). Their intervals grow
+    from d x (m - 1) by the factor m: an exponential backoff with `max_interval` as its cap. On
+    average a task takes 7.5 polls and is found 8 % of its duration late. Doubling from one second
+    without a cap takes as many polls for a delay of 50 %.
     """
     import backoff
 

@@ -62,7 +62,7 @@ class VideoPoller:
         timeout: Seconds to wait; waiting for the rate limit or for maintenance does not count.
         submission: The submission that created the task, or None if it is unknown.
         submission_cache: The cache that holds the submission, or None.
-        trust_callbacks: Whether to believe a callback without polling.
+        trust_callbacks: Whether to trust a callback without polling.
     """
 
     caller: ApiCaller

@@ -1,4 +1,4 @@
-"""Download one file whole or not at all: resume it, check it, then rename it to its target.
+"""Download one file completely or not at all: resume, check, then rename it to its target.
 
 It knows neither the API nor its key.
 """

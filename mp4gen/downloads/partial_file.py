@@ -94,7 +94,7 @@ class PartialFile:
         return None if {b"moov", b"mdat"} <= box_types else "The MP4 is cut short."
 
     async def commit(self) -> None:
-        """Make the file durable under its final name; whole or not at all, also if cancelled.
+        """Make the file durable under its final name, completely or not at all, even if cancelled.
 
         Raises:
             DownloadError: The file cannot be synced or renamed.

@@ -30,7 +30,7 @@ T = TypeVar("T")
 # Six hours, and the time until a probe finds that they are over.
 _BULK_MAINTENANCE_TIMEOUT = 6 * 3600.0 + 600.0
 
-# The permit of a closed breaker: the call is no probe.
+# The permit of a closed breaker: the call is not a probe.
 _NO_PROBE = nullcontext(enter_result=False)
 
 
@@ -66,7 +66,7 @@ class CallOptions:
 
     Attributes:
         priority: Priority at the limiter.
-        retry_timeout: Seconds of failing after which a call gives up.
+        retry_timeout: Seconds of failures after which a call gives up.
         max_maintenance: Maximum seconds of one maintenance window to wait for.
         retry_forever: Whether to wait for the end of rate refusals and outages without a limit.
     """
@@ -188,9 +188,9 @@ class ApiCaller:
                 if not request.rate_limited:
                     await self._wait_for_pause_end()
                 elif priority is Priority.BULK and request.method == "GET":
-                    # One poll of a bulk run queues at a time, so that submits go first. Tracks
-                    # submitted earlier end earlier, and polls sent later are less often too early:
-                    # over 1,000 tracks this saves a tenth of the time and nine in ten early polls.
+                    # One poll of a bulk run queues at a time, so that submits go first: tasks start
+                    # earlier, and fewer polls come too early. Over 1,000 tracks this saves a tenth
+                    # of the time and nine in ten early polls.
                     async with self._bulk_poll_lock:
                         await stack.enter_async_context(self._limiter.slot(priority))
                 else:
@@ -198,7 +198,7 @@ class ApiCaller:
             yield
 
     async def _wait_for_pause_end(self) -> None:
-        """Wait for the end of a pause; the limiter does not do so for a call without limit."""
+        """Wait for the end of a pause, for a call that does not pass through the limiter."""
         loop = asyncio.get_running_loop()
         while (remaining := self._paused_until - loop.time()) > CLOCK_RESOLUTION:
             await self.sleeper.sleep(remaining)
@@ -244,10 +244,10 @@ class ApiCaller:
 
 
 class RetryLoop:
-    """The retries of one call: how long to wait before the next, or that there is none.
+    """The retries of one call: decides whether to make another attempt, and waits for it.
 
     Attributes:
-        stopwatch: The seconds of failing so far.
+        stopwatch: The seconds of failures so far.
     """
 
     def __init__(self, caller: ApiCaller, request: ApiRequest, call_options: CallOptions) -> None:

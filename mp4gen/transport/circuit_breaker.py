@@ -1,7 +1,7 @@
 """The circuit breaker of a client: it holds calls back while the API is down; sends nothing.
 
-Closed, all calls flow. Open, one call at a time passes as a probe and all others wait for its
-result.
+While it is closed, all calls flow. While it is open, one call at a time passes as a probe, and all
+others wait for its result.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The rate limit as the server counts it: a sliding window of slots, two priorities, one pause.
 
 A slot is free again one full period after the *response* of the call that used it, not after its
-request. Only then is the limit exact with any latency: the next call of the slot arrives later than
-the response plus the period, so later than the arrival of the first call plus the period.
+request. The server counts arrivals, and a call has arrived before its response. So the next call of
+the slot arrives more than a period after the first one, whatever the latency.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CLOCK_RESOLUTION = 1e-6
 
 
 class Priority(enum.IntEnum):
-    """Who goes first: single calls, then bulk runs. Each priority is first in, first out."""
+    """The priority of a call: single calls before bulk runs, in order of arrival within each."""
 
     INTERACTIVE = 0
     BULK = 1

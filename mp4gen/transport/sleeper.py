@@ -55,7 +55,7 @@ class WakeableSleep(asyncio.Future[bool]):
 
 
 class Sleeper:
-    """Everything that one client waits for, until it closes."""
+    """The sleeps and waits of one client, which end when it closes."""
 
     def __init__(self) -> None:
         self.closed = False
