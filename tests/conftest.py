@@ -50,8 +50,8 @@ def _assert_key_not_logged() -> Iterator[None]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set the event loop, Hypothesis and coverage for the suite."""
-    # Before Python 3.14, pytest-asyncio creates a loop here and does not close it; the test that
-    # runs at the next garbage collection fails with its ResourceWarning.
+    # Before Python 3.14, pytest-asyncio creates a loop here and does not close it. Its
+    # ResourceWarning fails the test that runs at the next garbage collection.
     asyncio.set_event_loop(None)
     # The same examples in every run, on a machine of any speed.
     settings.register_profile("suite", deadline=None, derandomize=True)

@@ -323,7 +323,7 @@ class _Scenario:
         self._trace.update(f"{self.network.loop.time()!r} {values!r}\n".encode())
 
     def _missing(self) -> list[str]:
-        """Return the tracks without their complete file and, without a 409, without a doubt."""
+        """Return the tracks without a complete file or, without a 409, an uncertain result."""
         return [request.audio_id for request in TRACKS if not self._is_delivered(request.audio_id)]
 
     def _is_delivered(self, track: str) -> bool:

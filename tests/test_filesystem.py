@@ -18,7 +18,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "file"
 
 
-def test_open_locked_refuses_a_second_lock_until_the_first_is_closed(path: Path) -> None:
+def test_open_locked_refuses_a_second_lock(path: Path) -> None:
     """Even within one process, each open file has its own lock."""
     first = open_locked(path)
     with pytest.raises(BlockingIOError):
@@ -28,7 +28,7 @@ def test_open_locked_refuses_a_second_lock_until_the_first_is_closed(path: Path)
     os.close(open_locked(path))
 
 
-def test_open_locked_closes_the_file_that_it_cannot_lock(path: Path) -> None:
+def test_open_locked_closes_the_file_after_a_failure(path: Path) -> None:
     """A refused lock leaves no descriptor behind."""
     first = open_locked(path)
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208

@@ -41,7 +41,7 @@ def test_video_request_refuses_invalid_fields(fields: dict[str, Any], expected: 
 
 
 def test_video_request_reports_all_problems() -> None:
-    """A user who corrects a file corrects it once."""
+    """A user can correct all problems of a file at once."""
     with pytest.raises(mp4gen.ValidationError) as caught:
         VideoRequest("", "", author="x" * 60)
 

@@ -171,7 +171,7 @@ def test_structure_video_details_tolerates_unreadable_fields(task_id: object) ->
     st.dictionaries(st.sampled_from(sorted({*converters.VIDEO_DETAILS.values(), "response"})), JSON)
 )
 def test_structure_video_details_accepts_any_record(data: dict[str, Any]) -> None:
-    """Failure mode 16: no JSON in a record raises."""
+    """Failure mode 16: any JSON is accepted as a record."""
     details = converters.structure_video_details(data, "requested")
 
     assert isinstance(details.task_id, str)
@@ -240,5 +240,5 @@ def test_structure_track_ignores_an_invalid_duration(duration: object) -> None:
     ],
 )
 def test_parse_int_reads_numbers_and_texts(value: object, expected: int | None) -> None:
-    """Hosts send both; other values are no code."""
+    """Hosts send both; other values are read as None."""
     assert converters.parse_int(value) == expected

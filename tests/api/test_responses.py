@@ -96,7 +96,7 @@ def test_message_decides_if_a_code_has_two_meanings(
 
 
 def test_kie_reports_rate_limits_with_http_200() -> None:
-    """HTTP 200 and only the text says it; with the code, it is a refusal, too."""
+    """docs.kie.ai: code 429 under HTTP 200, with a text that names the call frequency."""
     error = meaning(reply(429, "Your call frequency is too high", status=200), KIE)
 
     assert type(error) is mp4gen.RateLimitError
@@ -126,7 +126,7 @@ def test_already_exists_error_carries_the_existing_task_id(data: Any, expected: 
     ],
 )
 def test_code_0_is_a_success_only_with_a_payload(code: int, data: Any, *, ok: bool) -> None:
-    """docs.kie.ai shows code 0 beside a success, and beside an empty one."""
+    """docs.kie.ai shows code 0 both for a success and for a response without data."""
     assert (meaning(reply(code, data=data)) is None) == ok
 
 

@@ -25,7 +25,7 @@ def test_try_acquire_does_not_count_refused_requests() -> None:
     assert window.try_acquire(limit, 10.0) == 0.0
 
 
-def test_peak_in_window_does_not_count_the_end_of_a_window() -> None:
+def test_peak_in_window_excludes_the_end() -> None:
     """Two times that are exactly one window apart are never in the same one."""
     assert peak_in_window([0.0, 10.0, 20.0], 10.0) == 1
     assert peak_in_window([12.0, 0.0, 9.0, 5.0], 10.0) == 3

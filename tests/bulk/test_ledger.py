@@ -198,7 +198,7 @@ async def test_resume_of_a_failed_track_needs_retry_failed(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("service", [True], indirect=True, ids=["409"])
-async def test_cancel_at_any_step_before_the_slot_leaves_the_track_new(
+async def test_cancel_before_the_slot_leaves_the_track_new(
     service: FakeService, path: Path
 ) -> None:
     """A run that waits for the rate limit has sent nothing, whenever it is cancelled."""
@@ -229,7 +229,7 @@ async def test_cancel_at_any_step_before_the_slot_leaves_the_track_new(
 async def test_cancel_during_the_commit_of_the_intent(
     service: FakeService, path: Path, before: LedgerState, after: LedgerState
 ) -> None:
-    """No byte was sent: a new track stays new, one that may have been sent stays in doubt."""
+    """No byte was sent: a new track stays new, one that may have been sent stays uncertain."""
     await write_ledger(path, service.url, before, service, known=False)
     await cancel_during_next_intent(service, path)
     [entry] = read_ledger(path)[1]
@@ -241,7 +241,7 @@ async def test_cancel_during_the_commit_of_the_intent(
 
 
 @pytest.mark.parametrize("service", [True], indirect=True, ids=["409"])
-async def test_cancel_of_a_resend_keeps_the_lost_submit_in_doubt(
+async def test_cancel_of_a_resend_keeps_the_submit_uncertain(
     service: FakeService, path: Path
 ) -> None:
     """The first attempt was sent in the same run, and the service has accepted it."""
@@ -332,7 +332,7 @@ async def rejection(service: FakeService, path: Path) -> str:
 
 
 async def test_ledger_of_another_host_is_rejected(path: Path) -> None:
-    """Ids mean nothing elsewhere; the error names both hosts."""
+    """Task ids are valid on one host only; the error names both hosts."""
     async with FakeService() as service:
         await write_ledger(path, "https://api.example.com", LedgerState.NEW, service, known=False)
         message = await rejection(service, path)

@@ -223,7 +223,7 @@ async def test_failed_task_is_one_result() -> None:
         failed[0].result()
 
 
-async def test_no_credits_stop_the_submits_and_let_the_rest_finish(
+async def test_no_credits_stop_the_submits(
     tmp_path: Path,
 ) -> None:
     """Failure mode 13: accepted tracks are finished and downloaded, the rest is remaining."""
@@ -285,7 +285,7 @@ async def test_run_stops_while_its_iterable_is_idle() -> None:
 
 
 async def test_error_of_the_name_function_ends_the_run(tmp_path: Path) -> None:
-    """The caller's own error is not taken for a failed video."""
+    """The caller's own error is not reported as a failed video."""
     async with FakeService() as service, service.client() as client:
         run = client.convert_many(tracks(2), download_to=tmp_path, name=lambda r: {}["author"])
         _, error = await outcome(run)
@@ -475,7 +475,7 @@ async def test_duplicates_are_converted_once_and_yielded_each() -> None:
     assert (service.count("create"), run.summary.succeeded) == (1, 4)
 
 
-async def test_duplicate_that_waited_for_a_slot_is_not_paid_again() -> None:
+async def test_queued_duplicate_is_not_paid_again() -> None:
     """Its entry was read before the end of the first request and is read again."""
     requests = [*tracks(10), track("twice"), track("other"), track("twice")]
     unknown = mp4gen.Dialect.for_url("http://unknown")
@@ -737,10 +737,10 @@ async def test_lost_response_is_an_uncertain_result_under_raise() -> None:
         service.script("create", "ok", "reset_after_accept")
         async with service.client(on_uncertain_submit="raise") as client:
             found, error = await outcome(client.convert_many(tracks(3)))
-    doubtful = [conversion for conversion in found if conversion.error]
+    uncertain = [conversion for conversion in found if conversion.error]
 
     assert error is None
-    assert [type(conversion.error) for conversion in doubtful] == [mp4gen.SubmitUncertainError]
+    assert [type(conversion.error) for conversion in uncertain] == [mp4gen.SubmitUncertainError]
     assert len(service.tasks) == 3
 
 

@@ -42,7 +42,7 @@ def test_escape_control_chars_leaves_none(text: str) -> None:
 
 
 @given(st.dictionaries(st.text(), st.text()))
-def test_to_json_line_is_one_ascii_line_that_reads_back(record: dict[str, str]) -> None:
+def test_to_json_line_round_trip(record: dict[str, str]) -> None:
     """For any record."""
     line = to_json_line(record)
 

@@ -213,7 +213,7 @@ async def test_callback_reports_the_task_of_a_lost_response(app: App) -> None:
 
 
 @pytest.mark.looptime
-async def test_callback_reports_the_task_that_a_killed_run_lost(app: App, tmp_path: Any) -> None:
+async def test_callback_reports_the_task_of_a_killed_run(app: App, tmp_path: Any) -> None:
     """The ledger keeps the URL of an intent: its callback gives the next run the id."""
     receiver = await app.receiver()
     async with FakeService(

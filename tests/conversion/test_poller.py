@@ -87,7 +87,7 @@ async def test_on_submitted_is_called_before_the_first_poll(
     assert calls[1][0] == "video_000002"
 
 
-async def test_wait_knows_the_age_of_a_task_whose_on_submitted_raised(
+async def test_wait_uses_the_task_age_after_a_failed_hook(
     service: FakeService,
 ) -> None:
     """The submission is stored before the hook runs: the first poll is not immediate."""
@@ -207,7 +207,7 @@ async def test_callback_exception_with_a_url_is_a_success(
     assert video.url == service.file_url(video.task_id)
 
 
-async def test_unknown_status_with_a_url_is_returned_at_the_deadline(
+async def test_unknown_status_returns_its_url_at_the_deadline(
     service: FakeService, client: mp4gen.Client
 ) -> None:
     """The URL is returned at the deadline at the latest."""

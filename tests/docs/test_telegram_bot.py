@@ -218,7 +218,7 @@ async def test_redeploy_loses_nothing(
     assert stored() == []
 
 
-async def test_video_that_telegram_refuses_is_sent_as_a_link(
+async def test_refused_video_is_sent_as_a_link(
     start: Start, service: FakeService, telegram: Telegram
 ) -> None:
     """A file that is too large for Telegram reaches the chat as its link."""

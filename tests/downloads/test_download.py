@@ -1,4 +1,4 @@
-"""One file, whole or not at all, from hosts of every kind (failure modes 21 and 23 to 26)."""
+"""One file, completely or not at all, from hosts of every kind (failure modes 21 and 23 to 26)."""
 # ruff: noqa: ASYNC240 - nothing else runs in the loop while a small file is read
 
 from __future__ import annotations

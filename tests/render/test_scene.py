@@ -14,8 +14,8 @@ from mp4gen.render.layout import Layout, layout_for
 from mp4gen.render.scene import Scene, SceneSpec
 from mp4gen.render.text import Typesetter
 
-# Mean luma of a 12 x 8 grid over the frame at full bars, after the opening: strict on layout, with
-# a tolerance of a few levels for another font rasteriser.
+# Mean luma of a 12 x 8 grid over the frame at full bars, after the opening. The comparison is
+# strict on layout and tolerates a few levels, because font rasterisers differ.
 GOLDEN = {
     (320, 180): [
         [35, 45, 49, 49, 45, 46, 46, 46, 44, 42, 39, 35],

@@ -127,9 +127,7 @@ def convert(
 
 @pytest.mark.parametrize("duration", [1, 10, 30, 60, 180, 240])
 @pytest.mark.parametrize(("speed", "start"), [(12.0, 1.0), (15.0, 0.8), (25.0, 0.6)])
-def test_a_conversion_takes_four_requests_and_ends_with_its_render(
-    duration: float, speed: float, start: float
-) -> None:
+def test_conversion_takes_four_requests(duration: float, speed: float, start: float) -> None:
     """The first render of a server and later ones, with good and bad estimates by file size."""
     rng = random.Random(duration)
     results = []

@@ -146,7 +146,7 @@ async def test_pause_lasts_the_period_of_the_limit(
     assert second - first >= 45
 
 
-async def test_retry_timeout_of_bulk_run_leaves_out_the_wait_for_slots() -> None:
+async def test_bulk_retry_timeout_excludes_the_wait_for_slots() -> None:
     """Two failures with 100 seconds of waiting between count as a moment, not as 100 seconds."""
     retry = Retry(timeout=50, max_delay=1)
     async with FakeService(duration=5) as service:

@@ -14,7 +14,7 @@ DOWN = mp4gen.MaintenanceError("System maintenance", code=455)
 
 
 async def ask(breaker: CircuitBreaker, max_wait: float, passed: list[float], until: float) -> None:
-    """Ask until it is `until` o'clock, as a call with this max_wait would."""
+    """Request permits as a call with this `max_wait`, until the loop time is `until`."""
     while True:
         async with breaker.permit(max_wait):
             passed.append(now())

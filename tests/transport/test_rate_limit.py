@@ -24,7 +24,7 @@ pytestmark = pytest.mark.looptime
 async def call(
     limiter: SlidingWindowLimiter, seconds: float, priority: Priority = Priority.INTERACTIVE
 ) -> float:
-    """Hold a slot for a call of `seconds`; when it went out."""
+    """Hold a slot for a call of `seconds`; return the time at which it was sent."""
     async with limiter.slot(priority):
         sent = now()
         await asyncio.sleep(seconds)
