@@ -68,7 +68,7 @@ def ranges(host: FileHost) -> list[tuple[str | None, str | None]]:
 
 
 async def test_download_sends_one_request(sessions: FileSessions, target: Path) -> None:
-    """Without a range or an encoding, and with progress up to the last byte."""
+    """It sends no range and asks for no encoding; progress ends at the last byte."""
     async with FileHost() as host:
         content = await fetch(host, sessions, target)
 
@@ -175,7 +175,7 @@ async def test_download_restarts_on_an_inconsistent_206(
 async def test_download_rejects_a_206_without_a_range_request(
     sessions: FileSessions, target: Path
 ) -> None:
-    """Neither the beginning nor the end of a file is the file."""
+    """A part of a file is not accepted as the file."""
     span = {"Content-Range": f"bytes 0-{SIZE - 1}/{SIZE}", "Content-Length": str(SIZE)}
     async with FileHost(Response(status=206, headers=span, body=MOVIE)) as host:
         content = await fetch(host, sessions, target)
@@ -274,7 +274,7 @@ async def test_download_resumes_only_with_a_strong_validator(
 async def test_download_accepts_bodies_without_a_length(
     sessions: FileSessions, target: Path
 ) -> None:
-    """In chunked coding, or up to the end of the connection."""
+    """A body may be chunked or end with its connection."""
     by_chunks = Response(
         headers={"Transfer-Encoding": "chunked"}, body=chunked(MOVIE[:99], MOVIE[99:])
     )
@@ -431,7 +431,7 @@ async def test_download_checks_the_signature_after_eight_bytes(
 async def test_download_rejects_files_beyond_max_bytes(
     sessions: FileSessions, target: Path, response: Response, expected: str
 ) -> None:
-    """With and without a length; without a retry, since the file will not shrink."""
+    """With or without a length, it does not retry, since the file will not shrink."""
     limits = DownloadLimits(allow_private=True, retry=IMMEDIATE_RETRY, max_bytes=2000)
     async with FileHost(response) as host:
         message = await download_error(host, sessions, target, limits=limits)
@@ -567,7 +567,7 @@ async def test_download_gives_up_after_the_retry_timeout(
 async def test_download_waits_for_retry_after(
     sessions: FileSessions, target: Path, headers: dict[str, str], seconds: float
 ) -> None:
-    """In seconds or as a date, it is the shortest delay."""
+    """The value, in seconds or as a date, is the minimum delay."""
     async with FileHost(Response(status=503, headers=headers)) as host:
         await fetch(host, sessions, target)
 
@@ -597,7 +597,7 @@ async def test_download_retries_after_a_minute_without_a_byte(
 
     assert content == MOVIE
     assert host.failures == [
-        f"Cannot download from 127.0.0.1: No {'answer' if size is None else 'byte'} for 60 s."
+        f"Cannot download from 127.0.0.1: No {'response' if size is None else 'byte'} for 60 s."
     ]
     assert 60 <= seconds < 62
     assert host.offsets == [0, size or 0]
