@@ -8,7 +8,7 @@ import functools
 @functools.cache
 def package_version() -> str:
     """Return the version of mp4gen, or "unknown" if its metadata is missing."""
-    # The import costs more than the whole of this package's core; the first call pays for it.
+    # This import takes longer than the rest of the package, so it waits for the first call.
     from importlib.metadata import PackageNotFoundError, version
 
     try:

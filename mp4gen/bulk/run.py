@@ -186,7 +186,7 @@ class ConversionRun:
     async def _next_batch(
         self, batches: AsyncGenerator[list[VideoRequest], None]
     ) -> list[VideoRequest] | None:
-        """Return the next requests; None at their end or if the run stops meanwhile."""
+        """Return the next requests; None at their end or if the run is stopped first."""
         if not isinstance(self._requests, AsyncIterable):
             return await anext(batches, None)
         loop = asyncio.get_running_loop()

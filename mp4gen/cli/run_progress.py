@@ -20,7 +20,7 @@ from mp4gen.events import (
 from mp4gen.models import Conversion
 from mp4gen.options import RateLimit
 
-# One submit and a little more than one poll, if polls count toward the limit.
+# One submit and a little more than one poll, if polls count towards the limit.
 REQUESTS_PER_VIDEO = 2.1
 _WINDOW_SECONDS = 30.0
 _MIN_SAMPLES = 3

@@ -84,7 +84,7 @@ class Table:
 
 
 def read_table(source: str, defaults: Mapping[str, str | None]) -> Table:
-    """Read a whole table.
+    """Read and validate a complete table.
 
     Args:
         source: A path, or `-` for standard input.

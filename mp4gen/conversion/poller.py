@@ -143,7 +143,7 @@ class VideoPoller:
             # The record can lag behind the callback that announced it.
             return _MIN_CALLBACK_POLL_INTERVAL
         if self._rate_limited:
-            # The limiter or the circuit breaker delays the next poll, and no time counts.
+            # The limiter or the circuit breaker delays the next poll; the timeout does not run.
             return 0.0
         self._intervals = self._intervals or poll_intervals(self.polling, self.caller.random)
         if retry_after is None:
@@ -271,7 +271,7 @@ class VideoPoller:
 
 
 def video_from_details(details: VideoDetails, dialect: Dialect, *, adopted: bool = False) -> Video:
-    """Return the video of finished `details`, which must hold its URL."""
+    """Return the video of finished `details`, which must have a URL."""
     return Video(
         task_id=details.task_id,
         url=details.video_url or "",

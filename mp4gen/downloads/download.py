@@ -73,7 +73,7 @@ class Download:
     on_retry: OnRetry | None = None
 
     async def save(self, path: Path) -> Path:
-        """Fetch the file into `path`, which is replaced only by a whole MP4.
+        """Fetch the file into `path`, which is replaced only by a complete MP4.
 
         Raises:
             DownloadError: The file could not be fetched; `path` stays as it was.

@@ -38,7 +38,7 @@ class PartialFile:
         target: The final path.
         file: The open, unbuffered temporary file.
         received: The bytes written.
-        total: The bytes of the whole file; None if unknown.
+        total: The size of the complete file in bytes; None if unknown.
         validator: The ETag or date that distinguishes this file from a later one of the same link.
     """
 
@@ -78,7 +78,7 @@ class PartialFile:
             return _read_at(self.file, 4, 4) == b"ftyp"
 
     def validation_error(self) -> str | None:
-        """Return why the bytes so far are not a whole MP4; None if they are.
+        """Return why the bytes so far are not a complete MP4; None if they are.
 
         Raises:
             DownloadError: The file cannot be read.

@@ -42,7 +42,7 @@ _BLOCK = 64
 
 @frozen(eq=False)
 class Features:
-    """The analysis of a whole track.
+    """The analysis of a complete track.
 
     Attributes:
         levels: (frames, bands), one byte each: `STEP_DB` steps above `FLOOR_DB`.

@@ -1,6 +1,6 @@
 """Draw frames: on each, only what changed since the last. Knows no codec and no files.
 
-Every part gets its whole state each time, so any frame can be drawn without those before it.
+Every part gets its complete state each time, so any frame can be drawn without those before it.
 """
 
 from collections.abc import Iterator

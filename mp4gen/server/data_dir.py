@@ -3,7 +3,7 @@
     mp4gen.sqlite   all tasks (with -wal and -shm beside it)
     videos/         finished videos; each file appears complete, by one rename
     work/           one folder for each running render; emptied at every start
-    cache/          small pictures; limited in size, may be deleted at any time
+    cache/          small images; limited in size, may be deleted at any time
     secret          signs the page's cookies
     lock            locked by the running server, until it stops or dies
     maintenance     while a file of this name exists, every call is answered with code 455

@@ -1,4 +1,4 @@
-"""Send the fake service's responses, whole or broken as a test scripted them; decides nothing."""
+"""Send the fake service's responses, complete or broken, as a test scripted them."""
 
 import asyncio
 import socket

@@ -183,7 +183,7 @@ class FakeService:
         return sum(expected in ("*", request.endpoint) for request in self.requests)
 
     def peak_requests(self, window: float = 10.0) -> int:
-        """Return the most requests within any `window` seconds that count toward the limit.
+        """Return the maximum number of requests that count towards the limit in `window` s.
 
         Refused requests are included.
         """

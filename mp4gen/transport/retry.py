@@ -35,7 +35,7 @@ class RetryDecision(enum.Enum):
 def classify(error: Mp4GenError, *, submit: bool) -> RetryDecision:
     """Return what to do after `error`.
 
-    A submit is retried only if it certainly was not accepted: the API itself said so, or not a byte
+    A submit is retried only if it certainly was not accepted: the API refused it, or not a byte
     was sent. Every other failure of a submit is uncertain.
 
     Args:

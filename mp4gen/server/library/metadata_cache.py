@@ -25,7 +25,7 @@ _Version = tuple[str, float, int]
 
 
 class MetadataCache:
-    """Titles, artists, durations and pictures of the tracks.
+    """Titles, artists, durations and images of the tracks.
 
     It reads the files in `slot`, keeps covers in the folder `covers`, and calls `on_change` when
     metadata was added.
@@ -121,7 +121,7 @@ class MetadataCache:
         return await self._run_urgent(previews.video_thumbnail, video)
 
     async def cover(self, track: LibraryTrack) -> bytes:
-        """Return the square picture of a track, as a JPEG.
+        """Return the square cover of a track, as a JPEG.
 
         Raises:
             Mp4GenError: The file cannot become a video.
@@ -208,7 +208,7 @@ def read_cached(path: Path) -> bytes | None:
 
 
 def write_cached(path: Path, content: bytes) -> None:
-    """Cache a picture."""
-    # A full disk does not keep the picture from being shown.
+    """Cache an image."""
+    # On a full disk the image is still shown.
     with contextlib.suppress(OSError), filesystem.atomic_write(path) as part:
         part.write_bytes(content)

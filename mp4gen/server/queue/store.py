@@ -149,7 +149,7 @@ class Store:
 
     async def _run_in_writer(self, func: Callable[..., T], *args: Any) -> T:
         loop = asyncio.get_running_loop()
-        # A write ends also if the caller is cancelled meanwhile.
+        # A write also ends if its caller is cancelled.
         return await asyncio.shield(loop.run_in_executor(self._write_executor, func, *args))
 
     async def _change(self, task_id: str, **values: Any) -> None:

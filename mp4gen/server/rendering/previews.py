@@ -1,4 +1,4 @@
-"""Reads metadata and draws pictures for the page, in a worker: decoders may crash.
+"""Reads metadata and draws images for the page, in a worker: decoders may crash.
 
 Files that cannot become a video, or were deleted, raise `RenderError`.
 """
@@ -42,7 +42,7 @@ def probe_files(paths: list[Path]) -> list[MusicInfo]:
 
 
 def cover(path: Path, max_duration: float) -> bytes:
-    """Return the square picture of a track, as its video shows it, as a small JPEG."""
+    """Return the square cover of a track, as its video shows it, as a small JPEG."""
     from mp4gen.render import render_cover
 
     return render_cover(path, COVER_SIDE, max_duration=max_duration)

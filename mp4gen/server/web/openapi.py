@@ -160,7 +160,7 @@ def _file_operation() -> dict[str, Any]:
             {**part, "description": "Bytes as in RFC 9110; an invalid range is ignored."},
         ],
         "responses": {
-            "200": {"description": "The whole file.", **video},
+            "200": {"description": "The complete file.", **video},
             "206": {"description": "The requested part.", **video},
             "304": {"description": "The client's copy is current."},
             "404": {"description": "Unknown or expired file.", **_json(not_found)},

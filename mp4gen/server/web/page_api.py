@@ -180,7 +180,7 @@ class PageApi:
             image = await self._render_thumbnail(task)
             await asyncio.to_thread(write_cached, cache_path, image)
             if self._services.store.get(task.task_id) is None:
-                # The video was deleted meanwhile.
+                # The video was deleted in the meantime.
                 await asyncio.to_thread(cache_path.unlink, missing_ok=True)
         return _jpeg(image, _DAY)
 
