@@ -32,7 +32,7 @@ def test_is_public_refuses_every_spelling_of_a_private_address(host: str) -> Non
 
 @pytest.mark.parametrize("host", PUBLIC)
 def test_is_public_accepts_addresses_of_the_internet(host: str) -> None:
-    """Also an IPv4 address that is written as an IPv6 one."""
+    """An IPv4 address that is written as an IPv6 one is accepted, too."""
     assert is_public(host) is True
 
 
@@ -50,7 +50,7 @@ def test_is_loopback_accepts_this_machine(host: str) -> None:
 
 @pytest.mark.parametrize("host", [None, "", "10.0.0.1", "0.0.0.0", "localhost.example.com"])  # noqa: S104 - nothing binds
 def test_is_loopback_refuses_other_hosts(host: str | None) -> None:
-    """Any address that may be another machine."""
+    """Every address that may be another machine is refused."""
     assert not is_loopback(host)
 
 

@@ -98,7 +98,7 @@ def test_client_needs_no_loop_and_shows_no_key() -> None:
 
 
 def test_client_reads_defaults_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`MP4GEN_BASE_URL` and `MP4GEN_API_KEY`, when the client is made."""
+    """`MP4GEN_BASE_URL` and `MP4GEN_API_KEY` are read when the client is made."""
     monkeypatch.setenv("MP4GEN_BASE_URL", "https://api.kie.ai")
     monkeypatch.setenv("MP4GEN_API_KEY", "from-environment")
 

@@ -50,7 +50,7 @@ def test_resolve_base_url_removes_the_last_slash(
     ],
 )
 def test_resolve_base_url_refuses_other_texts(given: str) -> None:
-    """Also host names that DNS cannot hold."""
+    """Host names that DNS cannot contain are refused, too."""
     with pytest.raises(
         ConfigurationError,
         match=r"^Invalid base_url: .* Use a URL such as https://api\.api\.box\.$",

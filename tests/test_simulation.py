@@ -40,7 +40,7 @@ def test_no_track_is_lost_or_doubled_on_loopback(seed: int) -> None:
 @pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 @pytest.mark.parametrize("seed", MORE_SEEDS)
 def test_no_track_is_lost_or_doubled_on_a_simulated_network(seed: int) -> None:
-    """The same with silent links and dead machines; a seed fixes every step."""
+    """Links fall silent and machines die; a seed fixes every step."""
     pytest.importorskip("simloop", reason="simloop needs Python 3.12 or newer")
 
     outcome = run_seed(seed, "simloop")

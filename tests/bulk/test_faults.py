@@ -61,7 +61,7 @@ async def one_run(service: FakeService, folder: Path, seconds: float) -> list[mp
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("dedupes", [True, False], ids=["409", "no 409"])
 async def test_run_survives_random_faults(tmp_path: Path, seed: int, dedupes: bool) -> None:
-    """With 409 every track ends as a complete file; without, as one, or as one uncertain result."""
+    """Every track ends as one complete file or, without a 409, as one uncertain result."""
     chance = Random(f"{seed}/{dedupes}")
     dialect = mp4gen.Dialect.SUNO if dedupes else mp4gen.Dialect.for_url("http://unknown")
     kind = "existing_id" if dedupes else "new_task"

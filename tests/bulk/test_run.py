@@ -455,7 +455,7 @@ async def test_results_are_yielded_after_the_close() -> None:
 
 
 async def test_duplicates_are_converted_once_and_yielded_each() -> None:
-    """Before, during and after the first: one task, one result for each request."""
+    """A duplicate may come before, during or after the first; each request has a result."""
 
     async def again() -> AsyncIterator[mp4gen.VideoRequest]:
         yield track("a")

@@ -35,7 +35,7 @@ def test_create_of_a_duplicate_names_the_first_task(service: FakeService, mp4gen
 
 
 def test_wait_prints_the_url_or_the_file(service: FakeService, mp4gen: Any, tmp_path: Path) -> None:
-    """With --to it also downloads."""
+    """Without --to it prints the URL; with --to it downloads the file and prints its path."""
     task_id = mp4gen("create", "m", "a").out.strip()
 
     link, file = mp4gen("wait", task_id), mp4gen("wait", task_id, "--to", tmp_path / "x.mp4")
@@ -57,7 +57,7 @@ def test_details_prints_a_table_or_a_record(service: FakeService, mp4gen: Any) -
 
 
 def test_download_takes_an_id_or_a_url(service: FakeService, mp4gen: Any, tmp_path: Path) -> None:
-    """In a folder, the file is named after the track."""
+    """A file in a folder is named after the track."""
     task_id = mp4gen("create", "m", "a").out.strip()
     url = mp4gen("wait", task_id).out.strip()
 
@@ -223,7 +223,7 @@ def test_bad_input_prints_one_line_and_returns_2(
 
 
 def test_help_lists_commands_and_exit_codes(mp4gen: Any) -> None:
-    """Without arguments the help is the same."""
+    """The command without arguments prints the same help."""
     help_page, bare = mp4gen("--help"), mp4gen()
 
     assert help_page.code == bare.code == 0

@@ -57,7 +57,7 @@ def test_convert_again_sends_no_request(service: FakeService, mp4gen: Any) -> No
 
 
 def test_convert_json_prints_a_record_for_each_row(service: FakeService, mp4gen: Any) -> None:
-    """With its line in the table; the last record is the summary."""
+    """Each record has its line in the table; the last record is the summary."""
     *rows, last = mp4gen("convert", "t.csv", "--to", "v", "--json").records
 
     assert {(row["line"], row["audio_id"], row["status"], row["path"]) for row in rows} == {
@@ -111,7 +111,7 @@ def test_convert_with_an_invalid_row_sends_nothing(service: FakeService, mp4gen:
 
 
 def test_convert_names_files_by_the_template(service: FakeService, mp4gen: Any) -> None:
-    """From all columns, and safe on every file system."""
+    """The template can use all columns; the name is safe on every file system."""
     write_table(2, author="A/B: C")
 
     mp4gen("convert", "t.csv", "--to", "v", "--name", "{title}")
@@ -120,7 +120,7 @@ def test_convert_names_files_by_the_template(service: FakeService, mp4gen: Any) 
 
 
 def test_convert_never_overwrites_another_file(service: FakeService, mp4gen: Any) -> None:
-    """Neither another track's video nor a foreign file."""
+    """Another track's video and a foreign file both stay unchanged."""
     Path("t.csv").write_text("taskId,audioId\nm1,a\nm2,a\nm3,b\n")
     Path("v").mkdir()
     Path("v/b.mp4").write_bytes(b"mine")
@@ -133,7 +133,7 @@ def test_convert_never_overwrites_another_file(service: FakeService, mp4gen: Any
 
 
 def test_convert_music_task_converts_its_tracks(service: FakeService, mp4gen: Any) -> None:
-    """With one author for all, and titles for the names."""
+    """All tracks get the same author, and their titles become file names."""
     service.music["m9"] = [Track("m9", "x", title="First"), Track("m9", "y", title="Second")]
 
     options = ("--music-task", "m9", "--to", "v", "--author", "Ann", "--name", "{author} {title}")
@@ -177,7 +177,7 @@ def test_dry_run_reports_and_submits_nothing(service: FakeService, mp4gen: Any) 
 
 
 def test_dry_run_needs_no_key(mp4gen: Any, tmp_path: Path) -> None:
-    """Only the credits are unknown."""
+    """Without a key only the credits are unknown."""
     (tmp_path / "t.csv").write_text("taskId,audioId\nm,a\n")
 
     ended = mp4gen("convert", tmp_path / "t.csv", "--to", tmp_path / "v", "--dry-run")

@@ -24,7 +24,7 @@ ROW = Row(7, VideoRequest("m", "a1", author="Ann"), {"title": "One", "empty": ""
     ],
 )
 def test_render_fills_the_template(template: str, expected: str) -> None:
-    """From the request and the other columns; an empty name becomes the audio id."""
+    """Fields come from the request and other columns; an empty name becomes the audio id."""
     assert Template.parse(template, ["title", "empty"]).render(ROW) == expected
 
 
@@ -32,6 +32,6 @@ def test_render_fills_the_template(template: str, expected: str) -> None:
     "template", ["{nope}", "{author.__class__}", "{author!r}", "{author:>9}", "{0}", "{}", "{", "}"]
 )
 def test_parse_rejects_an_invalid_template(template: str) -> None:
-    """Before anything is sent."""
+    """The template is checked before anything is sent."""
     with pytest.raises(UsageError, match="--name"):
         Template.parse(template, ["title"])

@@ -35,7 +35,7 @@ def test_escape_control_chars_writes_them_as_ascii(text: str, expected: str) -> 
 
 @given(st.text())
 def test_escape_control_chars_leaves_none(text: str) -> None:
-    """For any text."""
+    """No text keeps a control character."""
     categories = {unicodedata.category(char) for char in escape_control_chars(text)}
 
     assert not categories & {"Cc", "Cs", "Zl", "Zp"}
@@ -43,7 +43,7 @@ def test_escape_control_chars_leaves_none(text: str) -> None:
 
 @given(st.dictionaries(st.text(), st.text()))
 def test_to_json_line_round_trip(record: dict[str, str]) -> None:
-    """For any record."""
+    """Any record becomes one line of ASCII that reads back equal."""
     line = to_json_line(record)
 
     assert line.isascii()
@@ -66,7 +66,7 @@ def test_output_prints_either_text_or_records(capsys: pytest.CaptureFixture[str]
 
 
 def test_table_in_a_pipe_is_tab_separated(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a header, and with escaped tabs in the cells."""
+    """A pipe gets no header, and tabs in cells are escaped."""
     Output().table(("id", "title"), [("1", "a\tb"), ("2", None)])
 
     assert capsys.readouterr().out == "1\ta\\tb\n2\t\n"

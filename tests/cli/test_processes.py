@@ -58,7 +58,7 @@ def test_missing_cli_extra_names_the_install_command() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["demo", "render", "serve"])
 def test_missing_render_extra_names_the_install_command(command: str) -> None:
-    """For each command that renders."""
+    """Each command that renders prints it."""
     ended = run_without("av numpy PIL", command, "--help")
 
     assert ended.returncode == 2
@@ -116,7 +116,7 @@ def test_serve_answers_until_sigterm(tmp_path: Path) -> None:
 
 
 def test_closed_pipe_ends_quietly(tmp_path: Path) -> None:
-    """As if SIGPIPE had ended the process."""
+    """The process ends as if by SIGPIPE."""
     script = '"$0" -m mp4gen --version | true; exit ${PIPESTATUS[0]}'
 
     ended = subprocess.run(

@@ -44,7 +44,7 @@ def test_eta_follows_from_the_finished_videos() -> None:
 
 
 def test_pause_replaces_the_eta() -> None:
-    """As long as it lasts."""
+    """The pause is shown as long as it lasts."""
     now = 0.0
     progress = RunProgress(total=1, clock=lambda: now)
 

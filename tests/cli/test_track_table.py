@@ -76,14 +76,14 @@ def test_other_columns_are_kept_for_file_names(tmp_path: Path) -> None:
 
 
 def test_read_table_reads_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the source is a dash."""
+    """The source `-` is standard input."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"taskId,audioId\nm,a\n")))
 
     assert [row.key for row in read_table("-", {}).rows] == [("m", "a")]
 
 
 def test_read_table_reports_all_invalid_rows(tmp_path: Path) -> None:
-    """With their lines, so that the user corrects the table once."""
+    """Each problem has its line, so that the user can correct the table in one go."""
     text = (
         'taskId,audioId,author\nm,ok,fine\nm,,x\n,a,x\n\n"m\n2",a,x\n'
         f"m,b,{'x' * 51}\nm,c,a\x1bb\nm,d,e,f\nm,ok,other\n"
@@ -154,7 +154,7 @@ def test_read_table_rejects_a_missing_file(tmp_path: Path) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(raw=st.binary(max_size=200) | st.text().map(str.encode))
 def test_read_table_raises_only_usage_errors(tmp_path: Path, raw: bytes) -> None:
-    """For any content."""
+    """Any content is a table or a usage error."""
     for heading in (b"", b"taskId,audioId,author\n", b'{"taskId":"'):
         with contextlib.suppress(UsageError):
             read(tmp_path, heading + raw)

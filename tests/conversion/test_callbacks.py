@@ -196,7 +196,7 @@ async def test_bulk_run_survives_lost_callbacks(app: App) -> None:
 
 @pytest.mark.looptime
 async def test_callback_reports_the_task_of_a_lost_response(app: App) -> None:
-    """Without a 409 and without a second submit: nothing doubled, nothing uncertain."""
+    """Without a 409 and without a second submit, no track is doubled or uncertain."""
     receiver = await app.receiver()
     lost = ["reset_after_accept", "html_502_after_accept", "truncated_after_accept"]
     async with FakeService(

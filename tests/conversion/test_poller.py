@@ -225,7 +225,7 @@ async def test_unknown_status_returns_its_url_at_the_deadline(
 async def test_failed_task_raises(
     service: FakeService, client: mp4gen.Client, step: str, flag: str
 ) -> None:
-    """With the service's own reason, the id and the details."""
+    """The error carries the service's reason, the id and the details."""
     service.script("details", step)
 
     error = await failure(client.convert(REQUEST))
@@ -301,7 +301,7 @@ async def test_concurrency_is_held_from_submit_to_end(service: FakeService) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [20, 50, 200])
 async def test_many_conversions_finish_within_the_limit(count: int) -> None:
-    """With the exact limit of the service: no request too many, no track lost."""
+    """At the exact limit of the service, no request is refused and no track is lost."""
     requests = [mp4gen.VideoRequest("music", str(n)) for n in range(count)]
     service = FakeService(duration=lognormal(40, 120), seed=count)
     async with service, service.client() as client:

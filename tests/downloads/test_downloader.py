@@ -58,7 +58,7 @@ def calls(service: FakeService) -> list[str]:
 
 
 async def test_download_names_a_video_by_its_track(service: FakeService, tmp_path: Path) -> None:
-    """In a folder; the API is not called again."""
+    """The name in a folder is the audio id; the API is not called again."""
     async with service.client() as client:
         video = await client.convert(REQUEST)
         path = await client.download(video, tmp_path)
@@ -71,7 +71,7 @@ async def test_download_names_a_video_by_its_track(service: FakeService, tmp_pat
 async def test_download_refreshes_an_expired_link_by_the_details(
     service: FakeService, host: FileHost, tmp_path: Path
 ) -> None:
-    """Once, in the middle of the file; the file host sees no key."""
+    """The link is refreshed once, in the middle of the file; the file host sees no key."""
     host.script = [full_response(truncate_at=1000), Response(status=403)]
     service.script("details", "ok", details_with_url(f"{host.url}&fresh=1"))
     async with service.client() as client:

@@ -51,7 +51,7 @@ async def download_error(one: Download, folder: Path) -> str:
 async def test_fetch_follows_redirects(
     sessions: FileSessions, tmp_path: Path, status: int, target: str
 ) -> None:
-    """Of every status, to every kind of URL."""
+    """Every redirect status and every form of URL is followed."""
     async with FileHost() as host:
         host.script = [redirect(target.format(host=f"127.0.0.1:{host.port}"), status)]
         path = await download(host, sessions).save(tmp_path / "movie.mp4")
@@ -108,7 +108,7 @@ async def test_fetch_keeps_the_range_through_a_redirect(
 async def test_fetch_rejects_redirects_to_invalid_urls(
     sessions: FileSessions, tmp_path: Path, target: str, expected: str
 ) -> None:
-    """Without a retry."""
+    """The error is permanent."""
     async with FileHost(redirect(target)) as host:
         message = await download_error(download(host, sessions), tmp_path)
 
@@ -195,7 +195,7 @@ def resolve_by(sessions: FileSessions, names: Names, *, private: bool = False) -
 async def test_fetch_rejects_names_of_private_addresses(
     sessions: FileSessions, tmp_path: Path, addresses: list[str]
 ) -> None:
-    """With one address or several; without a retry."""
+    """A single private address is enough; the error is permanent."""
     async with FileHost() as host:
         resolve_by(sessions, Names(addresses))
         url = f"http://files.example.com:{host.port}/movie.mp4"
@@ -224,7 +224,7 @@ async def test_fetch_rejects_a_name_that_becomes_private(
 async def test_fetch_rejects_redirects_to_private_addresses(
     sessions: FileSessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From a public host, by address and by name."""
+    """A public host cannot redirect there by address or by name."""
     for module in ("addresses", "downloads.fetch"):
         monkeypatch.setattr(f"mp4gen.{module}.is_public", lambda host: host != "127.0.0.2")
     async with FileHost() as host:
@@ -273,7 +273,7 @@ async def test_fetch_accepts_private_addresses_if_allowed(
     ],
 )
 async def test_fetch_rejects_invalid_urls(sessions: FileSessions, tmp_path: Path, url: str) -> None:
-    """In one sentence, without a request."""
+    """The error is one sentence, and no request is sent."""
     async with FileHost() as host:
         message = await download_error(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 
@@ -281,7 +281,7 @@ async def test_fetch_rejects_invalid_urls(sessions: FileSessions, tmp_path: Path
 
 
 def test_validate_url_returns_only_the_host() -> None:
-    """Neither the password nor the signature of a link."""
+    """The password and the signature of a link are left out."""
     assert (
         validate_url("https://me:pw@Example.COM:8443/v?sig=1", allow_private=False) == "example.com"
     )
@@ -510,7 +510,7 @@ async def test_fetch_does_not_retry_invalid_certificates(
 async def test_fetch_works_over_tls(
     sessions: FileSessions, tmp_path: Path, tls: ssl.SSLContext
 ) -> None:
-    """Also through a redirect that stays secure."""
+    """It also follows a redirect that stays secure."""
     async with FileHost(redirect("/there"), tls=tls) as host:
         path = await download(host, sessions).save(tmp_path / "movie.mp4")
 

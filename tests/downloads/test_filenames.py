@@ -36,7 +36,7 @@ broken = st.text(st.characters(categories=["Cs", "L", "P"]))
 @example("\u0301" * 300)
 @example("-rf")
 def test_safe_stem_is_safe_for_any_text(text: str) -> None:
-    """Not empty, inside its folder, short, printable, no device, no option, not hidden."""
+    """The name is short, printable, inside its folder, and not empty, hidden or reserved."""
     name = f"{safe_stem(text)}.mp4"
 
     assert Path(name).name == name
@@ -90,7 +90,7 @@ def test_safe_stem_is_stable() -> None:
     ],
 )
 def test_filename_from_url_is_the_last_part_of_the_path(url: str, name: str) -> None:
-    """Without the query, and with one extension."""
+    """The query is dropped, and the name has one extension."""
     assert filename_from_url(url) == name
 
 

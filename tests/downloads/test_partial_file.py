@@ -81,7 +81,7 @@ def test_validation_error_accepts_whole_mp4s(target: Path, content: bytes) -> No
 
 
 def test_validation_error_detects_a_cut_at_every_byte(target: Path) -> None:
-    """Also between two boxes, if the host named no length."""
+    """A cut between two boxes is detected, too, even if the length is unknown."""
     errors = {validation_error(target, MOVIE[:size]) for size in range(8, len(MOVIE))}
 
     assert errors == {"The MP4 is cut short."}
@@ -152,7 +152,7 @@ def test_partial_file_is_removed_without_a_commit(target: Path) -> None:
 
 
 def test_open_partial_file_creates_the_folder(tmp_path: Path) -> None:
-    """With all its parents."""
+    """All missing parents are created."""
     with open_partial_file(tmp_path / "a" / "b" / "movie.mp4"):
         pass
 
@@ -257,7 +257,7 @@ def test_open_partial_file_refuses_a_pipe(target: Path) -> None:
 def test_open_partial_file_refuses_impossible_targets(
     tmp_path: Path, name: str, message: str
 ) -> None:
-    """Before a byte is fetched."""
+    """The target is refused before a byte is fetched."""
     (tmp_path / "file").write_bytes(b"")
 
     with pytest.raises(DownloadError, match=message):
@@ -265,7 +265,7 @@ def test_open_partial_file_refuses_impossible_targets(
 
 
 def test_open_partial_file_reports_an_unwritable_folder(unwritable: Path) -> None:
-    """With the system's reason."""
+    """The error has the system's reason."""
     with pytest.raises(DownloadError, match=r"Cannot write .*/folder/movie.mp4: Permission denied"):
         open_partial_file(unwritable / "movie.mp4").__enter__()
 

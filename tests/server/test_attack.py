@@ -170,7 +170,7 @@ async def test_stalled_body_is_rejected(caller: Caller, monkeypatch: pytest.Monk
     ],
 )
 async def test_smuggled_request_is_not_answered(caller: Caller, more: str) -> None:
-    """If two parsers could disagree on the end of a request, nothing more is read."""
+    """If two parsers could disagree on the end of a request, nothing after it is read."""
     hidden = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n" + CLOSE
 
     answer = await send_raw(caller, GENERATE + more + hidden)

@@ -151,5 +151,5 @@ def test_server_without_key_follows_its_contract(case: Any, urls: list[str]) -> 
 @schemathesis.openapi.from_dict(contract(requires_key=True)).parametrize()
 @bounded
 def test_server_with_key_follows_its_contract(case: Any, urls: list[str]) -> None:
-    """The same with a key, without which every request is rejected."""
+    """Valid and invalid requests are answered as documented; without the key all fail."""
     check(case, urls[1], KEY)

@@ -139,7 +139,7 @@ async def test_connection_cut_at_any_byte_may_have_sent(service: FakeService, ho
 async def test_broken_response_is_described_in_words(
     service: FakeService, transport: Transport, fault: str, expected: str
 ) -> None:
-    """Not with the text of the library; and the request was sent."""
+    """The text is ours, not the library's, and `sent` is True."""
     service.script("create", fault)
 
     error = await failure(transport, SUBMIT)
@@ -418,7 +418,7 @@ async def test_send_uses_the_proxy(
 
 
 def test_secret_shows_as_stars() -> None:
-    """In every representation but the one that is sent."""
+    """Only the value that is sent shows the secret."""
     key = Secret(FAKE_KEY)
 
     assert FAKE_KEY not in f"{key!r} {[key]} { ({'k': key})!r}"

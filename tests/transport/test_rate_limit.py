@@ -32,7 +32,7 @@ async def call(
 
 
 async def test_slot_is_free_one_period_after_the_response() -> None:
-    """Not one period after the request."""
+    """The period starts at the response, not at the request."""
     limiter = SlidingWindowLimiter(RateLimit(2, per=10))
 
     sent = await asyncio.gather(*(call(limiter, 0.5) for _ in range(5)))

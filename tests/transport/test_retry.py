@@ -117,7 +117,7 @@ def test_backoff_delays_spread_over_the_whole_range() -> None:
 
 
 def test_retry_quota_allows_ten_in_a_row() -> None:
-    """Then none until calls succeed again."""
+    """After ten, no retry is allowed until calls succeed again."""
     quota = RetryQuota()
 
     allowed = sum(quota.acquire() for _ in range(50))

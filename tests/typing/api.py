@@ -47,7 +47,7 @@ async def single_calls(client: mp4gen.Client) -> None:
 
 
 async def on_submitted(task_id: str) -> None:
-    """Be a hook that is a coroutine function."""
+    """Serve as a hook that is a coroutine function."""
 
 
 async def conversions(client: mp4gen.Client, stored: dict[str, str]) -> None:
