@@ -54,7 +54,7 @@ POLLING_WITH_PROVEN_CALLBACKS = Polling(initial_delay=300.0, max_interval=300.0)
 class Client:
     """A client of the "Create Music Video" API, for one event loop and any number of tasks.
 
-    Make one and share it, because it keeps the account's rate limit for all its users. It can be
+    Create one and share it, because it keeps the account's rate limit for all its users. It can be
     made before the loop runs; the first call opens its connections and `aclose` closes them.
 
     Args:

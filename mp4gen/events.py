@@ -1,4 +1,4 @@
-"""What a client reports: frozen records for a hook, and one log line for each; never a key."""
+"""Events that a client reports: frozen records with a log line each; they contain no key."""
 
 from __future__ import annotations
 

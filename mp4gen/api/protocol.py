@@ -290,13 +290,13 @@ def parse_callback(body: bytes) -> VideoCallback:
     """Parse the body of a callback; the id may be called `task_id` or `taskId`.
 
     Raises:
-        ProtocolError: It names no task.
+        ProtocolError: It has no task id.
     """
     value = load_json(body)
     data = value.get("data") if isinstance(value, dict) else None
     task_id = find_task_id(data) or find_task_id(value)
     if task_id is None:
-        raise ProtocolError("The callback names no task.")
+        raise ProtocolError("The callback has no task id.")
     code = converters.parse_int(value.get("code"))
     url = data.get("video_url") or data.get("videoUrl") if isinstance(data, dict) else None
     return VideoCallback(

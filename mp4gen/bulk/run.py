@@ -300,6 +300,6 @@ async def _anext(batches: AsyncGenerator[list[VideoRequest], None]) -> list[Vide
 def _require_video_request(request: object) -> VideoRequest:
     if not isinstance(request, VideoRequest):
         raise ConfigurationError(
-            f"Invalid request: {type(request).__name__}. Give convert_many VideoRequest values."
+            f"Invalid request: {type(request).__name__}. Pass VideoRequest values to convert_many."
         )
     return request

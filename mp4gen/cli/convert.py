@@ -146,7 +146,7 @@ def _load_table(output: Output, source: str | None, defaults: RowDefaults) -> Ta
     """Read the table, and report its invalid and its repeated rows."""
     if source is None:
         raise UsageError(
-            "No tracks to convert. Name a table, - for standard input, or use --music-task."
+            "No tracks to convert. Pass a table, - for standard input, or use --music-task."
         )
     if source.startswith("-") and source != "-":
         raise UsageError(f"Unknown option: {source}. See 'mp4gen convert --help'.")

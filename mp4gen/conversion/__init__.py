@@ -1,1 +1,1 @@
-"""From one request to its video: submit, poll, and be called back."""
+"""Convert one request to its video: submit, poll, and receive callbacks."""

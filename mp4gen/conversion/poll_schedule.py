@@ -1,4 +1,4 @@
-"""When to poll a task: pure arithmetic in seconds; never sleeps and reads no clock."""
+"""Compute when to poll a task: pure arithmetic in seconds; never sleeps and reads no clock."""
 
 from __future__ import annotations
 

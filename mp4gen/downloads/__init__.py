@@ -1,1 +1,1 @@
-"""From a link to a checked file in its place."""
+"""Download the file of a link, check it, and move it to its target."""

@@ -91,7 +91,7 @@ class FileSessions:
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
             raise ConfigurationError(
-                "This client belongs to another event loop. Make one client for each loop."
+                "This client belongs to another event loop. Create one client for each loop."
             )
         self._loop = loop
         async with self._sleeper.cancel_on_close():

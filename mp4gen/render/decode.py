@@ -70,7 +70,7 @@ def _check_file(file: Path, name: str) -> None:
         if not file.exists():
             raise RenderError(f"The audio file does not exist: {name}.")
         if not file.is_file():
-            raise RenderError(f"Not a file: {name}. Name an audio file.")
+            raise RenderError(f"Not a file: {name}. Choose an audio file.")
         if not file.stat().st_size:
             raise RenderError(f"The audio file is empty: {name}.")
     except (OSError, ValueError) as error:

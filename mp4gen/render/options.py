@@ -1,4 +1,4 @@
-"""Validated options of a render, and its results. Draws and decodes nothing."""
+"""Validated options and results of a render. Draws and decodes nothing."""
 
 import os
 from collections.abc import Iterable

@@ -245,7 +245,7 @@ def _validate_output(to: PathLike, audio: PathLike) -> Path:
         raise RenderError(f"The folder of {name} does not exist: {target.parent}.")
     if exists and not target.is_file():
         kind = "a folder" if target.is_dir() else "not a regular file"
-        raise RenderError(f"Cannot write {name}: it is {kind}. Name a file that ends in .mp4.")
+        raise RenderError(f"Cannot write {name}: it is {kind}. Use a name that ends in .mp4.")
     if is_same_file:
         raise RenderError(f"Cannot write {name}: it is the audio file. Choose another name.")
     return target

@@ -132,7 +132,7 @@ class ServerConfig:
             _check_key(name, key)
         if len(set(self.accounts.values())) != len(self.accounts):
             raise ConfigurationError(
-                "Two accounts have the same key. Give each account its own key."
+                "Two accounts have the same key. Use a different key for each account."
             )
         if not self.accounts and not is_loopback(self.host.strip("[]")):
             raise ConfigurationError(

@@ -146,7 +146,7 @@ class DataDirectory:
             self._lock_fd = filesystem.open_locked(self.lock_path)
         except BlockingIOError:
             raise ConfigurationError(
-                f"Another server uses the data folder {self.root}. Stop it, or name another "
+                f"Another server uses the data folder {self.root}. Stop it, or choose another "
                 "folder with --data."
             ) from None
 
@@ -154,7 +154,7 @@ class DataDirectory:
 def unusable(root: Path, error: OSError) -> ConfigurationError:
     """Return the error for a data directory that cannot be used."""
     return ConfigurationError(
-        f"The data folder {root} cannot be used: {error.strerror}. Name another one with --data."
+        f"The data folder {root} cannot be used: {error.strerror}. Choose another one with --data."
     )
 
 

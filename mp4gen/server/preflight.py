@@ -85,7 +85,7 @@ def check_music(config: ServerConfig) -> None:
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
     raise ConfigurationError(
-        f"The music folder {config.music} {problem}. Name a folder of audio files with --music."
+        f"The music folder {config.music} {problem}. Choose a folder of audio files with --music."
     )
 
 
@@ -106,7 +106,7 @@ def _data(config: ServerConfig) -> str:
         parent = _existing(root)
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
             raise ConfigurationError(
-                f"The data folder {root} cannot be created in {parent}. Name another one with "
+                f"The data folder {root} cannot be created in {parent}. Choose another one with "
                 "--data."
             )
         return f"{root} does not exist yet. The first start creates it."
@@ -135,8 +135,8 @@ def _disk(config: ServerConfig) -> str:
     limit = f"New tasks need at least {min_free // MIB} MB"
     if free < min_free:
         raise ConfigurationError(
-            f"The disk of {folder} has {free // MIB} MB free. {limit}: make room, name another "
-            "folder with --data, or lower --min-free."
+            f"The disk of {folder} has {free // MIB} MB free. {limit}: free some space, "
+            "choose another folder with --data, or lower --min-free."
         )
     return f"{free // MIB} MB are free. {limit}."
 
@@ -178,7 +178,7 @@ def _fonts(config: ServerConfig) -> str:
     if missing:
         return (
             f"There is no font for {', '.join(missing)}: such titles show boxes. Install one, "
-            "for instance Noto, or name it with --font."
+            "for instance Noto, or pass a font file with --font."
         )
     return "There is a font for every script that was checked."
 

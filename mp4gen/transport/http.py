@@ -161,7 +161,7 @@ class Transport:
             raise client_closed_error()
         if self._loop not in (None, loop):
             raise ConfigurationError(
-                "This client belongs to another event loop. Make one client for each loop."
+                "This client belongs to another event loop. Create one client for each loop."
             )
         self._loop = loop
         if request.is_submit not in self._sessions:

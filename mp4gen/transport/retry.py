@@ -1,4 +1,4 @@
-"""What to do after a failed call: pure decisions and delays; never sleeps.
+"""Decide what to do after a failed call: pure functions; never sleeps.
 
 The quota keeps the retries of one client from multiplying the traffic of an outage.
 """

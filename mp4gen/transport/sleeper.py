@@ -108,4 +108,4 @@ class Sleeper:
 
 def client_closed_error() -> ConfigurationError:
     """Return the error of every call after `aclose`."""
-    return ConfigurationError("This client is closed. Make a new one.")
+    return ConfigurationError("This client is closed. Create a new one.")

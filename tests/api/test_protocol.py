@@ -379,4 +379,4 @@ def test_parse_callback_reads_any_bytes(body: bytes) -> None:
     try:
         protocol.parse_callback(body)
     except mp4gen.ProtocolError as error:
-        assert str(error) == "The callback names no task."  # noqa: PT017 - both ways are right
+        assert str(error) == "The callback has no task id."  # noqa: PT017 - both ways are right

@@ -154,7 +154,7 @@ async def test_invalid_request_ends_the_run(wrong: Any) -> None:
         found, error = await outcome(run)
 
     assert isinstance(error, mp4gen.ConfigurationError)
-    assert "Give convert_many VideoRequest values." in str(error)
+    assert "Pass VideoRequest values to convert_many." in str(error)
     assert len(found) + run.summary.remaining == 2
 
 

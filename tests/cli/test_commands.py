@@ -198,7 +198,7 @@ def test_key_is_sent_and_never_printed(
         (["ledger", "bad"], "ledger"),
         (["ledger", "x", "--csv", "--json"], "Remove one of them"),
         (["demo", "--to", "bad"], "it is a file. Choose another folder"),
-        (["convert", "--to", "v"], "Name a table"),
+        (["convert", "--to", "v"], "Pass a table"),
         (["convert", "--nope", "--to", "v"], "Unknown option: --nope"),
         (["convert", "x.csv"], "Missing argument: --to"),
         (["convert", "x.csv", "--music-task", "m", "--to", "v"], "Remove one of them"),

@@ -384,7 +384,7 @@ async def test_aclose_ends_everything_that_waits(service: FakeService) -> None:
     await client.aclose()
     ended = await asyncio.gather(*tasks, return_exceptions=True)
 
-    assert {str(error) for error in ended} == {"This client is closed. Make a new one."}
+    assert {str(error) for error in ended} == {"This client is closed. Create a new one."}
     assert now() - start < 1
 
 

@@ -330,7 +330,7 @@ async def test_send_raises_after_aclose(transport: Transport) -> None:
 
     error = await failure(transport, POLL)
 
-    assert str(error) == "This client is closed. Make a new one."
+    assert str(error) == "This client is closed. Create a new one."
 
 
 async def test_aclose_ends_a_call_that_reads_its_response(

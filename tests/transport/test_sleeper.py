@@ -10,7 +10,7 @@ from mp4gen.transport.sleeper import Sleeper, WakeableSleep
 from tests.support_async import now
 
 pytestmark = pytest.mark.looptime
-CLOSED = r"^This client is closed\. Make a new one\.$"
+CLOSED = r"^This client is closed\. Create a new one\.$"
 
 
 async def test_sleep_lasts_its_seconds() -> None:

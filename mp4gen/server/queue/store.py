@@ -55,7 +55,7 @@ class Store:
             self._read_connection = _connect(path)
         except sqlite3.Error as error:
             raise ConfigurationError(
-                f"The database {path} cannot be used: {error}. Name another folder with --data."
+                f"The database {path} cannot be used: {error}. Choose another folder with --data."
             ) from error
         self._write_executor = ThreadPoolExecutor(1, thread_name_prefix="mp4gen-store")
 
