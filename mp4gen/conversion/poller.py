@@ -259,12 +259,13 @@ class VideoPoller:
         details = self._details
         if details is not None and details.video_url:
             return self._complete(details, stopwatch)
-        last_status = f"its last status was {details.status}" if details else "no poll succeeded"
+        # Escaped, because an unknown status is the host's own text.
+        status = f"its last status was {str(details.status)!r}" if details else "no poll succeeded"
         last_error = str(self._last_error or "").rstrip(".")
         last_failure = f"; the last poll failed: {last_error}" if last_error else ""
         raise WaitTimeoutError(
             self.task_id,
-            f"not finished after {self.timeout:g} s ({last_status}{last_failure}). "
+            f"not finished after {self.timeout:g} s ({status}{last_failure}). "
             "It may still finish: wait for the same id again.",
             details,
         )

@@ -196,6 +196,20 @@ async def test_wait_times_out_at_the_deadline(
     assert "wait for the same id again" in str(error)
 
 
+async def test_timeout_escapes_an_unknown_status(
+    service: FakeService, client: mp4gen.Client
+) -> None:
+    """The status is the host's own text: it adds no line and steers no terminal."""
+    odd = ScriptedResponse(data={"successFlag": "QUEUED\n\x1b[2J", "response": None})
+    service.always("details", odd)
+
+    error = await failure(client.convert(REQUEST, timeout=60))
+
+    assert type(error) is mp4gen.WaitTimeoutError
+    assert str(error).isprintable()
+    assert r"its last status was 'QUEUED\n\x1b[2J'" in str(error)
+
+
 async def test_callback_exception_with_a_url_is_a_success(
     service: FakeService, client: mp4gen.Client
 ) -> None:
