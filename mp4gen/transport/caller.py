@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from random import Random
+from types import TracebackType
 from typing import TypeVar
 
 import attrs
@@ -82,6 +88,27 @@ class CallOptions:
         timeout = retry.maintenance_timeout
         max_maintenance = _BULK_MAINTENANCE_TIMEOUT if timeout is None else timeout
         return cls(Priority.BULK, retry.timeout, max_maintenance, retry_forever=True)
+
+
+class _Slot:
+    """A slot whose wait ends when the client closes; a class, since each call needs one."""
+
+    __slots__ = ("_sleeper", "_slot")
+
+    def __init__(self, slot: AbstractAsyncContextManager[None], sleeper: Sleeper) -> None:
+        self._slot, self._sleeper = slot, sleeper
+
+    async def __aenter__(self) -> None:
+        async with self._sleeper.cancel_on_close():
+            await self._slot.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._slot.__aexit__(kind, error, trace)
 
 
 class ApiCaller:
@@ -180,28 +207,35 @@ class ApiCaller:
             else:
                 return value
 
+    def _slot(self, request: ApiRequest, priority: Priority) -> _Slot:
+        """Return a slot for `request`; the wait for it ends when the client closes."""
+        if not request.rate_limited:
+            slot: AbstractAsyncContextManager[None] = self._slot_after_pause()
+        elif priority is Priority.BULK and request.method == "GET":
+            slot = self._bulk_poll_slot()
+        else:
+            slot = self._limiter.slot(priority)
+        return _Slot(slot, self.sleeper)
+
     @asynccontextmanager
-    async def _slot(self, request: ApiRequest, priority: Priority) -> AsyncIterator[None]:
-        """Hold a slot for `request`; stop waiting for one when the client closes."""
+    async def _bulk_poll_slot(self) -> AsyncIterator[None]:
+        """Let one poll of a bulk run queue at a time, so that submits go first.
+
+        Tasks start earlier, and fewer polls come too early. Over 1,000 tracks this saves a tenth
+        of the time and nine in ten early polls.
+        """
         async with AsyncExitStack() as stack:
-            async with self.sleeper.cancel_on_close():
-                if not request.rate_limited:
-                    await self._wait_for_pause_end()
-                elif priority is Priority.BULK and request.method == "GET":
-                    # One poll of a bulk run queues at a time, so that submits go first: tasks start
-                    # earlier, and fewer polls come too early. Over 1,000 tracks this saves a tenth
-                    # of the time and nine in ten early polls.
-                    async with self._bulk_poll_lock:
-                        await stack.enter_async_context(self._limiter.slot(priority))
-                else:
-                    await stack.enter_async_context(self._limiter.slot(priority))
+            async with self._bulk_poll_lock:
+                await stack.enter_async_context(self._limiter.slot(Priority.BULK))
             yield
 
-    async def _wait_for_pause_end(self) -> None:
+    @asynccontextmanager
+    async def _slot_after_pause(self) -> AsyncIterator[None]:
         """Wait for the end of a pause, for a call that does not pass through the limiter."""
         loop = asyncio.get_running_loop()
         while (remaining := self._paused_until - loop.time()) > CLOCK_RESOLUTION:
             await self.sleeper.sleep(remaining)
+        yield
 
     def would_give_up(self, call_options: CallOptions) -> bool:
         """Return whether the breaker blocks the caller for longer than it waits."""

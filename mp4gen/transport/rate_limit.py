@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 from mp4gen.options import RateLimit
 
@@ -41,6 +42,23 @@ class RateLimiter(Protocol):
         ...
 
 
+class _Slot:
+    """One use of a window; a generator for each call would cost more than the limit itself."""
+
+    __slots__ = ("_acquire", "_release")
+
+    def __init__(
+        self, acquire: Callable[[], Coroutine[Any, Any, None]], release: Callable[[], None]
+    ) -> None:
+        self._acquire, self._release = acquire, release
+
+    async def __aenter__(self) -> None:
+        await self._acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._release()
+
+
 class SlidingWindowLimiter:
     """The `RateLimiter` of one process and one event loop, in loop time.
 
@@ -61,14 +79,9 @@ class SlidingWindowLimiter:
         used = f"in use {self._in_use}, resting {len(self._release_times)}"
         return f"SlidingWindowLimiter({self.limit}, {used})"
 
-    @asynccontextmanager
-    async def slot(self, priority: Priority = Priority.INTERACTIVE) -> AsyncIterator[None]:
+    def slot(self, priority: Priority = Priority.INTERACTIVE) -> AbstractAsyncContextManager[None]:
         """Hold one slot of the window."""
-        await self._acquire(priority)
-        try:
-            yield
-        finally:
-            self._release()
+        return _Slot(partial(self._acquire, priority), self._release)
 
     def pause(self, seconds: float) -> None:
         """Hold back all calls for `seconds`, then let a single one go first.

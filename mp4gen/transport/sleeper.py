@@ -6,8 +6,7 @@ The module knows neither why a caller sleeps nor why it wakes: the caller checks
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
 from mp4gen.errors import ConfigurationError
 
@@ -54,6 +53,31 @@ class WakeableSleep(asyncio.Future[bool]):
             self._active_sleeps.pop(self, None)
 
 
+class _CancelOnClose:
+    """An `asyncio.timeout` that expires when the client closes: cheaper than a generator."""
+
+    __slots__ = ("_timeout", "_timeouts")
+
+    def __init__(self, timeouts: dict[asyncio.Timeout, None]) -> None:
+        self._timeout, self._timeouts = asyncio.timeout(None), timeouts
+
+    async def __aenter__(self) -> None:
+        self._timeouts[self._timeout] = None
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timeouts.pop(self._timeout, None)
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
+            raise client_closed_error() from None
+
+
 class Sleeper:
     """The sleeps and waits of one client, which end when it closes."""
 
@@ -73,28 +97,17 @@ class Sleeper:
             raise client_closed_error()
         return WakeableSleep(seconds, self._active_sleeps)
 
-    @asynccontextmanager
-    async def cancel_on_close(self) -> AsyncIterator[None]:
-        """Run a block that `close` ends, whatever it awaits.
+    def cancel_on_close(self) -> _CancelOnClose:
+        """Return a context manager whose block `close` ends, whatever the block awaits.
 
         A `TimeoutError` of the block itself and a cancel from outside pass through.
 
         Raises:
-            ConfigurationError: The client is closed, or closed meanwhile.
+            ConfigurationError: The client is closed, or (on leaving) closed meanwhile.
         """
         if self.closed:
             raise client_closed_error()
-        timeout = asyncio.timeout(None)
-        self._timeouts[timeout] = None
-        try:
-            async with timeout:
-                yield
-        except TimeoutError:
-            if timeout.expired():
-                raise client_closed_error() from None
-            raise
-        finally:
-            self._timeouts.pop(timeout, None)
+        return _CancelOnClose(self._timeouts)
 
     def close(self) -> None:
         """End everything that waits. A second call does nothing."""
