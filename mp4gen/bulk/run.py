@@ -35,7 +35,7 @@ VideoRequests = Iterable[VideoRequest] | AsyncIterable[VideoRequest]
 
 # Requests and results beyond the conversions in progress.
 _PREFETCH = 10
-# Errors that persist and that every later submit would meet.
+# Permanent errors that would also fail every later submit.
 _FATAL_ERRORS = (
     AuthenticationError,
     ConfigurationError,
@@ -107,7 +107,7 @@ class ConversionRun:
             return
         if not was_closed and not self._runner.done():
             self._stop_reason = self._stop_reason or "aclose"
-            # Only once: a second cancel would interrupt the clean-up of the first one.
+            # Once only: a second cancel would interrupt the clean-up of the first one.
             self._runner.cancel()
         await asyncio.wait([self._runner])
 

@@ -80,7 +80,7 @@ class TrackJob:
 
     @property
     def can_cancel(self) -> bool:
-        """Whether a cancel now cannot interrupt a submit or a wait."""
+        """Whether a cancel would interrupt neither a submit nor a wait."""
         return not self.may_be_sent and self.entry.state in (LedgerState.NEW, *_MAYBE_SENT)
 
     async def convert(self) -> Conversion:

@@ -1,6 +1,6 @@
 """The options that several commands share, and the client that they make; sends nothing.
 
-Functions raise `UsageError` for a value of another form.
+Functions raise `UsageError` for an invalid value.
 """
 
 import os

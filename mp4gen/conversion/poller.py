@@ -199,7 +199,7 @@ class VideoPoller:
             Mp4GenError: `error` itself.
         """
         self._last_error = error
-        # A 403 can come from a firewall and pass; a 401 is permanent.
+        # A 403 of a firewall can be temporary; a 401 is permanent.
         if self.caller.closed or (isinstance(error, AuthenticationError) and error.code == 401):
             raise error
         if isinstance(error, ConfigurationError) and not (self._task_found or self.submission):

@@ -33,7 +33,7 @@ CROSSOVER_HZ = (300.0, 700.0)
 # Music loses level with every octave; the tilt raises the highest band by this much.
 TILT_DB = 26.0
 FLOOR_DB, STEP_DB = -110.0, 0.5
-# Full scale is 1, but a file of floats may hold any number.
+# Full scale is 1, but a file of floats may contain any number.
 MAX_SAMPLE = 1e6
 # An AAC decoder may find the true rate and channels only after some packets.
 FORMAT_PROBE_SECONDS = 1

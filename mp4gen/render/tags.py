@@ -30,7 +30,7 @@ def probe(path: PathLike) -> AudioInfo:
     """Read the properties of an audio file without decoding it; milliseconds for most files.
 
     Raises:
-        RenderError: the file is missing, is not audio, or has no audio in it.
+        RenderError: the file is missing, is not audio, or has no audio stream.
     """
     with decode.open_audio(path) as (container, stream):
         tags = _tags(container, stream)

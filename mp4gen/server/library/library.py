@@ -1,11 +1,11 @@
 """The music folder as the API sees it: a folder is a music task, a file in it a track.
 
 The ids are stable while the files stay in place:
-- The id of a music task is its folder's path below the music folder, with `/` between the names;
-  files directly in the music folder belong to the music task `.`.
-- The id of a track is its file name without the extension. If files of a folder differ in the
-  extension only, the one that comes first in `SUFFIXES` has that id, and the ids of the others
-  include the extension. The full file name always finds a track too.
+- The id of a music task is its folder's path below the music folder, with `/` between the names.
+  Files directly in the music folder belong to the music task `.`.
+- The id of a track is its file name without the extension. If files of a folder differ only in the
+  extension, the one that comes first in `SUFFIXES` has that id; the ids of the others include the
+  extension. The full file name always finds a track, too.
 - Names are compared after NFC normalisation. Names that begin with a dot are ignored.
 
 A name never becomes a path: it is compared with the names that a folder lists, so it cannot leave
@@ -158,7 +158,7 @@ def _nfc(text: str) -> str:
 
 
 def _is_printable_name(name: str) -> bool:
-    """Return whether JSON can hold a name: no undecodable bytes, no control characters."""
+    """Return whether a name has no undecodable bytes and no control characters."""
     return not any(unicodedata.category(char) in {"Cc", "Cs"} for char in name)
 
 

@@ -17,7 +17,7 @@ FOLDER = "Uploads"
 _MAX_STEM_BYTES = 120
 _PART_PREFIX = ".mp4gen-upload-"
 _CHUNK = 1 << 20
-# A client that sends nothing must not keep a connection and a file.
+# An idle client must not keep a connection and a file open.
 _READ_TIMEOUT = 30.0
 
 
