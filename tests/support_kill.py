@@ -25,8 +25,8 @@ from mp4gen.transport import http
 
 Function = Callable[..., Any]
 
-# Function, event, and for a step of the ledger its operation or the state that it records. What is
-# "written" is not committed yet.
+# Function, event, and for a step of the ledger its operation or the state that it records.
+# A step that is "written" is not committed yet.
 POINTS: dict[str, tuple[Function, str, str | Function | None]] = {
     "before the ledger is locked": (ledger_schema.Lock.__init__, "call", None),
     "the ledger is locked": (ledger_schema.Lock.__init__, "return", None),

@@ -84,7 +84,7 @@ def test_refused_setting_does_not_show_the_key() -> None:
         with pytest.raises(mp4gen.ConfigurationError) as caught:
             Client(FAKE_KEY, **settings)  # type: ignore[arg-type]
 
-        # The first frame is this test's own.
+        # The first frame belongs to this test.
         formatted = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
         assert FAKE_KEY not in "".join(list(formatted.format())[2:])
 

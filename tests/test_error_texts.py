@@ -50,7 +50,7 @@ def texts() -> Iterator[tuple[str, str]]:
             if not (isinstance(node, ast.Call) and node.args):
                 continue
             name = ast.unparse(node.func).split(".")[-1]
-            # An error with a code quotes the API, whose words are its own.
+            # An error with a code quotes a text of the API.
             quotes = any(keyword.arg == "code" for keyword in node.keywords)
             text = text_of(node.args[0]) if name in names and not quotes else None
             if text is not None:

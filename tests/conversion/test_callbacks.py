@@ -462,7 +462,7 @@ async def test_handle_returns_the_status_of_each_body(
     path = url.partition("/hooks")[2]
     by_hand = receiver.handle("POST", path, headers, body)[0]
     from_thread = await asyncio.to_thread(receiver.handle, "post", path, headers, body)
-    # What the socket's parser cannot inflate never reaches us.
+    # A body that the socket's parser cannot inflate never reaches the receiver.
     over_socket = status if "Content-Encoding" in headers else await post(url, body, headers)
 
     assert (by_hand, from_thread[0], over_socket) == (status,) * 3
