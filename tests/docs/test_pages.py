@@ -10,6 +10,7 @@ import pytest
 
 import mp4gen
 import mp4gen.testing
+from mp4gen.server.web.operations import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / ".docs"
@@ -58,6 +59,15 @@ def test_reference_has_each_public_name(package: ModuleType) -> None:
     missing = {f"{package.__name__}.{name}" for name in package.__all__} - entries - NOT_SHOWN
 
     assert missing == set()
+
+
+def test_server_reference_has_each_operation() -> None:
+    """The server's page lists exactly the operations of the API that the server has."""
+    page = (DOCS / "pages" / "reference" / "server.md").read_text()
+
+    listed = re.findall(r"`([A-Z]+) (/api/[^?`]+)", page)
+
+    assert sorted(listed) == sorted((op.method, op.path) for op in OPERATIONS)
 
 
 def test_each_example_is_shown() -> None:
