@@ -102,6 +102,22 @@ async def test_song_is_uploaded_rendered_and_watched(
 
 @pytest.mark.slow
 @pytest.mark.browser
+async def test_rejected_upload_is_named_once(serve: Serve, browser: Any, tmp_path: Path) -> None:
+    """The page adds the file's name only to a message of the server that lacks it."""
+    caller = await serve()
+    (tmp_path / "noise.mp3").write_bytes(b"noise" * 100)
+    await asyncio.to_thread(browser.get, caller.url)
+    await until("document.querySelectorAll('#tracks .row').length === 4", browser)
+
+    field = await asyncio.to_thread(browser.find_element, "id", "file")
+    await asyncio.to_thread(field.send_keys, str(tmp_path / "noise.mp3"))
+    problem = await until("document.getElementById('drop-problem').textContent", browser)
+
+    assert problem.count("noise.mp3") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.browser
 async def test_page_is_usable_with_the_keyboard(serve: Serve, browser: Any) -> None:
     """Arrow keys move in the list, no key loses the focus, and every control has a name."""
     run = on(browser)

@@ -17,5 +17,5 @@ export function upload(file, token, onProgress) {
   });
 }
 
-// Adds the file name unless the message begins with it.
-const withFilename = (name, message) => message.startsWith(name) ? message : `${name}: ${message}`;
+// Adds the file name unless the message contains it.
+const withFilename = (name, message) => message.includes(name) ? message : `${name}: ${message}`;
