@@ -4,8 +4,6 @@ The package also contains a command line (`mp4gen[cli]`) and a server of the sam
 the videos itself (`mp4gen[server]`). Importing this module loads neither.
 """
 
-from __future__ import annotations
-
 import typing
 
 from .api.dialects import Dialect

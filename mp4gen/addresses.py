@@ -4,8 +4,6 @@
 checks each address at connect time, so DNS rebinding does not get around the check.
 """
 
-from __future__ import annotations
-
 import errno
 import ipaddress
 import socket

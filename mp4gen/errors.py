@@ -23,8 +23,6 @@ Mp4GenError
     RenderCancelledError            the render was cancelled
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 

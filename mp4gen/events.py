@@ -1,7 +1,5 @@
 """Events that a client reports: frozen records with a log line each; they contain no key."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """The values of the API, frozen and in snake_case; no wire names, no I/O."""
 
-from __future__ import annotations
-
 import enum
 import unicodedata
 from collections.abc import Mapping

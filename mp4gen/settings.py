@@ -3,8 +3,6 @@
 All functions raise `ConfigurationError` for an invalid value.
 """
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Callable

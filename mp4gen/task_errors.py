@@ -1,7 +1,5 @@
 """The errors that carry a model: the request or the task that they are about."""
 
-from __future__ import annotations
-
 from .errors import Mp4GenError
 from .models import VideoDetails, VideoRequest
 

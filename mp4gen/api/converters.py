@@ -169,15 +169,6 @@ def _parse_iso_time(text: str) -> datetime | None:
         return None
 
 
-def _to_epoch_milliseconds(value: datetime) -> int:
-    return round(value.timestamp() * 1000)
-
-
-def _parse_error_code(value: Any, _: Any) -> int | None:
-    # Older pages show 0 and "" if there is no error.
-    return parse_int(value) or None
-
-
 def _register(
     converter: cattrs.Converter, model: Any, names: dict[str, str], **hooks: Callable[..., Any]
 ) -> None:
@@ -207,7 +198,7 @@ def _converter() -> cattrs.Converter:
         attrs.resolve_types(model, vars(models))
     converter = cattrs.Converter()
     converter.register_structure_hook(str, _strict_str)
-    converter.register_unstructure_hook(datetime, _to_epoch_milliseconds)
+    converter.register_unstructure_hook(datetime, lambda time: round(time.timestamp() * 1000))
     _register(converter, VideoRequest, VIDEO_REQUEST)
     _register(
         converter,
@@ -217,7 +208,8 @@ def _converter() -> cattrs.Converter:
         | {
             "task_id": _strict_str,
             "status": _parse_status,
-            "error_code": _parse_error_code,
+            # Older pages show 0 and "" if there is no error.
+            "error_code": lambda value, _: parse_int(value) or None,
             "music_index": lambda value, _: parse_int(value),
             "created_at": _parse_time,
             "completed_at": _parse_time,

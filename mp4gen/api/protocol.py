@@ -5,8 +5,6 @@ of the request and builds that of the response. Callbacks are built, signed, ver
 The `parse_*` functions of the client side raise the errors of `parse_response`.
 """
 
-from __future__ import annotations
-
 import base64
 import hmac
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 The `code` of the body comes before the HTTP status: some hosts send refusals with HTTP 200.
 """
 
-from __future__ import annotations
-
 import json
 from codecs import BOM_UTF8
 from collections.abc import Mapping

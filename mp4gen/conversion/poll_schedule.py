@@ -1,7 +1,5 @@
 """Compute when to poll a task: pure arithmetic in seconds; never sleeps and reads no clock."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from random import Random

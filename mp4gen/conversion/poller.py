@@ -1,7 +1,5 @@
 """Wait for one task: poll it or be woken by its callback, until its video is there."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime

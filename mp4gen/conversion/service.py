@@ -1,7 +1,5 @@
 """Submit and wait for one client: choose the schedule, the callbacks and the slots of each."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Coroutine
 from typing import Any

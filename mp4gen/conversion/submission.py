@@ -1,7 +1,5 @@
 """Submit one video at most once: resend a refused submit, find the task of a lost response."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,10 +25,6 @@ OnSending = Callable[[Sequence[str]], Awaitable[None]]
 OnNotSent = Callable[[], Awaitable[None]]
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
 @attrs.frozen
 class Submission:
     """An accepted submit.
@@ -48,7 +42,7 @@ class Submission:
     adopted: bool = False
     via_callback: bool = False
     retry_after: float | None = None
-    submitted_at: float = attrs.field(factory=_now)
+    submitted_at: float = attrs.field(factory=lambda: asyncio.get_running_loop().time())
     subscription: CallbackSubscription | None = None
 
 

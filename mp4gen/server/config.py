@@ -44,12 +44,12 @@ def _expand_data_path(value: str | os.PathLike[str] | None) -> Path:
     return default_data() if value is None else _expand_path(value)
 
 
-def _strip_slash(url: str | None) -> str | None:
-    return None if url is None else url.rstrip("/")
-
-
 def _min(low: float) -> Any:
     return number_validator(f"a number of at least {low:g}", lambda value: value >= low)
+
+
+def _strip_slash(url: str | None) -> str | None:
+    return None if url is None else url.rstrip("/")
 
 
 def _cpus() -> int:
@@ -127,7 +127,8 @@ class ServerConfig:
     shutdown_timeout: float = attrs.field(default=10.0, validator=_min(0))
 
     def __attrs_post_init__(self) -> None:
-        _check_port(self.port)
+        if not (isinstance(self.port, int) and is_number(self.port) and 0 <= self.port <= 65535):
+            raise invalid_setting("port", self.port, "a number from 0 to 65535")
         for name, key in self.accounts.items():
             _check_key(name, key)
         if len(set(self.accounts.values())) != len(self.accounts):
@@ -147,11 +148,6 @@ class ServerConfig:
         """The key of each account by its name; the account of `key` has the empty name."""
         own = {} if self.key is None else {"": self.key}
         return {**own, **self.account_keys}
-
-
-def _check_port(port: object) -> None:
-    if not (isinstance(port, int) and is_number(port) and 0 <= port <= 65535):
-        raise invalid_setting("port", port, "a number from 0 to 65535")
 
 
 def _check_key(name: str, key: object) -> None:

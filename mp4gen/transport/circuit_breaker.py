@@ -4,8 +4,6 @@ While it is closed, all calls flow. While it is open, one call at a time passes 
 others wait for its result.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -4,8 +4,6 @@ The module knows whether a byte of the request may have been sent. It keeps the 
 can be printed: no aiohttp error, which holds the request headers, leaves this module.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import zlib

@@ -5,8 +5,6 @@ request. The server counts arrivals, and a call has arrived before its response.
 the slot arrives more than a period after the first one, whatever the latency.
 """
 
-from __future__ import annotations
-
 import asyncio
 import enum
 from collections import deque

@@ -3,8 +3,6 @@
 The quota keeps the retries of one client from multiplying the traffic of an outage.
 """
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Iterator
 from random import Random
