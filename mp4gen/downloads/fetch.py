@@ -16,7 +16,7 @@ from mp4gen.addresses import PrivateAddressError, is_public, parse_http_url, pub
 from mp4gen.errors import ConfigurationError, DownloadError
 from mp4gen.options import Retry
 from mp4gen.transport.http import describe_network_error, proxy_from_env, user_agent
-from mp4gen.transport.sleeper import Sleeper
+from mp4gen.transport.sleeper import Sleeper, require_running_loop
 
 MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -88,12 +88,7 @@ class FileSessions:
         Raises:
             ConfigurationError: The client is closed, or belongs to another loop.
         """
-        loop = asyncio.get_running_loop()
-        if self._loop not in (None, loop):
-            raise ConfigurationError(
-                "This client belongs to another event loop. Create one client for each loop."
-            )
-        self._loop = loop
+        self._loop = require_running_loop(self._loop)
         async with self._sleeper.cancel_on_close():
             yield
 

@@ -90,7 +90,7 @@ class CallOptions:
         return cls(Priority.BULK, retry.timeout, max_maintenance, retry_forever=True)
 
 
-class _Slot:
+class _ClosableSlot:
     """A slot whose wait ends when the client closes; a class, since each call needs one."""
 
     __slots__ = ("_sleeper", "_slot")
@@ -207,7 +207,7 @@ class ApiCaller:
             else:
                 return value
 
-    def _slot(self, request: ApiRequest, priority: Priority) -> _Slot:
+    def _slot(self, request: ApiRequest, priority: Priority) -> _ClosableSlot:
         """Return a slot for `request`; the wait for it ends when the client closes."""
         if not request.rate_limited:
             slot: AbstractAsyncContextManager[None] = self._slot_after_pause()
@@ -215,7 +215,7 @@ class ApiCaller:
             slot = self._bulk_poll_slot()
         else:
             slot = self._limiter.slot(priority)
-        return _Slot(slot, self.sleeper)
+        return _ClosableSlot(slot, self.sleeper)
 
     @asynccontextmanager
     async def _bulk_poll_slot(self) -> AsyncIterator[None]:

@@ -20,7 +20,7 @@ from mp4gen.api.responses import MAX_BODY_BYTES, HttpResponse
 from mp4gen.errors import ConfigurationError, ProtocolError, TransportError
 from mp4gen.version import package_version
 
-from .sleeper import client_closed_error
+from .sleeper import client_closed_error, require_running_loop
 
 _CONNECT_TIMEOUT = 10.0
 _MIN_REDACTABLE_LENGTH = 8
@@ -154,14 +154,9 @@ class Transport:
         return HttpResponse(response.status, headers, body)
 
     def _session_for(self, request: ApiRequest) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
         if self._closed:
             raise client_closed_error()
-        if self._loop not in (None, loop):
-            raise ConfigurationError(
-                "This client belongs to another event loop. Create one client for each loop."
-            )
-        self._loop = loop
+        self._loop = require_running_loop(self._loop)
         if request.is_submit not in self._sessions:
             trace = aiohttp.TraceConfig()
             trace.on_request_headers_sent.append(_on_headers_sent)

@@ -122,3 +122,13 @@ class Sleeper:
 def client_closed_error() -> ConfigurationError:
     """Return the error of every call after `aclose`."""
     return ConfigurationError("This client is closed. Create a new one.")
+
+
+def require_running_loop(owner: asyncio.AbstractEventLoop | None) -> asyncio.AbstractEventLoop:
+    """Return the running loop; raise a `ConfigurationError` if `owner` is another one."""
+    loop = asyncio.get_running_loop()
+    if owner not in (None, loop):
+        raise ConfigurationError(
+            "This client belongs to another event loop. Create one client for each loop."
+        )
+    return loop
