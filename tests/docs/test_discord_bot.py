@@ -16,7 +16,6 @@ from aiohttp import web
 
 import mp4gen
 from mp4gen.testing import FakeService
-from mp4gen.testing.service import FAKE_KEY
 from tests.docs.support_bots import stored, until
 
 with warnings.catch_warnings():
@@ -171,17 +170,6 @@ async def discord_api(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Discord]
     monkeypatch.setattr(discord.http.Route, "BASE", f"http://127.0.0.1:{runner.addresses[0][1]}")
     yield api
     await runner.cleanup()
-
-
-@pytest.fixture
-async def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[FakeService]:
-    """Run our API, whose tasks take 40 seconds; the bot reads its settings from the environment."""
-    async with FakeService(duration=40.0) as service:
-        monkeypatch.setenv("MP4GEN_BASE_URL", service.url)
-        monkeypatch.setenv("MP4GEN_API_KEY", FAKE_KEY)
-        monkeypatch.delenv("DISCORD_TOKEN", raising=False)
-        monkeypatch.chdir(tmp_path)
-        yield service
 
 
 Start = Callable[[], Coroutine[Any, Any, Any]]

@@ -12,7 +12,6 @@ import pytest
 from aiohttp import web
 
 from mp4gen.testing import FakeService
-from mp4gen.testing.service import FAKE_KEY
 from tests.docs.support_bots import stored, until
 
 ext = pytest.importorskip("telegram.ext", reason="the dev extra installs it")
@@ -109,17 +108,6 @@ async def telegram() -> AsyncIterator[Telegram]:
     api.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield api
     await runner.cleanup()
-
-
-@pytest.fixture
-async def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[FakeService]:
-    """Run our API, whose tasks take 40 seconds."""
-    async with FakeService(duration=40.0) as service:
-        monkeypatch.setenv("MP4GEN_BASE_URL", service.url)
-        monkeypatch.setenv("MP4GEN_API_KEY", FAKE_KEY)
-        monkeypatch.delenv("TELEGRAM_TOKEN", raising=False)
-        monkeypatch.chdir(tmp_path)
-        yield service
 
 
 class RunningBot:
