@@ -60,7 +60,9 @@ async def _run(coroutine: Coroutine[Any, Any, int], interrupts: InterruptHandler
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine runs in one
     for number in _SIGNALS:
-        loop.add_signal_handler(number, interrupts.handle, number, task)
+        # `nohup` and a shell's background jobs start a command with some of them ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, interrupts.handle, number, task)
     try:
         code = await coroutine
     except asyncio.CancelledError:

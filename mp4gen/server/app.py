@@ -211,7 +211,7 @@ def _app(services: Services) -> web.Application:
 
 
 def serve(config: ServerConfig, on_ready: Callable[[str], None] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM; blocks.
+    """Serve until SIGINT or SIGTERM; blocks. A signal that was ignored before stays ignored.
 
     Running renders get `config.shutdown_timeout` seconds to finish; a second signal kills them.
 
@@ -236,7 +236,9 @@ async def _serve(config: ServerConfig, on_ready: Callable[[str], None] | None) -
 
     async with Server(config) as server:
         for signum in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(signum, handle, signum)
+            # A shell's background jobs start with SIGINT ignored.
+            if signal.getsignal(signum) is not signal.SIG_IGN:
+                loop.add_signal_handler(signum, handle, signum)
         if on_ready is not None:
             on_ready(server.url)
         await stop.wait()

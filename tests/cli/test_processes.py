@@ -8,10 +8,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+
+from mp4gen.testing import FakeService
 
 _PROGRAM = (sys.executable, "-m", "mp4gen")
 
@@ -30,6 +34,23 @@ def start(*arguments: object, **variables: str) -> subprocess.Popen[str]:
         text=True,
         env=environment(**variables),
     )
+
+
+def start_ignoring(number: int, *arguments: object, **variables: str) -> subprocess.Popen[str]:
+    """Start a command as `nohup` does: with a signal that is ignored."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        return start(*arguments, **variables)
+    finally:
+        signal.signal(number, before)
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait until `condition` holds; fail if the process ends before."""
+    pause = threading.Event()
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        pause.wait(0.01)
 
 
 def run_without(missing: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -113,6 +134,56 @@ def test_serve_answers_until_sigterm(tmp_path: Path) -> None:
     assert server.returncode == 0
     assert "The music folder contains no audio yet" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_convert_survives_a_signal_ignored_at_start(tmp_path: Path, number: int) -> None:
+    """Failure mode 44: `nohup mp4gen convert` finishes after the terminal is closed."""
+    (tmp_path / "t.csv").write_text("taskId,audioId\nm,a\n")
+    with FakeService(duration=0.5, retry_after=0.1) as service:
+        convert = start_ignoring(
+            number, "convert", tmp_path / "t.csv", "--to", tmp_path / "v",
+            MP4GEN_BASE_URL=service.url,
+        )  # fmt: skip
+        wait_until(lambda: bool(service.tasks), convert)
+        convert.send_signal(number)
+        out, err = convert.communicate(timeout=30)
+
+    assert (convert.returncode, err) == (0, "")
+    assert out.endswith(f"1 videos in {tmp_path / 'v'}, 0 failed, 0 remaining\n")
+
+
+@pytest.mark.slow
+def test_serve_survives_signals_ignored_at_start(tmp_path: Path) -> None:
+    """Failure mode 44: a server in the background outlives its terminal."""
+    (tmp_path / "music").mkdir()
+    server = start_ignoring(
+        signal.SIGHUP, "serve", "--music", tmp_path / "music", "--port", 0, "--json",
+        MP4GEN_SERVE_DATA=str(tmp_path / "data"),
+    )  # fmt: skip
+    assert server.stdout is not None
+    url = json.loads(server.stdout.readline())["url"]
+
+    server.send_signal(signal.SIGHUP)
+    with urlopen(f"{url}/healthz") as answer:  # noqa: S310 - our own loopback
+        status = answer.status
+    server.terminate()
+    server.communicate(timeout=30)
+
+    assert (status, server.returncode) == (200, 0)
+
+
+@pytest.mark.slow
+def test_render_survives_a_signal_ignored_at_start(tone: Path, tmp_path: Path) -> None:
+    """Failure mode 44: the video is complete."""
+    render = start_ignoring(signal.SIGHUP, "render", tone, "--to", tmp_path / "a.mp4")
+    wait_until(lambda: any(tmp_path.glob(".mp4gen-*")) or render.poll() is not None, render)
+    render.send_signal(signal.SIGHUP)
+    render.communicate(timeout=30)
+
+    assert render.returncode == 0
+    assert (tmp_path / "a.mp4").read_bytes()[4:8] == b"ftyp"
 
 
 def test_closed_pipe_ends_quietly(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""A command's coroutine: signals that end it, and signals that it must not notice."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from mp4gen.cli import runner
+from mp4gen.cli.exit_codes import InterruptedBySignal
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture
+def ignored(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """Ignore a signal, as `nohup` does before it starts a command."""
+    number: signal.Signals = request.param
+    before = signal.signal(number, signal.SIG_IGN)
+    yield number
+    signal.signal(number, before)
+
+
+async def send(number: signal.Signals) -> int:
+    signal.raise_signal(number)
+    # The event loop reads its signals once a turn.
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return 0
+
+
+@pytest.mark.parametrize("ignored", SIGNALS, indirect=True)
+def test_signal_ignored_at_start_stays_ignored(ignored: signal.Signals) -> None:
+    """Failure mode 44: the command goes on, and the signal is ignored afterwards, too."""
+    assert runner.run(send(ignored)) == 0
+    assert signal.getsignal(ignored) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize("ignored", SIGNALS, indirect=True)
+def test_other_signals_still_end_the_command(ignored: signal.Signals) -> None:
+    """One ignored signal does not protect a command from the others."""
+    for number in set(SIGNALS) - {ignored}:
+        with pytest.raises(InterruptedBySignal) as stopped:
+            runner.run(send(number))
+        assert stopped.value.code == 128 + number
