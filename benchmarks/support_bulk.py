@@ -27,6 +27,7 @@ from mp4gen.testing import FakeService, lognormal
 from mp4gen.testing.response_writer import _build_response
 from mp4gen.testing.service import _endpoint
 from mp4gen.testing.state import RecordedRequest
+from mp4gen.transport.http import Delivery
 
 T = TypeVar("T")
 
@@ -95,11 +96,15 @@ class DirectTransport:
         self._random = Random(f"{seed}/wire")
         self._receiver = receiver
 
-    async def send(self, request: ApiRequest, timeout: float) -> HttpResponse:
-        """Return the service's response."""
+    async def send(
+        self, request: ApiRequest, timeout: float, delivery: Delivery | None = None
+    ) -> HttpResponse:
+        """Return the service's response; the connection takes the time of one way."""
         if self.closed:
             raise ConfigurationError("The client is closed. Create a new one.")
         await asyncio.sleep(latency(self._random))
+        if delivery is not None:
+            delivery.head_sent = True
         now = asyncio.get_running_loop().time()
         parts = urlsplit(request.path)
         endpoint = _endpoint(request.method, parts.path)

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that breaks connections at a scripted byte; reads no HTTP."""
+"""Loopback addresses that break connections, or never finish one; reads no HTTP."""
 
 from __future__ import annotations
 
@@ -6,12 +6,27 @@ import asyncio
 import socket
 import struct
 from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
 import attrs
 
 _CHUNK_SIZE = 1 << 16
+
+
+@contextmanager
+def full_backlog() -> Iterator[str]:
+    """Yield the URL of a listener to which every connection stays in its handshake (Linux)."""
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        # The kernel finishes this handshake by itself, and no other one until it is accepted.
+        sockets.enter_context(socket.create_connection(listener.getsockname()))
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @attrs.frozen(kw_only=True)

@@ -26,7 +26,7 @@ from mp4gen.events import EventEmitter, MaintenanceEvent, PausedEvent, RetryEven
 from mp4gen.options import RateLimit, Retry
 
 from .circuit_breaker import CircuitBreaker
-from .http import Transport
+from .http import Delivery, Transport
 from .rate_limit import CLOCK_RESOLUTION, Priority, RateLimiter
 from .retry import RetryDecision, RetryQuota, backoff_delays, classify
 from .sleeper import Sleeper
@@ -154,6 +154,7 @@ class ApiCaller:
         stopwatch: Stopwatch | None = None,
         timeout: float | None = None,
         on_start: Callable[[], Awaitable[None]] | None = None,
+        delivery: Delivery | None = None,
     ) -> tuple[T, float | None]:
         """Send `request` once.
 
@@ -164,6 +165,7 @@ class ApiCaller:
             stopwatch: Stopped while the call waits for its slot.
             timeout: Seconds for the HTTP request; default `Retry.request_timeout`.
             on_start: Awaited when the slot is granted, before the first byte.
+            delivery: A new one, which records whether the request may have arrived.
 
         Returns:
             The value, and the seconds that the server asks to wait.
@@ -188,7 +190,7 @@ class ApiCaller:
                     if on_start is not None:
                         await on_start()
                     response = await self._transport.send(
-                        request, timeout or self.retry.request_timeout
+                        request, timeout or self.retry.request_timeout, delivery
                     )
                     return self._parse(response, parse), response.retry_after
         finally:

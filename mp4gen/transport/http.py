@@ -8,12 +8,12 @@ import asyncio
 import os
 import zlib
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import attrs
 
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import MAX_BODY_BYTES, HttpResponse
@@ -33,6 +33,18 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return "'***'"
+
+
+@attrs.define(eq=False)
+class Delivery:
+    """How far one request got; true however its call ends: by an error, a cancel or a close.
+
+    Attributes:
+        head_sent: Whether the request's head was handed to a connection, so that the request may
+            have arrived.
+    """
+
+    head_sent: bool = False
 
 
 class Transport:
@@ -61,7 +73,8 @@ class Transport:
         self._loop: asyncio.AbstractEventLoop | None = None
         # By whether they are for submits.
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._open_responses: set[aiohttp.ClientResponse] = set()
+        # Ended by `aclose`: aiohttp wakes neither a call that connects nor a reader of a body.
+        self._calls: set[asyncio.Timeout] = set()
         self._closed = False
 
     @property
@@ -69,12 +82,15 @@ class Transport:
         """Whether `aclose` was called."""
         return self._closed
 
-    async def send(self, request: ApiRequest, timeout: float) -> HttpResponse:
+    async def send(
+        self, request: ApiRequest, timeout: float, delivery: Delivery | None = None
+    ) -> HttpResponse:
         """Send `request` and return the response, with the key removed from it.
 
         Args:
             request: The request to send.
             timeout: Maximum seconds from connecting to the last byte.
+            delivery: A new one, which records whether the request may have arrived.
 
         Raises:
             TransportError: No response; `.sent` says whether the request may have arrived.
@@ -84,15 +100,17 @@ class Transport:
         """
         session = self._session_for(request)
         key = validate_api_key(self._get_key())
-        # Whether the headers of the request were written to the socket.
-        request_trace = SimpleNamespace(headers_sent=False)
-        problem = ""
+        delivery = delivery or Delivery()
+        problem, until_close = "", asyncio.timeout(None)
+        self._calls.add(until_close)
         try:
-            return await self._request(session, request, key, timeout, request_trace)
+            async with until_close:
+                return await self._request(session, request, key, timeout, delivery)
         except aiohttp.ConnectionTimeoutError:
             problem = f"no connection within {min(timeout, _CONNECT_TIMEOUT):g} s"
         except TimeoutError:
-            problem = f"no response within {timeout:g} s"
+            closed = until_close.expired()
+            problem = "the client was closed" if closed else f"no response within {timeout:g} s"
         except aiohttp.ClientConnectorCertificateError as error:
             # A retry does not make the certificate valid, and nothing was sent.
             reason = getattr(error.certificate_error, "verify_message", "") or "not valid"
@@ -102,17 +120,17 @@ class Transport:
             ) from None
         except (aiohttp.ClientError, OSError, zlib.error) as error:
             problem = describe_network_error(error)
+        finally:
+            self._calls.discard(until_close)
         # Raised outside of the handlers: an aiohttp error as context would show the headers.
-        raise TransportError(
-            f"Request to {self._host} failed: {problem}.", sent=request_trace.headers_sent
-        )
+        raise TransportError(f"Request to {self._host} failed: {problem}.", sent=delivery.head_sent)
 
     async def aclose(self) -> None:
         """Close all connections. A second call does nothing."""
         self._closed = True
-        for response in self._open_responses:
-            # aiohttp does not wake a reader of the body when its connection is closed.
-            response.content.set_exception(aiohttp.ClientConnectionError())
+        for call in self._calls:
+            if not call.expired():
+                call.reschedule(asyncio.get_running_loop().time())
         for session in self._sessions.values():
             await session.close()
 
@@ -122,7 +140,7 @@ class Transport:
         request: ApiRequest,
         key: Secret | None,
         timeout: float,
-        request_trace: SimpleNamespace,
+        delivery: Delivery,
     ) -> HttpResponse:
         response = await session.request(
             request.method,
@@ -134,16 +152,13 @@ class Transport:
             ),
             allow_redirects=False,
             proxy=self._proxy,
-            trace_request_ctx=request_trace,
+            trace_request_ctx=delivery,
         )
-        self._open_responses.add(response)
         try:
             body = await _read_body(response)
         except BaseException:
             response.close()
             raise
-        finally:
-            self._open_responses.discard(response)
         # No await from here to the caller, so that no cancel can lose the response.
         response.release()
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -223,9 +238,9 @@ class _UnexpectedResendError(aiohttp.ClientError):
 
 async def _on_headers_sent(_: Any, context: Any, __: Any) -> None:
     # No limiter has counted the second request.
-    if context.trace_request_ctx.headers_sent:
+    if context.trace_request_ctx.head_sent:
         raise _UnexpectedResendError
-    context.trace_request_ctx.headers_sent = True
+    context.trace_request_ctx.head_sent = True
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:

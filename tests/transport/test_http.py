@@ -18,8 +18,8 @@ from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import MAX_BODY_BYTES
 from mp4gen.testing import FakeService, ScriptedResponse
 from mp4gen.testing.service import FAKE_KEY
-from mp4gen.transport.http import Secret, Transport, user_agent
-from tests.support_proxy import ConnectionFault, FaultProxy
+from mp4gen.transport.http import Delivery, Secret, Transport, user_agent
+from tests.support_proxy import ConnectionFault, FaultProxy, full_backlog
 
 pytestmark = pytest.mark.looptime
 SUBMIT = ApiRequest("POST", "/api/v1/mp4/generate", b'{"taskId":"m"}', is_submit=True)
@@ -103,6 +103,75 @@ async def test_unknown_host_sent_nothing() -> None:
         "Request to nowhere.invalid failed: "
         "the host name is unknown; check base_url and the network."
     )
+
+
+async def test_connection_that_is_never_accepted_sent_nothing() -> None:
+    """Failure mode 41: the handshake never ends, so the call was certainly not accepted."""
+    with full_backlog() as url:
+        transport = transport_to(url)
+        error = await failure(transport, SUBMIT)
+        await transport.aclose()
+
+    assert not error.sent
+    assert str(error) == "Request to 127.0.0.1 failed: no connection within 10 s."
+
+
+async def end_by_cancel(_: Transport, call: asyncio.Task[Any]) -> None:
+    call.cancel()
+
+
+async def end_by_close(transport: Transport, _: asyncio.Task[Any]) -> None:
+    await transport.aclose()
+
+
+@pytest.mark.parametrize("end", [end_by_cancel, end_by_close])
+async def test_delivery_is_known_when_a_call_ends_early(service: FakeService, end: Any) -> None:
+    """Failure mode 41: False while the call was connecting, True once its head was sent."""
+    service.script("create", "hang")
+    sent = []
+    with full_backlog() as connecting:
+        for url in (connecting, service.url):
+            transport, delivery = transport_to(url), Delivery()
+            call = asyncio.create_task(transport.send(SUBMIT, 30, delivery))
+            await asyncio.sleep(1)
+            await end(transport, call)
+            await asyncio.wait([call], timeout=1)
+            assert call.done()
+            sent.append(delivery.head_sent)
+            await transport.aclose()
+
+    assert sent == [False, True]
+
+
+async def test_delivery_is_known_when_the_key_source_raises(service: FakeService) -> None:
+    """Failure mode 42: the key is read before the connection is made."""
+    transport, delivery = Transport(service.url, {}.popitem), Delivery()  # type: ignore[arg-type]
+    with pytest.raises(KeyError):
+        await transport.send(SUBMIT, 30, delivery)
+    await transport.aclose()
+
+    assert not delivery.head_sent
+
+
+async def test_refused_tunnel_sent_nothing() -> None:
+    """Only the proxy has seen a request, and it was not ours."""
+    seen = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    transport = Transport("https://api.example", lambda: Secret(FAKE_KEY), proxy=proxy)
+    error = await failure(transport, SUBMIT)
+    await transport.aclose()
+    server.close()
+    await server.wait_closed()
+
+    assert seen[0].startswith(b"CONNECT api.example:443")
+    assert not error.sent
 
 
 @pytest.mark.parametrize("how", ["reset", "close"])
