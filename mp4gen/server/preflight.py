@@ -20,7 +20,7 @@ from mp4gen.errors import ConfigurationError, Mp4GenError
 from .config import MIB, ServerConfig
 from .data_dir import DataDirectory, unusable
 from .library.library import Library
-from .queue.store import check_integrity
+from .queue.schema import check_integrity
 from .rendering import worker
 from .rendering.aspect_ratio import style_for
 from .rendering.pool import ProcessExecutor, WorkerSlot

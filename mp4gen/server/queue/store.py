@@ -7,6 +7,7 @@ transaction. With the write-ahead log neither waits for the other.
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,23 +18,12 @@ import attrs
 
 from mp4gen.errors import AlreadyExistsError, ConfigurationError
 
+from .schema import check_version, migrate
 from .task import CallbackState, Task, TaskState
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
 _FIELDS = tuple(field.name for field in attrs.fields(Task))
-_SCHEMA = f"""
-CREATE TABLE tasks (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    {", ".join(f"{name} UNIQUE NOT NULL" if name == "task_id" else name for name in _FIELDS)}
-);
-CREATE UNIQUE INDEX one_video ON tasks (account, music_task_id, audio_id, render_variant)
-    WHERE state != 'failed';
-CREATE INDEX by_state ON tasks (state, completed_at);
-CREATE INDEX by_callback ON tasks (seq) WHERE callback = 'due';
-CREATE TABLE metadata (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-"""
 _COLUMNS = ", ".join(_FIELDS)
 _PLACEHOLDERS = ", ".join(f":{name}" for name in _FIELDS)
 
@@ -51,7 +41,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         try:
             self._write_connection = _connect(path)
-            _prepare(self._write_connection, path)
+            migrate(self._write_connection, path)
             self._read_connection = _connect(path)
         except sqlite3.Error as error:
             raise ConfigurationError(
@@ -163,7 +153,7 @@ class Store:
         insert = f"INSERT INTO tasks ({_COLUMNS}) VALUES ({_PLACEHOLDERS})"  # noqa: S608 - constants
         with self._transaction() as connection:
             try:
-                connection.execute(insert, attrs.asdict(task))
+                connection.execute(insert, _encode(attrs.asdict(task)))
             except sqlite3.IntegrityError:
                 raise self._exists(task) from None
 
@@ -202,55 +192,38 @@ class Store:
     def _select(self, where: str, values: tuple[Any, ...] = ()) -> list[Task]:
         sql = f"SELECT {_COLUMNS} FROM tasks {where}"  # noqa: S608 - constants
         rows = self._read_connection.execute(sql, values)
-        return [Task(**dict(zip(_FIELDS, row, strict=True))) for row in rows]
+        return [_task_from_row(row) for row in rows]
+
+
+def _task_from_row(row: tuple[Any, ...]) -> Task:
+    values = dict(zip(_FIELDS, row, strict=True))
+    return Task(**values | {"warnings": json.loads(values["warnings"])})
+
+
+def _encode(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values as SQLite stores them: lists as JSON."""
+    return {
+        name: json.dumps(value, ensure_ascii=False) if isinstance(value, list | tuple) else value
+        for name, value in values.items()
+    }
 
 
 def _update(task_id: str, values: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
     """Return the statement that changes these columns of a task, and its parameters."""
     names = ", ".join(f"{name} = ?" for name in values)
     sql = f"UPDATE tasks SET {names} WHERE task_id = ?"  # noqa: S608 - column names
-    return sql, (*values.values(), task_id)
-
-
-def check_integrity(path: Path) -> int:
-    """Check a database without changing it; return the number of its tasks.
-
-    Raises:
-        ConfigurationError: It is damaged, of a newer version, or not an mp4gen database.
-    """
-    try:
-        # Not read-only: a reader of the write-ahead log creates a file beside it.
-        with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection:
-            _check_version(connection, path)
-            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if found == "ok":
-                return int(connection.execute("SELECT count(*) FROM tasks").fetchone()[0])
-    except sqlite3.Error as error:
-        found = str(error)
-    raise ConfigurationError(
-        f"The database {path} is damaged ({found}). Restore your last copy, or move it away to "
-        "start with an empty one."
-    )
+    return sql, (*_encode(values).values(), task_id)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-    connection.execute("PRAGMA journal_mode = WAL")
+    try:
+        # First: the next statement writes to the file.
+        check_version(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+    except BaseException:
+        connection.close()
+        raise
     # A task is on the disk before it is accepted: the power may fail too.
     connection.execute("PRAGMA synchronous = FULL")
     return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    if _check_version(connection, path) == 0:
-        script = f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-        connection.executescript(script)
-
-
-def _check_version(connection: sqlite3.Connection, path: Path) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > SCHEMA_VERSION:
-        raise ConfigurationError(
-            f"A newer mp4gen created the database {path}. Use that version, or another --data."
-        )
-    return version

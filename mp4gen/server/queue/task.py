@@ -53,6 +53,14 @@ class Task:
         error_message: The text of the error.
         duration: Seconds of the video.
         size: Bytes of the video.
+        fingerprint: What the video is made of: the music file, the words and the options. None if
+            that is unknown; then no later submit is a duplicate of the task.
+        attempts: How many renders of the task have begun and were neither finished nor excused.
+        troubles: How many renders in a row failed for a reason that is not the song's.
+        lease_until: Until when the machine that renders the task has it for itself.
+        not_before: When the task may be tried again; None if immediately.
+        last_trouble: The text of the last failure that was not the song's; None if there is none.
+        warnings: The renderer's sentences about the video.
     """
 
     task_id: str
@@ -77,6 +85,13 @@ class Task:
     error_message: str | None = None
     duration: float | None = None
     size: int | None = None
+    fingerprint: str | None = None
+    attempts: int = 0
+    troubles: int = 0
+    lease_until: float | None = None
+    not_before: float | None = None
+    last_trouble: str | None = None
+    warnings: tuple[str, ...] = attrs.field(default=(), converter=tuple)
 
     @property
     def is_finished(self) -> bool:

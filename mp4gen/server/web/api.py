@@ -193,6 +193,7 @@ def new_task(
         audio_mode=audio_mode,
         filename=f"{secrets.token_urlsafe(18)}.mp4",
         estimated_duration=track.estimated_duration,
+        fingerprint="",
         callback=CallbackState.DUE if wants_callback(url) else CallbackState.NONE,
         created_at=time.time(),
     )
