@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from mp4gen import models
+from mp4gen.addresses import parse_http_url
 from mp4gen.models import Track, VideoDetails, VideoRequest, VideoStatus
 
 if TYPE_CHECKING:
@@ -77,13 +78,12 @@ def unstructure_video_request(request: VideoRequest) -> dict[str, Any]:
 
 def structure_video_details(data: Mapping[str, Any], task_id: str) -> VideoDetails:
     """Return the details of `task_id` from any of the four published shapes."""
-    response, task_id_value = data.get("response"), data.get("taskId")
-    url = response.get("videoUrl") if isinstance(response, Mapping) else None
+    response = data.get("response")
     flat = {
         **data,
-        "taskId": task_id_value if isinstance(task_id_value, str) and task_id_value else task_id,
-        "audioId": data.get("audioId") or data.get("musicId"),
-        "videoUrl": url,
+        "taskId": parse_id(data.get("taskId")) or task_id,
+        "audioId": parse_id(data.get("audioId")) or parse_id(data.get("musicId")),
+        "videoUrl": response.get("videoUrl") if isinstance(response, Mapping) else None,
         "raw": data,
     }
     return _converter().structure(flat, VideoDetails)
@@ -97,12 +97,10 @@ def unstructure_video_details(details: VideoDetails) -> dict[str, Any]:
     return {**values, "response": {"videoUrl": url} if url else None}
 
 
-def structure_track(data: Mapping[str, Any], task_id: str) -> Track:
-    """Return one track of the music task `task_id`.
-
-    Raises:
-        cattrs.BaseValidationError: The track has no id.
-    """
+def structure_track(data: Mapping[str, Any], task_id: str) -> Track | None:
+    """Return one track of the music task `task_id`, or None if it has no id."""
+    if parse_id(data.get("id")) is None:
+        return None
     return _converter().structure({**data, "taskId": task_id}, Track)
 
 
@@ -122,6 +120,20 @@ def parse_int(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def parse_id(value: object) -> str | None:
+    """Return an id, also from a whole number; None if it could not be sent back to the API."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1e100:
+        return str(value)
+    text = value.strip() if isinstance(value, str) else ""
+    return text if text and text.isprintable() and "\ufffd" not in text else None
+
+
+def parse_url(value: object) -> str | None:
+    """Return an absolute http(s) URL without the spaces around it; None for other values."""
+    url = value.strip() if isinstance(value, str) else ""
+    return url if "\ufffd" not in url and parse_http_url(url) else None
+
+
 def parse_float(value: Any) -> float | None:
     """Return a finite number, also from text; None for other values."""
     try:
@@ -138,7 +150,7 @@ def _strict_str(value: Any, _: Any) -> str:
 
 
 def _optional_str(value: Any, _: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value.strip() else None
 
 
 def _parse_status(value: Any, _: Any) -> VideoStatus | str:
@@ -207,6 +219,9 @@ def _converter() -> cattrs.Converter:
         **dict.fromkeys(VIDEO_DETAILS, _optional_str)
         | {
             "task_id": _strict_str,
+            "music_task_id": lambda value, _: parse_id(value),
+            "audio_id": lambda value, _: parse_id(value),
+            "video_url": lambda value, _: parse_url(value),
             "status": _parse_status,
             # Older pages show 0 and "" if there is no error.
             "error_code": lambda value, _: parse_int(value) or None,
@@ -223,7 +238,9 @@ def _converter() -> cattrs.Converter:
         **dict.fromkeys(TRACK, _optional_str)
         | {
             "task_id": _strict_str,
-            "audio_id": _strict_str,
+            "audio_id": lambda value, _: parse_id(value),
+            "audio_url": lambda value, _: parse_url(value),
+            "image_url": lambda value, _: parse_url(value),
             "duration": lambda value, _: parse_float(value),
             "created_at": _parse_time,
         },

@@ -23,7 +23,7 @@ from mp4gen.errors import (
 )
 
 # docs.sunoapi.org and docs.api.box, "Create Music Video", the table of body codes.
-_SUNO_CODES: Mapping[int, type[ApiError]] = {
+_SUNO_CODES: dict[int, type[ApiError]] = {
     400: InvalidRequestError,
     401: AuthenticationError,
     403: AuthenticationError,
@@ -39,7 +39,7 @@ _SUNO_CODES: Mapping[int, type[ApiError]] = {
 }
 
 # docs.kie.ai, "Create Music Video" and "Getting Started": 429 means the opposite of the above.
-_KIE_CODES: Mapping[int, type[ApiError]] = {
+_KIE_CODES: dict[int, type[ApiError]] = {
     400: InvalidRequestError,
     401: AuthenticationError,
     402: InsufficientCreditsError,
@@ -89,16 +89,25 @@ class Dialect:
 
     def expires_at(self, completed_at: datetime | None) -> datetime | None:
         """Return when the host deletes a file completed at `completed_at`; None if unknown."""
-        return completed_at and completed_at + timedelta(days=self.retention_days)
+        try:
+            return completed_at and completed_at + timedelta(days=self.retention_days)
+        except OverflowError:
+            # Some hosts write "9999-12-31" for a time that they do not know.
+            return None
 
     @classmethod
     def for_url(cls, base_url: str) -> Dialect:
-        """Return the dialect of a known host, else SUNO's with `rejects_duplicates=False`."""
+        """Return the dialect of a known host, else SUNO's with `rejects_duplicates=False`.
+
+        The codes that SUNO's table lacks have the meaning of KIE's, such as 402.
+        """
         host = (urlsplit(base_url).hostname or "").lower()
         for known, dialect in _HOSTS.items():
             if host == known or host.endswith(f".{known}"):
                 return dialect
-        return attrs.evolve(cls.SUNO, name="unknown", rejects_duplicates=False)
+        return attrs.evolve(
+            cls.SUNO, name="unknown", codes=_KIE_CODES | _SUNO_CODES, rejects_duplicates=False
+        )
 
 
 Dialect.SUNO = Dialect("suno", _SUNO_CODES, rejects_duplicates=True)

@@ -31,7 +31,9 @@ from .responses import (
     dump_json,
     find_task_id,
     load_json,
+    load_response_json,
     parse_response,
+    parse_submit,
 )
 
 GENERATE_PATH = "/api/v1/mp4/generate"
@@ -100,7 +102,7 @@ def build_download_url_request(url: str, dialect: Dialect) -> ApiRequest | None:
 
 def parse_create(response: HttpResponse, dialect: Dialect) -> str:
     """Return the id of the new task; raise `ProtocolError` for a success without an id."""
-    task_id = find_task_id(parse_response(response, dialect))
+    task_id = parse_submit(response, dialect)
     if task_id is None:
         raise _invalid_response("Response to the submit has no task id", response)
     return task_id
@@ -129,11 +131,12 @@ def parse_tracks(response: HttpResponse, dialect: Dialect, task_id: str) -> list
     items = result.get("sunoData") if isinstance(result, dict) else None
     if not isinstance(items, list):
         return []
-    return [
+    tracks = (
         _structure_or_raise(converters.structure_track, item, task_id, response)
         for item in items
         if isinstance(item, dict)
-    ]
+    )
+    return [track for track in tracks if track is not None]
 
 
 def parse_credits(response: HttpResponse, dialect: Dialect) -> float:
@@ -148,12 +151,12 @@ def parse_download_url(response: HttpResponse, dialect: Dialect) -> str:
     """Return the new link, valid for 20 minutes (docs.kie.ai, "Get Download URL").
 
     Raises:
-        Mp4GenError: As `parse_response`; anything but a string is a `ProtocolError`.
+        Mp4GenError: As `parse_response`; anything but a URL is a `ProtocolError`.
     """
-    data = parse_response(response, dialect)
-    if not isinstance(data, str) or not data:
-        raise _invalid_response("Download link is not a string", response)
-    return data
+    url = converters.parse_url(parse_response(response, dialect))
+    if url is None:
+        raise _invalid_response("Download link is not a URL", response)
+    return url
 
 
 def _structure_or_raise(
@@ -252,7 +255,7 @@ class VideoCallback:
 
     Attributes:
         task_id: Id of the video task.
-        code: 200 for a success.
+        code: 200 for a success, for docs.kie.ai also 0.
         message: The sender's text.
         video_url: URL of the video, or None after a failure.
     """
@@ -261,6 +264,11 @@ class VideoCallback:
     code: int
     message: str
     video_url: str | None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it reports that there will be no video."""
+        return self.code not in {0, 200}
 
 
 def build_callback(task_id: str, video_url: str | None, *, code: int = 200) -> bytes:
@@ -290,7 +298,7 @@ def parse_callback(body: bytes) -> VideoCallback:
     Raises:
         ProtocolError: It has no task id.
     """
-    value = load_json(body)
+    value = load_response_json(body)
     data = value.get("data") if isinstance(value, dict) else None
     task_id = find_task_id(data) or find_task_id(value)
     if task_id is None:
@@ -301,7 +309,7 @@ def parse_callback(body: bytes) -> VideoCallback:
         task_id,
         code if code is not None else 200,
         str(value.get("msg") or "")[:500],
-        url if isinstance(url, str) else None,
+        converters.parse_url(url),
     )
 
 

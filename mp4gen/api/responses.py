@@ -4,6 +4,7 @@ The `code` of the body comes before the HTTP status: some hosts send refusals wi
 """
 
 import json
+import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -16,7 +17,9 @@ from mp4gen.errors import (
     ApiError,
     AuthenticationError,
     ConfigurationError,
+    InsufficientCreditsError,
     InvalidRequestError,
+    MaintenanceError,
     NotFoundError,
     ProtocolError,
     RateLimitError,
@@ -28,6 +31,28 @@ from .dialects import Dialect
 
 # No published response comes near this size.
 MAX_BODY_BYTES = 1 << 20
+
+# Texts that say more than the code beside them, first match first: hosts disagree about codes.
+_CONFLICT = re.compile(r"already exists", re.IGNORECASE)
+_MEANINGS: dict[type[ApiError], re.Pattern[str]] = {
+    error_class: re.compile("|".join(texts), re.IGNORECASE)
+    for error_class, texts in {
+        NotFoundError: ["recordinfo is null", "record does not exist"],
+        InsufficientCreditsError: ["insufficient .{0,20}credit", "credit.{0,30} insufficient"],
+        RateLimitError: ["frequency", "too many requests", "rate limit"],
+        ServerError: [
+            "try again later",
+            "temporarily unavailable",
+            "internal error",
+            "time-?out|timed out",
+            "failed to add suno mp4 generation task",
+        ],
+    }.items()
+}
+# Refusals that pass by themselves, more slowly than a `ServerError`.
+_PASSING = (RateLimitError, MaintenanceError)
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @attrs.frozen
@@ -42,7 +67,7 @@ class HttpResponse:
     def retry_after(self) -> float | None:
         """Seconds that the server asks to wait, or None; a date counts from the `Date` header."""
         text = self.headers.get("retry-after", "").strip()
-        if text.isdecimal() and len(text) < 10:
+        if _SECONDS.fullmatch(text):
             return float(text)
         try:
             until, now = (parsedate_to_datetime(t) for t in (text, self.headers.get("date", "")))
@@ -59,24 +84,28 @@ def parse_response(response: HttpResponse, dialect: Dialect, task_id: str | None
         ConfigurationError: The server is not the API.
         ProtocolError: The vendor's pages do not describe such a response.
     """
-    body = load_json(response.body)
-    code = converters.parse_int(body.get("code")) if isinstance(body, dict) else None
-    if code is None:
-        raise _non_api_error(response, task_id)
-    data = body.get("data")
-    # docs.kie.ai shows code 0 for a success; without a payload it is not a success.
-    if code == 200 or (code == 0 and _has_payload(data)):
-        return data
-    message = body.get("msg") or body.get("message") or ""
-    raise _error_for_code(code, str(message)[:500], data, dialect, task_id)
+    return _parse_body(load_response_json(response.body), response, dialect, task_id)
 
 
-def find_task_id(data: Any) -> str | None:
-    """Return the task id in the `data` of a response, or None."""
-    if not isinstance(data, dict):
+def parse_submit(response: HttpResponse, dialect: Dialect) -> str | None:
+    """Return the task id in the response to a submit, or None if it has none.
+
+    Raises:
+        AlreadyExistsError: The HTTP status, the code or the text says that the video exists.
+        Mp4GenError: As `parse_response`.
+    """
+    body = load_response_json(response.body)
+    if response.status == 409 or _CONFLICT.search(_message(body)):
+        raise _conflict_error(body, response.status)
+    data = _parse_body(body, response, dialect, None)
+    return find_task_id(data) or find_task_id(body)
+
+
+def find_task_id(value: Any) -> str | None:
+    """Return the task id in an object of a response, or None."""
+    if not isinstance(value, dict):
         return None
-    found = data.get("taskId") or data.get("task_id")
-    return found if isinstance(found, str) and found.strip() else None
+    return converters.parse_id(value.get("taskId")) or converters.parse_id(value.get("task_id"))
 
 
 def describe_response(response: HttpResponse) -> str:
@@ -94,6 +123,22 @@ def load_json(body: bytes) -> Any:
         return None
 
 
+def load_response_json(body: bytes) -> Any:
+    """Return the value of a response's JSON body, or None if it is not JSON.
+
+    One character or number that cannot be read does not cost the rest: broken UTF-8 and lone
+    surrogates become U+FFFD; NaN, infinity and numbers of thousands of digits become None.
+    """
+    try:
+        value = _lenient_decoder.decode(body.removeprefix(BOM_UTF8).decode("utf-8", "replace"))
+        if _SURROGATE_ESCAPE.search(body):
+            text = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
+            value = _lenient_decoder.decode(text.decode("utf-16", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
 def dump_json(value: Any) -> bytes:
     """Return `value` as compact JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
@@ -103,46 +148,105 @@ def _reject_nan(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def _parse_json_int(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
 _decoder = json.JSONDecoder(parse_constant=_reject_nan)
+_lenient_decoder = json.JSONDecoder(
+    parse_int=_parse_json_int, parse_constant=lambda _: None, strict=False
+)
 
 
 def _has_payload(data: Any) -> bool:
     return bool(find_task_id(data)) if isinstance(data, dict) else data is not None
 
 
-def _error_for_code(
-    code: int, message: str, data: Any, dialect: Dialect, task_id: str | None
-) -> ApiError:
-    """Return the error for a body code; the text decides if a code has two meanings."""
-    lowered = message.lower()
-    error_class = dialect.codes.get(code)
+def _message(body: Any) -> str:
+    """Return the text of a response, at most 500 characters, "" without one."""
+    if not isinstance(body, dict):
+        return ""
+    return str(body.get("msg") or body.get("message") or body.get("error") or "")[:500]
+
+
+def _parse_body(body: Any, response: HttpResponse, dialect: Dialect, task_id: str | None) -> Any:
+    code = converters.parse_int(body.get("code")) if isinstance(body, dict) else None
+    if code is None:
+        raise _non_api_error(response, body, task_id)
+    data = body.get("data")
+    # docs.kie.ai shows code 0 for a success; without a payload it is not a success.
+    if code == 200 or (code == 0 and _has_payload(data)):
+        return data
+    message, error_class = _message(body), dialect.codes.get(code)
     # docs.kie.ai documents 409, but its service has been seen to answer 422 with this text.
-    if error_class is AlreadyExistsError or (
-        error_class is InvalidRequestError and "already exists" in lowered
-    ):
-        existing = find_task_id(data)
-        return AlreadyExistsError(message, code=code, task_id=task_id, existing_task_id=existing)
-    if "recordinfo is null" in lowered or "record does not exist" in lowered:
-        error_class = NotFoundError
-    elif "call frequency" in lowered:
-        error_class = RateLimitError
-    elif error_class is None:
-        error_class = ServerError if code >= 500 or "try again later" in lowered else ApiError
-    return error_class(message, code=code, task_id=task_id)
+    if 409 in {code, response.status} or _CONFLICT.search(message):
+        raise _conflict_error(body, response.status, task_id)
+    text_class = _class_from_text(message)
+    if text_class is not None and not (text_class is ServerError and error_class in _PASSING):
+        error_class = text_class
+    if error_class is None:
+        error_class = ServerError if code >= 500 else ApiError
+    raise error_class(message, code=code, task_id=task_id)
 
 
-def _non_api_error(response: HttpResponse, task_id: str | None) -> Exception:
+def _class_from_text(message: str) -> type[ApiError] | None:
+    """Return what a text means whatever the code beside it is, or None."""
+    return next((kind for kind, texts in _MEANINGS.items() if texts.search(message)), None)
+
+
+def _conflict_error(body: Any, status: int, task_id: str | None = None) -> AlreadyExistsError:
+    """Return the error for a track that has a video, with the video's task wherever it stands."""
+    code = converters.parse_int(body.get("code")) if isinstance(body, dict) else None
+    if code is None or code in {0, 200}:
+        code = status if status >= 400 else 409
+    return AlreadyExistsError(
+        _message(body) or "the video exists",
+        code=code,
+        task_id=task_id,
+        existing_task_id=_find_existing_task_id(body),
+    )
+
+
+def _find_existing_task_id(body: Any) -> str | None:
+    """Return the first task id: in `data`, at the top, then in any object within, level by level.
+
+    No page shows the body of a 409.
+    """
+    level = [body.get("data"), body] if isinstance(body, dict) else []
+    while level:
+        if found := next(filter(None, map(find_task_id, level)), None):
+            return found
+        level = [
+            inner
+            for value in level
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+    return None
+
+
+def _non_api_error(response: HttpResponse, body: Any, task_id: str | None) -> Exception:
     """Return the error for a response that is not the API's JSON."""
     status, summary = response.status, describe_response(response)
-    if status in {404, 405, 501} or 300 <= status < 400:
+    text_class = _class_from_text(_message(body)) if status >= 400 else None
+    error: ApiError
+    if status == 409 or (status >= 400 and _CONFLICT.search(_message(body))):
+        error = _conflict_error(body, status, task_id)
+    elif text_class is not None:
+        error = text_class(_message(body), code=status, task_id=task_id)
+    elif status in {404, 405, 501} or 300 <= status < 400:
         return ConfigurationError(
             f"The server at base_url is not the API: {summary}. Correct base_url."
         )
-    error: ApiError
-    if status in {401, 403}:
+    elif status in {401, 403}:
         is_blocked = b"error code: 1010" in response.body
         blocked = " (the host's firewall blocked this client)" if is_blocked else ""
         error = AuthenticationError(f"refused without a reason{blocked}", code=status)
+    elif status == 402:
+        error = InsufficientCreditsError(f"refused without a reason, {summary}", code=status)
     elif status == 429:
         error = RateLimitError("too many requests", code=status, task_id=task_id)
     elif status in {400, 413, 422}:

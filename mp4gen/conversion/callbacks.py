@@ -228,7 +228,7 @@ class CallbackReceiver:
 def trusted_video_url(callback: VideoCallback) -> str | None:
     """Return the URL of a callback if it is https, or http on this machine; else None."""
     parts = parse_http_url(callback.video_url or "")
-    if callback.code != 200 or parts is None:
+    if callback.failed or parts is None:
         return None
     safe = parts.scheme == "https" or is_loopback(parts.hostname)
     return callback.video_url if safe else None

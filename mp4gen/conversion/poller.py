@@ -161,7 +161,7 @@ class VideoPoller:
         callback = self.subscription.last_callback
         if callback is None or callback.task_id != self.task_id:
             return None
-        if callback.code != 200:
+        if callback.failed:
             message = f"the service gave up: {callback.message} (code {callback.code})."
             raise GenerationFailedError(self.task_id, message)
         if url := trusted_video_url(callback):

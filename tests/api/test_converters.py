@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mp4gen import Track, VideoDetails, VideoRequest, VideoStatus
-from mp4gen.api import converters
+from mp4gen import Dialect, Track, VideoDetails, VideoRequest, VideoStatus
+from mp4gen.api import converters, protocol
+from mp4gen.api.responses import HttpResponse
+from mp4gen.conversion.poller import video_from_details
 
 Sample = Callable[[str], bytes]
 URL = "https://example.com/videos/video_847715e66259.mp4"
@@ -159,7 +161,7 @@ def test_structure_video_details_reads_no_error_from_zero_and_empty(
     assert converters.structure_video_details({"errorCode": value}, "t").error_code == expected
 
 
-@pytest.mark.parametrize("task_id", [None, "", 7, ["t"], {"id": "t"}])
+@pytest.mark.parametrize("task_id", [None, "", " ", 0, True, 7.5, "a\nb", "\ud800", ["t"], {}])
 def test_structure_video_details_tolerates_unreadable_fields(task_id: object) -> None:
     """The requested id replaces one that cannot be read."""
     data = {"taskId": task_id, "successFlag": "SUCCESS", "response": {"videoUrl": URL}}
@@ -176,6 +178,71 @@ def test_structure_video_details_accepts_any_record(data: dict[str, Any]) -> Non
 
     assert isinstance(details.task_id, str)
     assert details.video_url is None or isinstance(details.video_url, str)
+
+
+ODD = (
+    JSON
+    | st.integers(10**15, 10**30)
+    | st.sampled_from(["9999-12-31", "9999-12-31T23:59:59Z", 253402300799999, "\ud800", " ", "0"])
+    | st.text(st.characters(categories=["Cs", "Cc", "L"]))
+)
+SIDE_FIELDS = sorted({*converters.VIDEO_DETAILS.values(), "more"} - {"videoUrl", "successFlag"})
+
+
+@given(
+    st.dictionaries(st.sampled_from(SIDE_FIELDS), ODD),
+    st.dictionaries(st.text().filter(lambda name: name != "videoUrl"), ODD, max_size=2),
+    st.sampled_from([Dialect.SUNO, Dialect.KIE]),
+)
+def test_side_fields_never_cost_a_video(
+    fields: dict[str, Any], response: dict[str, Any], dialect: Dialect
+) -> None:
+    """SUCCESS with a valid link is a video, whatever stands beside it."""
+    record = {**fields, "successFlag": "SUCCESS", "response": {**response, "videoUrl": URL}}
+    body = json.dumps({"code": 200, "data": record}).encode()
+
+    details = protocol.parse_details(HttpResponse(200, {}, body), dialect, "requested")
+    video = video_from_details(details, dialect)
+
+    assert (details.ready, video.url) == (True, URL)
+    assert all(text.isprintable() for text in (video.task_id, video.audio_id or ""))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (URL, URL),
+        (f" {URL}\n", URL),
+        ("", None),
+        (" ", None),
+        ("null", None),
+        ("/files/v.mp4", None),
+        ("https://e.com/\ufffd.mp4", None),
+        (7, None),
+        ([URL], None),
+    ],
+)
+def test_video_link_that_is_no_link_counts_as_none(value: object, expected: str | None) -> None:
+    """A blank link, a word or a path cannot be fetched: the task is not finished."""
+    data = {"successFlag": "SUCCESS", "response": {"videoUrl": value}}
+
+    assert converters.structure_video_details(data, "t").video_url == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"audioId": 7}, "7"),
+        ({"audioId": None, "musicId": 8}, "8"),
+        ({"audioId": {}, "musicId": "m"}, "m"),
+        ({"audioId": " a "}, "a"),
+        ({"audioId": True}, None),
+        ({"audioId": 10**400}, None),
+    ],
+)
+def test_audio_id_may_be_a_number(fields: dict[str, Any], expected: str | None) -> None:
+    """Ids of other types do not hide the id that older pages show."""
+    assert converters.structure_video_details(fields, "t").audio_id == expected
 
 
 def test_video_details_round_trip() -> None:
@@ -216,7 +283,9 @@ def test_tracks_match_the_published_sample(sample: Sample) -> None:
 @pytest.mark.parametrize("duration", [None, "long", True, "nan", float("inf"), [], 10**400])
 def test_structure_track_ignores_an_invalid_duration(duration: object) -> None:
     """A track is useful without its duration."""
-    assert converters.structure_track({"id": "a", "duration": duration}, "m").duration is None
+    track = converters.structure_track({"id": "a", "duration": duration}, "m")
+
+    assert track == Track("m", "a")
 
 
 @pytest.mark.parametrize(

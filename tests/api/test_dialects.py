@@ -25,7 +25,7 @@ def test_for_url_chooses_by_host(url: str, name: str, *, dedupes: bool) -> None:
     dialect = Dialect.for_url(url)
 
     assert (dialect.name, dialect.rejects_duplicates) == (name, dedupes)
-    assert (402 in dialect.codes) == (name == "kie")
+    assert (402 in dialect.codes) == (name != "suno")
 
 
 def test_code_429_differs_between_dialects() -> None:
@@ -42,6 +42,20 @@ def test_expires_at_uses_the_retention_of_the_host() -> None:
     assert Dialect.SUNO.expires_at(end) == end + timedelta(days=15)
     assert Dialect.KIE.expires_at(end) == end + timedelta(days=14)
     assert Dialect.KIE.expires_at(None) is None
+
+
+def test_expires_at_is_unknown_for_the_last_day_of_the_calendar() -> None:
+    """Some hosts write 9999-12-31 for a time that they do not know."""
+    assert Dialect.SUNO.expires_at(datetime(9999, 12, 31, tzinfo=UTC)) is None
+
+
+def test_unknown_host_has_the_codes_of_both_tables() -> None:
+    """SUNO's meaning wins; codes that only KIE's table has keep their meaning."""
+    codes = Dialect.for_url("https://reseller.example.com").codes
+
+    assert codes[429] is mp4gen.InsufficientCreditsError
+    assert codes[402] is mp4gen.InsufficientCreditsError
+    assert codes[408] is mp4gen.ServerError
 
 
 def test_codes_are_read_only() -> None:

@@ -267,11 +267,44 @@ def test_parse_create_body_accepts_or_refuses_any_bytes(body: bytes) -> None:
 # --- responses that the pages do not describe -------------------------------------------------
 
 
-@pytest.mark.parametrize("data", [None, {}, {"taskId": ""}, {"taskId": 7}, "t1", 7, ["t1"]])
+@pytest.mark.parametrize("data", [None, {}, {"taskId": ""}, {"taskId": 0}, "t1", 7, ["t1"]])
 def test_parse_create_rejects_a_success_without_id(data: Any) -> None:
     """The submit was accepted, but its task is unknown."""
     with pytest.raises(mp4gen.ProtocolError):
         protocol.parse_create(ok(protocol.build_data_response(data)), SUNO)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"data": {"taskId": 7}}, "7"),
+        ({"data": {"task_id": "t1"}}, "t1"),
+        ({"data": None, "taskId": "t1"}, "t1"),
+    ],
+)
+def test_parse_create_finds_the_task_id_in_other_places(body: Any, expected: str) -> None:
+    """An accepted submit is not uncertain because of the place or the type of its id."""
+    raw = json.dumps({"code": 200, **body}).encode()
+
+    assert protocol.parse_create(ok(raw), SUNO) == expected
+
+
+def test_odd_tracks_cost_themselves_only() -> None:
+    """A track without an id is skipped; a number is an id; a blank link is none."""
+    items = [
+        {"id": None, "title": "unfinished"},
+        {"id": " ", "title": "blank"},
+        {"title": "nameless"},
+        "odd",
+        {"id": 7, "audioUrl": "", "imageUrl": " ", "title": "\ud800", "createTime": "9999-12-31"},
+        {"id": "a2", "audioUrl": "https://e.com/a.mp3", "duration": {}},
+    ]
+    body = json.dumps({"code": 200, "data": {"response": {"sunoData": items}}})
+
+    assert protocol.parse_tracks(ok(body.encode()), SUNO, "m") == [
+        Track("m", "7", title="\ufffd"),
+        Track("m", "a2", audio_url="https://e.com/a.mp3"),
+    ]
 
 
 def test_parse_details_without_record_raises_not_found() -> None:
@@ -371,6 +404,16 @@ def test_parse_callback_reads_four_spellings_of_the_id(body: dict[str, Any]) -> 
     notice = protocol.parse_callback(json.dumps(body).encode())
 
     assert (notice.task_id, notice.code) == ("t1", 200)
+
+
+@pytest.mark.parametrize(
+    ("code", "failed"), [(200, False), (0, False), ("0", False), (None, False), (400, True)]
+)
+def test_callback_of_either_success_code_has_not_failed(code: object, *, failed: bool) -> None:
+    """docs.kie.ai documents 200 and says in the same place that 0 is a success."""
+    body = json.dumps({"code": code, "data": {"task_id": "t1"}}).encode()
+
+    assert protocol.parse_callback(body).failed == failed
 
 
 @given(st.binary(max_size=200))

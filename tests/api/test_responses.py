@@ -14,7 +14,9 @@ from mp4gen.api.responses import (
     HttpResponse,
     describe_response,
     load_json,
+    load_response_json,
     parse_response,
+    parse_submit,
 )
 
 SUNO, KIE = Dialect.SUNO, Dialect.KIE
@@ -86,6 +88,33 @@ def test_body_code_decides_the_error(code: int, suno: type, kie: type, *, as_tex
         (500, "Your call frequency is too high", KIE, mp4gen.RateLimitError),
         (200_001, "please try again later", SUNO, mp4gen.ServerError),
         (333, "temporary: try again later", SUNO, mp4gen.ServerError),
+        (400, "Failed to add Suno MP4 generation task", SUNO, mp4gen.ServerError),
+        (422, "Service is temporarily unavailable.", KIE, mp4gen.ServerError),
+        (413, "internal error, please retry", SUNO, mp4gen.ServerError),
+        (401, "Authentication is temporarily unavailable", SUNO, mp4gen.ServerError),
+        (404, "upstream timeout", SUNO, mp4gen.ServerError),
+        (299, "The upstream timed out", KIE, mp4gen.ServerError),
+        (429, "The service is busy. Please try again later.", SUNO, mp4gen.ServerError),
+        # These pass, too, but not in seconds.
+        (
+            430,
+            "Your call frequency is too high. Please try again later.",
+            SUNO,
+            mp4gen.RateLimitError,
+        ),
+        (405, "Please try again later", SUNO, mp4gen.RateLimitError),
+        (455, "Down, try again later", SUNO, mp4gen.MaintenanceError),
+        (402, "Insufficient Credits", SUNO, mp4gen.InsufficientCreditsError),
+        (400, "Account credit balance insufficient", SUNO, mp4gen.InsufficientCreditsError),
+        (
+            429,
+            "The current credits are insufficient. Please top up.",
+            KIE,
+            mp4gen.InsufficientCreditsError,
+        ),
+        (429, "Too many requests", SUNO, mp4gen.RateLimitError),
+        (500, "Mp4 record already exists", SUNO, mp4gen.AlreadyExistsError),
+        (401, "record does not exist", KIE, mp4gen.NotFoundError),
     ],
 )
 def test_message_decides_if_a_code_has_two_meanings(
@@ -103,15 +132,78 @@ def test_kie_reports_rate_limits_with_http_200() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "expected"),
-    [({"taskId": "t9"}, "t9"), ({"task_id": "t9"}, "t9"), ({}, None), (None, None), ([], None)],
+    ("fields", "expected"),
+    [
+        ({"data": {"taskId": "t9"}}, "t9"),
+        ({"data": {"task_id": "t9"}}, "t9"),
+        ({"data": {"taskId": 9}}, "9"),
+        ({"data": {"taskId": "", "task_id": "t9"}}, "t9"),
+        ({"taskId": "t9"}, "t9"),
+        ({"task_id": "t9", "data": None}, "t9"),
+        ({"data": {"taskId": "t9"}, "taskId": "t8"}, "t9"),
+        ({"data": [{"taskId": "t9"}]}, "t9"),
+        ({"data": {"record": {"taskId": "t9"}}}, "t9"),
+        ({"data": {}}, None),
+        ({"data": {"taskId": "\ud800"}}, None),
+        ({"data": "t9"}, None),
+        ({}, None),
+    ],
 )
-def test_already_exists_error_carries_the_existing_task_id(data: Any, expected: str | None) -> None:
-    """`data.taskId` of a 409, in either spelling."""
-    error = meaning(reply(409, "Mp4 record already exists", data))
+@pytest.mark.parametrize(
+    ("code", "message", "status", "shown_code"),
+    [
+        (409, "Mp4 record already exists", 200, 409),
+        (409, "Conflict", 200, 409),
+        (422, "Mp4 record already exists", 422, 422),
+        (None, "Mp4 record already exists", 400, 400),
+        (None, "", 409, 409),
+        (200, "success", 409, 409),
+        (200, "Mp4 record already exists", 200, 409),
+    ],
+)
+def test_conflict_is_recognised_by_status_code_or_text(
+    *,
+    fields: dict[str, Any],
+    expected: str | None,
+    code: int | None,
+    message: str,
+    status: int,
+    shown_code: int,
+) -> None:
+    """Whichever says so; the existing task's id is found wherever it stands."""
+    body = json.dumps({"code": code, "msg": message, **fields}).encode()
+
+    with pytest.raises(mp4gen.AlreadyExistsError) as caught:
+        parse_submit(HttpResponse(status, {}, body), SUNO)
+
+    assert (caught.value.existing_task_id, caught.value.code) == (expected, shown_code)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>Conflict</html>"])
+def test_conflict_without_json_has_no_task_id(body: bytes) -> None:
+    """The HTTP status alone says that the track has a video."""
+    error = meaning(foreign(409, body))
 
     assert isinstance(error, mp4gen.AlreadyExistsError)
-    assert error.existing_task_id == expected
+    assert error.existing_task_id is None
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "expected"),
+    [
+        ("Insufficient credits", 400, mp4gen.InsufficientCreditsError),
+        ("", 402, mp4gen.InsufficientCreditsError),
+        ("temporarily unavailable", 404, mp4gen.ServerError),
+        ("Too many requests", 403, mp4gen.RateLimitError),
+    ],
+)
+def test_text_decides_in_json_without_a_code(message: str, status: int, expected: type) -> None:
+    """A reseller's JSON has a text under another name, and no code of the API."""
+    error = meaning(HttpResponse(status, {}, json.dumps({"error": message}).encode()))
+
+    assert type(error) is expected
+    assert isinstance(error, mp4gen.ApiError)
+    assert not error.from_api
 
 
 @pytest.mark.parametrize(
@@ -211,6 +303,26 @@ def test_odd_json_is_a_protocol_error(body: bytes) -> None:
     assert "HTTP 200" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        (b"NaN", None),
+        (b"-Infinity", None),
+        (b"9" * 5_000, None),
+        (b"1e999", float("inf")),
+        (b'"\\ud800 and \\ud83d\\ude00"', "\ufffd and \U0001f600"),
+        (b'"\xe9"', "\ufffd"),
+        (b'"line\nbreak"', "line\nbreak"),
+    ],
+    ids=lambda field: str(field)[:12],
+)
+def test_unreadable_field_does_not_cost_the_response(field: bytes, expected: object) -> None:
+    """Lone surrogates, broken UTF-8, NaN and absurd numbers spoil their own field only."""
+    body = b'{"code":200,"data":{"odd":' + field + b',"taskId":"t"}}'
+
+    assert load_response_json(body) == {"code": 200, "data": {"odd": expected, "taskId": "t"}}
+
+
 def test_load_json_ignores_a_byte_order_mark() -> None:
     """Failure mode 36: some gateways send one."""
     assert meaning(HttpResponse(200, {}, b'\xef\xbb\xbf{"code":200,"data":1}')) is None
@@ -268,7 +380,10 @@ def test_describe_response_is_one_printable_line() -> None:
         ({"retry-after": " 7 "}, 7.0),
         ({"retry-after": "0"}, 0.0),
         ({"retry-after": "-7"}, None),
-        ({"retry-after": "1.5"}, None),
+        ({"retry-after": "3.5"}, 3.5),
+        ({"retry-after": "1e3"}, None),
+        ({"retry-after": ".5"}, None),
+        ({"retry-after": "inf"}, None),
         ({"retry-after": "9" * 12}, None),
         ({"retry-after": "soon"}, None),
         (
@@ -292,7 +407,7 @@ def test_describe_response_is_one_printable_line() -> None:
 def test_retry_after_does_not_use_the_local_clock(
     headers: dict[str, str], expected: float | None
 ) -> None:
-    """Failure mode 18: seconds, or a date counted from the `Date` header; other values are None."""
+    """Failure modes 18 and 59: seconds, or a date counted from the `Date` header, else None."""
     assert HttpResponse(200, headers, b"").retry_after == expected
 
 

@@ -322,13 +322,15 @@ async def test_trusted_callback_needs_https(app: App, url: str) -> None:
 
 
 @pytest.mark.looptime
-async def test_url_of_a_trusted_callback_is_used(app: App) -> None:
-    """With `confirm=False`, an https URL under the right token needs no poll."""
+@pytest.mark.parametrize("code", [{}, {"code": 200}, {"code": 0}, {"code": "0"}])
+async def test_url_of_a_trusted_callback_is_used(app: App, code: dict[str, object]) -> None:
+    """With `confirm=False`, a URL under the right token needs no poll; 0 is kie's success."""
     receiver = await app.receiver(confirm=False)
     async with FakeService(duration=1000) as service, service.client(callbacks=receiver) as client:
         wait = asyncio.create_task(client.convert(REQUEST))
         await asyncio.sleep(1)
-        body = json.dumps({"data": {"taskId": "video_000001", "videoUrl": "https://cdn.example/v"}})
+        data = {"taskId": "video_000001", "videoUrl": "https://cdn.example/v"}
+        body = json.dumps({**code, "data": data})
         await post(callback_url(service), body.encode())
         video = await wait
 
@@ -443,7 +445,8 @@ GOOD = build_callback("video_000001", "https://x.example/v.mp4")
         (b"\xff\xfe\x00", {}, 400),
         (b"[" * 50_000, {}, 400),
         (b'{"code":NaN}', {}, 400),
-        (b'{"data":{"task_id":7}}', {}, 400),
+        (b'{"data":{"task_id":7.5}}', {}, 400),
+        (b'{"data":{"task_id":7}}', {}, 403),
         (GOOD + b" " * MAX_BODY_BYTES, {}, 413),
         (GOOD, {"Content-Encoding": "gzip"}, 415),
         (GOOD, {"Content-Encoding": "br"}, 415),
