@@ -21,6 +21,7 @@ from .errors import Mp4GenError
 from .events import Event, EventEmitter, FailedEvent
 from .models import Track, Video, VideoDetails, VideoRequest
 from .options import Polling, RateLimit, Retry, positive_int
+from .proxies import resolve_proxy
 from .settings import (
     KeySource,
     forget_client,
@@ -72,7 +73,7 @@ class Client:
         on_uncertain_submit: "resubmit" or "raise" if the response to a submit was lost; default
             "resubmit" on a host that refuses a second submit of a track.
         proxy: URL of an http:// proxy for all calls and downloads.
-        trust_env: Whether to read proxies from the environment.
+        trust_env: Whether to use the proxies of the environment, as curl does.
         on_event: Called with each `Event`; it must not block.
 
     Raises:
@@ -103,6 +104,7 @@ class Client:
         self.dialect = dialect or Dialect.for_url(self.base_url)
         self.random = Random()  # noqa: S311 - jitter, not a secret
         self._limiter = resolve_rate_limiter(rate_limit)
+        proxy = resolve_proxy(proxy)
         transport = Transport(self.base_url, key, proxy=proxy, trust_env=trust_env)
         self._events = EventEmitter(on_event)
         self._caller = ApiCaller(transport, self._limiter, retry, self._events, self.random)

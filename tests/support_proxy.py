@@ -1,4 +1,4 @@
-"""Loopback addresses that break connections, or never finish one; reads no HTTP."""
+"""Loopback addresses that break or never finish connections, and a proxy that refuses."""
 
 from __future__ import annotations
 
@@ -131,6 +131,40 @@ class FaultProxy:
         finally:
             upstream_writer.close()
         return None
+
+
+class RefusingProxy:
+    """An HTTP proxy, in this loop, that answers every request and every CONNECT with one status.
+
+    Args:
+        status: The status.
+
+    Attributes:
+        url: Its URL.
+        heads: The first line of each request so far.
+    """
+
+    def __init__(self, status: int) -> None:
+        self._status = status
+        self._server: asyncio.Server | None = None
+        self.url = ""
+        self.heads: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.heads.append(head.partition("\r\n")[0])
+        writer.write(f"HTTP/1.1 {self._status} No\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
 
 
 async def _wait_for_cut(*pumps: asyncio.Task[bool]) -> None:

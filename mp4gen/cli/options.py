@@ -43,7 +43,7 @@ class Connection:
         key: API key. Other users of this machine can see it: prefer the variable or the file.
         base_url: URL of the API.
         dialect: Meaning of the API's codes.
-        proxy: URL of an http:// proxy for all requests.
+        proxy: URL of an HTTP proxy for all requests; "" for none.
     """
 
     key_file: Annotated[Path | None, Parameter(show_default="MP4GEN_API_KEY")] = None
@@ -54,7 +54,9 @@ class Connection:
     dialect: Annotated[
         Literal["suno", "kie"] | None, Parameter(show_default="that of the host")
     ] = None
-    proxy: str | None = None
+    proxy: Annotated[
+        str | None, Parameter(show_default="HTTPS_PROXY, http_proxy or ALL_PROXY, except NO_PROXY")
+    ] = None
 
     @property
     def can_connect(self) -> bool:
@@ -81,7 +83,14 @@ class Connection:
             )
         dialects = {"suno": Dialect.SUNO, "kie": Dialect.KIE}
         dialect = dialects[self.dialect] if self.dialect else None
-        return Client(key, base_url=base_url, dialect=dialect, proxy=self.proxy, **kwargs)
+        return Client(
+            key,
+            base_url=base_url,
+            dialect=dialect,
+            proxy=self.proxy or None,
+            trust_env=self.proxy is None,
+            **kwargs,
+        )
 
     def run(self, work: Callable[[Client], Awaitable[int | None]], **kwargs: Any) -> int:
         """Run `work` with a client and return its exit code, or 0 if it returns None."""

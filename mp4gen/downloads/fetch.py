@@ -13,9 +13,16 @@ import aiohttp
 import attrs
 
 from mp4gen.addresses import PrivateAddressError, is_public, parse_http_url, public_socket
-from mp4gen.errors import ConfigurationError, DownloadError
+from mp4gen.errors import DownloadError
 from mp4gen.options import Retry
-from mp4gen.transport.http import describe_network_error, proxy_from_env, user_agent
+from mp4gen.proxies import proxy_from_env
+from mp4gen.transport.http import (
+    PROXY_AUTH_REQUIRED,
+    PROXY_REFUSALS,
+    describe_network_error,
+    proxy_refusal,
+    user_agent,
+)
 from mp4gen.transport.sleeper import Sleeper, require_running_loop
 
 MAX_REDIRECTS: Final = 3
@@ -98,12 +105,9 @@ class FileSessions:
         """Return the session and the proxy for `url`, for use inside `opened`.
 
         Raises:
-            ConfigurationError: The proxy is not an HTTP proxy.
+            ConfigurationError: The environment's proxy is not an HTTP proxy.
         """
         proxy = self._proxy or (proxy_from_env(url) if self._trust_env else None)
-        if proxy is not None and not proxy.lower().startswith(("http://", "https://")):
-            # Its value can contain a password.
-            raise ConfigurationError("Invalid proxy: not an HTTP proxy. Use http://host:port.")
         unchecked = allow_private or proxy is not None
         if unchecked not in self._sessions:
             self._sessions[unchecked] = _session(unchecked=unchecked)
@@ -216,9 +220,13 @@ async def _get(
         # A slow host can send the headers byte by byte without exceeding the read timeout.
         async with asyncio.timeout(_CONNECT_TIMEOUT + limits.read_timeout):
             all_headers = default_headers | dict(headers)
-            return await session.get(
+            response = await session.get(
                 url, headers=all_headers, allow_redirects=False, timeout=timeout, proxy=proxy
             )
+    if proxy is not None and response.status == PROXY_AUTH_REQUIRED:
+        response.close()
+        raise DownloadError(proxy_refusal(response.status, host))
+    return response
 
 
 @contextmanager
@@ -234,6 +242,10 @@ def _translate_errors(host: str, timeout_message: str) -> Iterator[None]:
         raise DownloadError(
             f"Invalid TLS certificate: {host}. Check the clock and the certificates here."
         ) from None
+    except aiohttp.ClientHttpProxyError as error:
+        if error.status in PROXY_REFUSALS:
+            raise DownloadError(proxy_refusal(error.status, host)) from None
+        raise RetryableError(f"Network error: {describe_network_error(error)}.") from None
     except (aiohttp.InvalidURL, UnicodeError):
         raise DownloadError(_INVALID_LINK) from None
     except aiohttp.ClientConnectorDNSError:

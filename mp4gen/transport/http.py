@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import attrs
@@ -18,12 +17,16 @@ import attrs
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import MAX_BODY_BYTES, HttpResponse
 from mp4gen.errors import ConfigurationError, ProtocolError, TransportError
+from mp4gen.proxies import proxy_from_env
 from mp4gen.version import package_version
 
 from .sleeper import client_closed_error, require_running_loop
 
 _CONNECT_TIMEOUT = 10.0
 _MIN_REDACTABLE_LENGTH = 8
+PROXY_AUTH_REQUIRED = 407
+# A proxy that answers one of these to CONNECT has refused it for good.
+PROXY_REFUSALS = frozenset({403, PROXY_AUTH_REQUIRED})
 
 
 class Secret(str):
@@ -118,6 +121,10 @@ class Transport:
                 f"Invalid TLS certificate of {self._host}: {reason.rstrip('.')}. Check base_url, "
                 "this machine's clock and the authorities that it trusts (SSL_CERT_FILE)."
             ) from None
+        except aiohttp.ClientHttpProxyError as error:
+            if error.status in PROXY_REFUSALS:
+                raise ConfigurationError(proxy_refusal(error.status, self._host)) from None
+            problem = describe_network_error(error)
         except (aiohttp.ClientError, OSError, zlib.error) as error:
             problem = describe_network_error(error)
         finally:
@@ -154,6 +161,9 @@ class Transport:
             proxy=self._proxy,
             trace_request_ctx=delivery,
         )
+        if self._proxy is not None and response.status == PROXY_AUTH_REQUIRED:
+            response.close()
+            raise ConfigurationError(proxy_refusal(response.status, self._host))
         try:
             body = await _read_body(response)
         except BaseException:
@@ -201,14 +211,23 @@ def validate_api_key(key: Secret | None) -> Secret | None:
     return key
 
 
-def proxy_from_env(url: str) -> str | None:
-    """Return the proxy that the environment names for `url`, as curl uses it."""
-    parts = urlsplit(url)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+def proxy_refusal(status: int, host: str | None) -> str:
+    """Return the text for a proxy that answered 403 or 407 itself; another try does not help."""
+    if status == PROXY_AUTH_REQUIRED:
+        return (
+            "Refused by the proxy: it requires a user and a password (407). "
+            "Use http://user:password@host:port as its URL."
+        )
+    return (
+        f"Refused by the proxy: it does not connect to {host} ({status}). "
+        "Ask its operator, or exclude the host with NO_PROXY."
+    )
 
 
 def describe_network_error(error: BaseException) -> str:
     """Return a network failure in words; the error's own text may show the key."""
+    if isinstance(error, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
+        return _describe_proxy_error(error)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "the host name is unknown; check base_url and the network"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
@@ -220,6 +239,14 @@ def describe_network_error(error: BaseException) -> str:
     number = error.errno if isinstance(error, OSError) else None
     reason = os.strerror(number) if number else None
     return f"no usable connection ({reason or type(error).__name__})"
+
+
+def _describe_proxy_error(
+    error: aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError,
+) -> str:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered {error.status}"
+    return f"the proxy cannot be reached ({error.os_error.strerror})"
 
 
 def _headers(request: ApiRequest, key: Secret | None) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -33,8 +34,9 @@ Run = Callable[..., CommandResult]
 
 @pytest.fixture(autouse=True)
 def _isolated_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the key, replace the host, and make the terminal too wide to break lines."""
-    for name in ("MP4GEN_API_KEY", "MP4GEN_DEBUG"):
+    """Remove the key and the proxies, replace the host, and never break lines."""
+    proxies = [name for name in os.environ if name.lower().endswith("_proxy")]
+    for name in ("MP4GEN_API_KEY", "MP4GEN_DEBUG", *proxies):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MP4GEN_BASE_URL", "https://api.invalid")
     monkeypatch.setenv("COLUMNS", "400")

@@ -28,6 +28,7 @@ from tests.support_cdn import (
     names_in,
     timed,
 )
+from tests.support_proxy import RefusingProxy
 
 BRIEFLY = Retry(initial_delay=1e-4, max_delay=1e-3, timeout=0.01)
 INVALID_LINK = "The video's link is not an http(s) URL. Pass a Video or its whole URL."
@@ -437,14 +438,33 @@ async def test_fetch_accepts_a_private_proxy(
     assert "proxy-authorization" in proxy.requests[0].headers
 
 
-@pytest.mark.parametrize("proxy", ["socks5://me:pw@127.0.0.1:9", "127.0.0.1:9", "nonsense"])
-async def test_fetch_rejects_proxies_that_are_not_http(tmp_path: Path, proxy: str) -> None:
+async def test_fetch_rejects_a_socks_proxy_of_the_environment(
+    tmp_path: Path, no_proxies: pytest.MonkeyPatch
+) -> None:
     """The error does not show the proxy's password."""
-    async with FileHost() as host, file_sessions(proxy=proxy) as sessions:
-        with pytest.raises(ConfigurationError, match=r"^Invalid proxy: "):
+    no_proxies.setenv("ALL_PROXY", "socks5://me:pw@127.0.0.1:9")
+    async with FileHost() as host, file_sessions(trust_env=True) as sessions:
+        with pytest.raises(ConfigurationError, match=r"^Unsupported ALL_PROXY: a SOCKS proxy"):
             await download(host, sessions).save(tmp_path / "movie.mp4")
 
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_proxy_that_requires_a_password_ends_the_download(
+    tmp_path: Path, scheme: str
+) -> None:
+    """Failure mode 51: 407 is reported at once, for tunnels and for plain requests."""
+    url = f"{scheme}://files.example.com/movie.mp4"
+    async with (
+        FileHost() as host,
+        RefusingProxy(407) as proxy,
+        file_sessions(proxy=proxy.url) as sessions,
+    ):
+        message = await download_error(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
+
+    assert "Refused by the proxy: it requires a user and a password (407)." in message
+    assert len(proxy.heads) == 1
 
 
 async def test_fetch_checks_addresses_that_bypass_the_proxy(
