@@ -21,6 +21,7 @@ Mp4GenError
   LedgerError                       in use by another process, made for another host, unreadable
   RenderError                       audio, image, text or option that cannot be used
     RenderCancelledError            the render was cancelled
+    RenderIOError                   a file could not be read or written; may succeed later
 """
 
 from typing import ClassVar
@@ -179,6 +180,10 @@ class RenderError(Mp4GenError):
 
 class RenderCancelledError(RenderError):
     """The render was cancelled; it leaves no file behind."""
+
+
+class RenderIOError(RenderError):
+    """A file could not be read or written, or changed; the same render may succeed later."""
 
 
 def _rebuild(kind: type[Mp4GenError], state: dict[str, object]) -> Mp4GenError:

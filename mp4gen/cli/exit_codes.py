@@ -18,6 +18,7 @@ from mp4gen.errors import (
     Mp4GenError,
     RenderCancelledError,
     RenderError,
+    RenderIOError,
     ValidationError,
 )
 from mp4gen.task_errors import WaitTimeoutError
@@ -58,7 +59,7 @@ def exit_code(error: BaseException) -> int:
             code = PIPE_CLOSED
         case AuthenticationError() | InsufficientCreditsError():
             code = STOPPED_BY_ACCOUNT
-        case RenderError() if isinstance(error.__cause__, OSError):
+        case RenderIOError() if not isinstance(error.__cause__, FileNotFoundError):
             code = FAILED
         case (
             UsageError() | ModuleNotFoundError() | RenderError()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import av.error
 from av import AudioFrame, AudioStream
 from av.container import InputContainer
 
-from mp4gen.errors import RenderError
+from mp4gen.errors import RenderError, RenderIOError
 
 from .cancellation import CancelToken, check_cancelled
 from .options import PathLike
@@ -44,36 +45,53 @@ def display_name(path: PathLike) -> str:
 def open_audio(path: PathLike) -> Iterator[tuple[InputContainer, AudioStream]]:
     """Open an audio file and find its audio stream.
 
+    Python reads the file: many demuxers of FFmpeg take a failed read for the end of the file.
+
     Raises:
-        RenderError: the file is missing, is not audio, or has no usable audio stream.
+        RenderError: the file is not audio, or has no usable audio stream.
+        RenderIOError: the file is missing or cannot be read.
     """
     file = Path(os.fspath(path))
     name = display_name(file)
-    _check_file(file, name)
-    try:
-        # FFmpeg never takes an absolute path for a protocol ("http:...", "concat:...").
-        container = av.open(
-            str(file.resolve()),
-            options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
-            **_METADATA_OPTIONS,
-        )
-    except (av.error.FFmpegError, ValueError, OSError) as error:
-        raise RenderError(
-            f"Not a readable audio file: {name}. Use mp3, m4a, aac, flac, ogg, opus, wav or aiff."
-        ) from error
-    with container:
-        yield container, _audio_stream(container, name)
+    with _io_errors(name), _open_file(file, name) as source:
+        try:
+            container = av.open(
+                source,
+                options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+                **_METADATA_OPTIONS,
+            )
+        except DECODING_ERRORS as error:
+            raise RenderError(
+                f"Not a readable audio file: {name}. "
+                "Use mp3, m4a, aac, flac, ogg, opus, wav or aiff."
+            ) from error
+        with container:
+            yield container, _audio_stream(container, name)
 
 
-def _check_file(file: Path, name: str) -> None:
+@contextmanager
+def _io_errors(name: str) -> Iterator[None]:
+    """Raise the block's `OSError` as one of ours; those of FFmpeg are about the content."""
     try:
-        if not file.exists():
-            raise RenderError(f"The audio file does not exist: {name}.")
-        if not file.is_file():
+        yield
+    except av.error.FFmpegError:
+        raise
+    except FileNotFoundError as error:
+        raise RenderIOError(f"The audio file does not exist: {name}.") from error
+    except OSError as error:
+        # Missing permissions do not come back by waiting.
+        kind = RenderError if isinstance(error, PermissionError) else RenderIOError
+        raise kind(f"Cannot read the audio file: {name}: {error.strerror}.") from error
+
+
+def _open_file(file: Path, name: str) -> FileIO:
+    try:
+        if file.exists() and not file.is_file():
             raise RenderError(f"Not a file: {name}. Choose an audio file.")
         if not file.stat().st_size:
             raise RenderError(f"The audio file is empty: {name}.")
-    except (OSError, ValueError) as error:
+        return FileIO(file)
+    except ValueError as error:
         raise RenderError(f"Cannot read the audio file: {name}.") from error
 
 
@@ -146,16 +164,21 @@ class Decoder:
 def packets_of(
     container: InputContainer, stream: AudioStream, cancel: CancelToken | None
 ) -> Iterator[av.Packet[AudioStream]]:
-    """Yield the packets of the audio stream up to its end or the first read error."""
+    """Yield the packets of the audio stream up to its end or the first invalid data.
+
+    Raises:
+        RenderIOError: the file cannot be read any further.
+    """
     demuxed = container.demux(stream)
-    while True:
-        check_cancelled(cancel)
-        try:
-            packet = next(demuxed)
-        except (StopIteration, *DECODING_ERRORS):
-            return
-        if packet.size:
-            yield packet
+    with _io_errors(display_name(container.name)):
+        while True:
+            check_cancelled(cancel)
+            try:
+                packet = next(demuxed)
+            except (StopIteration, *DECODING_ERRORS):
+                return
+            if packet.size:
+                yield packet
 
 
 def check_duration(path: PathLike, max_duration: float, cancel: CancelToken | None) -> None:

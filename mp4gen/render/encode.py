@@ -14,7 +14,7 @@ from av.container import OutputContainer
 from av.stream import Disposition
 
 from mp4gen import filesystem
-from mp4gen.errors import RenderError
+from mp4gen.errors import RenderError, RenderIOError
 
 from .audio_track import AudioPlan, open_audio_writer
 from .cancellation import CancelToken, check_cancelled
@@ -59,7 +59,7 @@ def atomic_output(to: Path) -> Iterator[Path]:
     """Yield a temporary file beside `to`, and rename it to `to` once it is complete and on disk.
 
     Raises:
-        RenderError: the file cannot be written.
+        RenderIOError: the file cannot be written.
     """
     filled = False
     try:
@@ -71,7 +71,7 @@ def atomic_output(to: Path) -> Iterator[Path]:
         if not (filled or isinstance(error, av.error.FFmpegError)):
             raise
         reason = error.strerror or type(error).__name__
-        raise RenderError(f"Cannot write {display_name(to)}: {reason}.") from error
+        raise RenderIOError(f"Cannot write {display_name(to)}: {reason}.") from error
 
 
 def new_frame(style: RenderStyle) -> tuple[VideoFrame, Canvas]:

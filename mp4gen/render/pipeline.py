@@ -4,7 +4,6 @@ import functools
 import logging
 import math
 import os
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
@@ -12,16 +11,17 @@ from typing import get_args
 from attrs import frozen
 from PIL import Image
 
-from mp4gen.errors import RenderError
+from mp4gen.errors import RenderError, RenderIOError
 
 from . import analysis, audio_track, cover, decode, encode, fonts, layout, motion, tags
-from .cancellation import Deadline
+from .cancellation import CancelToken, Deadline
 from .canvas import Canvas
 from .colour import Bytes, dominant_accent
 from .cover import cover_jpeg
 from .encode import OnProgress
 from .options import DEFAULT_STYLE, AudioMode, PathLike, RenderResult, RenderStyle
 from .scene import Scene, SceneSpec
+from .source_version import watch_source
 from .text import Typesetter, sanitize
 
 MAX_DURATION = 1200.0
@@ -69,7 +69,7 @@ def render_video(
     audio_mode: AudioMode = "compatible",
     max_duration: float = MAX_DURATION,
     on_progress: OnProgress | None = None,
-    cancel: threading.Event | None = None,
+    cancel: CancelToken | None = None,
     timeout: float | None = None,
 ) -> RenderResult:
     """Render an MP4 of an audio file; block until it is written.
@@ -89,11 +89,13 @@ def render_video(
             players. "copy" copies mp3, aac, flac, alac and opus, and makes the rest FLAC.
         max_duration: largest accepted duration of the audio in seconds.
         on_progress: called with (seconds done, seconds in total) in this thread.
-        cancel: set it in another thread to stop; checked for every frame.
+        cancel: a `threading.Event` to set in another thread; checked for every packet and frame.
         timeout: seconds of real time; default: 60 and 10 times the duration, more for large sizes.
 
     Raises:
-        RenderError: invalid input, or the MP4 cannot be written; nothing is left behind.
+        RenderError: invalid input; nothing is left behind.
+        RenderIOError: the MP4 cannot be written, the audio cannot be read or changed meanwhile;
+            nothing is left behind.
         RenderCancelledError: `cancel` was set; nothing is left behind.
     """
     target = _validate_output(to, audio)
@@ -101,12 +103,19 @@ def render_video(
         raise RenderError(f'Invalid audio_mode: {audio_mode!r}. Use "compatible" or "copy".')
     request = _RenderRequest(author, domain_name, title, cover, style, max_duration)
     deadline = Deadline(cancel, 60 + max_duration if timeout is None else timeout)
-    prepared = _prepare(audio, request, functools.partial(analysis.analyse, cancel=deadline))
-    if timeout is None:
-        deadline.extend(_default_timeout(prepared.features.duration, style))
-    return _encode(
-        audio, target, prepared, audio_mode=audio_mode, on_progress=on_progress, deadline=deadline
-    )
+    with watch_source(audio) as check_source:
+        prepared = _prepare(audio, request, functools.partial(analysis.analyse, cancel=deadline))
+        if timeout is None:
+            deadline.extend(_default_timeout(prepared.features.duration, style))
+        return _encode(
+            audio,
+            target,
+            prepared,
+            audio_mode=audio_mode,
+            on_progress=on_progress,
+            deadline=deadline,
+            check_source=check_source,
+        )
 
 
 def _default_timeout(duration: float, style: RenderStyle) -> float:
@@ -122,6 +131,7 @@ def _encode(
     audio_mode: AudioMode,
     on_progress: OnProgress | None,
     deadline: Deadline,
+    check_source: Callable[[], None],
 ) -> RenderResult:
     features, spec, style = prepared.features, prepared.spec, prepared.style
     intact = not (features.damaged_packets or features.format_changes)
@@ -143,6 +153,7 @@ def _encode(
     )
     with encode.atomic_output(target) as part:
         encode.write(part, job)
+        check_source()
     warnings = (*prepared.warnings, *prepared.typesetter.warnings, audio_plan.warning)
     return RenderResult(
         path=target,
@@ -240,7 +251,7 @@ def _validate_output(to: PathLike, audio: PathLike) -> Path:
         is_same_file = exists and source.exists() and target.samefile(source)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise RenderError(f"Cannot write {name}: {reason}.") from error
+        raise RenderIOError(f"Cannot write {name}: {reason}.") from error
     if not folder_exists:
         raise RenderError(f"The folder of {name} does not exist: {target.parent}.")
     if exists and not target.is_file():

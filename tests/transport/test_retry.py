@@ -38,6 +38,7 @@ NEVER = [
     mp4gen.DownloadError("expired"),
     mp4gen.LedgerError("in use"),
     mp4gen.RenderError("silent"),
+    mp4gen.RenderIOError("disk full"),
 ]
 
 
