@@ -21,6 +21,7 @@ from .library.library import Library
 from .library.metadata_cache import MetadataCache
 from .preflight import check_music
 from .queue.admission import Admission
+from .queue.fingerprint import Fingerprints
 from .queue.retention import Retention
 from .queue.scheduler import RenderScheduler
 from .queue.store import Store
@@ -118,11 +119,13 @@ class Server:
         feed, accounts = ChangeFeed(), Accounts(config.accounts)
         self._callbacks = CallbackSender(config, store, self._base_url)
         cleanup.push_async_callback(self._callbacks.stop)
+        fingerprints = Fingerprints(config.style)
         self._scheduler = RenderScheduler(
             config,
             store,
             library,
             data,
+            fingerprints,
             on_finished=self._callbacks.send,
             on_change=feed.notify,
         )
@@ -144,7 +147,7 @@ class Server:
             library=library,
             metadata_cache=metadata_cache,
             scheduler=self._scheduler,
-            admission=Admission(config, data, self._scheduler),
+            admission=Admission(config, data, store, self._scheduler, fingerprints),
             accounts=accounts,
             sessions=Sessions(config, accounts, data.secret()),
             feed=feed,

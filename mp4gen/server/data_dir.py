@@ -88,6 +88,11 @@ class DataDirectory:
                 part.write_bytes(found)
         return found
 
+    def is_lost(self, name: str) -> bool:
+        """Return whether a finished video is gone, and not the whole folder with it."""
+        # Fast, as above: called for every request about a finished video.
+        return not os.path.exists(self.videos / name) and os.path.exists(self.videos)  # noqa: PTH110
+
     def remove_video(self, name: str) -> None:
         """Delete a video and its thumbnail, if they exist."""
         (self.videos / name).unlink(missing_ok=True)

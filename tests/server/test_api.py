@@ -59,11 +59,11 @@ async def test_track_becomes_a_video_with_documented_responses(serve: Serve) -> 
 
 
 async def test_second_submit_returns_409_with_the_first_id(serve: Serve) -> None:
-    """A track has one video: the second submit is rejected with the first one's id."""
+    """A submit that would make the same video is rejected with the first one's id."""
     caller = await serve()
 
-    first = await caller.generate("album", "one")
-    second = await caller.generate("album", "one", author="Another author")
+    first = await caller.generate("album", "one", author="An author")
+    second = await caller.generate("album", "one", author="An author")
 
     assert second == {"code": 409, "msg": "Mp4 record already exists", "data": first["data"]}
 

@@ -1,13 +1,25 @@
-"""Decides whether new tasks are accepted, for the API, the page and the health check."""
+"""Decides whether new tasks are accepted, for the API, the page and the health check.
 
+It also stores and queues an accepted task, and queues a task again whose video file is gone.
+"""
+
+import asyncio
 import enum
+import logging
+from pathlib import Path
 
 import attrs
 
+from mp4gen.errors import AlreadyExistsError
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.data_dir import DataDirectory
 
+from .fingerprint import Fingerprints
 from .scheduler import RenderScheduler
+from .store import Store
+from .task import Task, TaskState
+
+log = logging.getLogger("mp4gen.server")
 
 
 class RejectReason(enum.Enum):
@@ -24,7 +36,9 @@ class Admission:
 
     _config: ServerConfig
     _data: DataDirectory
+    _store: Store
     _scheduler: RenderScheduler
+    _fingerprints: Fingerprints
 
     @property
     def maintenance(self) -> bool:
@@ -41,3 +55,45 @@ class Admission:
         if self._scheduler.queued >= self._config.queue_limit:
             return RejectReason.QUEUE_FULL
         return None
+
+    async def accept(self, task: Task, audio: Path) -> Task:
+        """Store and queue a new task whose music is in the file `audio`.
+
+        Returns:
+            The task, or an earlier one of the same video that is made again: its file was gone.
+
+        Raises:
+            AlreadyExistsError: An earlier task makes or made the same video; carries its id.
+        """
+        fingerprint = await asyncio.to_thread(self._fingerprints.of, task, audio)
+        task = attrs.evolve(task, fingerprint=fingerprint)
+        try:
+            await self._store.add(task)
+        except AlreadyExistsError as error:
+            earlier = self._store.get(error.existing_task_id or "")
+            if earlier is None or not self._is_lost(earlier):
+                raise
+            if not await self._revive(earlier, task):
+                raise
+            return self._store.get(earlier.task_id) or earlier
+        self._scheduler.submit(task)
+        return task
+
+    async def recover(self, task: Task) -> Task:
+        """Return the task; if it is done and its file is gone, after it was queued again."""
+        if not self._is_lost(task):
+            return task
+        await self._revive(task, task)
+        return self._store.get(task.task_id) or task
+
+    def _is_lost(self, task: Task) -> bool:
+        return task.state is TaskState.DONE and self._data.is_lost(task.filename)
+
+    async def _revive(self, task: Task, caller: Task) -> bool:
+        """Queue `task` again for the caller of another one; return whether it was still done."""
+        contact = {name: getattr(caller, name) for name in ("callback_url", "base_url", "callback")}
+        revived = await self._store.revive(task.task_id, **contact)
+        if revived:
+            log.warning("task=%s is rendered again: %s is gone", task.task_id, task.filename)
+            self._scheduler.submit(task)
+        return revived

@@ -29,6 +29,7 @@ from mp4gen.server.rendering.supervisor import (
 )
 
 from .fair_queue import FairQueue
+from .fingerprint import Fingerprints
 from .store import Store
 from .task import Task
 
@@ -51,11 +52,13 @@ class RenderScheduler:
         store: Store,
         library: Library,
         data: DataDirectory,
+        fingerprints: Fingerprints,
         *,
         on_finished: Callable[[Task], None],
         on_change: Callable[[], None],
     ) -> None:
         self._config, self._store, self._library, self._data = config, store, library, data
+        self._fingerprints = fingerprints
         self._on_finished, self._on_change = on_finished, on_change
         self._queue = FairQueue()
         self._running: dict[str, SupervisedRender] = {}
@@ -189,6 +192,7 @@ class RenderScheduler:
         folder = self._data.work / Path(task.filename).stem
         try:
             job = await asyncio.to_thread(self._prepare, task, folder)
+            await self._update_fingerprint(task, job.audio)
             duration = await render.run(job)
             await self._finish(task, render, job.video, duration)
         except RenderInterruptedError:
@@ -222,6 +226,12 @@ class RenderScheduler:
             max_duration=self._config.max_duration,
             cpu_seconds=self._config.render_timeout * len(self._slots),
         )
+
+    async def _update_fingerprint(self, task: Task, audio: Path) -> None:
+        """Record what is rendered, which may have changed since the task was accepted."""
+        fingerprint = await asyncio.to_thread(self._fingerprints.of, task, audio)
+        if fingerprint != task.fingerprint:
+            await self._store.set_fingerprint(task.task_id, fingerprint)
 
     def _encoder_threads(self) -> int | None:
         """Return one thread per job, which wastes the least; None for a job that runs alone."""

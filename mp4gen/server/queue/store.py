@@ -26,6 +26,16 @@ T = TypeVar("T")
 _FIELDS = tuple(field.name for field in attrs.fields(Task))
 _COLUMNS = ", ".join(_FIELDS)
 _PLACEHOLDERS = ", ".join(f":{name}" for name in _FIELDS)
+# Until a task is rendered, its words and its aspect ratio say enough if it has no fingerprint.
+_SAME_VIDEO = """
+SELECT task_id FROM tasks WHERE account = :account AND music_task_id = :music_task_id
+    AND audio_id = :audio_id AND render_variant = :render_variant AND state != 'failed'
+    AND (fingerprint = :fingerprint OR (fingerprint IS NULL AND state != 'done'
+        AND author IS :author AND domain_name IS :domain_name AND aspect_ratio IS :aspect_ratio))
+"""
+_QUEUED_AGAIN = {"state": TaskState.QUEUED, "attempts": 0, "troubles": 0} | dict.fromkeys(
+    ("started_at", "completed_at", "duration", "size", "lease_until", "not_before", "last_trouble")
+)
 
 
 class Store:
@@ -61,7 +71,7 @@ class Store:
         """Add a new task; on return it is on the disk.
 
         Raises:
-            AlreadyExistsError: There is a video of this track; carries its task id.
+            AlreadyExistsError: Another task makes or made the same video; carries its task id.
         """
         await self._run_in_writer(self._add, task)
 
@@ -91,6 +101,18 @@ class Store:
     async def set_callback_state(self, task_id: str, state: CallbackState) -> None:
         """Record the state of the task's callback."""
         await self._change(task_id, callback=state)
+
+    async def set_fingerprint(self, task_id: str, fingerprint: str) -> None:
+        """Record what the video of a task is really made of."""
+        await self._run_in_writer(self._set_fingerprint, task_id, fingerprint)
+
+    async def revive(self, task_id: str, **values: Any) -> bool:
+        """Queue a finished task again, with these new values.
+
+        Returns:
+            False if it is not done any more.
+        """
+        return await self._run_in_writer(self._revive, task_id, values)
 
     async def remove(self, task_id: str) -> None:
         """Delete a task."""
@@ -152,20 +174,25 @@ class Store:
     def _add(self, task: Task) -> None:
         insert = f"INSERT INTO tasks ({_COLUMNS}) VALUES ({_PLACEHOLDERS})"  # noqa: S608 - constants
         with self._transaction() as connection:
-            try:
-                connection.execute(insert, _encode(attrs.asdict(task)))
-            except sqlite3.IntegrityError:
-                raise self._exists(task) from None
+            values = _encode(attrs.asdict(task))
+            if existing := connection.execute(_SAME_VIDEO, values).fetchone():
+                message = "Mp4 record already exists"
+                raise AlreadyExistsError(message, code=409, existing_task_id=existing[0])
+            connection.execute(insert, values)
 
-    def _exists(self, task: Task) -> AlreadyExistsError:
-        row = self._write_connection.execute(
-            "SELECT task_id FROM tasks WHERE account = ? AND music_task_id = ? AND audio_id = ? "
-            "AND render_variant = ? AND state != 'failed'",
-            (task.account, task.music_task_id, task.audio_id, task.render_variant),
-        ).fetchone()
-        return AlreadyExistsError(
-            "Mp4 record already exists", code=409, existing_task_id=row[0] if row else None
-        )
+    def _set_fingerprint(self, task_id: str, fingerprint: str) -> None:
+        with self._transaction() as connection:
+            try:
+                connection.execute(*_update(task_id, {"fingerprint": fingerprint}))
+            except sqlite3.IntegrityError:
+                # Another task makes the same video, and later submits are told of that one.
+                values = {"fingerprint": f"{fingerprint} {task_id}"}
+                connection.execute(*_update(task_id, values))
+
+    def _revive(self, task_id: str, values: dict[str, Any]) -> bool:
+        with self._transaction() as connection:
+            sql, parameters = _update(task_id, _QUEUED_AGAIN | values)
+            return connection.execute(f"{sql} AND state = 'done'", parameters).rowcount > 0
 
     def _finish(self, task_id: str, publish: Callable[[], dict[str, Any]], now: float) -> bool:
         with self._transaction() as connection:

@@ -35,7 +35,7 @@ class Task:
         account: The account that created it, and the only one that sees it.
         music_task_id: The folder, as the library names it.
         audio_id: The file, as the library names it.
-        render_variant: Empty for the API's one video of a track; the page creates more.
+        render_variant: Empty for the API; the page creates any number of the same video.
         author: Shown at the beginning.
         domain_name: The watermark.
         callback_url: The URL that gets the callback.
@@ -53,8 +53,8 @@ class Task:
         error_message: The text of the error.
         duration: Seconds of the video.
         size: Bytes of the video.
-        fingerprint: What the video is made of: the music file, the words and the options. None if
-            that is unknown; then no later submit is a duplicate of the task.
+        fingerprint: What the video is made of: the music file, the words and the options. None in a
+            record of an older version.
         attempts: How many renders of the task have begun and were neither finished nor excused.
         troubles: How many renders in a row failed for a reason that is not the song's.
         lease_until: Until when the machine that renders the task has it for itself.

@@ -81,8 +81,7 @@ class Api:
         task = new_task(
             account, video_request, track, request_base_url(request, self._services.config)
         )
-        await self._services.store.add(task)
-        self._services.scheduler.submit(task)
+        task = await self._services.admission.accept(task, track.path)
         body = protocol.build_create_response(task.task_id)
         return api_response(body, retry_after=self._services.scheduler.retry_after(task))
 
@@ -94,6 +93,7 @@ class Api:
             return api_response(protocol.build_data_response(None))
         if not task.is_finished and await self._services.scheduler.wait_for_end(task.task_id):
             task = self._services.store.get(task.task_id) or task
+        task = await self._services.admission.recover(task)
         base = request_base_url(request, self._services.config)
         retry_after = None if task.is_finished else self._services.scheduler.retry_after(task)
         return api_response(
@@ -193,7 +193,6 @@ def new_task(
         audio_mode=audio_mode,
         filename=f"{secrets.token_urlsafe(18)}.mp4",
         estimated_duration=track.estimated_duration,
-        fingerprint="",
         callback=CallbackState.DUE if wants_callback(url) else CallbackState.NONE,
         created_at=time.time(),
     )

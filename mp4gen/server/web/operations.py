@@ -35,7 +35,7 @@ OPERATIONS = (
         "Create Music Video",
         "POST",
         protocol.GENERATE_PATH,
-        "Queue the video of one track. A track has one video: a second submit gets the first's id.",
+        "Queue a video of one track. A submit for the same video as an earlier one gets its id.",
         (200, 400, 401, 404, 409, 413, 430, 455, 500),
     ),
     Operation(

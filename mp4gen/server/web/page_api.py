@@ -223,8 +223,7 @@ class PageApi:
             aspect_ratio=_aspect_ratio(body),
             audio_mode="copy" if body.get("audio_mode") == "copy" else "compatible",
         )
-        await self._services.store.add(task)
-        self._services.scheduler.submit(task)
+        await self._services.admission.accept(task, track.path)
         return web.json_response({"id": task.task_id})
 
     async def delete_video(self, request: web.Request, account: str) -> web.StreamResponse:

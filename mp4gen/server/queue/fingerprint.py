@@ -1,0 +1,88 @@
+"""Computes what a video is made of, as a short text: equal texts mean the same video.
+
+The text covers the content of the music file and of the lyrics beside it, the words that are shown,
+and all options, those of the server's style included. Names and times of files do not count, and
+neither does the callback.
+"""
+
+import hashlib
+import json
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from mp4gen.server.rendering.aspect_ratio import style_for
+
+from .task import Task
+
+if TYPE_CHECKING:
+    from mp4gen.render import RenderStyle
+
+_LYRICS = (".lrc", ".srt", ".vtt")
+
+
+class Fingerprints:
+    """The fingerprints of one server's tasks. They read files: compute them off the event loop.
+
+    Args:
+        style: The server's style; None for the renderer's default.
+    """
+
+    def __init__(self, style: "RenderStyle | None") -> None:
+        self._style = style
+        self._digests: dict[Path, tuple[tuple[int, ...], str]] = {}
+
+    def of(self, task: Task, audio: Path) -> str:
+        """Return the fingerprint of the video that `task` would become now."""
+        parts = {
+            "music": self._digest(audio),
+            "lyrics": [self._digest(audio.with_suffix(suffix)) for suffix in _LYRICS],
+            "words": [_normalize(text) for text in (task.author, task.domain_name)],
+            "audio_mode": task.audio_mode,
+            "style": self._style_of(task.aspect_ratio),
+        }
+        text = json.dumps(parts, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def _style_of(self, aspect_ratio: str | None) -> dict[str, Any]:
+        """Return the size and the other values that are not the renderer's defaults."""
+        values = style_for(self._style, aspect_ratio, threads=None)
+        fields = () if self._style is None else attrs.fields(type(self._style))
+        # A default of a later version must not turn every earlier video into another one.
+        defaults = {field.name: field.default for field in fields}
+        ignored = {"threads", "width", "height"}
+        return {"width": values["width"], "height": values["height"]} | {
+            name: self._content(value)
+            for name, value in values.items()
+            if name not in ignored and value != defaults[name]
+        }
+
+    def _content(self, value: Any) -> Any:
+        """Return an option's value, or for the path of a file what is in the file."""
+        if isinstance(value, list | tuple):
+            return [self._content(one) for one in value]
+        return (isinstance(value, str) and self._digest(Path(value))) or value
+
+    def _digest(self, path: Path) -> str | None:
+        """Return the digest of a file, read again only if it changed; None if it is unreadable."""
+        try:
+            stat = path.stat()
+            version = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+            known = self._digests.get(path)
+            if known is None or known[0] != version:
+                known = version, _read_digest(path)
+                self._digests[path] = known
+        except OSError:
+            return None
+        return known[1]
+
+
+def _read_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _normalize(text: str | None) -> str:
+    return unicodedata.normalize("NFC", text or "")

@@ -1,0 +1,300 @@
+"""Which submits make a new video, and which ones are told of an earlier one."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from mp4gen.errors import AlreadyExistsError
+from mp4gen.render import RenderStyle
+from mp4gen.server.queue.fingerprint import Fingerprints
+from mp4gen.server.queue.store import Store
+from mp4gen.server.queue.task import Task
+
+from .conftest import FAST_STYLE, Caller, Serve, read_tasks, write_song
+
+TASK = Task(
+    task_id="1",
+    account="",
+    music_task_id="album",
+    audio_id="one",
+    author="Beyonc\u00e9",
+    filename="v.mp4",
+    created_at=0.0,
+)
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    return write_song(tmp_path / "song.wav", 0.1)
+
+
+def fingerprint(song: Path, style: RenderStyle | None = FAST_STYLE, **fields: Any) -> str:
+    return Fingerprints(style).of(attrs.evolve(TASK, **fields), song)
+
+
+def rewrite_keeping_its_times(song: Path) -> None:
+    """Change a byte as tag editors do that preserve the time and the size of a file."""
+    stat = song.stat()
+    content = bytearray(song.read_bytes())
+    content[-1] ^= 1
+    song.write_bytes(content)
+    os.utime(song, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def copy_over(song: Path) -> None:
+    """Replace the file by a copy of it, as a restored backup does."""
+    shutil.copyfile(song, song.with_suffix(".copy"))
+    song.with_suffix(".copy").replace(song)
+
+
+CHANGED_FILES: dict[str, Callable[[Path], object]] = {
+    "another song of the same name": lambda song: write_song(song, 0.1, pitch=660),
+    "a longer song": lambda song: write_song(song, 0.2),
+    "other tags, with the old time and size": rewrite_keeping_its_times,
+    "lyrics beside it": lambda song: song.with_suffix(".lrc").write_text("[00:00.00]La"),
+    "no song any more": lambda song: song.unlink(),
+}
+SAME_FILES: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda song: None,
+    "a later time": os.utime,
+    "a copy in its place": copy_over,
+    "a cover beside it": lambda song: song.with_name("cover.jpg").write_bytes(b"cover"),
+    "other permissions": lambda song: song.chmod(0o600),
+}
+OTHER_VIDEO: dict[str, dict[str, Any]] = {
+    "another author": {"author": "Another"},
+    "no author": {"author": None},
+    "a watermark": {"domain_name": "music.example"},
+    "another aspect ratio": {"aspect_ratio": "9:16"},
+    "the sound as it is": {"audio_mode": "copy"},
+    "another size of the server": {"style": attrs.evolve(FAST_STYLE, width=320)},
+    "another quality of the server": {"style": attrs.evolve(FAST_STYLE, qp=20)},
+    "no style of the server": {"style": None},
+}
+SAME_VIDEO: dict[str, dict[str, Any]] = {
+    "another callback": {"callback_url": "https://other.example/done"},
+    "another id, time and address": {"task_id": "2", "created_at": 9.0, "base_url": "http://x"},
+    "the same letters, composed in another way": {"author": "Beyonce\u0301"},
+    "an empty watermark": {"domain_name": ""},
+    "the server's own aspect ratio": {"aspect_ratio": "16:9"},
+    "other encoder threads": {"style": attrs.evolve(FAST_STYLE, threads=4)},
+}
+
+
+@pytest.mark.parametrize("name", CHANGED_FILES)
+def test_changed_music_is_another_video(song: Path, name: str) -> None:
+    """The fingerprint differs if the content of the music or of its lyrics does."""
+    fingerprints = Fingerprints(FAST_STYLE)
+    before = fingerprints.of(TASK, song)
+
+    CHANGED_FILES[name](song)
+
+    assert fingerprints.of(TASK, song) != before
+
+
+@pytest.mark.parametrize("name", SAME_FILES)
+def test_unchanged_music_is_the_same_video(song: Path, name: str) -> None:
+    """Times, copies and other files do not matter, to this server and after a restart."""
+    fingerprints = Fingerprints(FAST_STYLE)
+    before = fingerprints.of(TASK, song)
+
+    SAME_FILES[name](song)
+
+    assert fingerprints.of(TASK, song) == fingerprint(song) == before
+
+
+@pytest.mark.parametrize("name", OTHER_VIDEO)
+def test_other_words_and_options_are_another_video(song: Path, name: str) -> None:
+    """Each word and each option counts, those of the server too."""
+    assert fingerprint(song, **OTHER_VIDEO[name]) != fingerprint(song)
+
+
+@pytest.mark.parametrize("name", SAME_VIDEO)
+def test_what_is_not_seen_or_heard_is_the_same_video(song: Path, name: str) -> None:
+    """The callback, the ids and the number of threads do not count."""
+    assert fingerprint(song, **SAME_VIDEO[name]) == fingerprint(song)
+
+
+def test_replaced_font_is_another_video(song: Path, tmp_path: Path) -> None:
+    """An option that names a file stands for what is in it."""
+    font = tmp_path / "font.ttf"
+    font.write_bytes(b"one")
+    style = attrs.evolve(FAST_STYLE, fonts=(font,))
+    before = fingerprint(song, style)
+
+    font.write_bytes(b"another")
+
+    assert fingerprint(song, style) != before
+
+
+def test_new_option_with_a_default_keeps_old_fingerprints(song: Path) -> None:
+    """A later version's new option leaves the videos of today the same."""
+    later = attrs.make_class("RenderStyle", {"look": attrs.field(default="bars")}, (RenderStyle,))
+
+    new_style = later(**attrs.asdict(FAST_STYLE))
+
+    assert fingerprint(song, new_style) == fingerprint(song)
+    assert fingerprint(song, attrs.evolve(new_style, look="ring")) != fingerprint(song)
+
+
+async def test_submit_after_a_lost_answer_finds_its_task(serve: Serve) -> None:
+    """The same submit with a new callback URL is 409 with the first id."""
+    caller = await serve()
+
+    first = await caller.generate("album", "one", author="A")
+    again = await caller.generate("album", "one", author="A", callBackUrl="https://b.invalid/2")
+
+    assert (again["code"], again["data"]) == (409, first["data"])
+
+
+SUBMITS: dict[str, dict[str, Any]] = {
+    "new author": {"author": "B"},
+    "new watermark": {"domainName": "music.example"},
+    "song replaced": {},
+}
+
+
+@pytest.mark.parametrize("name", SUBMITS)
+async def test_submit_of_another_video_is_accepted(serve: Serve, music: Path, name: str) -> None:
+    """A track gets a second video if the music or the words differ; the first one stays."""
+    caller = await serve()
+    first = await caller.generate("album", "one", author="A")
+    if name == "song replaced":
+        write_song(music / "album" / "one.wav", pitch=880)
+
+    second = await caller.generate("album", "one", **{"author": "A", **SUBMITS[name]})
+
+    assert second["code"] == 200
+    assert second["data"]["taskId"] != first["data"]["taskId"]
+    assert await caller.details(first["data"]["taskId"]) is not None
+
+
+async def test_new_size_of_the_server_makes_a_new_video(serve: Serve, tmp_path: Path) -> None:
+    """After a restart with another `--size`, the old landscape video is not returned."""
+    caller = await serve()
+    first = await caller.generate("album", "one")
+    await caller.server.__aexit__(None, None, None)
+
+    portrait = await serve(style=attrs.evolve(FAST_STYLE, width=144, height=256))
+    second = await portrait.generate("album", "one")
+
+    assert second["code"] == 200
+    assert second["data"]["taskId"] != first["data"]["taskId"]
+
+
+@pytest.mark.slow
+async def test_song_replaced_while_queued_counts_as_rendered(serve: Serve, music: Path) -> None:
+    """The record of a video names what was rendered, not what was there at the submit."""
+    song = music / "album" / "one.wav"
+    original = song.read_bytes()
+    caller = await serve()
+    await caller.generate("album", "two")
+    queued = await caller.generate("album", "one")
+    write_song(song, pitch=880)
+    await caller.wait_until_finished(queued["data"]["taskId"])
+
+    of_the_new_song = await caller.generate("album", "one")
+    song.write_bytes(original)
+    of_the_old_song = await caller.generate("album", "one")
+
+    assert (of_the_new_song["code"], of_the_new_song["data"]) == (409, queued["data"])
+    assert of_the_old_song["code"] == 200
+
+
+async def lose_video(caller: Caller, data: Path) -> str:
+    """Render a video and delete its file; return the task's id."""
+    done = await caller.create_and_wait("album", "one")
+    (data / "videos" / done["response"]["videoUrl"].rpartition("/")[2]).unlink()
+    return done["taskId"]
+
+
+@pytest.mark.slow
+async def test_submit_makes_a_lost_video_again(serve: Serve, tmp_path: Path) -> None:
+    """A submit whose earlier video is gone is accepted, under the earlier id."""
+    caller = await serve()
+    task_id = await lose_video(caller, tmp_path / "data")
+
+    again = await caller.generate("album", "one", callBackUrl="https://b.invalid/2")
+    third = await caller.generate("album", "one")
+    ended = await caller.wait_until_finished(task_id)
+
+    assert again == {"code": 200, "msg": "success", "data": {"taskId": task_id}}
+    assert (third["code"], third["data"]) == (409, {"taskId": task_id})
+    assert (ended["successFlag"], ended["callbackUrl"]) == ("SUCCESS", "https://b.invalid/2")
+    async with caller.session.get(ended["response"]["videoUrl"]) as response:
+        assert response.status == 200
+    assert read_tasks(tmp_path / "data", "task_id, state") == [(task_id, "done")]
+
+
+@pytest.mark.slow
+async def test_poll_makes_a_lost_video_again(serve: Serve, tmp_path: Path) -> None:
+    """A poll is not answered with SUCCESS and the URL of a file that is gone."""
+    caller = await serve()
+    task_id = await lose_video(caller, tmp_path / "data")
+
+    polled = await caller.details(task_id)
+    ended = await caller.wait_until_finished(task_id)
+
+    assert (polled["successFlag"], polled["response"]) == ("PENDING", None)
+    async with caller.session.get(ended["response"]["videoUrl"]) as response:
+        assert response.status == 200
+
+
+@pytest.mark.slow
+async def test_missing_folder_of_videos_loses_no_video(serve: Serve, tmp_path: Path) -> None:
+    """While the whole folder is away, for instance a disk, nothing is rendered again."""
+    caller = await serve()
+    done = await caller.create_and_wait("album", "one")
+    (tmp_path / "data" / "videos").rename(tmp_path / "away")
+
+    polled = await caller.details(done["taskId"])
+    again = await caller.generate("album", "one")
+
+    assert polled["successFlag"] == "SUCCESS"
+    assert again["code"] == 409
+
+
+async def test_tasks_without_fingerprint(tmp_path: Path) -> None:
+    """A queued one of an older version is found by its words; a finished one is not trusted."""
+    store = Store(tmp_path / "tasks.sqlite")
+    await store.add(TASK)
+    submit = attrs.evolve(TASK, task_id="2", filename="w.mp4", fingerprint="f")
+
+    ids = [
+        await added(store, submit),
+        await added(store, attrs.evolve(submit, author="Another")),
+    ]
+    await store.mark_failed("2", 400, "The audio is damaged.", 1.0)
+    await store.finish("1", dict, 1.0)
+    ids += [await added(store, attrs.evolve(submit, task_id="3"))]
+    store.close()
+
+    assert ids == ["1", "2", "3"]
+
+
+async def added(store: Store, task: Task) -> str:
+    """Add a task if it is not there; return the id of the one that is."""
+    try:
+        await store.add(task)
+    except AlreadyExistsError as error:
+        return error.existing_task_id
+    return task.task_id
+
+
+async def test_twins_share_no_fingerprint(tmp_path: Path) -> None:
+    """If a change makes two tasks the same, later submits are told of the one that was first."""
+    store = Store(tmp_path / "tasks.sqlite")
+    await store.add(attrs.evolve(TASK, fingerprint="f"))
+    await store.add(attrs.evolve(TASK, task_id="2", fingerprint="g"))
+
+    await store.set_fingerprint("2", "f")
+
+    ids = [await added(store, attrs.evolve(TASK, task_id="3", fingerprint=f)) for f in "fg"]
+    store.close()
+
+    assert ids == ["1", "3"]
