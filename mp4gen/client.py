@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from .api import protocol
 from .api.dialects import Dialect
 from .conversion.callbacks import CallbackReceiver
+from .conversion.resubmit_policy import OnUncertainSubmit, ResubmitPolicy
 from .conversion.service import ConversionService
 from .conversion.submission import Submission, SubmissionCache
 from .errors import Mp4GenError
@@ -28,9 +29,9 @@ from .settings import (
     resolve_api_key,
     resolve_base_url,
     resolve_rate_limiter,
-    resolve_resubmit,
     to_secret,
     validate_id,
+    validate_on_uncertain_submit,
     validate_timeout,
     warn_about_duplicate_client,
 )
@@ -71,7 +72,8 @@ class Client:
         retry: How long to retry after temporary failures.
         callbacks: Receives the API's callbacks.
         on_uncertain_submit: "resubmit" or "raise" if the response to a submit was lost; default
-            "resubmit" on a host that refuses a second submit of a track.
+            "resubmit" on a host that rejects a second submit of a track, as the dialect or the
+            host itself says.
         proxy: URL of an http:// proxy for all calls and downloads.
         trust_env: Whether to use the proxies of the environment, as curl does.
         on_event: Called with each `Event`; it must not block.
@@ -91,7 +93,7 @@ class Client:
         polling: Polling = DEFAULT_POLLING,
         retry: Retry = Retry(),
         callbacks: CallbackReceiver | None = None,
-        on_uncertain_submit: Literal["resubmit", "raise"] | None = None,
+        on_uncertain_submit: OnUncertainSubmit | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
         on_event: Callable[[Event], object] | None = None,
@@ -116,7 +118,9 @@ class Client:
             self._caller,
             self.dialect,
             polling,
-            resolve_resubmit(on_uncertain_submit, self.dialect),
+            ResubmitPolicy(
+                self._caller, self.dialect, validate_on_uncertain_submit(on_uncertain_submit)
+            ),
             positive_int("concurrency", concurrency),
             callbacks,
             POLLING_WITH_CALLBACKS if polling is DEFAULT_POLLING else polling,
@@ -332,9 +336,10 @@ class Client:
     ) -> Submission:
         subscription = self._conversions.subscribe(request)
         try:
-            return await self._conversions.submit(
+            operation = self._conversions.prepare_submit(
                 request, self._call_options, adopt=adopt, timeout=timeout, subscription=subscription
             )
+            return await operation.run()
         except BaseException as error:
             if subscription is not None:
                 subscription.close()

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from .addresses import is_loopback, parse_http_url
-from .api.dialects import Dialect
 from .errors import ConfigurationError, ValidationError
 from .options import RateLimit, invalid_setting, is_number
 from .transport.http import Secret, validate_api_key
@@ -97,11 +96,13 @@ def validate_timeout(seconds: float) -> float:
     return seconds
 
 
-def resolve_resubmit(value: Literal["resubmit", "raise"] | None, dialect: Dialect) -> bool:
-    """Return whether to resend a submit whose response was lost; if None, the dialect decides."""
+def validate_on_uncertain_submit(
+    value: Literal["resubmit", "raise"] | None,
+) -> Literal["resubmit", "raise"] | None:
+    """Return `value` if it is a choice, or None."""
     if value not in ("resubmit", "raise", None):
         raise invalid_setting("on_uncertain_submit", value, '"resubmit", "raise" or None')
-    return dialect.rejects_duplicates if value is None else value == "resubmit"
+    return value
 
 
 def warn_about_duplicate_client(client: object, account: Account, limiter: RateLimiter) -> None:

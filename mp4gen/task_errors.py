@@ -9,17 +9,20 @@ class SubmitUncertainError(Mp4GenError):
 
     Attributes:
         request: The `VideoRequest` of the submit.
+        rejects_duplicates: Whether the host is known to reject a second submit of the track, which
+            therefore cannot be paid for twice.
     """
 
-    def __init__(self, request: VideoRequest) -> None:
+    def __init__(self, request: VideoRequest, *, rejects_duplicates: bool = False) -> None:
         super().__init__(request)
         self.request = request
+        self.rejects_duplicates = rejects_duplicates
 
     def __str__(self) -> str:
-        return (
-            f"The response to the submit was lost: audio {self.request.audio_id}. It may have been "
-            "accepted; check the account before you submit again."
-        )
+        hint = "It may have been accepted; check the account before you submit again."
+        if self.rejects_duplicates:
+            hint = "Submit it again: this host accepts a track once."
+        return f"The response to the submit was lost: audio {self.request.audio_id}. {hint}"
 
 
 class _TaskError(Mp4GenError):

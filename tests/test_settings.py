@@ -6,7 +6,6 @@ import pytest
 
 from mp4gen import (
     ConfigurationError,
-    Dialect,
     RateLimit,
     SlidingWindowLimiter,
     ValidationError,
@@ -142,16 +141,11 @@ def test_validate_timeout_refuses_other_values(seconds: Any) -> None:
         settings.validate_timeout(seconds)
 
 
-def test_resolve_resubmit_falls_back_to_the_dialect() -> None:
-    """A host that refuses duplicates gets the submit again."""
-    wrong: Any = "perhaps"
-
-    assert settings.resolve_resubmit(None, Dialect.SUNO)
-    assert not settings.resolve_resubmit(None, Dialect.KIE)
-    assert settings.resolve_resubmit("resubmit", Dialect.KIE)
-    assert not settings.resolve_resubmit("raise", Dialect.SUNO)
-    with pytest.raises(ConfigurationError, match="Invalid on_uncertain_submit: 'perhaps'"):
-        settings.resolve_resubmit(wrong, Dialect.SUNO)
+@pytest.mark.parametrize("value", ["perhaps", True, ""])
+def test_on_uncertain_submit_refuses_other_values(value: Any) -> None:
+    """Only the two words and None are choices."""
+    with pytest.raises(ConfigurationError, match="Invalid on_uncertain_submit: "):
+        settings.validate_on_uncertain_submit(value)
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "3"])

@@ -29,6 +29,9 @@ from mp4gen.errors import (
 from . import converters
 from .dialects import Dialect
 
+# The header and the value with which a host says that it refuses a second submit of a video. Our
+# own server sends it; the vendors do not.
+DUPLICATES_HEADER, DUPLICATES_REJECTED = "Mp4gen-Duplicates", "rejected"
 # No published response comes near this size.
 MAX_BODY_BYTES = 1 << 20
 
@@ -62,6 +65,12 @@ class HttpResponse:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def rejects_duplicates(self) -> bool:
+        """Whether the host says that it refuses a second submit of a video."""
+        said = self.headers.get(DUPLICATES_HEADER.lower(), "")
+        return said.strip().lower() == DUPLICATES_REJECTED
 
     @property
     def retry_after(self) -> float | None:

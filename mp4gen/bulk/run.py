@@ -229,7 +229,10 @@ class ConversionRun:
             self._emit_result(finished)
         else:
             self._duplicates[key] = []
-            job = TrackJob(self._service, self._downloader, self._options, ledger, entry)
+            is_stopping = self._stopping.is_set
+            job = TrackJob(
+                self._service, self._downloader, self._options, ledger, entry, is_stopping
+            )
             task = asyncio.get_running_loop().create_task(self._run_job(job))
             self._tasks[task] = job
             task.add_done_callback(self._on_task_done)
@@ -237,7 +240,11 @@ class ConversionRun:
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         job = self._tasks.pop(task)
         error = None if task.cancelled() else task.exception()
-        if task.cancelled() or error is not None:
+        uncertain = job.uncertain_error if task.cancelled() and not self._closed else None
+        if uncertain is not None:
+            # `stop()` has cancelled it before its outcome could be found out.
+            self._emit_result(Conversion(job.entry.request, error=uncertain))
+        elif task.cancelled() or error is not None:
             self._count_remaining(job.entry.request)
         if error is not None:
             self._stop(error)

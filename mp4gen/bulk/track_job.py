@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import attrs
 
 from mp4gen.conversion.callbacks import CallbackSubscription
 from mp4gen.conversion.service import ConversionService
-from mp4gen.conversion.submission import Submission
+from mp4gen.conversion.submission import Submission, SubmitOperation
 from mp4gen.downloads.filenames import safe_stem
 from mp4gen.errors import DownloadError
 from mp4gen.models import Conversion, Video, VideoRequest
@@ -68,7 +68,7 @@ class TrackJob:
         options: The options of the run.
         ledger: The ledger of the run.
         entry: The track's entry when the job was created.
-        may_be_sent: Whether a submit of this run may have been sent.
+        is_stopping: Returns whether the run submits nothing more.
     """
 
     service: ConversionService
@@ -76,12 +76,25 @@ class TrackJob:
     options: BulkOptions
     ledger: Ledger
     entry: LedgerEntry
-    may_be_sent: bool = False
+    is_stopping: Callable[[], bool] = lambda: False
+    _operation: SubmitOperation | None = attrs.field(default=None, init=False)
 
     @property
     def can_cancel(self) -> bool:
         """Whether a cancel would interrupt neither a submit nor a wait."""
-        return not self.may_be_sent and self.entry.state in (LedgerState.NEW, *_MAYBE_SENT)
+        if self.entry.state not in (LedgerState.NEW, *_MAYBE_SENT):
+            return False
+        return self._operation is None or self._operation.is_waiting
+
+    @property
+    def uncertain_error(self) -> SubmitUncertainError | None:
+        """The error of a track whose submit may or may not have been accepted, else None."""
+        if self._operation is None and self.entry.state not in _MAYBE_SENT:
+            return None
+        if self._operation is not None and not self._operation.may_be_accepted:
+            return None
+        known = self.service.resubmit_policy.rejects_duplicates
+        return SubmitUncertainError(self.entry.request, rejects_duplicates=known)
 
     async def convert(self) -> Conversion:
         """Convert the track and download its video.
@@ -116,38 +129,30 @@ class TrackJob:
             return Submission(
                 entry.task_id, entry.adopted, via_callback=True, subscription=subscription
             )
-        if entry.state is LedgerState.UNCERTAIN and not service.resubmit:
+        policy = service.resubmit_policy
+        if entry.state is LedgerState.UNCERTAIN and not await policy.allows_resubmit(
+            service.bulk_options
+        ):
             # An earlier run waited for its callback until the timeout.
-            raise SubmitUncertainError(entry.request)
-        submission = await service.submit(
+            raise SubmitUncertainError(entry.request, rejects_duplicates=policy.rejects_duplicates)
+        self._operation = service.prepare_submit(
             entry.request,
             service.bulk_options,
             adopt=True,
             timeout=self.options.timeout,
             subscription=subscription,
             on_sending=self._record_intent,
-            on_not_sent=self._record_not_sent,
+            on_not_sent=partial(self.ledger.mark_not_submitted, entry.id),
             response_lost=entry.state in _MAYBE_SENT,
+            is_stopping=self.is_stopping,
         )
+        submission = await self._operation.run()
         await self.ledger.mark_submitted(entry.id, submission.task_id, adopted=submission.adopted)
         return submission
 
     async def _record_intent(self, tokens: Sequence[str]) -> None:
-        sent_before = self.may_be_sent or self.entry.state in _MAYBE_SENT
-        # Before the commit: from here on, `stop()` must let this submit finish.
-        self.may_be_sent = True
         all_tokens = dict.fromkeys((*self.entry.tokens, *tokens))
-        try:
-            await self.ledger.mark_submitting(self.entry.id, tuple(all_tokens))
-        except asyncio.CancelledError:
-            # No byte of this attempt was sent.
-            if not sent_before:
-                await self.ledger.mark_not_submitted(self.entry.id)
-            raise
-
-    async def _record_not_sent(self) -> None:
-        await self.ledger.mark_not_submitted(self.entry.id)
-        self.may_be_sent = False
+        await self.ledger.mark_submitting(self.entry.id, tuple(all_tokens))
 
     async def _download(self, video: Video) -> Conversion:
         entry, folder = self.entry, self.options.download_to

@@ -1,7 +1,7 @@
 """Submit and wait for one client: choose the schedule, the callbacks and the slots of each."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import attrs
@@ -14,6 +14,7 @@ from mp4gen.transport.caller import ApiCaller, CallOptions
 from .callbacks import CallbackReceiver, CallbackSubscription
 from .poll_schedule import initial_delay
 from .poller import VideoPoller
+from .resubmit_policy import ResubmitPolicy
 from .submission import OnNotSent, OnSending, Submission, SubmissionCache, SubmitOperation
 
 
@@ -26,7 +27,7 @@ class ConversionService:
         caller: Sends the client's API requests.
         dialect: What differs between hosts.
         polling: When to poll a task without callbacks.
-        resubmit: Whether to resend a submit after its response was lost.
+        resubmit_policy: Decides whether to resend a submit after its response was lost.
         concurrency: Maximum of conversions between their submit and their end.
         receiver: Receives the callbacks, or None.
         polling_with_callbacks: When to poll a task that has callbacks, before the first one came.
@@ -40,7 +41,7 @@ class ConversionService:
     caller: ApiCaller
     dialect: Dialect
     polling: Polling
-    resubmit: bool
+    resubmit_policy: ResubmitPolicy
     concurrency: int
     receiver: CallbackReceiver | None = None
     polling_with_callbacks: Polling = Polling()
@@ -64,7 +65,7 @@ class ConversionService:
             return None
         return self.receiver._subscribe(*tokens)
 
-    def submit(
+    def prepare_submit(
         self,
         request: VideoRequest,
         call_options: CallOptions,
@@ -75,22 +76,23 @@ class ConversionService:
         on_sending: OnSending | None = None,
         on_not_sent: OnNotSent | None = None,
         response_lost: bool = False,
-    ) -> Coroutine[Any, Any, Submission]:
-        """Submit `request`; arguments and errors are those of `SubmitOperation`."""
-        operation = SubmitOperation(
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> SubmitOperation:
+        """Return the operation that submits `request`; arguments are those of the class."""
+        return SubmitOperation(
             self.caller,
             self.dialect,
             request,
             call_options,
-            self.resubmit,
+            self.resubmit_policy,
             adopt,
             timeout,
             subscription,
             on_sending,
             on_not_sent,
             response_lost,
+            is_stopping,
         )
-        return operation.run()
 
     def wait(
         self,

@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import attrs
@@ -15,9 +16,11 @@ from mp4gen.events import SubmittedEvent
 from mp4gen.models import VideoRequest
 from mp4gen.task_errors import SubmitUncertainError
 from mp4gen.transport.caller import ApiCaller, CallOptions, RetryLoop
+from mp4gen.transport.http import Delivery
 from mp4gen.transport.retry import RetryDecision, classify
 
 from .callbacks import CallbackSubscription
+from .resubmit_policy import ResubmitPolicy
 
 _MAX_CACHED_SUBMISSIONS = 100_000
 
@@ -81,26 +84,39 @@ class SubmitOperation:
         dialect: What differs between hosts.
         request: The video to submit.
         call_options: Priority and retry limits of the caller.
-        resubmit: Whether to resend a submit after its response was lost.
+        resubmit_policy: Decides whether to resend a submit after its response was lost.
         adopt: Whether to adopt an existing video of the same track.
         timeout: Seconds to wait for the callback of a submit after its response was lost.
         subscription: The subscription to the task's callbacks, or None.
         on_sending: Awaited with the callback tokens before each attempt, once its slot is granted.
-        on_not_sent: Awaited when the service certainly has not accepted any attempt.
+        on_not_sent: Awaited when the service certainly has not accepted any attempt, also if an
+            error or a cancel ended the operation. It must complete if it is cancelled itself.
         response_lost: Whether the response to an earlier attempt was lost.
+        is_stopping: Returns whether no further attempt may be made.
+        is_waiting: Whether a cancel would interrupt no attempt and no wait for a callback.
     """
 
     caller: ApiCaller
     dialect: Dialect
     request: VideoRequest
     call_options: CallOptions
-    resubmit: bool
+    resubmit_policy: ResubmitPolicy
     adopt: bool = True
     timeout: float = 1800.0
     subscription: CallbackSubscription | None = None
     on_sending: OnSending | None = None
     on_not_sent: OnNotSent | None = None
     response_lost: bool = False
+    is_stopping: Callable[[], bool] = lambda: False
+    is_waiting: bool = attrs.field(default=True, init=False)
+    # How far the attempt got whose outcome is unknown; a new one if there is none.
+    _delivery: Delivery = attrs.field(factory=Delivery, init=False)
+    _has_reported_sending: bool = attrs.field(default=False, init=False)
+
+    @property
+    def may_be_accepted(self) -> bool:
+        """Whether the service may have accepted an attempt without a response that arrived."""
+        return self.response_lost or self._delivery.head_sent
 
     async def run(self) -> Submission:
         """Submit the request.
@@ -109,8 +125,18 @@ class SubmitOperation:
             SubmitUncertainError: It may or may not have been accepted.
             AlreadyExistsError: The track has a video, which cannot or must not be adopted.
             Mp4GenError: It was certainly not accepted.
+            asyncio.CancelledError: Also if it was not accepted before `is_stopping` became true.
         """
-        submission = attrs.evolve(await self._run(), subscription=self.subscription)
+        try:
+            submission = attrs.evolve(await self._run(), subscription=self.subscription)
+        except BaseException:
+            if self._has_reported_sending and not self.may_be_accepted:
+                # A record that cannot be changed is no reason to hide why the submit ended.
+                with suppress(Mp4GenError):
+                    await self._report_not_sent()
+            raise
+        self.is_waiting = self.response_lost = False
+        self._delivery = Delivery()
         if self.subscription is not None:
             self.subscription.task_id = submission.task_id
         event = SubmittedEvent(submission.task_id, self.request.audio_id, submission.adopted)
@@ -119,7 +145,7 @@ class SubmitOperation:
 
     async def _run(self) -> Submission:
         retry_loop: RetryLoop | None = None
-        if self.response_lost and not self.resubmit:
+        if self.response_lost and not await self._allows_resubmit():
             return await self._await_callback_or_raise()
         while True:
             # Each attempt has a callback URL of its own.
@@ -139,14 +165,25 @@ class SubmitOperation:
         parse = partial(protocol.parse_create, dialect=self.dialect)
         # Waiting for a slot must not use up the retry time of a caller that waits out outages.
         stopwatch = retry_loop.stopwatch if retry_loop and self.call_options.retry_forever else None
-        on_start = None
-        if self.on_sending is not None:
-            tokens = self.subscription.tokens if self.subscription is not None else ()
-            on_start = partial(self.on_sending, tokens)
+        self._delivery = Delivery()
         task_id, retry_after = await self.caller.send(
-            api_request, parse, self.call_options, stopwatch=stopwatch, on_start=on_start
+            api_request,
+            parse,
+            self.call_options,
+            stopwatch=stopwatch,
+            on_start=self._start_attempt,
+            delivery=self._delivery,
         )
         return Submission(task_id, retry_after=retry_after)
+
+    async def _start_attempt(self) -> None:
+        if self.is_stopping():
+            raise asyncio.CancelledError
+        self.is_waiting = False
+        if self.on_sending is not None:
+            self._has_reported_sending = True
+            tokens = self.subscription.tokens if self.subscription is not None else ()
+            await self.on_sending(tokens)
 
     async def _adopt_existing(self, error: AlreadyExistsError) -> Submission:
         """Adopt the existing video if its task id is known.
@@ -168,32 +205,49 @@ class SubmitOperation:
         Raises:
             Mp4GenError: There is no next attempt.
         """
-        uncertain = classify(error, submit=True) is RetryDecision.UNCERTAIN
-        if uncertain and not self.resubmit:
-            return await self._await_callback_or_raise(error)
-        if not uncertain and not self.response_lost:
+        decision, was_lost = classify(error, submit=True), self.response_lost
+        lost_now = decision is RetryDecision.UNCERTAIN
+        self.response_lost = was_lost or lost_now
+        if not self.response_lost:
             await self._report_not_sent()
+        self.is_waiting = True
+        if lost_now and not await self._allows_resubmit():
+            return await self._await_callback_or_raise(error)
+        if self.is_stopping() and decision is not RetryDecision.GIVE_UP:
+            if self.response_lost:
+                return await self._await_callback_or_raise(error)
+            raise asyncio.CancelledError
         try:
-            await retry_loop.wait(error, immediately=uncertain and not self.response_lost)
+            await retry_loop.wait(error, immediately=lost_now and not was_lost)
         except Mp4GenError:
-            if self.response_lost or uncertain:
-                raise SubmitUncertainError(self.request) from error
+            if self.response_lost:
+                raise self._uncertain_error() from error
             raise
-        self.response_lost = self.response_lost or uncertain
         return self._from_callback()
 
+    async def _allows_resubmit(self) -> bool:
+        return not self.is_stopping() and await self.resubmit_policy.allows_resubmit(
+            self.call_options
+        )
+
     async def _report_not_sent(self) -> None:
+        self._delivery, self._has_reported_sending = Delivery(), False
         if self.on_not_sent is not None:
             await self.on_not_sent()
 
     async def _await_callback_or_raise(self, error: Mp4GenError | None = None) -> Submission:
         if submission := await self._await_callback():
             return submission
-        raise SubmitUncertainError(self.request) from error
+        raise self._uncertain_error() from error
+
+    def _uncertain_error(self) -> SubmitUncertainError:
+        rejects_duplicates = self.resubmit_policy.rejects_duplicates
+        return SubmitUncertainError(self.request, rejects_duplicates=rejects_duplicates)
 
     async def _await_callback(self) -> Submission | None:
         """Return what a callback reports after a lost response, or None after `timeout`."""
         if self.subscription is not None and self.subscription.last_callback is None:
+            self.is_waiting = False
             await self.subscription.wake_on_callback(self.caller.sleeper.sleep(self.timeout))
         return self._from_callback()
 

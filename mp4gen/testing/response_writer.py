@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from aiohttp import web
@@ -11,12 +12,17 @@ from .faults import ScriptedResponse
 
 
 async def send(
-    request: web.Request, scripted: ScriptedResponse, default: web.Response
+    request: web.Request,
+    scripted: ScriptedResponse,
+    default: web.Response,
+    api_headers: Mapping[str, str],
 ) -> web.StreamResponse:
-    """Send the `default` response as `scripted` changes it."""
+    """Send the `default` response as `scripted` changes it, the API's with `api_headers`."""
     if scripted.delay:
         await asyncio.sleep(scripted.delay)
     response = default if scripted.is_default else _build_response(scripted)
+    if response.content_type == "application/json":
+        response.headers.update(api_headers)
     if (
         scripted.raw_bytes is None
         and scripted.truncate_at is None

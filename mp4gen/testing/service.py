@@ -12,6 +12,7 @@ from aiohttp import web
 
 from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
+from mp4gen.api.responses import DUPLICATES_HEADER, DUPLICATES_REJECTED
 from mp4gen.api.sliding_window import peak_in_window
 from mp4gen.client import Client
 from mp4gen.models import Track
@@ -63,6 +64,8 @@ class FakeService:
         polls_count_toward_limit: Whether reading calls count, too. Default: as the dialect says.
         duplicate_policy: The response to a track's second submit: an error with the "existing_id",
             an error "without_id", or a "new_task", which costs again.
+        announces_duplicates: Whether every response says that duplicates are rejected, as those of
+            mp4gen's own server do.
         duration: The seconds that a task takes, or a function that draws them, such as `lognormal`.
         latency: The seconds that a message takes each way, or a function that draws them.
         retry_after: The seconds of the `Retry-After` header while a task runs; None for no header.
@@ -88,6 +91,7 @@ class FakeService:
         rate_limit: RateLimit | None = RateLimit(20, per=10.0),
         polls_count_toward_limit: bool | None = None,
         duplicate_policy: DuplicatePolicy = "existing_id",
+        announces_duplicates: bool = False,
         duration: Duration = 0.0,
         latency: Duration = 0.0,
         retry_after: float | None = None,
@@ -109,6 +113,7 @@ class FakeService:
         self.retry_after = 0.0 if retry_after is None and duration == 0 else retry_after
         self.music: dict[str, list[Track]] = {}
         self.url = ""
+        self._headers = {DUPLICATES_HEADER: DUPLICATES_REJECTED} if announces_duplicates else {}
         self._latency, self._random = latency, Random(f"{seed}/latency")  # noqa: S311 - a test
         self._key = None if api_key is None else Secret(api_key)
         self._state = FakeServiceState(duration, seed, file_size)
@@ -246,7 +251,7 @@ class FakeService:
         scripted = self._next_response(recorded)
         response = self._build_response(recorded, scripted, now)
         await self._simulate_latency()
-        return await send(request, scripted, response)
+        return await send(request, scripted, response, self._headers)
 
     def _build_response(
         self, recorded: RecordedRequest, scripted: ScriptedResponse, now: float

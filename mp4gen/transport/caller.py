@@ -128,6 +128,8 @@ class ApiCaller:
         self.quota = RetryQuota()
         self.sleeper = Sleeper()
         self.circuit_breaker = CircuitBreaker(self.sleeper)
+        # Whether the host says that it rejects duplicates; None before its first response.
+        self.rejects_duplicates: bool | None = None
         self._transport = transport
         self._limiter = limiter
         limit = getattr(limiter, "limit", None)
@@ -257,11 +259,18 @@ class ApiCaller:
         except Mp4GenError as error:
             if isinstance(error, ApiError):
                 error.retry_after = response.retry_after
+                if error.from_api:
+                    self._learn(response)
             self._record_failure(error)
             raise
+        self._learn(response)
         self.quota.release()
         self.circuit_breaker.reset()
         return value
+
+    def _learn(self, response: HttpResponse) -> None:
+        """Remember what the host says of itself; a claim holds for the life of the client."""
+        self.rejects_duplicates = self.rejects_duplicates or response.rejects_duplicates
 
     def _record_failure(self, error: Mp4GenError) -> None:
         """Apply a refusal that concerns every call of the client."""

@@ -124,6 +124,34 @@ async def test_resume_of_an_uncertain_submit(
         assert (entry.state, service.count("create")) == (LedgerState.UNCERTAIN, int(known))
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["accepted", "never arrived"])
+@pytest.mark.parametrize("state", [LedgerState.INTENT, LedgerState.UNCERTAIN])
+async def test_resume_asks_an_unknown_host_what_it_does_with_duplicates(
+    path: Path, state: LedgerState, known: bool
+) -> None:
+    """Our own server says that it rejects them: the same call resolves every uncertain track."""
+    dialect = mp4gen.Dialect.for_url("http://unknown")
+    async with FakeService(dialect=dialect, announces_duplicates=True) as service:
+        await write_ledger(path, service.url, state, service, known=known)
+        conversion = await one(service, path)
+
+    assert conversion.result().adopted == known
+    assert (len(service.tasks), service.count("credits")) == (1, 1)
+
+
+@pytest.mark.parametrize("service", [False], indirect=True, ids=["no 409"])
+@pytest.mark.parametrize("state", [LedgerState.INTENT, LedgerState.UNCERTAIN])
+async def test_resume_submits_an_uncertain_track_again_if_the_user_says_so(
+    service: FakeService, path: Path, state: LedgerState
+) -> None:
+    """On a host that accepts a track twice, the user may prefer to pay twice."""
+    await write_ledger(path, service.url, state, service, known=True)
+    conversion = await one(service, path, on_uncertain_submit="resubmit")
+
+    assert not conversion.result().adopted
+    assert len(service.tasks) == 2
+
+
 async def test_resume_waits_for_a_submitted_track(service: FakeService, path: Path) -> None:
     """An accepted track is never submitted again."""
     await write_ledger(path, service.url, LedgerState.SUBMITTED, service, known=True)

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+import mp4gen
 from mp4gen.errors import ConfigurationError
 from mp4gen.options import RateLimit
 from mp4gen.server import Server, ServerConfig
+from tests.support_proxy import ConnectionFault, FaultProxy
 
 from .conftest import CALLBACK, Serve, write_song
 
@@ -66,6 +68,30 @@ async def test_second_submit_returns_409_with_the_first_id(serve: Serve) -> None
     second = await caller.generate("album", "one", author="An author")
 
     assert second == {"code": 409, "msg": "Mp4 record already exists", "data": first["data"]}
+
+
+async def test_every_response_says_that_duplicates_are_rejected(serve: Serve) -> None:
+    """A client learns it from any of them, also from a refusal."""
+    caller = await serve(key="secret")
+
+    _, accepted, _ = await caller.get_response("/api/v1/generate/credit")
+    caller.headers = {}
+    _, refused, body = await caller.get_response("/api/v1/generate/credit")
+
+    assert body["code"] == 401
+    assert accepted["Mp4gen-Duplicates"] == refused["Mp4gen-Duplicates"] == "rejected"
+
+
+async def test_submit_whose_response_was_lost_is_adopted_by_our_client(serve: Serve) -> None:
+    """The client does not know the host, asks it, and sends the submit again: one task."""
+    caller = await serve()
+    async with FaultProxy(caller.url) as proxy, mp4gen.Client(base_url=proxy.url) as client:
+        proxy.script(ConnectionFault(downstream_bytes=0))
+        video = await client.convert(mp4gen.VideoRequest("album", "one"))
+        submits = proxy.connections
+
+    assert video.adopted
+    assert submits >= 3
 
 
 async def test_failed_track_can_be_submitted_again(serve: Serve, music: Path) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mp4gen.api import converters
+from mp4gen.api.responses import DUPLICATES_HEADER, DUPLICATES_REJECTED
 from mp4gen.models import MAX_TEXT_LENGTH, VideoStatus
 
 from .operations import OPERATIONS, Operation
@@ -96,9 +97,14 @@ def _response(op: Operation) -> dict[str, Any]:
     meanings = "; ".join(f"{code}: {DEFAULT_MESSAGES[code]}" for code in op.codes)
     code = {**_INTEGER, "enum": list(op.codes), "description": meanings}
     wait = {"schema": {**_INTEGER, "minimum": 1}, "description": "Seconds until the next poll."}
+    duplicates = {
+        "schema": {"const": DUPLICATES_REJECTED},
+        "description": "A second submit of a video gets 409 and the id of the first task, so that "
+        "a submit whose response was lost can be sent again.",
+    }
     return {
         "description": "The `code` in the body is the result.",
-        "headers": {"Retry-After": wait},
+        "headers": {"Retry-After": wait, DUPLICATES_HEADER: duplicates},
         **_json(_object({"code": code, "msg": _TEXT, "data": _DATA[op.name]})),
     }
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from mp4gen.api import protocol
+from mp4gen.api.responses import DUPLICATES_HEADER, DUPLICATES_REJECTED
 from mp4gen.errors import ApiError
 
 # The codes that this server sends (docs.sunoapi.org, "Create Music Video", table of body codes).
@@ -29,7 +30,10 @@ UNKNOWN_TRACK = "record does not exist"
 
 def api_response(body: bytes, *, status: int = 200, retry_after: int | None = None) -> web.Response:
     """Return a response of the API; `retry_after` is in whole seconds."""
-    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    # Clients that know it send a submit again after its response was lost.
+    headers = {DUPLICATES_HEADER: DUPLICATES_REJECTED}
+    if retry_after is not None:
+        headers["Retry-After"] = str(retry_after)
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
 
