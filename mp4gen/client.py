@@ -23,13 +23,13 @@ from .events import Event, EventEmitter, FailedEvent
 from .models import Track, Video, VideoDetails, VideoRequest
 from .options import Polling, RateLimit, Retry, positive_int
 from .proxies import resolve_proxy
+from .secret import Secret
 from .settings import (
     KeySource,
     forget_client,
     resolve_api_key,
     resolve_base_url,
     resolve_rate_limiter,
-    to_secret,
     validate_id,
     validate_on_uncertain_submit,
     validate_timeout,
@@ -98,16 +98,18 @@ class Client:
         trust_env: bool = False,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        # First: a traceback that shows the variables of this frame must not show the key.
-        api_key = api_key if callable(api_key) else to_secret(api_key)
+        # First: a traceback that shows the variables of this frame must not show the secrets.
+        key_source = api_key if callable(api_key) else api_key and Secret(api_key)
+        proxy_url = proxy and Secret(proxy)
+        del api_key, proxy
         self.base_url = resolve_base_url(base_url)
-        key = resolve_api_key(api_key, self.base_url)
-        account = (urlsplit(self.base_url).netloc, api_key if callable(api_key) else key())
+        key = resolve_api_key(key_source, self.base_url)
+        account = (urlsplit(self.base_url).netloc, key_source if callable(key_source) else key())
         self.dialect = dialect or Dialect.for_url(self.base_url)
         self.random = Random()  # noqa: S311 - jitter, not a secret
         self._limiter = resolve_rate_limiter(rate_limit)
-        proxy = resolve_proxy(proxy)
-        transport = Transport(self.base_url, key, proxy=proxy, trust_env=trust_env)
+        self._proxy, self._trust_env = resolve_proxy(proxy_url), trust_env
+        transport = Transport(self.base_url, key, proxy=self._proxy, trust_env=trust_env)
         self._events = EventEmitter(on_event)
         self._caller = ApiCaller(transport, self._limiter, retry, self._events, self.random)
         self._call_options = CallOptions(
@@ -127,7 +129,6 @@ class Client:
             POLLING_WITH_PROVEN_CALLBACKS if polling is DEFAULT_POLLING else polling,
         )
         self._runs: WeakSet[ConversionRun] = WeakSet()
-        self._proxy, self._trust_env = proxy, trust_env
         self._downloader: Downloader | None = None
         self._submission_cache = SubmissionCache()
         warn_about_duplicate_client(self, account, self._limiter)

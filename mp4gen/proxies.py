@@ -3,13 +3,19 @@
 No error shows a proxy's URL: it may contain a password.
 """
 
+import base64
 import os
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
-from urllib.parse import SplitResult, urlsplit
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import attrs
 
 from .addresses import is_loopback, is_public, parse_http_url
 from .errors import ConfigurationError
+from .secret import HiddenHeader, Secret
 
 # The first one that is set counts. HTTP_PROXY is not read: a web server sets it from a header of
 # the same name (CVE-2016-5385).
@@ -21,16 +27,42 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HINT = "Use http://host:port"
 
 
-def resolve_proxy(proxy: str | None) -> str | None:
-    """Return the URL of an HTTP proxy, with http:// if it has no scheme.
+@attrs.frozen
+class Proxy:
+    """An HTTP proxy.
+
+    Attributes:
+        url: Its URL without the user and the password.
+        authorization: The header that contains them, or None.
+    """
+
+    url: str
+    authorization: Secret | None = None
+
+
+def request_options(proxy: Proxy | None, url: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return the arguments of aiohttp for a request to `url` with `headers` through `proxy`.
+
+    aiohttp would keep a user and a password of the proxy's URL in variables that tracebacks show.
+    """
+    if proxy is None or proxy.authorization is None:
+        return {"headers": headers, "proxy": proxy and proxy.url}
+    authorization = {"Proxy-Authorization": HiddenHeader(proxy.authorization.reveal())}
+    if urlsplit(url).scheme == "https":
+        return {"headers": headers, "proxy": proxy.url, "proxy_headers": authorization}
+    return {"headers": {**headers, **authorization}, "proxy": proxy.url}
+
+
+def resolve_proxy(proxy: str | Secret | None) -> Proxy | None:
+    """Return an HTTP proxy, with http:// if its URL has no scheme.
 
     Raises:
         ConfigurationError: It is not the URL of an HTTP proxy.
     """
-    return None if proxy is None else _parse_proxy(proxy, "proxy", _HINT)
+    return None if proxy is None else _parse_proxy(Secret(proxy), "proxy", _HINT)
 
 
-def proxy_from_env(url: str) -> str | None:
+def proxy_from_env(url: str) -> Proxy | None:
     """Return the proxy that the environment sets for an http(s) URL, or None.
 
     A call to this machine, or an unencrypted one to a private address, goes through a proxy only if
@@ -44,19 +76,34 @@ def proxy_from_env(url: str) -> str | None:
     if variable is None or _is_excluded(parts):
         return None
     hint = f"{_HINT} in {variable}, or exclude {parts.hostname} with NO_PROXY"
-    proxy = _parse_proxy(os.environ[variable], variable, hint)
-    return None if _is_farther(urlsplit(proxy).hostname or "", parts) else proxy
+    proxy = _parse_proxy(Secret(os.environ[variable]), variable, hint)
+    return None if _is_farther(urlsplit(proxy.url).hostname or "", parts) else proxy
 
 
-def _parse_proxy(text: object, name: str, hint: str) -> str:
-    if not isinstance(text, str):
-        raise ConfigurationError(f"Invalid {name}: {type(text).__name__}. {hint}.")
-    proxy = text.strip() if "://" in text else f"http://{text.strip()}"
-    if proxy.lower().startswith("socks"):
+def _parse_proxy(text: Secret, name: str, hint: str) -> Proxy:
+    if not text.is_text:
+        raise ConfigurationError(f"Invalid {name}: {text.type_name}. {hint}.")
+    if text.reveal().lower().startswith("socks"):
         raise ConfigurationError(f"Unsupported {name}: a SOCKS proxy. {hint}.")
-    if parse_http_url(proxy) is None or " " in proxy:
+    proxy = _split_proxy(text)
+    if proxy is None:
         raise ConfigurationError(f"Invalid {name}: not the URL of an HTTP proxy. {hint}.")
     return proxy
+
+
+def _split_proxy(text: Secret) -> Proxy | None:
+    """Return the proxy of a URL, or None if it is invalid; no error leaves this frame."""
+    url = text.reveal() if "://" in text.reveal() else f"http://{text.reveal()}"
+    parts = parse_http_url(url)
+    if parts is None or " " in url:
+        return None
+    user_info, _, address = parts.netloc.rpartition("@")
+    bare_url = parts._replace(netloc=address).geturl()
+    if not user_info:
+        return Proxy(bare_url)
+    user, _, password = user_info.partition(":")
+    credentials = f"{unquote(user)}:{unquote(password)}".encode()
+    return Proxy(bare_url, Secret(f"Basic {base64.b64encode(credentials).decode()}"))
 
 
 def _is_excluded(parts: SplitResult) -> bool:

@@ -13,7 +13,8 @@ from weakref import WeakKeyDictionary
 from .addresses import is_loopback, parse_http_url
 from .errors import ConfigurationError, ValidationError
 from .options import RateLimit, invalid_setting, is_number
-from .transport.http import Secret, validate_api_key
+from .secret import Secret
+from .transport.http import validate_api_key
 from .transport.rate_limit import RateLimiter, SlidingWindowLimiter
 
 DEFAULT_BASE_URL = "https://api.api.box"
@@ -39,7 +40,7 @@ def resolve_base_url(value: str | None) -> str:
     return url
 
 
-def resolve_api_key(value: KeySource | None, base_url: str) -> Callable[[], Secret | None]:
+def resolve_api_key(value: KeySource | Secret | None, base_url: str) -> Callable[[], Secret | None]:
     """Return a function that returns the key for each call: `value`, else `MP4GEN_API_KEY`.
 
     A server on loopback needs no key; no key is sent unencrypted to another host.
@@ -64,13 +65,18 @@ def resolve_api_key(value: KeySource | None, base_url: str) -> Callable[[], Secr
     return lambda: key
 
 
-def to_secret(text: str | None) -> Secret | None:
+def to_secret(text: str | Secret | None) -> Secret | None:
     """Return `text` as a `Secret` without the spaces and line breaks around it, None if empty."""
-    if text is not None and not isinstance(text, str):
+    if text is None:
+        return None
+    secret = Secret(text)
+    # A traceback that shows the variables of this frame must not show the key.
+    del text
+    if not secret.is_text:
         raise ConfigurationError(
-            f"Invalid api_key: {type(text).__name__}. Use a string or a callable that returns one."
+            f"Invalid api_key: {secret.type_name}. Use a string or a callable that returns one."
         )
-    return Secret(text.strip()) if text and text.strip() else None
+    return secret or None
 
 
 def resolve_rate_limiter(value: RateLimit | RateLimiter) -> RateLimiter:

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import traceback
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
@@ -16,6 +15,7 @@ import mp4gen
 from mp4gen import Client
 from mp4gen.testing import FAULTS, FakeService
 from mp4gen.testing.service import FAKE_KEY
+from tests.support_sentinels import PROXY_PASSWORD, RECEIVER_SECRET, shown_in, traceback_text
 
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")
 virtual = pytest.mark.looptime
@@ -84,9 +84,32 @@ def test_refused_setting_does_not_show_the_key() -> None:
         with pytest.raises(mp4gen.ConfigurationError) as caught:
             Client(FAKE_KEY, **settings)  # type: ignore[arg-type]
 
-        # The first frame belongs to this test.
-        formatted = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-        assert FAKE_KEY not in "".join(list(formatted.format())[2:])
+        assert shown_in(traceback_text(caught.value)) == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"api_key": FAKE_KEY.encode()},
+        {"api_key": FAKE_KEY, "proxy": f"socks5://me:{PROXY_PASSWORD}@proxy.example"},
+        {"api_key": FAKE_KEY, "proxy": f"http://me:{PROXY_PASSWORD}@"},
+        {"api_key": FAKE_KEY, "proxy": f"http://me:{PROXY_PASSWORD}@h:1", "concurrency": 0},
+    ],
+)
+def test_refused_setting_shows_no_secret(settings: dict[str, Any]) -> None:
+    """Failure mode 34: neither a key of the wrong type nor a proxy's password."""
+    with pytest.raises(mp4gen.ConfigurationError) as caught:
+        Client(base_url="https://api.example.com", **settings)
+
+    assert shown_in(traceback_text(caught.value)) == []
+
+
+@pytest.mark.parametrize(
+    "kind", [Client, mp4gen.CallbackReceiver, mp4gen.ConversionRun, FakeService]
+)
+def test_repr_of_a_half_made_object_does_not_raise(kind: Any) -> None:
+    """An error reporter may show an object whose constructor failed."""
+    assert repr(kind.__new__(kind))
 
 
 def test_client_needs_no_loop_and_shows_no_key() -> None:
@@ -239,9 +262,16 @@ async def test_failing_hook_does_not_end_a_conversion(service: FakeService) -> N
 @virtual
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 async def test_no_error_shows_the_key(service: FakeService, fault: str) -> None:
-    """Failure mode 34: text, repr, and traceback with locals of every cause."""
+    """Failure mode 34: text, repr, and traceback with locals of every cause.
+
+    The service is its own proxy, so that a password is sent, too.
+    """
     shown = []
-    async with service.client(on_uncertain_submit="raise") as client:
+    proxy = service.url.replace("//", f"//me:{PROXY_PASSWORD}@")
+    receiver = mp4gen.CallbackReceiver("https://bot.example.com", secret=RECEIVER_SECRET)
+    async with service.client(
+        on_uncertain_submit="raise", proxy=proxy, callbacks=receiver
+    ) as client:
         for endpoint, work in (
             ("create", client.create_music_video),
             ("details", lambda _: client.wait_for_video("t1", timeout=5)),
@@ -251,11 +281,37 @@ async def test_no_error_shows_the_key(service: FakeService, fault: str) -> None:
                 async with asyncio.timeout(1000):
                     await work(REQUEST)  # type: ignore[operator]
             except (mp4gen.Mp4GenError, TimeoutError) as error:
-                formatted = traceback.TracebackException.from_exception(error, capture_locals=True)
-                shown.append("".join(formatted.format()) + repr(error))
+                shown.append(traceback_text(error) + repr(error))
             service.clear()
 
-    assert not [text for text in shown if FAKE_KEY in text]
+    assert shown_in("".join(shown)) == []
+
+
+@virtual
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_traceback_of_a_cancelled_call_shows_no_secret(scheme: str) -> None:
+    """Failure mode 34: aiohttp's frames are part of the traceback of a caller's timeout."""
+    never = asyncio.Event()
+
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await never.wait()
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    proxy = f"http://me:{PROXY_PASSWORD}@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    receiver = mp4gen.CallbackReceiver("https://bot.example.com", secret=RECEIVER_SECRET)
+    base_url = f"{scheme}://127.0.0.1:9"
+    async with Client(FAKE_KEY, base_url=base_url, proxy=proxy, callbacks=receiver) as client:
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(1):
+                await client.convert(REQUEST)
+    text = traceback_text(caught.value)
+    never.set()
+    server.close()
+    await server.wait_closed()
+
+    assert "aiohttp" in text
+    assert shown_in(text) == []
 
 
 # --- failure mode 40: cancel everywhere --------------------------------------------------------

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 
 from mp4gen import Client, ConfigurationError
-from mp4gen.proxies import proxy_from_env, resolve_proxy
+from mp4gen.proxies import Proxy, proxy_from_env, request_options, resolve_proxy
+from mp4gen.secret import Secret
+from tests.support_sentinels import PROXY_PASSWORD, traceback_text
 
 API = "https://api.example.com"
-PASSWORD = "sentinel-pw-7f3a"
+PASSWORD = PROXY_PASSWORD
 VARIABLES = "http_proxy https_proxy all_proxy no_proxy".split()
 
 
@@ -42,7 +45,7 @@ def set_environment(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
         ("all_proxy=http://all:1", "http://files.example.com", "http://all:1"),
         ("HTTPS_PROXY=http://up:1 ALL_PROXY=http://all:1", API, "http://up:1"),
         ("HTTPS_PROXY=proxy.example:3128", API, "http://proxy.example:3128"),
-        ("HTTPS_PROXY=me:pw@proxy.example:3128", API, "http://me:pw@proxy.example:3128"),
+        ("HTTPS_PROXY=me:pw@proxy.example:3128", API, "http://proxy.example:3128"),
         ("HTTPS_PROXY=https://proxy.example", API, "https://proxy.example"),
     ],
 )
@@ -52,7 +55,8 @@ def test_proxy_from_env_reads_the_variables_of_curl(
     """Failure mode 51: lower case first, never HTTP_PROXY, then ALL_PROXY; http:// if missing."""
     set_environment(monkeypatch, environment)
 
-    assert proxy_from_env(url) == expected
+    proxy = proxy_from_env(url)
+    assert (proxy and proxy.url) == expected
 
 
 @pytest.mark.parametrize(
@@ -153,12 +157,27 @@ def test_resolve_proxy_refuses_other_values(proxy: Any) -> None:
     with pytest.raises(
         ConfigurationError, match=r"^Invalid proxy: .* http://host:port\.$"
     ) as caught:
-        resolve_proxy(proxy)
+        resolve_proxy(Secret(proxy))
 
-    assert PASSWORD not in str(caught.value)
+    assert PASSWORD not in traceback_text(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "place"), [("https://api.example.com", "proxy_headers"), ("http://x.test", "headers")]
+)
+def test_request_options_hide_user_and_password(url: str, place: str) -> None:
+    """Failure mode 34: they are sent to the proxy only, in a header that shows as stars."""
+    proxy = resolve_proxy(f"http://m%40e:{PASSWORD}@proxy.example:3128/")
+    options = request_options(proxy, url, {"Accept": "x"})
+    expected = base64.b64encode(f"m@e:{PASSWORD}".encode()).decode()
+
+    assert options["proxy"] == "http://proxy.example:3128/"
+    assert options[place]["Proxy-Authorization"] == f"Basic {expected}"
+    assert options["headers"]["Accept"] == "x"
+    assert not any(text in f"{proxy} {options}" for text in (PASSWORD, expected, "m%40e"))
 
 
 def test_resolve_proxy_adds_the_scheme() -> None:
     """Failure mode 51: as curl does; None stays None."""
-    assert resolve_proxy(" proxy.example:3128 ") == "http://proxy.example:3128"
+    assert resolve_proxy(" proxy.example:3128 ") == Proxy("http://proxy.example:3128")
     assert resolve_proxy(None) is None

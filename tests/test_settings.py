@@ -12,6 +12,7 @@ from mp4gen import (
     settings,
 )
 from mp4gen.options import positive_int
+from mp4gen.secret import Secret
 
 
 @pytest.mark.parametrize(
@@ -72,8 +73,8 @@ def test_resolve_api_key_reads_the_environment(
     """The argument wins; the line break at the end of a file is removed."""
     monkeypatch.setenv("MP4GEN_API_KEY", "from-the-environment\n")
 
-    assert settings.resolve_api_key(None, "https://api.api.box")() == "from-the-environment"
-    assert settings.resolve_api_key("given", "https://api.api.box")() == "given"
+    assert settings.resolve_api_key(None, "https://api.api.box")() == Secret("from-the-environment")
+    assert settings.resolve_api_key("given", "https://api.api.box")() == Secret("given")
 
 
 def test_resolve_api_key_requires_a_key_except_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +89,7 @@ def test_resolve_api_key_requires_a_key_except_on_loopback(monkeypatch: pytest.M
 @pytest.mark.parametrize("key", ["some-key", lambda: "some-key"])
 def test_resolve_api_key_refuses_unencrypted_http(key: Any) -> None:
     """Loopback is the exception."""
-    assert settings.resolve_api_key(key, "http://localhost:8000")() == "some-key"
+    assert settings.resolve_api_key(key, "http://localhost:8000")() == Secret("some-key")
     with pytest.raises(ConfigurationError, match="would be sent unencrypted"):
         settings.resolve_api_key(key, "http://api.example")
 

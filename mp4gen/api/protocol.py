@@ -22,6 +22,7 @@ from mp4gen.errors import (
     ValidationError,
 )
 from mp4gen.models import Track, VideoDetails, VideoRequest
+from mp4gen.secret import Secret
 
 from . import converters
 from .dialects import Dialect
@@ -281,13 +282,13 @@ def build_callback(task_id: str, video_url: str | None, *, code: int = 200) -> b
     return dump_json({"code": code, "msg": message, "data": data})
 
 
-def sign_callback(task_id: str, secret: str, timestamp: int) -> dict[str, str]:
+def sign_callback(task_id: str, secret: str | Secret, timestamp: int) -> dict[str, str]:
     """Return the two headers of a signed callback (docs.kie.ai, "Webhook Security Verification").
 
     They sign the task id and the time in seconds since 1970, not the body.
     """
     text = f"{task_id}.{timestamp}".encode("utf-8", "surrogatepass")
-    signed = hmac.digest(secret.encode(), text, "sha256")
+    signed = hmac.digest(Secret(secret).reveal().encode(), text, "sha256")
     signature = base64.b64encode(signed).decode("ascii")
     return {"X-Webhook-Timestamp": str(timestamp), "X-Webhook-Signature": signature}
 
@@ -314,7 +315,11 @@ def parse_callback(body: bytes) -> VideoCallback:
 
 
 def verify_signature(
-    headers: Mapping[str, str], task_id: str, secret: str, now: float, tolerance: float = 300.0
+    headers: Mapping[str, str],
+    task_id: str,
+    secret: str | Secret,
+    now: float,
+    tolerance: float = 300.0,
 ) -> bool:
     """Return whether a callback carries a recent valid signature (docs.kie.ai, as above).
 

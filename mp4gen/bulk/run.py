@@ -77,7 +77,8 @@ class ConversionRun:
         self._succeeded = self._failed = self._remaining = 0
 
     def __repr__(self) -> str:
-        return f"<mp4gen.ConversionRun {self.summary}>"
+        # An error reporter may show a run whose `__init__` failed halfway.
+        return f"<mp4gen.ConversionRun {self.summary if hasattr(self, '_requests') else ''}>"
 
     @property
     def summary(self) -> RunSummary:

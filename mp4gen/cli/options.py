@@ -56,7 +56,7 @@ class Connection:
     ] = None
     proxy: Annotated[
         str | None, Parameter(show_default="HTTPS_PROXY, http_proxy or ALL_PROXY, except NO_PROXY")
-    ] = None
+    ] = attrs.field(default=None, repr=False)
 
     @property
     def can_connect(self) -> bool:

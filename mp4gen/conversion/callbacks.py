@@ -22,7 +22,7 @@ from mp4gen.addresses import is_loopback, parse_http_url
 from mp4gen.api.protocol import VideoCallback, parse_callback, verify_signature
 from mp4gen.errors import ConfigurationError, ProtocolError
 from mp4gen.options import invalid_setting
-from mp4gen.transport.http import Secret
+from mp4gen.secret import Secret
 from mp4gen.transport.sleeper import WakeableSleep
 
 if TYPE_CHECKING:
@@ -109,21 +109,27 @@ class CallbackReceiver:
     """
 
     def __init__(self, public_url: str, *, secret: str | None = None, confirm: bool = True) -> None:
+        self._secret = None if secret is None else Secret(secret)
+        # A traceback that shows the variables of this frame must not show the secret.
+        del secret
         self.public_url = _validate_public_url(public_url)
-        if secret is not None and not secret.strip():
+        if self._secret is not None and not (self._secret and self._secret.is_text):
+            kind = "empty" if self._secret.is_text else self._secret.type_name
             raise ConfigurationError(
-                "Invalid secret: it is empty. Pass None if the host does not sign callbacks."
+                f"Invalid secret: {kind}. Use the webhook key as a string, or None if the host "
+                "does not sign callbacks."
             )
         self.confirm = confirm
         # Whether callbacks are known to arrive.
         self._has_received = False
-        self._secret = Secret(secret) if secret is not None else None
         self._subscriptions: dict[str, CallbackSubscription] = {}
         self._retired_tokens: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"CallbackReceiver({self.public_url!r}, confirm={self.confirm})"
+        # An error reporter may show a receiver whose `__init__` failed halfway.
+        url, confirm = getattr(self, "public_url", None), getattr(self, "confirm", None)
+        return f"CallbackReceiver({url!r}, confirm={confirm})"
 
     def _subscribe(self, *tokens: str) -> CallbackSubscription:
         """Return a new subscription that includes the `tokens` of an earlier run."""

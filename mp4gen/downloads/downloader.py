@@ -11,6 +11,7 @@ from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
 from mp4gen.events import DownloadProgressEvent, RetryEvent
 from mp4gen.models import Video
+from mp4gen.proxies import Proxy
 from mp4gen.transport.caller import ApiCaller, CallOptions
 from mp4gen.transport.sleeper import client_closed_error
 
@@ -29,7 +30,7 @@ class Downloader:
         dialect: The dialect of the API.
         base_url: The URL of the API. If it is private, files on private addresses are allowed.
         call_options: How the calls that refresh a link wait.
-        proxy: An http:// proxy, or None.
+        proxy: The HTTP proxy, or None.
         trust_env: Whether proxies are read from the environment.
     """
 
@@ -40,7 +41,7 @@ class Downloader:
         base_url: str,
         *,
         call_options: CallOptions,
-        proxy: str | None,
+        proxy: Proxy | None,
         trust_env: bool,
     ) -> None:
         self._caller = caller

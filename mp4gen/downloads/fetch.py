@@ -15,7 +15,7 @@ import attrs
 from mp4gen.addresses import PrivateAddressError, is_public, parse_http_url, public_socket
 from mp4gen.errors import DownloadError
 from mp4gen.options import Retry
-from mp4gen.proxies import proxy_from_env
+from mp4gen.proxies import Proxy, proxy_from_env, request_options
 from mp4gen.transport.http import (
     PROXY_AUTH_REQUIRED,
     PROXY_REFUSALS,
@@ -70,11 +70,11 @@ class FileSessions:
     private addresses at connect time, except that of a proxy.
 
     Args:
-        proxy: An http:// proxy, or None.
+        proxy: The HTTP proxy, or None.
         trust_env: Whether proxies are read from the environment.
     """
 
-    def __init__(self, *, proxy: str | None = None, trust_env: bool = False) -> None:
+    def __init__(self, *, proxy: Proxy | None = None, trust_env: bool = False) -> None:
         self._proxy = proxy
         self._trust_env = trust_env
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -101,7 +101,7 @@ class FileSessions:
 
     def session_for(
         self, url: str, *, allow_private: bool
-    ) -> tuple[aiohttp.ClientSession, str | None]:
+    ) -> tuple[aiohttp.ClientSession, Proxy | None]:
         """Return the session and the proxy for `url`, for use inside `opened`.
 
         Raises:
@@ -219,10 +219,8 @@ async def _get(
     with _translate_errors(host, f"No response for {limits.read_timeout:g} s."):
         # A slow host can send the headers byte by byte without exceeding the read timeout.
         async with asyncio.timeout(_CONNECT_TIMEOUT + limits.read_timeout):
-            all_headers = default_headers | dict(headers)
-            response = await session.get(
-                url, headers=all_headers, allow_redirects=False, timeout=timeout, proxy=proxy
-            )
+            options = request_options(proxy, url, default_headers | dict(headers))
+            response = await session.get(url, allow_redirects=False, timeout=timeout, **options)
     if proxy is not None and response.status == PROXY_AUTH_REQUIRED:
         response.close()
         raise DownloadError(proxy_refusal(response.status, host))

@@ -17,7 +17,7 @@ from mp4gen.api.sliding_window import peak_in_window
 from mp4gen.client import Client
 from mp4gen.models import Track
 from mp4gen.options import RateLimit
-from mp4gen.transport.http import Secret
+from mp4gen.secret import Secret
 
 from .callbacks import CallbackBehavior, CallbackSender, SentCallback
 from .faults import ScriptedResponse, by_name, dialect_error
@@ -127,6 +127,8 @@ class FakeService:
         self._epoch = datetime.now(UTC)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_state"):
+            return "<FakeService: not made>"
         requests, tasks = len(self.requests), len(self.tasks)
         return f"<FakeService {self.url or 'not running'}: {requests} calls, {tasks} tasks>"
 
@@ -270,7 +272,8 @@ class FakeService:
     def _next_response(self, recorded: RecordedRequest) -> ScriptedResponse:
         if recorded.rate_limited:
             return dialect_error("rate_limited", self.dialect)
-        if self._key is not None and recorded.endpoint != "file" and recorded.key != self._key:
+        wrong_key = self._key is not None and self._key != Secret(recorded.key)
+        if wrong_key and recorded.endpoint != "file":
             return by_name("unauthorized", self.dialect)
         for endpoint in (recorded.endpoint, "*"):
             if steps := self._script.get(endpoint):
@@ -338,7 +341,7 @@ async def _record(
         path=request.path,
         query=dict(request.query),
         headers=headers,
-        key=Secret(key) if scheme == "Bearer" else None,
+        key=key if scheme == "Bearer" else None,
         body=await request.read(),
         rate_limited=rate_limited,
     )

@@ -10,7 +10,6 @@ import attrs
 from mp4gen.api.sliding_window import SlidingWindow
 from mp4gen.models import FAILED_STATUSES, VideoDetails, VideoRequest, VideoStatus
 from mp4gen.options import RateLimit
-from mp4gen.transport.http import Secret
 
 from .media import tiny_mp4
 
@@ -46,7 +45,7 @@ class RecordedRequest:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
-    key: Secret | None
+    key: str | None = attrs.field(repr=False)
     body: bytes
     rate_limited: bool = False
 

@@ -17,25 +17,16 @@ import attrs
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import MAX_BODY_BYTES, HttpResponse
 from mp4gen.errors import ConfigurationError, ProtocolError, TransportError
-from mp4gen.proxies import proxy_from_env
+from mp4gen.proxies import Proxy, proxy_from_env, request_options
+from mp4gen.secret import HiddenHeader, Secret
 from mp4gen.version import package_version
 
 from .sleeper import client_closed_error, require_running_loop
 
 _CONNECT_TIMEOUT = 10.0
-_MIN_REDACTABLE_LENGTH = 8
 PROXY_AUTH_REQUIRED = 407
 # A proxy that answers one of these to CONNECT has refused it for good.
 PROXY_REFUSALS = frozenset({403, PROXY_AUTH_REQUIRED})
-
-
-class Secret(str):
-    """A string that is sent unchanged, and shown as stars in logs and tracebacks."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
 
 
 @attrs.define(eq=False)
@@ -56,7 +47,7 @@ class Transport:
     Args:
         base_url: Scheme, host and optionally a path prefix.
         get_key: Returns the current key, or None for a host without keys.
-        proxy: URL of an http:// proxy, or None.
+        proxy: The HTTP proxy, or None.
         trust_env: Whether to read proxies from the environment.
     """
 
@@ -65,7 +56,7 @@ class Transport:
         base_url: str,
         get_key: Callable[[], Secret | None],
         *,
-        proxy: str | None = None,
+        proxy: Proxy | None = None,
         trust_env: bool = False,
     ) -> None:
         self._base_url = base_url.rstrip("/")
@@ -149,17 +140,17 @@ class Transport:
         timeout: float,
         delivery: Delivery,
     ) -> HttpResponse:
+        url = self._base_url + request.path
         response = await session.request(
             request.method,
-            self._base_url + request.path,
+            url,
             data=request.body,
-            headers=_headers(request, key),
             timeout=aiohttp.ClientTimeout(
                 total=timeout, sock_connect=min(timeout, _CONNECT_TIMEOUT)
             ),
             allow_redirects=False,
-            proxy=self._proxy,
             trace_request_ctx=delivery,
+            **request_options(self._proxy, url, _headers(request, key)),
         )
         if self._proxy is not None and response.status == PROXY_AUTH_REQUIRED:
             response.close()
@@ -172,10 +163,9 @@ class Transport:
         # No await from here to the caller, so that no cancel can lose the response.
         response.release()
         headers = {name.lower(): value for name, value in response.headers.items()}
-        # A shorter key would occur in a response by chance.
-        if key is not None and len(key) >= _MIN_REDACTABLE_LENGTH:
-            headers = {name: value.replace(key, "***") for name, value in headers.items()}
-            body = body.replace(key.encode(), b"***")
+        if key is not None:
+            headers = {name: key.redact(value) for name, value in headers.items()}
+            body = key.redact(body)
         return HttpResponse(response.status, headers, body)
 
     def _session_for(self, request: ApiRequest) -> aiohttp.ClientSession:
@@ -203,7 +193,7 @@ def user_agent() -> str:
 
 def validate_api_key(key: Secret | None) -> Secret | None:
     """Return `key` if a header can carry it, else raise a `ConfigurationError` without it."""
-    if key is not None and not (key.strip() and key.isascii() and key.isprintable()):
+    if key is not None and not (key and key.reveal().isascii() and key.reveal().isprintable()):
         raise ConfigurationError(
             "Invalid API key: it is empty or contains line breaks or other characters that no "
             "header can carry. Copy it again."
@@ -255,7 +245,7 @@ def _headers(request: ApiRequest, key: Secret | None) -> dict[str, str]:
     if request.body is not None:
         headers["Content-Type"] = "application/json"
     if key is not None:
-        headers["Authorization"] = Secret(f"Bearer {key!s}")
+        headers["Authorization"] = HiddenHeader(f"Bearer {key.reveal()}")
     return headers
 
 

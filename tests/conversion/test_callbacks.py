@@ -25,6 +25,7 @@ from mp4gen.conversion.callbacks import MAX_BODY_BYTES
 from mp4gen.testing import CallbackBehavior, FakeService, ScriptedResponse
 from mp4gen.transport.sleeper import WakeableSleep
 from tests.support_async import now
+from tests.support_sentinels import RECEIVER_SECRET, shown_in, traceback_text
 
 REQUEST = mp4gen.VideoRequest("music", "track")
 UNKNOWN = mp4gen.Dialect.for_url("http://unknown")
@@ -406,10 +407,25 @@ def test_receiver_rejects_an_invalid_public_url(url: str) -> None:
         mp4gen.CallbackReceiver(url)
 
 
-def test_receiver_rejects_an_empty_secret() -> None:
-    """A forgotten variable does not silently disable the verification."""
-    with pytest.raises(mp4gen.ConfigurationError, match="Invalid secret: it is empty"):
-        mp4gen.CallbackReceiver("https://bot.example.com", secret="")
+@pytest.mark.parametrize(
+    ("secret", "problem"), [("", "empty"), (" ", "empty"), (b"sentinel-receiver-91c2", "bytes")]
+)
+def test_receiver_rejects_an_invalid_secret(secret: Any, problem: str) -> None:
+    """A forgotten variable does not silently disable the verification; no traceback shows it."""
+    with pytest.raises(
+        mp4gen.ConfigurationError, match=f"Invalid secret: {problem}. Use"
+    ) as caught:
+        mp4gen.CallbackReceiver("https://bot.example.com", secret=secret)
+
+    assert shown_in(traceback_text(caught.value)) == []
+
+
+def test_receiver_with_a_wrong_url_shows_no_secret() -> None:
+    """Failure mode 34: a constructor that fails later has hidden the secret before."""
+    with pytest.raises(mp4gen.ConfigurationError) as caught:
+        mp4gen.CallbackReceiver("ftp://bot.example.com", secret=RECEIVER_SECRET)
+
+    assert shown_in(traceback_text(caught.value)) == []
 
 
 # --- bodies -------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from mp4gen import ConfigurationError, DownloadError, Retry
 from mp4gen.downloads.download import Download
 from mp4gen.downloads.fetch import DownloadLimits, FileSessions, validate_url
+from mp4gen.proxies import Proxy, resolve_proxy
 from mp4gen.transport.http import user_agent
 from tests.support_cdn import (
     IMMEDIATE_RETRY,
@@ -429,13 +430,15 @@ async def test_fetch_accepts_a_private_proxy(
         proxy_url = f"http://me:pw@127.0.0.1:{proxy.port}"
         if source == "environment":
             no_proxies.setenv("http_proxy", proxy_url)
-        settings = {"proxy": proxy_url} if source == "argument" else {"trust_env": True}
-        async with file_sessions(**settings) as sessions:
+        proxy_settings: Any = (
+            {"proxy": resolve_proxy(proxy_url)} if source == "argument" else {"trust_env": True}
+        )
+        async with file_sessions(**proxy_settings) as sessions:
             url = "http://files.example.com/movie.mp4"
             await download(proxy, sessions, url=url, limits=PUBLIC).save(tmp_path / "movie.mp4")
 
     assert proxy.requests[0].line == "GET http://files.example.com/movie.mp4 HTTP/1.1"
-    assert "proxy-authorization" in proxy.requests[0].headers
+    assert proxy.requests[0].headers["proxy-authorization"] == "Basic bWU6cHc="
 
 
 async def test_fetch_rejects_a_socks_proxy_of_the_environment(
@@ -459,7 +462,7 @@ async def test_proxy_that_requires_a_password_ends_the_download(
     async with (
         FileHost() as host,
         RefusingProxy(407) as proxy,
-        file_sessions(proxy=proxy.url) as sessions,
+        file_sessions(proxy=Proxy(proxy.url)) as sessions,
     ):
         message = await download_error(download(host, sessions, url=url, limits=PUBLIC), tmp_path)
 

@@ -16,9 +16,11 @@ from aiohttp import web
 import mp4gen
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import MAX_BODY_BYTES
+from mp4gen.proxies import Proxy
+from mp4gen.secret import Secret
 from mp4gen.testing import FakeService, ScriptedResponse
 from mp4gen.testing.service import FAKE_KEY
-from mp4gen.transport.http import Delivery, Secret, Transport, user_agent
+from mp4gen.transport.http import Delivery, Transport, user_agent
 from tests.support_proxy import ConnectionFault, FaultProxy, full_backlog
 
 pytestmark = pytest.mark.looptime
@@ -164,7 +166,7 @@ async def test_refused_tunnel_sent_nothing() -> None:
 
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
     proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    transport = Transport("https://api.example", lambda: Secret(FAKE_KEY), proxy=proxy)
+    transport = Transport("https://api.example", lambda: Secret(FAKE_KEY), proxy=Proxy(proxy))
     error = await failure(transport, SUBMIT)
     await transport.aclose()
     server.close()
@@ -477,21 +479,13 @@ async def test_send_uses_the_proxy(
     if by_environment:
         transport = Transport(url, lambda: None, trust_env=True)
     else:
-        transport = Transport(url, lambda: None, proxy=proxy)
+        transport = Transport(url, lambda: None, proxy=Proxy(proxy))
     response = await transport.send(POLL, 30)
     await transport.aclose()
     await runner.cleanup()
 
     assert response.status == 200
     assert seen[0].startswith("http://api.example.com/api/v1")
-
-
-def test_secret_shows_as_stars() -> None:
-    """Only the value that is sent shows the secret."""
-    key = Secret(FAKE_KEY)
-
-    assert FAKE_KEY not in f"{key!r} {[key]} { ({'k': key})!r}"
-    assert str(key) == FAKE_KEY
 
 
 async def test_untrusted_certificate_is_not_retried() -> None:
