@@ -1,7 +1,8 @@
 """Checks of URLs and network addresses by their text alone; resolves nothing.
 
-`public_socket`, a `socket_factory` for aiohttp, guards against server-side request forgery. It
-checks each address at connect time, so DNS rebinding does not get around the check.
+`public_socket`, a `socket_factory` for aiohttp, guards against server-side request forgery, and
+`private_socket` keeps unencrypted keys in private networks. They check each address at connect
+time, so DNS rebinding does not get around the check.
 """
 
 import errno
@@ -26,6 +27,25 @@ class PrivateAddressError(OSError):
 
     def __init__(self) -> None:
         super().__init__(errno.EACCES, "a private address")
+
+
+class PublicAddressError(OSError):
+    """A connection to a public address was refused. Its text is always the same, too."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EACCES, "a public address")
+
+
+def private_socket(info: Any) -> socket.socket:
+    """Return a socket for a resolved address, as aiohttp's `socket_factory`.
+
+    Raises:
+        PublicAddressError: The address is public.
+    """
+    family, kind, protocol, _, address = info
+    if is_public(str(address[0])):
+        raise PublicAddressError
+    return socket.socket(family, kind, protocol)
 
 
 def public_socket(info: Any) -> socket.socket:

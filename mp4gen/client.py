@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from random import Random
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakSet
@@ -37,6 +38,7 @@ from .settings import (
 )
 from .transport.caller import ApiCaller, CallOptions
 from .transport.http import Transport
+from .transport.network import Network
 from .transport.rate_limit import RateLimiter
 
 if TYPE_CHECKING:
@@ -72,10 +74,11 @@ class Client:
         retry: How long to retry after temporary failures.
         callbacks: Receives the API's callbacks.
         on_uncertain_submit: "resubmit" or "raise" if the response to a submit was lost; default
-            "resubmit" on a host that rejects a second submit of a track, as the dialect or the
-            host itself says.
+            "resubmit" if the dialect or the host itself says that it rejects duplicates.
         proxy: URL of an http:// proxy for all calls and downloads.
         trust_env: Whether to use the proxies of the environment, as curl does.
+        ssl_context: The TLS settings of all calls and downloads.
+        allow_http: Whether the key and the videos may travel unencrypted in a private network.
         on_event: Called with each `Event`; it must not block.
 
     Raises:
@@ -96,6 +99,8 @@ class Client:
         on_uncertain_submit: OnUncertainSubmit | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
+        ssl_context: SSLContext | None = None,
+        allow_http: bool = False,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
         # First: a traceback that shows the variables of this frame must not show the secrets.
@@ -103,13 +108,13 @@ class Client:
         proxy_url = proxy and Secret(proxy)
         del api_key, proxy
         self.base_url = resolve_base_url(base_url)
-        key = resolve_api_key(key_source, self.base_url)
+        key = resolve_api_key(key_source, self.base_url, allow_http=allow_http)
         account = (urlsplit(self.base_url).netloc, key_source if callable(key_source) else key())
         self.dialect = dialect or Dialect.for_url(self.base_url)
         self.random = Random()  # noqa: S311 - jitter, not a secret
         self._limiter = resolve_rate_limiter(rate_limit)
-        self._proxy, self._trust_env = resolve_proxy(proxy_url), trust_env
-        transport = Transport(self.base_url, key, proxy=self._proxy, trust_env=trust_env)
+        self._network = Network(resolve_proxy(proxy_url), trust_env, ssl_context)
+        transport = Transport(self.base_url, key, self._network)
         self._events = EventEmitter(on_event)
         self._caller = ApiCaller(transport, self._limiter, retry, self._events, self.random)
         self._call_options = CallOptions(
@@ -323,12 +328,7 @@ class Client:
         from .downloads.downloader import Downloader
 
         self._downloader = self._downloader or Downloader(
-            self._caller,
-            self.dialect,
-            self.base_url,
-            call_options=self._call_options,
-            proxy=self._proxy,
-            trust_env=self._trust_env,
+            self._caller, self.dialect, self.base_url, self._call_options, self._network
         )
         return self._downloader
 

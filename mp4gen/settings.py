@@ -3,6 +3,7 @@
 All functions raise `ConfigurationError` for an invalid value.
 """
 
+import logging
 import os
 import warnings
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from .addresses import is_loopback, parse_http_url
+from .addresses import is_loopback, is_public, parse_http_url
 from .errors import ConfigurationError, ValidationError
 from .options import RateLimit, invalid_setting, is_number
 from .secret import Secret
@@ -18,6 +19,8 @@ from .transport.http import validate_api_key
 from .transport.rate_limit import RateLimiter, SlidingWindowLimiter
 
 DEFAULT_BASE_URL = "https://api.api.box"
+
+_log = logging.getLogger("mp4gen")
 
 KeySource = str | Callable[[], str]
 # Host and key, or the callable that returns the key; without a key there is no limit to share.
@@ -40,10 +43,13 @@ def resolve_base_url(value: str | None) -> str:
     return url
 
 
-def resolve_api_key(value: KeySource | Secret | None, base_url: str) -> Callable[[], Secret | None]:
+def resolve_api_key(
+    value: KeySource | Secret | None, base_url: str, *, allow_http: bool = False
+) -> Callable[[], Secret | None]:
     """Return a function that returns the key for each call: `value`, else `MP4GEN_API_KEY`.
 
-    A server on loopback needs no key; no key is sent unencrypted to another host.
+    A server on loopback needs no key. A key is sent unencrypted to loopback, and with `allow_http`
+    to private addresses.
     """
     parts = urlsplit(base_url)
     is_local = is_loopback(parts.hostname)
@@ -56,13 +62,22 @@ def resolve_api_key(value: KeySource | Secret | None, base_url: str) -> Callable
                 "key, `mp4gen serve` runs the same API on this machine."
             )
     if parts.scheme == "http" and not is_local:
-        raise ConfigurationError(
-            f"The key would be sent unencrypted: {base_url}. "
-            "Use https://, or http:// only for this machine."
-        )
+        _check_unencrypted(base_url, parts.hostname or "", allow_http=allow_http)
     if callable(value):
         return lambda: validate_api_key(to_secret(value()) or Secret(""))
     return lambda: key
+
+
+def _check_unencrypted(base_url: str, host: str, *, allow_http: bool) -> None:
+    # A name is checked when it is resolved, by each connection.
+    if is_public(host):
+        hint = "Use https://; http:// is for this machine and, with allow_http, private networks."
+    elif not allow_http:
+        hint = "Use https://, or allow_http=True (--allow-http) for a server in a private network."
+    else:
+        _log.warning("The key and the videos travel unencrypted to %s.", host)
+        return
+    raise ConfigurationError(f"The key would be sent unencrypted: {base_url}. {hint}")
 
 
 def to_secret(text: str | Secret | None) -> Secret | None:

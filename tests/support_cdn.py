@@ -19,6 +19,7 @@ from mp4gen import DownloadError, Retry
 from mp4gen.downloads.download import Download
 from mp4gen.downloads.fetch import DownloadLimits, FileSessions
 from mp4gen.testing.media import etag, tiny_mp4
+from mp4gen.transport.network import Network
 
 T = TypeVar("T")
 IMMEDIATE_RETRY = Retry(initial_delay=1e-4, max_delay=1e-3)
@@ -225,8 +226,8 @@ def download(host: FileHost, sessions: FileSessions, **changes: Any) -> Download
 
 @asynccontextmanager
 async def file_sessions(**settings: Any) -> AsyncIterator[FileSessions]:
-    """Yield sessions that are closed after the block."""
-    sessions = FileSessions(**settings)
+    """Yield sessions that are closed after the block; `settings` are fields of `Network`."""
+    sessions = FileSessions(Network(**settings))
     try:
         yield sessions
     finally:

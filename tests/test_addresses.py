@@ -1,12 +1,19 @@
 """Public, private and loopback addresses in every spelling, and http(s) URLs."""
 
 import ipaddress
+import socket
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mp4gen.addresses import is_loopback, is_public, parse_http_url
+from mp4gen.addresses import (
+    PublicAddressError,
+    is_loopback,
+    is_public,
+    parse_http_url,
+    private_socket,
+)
 
 LOOPBACK = (
     "127.0.0.1 127.255.255.254 ::1 ::ffff:127.0.0.1 ::ffff:7f00:1 localhost 0:0:0:0:0:0:0:1"
@@ -52,6 +59,21 @@ def test_is_loopback_accepts_this_machine(host: str) -> None:
 def test_is_loopback_refuses_other_hosts(host: str | None) -> None:
     """Every address that may be another machine is refused."""
     assert not is_loopback(host)
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "64:ff9b::808:808", "2606:4700::1111"])
+def test_private_socket_refuses_public_addresses(address: str) -> None:
+    """The resolved address decides, whatever the name was."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with pytest.raises(PublicAddressError):
+        private_socket((family, socket.SOCK_STREAM, 0, "", (address, 80)))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "192.168.1.5", "10.0.0.1"])
+def test_private_socket_accepts_private_addresses(address: str) -> None:
+    """It returns a socket that is not connected yet."""
+    with private_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, 80))) as made:
+        assert made.family == socket.AF_INET
 
 
 @given(st.ip_addresses(v=4))

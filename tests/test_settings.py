@@ -87,11 +87,36 @@ def test_resolve_api_key_requires_a_key_except_on_loopback(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("key", ["some-key", lambda: "some-key"])
-def test_resolve_api_key_refuses_unencrypted_http(key: Any) -> None:
+@pytest.mark.parametrize("host", ["api.example", "192.168.1.5:8787", "[fd12::1]", "8.8.8.8"])
+def test_resolve_api_key_refuses_unencrypted_http(key: Any, host: str) -> None:
     """Loopback is the exception."""
     assert settings.resolve_api_key(key, "http://localhost:8000")() == Secret("some-key")
     with pytest.raises(ConfigurationError, match="would be sent unencrypted"):
-        settings.resolve_api_key(key, "http://api.example")
+        settings.resolve_api_key(key, f"http://{host}")
+
+
+@pytest.mark.parametrize("host", ["studio.local:8787", "192.168.1.5", "10.0.0.1", "[fd12::1]:1"])
+def test_allow_http_accepts_private_networks(caplog: pytest.LogCaptureFixture, host: str) -> None:
+    """The log says what that means; a name is checked when it is resolved."""
+    get_key = settings.resolve_api_key("some-key", f"http://{host}", allow_http=True)
+
+    assert get_key() == Secret("some-key")
+    assert "The key and the videos travel unencrypted to" in caplog.text
+
+
+@pytest.mark.parametrize("host", ["8.8.8.8", "[2606:4700::1111]:8787", "134744072"])
+def test_allow_http_refuses_public_addresses(host: str) -> None:
+    """On the internet there is always https."""
+    with pytest.raises(ConfigurationError, match=r"would be sent unencrypted: .* Use https://"):
+        settings.resolve_api_key("some-key", f"http://{host}", allow_http=True)
+
+
+@pytest.mark.parametrize("url", ["https://api.example", "http://127.0.0.1:8787"])
+def test_allow_http_changes_nothing_elsewhere(caplog: pytest.LogCaptureFixture, url: str) -> None:
+    """Encrypted hosts and this machine need no warning."""
+    settings.resolve_api_key("some-key", url, allow_http=True)
+
+    assert caplog.text == ""
 
 
 def test_to_secret_hides_the_key() -> None:

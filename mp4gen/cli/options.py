@@ -4,6 +4,7 @@ Functions raise `UsageError` for an invalid value.
 """
 
 import os
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +20,7 @@ from mp4gen.options import RateLimit
 from mp4gen.settings import resolve_base_url
 
 from .exit_codes import DONE, UsageError
+from .output import Output
 from .runner import run
 
 _MAX_SECRET_BYTES = 4096
@@ -44,6 +46,8 @@ class Connection:
         base_url: URL of the API.
         dialect: Meaning of the API's codes.
         proxy: URL of an HTTP proxy for all requests; "" for none.
+        ca_file: PEM file of further certificates to trust, for instance a self-signed one.
+        allow_http: Send the key unencrypted to an http:// server in a private network.
     """
 
     key_file: Annotated[Path | None, Parameter(show_default="MP4GEN_API_KEY")] = None
@@ -57,6 +61,9 @@ class Connection:
     proxy: Annotated[
         str | None, Parameter(show_default="HTTPS_PROXY, http_proxy or ALL_PROXY, except NO_PROXY")
     ] = attrs.field(default=None, repr=False)
+
+    ca_file: Path | None = None
+    allow_http: bool = False
 
     @property
     def can_connect(self) -> bool:
@@ -83,14 +90,23 @@ class Connection:
             )
         dialects = {"suno": Dialect.SUNO, "kie": Dialect.KIE}
         dialect = dialects[self.dialect] if self.dialect else None
-        return Client(
+        client = Client(
             key,
             base_url=base_url,
             dialect=dialect,
             proxy=self.proxy or None,
             trust_env=self.proxy is None,
+            ssl_context=_trusting(self.ca_file) if self.ca_file else None,
+            allow_http=self.allow_http,
             **kwargs,
         )
+        self._warn_if_unencrypted(base_url)
+        return client
+
+    def _warn_if_unencrypted(self, base_url: str) -> None:
+        parts = urlsplit(base_url)
+        if self.allow_http and parts.scheme == "http" and not is_loopback(parts.hostname):
+            Output().status(f"The key and the videos travel unencrypted to {parts.hostname}.")
 
     def run(self, work: Callable[[Client], Awaitable[int | None]], **kwargs: Any) -> int:
         """Run `work` with a client and return its exit code, or 0 if it returns None."""
@@ -103,6 +119,22 @@ class Connection:
 
 
 DEFAULT_CONNECTION = Connection()
+
+
+def _trusting(ca_file: Path) -> ssl.SSLContext:
+    """Return the TLS settings that also trust the certificates of a file."""
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca_file.expanduser())
+    except ssl.SSLError:
+        raise UsageError(
+            f"Invalid file for --ca-file: {ca_file}. Use a PEM file with certificates."
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            f"Cannot read {ca_file} for --ca-file: {error.strerror}. Use another file."
+        ) from None
+    return context
 
 
 def resolve_secret(key: str | None, key_file: Path | None) -> str | None:

@@ -74,7 +74,7 @@ def _run_server(config: ServerConfig, output: Output) -> int:
 
 async def _serve(config: ServerConfig, output: Output, interrupts: InterruptHandler) -> int:
     async with Server(config) as server:
-        _announce(config, output, server.url)
+        _announce(config, output, config.public_url or server.url)
         stop = asyncio.Event()
         interrupts.on_first_interrupt = stop.set
         await stop.wait()
@@ -98,7 +98,8 @@ def _announce(config: ServerConfig, output: Output, url: str) -> None:
 def _example_command(config: ServerConfig, url: str, track: LibraryTrack) -> str:
     key = " MP4GEN_API_KEY=..." if config.accounts else ""
     task = shlex.quote(track.task_id)
-    return f"MP4GEN_BASE_URL={url}{key} mp4gen convert --music-task {task} --to videos/"
+    trust = f" --ca-file {shlex.quote(str(config.tls_cert))}" if config.tls_cert else ""
+    return f"MP4GEN_BASE_URL={url}{key} mp4gen convert --music-task {task} --to videos/{trust}"
 
 
 class _StderrHandler(logging.Handler):

@@ -98,6 +98,8 @@ class Service:
     data: Annotated[Path | None, Parameter(show_default=str(default_data()))]
     host: str
     port: int
+    tls_cert: Path | None
+    tls_key: Path | None
     public_url: str | None
 
 

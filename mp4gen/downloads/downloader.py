@@ -11,8 +11,8 @@ from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
 from mp4gen.events import DownloadProgressEvent, RetryEvent
 from mp4gen.models import Video
-from mp4gen.proxies import Proxy
 from mp4gen.transport.caller import ApiCaller, CallOptions
+from mp4gen.transport.network import Network
 from mp4gen.transport.sleeper import client_closed_error
 
 from .download import Download, OnProgress
@@ -30,8 +30,7 @@ class Downloader:
         dialect: The dialect of the API.
         base_url: The URL of the API. If it is private, files on private addresses are allowed.
         call_options: How the calls that refresh a link wait.
-        proxy: The HTTP proxy, or None.
-        trust_env: Whether proxies are read from the environment.
+        network: The proxy and the TLS settings.
     """
 
     def __init__(
@@ -39,17 +38,15 @@ class Downloader:
         caller: ApiCaller,
         dialect: Dialect,
         base_url: str,
-        *,
         call_options: CallOptions,
-        proxy: Proxy | None,
-        trust_env: bool,
+        network: Network,
     ) -> None:
         self._caller = caller
         self._dialect = dialect
         self._base_url = base_url
         self._call_options = call_options
         self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
-        self._sessions = FileSessions(proxy=proxy, trust_env=trust_env)
+        self._sessions = FileSessions(network)
         self._api_is_private: bool | None = None
 
     async def aclose(self) -> None:

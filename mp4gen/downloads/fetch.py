@@ -15,7 +15,7 @@ import attrs
 from mp4gen.addresses import PrivateAddressError, is_public, parse_http_url, public_socket
 from mp4gen.errors import DownloadError
 from mp4gen.options import Retry
-from mp4gen.proxies import Proxy, proxy_from_env, request_options
+from mp4gen.proxies import Proxy, request_options
 from mp4gen.transport.http import (
     PROXY_AUTH_REQUIRED,
     PROXY_REFUSALS,
@@ -23,6 +23,7 @@ from mp4gen.transport.http import (
     proxy_refusal,
     user_agent,
 )
+from mp4gen.transport.network import Network
 from mp4gen.transport.sleeper import Sleeper, require_running_loop
 
 MAX_REDIRECTS: Final = 3
@@ -70,13 +71,11 @@ class FileSessions:
     private addresses at connect time, except that of a proxy.
 
     Args:
-        proxy: The HTTP proxy, or None.
-        trust_env: Whether proxies are read from the environment.
+        network: The proxy and the TLS settings.
     """
 
-    def __init__(self, *, proxy: Proxy | None = None, trust_env: bool = False) -> None:
-        self._proxy = proxy
-        self._trust_env = trust_env
+    def __init__(self, network: Network = Network()) -> None:
+        self._network = network
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._sleeper = Sleeper()
@@ -107,10 +106,10 @@ class FileSessions:
         Raises:
             ConfigurationError: The environment's proxy is not an HTTP proxy.
         """
-        proxy = self._proxy or (proxy_from_env(url) if self._trust_env else None)
+        proxy = self._network.proxy_for(url)
         unchecked = allow_private or proxy is not None
         if unchecked not in self._sessions:
-            self._sessions[unchecked] = _session(unchecked=unchecked)
+            self._sessions[unchecked] = _session(self._network, unchecked=unchecked)
         return self._sessions[unchecked], proxy
 
 
@@ -254,9 +253,11 @@ def _translate_errors(host: str, timeout_message: str) -> Iterator[None]:
         raise RetryableError(f"Network error: {describe_network_error(error)}.") from None
 
 
-def _session(*, unchecked: bool) -> aiohttp.ClientSession:
+def _session(network: Network, *, unchecked: bool) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(socket_factory=None if unchecked else public_socket),
+        connector=aiohttp.TCPConnector(
+            ssl=network.tls, socket_factory=None if unchecked else public_socket
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         # True would also send the passwords of ~/.netrc.

@@ -38,11 +38,13 @@ from .web.security import security_middleware
 from .web.services import Services
 from .web.sessions import Sessions
 from .web.sockets import bind, bind_error, url_of
+from .web.tls import Certificate, load_certificate
 from .web.video_files import VideoFiles
 
 _SHUTDOWN_TIMEOUT = 2.0
 # Also the time that a client has for the headers of its first request.
 _KEEPALIVE_TIMEOUT = 60.0
+_HANDSHAKE_TIMEOUT = 10.0
 
 
 class Server:
@@ -57,8 +59,8 @@ class Server:
         config: The settings.
 
     Raises:
-        ConfigurationError: On entering: the music folder, the data directory or the port cannot
-            be used; the text says why and what to do.
+        ConfigurationError: On entering: the music folder, the data directory, the certificate or
+            the port cannot be used; the text says why and what to do.
     """
 
     def __init__(self, config: ServerConfig) -> None:
@@ -99,13 +101,14 @@ class Server:
     async def _start(self) -> None:
         """Start every part; they stop in the opposite order: new calls first, the data last."""
         check_music(self.config)
+        certificate = load_certificate(self.config)
         # Before the data directory, which must not be created by a server that cannot listen.
         sockets = bind(self.config)
         for one in sockets:
             self._cleanup.callback(one.close)
         self._url = url_of(self.config, sockets)
         services = self._build()
-        await self._listen(_app(services), sockets)
+        await self._listen(_app(services), sockets, certificate)
         self._callbacks.start()
         self._retention.start()
         self._scheduler.start()
@@ -162,7 +165,9 @@ class Server:
         data.remove_orphans(store.filenames())
         return data, store
 
-    async def _listen(self, app: web.Application, sockets: list[socket.socket]) -> None:
+    async def _listen(
+        self, app: web.Application, sockets: list[socket.socket], certificate: Certificate | None
+    ) -> None:
         # The API has no compressed bodies, and they may grow a thousandfold.
         runner = web.AppRunner(
             app,
@@ -180,7 +185,10 @@ class Server:
         try:
             for one in sockets:
                 listening = await asyncio.get_running_loop().create_server(
-                    connection_limit, sock=one
+                    connection_limit,
+                    sock=one,
+                    ssl=certificate.context if certificate else None,
+                    ssl_handshake_timeout=_HANDSHAKE_TIMEOUT if certificate else None,
                 )
                 self._cleanup.callback(listening.close)
         except OSError as error:

@@ -40,6 +40,10 @@ def _expand_path(value: str | os.PathLike[str]) -> Path:
     return Path(value).expanduser()
 
 
+def _expand_optional_path(value: str | os.PathLike[str] | None) -> Path | None:
+    return None if value is None else _expand_path(value)
+
+
 def _expand_data_path(value: str | os.PathLike[str] | None) -> Path:
     return default_data() if value is None else _expand_path(value)
 
@@ -78,6 +82,8 @@ class ServerConfig:
         key: The API key that clients must send; None to accept all clients on this machine.
         account_keys: The keys of further accounts, by account name. An account sees only its
             own videos.
+        tls_cert: PEM file with the certificate, and those of its issuers, to serve https.
+        tls_key: PEM file with the key of `tls_cert`.
         public_url: The URL that clients use, if it is not the address listened on (a proxy).
         allowed_hosts: Further allowed host names, beside addresses, localhost and `public_url`.
         workers: Videos rendered at once; by default one for each processor.
@@ -107,6 +113,8 @@ class ServerConfig:
     port: int = DEFAULT_PORT
     key: str | None = attrs.field(default=None, repr=False)
     account_keys: Mapping[str, str] = attrs.field(factory=dict, repr=False, converter=dict)
+    tls_cert: Path | None = attrs.field(default=None, converter=_expand_optional_path)
+    tls_key: Path | None = attrs.field(default=None, converter=_expand_optional_path)
     public_url: str | None = attrs.field(default=None, converter=_strip_slash)
     allowed_hosts: tuple[str, ...] = attrs.field(default=(), converter=tuple)
     workers: int = attrs.field(factory=_cpus, validator=_min(1))
@@ -139,6 +147,13 @@ class ServerConfig:
             raise ConfigurationError(
                 f"Other machines can reach {self.host} without a key. Set a key, or listen on "
                 "127.0.0.1."
+            )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            missing, given = "tls_key", "tls_cert"
+            if self.tls_cert is None:
+                missing, given = given, missing
+            raise ConfigurationError(
+                f"The setting {given} needs {missing}, too. Set both for https, or none."
             )
         if self.public_url is not None:
             _check_public_url(self.public_url)

@@ -25,6 +25,7 @@ from .rendering import worker
 from .rendering.aspect_ratio import style_for
 from .rendering.pool import ProcessExecutor, WorkerSlot
 from .web.sockets import bind, url_of
+from .web.tls import load_certificate
 
 _MIN_KEY_LENGTH = 16
 # Characters that the bundled font lacks, by the names of their scripts.
@@ -54,6 +55,7 @@ async def run_checks(config: ServerConfig) -> AsyncIterator[CheckResult]:
         "data": _data,
         "database": _database,
         "disk": _disk,
+        "tls": _tls,
         "port": _port,
         "keys": _keys,
         "fonts": _fonts,
@@ -148,6 +150,14 @@ def _port(config: ServerConfig) -> str:
     finally:
         for one in sockets:
             one.close()
+
+
+def _tls(config: ServerConfig) -> str:
+    certificate = load_certificate(config)
+    if certificate is None:
+        return "The server speaks plain http://. For https, set --tls-cert and --tls-key."
+    names = ", ".join(certificate.names) or "no name, so that clients refuse it"
+    return f"The certificate is valid until {certificate.expires}, for {names}."
 
 
 def _keys(config: ServerConfig) -> str:

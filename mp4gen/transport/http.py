@@ -14,13 +14,15 @@ from urllib.parse import urlsplit
 import aiohttp
 import attrs
 
+from mp4gen.addresses import PublicAddressError, is_loopback, private_socket
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import MAX_BODY_BYTES, HttpResponse
 from mp4gen.errors import ConfigurationError, ProtocolError, TransportError
-from mp4gen.proxies import Proxy, proxy_from_env, request_options
+from mp4gen.proxies import request_options
 from mp4gen.secret import HiddenHeader, Secret
 from mp4gen.version import package_version
 
+from .network import Network
 from .sleeper import client_closed_error, require_running_loop
 
 _CONNECT_TIMEOUT = 10.0
@@ -47,23 +49,23 @@ class Transport:
     Args:
         base_url: Scheme, host and optionally a path prefix.
         get_key: Returns the current key, or None for a host without keys.
-        proxy: The HTTP proxy, or None.
-        trust_env: Whether to read proxies from the environment.
+        network: The proxy and the TLS settings.
+
+    Raises:
+        ConfigurationError: The environment's proxy is not an HTTP proxy.
     """
 
     def __init__(
         self,
         base_url: str,
         get_key: Callable[[], Secret | None],
-        *,
-        proxy: Proxy | None = None,
-        trust_env: bool = False,
+        network: Network = Network(),
     ) -> None:
         self._base_url = base_url.rstrip("/")
-        self._host = urlsplit(base_url).hostname
+        self._host, self._network = urlsplit(base_url).hostname, network
         self._get_key = get_key
         # aiohttp would also read netrc, and then refuse our Authorization header.
-        self._proxy = proxy_from_env(base_url) if trust_env and proxy is None else proxy
+        self._proxy = network.proxy_for(base_url)
         self._loop: asyncio.AbstractEventLoop | None = None
         # By whether they are for submits.
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
@@ -110,13 +112,18 @@ class Transport:
             reason = getattr(error.certificate_error, "verify_message", "") or "not valid"
             raise ConfigurationError(
                 f"Invalid TLS certificate of {self._host}: {reason.rstrip('.')}. Check base_url, "
-                "this machine's clock and the authorities that it trusts (SSL_CERT_FILE)."
+                "this machine's clock and the authorities that it trusts (ssl_context, --ca-file)."
             ) from None
         except aiohttp.ClientHttpProxyError as error:
             if error.status in PROXY_REFUSALS:
                 raise ConfigurationError(proxy_refusal(error.status, self._host)) from None
             problem = describe_network_error(error)
         except (aiohttp.ClientError, OSError, zlib.error) as error:
+            if isinstance(getattr(error, "os_error", None), PublicAddressError):
+                raise ConfigurationError(
+                    f"The key would be sent unencrypted to a public address: {self._host}. "
+                    "Use https://."
+                ) from None
             problem = describe_network_error(error)
         finally:
             self._calls.discard(until_close)
@@ -178,12 +185,21 @@ class Transport:
             self._sessions[request.is_submit] = aiohttp.ClientSession(
                 # A new connection for each submit: if the server has just dropped a kept-alive
                 # one, it is impossible to know whether the submit arrived.
-                connector=aiohttp.TCPConnector(force_close=request.is_submit, limit=0),
+                connector=self._connector(force_close=request.is_submit),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trace_configs=[trace],
             )
         return self._sessions[request.is_submit]
+
+    def _connector(self, *, force_close: bool) -> aiohttp.TCPConnector:
+        unencrypted = self._base_url.startswith("http://") and not is_loopback(self._host)
+        return aiohttp.TCPConnector(
+            force_close=force_close,
+            limit=0,
+            ssl=self._network.tls,
+            socket_factory=private_socket if unencrypted else None,
+        )
 
 
 def user_agent() -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mp4gen import Track
+from mp4gen.cli.options import Connection
 from mp4gen.testing import FakeService
 
 KEY = "sentinel-key-7f3a"
@@ -145,6 +146,17 @@ def test_api_messages_cannot_control_the_terminal(service: FakeService, mp4gen: 
     assert "\x1b" not in ended.err
 
 
+def test_allow_http_is_reported_as_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """The key and the videos can be read on the way."""
+    connection = Connection(key="k", base_url="http://192.168.1.5:8787", allow_http=True)
+
+    connection.client()
+
+    assert capsys.readouterr().err == (
+        "The key and the videos travel unencrypted to 192.168.1.5.\n"
+    )
+
+
 @pytest.mark.parametrize("how", ["environment", "--key-file", "--key"])
 def test_key_is_sent_and_never_printed(
     mp4gen: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
@@ -171,7 +183,10 @@ def test_key_is_sent_and_never_printed(
         (["credits", "--key", " "], "The value of --key is empty"),
         (["credits", "--key-file", "none"], "Cannot read none for --key-file"),
         (["credits", "--base-url", "ftp://x"], "Invalid base_url: 'ftp://x'. Use a URL"),
-        (["credits", "--base-url", "http://x.example", "--key", "k"], "unencrypted"),
+        (["credits", "--base-url", "http://x.example", "--key", "k"], "--allow-http"),
+        (["credits", "--base-url", "http://8.8.8.8", "--key", "k", "--allow-http"], "Use https"),
+        (["credits", "--key", "k", "--ca-file", "none"], "Cannot read none for --ca-file"),
+        (["credits", "--key", "k", "--ca-file", "bad"], "Use a PEM file with certificates"),
         (["credits", "--dialect", "x", "--key", "k"], "--dialect"),
         (["credits", "sentinel-key-7f3a"], "Too many arguments"),
         (["create", "m", "a", "--author", "x" * 51, "--key", "k"], "at most 50 characters"),
@@ -191,6 +206,8 @@ def test_key_is_sent_and_never_printed(
         (["serve", "--music", "none"], "The music folder none does not exist"),
         (["serve", "--music", ".", "--port", "70000"], "Invalid port: 70000"),
         (["serve", "--music", ".", "--host", "192.0.2.1"], "Set a key"),
+        (["serve", "--music", ".", "--tls-cert", "bad"], "needs tls_key, too"),
+        (["serve", "--music", ".", "--tls-cert", "bad", "--tls-key", "bad"], "Invalid --tls-cert"),
         (["serve", "--music", ".", "--rate-limit", "many"], "for instance 20/10"),
         (["serve", "--music", ".", "--min-free", "some"], "K, M or G"),
         (["serve", "--music", ".", "--accounts", "bad"], "Invalid line: bad:2. Use name=key"),

@@ -11,12 +11,14 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
 from mp4gen.testing import FakeService
 
+CERTIFICATE = Path(__file__).parents[1] / "support_self_signed.pem"
 _PROGRAM = (sys.executable, "-m", "mp4gen")
 
 
@@ -184,6 +186,35 @@ def test_render_survives_a_signal_ignored_at_start(tone: Path, tmp_path: Path) -
 
     assert render.returncode == 0
     assert (tmp_path / "a.mp4").read_bytes()[4:8] == b"ftyp"
+
+
+@pytest.mark.slow
+def test_client_trusts_the_certificate_of_our_server(
+    mp4gen: Any, tone: Path, tmp_path: Path
+) -> None:
+    """Two machines of one network: --tls-cert and --tls-key there, --ca-file here."""
+    (tmp_path / "music").mkdir()
+    tone.rename(tmp_path / "music" / "tone.wav")
+    server = start(
+        "serve", "--music", tmp_path / "music", "--port", 0, "--key", "sentinel-key-7f3a",
+        "--tls-cert", CERTIFICATE, "--tls-key", CERTIFICATE,
+        MP4GEN_SERVE_DATA=str(tmp_path / "data"),
+    )  # fmt: skip
+    assert server.stdout is not None
+    url = server.stdout.readline().split()[-1]
+    options = ("--base-url", url, "--key", "sentinel-key-7f3a")
+
+    trusted = mp4gen("credits", *options, "--ca-file", CERTIFICATE)
+    refused = mp4gen("credits", *options)
+    server.terminate()
+    _, err = server.communicate(timeout=30)
+
+    assert url.startswith("https://127.0.0.1:")
+    assert f"--ca-file {CERTIFICATE}" in err
+    assert trusted.code == 0
+    assert refused.code == 2
+    assert "self-signed certificate" in refused.err
+    assert "--ca-file" in refused.err
 
 
 def test_closed_pipe_ends_quietly(tmp_path: Path) -> None:

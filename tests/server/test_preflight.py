@@ -12,7 +12,7 @@ from mp4gen.server.preflight import CheckResult, run_checks
 
 from .conftest import FAST_STYLE
 
-NAMES = ["music", "data", "database", "disk", "port", "keys", "fonts", "renderer"]
+NAMES = ["music", "data", "database", "disk", "tls", "port", "keys", "fonts", "renderer"]
 
 
 async def check(**settings: Any) -> dict[str, CheckResult]:

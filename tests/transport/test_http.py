@@ -21,6 +21,7 @@ from mp4gen.secret import Secret
 from mp4gen.testing import FakeService, ScriptedResponse
 from mp4gen.testing.service import FAKE_KEY
 from mp4gen.transport.http import Delivery, Transport, user_agent
+from mp4gen.transport.network import Network
 from tests.support_proxy import ConnectionFault, FaultProxy, full_backlog
 
 pytestmark = pytest.mark.looptime
@@ -166,7 +167,7 @@ async def test_refused_tunnel_sent_nothing() -> None:
 
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
     proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    transport = Transport("https://api.example", lambda: Secret(FAKE_KEY), proxy=Proxy(proxy))
+    transport = Transport("https://api.example", lambda: Secret(FAKE_KEY), Network(Proxy(proxy)))
     error = await failure(transport, SUBMIT)
     await transport.aclose()
     server.close()
@@ -449,7 +450,7 @@ async def test_key_wins_over_netrc(
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    transport = Transport(service.url, lambda: Secret(FAKE_KEY), trust_env=True)
+    transport = Transport(service.url, lambda: Secret(FAKE_KEY), Network(trust_env=True))
     await transport.send(POLL, 30)
     await transport.aclose()
 
@@ -477,9 +478,9 @@ async def test_send_uses_the_proxy(
     monkeypatch.delenv("no_proxy", raising=False)
     url = "http://api.example.com"
     if by_environment:
-        transport = Transport(url, lambda: None, trust_env=True)
+        transport = Transport(url, lambda: None, Network(trust_env=True))
     else:
-        transport = Transport(url, lambda: None, proxy=Proxy(proxy))
+        transport = Transport(url, lambda: None, Network(Proxy(proxy)))
     response = await transport.send(POLL, 30)
     await transport.aclose()
     await runner.cleanup()
@@ -504,6 +505,6 @@ async def test_untrusted_certificate_is_not_retried() -> None:
 
     assert str(caught.value) == (
         "Invalid TLS certificate of 127.0.0.1: self-signed certificate. Check base_url, this "
-        "machine's clock and the authorities that it trusts (SSL_CERT_FILE)."
+        "machine's clock and the authorities that it trusts (ssl_context, --ca-file)."
     )
     assert spent < 1

@@ -27,6 +27,8 @@ def create_client() -> mp4gen.Client:
         on_uncertain_submit="raise",
         proxy=None,
         trust_env=False,
+        ssl_context=None,
+        allow_http=False,
         on_event=print,
     )
 

@@ -85,7 +85,7 @@ class PageAssets:
         response = web.json_response({})
         key = raw_key if isinstance(raw_key, str) else None
         # Behind a proxy only the browser knows whether the page came over https.
-        secure = request.headers.get("Origin", "").startswith("https://")
+        secure = request.secure or request.headers.get("Origin", "").startswith("https://")
         if self._sessions.start(response, key, secure=secure) is None:
             return error_response(401, "Wrong key.", status=401)
         return response

@@ -35,7 +35,8 @@ def url_of(config: ServerConfig, bound: list[socket.socket]) -> str:
     """Return the URL of a server that listens on these sockets."""
     host = config.host.strip("[]")
     bracketed = f"[{host}]" if ":" in host else host
-    return f"http://{bracketed}:{bound[0].getsockname()[1]}"
+    scheme = "http" if config.tls_cert is None else "https"
+    return f"{scheme}://{bracketed}:{bound[0].getsockname()[1]}"
 
 
 def bind_error(config: ServerConfig, error: OSError) -> ConfigurationError:
