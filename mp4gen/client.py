@@ -266,10 +266,11 @@ class Client:
         """
         from .bulk.run import ConversionRun
         from .bulk.track_job import BulkOptions
+        from .downloads.target_path import expand_user
 
         options = BulkOptions(
             Path(ledger) if ledger is not None else None,
-            Path(download_to) if download_to is not None else None,
+            expand_user("download_to", download_to) if download_to is not None else None,
             retry_failed=retry_failed,
             timeout=validate_timeout(timeout),
             name=name,
@@ -290,7 +291,8 @@ class Client:
 
         Args:
             video_or_url: The video, or its URL.
-            to: Path of the file, or of a folder that exists or ends in a slash.
+            to: Path of the file if it ends in `.mp4`, else of a folder, which is created. A
+                symbolic link is followed, and `~` is expanded.
             on_progress: Called with the bytes received and the total (None if unknown). An
                 exception aborts the download.
 

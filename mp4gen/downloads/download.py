@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from random import Random
@@ -17,36 +18,33 @@ import attrs
 
 from mp4gen.api.responses import HttpResponse
 from mp4gen.errors import DownloadError, Mp4GenError
-from mp4gen.options import Retry
-from mp4gen.transport.retry import backoff_delays
 
-from .fetch import (
-    DownloadLimits,
-    FileResponse,
-    FileSessions,
+from .fetch import DownloadLimits, FileResponse, FileSessions, open_response
+from .links import validate_url
+from .partial_file import PartialFile, ResumableFile
+from .retry_budget import (
+    CorruptFileError,
+    HostDownError,
+    NotThereYetError,
     RetryableError,
-    open_response,
-    validate_url,
+    RetryBudget,
 )
-from .partial_file import PartialFile, open_partial_file
 
 OnProgress = Callable[[int, int | None], object]
 RefreshUrl = Callable[[], Awaitable[str | None]]
 OnRetry = Callable[[DownloadError, float], object]
 
-_MAX_CORRUPT_ATTEMPTS: Final = 3
-# An attempt that received this much is progress, however it ended.
-_MIN_PROGRESS_BYTES: Final = 1 << 16
-_RETRYABLE_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d{1,19})-\d{1,19}|\*)/(\d{1,19}|\*)")
+# Seconds for which the file of a new link may be missing before a newer link is looked up.
+_REFRESH_AFTER: Final = 10.0
+# Those of 500 and more are the codes of gateways (nginx, Cloudflare) for a host behind them.
+_RETRYABLE_STATUSES: Final = frozenset(
+    {202, 408, 423, 425, 429, 500, 502, 503, 504, 507, 509, *range(520, 531), 598, 599}
+)
+_CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d{1,19})-(\d{1,19})|\*)/(\d{1,19}|\*)")
 
 
 class ExpiredLinkError(DownloadError):
     """The host does not have the file under this link; a newer link may work."""
-
-
-class _CorruptFileError(Exception):
-    """The host sent something else than the file; no byte of it is kept."""
 
 
 @attrs.define
@@ -62,6 +60,7 @@ class Download:
             aborts the download.
         refresh_url: Returns one fresh link, or None, after the first link has expired.
         on_retry: Called with the reason of a failed attempt and the seconds until the next.
+        new_until: The time until which the host may not have the file yet; None if it must.
     """
 
     sessions: FileSessions
@@ -71,6 +70,7 @@ class Download:
     on_progress: OnProgress | None = None
     refresh_url: RefreshUrl | None = None
     on_retry: OnRetry | None = None
+    new_until: datetime | None = None
 
     async def save(self, path: Path) -> Path:
         """Fetch the file into `path`, which is replaced only by a complete MP4.
@@ -80,35 +80,43 @@ class Download:
             ConfigurationError: The client is closed, or belongs to another loop.
         """
         validate_url(self.url, allow_private=self.limits.allow_private)
-        with open_partial_file(path) as part:
+        with ResumableFile(path) as file:
+            # Refuse an impossible target before a byte is fetched, but do not keep it open: many
+            # downloads may wait for a host.
+            file.open()
+            file.close_if_empty()
             async with self.sessions.opened():
-                await self._download(part)
-            await part.commit()
+                await self._download(file)
+            await file.open().commit()
         return path
 
-    async def _download(self, part: PartialFile) -> None:
-        budget = _RetryBudget(self.limits.retry, self.random)
+    async def _download(self, file: ResumableFile) -> None:
+        budget = RetryBudget(self.limits.retry, self.random)
         while True:
-            received_before = part.received
             try:
-                return await self._attempt(part)
+                return await self._attempt(file, budget)
             except ExpiredLinkError as error:
-                await self._refresh_url(error)
-            except _CorruptFileError as error:
-                part.restart()
-                budget.corrupt_attempts += 1
-                await self._wait_or_give_up(budget, str(error), None)
+                if not await self._refresh_url(error):
+                    raise
+            except HostDownError as error:
+                raise DownloadError(
+                    f"{self._failure()}, which is down: {error} Download again later."
+                ) from None
             except RetryableError as error:
-                if part.received - received_before >= _MIN_PROGRESS_BYTES:
-                    budget.attempts = 0
-                await self._wait_or_give_up(budget, str(error), error.retry_after)
+                await self._wait_or_give_up(file, budget, error)
 
     async def _wait_or_give_up(
-        self, budget: _RetryBudget, reason: str, retry_after: float | None
+        self, file: ResumableFile, budget: RetryBudget, error: RetryableError
     ) -> None:
-        host = validate_url(self.url, allow_private=True)
-        message = f"Cannot download from {host}: {reason}"
-        delay = budget.next_delay(retry_after)
+        budget.add_failure(error, file.received)
+        if isinstance(error, CorruptFileError):
+            file.restart()
+        file.close_if_empty()
+        delay = budget.next_delay(error)
+        missing_long = delay is None or budget.elapsed >= _REFRESH_AFTER
+        if isinstance(error, NotThereYetError) and missing_long and await self._refresh_url(None):
+            return
+        message = f"{self._failure()}: {error}"
         if delay is None:
             attempts = f" after {budget.attempts} attempts in a row" if budget.attempts > 1 else ""
             raise DownloadError(f"{message} Gave up{attempts}.")
@@ -116,30 +124,33 @@ class Download:
             self.on_retry(DownloadError(message), delay)
         await asyncio.sleep(delay)
 
-    async def _refresh_url(self, expired: ExpiredLinkError) -> None:
+    def _failure(self) -> str:
+        return f"Cannot download from {validate_url(self.url, allow_private=True)}"
+
+    async def _refresh_url(self, expired: ExpiredLinkError | None) -> bool:
+        """Take the fresh link, once; return whether there is one."""
         refresh_url, self.refresh_url = self.refresh_url, None
         try:
             new_url = await refresh_url() if refresh_url else None
         except Mp4GenError as error:
+            if expired is None:
+                return False
             raise DownloadError(f"{expired} No new link was found: {error}") from error
-        if not new_url:
-            raise expired
-        self.url = new_url
+        self.url = new_url or self.url
+        return bool(new_url)
 
-    async def _attempt(self, part: PartialFile) -> None:
-        if not part.validator:
-            # Nothing shows that the rest belongs to the same file.
-            part.restart()
+    async def _attempt(self, file: ResumableFile, budget: RetryBudget) -> None:
         headers = {}
-        if part.validator and part.received:
-            headers = {"Range": f"bytes={part.received}-", "If-Range": part.validator}
-        async with open_response(self.sessions, self.url, headers, self.limits) as response:
-            if _begin(response, part):
+        if file.received:
+            headers = {"Range": f"bytes={file.received}-", "If-Range": file.validator}
+        async with open_response(self.sessions, self.url, headers, self.limits, budget) as response:
+            part = file.open()
+            if _begin(response, part, self.new_until):
                 await self._write_body(response, part)
-        if part.total is not None and part.received < part.total:
-            raise RetryableError(f"Received {part.received} bytes instead of {part.total}.")
-        if reason := part.validation_error():
-            raise _CorruptFileError(reason)
+            if part.total is not None and part.received < part.total:
+                raise RetryableError(f"Received {part.received} bytes instead of {part.total}.")
+            if reason := part.validation_error():
+                raise CorruptFileError(reason)
 
     async def _write_body(self, response: FileResponse, part: PartialFile) -> None:
         max_bytes = self.limits.max_bytes
@@ -155,64 +166,38 @@ class Download:
             signature_checked = part.received >= 8
             part.write(chunk)
             if part.received >= 8 and not signature_checked and not part.has_mp4_signature:
-                content_type = _first_value(response, "Content-Type") or "an unknown format"
-                raise _CorruptFileError(f"The host sent {content_type} instead of an MP4.")
+                raise CorruptFileError(_describe_wrong_file(response))
             if part.total is not None and part.received > part.total:
-                raise _CorruptFileError(f"Received more than the announced {part.total} bytes.")
+                raise CorruptFileError(f"Received more than the announced {part.total} bytes.")
             if self.on_progress:
                 self.on_progress(part.received, part.total)
 
 
-@attrs.define
-class _RetryBudget:
-    """The retries of one download: limited in time, and in number for corrupt files.
-
-    Attributes:
-        attempts: Failed attempts in a row; 0 after progress, which starts the time anew.
-    """
-
-    retry: Retry
-    random: Random
-    corrupt_attempts: int = 0
-    attempts: int = 0
-    _failing_since: float = 0.0
-    _delays: Iterator[float] = attrs.field(factory=lambda: iter(()))
-
-    def next_delay(self, retry_after: float | None) -> float | None:
-        """Return the seconds until the next attempt, at least `retry_after`; None to give up."""
-        now = asyncio.get_running_loop().time()
-        if not self.attempts:
-            self._failing_since, self._delays = now, backoff_delays(self.retry, self.random)
-        self.attempts += 1
-        delay = max(next(self._delays), retry_after or 0.0)
-        exhausted = now - self._failing_since + delay > self.retry.timeout
-        return None if exhausted or self.corrupt_attempts > _MAX_CORRUPT_ATTEMPTS else delay
-
-
-def _begin(response: FileResponse, part: PartialFile) -> bool:
+def _begin(response: FileResponse, part: PartialFile, new_until: datetime | None) -> bool:
     """Prepare `part` for the body of `response`; return False if `part` is complete already.
 
     Raises:
         DownloadError: The host refuses the file.
-        RetryableError: The host refuses it for now.
-        _CorruptFileError: The host sends another file, or one in a content encoding.
+        RetryableError: The host refuses it for now, or sends another file.
     """
     match response.status:
-        case 200 | 206 if (encoding := _content_encoding(response)) != "identity":
-            raise _CorruptFileError(f"The host sent the file in an encoding: {encoding}.")
         case 200:
-            part.restart()
-            length = response.headers.get("Content-Length", "")
-            part.total = int(length) if length.isdecimal() else None
-            part.validator = _validator(response)
+            _restart(response, part)
+            return True
+        case 206 if not part.received and _is_whole_range(response):
+            _restart(response, part)
             return True
         case 206 if _is_valid_continuation(response, part):
             return True
-        case 416 if part.received and part.received == (_content_range(response)[1] or part.total):
+        case 416 if part.received and part.received == (_content_range(response)[2] or part.total):
             part.total = part.received
             return False
         case 206 | 416:
-            raise _CorruptFileError("The file changed during the download.")
+            raise CorruptFileError("The file changed during the download.")
+        case 403 | 404 if not part.received and new_until and _answered_at(response) < new_until:
+            raise NotThereYetError(
+                f"The file is not there yet: {response.host} answered {response.status}."
+            )
         case 401 | 403 | 404 | 410:
             raise ExpiredLinkError(
                 f"The link has expired or is wrong, or a firewall refuses it: {response.host} "
@@ -226,9 +211,23 @@ def _begin(response: FileResponse, part: PartialFile) -> bool:
             raise DownloadError(f"The host refused the file: {response.host} answered {status}.")
 
 
+def _restart(response: FileResponse, part: PartialFile) -> None:
+    """Prepare `part` for the whole file."""
+    part.restart()
+    length = response.headers.get("Content-Length", "")
+    part.total = int(length) if length.isdecimal() else None
+    part.validator = _validator(response)
+
+
+def _is_whole_range(response: FileResponse) -> bool:
+    """Whether a range is the whole file, or as far as the host knows."""
+    start, end, total = _content_range(response)
+    return start == 0 and end is not None and total in (None, end + 1)
+
+
 def _is_valid_continuation(response: FileResponse, part: PartialFile) -> bool:
     """Whether the body continues exactly at the end of `part`, and of the same file."""
-    start, total = _content_range(response)
+    start, _, total = _content_range(response)
     if not part.received or start != part.received:
         return False
     if _validator(response) not in (None, part.validator):
@@ -237,11 +236,14 @@ def _is_valid_continuation(response: FileResponse, part: PartialFile) -> bool:
     return total in (None, part.total)
 
 
-def _content_range(response: FileResponse) -> tuple[int | None, int | None]:
-    """Return the first byte and the total size of `Content-Range`, each None if unknown."""
+def _content_range(response: FileResponse) -> tuple[int | None, int | None, int | None]:
+    """Return the first byte, the last byte and the size of `Content-Range`, None if unknown."""
     found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    start, total = found.groups() if found else (None, "*")
-    return int(start) if start else None, None if total == "*" else int(total)
+    start, end, total = (
+        int(text) if text and text != "*" else None
+        for text in (found.groups() if found else (None, None, None))
+    )
+    return start, end, total
 
 
 def _validator(response: FileResponse) -> str | None:
@@ -261,8 +263,22 @@ def _validator(response: FileResponse) -> str | None:
     return last_modified if age.total_seconds() >= 1 else None
 
 
-def _content_encoding(response: FileResponse) -> str:
-    return _first_value(response, "Content-Encoding").strip().lower() or "identity"
+def _answered_at(response: FileResponse) -> datetime:
+    """Return when the host answered, by its own clock if it says so: ours may be wrong."""
+    try:
+        answered_at = parsedate_to_datetime(response.headers.get("Date", ""))
+    except (ValueError, TypeError):
+        return datetime.now(UTC)
+    return answered_at if answered_at.tzinfo else answered_at.replace(tzinfo=UTC)
+
+
+def _describe_wrong_file(response: FileResponse) -> str:
+    # Only here: some hosts name an encoding that means nothing, or that the file does not have.
+    encoding = _first_value(response, "Content-Encoding").strip().lower()
+    if encoding not in ("", "identity"):
+        return f"The host sent the file in an encoding: {encoding}."
+    content_type = _first_value(response, "Content-Type") or "an unknown format"
+    return f"The host sent {content_type} instead of an MP4."
 
 
 def _first_value(response: FileResponse, name: str) -> str:

@@ -1,9 +1,11 @@
-"""Download the videos of one client: choose paths, limit the number, refresh expired links."""
+"""Download the videos of one client: choose paths, and refresh expired links."""
 
 import asyncio
 import os
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from mp4gen.addresses import is_public
@@ -17,13 +19,14 @@ from mp4gen.transport.sleeper import client_closed_error
 
 from .download import Download, OnProgress
 from .fetch import DownloadLimits, FileSessions
-from .filenames import filename_from_url, safe_stem
+from .target_path import resolve_links, target_path
 
-_MAX_CONCURRENT = 8
+# A host can get a file minutes after the API has reported it.
+_NEW_LINK: Final = timedelta(minutes=10)
 
 
 class Downloader:
-    """Fetches finished videos, a few at a time, over sessions without the API key.
+    """Fetches finished videos over sessions without the API key.
 
     Args:
         caller: The client's API calls, to refresh an expired link.
@@ -45,7 +48,6 @@ class Downloader:
         self._dialect = dialect
         self._base_url = base_url
         self._call_options = call_options
-        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
         self._sessions = FileSessions(network)
         self._api_is_private: bool | None = None
 
@@ -53,35 +55,49 @@ class Downloader:
         """Close all connections."""
         await self._sessions.aclose()
 
+    @property
+    def attempts(self) -> int:
+        """The number of requests that are sent or wait for their host."""
+        return self._sessions.hosts.users
+
     async def download(
-        self, video_or_url: Video | str, to: str | os.PathLike[str], on_progress: OnProgress | None
+        self,
+        video_or_url: Video | str,
+        to: str | os.PathLike[str],
+        on_progress: OnProgress | None = None,
+        call_options: CallOptions | None = None,
     ) -> Path:
         """Fetch one video, as `Client.download` describes it.
+
+        Args:
+            video_or_url: The video, or its URL.
+            to: The file or folder.
+            on_progress: Called with the bytes received and the total.
+            call_options: How calls that refresh the link wait; by default like single calls.
 
         Raises:
             DownloadError: The video could not be fetched.
         """
         url = video_or_url.url if isinstance(video_or_url, Video) else video_or_url
-        path = _target_path(video_or_url, to)
         if self._caller.closed:
             raise client_closed_error()
+        path = target_path(video_or_url, to)
         events = self._caller.events
-        async with self._slots:
-            return await Download(
-                self._sessions,
-                url,
-                DownloadLimits(
-                    allow_private=await self._allows_private(), retry=self._caller.retry
-                ),
-                self._caller.random,
-                partial(self._report_progress, str(path), on_progress),
-                partial(self._refresh_url, video_or_url),
-                lambda error, wait: events.emit(RetryEvent(str(path), error, wait)),
-            ).save(path)
+        await Download(
+            self._sessions,
+            url,
+            DownloadLimits(allow_private=await self._allows_private(), retry=self._caller.retry),
+            self._caller.random,
+            partial(self._report_progress, str(path), on_progress),
+            partial(self._refresh_url, video_or_url, call_options or self._call_options),
+            lambda error, wait: events.emit(RetryEvent(str(path), error, wait)),
+            _new_until(video_or_url),
+        ).save(resolve_links(path))
+        return path
 
-    async def _refresh_url(self, video_or_url: Video | str) -> str | None:
+    async def _refresh_url(self, video_or_url: Video | str, options: CallOptions) -> str | None:
         """Return a new link: from the task's details, else from "Get Download URL"."""
-        send, dialect, options = self._caller.send_with_retries, self._dialect, self._call_options
+        send, dialect = self._caller.send_with_retries, self._dialect
         url = video_or_url.url if isinstance(video_or_url, Video) else video_or_url
         if isinstance(video_or_url, Video):
             task_id = video_or_url.task_id
@@ -110,13 +126,15 @@ class Downloader:
         return bool(self._api_is_private)
 
 
-def _target_path(video_or_url: Video | str, to: str | os.PathLike[str]) -> Path:
-    path = Path(to)
-    if not path.is_dir() and not os.fspath(to).endswith(os.sep):
-        return path
+def _new_until(video_or_url: Video | str) -> datetime | None:
+    """Return until when the host may not have the file yet; always, if its age is unknown."""
     if isinstance(video_or_url, str):
-        return path / filename_from_url(video_or_url)
-    return path / f"{safe_stem(video_or_url.audio_id or video_or_url.task_id)}.mp4"
+        return None
+    completed_at = video_or_url.completed_at or video_or_url.created_at
+    try:
+        return completed_at + _NEW_LINK if completed_at else datetime.max.replace(tzinfo=UTC)
+    except OverflowError:
+        return completed_at
 
 
 async def _resolves_privately(host: str) -> bool | None:

@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 import attrs
 
-from mp4gen.addresses import PrivateAddressError, is_public, parse_http_url, public_socket
+from mp4gen.addresses import PrivateAddressError, public_socket
 from mp4gen.errors import DownloadError
 from mp4gen.options import Retry
 from mp4gen.proxies import Proxy, request_options
@@ -26,23 +26,17 @@ from mp4gen.transport.http import (
 from mp4gen.transport.network import Network
 from mp4gen.transport.sleeper import Sleeper, require_running_loop
 
+from .hosts import Attempt, FileHosts
+from .links import INVALID_LINK, exact_url, private_address_error, redirect_target, validate_url
+from .retry_budget import MIN_PROGRESS_BYTES, RetryableError, RetryBudget
+
 MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _CONNECT_TIMEOUT: Final = 30.0
 _CHUNK_SIZE: Final = 1 << 18
-_INVALID_LINK: Final = "The video's link is not an http(s) URL. Pass a Video or its whole URL."
-
-
-class RetryableError(Exception):
-    """A temporary failure.
-
-    Attributes:
-        retry_after: The seconds that the host asks to wait; None if it does not say.
-    """
-
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+# aiohttp's defaults of 8,190 bytes and 128 headers are below what some file hosts send.
+_MAX_HEADER_BYTES: Final = 1 << 16
+_MAX_HEADERS: Final = 1024
 
 
 @attrs.frozen
@@ -68,7 +62,8 @@ class FileSessions:
     """The connections to file hosts, opened by the first download on its loop.
 
     They carry no key, no cookies and no password of ~/.netrc, and decompress nothing. They refuse
-    private addresses at connect time, except that of a proxy.
+    private addresses at connect time, except that of a proxy. `hosts` is what they know of the
+    file hosts.
 
     Args:
         network: The proxy and the TLS settings.
@@ -79,6 +74,7 @@ class FileSessions:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._sleeper = Sleeper()
+        self.hosts = FileHosts(self._sleeper)
 
     async def aclose(self) -> None:
         """End all downloads and close all connections; a second call does nothing."""
@@ -128,8 +124,10 @@ class FileResponse:
     host: str
     _content: aiohttp.StreamReader
     _limits: DownloadLimits
+    _attempt: Attempt
     _window_start: float
     _window_bytes: int = 0
+    _received: int = 0
 
     async def read(self) -> bytes:
         """Return the next bytes, at most 256 KiB; none at the end.
@@ -140,6 +138,9 @@ class FileResponse:
         with _translate_errors(self.host, f"No byte for {self._limits.read_timeout:g} s."):
             chunk = await self._content.read(_CHUNK_SIZE)
         self._check_throughput(len(chunk))
+        self._received += len(chunk)
+        if self._received >= MIN_PROGRESS_BYTES and not self._attempt.succeeded:
+            self._attempt.succeed()
         return chunk
 
     def _check_throughput(self, size: int) -> None:
@@ -155,58 +156,36 @@ class FileResponse:
 
 @asynccontextmanager
 async def open_response(
-    sessions: FileSessions, url: str, headers: Mapping[str, str], limits: DownloadLimits
+    sessions: FileSessions,
+    url: str,
+    headers: Mapping[str, str],
+    limits: DownloadLimits,
+    budget: RetryBudget,
 ) -> AsyncIterator[FileResponse]:
     """Yield the response to a GET of `url` with `headers`, after at most `MAX_REDIRECTS`.
 
+    Each request waits for a slot of its host. A `RetryableError` of the block is a failure of the
+    host that sent the response.
+
     Raises:
         DownloadError: The URL or a redirect is refused.
-        RetryableError: The connection failed.
+        RetryableError: The connection failed, or the host is down.
     """
     for _ in range(MAX_REDIRECTS + 1):
         host = validate_url(url, allow_private=limits.allow_private)
-        async with await _get(sessions, url, host, headers, limits) as response:
+        async with (
+            sessions.hosts.attempt(urlsplit(url).netloc.rpartition("@")[2], budget) as attempt,
+            await _get(sessions, url, host, headers, limits) as response,
+        ):
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or not location:
                 now = asyncio.get_running_loop().time()
                 yield FileResponse(
-                    response.status, response.headers, host, response.content, limits, now
+                    response.status, response.headers, host, response.content, limits, attempt, now
                 )
                 return
-        url = _redirect_target(url, location, host)
+        url = redirect_target(url, location, host)
     raise DownloadError(f"Too many redirects: {host} redirects more than {MAX_REDIRECTS} times.")
-
-
-def validate_url(url: str, *, allow_private: bool) -> str:
-    """Return the host of `url`.
-
-    Raises:
-        DownloadError: `url` is not an http(s) URL, or names a private address.
-    """
-    parts = parse_http_url(url)
-    if parts is None:
-        raise DownloadError(_INVALID_LINK)
-    host = parts.hostname or ""
-    if not allow_private and is_public(host) is False:
-        raise _private_address_error(host)
-    return host
-
-
-def _private_address_error(host: str) -> DownloadError:
-    return DownloadError(
-        f"The video's link leads to a private address: {host}. Private links are only fetched if "
-        "base_url is private, too."
-    )
-
-
-def _redirect_target(url: str, location: str, host: str) -> str:
-    try:
-        target = urljoin(url, location)
-    except ValueError:
-        raise DownloadError(f"{host} redirects to an invalid URL.") from None
-    if urlsplit(url).scheme == "https" and not target.lower().startswith("https:"):
-        raise DownloadError(f"{host} redirects from https to an unsafe URL.")
-    return target
 
 
 async def _get(
@@ -219,7 +198,9 @@ async def _get(
         # A slow host can send the headers byte by byte without exceeding the read timeout.
         async with asyncio.timeout(_CONNECT_TIMEOUT + limits.read_timeout):
             options = request_options(proxy, url, default_headers | dict(headers))
-            response = await session.get(url, allow_redirects=False, timeout=timeout, **options)
+            response = await session.get(
+                exact_url(url), allow_redirects=False, timeout=timeout, **options
+            )
     if proxy is not None and response.status == PROXY_AUTH_REQUIRED:
         response.close()
         raise DownloadError(proxy_refusal(response.status, host))
@@ -244,12 +225,12 @@ def _translate_errors(host: str, timeout_message: str) -> Iterator[None]:
             raise DownloadError(proxy_refusal(error.status, host)) from None
         raise RetryableError(f"Network error: {describe_network_error(error)}.") from None
     except (aiohttp.InvalidURL, UnicodeError):
-        raise DownloadError(_INVALID_LINK) from None
+        raise DownloadError(INVALID_LINK) from None
     except aiohttp.ClientConnectorDNSError:
         raise RetryableError("The host name is unknown, or the network is down.") from None
     except (aiohttp.ClientError, OSError) as error:
         if isinstance(getattr(error, "os_error", None), PrivateAddressError):
-            raise _private_address_error(host) from None
+            raise private_address_error(host) from None
         raise RetryableError(f"Network error: {describe_network_error(error)}.") from None
 
 
@@ -262,4 +243,6 @@ def _session(network: Network, *, unchecked: bool) -> aiohttp.ClientSession:
         auto_decompress=False,
         # True would also send the passwords of ~/.netrc.
         trust_env=False,
+        max_field_size=_MAX_HEADER_BYTES,
+        max_headers=_MAX_HEADERS,
     )

@@ -10,22 +10,33 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import attrs
 
 from mp4gen.errors import DownloadError
 from mp4gen.filesystem import open_locked, sync_folder
 
+_NO_LOCKS: Final = " The file system has no file locks: use a folder on another one."
+_NOT_A_FOLDER: Final = " Use a folder, or a path that ends in .mp4."
 _HINTS: Final = {
     errno.ENOSPC: " Free some space, then download again.",
     errno.EDQUOT: " Free some space, then download again.",
     errno.EFBIG: " Raise `ulimit -f`, or use a file system for larger files.",
     errno.ENAMETOOLONG: " Use a shorter name.",
+    errno.EEXIST: _NOT_A_FOLDER,
+    errno.ENOTDIR: _NOT_A_FOLDER,
+    errno.EMFILE: " Raise `ulimit -n`, or lower the concurrency.",
+    errno.ENOLCK: _NO_LOCKS,
+    errno.ENOSYS: _NO_LOCKS,
+    errno.EOPNOTSUPP: _NO_LOCKS,
 }
+_BOX_TYPES: Final = frozenset(
+    b"ftyp styp moov mdat moof mfra sidx ssix free skip wide uuid meta meco pdin prft emsg".split()
+)
 # Fragmented MP4s have two boxes for every few seconds; more than this is an attack.
 _MAX_BOXES: Final = 100_000
 
@@ -54,7 +65,7 @@ class PartialFile:
         Raises:
             DownloadError: The file cannot be truncated.
         """
-        with _translate_os_errors(self.target):
+        with translate_os_errors(self.target):
             self.file.seek(0)
             self.file.truncate()
         self.received, self.total, self.validator = 0, None, None
@@ -66,7 +77,7 @@ class PartialFile:
             DownloadError: The file cannot be written.
         """
         rest = memoryview(chunk)
-        with _translate_os_errors(self.target):
+        with translate_os_errors(self.target):
             while rest:
                 rest = rest[self.file.write(rest) :]
         self.received += len(chunk)
@@ -74,7 +85,7 @@ class PartialFile:
     @property
     def has_mp4_signature(self) -> bool:
         """Whether the file begins with the first eight bytes of an MP4."""
-        with _translate_os_errors(self.target):
+        with translate_os_errors(self.target):
             return _read_at(self.file, 4, 4) == b"ftyp"
 
     def validation_error(self) -> str | None:
@@ -89,9 +100,9 @@ class PartialFile:
             return "The file is empty."
         if not self.has_mp4_signature:
             return "The file is not an MP4."
-        with _translate_os_errors(self.target):
-            box_types = _top_level_boxes(self.file, self.received)
-        return None if {b"moov", b"mdat"} <= box_types else "The MP4 is cut short."
+        with translate_os_errors(self.target):
+            is_complete = _has_whole_boxes(self.file, self.received, padded=self.total is not None)
+        return None if is_complete else "The MP4 is cut short."
 
     async def commit(self) -> None:
         """Make the file durable under its final name, completely or not at all, even if cancelled.
@@ -114,7 +125,7 @@ class PartialFile:
             raise failure
 
     def _commit(self) -> None:
-        with _translate_os_errors(self.target):
+        with translate_os_errors(self.target):
             os.fsync(self.file.fileno())
             _part_path(self.target).replace(self.target)
         # The file is in its place, even if its folder cannot be read or synced.
@@ -130,7 +141,7 @@ def open_partial_file(target: Path) -> Iterator[PartialFile]:
         DownloadError: The folder cannot be written, or another download has the same target.
     """
     path = _part_path(target)
-    with _translate_os_errors(target):
+    with translate_os_errors(target):
         path.parent.mkdir(parents=True, exist_ok=True)
     with _open_locked(target, path) as file:
         try:
@@ -143,6 +154,55 @@ def open_partial_file(target: Path) -> Iterator[PartialFile]:
                     path.unlink()
 
 
+class ResumableFile:
+    """The partial file of one download; a context manager that removes what was not committed.
+
+    It is open only from its first use to `close_if_empty`, if it holds nothing worth keeping.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._stack = ExitStack()
+        self._part: PartialFile | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def received(self) -> int:
+        """The bytes so far."""
+        return self._part.received if self._part else 0
+
+    @property
+    def validator(self) -> str:
+        """What `If-Range` may name; empty if nothing shows that a later file is the same."""
+        return self._part.validator or "" if self._part else ""
+
+    def open(self) -> PartialFile:
+        """Return the open file.
+
+        Raises:
+            DownloadError: It cannot be written, or another download has the same target.
+        """
+        if self._part is None:
+            self._part = self._stack.enter_context(open_partial_file(self._target))
+        return self._part
+
+    def restart(self) -> None:
+        """Drop all bytes."""
+        if self._part is not None:
+            self._part.restart()
+
+    def close_if_empty(self) -> None:
+        """Close and remove the file if the next attempt cannot continue it."""
+        if not (self.received and self.validator):
+            self._part = None
+            self._stack.close()
+
+
 def _part_path(target: Path) -> Path:
     return target.with_name(f".{target.name}.part")
 
@@ -150,7 +210,7 @@ def _part_path(target: Path) -> Path:
 def _open_locked(target: Path, path: Path) -> FileIO:
     """Open and lock the file at `path`, created if missing, never through a link."""
     while True:
-        with _translate_os_errors(target):
+        with translate_os_errors(target):
             try:
                 file = FileIO(open_locked(path, follow_links=False, mode=0o666), "r+")
             except OSError as error:
@@ -179,7 +239,7 @@ def _is_same_file(file: FileIO, path: Path) -> bool:
 
 
 @contextmanager
-def _translate_os_errors(target: Path) -> Iterator[None]:
+def translate_os_errors(target: Path) -> Iterator[None]:
     """Raise errors of the file system as a `DownloadError` about the target."""
     try:
         yield
@@ -202,9 +262,12 @@ def _read_at(file: FileIO, offset: int, size: int) -> bytes:
     return content
 
 
-def _top_level_boxes(file: FileIO, size: int) -> set[bytes]:
-    """Return the types of the top-level boxes (ISO/IEC 14496-12, 4.2); none if one is invalid."""
-    box_types: set[bytes] = set()
+def _has_whole_boxes(file: FileIO, size: int, *, padded: bool) -> bool:
+    """Whether all top-level boxes (ISO/IEC 14496-12, 4.2) are whole, and the needed ones there.
+
+    With `padded`, other bytes may follow them: the host has announced the size with these.
+    """
+    missing = {b"moov", b"mdat"}
     offset = 0
     for _ in range(_MAX_BOXES):
         if offset >= size:
@@ -215,9 +278,9 @@ def _top_level_boxes(file: FileIO, size: int) -> set[bytes]:
             length, min_length = int.from_bytes(header[8:16], "big"), 16
         elif length == 0:
             length = size - offset
-        if length < min_length:
-            return set()
-        box_types.add(header[4:8])
+        if not min_length <= length <= size - offset:
+            # A known box that ends beyond the file is cut short.
+            return padded and not missing and header[4:8] not in _BOX_TYPES
+        missing.discard(header[4:8])
         offset += length
-    # A last box that ends beyond the file is cut short.
-    return box_types if offset == size else set()
+    return not missing and offset == size

@@ -7,6 +7,7 @@ import asyncio
 import gzip
 import resource
 import tracemalloc
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -172,16 +173,42 @@ async def test_download_restarts_on_an_inconsistent_206(
     assert host.offsets == [0, 1000, 0]
 
 
-async def test_download_rejects_a_206_without_a_range_request(
-    sessions: FileSessions, target: Path
+@pytest.mark.parametrize("total", [SIZE, "*"])
+async def test_download_accepts_a_206_with_the_whole_range(
+    sessions: FileSessions, target: Path, total: int | str
 ) -> None:
-    """A part of a file is not accepted as the file."""
-    span = {"Content-Range": f"bytes 0-{SIZE - 1}/{SIZE}", "Content-Length": str(SIZE)}
+    """Failure mode 56: some hosts answer each GET with a range."""
+    span = {"Content-Range": f"bytes 0-{SIZE - 1}/{total}", "Content-Length": str(SIZE)}
     async with FileHost(Response(status=206, headers=span, body=MOVIE)) as host:
         content = await fetch(host, sessions, target)
 
     assert content == MOVIE
+    assert host.offsets == [0]
+
+
+@pytest.mark.parametrize("span", [f"bytes 0-999/{SIZE}", f"bytes 1-{SIZE - 1}/{SIZE}", "bytes"])
+async def test_download_rejects_a_206_with_a_part_of_the_file(
+    sessions: FileSessions, target: Path, span: str
+) -> None:
+    """A part is not accepted as the file, whatever its content."""
+    async with FileHost(Response(status=206, headers={"Content-Range": span}, body=OTHER)) as host:
+        content = await fetch(host, sessions, target)
+
+    assert content == MOVIE
     assert host.offsets == [0, 0]
+
+
+async def test_download_resumes_a_206_with_the_whole_range(
+    sessions: FileSessions, target: Path
+) -> None:
+    """Failure mode 56: it counts like a 200, with its validator and its length."""
+    span = {"Content-Range": f"bytes 0-{SIZE - 1}/{SIZE}", "Content-Length": str(SIZE)}
+    cut = Response(status=206, headers=span | {"ETag": TAG}, body=MOVIE, truncate_at=1000)
+    async with FileHost(cut) as host:
+        content = await fetch(host, sessions, target)
+
+    assert content == MOVIE
+    assert host.offsets == [0, 1000]
 
 
 async def test_download_resumes_without_a_total_in_the_range(
@@ -338,7 +365,7 @@ NO_MP4 = b"<!doctype html><title>Sorry</title>"
             "The host sent the file in an encoding: gzip",
         ),
         (
-            Response(headers={"Content-Encoding": "br"}, body=MOVIE),
+            Response(headers={"Content-Encoding": "br"}, body=b"\x0b\x02\x80" + NO_MP4),
             "The host sent the file in an encoding: br",
         ),
         (full_response(MOVIE[:-1]), "The MP4 is cut short"),
@@ -355,6 +382,32 @@ async def test_download_rejects_files_that_are_not_mp4(
     assert (
         message == f"Cannot download from 127.0.0.1: {expected}. Gave up after 4 attempts in a row."
     )
+
+
+@pytest.mark.parametrize(
+    "encoding", ["aws-chunked", "utf-8", "binary", "none", "video/mp4", "", "gzip", "Identity"]
+)
+async def test_download_ignores_an_encoding_that_means_nothing(
+    sessions: FileSessions, target: Path, encoding: str
+) -> None:
+    """Failure mode 49: the body is what it should be, so its label is wrong."""
+    response = full_response(**{"Content-Encoding": encoding})
+    async with FileHost(response) as host:
+        content = await fetch(host, sessions, target)
+
+    assert content == MOVIE
+    assert len(host.requests) == 1
+
+
+@pytest.mark.parametrize("extra", [b"\n", bytes(7), b"padding!" * 9, bytes(500)])
+async def test_download_accepts_announced_bytes_after_the_last_box(
+    sessions: FileSessions, target: Path, extra: bytes
+) -> None:
+    """Players ignore them, and the host announced the size with them."""
+    async with FileHost(full_response(MOVIE + extra)) as host:
+        content = await fetch(host, sessions, target)
+
+    assert content == MOVIE + extra
 
 
 async def test_download_retries_after_a_corrupt_file(sessions: FileSessions, target: Path) -> None:
@@ -450,6 +503,112 @@ async def test_download_does_not_retry_final_statuses(
 
     assert message == f"The host refused the file: 127.0.0.1 answered {status}."
     assert len(host.requests) == 1
+
+
+PASSING = [202, 408, 423, 425, 429, 500, 502, 503, 504, 507, 509, *range(520, 531), 598, 599]
+
+
+async def test_download_retries_passing_statuses(sessions: FileSessions, target: Path) -> None:
+    """Failure mode 47: of gateways, of hosts that prepare the file, of full or busy ones."""
+    script = [Response(status=status, headers={"Content-Length": "0"}) for status in PASSING]
+    async with FileHost(*script) as host:
+        content = await fetch(host, sessions, target)
+
+    assert content == MOVIE
+    assert host.failures == [
+        f"Cannot download from 127.0.0.1: The host answered {status}." for status in PASSING
+    ]
+
+
+NEW = datetime.now(UTC) + timedelta(minutes=5)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("status", [403, 404])
+async def test_new_link_is_retried_until_its_file_is_there(
+    sessions: FileSessions, target: Path, status: int
+) -> None:
+    """Failure mode 48: the task succeeds seconds before its file is on the host."""
+    script = [Response(status=status, headers={"Content-Length": "0"})] * 4
+    limits = DownloadLimits(allow_private=True)
+    async with FileHost(*script) as host:
+        content = await fetch(host, sessions, target, limits=limits, new_until=NEW)
+
+    assert content == MOVIE
+    reason = f"The file is not there yet: 127.0.0.1 answered {status}."
+    assert host.failures == [f"Cannot download from 127.0.0.1: {reason}"] * 4
+
+
+@pytest.mark.looptime
+async def test_new_link_whose_file_stays_away_is_looked_up_once(
+    sessions: FileSessions, target: Path
+) -> None:
+    """Failure mode 48: after ten seconds, since most files are there by then."""
+    looked_up: list[float] = []
+
+    async def refresh() -> str:
+        looked_up.append(asyncio.get_running_loop().time())
+        return f"{host.url}&renewed"
+
+    def respond(request: Any) -> Response:
+        missing = Response(status=404, headers={"Content-Length": "0"})
+        return full_response() if "renewed" in request.line else missing
+
+    limits = DownloadLimits(allow_private=True)
+    async with FileHost(*[respond] * 99) as host:
+        began = asyncio.get_running_loop().time()
+        content = await fetch(
+            host, sessions, target, limits=limits, new_until=NEW, refresh_url=refresh
+        )
+
+    assert content == MOVIE
+    assert len(looked_up) == 1
+    assert 10 <= looked_up[0] - began < 40
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("broken", [False, True], ids=["no other link", "failed lookup"])
+async def test_new_link_whose_file_never_comes_ends_with_the_retry_time(
+    sessions: FileSessions, target: Path, broken: bool
+) -> None:
+    """Failure mode 48: it is not called expired, and a failed lookup does not end it."""
+
+    async def refresh() -> None:
+        if broken:
+            raise ConfigurationError("No such API.")
+
+    limits = DownloadLimits(allow_private=True, retry=Retry(timeout=60))
+    async with FileHost(*[Response(status=404)] * 99) as host:
+        work = download_error(
+            host, sessions, target, limits=limits, new_until=NEW, refresh_url=refresh
+        )
+        message, seconds = await timed(work)
+
+    assert message.startswith(
+        "Cannot download from 127.0.0.1: The file is not there yet: 127.0.0.1 answered 404. Gave up"
+    )
+    assert 25 < seconds <= 60
+
+
+@pytest.mark.parametrize("date", ["Fri, 01 Jan 2100 00:00:00 GMT", "Fri, 01 Jan 2100 00:00:00"])
+async def test_age_of_a_link_is_counted_by_the_clock_of_the_host(
+    sessions: FileSessions, target: Path, date: str
+) -> None:
+    """The clock of this machine may be wrong."""
+    async with FileHost(Response(status=404, headers={"Date": date})) as host:
+        message = await download_error(host, sessions, target, new_until=NEW)
+
+    assert message.startswith("The link has expired or is wrong")
+
+
+async def test_link_that_expires_in_the_middle_is_not_called_new(
+    sessions: FileSessions, target: Path
+) -> None:
+    """The file was there, so the link has expired."""
+    async with FileHost(full_response(truncate_at=1000), Response(status=404)) as host:
+        message = await download_error(host, sessions, target, new_until=NEW)
+
+    assert message.startswith("The link has expired or is wrong")
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
@@ -705,6 +864,28 @@ async def test_download_resets_its_retries_after_progress(
     assert received == content
     assert len(host.delays) == 39
     assert max(host.delays) <= 0.5
+
+
+@pytest.mark.looptime
+async def test_download_ends_if_the_host_breaks_at_changing_places(
+    sessions: FileSessions, target: Path
+) -> None:
+    """Failure mode 46: without a validator, only growth beyond the best attempt is progress."""
+    content = tiny_mp4("large", 1 << 20)
+    places = [1 << 18, 1 << 15, 1 << 17, 100, 1 << 19, 1 << 16]
+
+    def broken(_: Any) -> Response:
+        headers = {"Content-Length": str(len(content))}
+        place = places[len(host.requests) % len(places)]
+        return Response(headers=headers, body=content, truncate_at=place, received=0)
+
+    async with FileHost(*[broken] * 1000) as host:
+        limits = DownloadLimits(allow_private=True, retry=Retry(timeout=2.0))
+        message, seconds = await timed(download_error(host, sessions, target, limits=limits))
+
+    assert "Gave up" in message
+    assert seconds < 8
+    assert len(host.requests) < 30
 
 
 @pytest.mark.parametrize("error", [KeyError, OSError, TimeoutError, asyncio.CancelledError])

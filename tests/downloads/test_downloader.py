@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,9 @@ async def service() -> AsyncIterator[FakeService]:
 
 
 async def video_with_url(client: Client, url: str) -> Video:
-    return attrs.evolve(await client.convert(REQUEST), url=url)
+    """Return a video that is old enough for its link to expire."""
+    made = datetime(2020, 1, 1, tzinfo=UTC)
+    return attrs.evolve(await client.convert(REQUEST), url=url, completed_at=made)
 
 
 def details_with_url(url: str | None) -> ScriptedResponse:
@@ -120,6 +123,28 @@ async def test_download_fails_if_the_new_link_has_expired(
 
     assert calls(service) == ["details"]
     assert len(host.requests) == 2
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("age", ["new", "unknown", "beyond all dates"])
+async def test_file_that_follows_its_success_is_waited_for(tmp_path: Path, age: str) -> None:
+    """Failure mode 48: 404 for some seconds after the success; the API is not called again."""
+    missing = Response(status=404, headers={"Content-Length": "0"})
+    async with (
+        FileHost(*[missing] * 3) as host,
+        FakeService() as service,
+        service.client() as client,
+    ):
+        video = attrs.evolve(await client.convert(REQUEST), url=host.url)
+        if age == "unknown":
+            video = attrs.evolve(video, completed_at=None, created_at=None)
+        if age == "beyond all dates":
+            video = attrs.evolve(video, completed_at=datetime.max.replace(tzinfo=UTC))
+        path = await client.download(video, tmp_path)
+
+    assert path.read_bytes() == MOVIE
+    assert calls(service) == []
+    assert len(host.requests) == 4
 
 
 @pytest.mark.parametrize("details", ["the same link", "no link", "not queried"])

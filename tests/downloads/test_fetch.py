@@ -16,7 +16,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from mp4gen import ConfigurationError, DownloadError, Retry
 from mp4gen.downloads.download import Download
-from mp4gen.downloads.fetch import DownloadLimits, FileSessions, validate_url
+from mp4gen.downloads.fetch import DownloadLimits, FileSessions
+from mp4gen.downloads.links import validate_url
 from mp4gen.proxies import Proxy, resolve_proxy
 from mp4gen.transport.http import user_agent
 from tests.support_cdn import (
@@ -26,6 +27,7 @@ from tests.support_cdn import (
     Response,
     download,
     file_sessions,
+    full_response,
     names_in,
     timed,
 )
@@ -125,6 +127,102 @@ async def test_fetch_rejects_a_redirect_without_location(
         message = await download_error(download(host, sessions), tmp_path)
 
     assert message == "The host refused the file: 127.0.0.1 answered 302."
+
+
+SIGNED = (
+    "/a%2fb%2Fc/%27x%27/%40me/~!$&'()*+,;=:@/d%7e/it%20is.mp4"
+    '?X-Amz-Credential=AKIA%2F2026%2feu&sig=a%2bb+c%3d%3D&e=%zz&f=100%&g=[1]{2}|^`"<>\\&h=a/b?c'
+)
+
+
+def sent_path(host: FileHost) -> str:
+    return host.requests[-1].line.removeprefix("GET ").removesuffix(" HTTP/1.1")
+
+
+async def test_signed_link_is_requested_byte_for_byte(
+    sessions: FileSessions, tmp_path: Path
+) -> None:
+    """Failure mode 43: a rewritten signature is refused with 403."""
+    async with FileHost() as host:
+        url = f"http://127.0.0.1:{host.port}{SIGNED}"
+        await download(host, sessions, url=url).save(tmp_path / "movie.mp4")
+
+    assert sent_path(host) == SIGNED
+
+
+@pytest.mark.parametrize("origin", ["http://{}", "HTTP://{}", "//{}", ""])
+async def test_signed_link_behind_a_redirect_is_requested_byte_for_byte(
+    sessions: FileSessions, tmp_path: Path, origin: str
+) -> None:
+    """Failure mode 43: the Location header counts as the host sent it, absolute or relative."""
+    async with FileHost() as host:
+        host.script = [redirect(origin.format(f"127.0.0.1:{host.port}") + SIGNED)]
+        await download(host, sessions).save(tmp_path / "movie.mp4")
+
+    assert sent_path(host) == SIGNED
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("x%2fy.mp4?s=%2b", "/deep/x%2fy.mp4?s=%2b"),
+        ("../x%2fy.mp4", "/x%2fy.mp4"),
+        ("?s=%2b'", "/deep/movie.mp4?s=%2b'"),
+        ("/a/../b%2f", "/a/../b%2f"),
+        ("/é ü%2f#part", "/%C3%A9%20%C3%BC%2f"),
+        ("/\udce9%2f", "/%E9%2f"),
+    ],
+    ids=["name", "parent", "query", "dots", "characters", "latin-1"],
+)
+async def test_relative_redirect_keeps_what_it_does_not_resolve(
+    sessions: FileSessions, tmp_path: Path, location: str, expected: str
+) -> None:
+    """Only what no request can carry is escaped; a fragment is never sent."""
+    async with FileHost(redirect(location)) as host:
+        url = f"http://127.0.0.1:{host.port}/deep/movie.mp4"
+        await download(host, sessions, url=url).save(tmp_path / "movie.mp4")
+
+    assert sent_path(host) == expected
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ("/my song.mp4?a=b c", "/my%20song.mp4?a=b%20c"),
+        ("/müzik/%C3%A9é.mp4", "/m%C3%BCzik/%C3%A9%C3%A9.mp4"),
+        ("/x%2f#t=10", "/x%2f"),
+        ("?sig=%2f", "/?sig=%2f"),
+        ("", "/"),
+    ],
+)
+async def test_link_with_characters_that_no_request_can_carry(
+    sessions: FileSessions, tmp_path: Path, link: str, expected: str
+) -> None:
+    """Spaces and characters outside of ASCII are escaped, and existing escapes stay."""
+    async with FileHost() as host:
+        url = f"http://127.0.0.1:{host.port}{link}"
+        await download(host, sessions, url=url).save(tmp_path / "movie.mp4")
+
+    assert sent_path(host) == expected
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Security-Policy": "x" * 60_000},
+        {f"X-Header-{number}": "y" * 40 for number in range(500)},
+    ],
+    ids=["long", "many"],
+)
+async def test_fetch_accepts_large_headers(
+    sessions: FileSessions, tmp_path: Path, headers: dict[str, str]
+) -> None:
+    """Failure mode 57: above 8 KiB in one header, and more than 128 headers."""
+    async with FileHost(full_response(**headers)) as host:
+        path = await download(host, sessions).save(tmp_path / "movie.mp4")
+
+    assert path.read_bytes() == MOVIE
+    assert len(host.requests) == 1
 
 
 FORMS = (
@@ -227,7 +325,7 @@ async def test_fetch_rejects_redirects_to_private_addresses(
     sessions: FileSessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A public host cannot redirect there by address or by name."""
-    for module in ("addresses", "downloads.fetch"):
+    for module in ("addresses", "downloads.links"):
         monkeypatch.setattr(f"mp4gen.{module}.is_public", lambda host: host != "127.0.0.2")
     async with FileHost() as host:
         host.script = [redirect(f"http://127.0.0.2:{host.port}/")]

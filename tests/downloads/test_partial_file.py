@@ -110,6 +110,27 @@ def test_validation_error_says_what_is_wrong(target: Path, content: bytes, error
     assert validation_error(target, content) == error
 
 
+@pytest.mark.parametrize("extra", [b"x", bytes(7), b"garbage!" * 3, box(b"moov")[:7] + b"x" * 9])
+def test_validation_error_accepts_announced_bytes_after_the_boxes(
+    target: Path, extra: bytes
+) -> None:
+    """Only with a promised length; without one, they may be the start of a cut box."""
+    content = MOVIE + extra
+
+    assert validation_error(target, content, len(content)) is None
+    assert validation_error(target, content) == "The MP4 is cut short."
+
+
+@pytest.mark.parametrize("kind", [b"mdat", b"moof", b"mfra", b"free"])
+def test_validation_error_detects_a_cut_box_of_the_announced_length(
+    target: Path, kind: bytes
+) -> None:
+    """The file on the host itself is cut, after some whole fragments."""
+    content = MOVIE + box(kind, b"x" * 100)[:-1]
+
+    assert validation_error(target, content, len(content)) == "The MP4 is cut short."
+
+
 def test_validation_error_compares_the_announced_length(target: Path) -> None:
     """Too short and too long are both wrong, even with valid boxes."""
     size = len(MOVIE)
@@ -248,8 +269,11 @@ def test_open_partial_file_refuses_a_pipe(target: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("file/movie.mp4", "Cannot write .*/file/movie.mp4: (File exists|Not a directory).$"),
-        ("file/deeper/movie.mp4", "Cannot write .*/movie.mp4: Not a directory.$"),
+        (
+            "file/movie.mp4",
+            "Cannot write .*/file/movie.mp4: (File exists|Not a directory). Use a folder",
+        ),
+        ("file/deeper/movie.mp4", "Cannot write .*/movie.mp4: Not a directory. Use a folder"),
         (f"{'x' * 300}.mp4", "Cannot write .*: File name too long. Use a shorter name.$"),
         ("a\0b.mp4", "Cannot write .*: embedded null byte.$"),
     ],

@@ -1,0 +1,61 @@
+"""Choose the file that a download becomes; writes nothing."""
+
+import os
+import stat
+from pathlib import Path
+
+from mp4gen.errors import ConfigurationError, DownloadError
+from mp4gen.models import Video
+
+from .filenames import filename_from_url, safe_stem
+from .partial_file import translate_os_errors
+
+
+def target_path(video_or_url: Video | str, to: str | os.PathLike[str]) -> Path:
+    """Return the path of the file: `to` if it ends in `.mp4`, else a file in the folder `to`.
+
+    Raises:
+        ConfigurationError: `to` is not a path.
+        DownloadError: `~` leads nowhere.
+    """
+    path = expand_user("to", to)
+    is_folder = os.fsdecode(to).endswith((os.sep, os.altsep or os.sep)) or os.path.isdir(path)  # noqa: PTH112 - Path.is_dir can raise
+    if path.suffix.lower() == ".mp4" and not is_folder:
+        return path
+    if isinstance(video_or_url, str):
+        return path / filename_from_url(video_or_url)
+    return path / f"{safe_stem(video_or_url.audio_id or video_or_url.task_id)}.mp4"
+
+
+def expand_user(name: str, to: str | os.PathLike[str]) -> Path:
+    """Return the path `to` with its `~` replaced; `name` is that of the argument.
+
+    Raises:
+        ConfigurationError: `to` is not a path.
+        DownloadError: The user is unknown, or has no home folder.
+    """
+    try:
+        return Path(os.fsdecode(to)).expanduser()
+    except TypeError:
+        raise ConfigurationError(
+            f"Invalid {name}: {type(to).__name__}. Use a string or a Path."
+        ) from None
+    except RuntimeError:
+        raise DownloadError(f"No home folder for {to}. Use an absolute path.") from None
+
+
+def resolve_links(path: Path) -> Path:
+    """Return the file to which `path` leads, so that no symbolic link is replaced by a file.
+
+    Raises:
+        DownloadError: It leads to a folder, a device or a pipe, or cannot be read.
+    """
+    with translate_os_errors(path):
+        target = Path(os.path.realpath(path))
+        try:
+            is_regular = stat.S_ISREG(target.stat().st_mode)
+        except FileNotFoundError:
+            return target
+    if not is_regular:
+        raise DownloadError(f"Cannot write {path}: Not a regular file. Use another path.")
+    return target
