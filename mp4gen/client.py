@@ -17,7 +17,7 @@ from .api import protocol
 from .api.dialects import Dialect
 from .conversion.callbacks import CallbackReceiver
 from .conversion.resubmit_policy import OnUncertainSubmit, ResubmitPolicy
-from .conversion.service import ConversionService
+from .conversion.service import DEFAULT_POLLING, ConversionService
 from .conversion.submission import Submission, SubmissionCache
 from .errors import Mp4GenError
 from .events import Event, EventEmitter, FailedEvent
@@ -47,12 +47,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 OnSubmitted = Callable[[str], Awaitable[object] | object]
-
-# With callbacks, polling is only a safety net.
-DEFAULT_POLLING = Polling()
-POLLING_WITH_CALLBACKS = Polling(initial_delay=60.0, max_interval=60.0)
-# Once a callback has arrived, polls only cover the few that get lost.
-POLLING_WITH_PROVEN_CALLBACKS = Polling(initial_delay=300.0, max_interval=300.0)
 
 
 class Client:
@@ -130,8 +124,6 @@ class Client:
             ),
             positive_int("concurrency", concurrency),
             callbacks,
-            POLLING_WITH_CALLBACKS if polling is DEFAULT_POLLING else polling,
-            POLLING_WITH_PROVEN_CALLBACKS if polling is DEFAULT_POLLING else polling,
         )
         self._runs: WeakSet[ConversionRun] = WeakSet()
         self._downloader: Downloader | None = None
@@ -142,6 +134,14 @@ class Client:
         # An error reporter may show a client whose `__init__` failed halfway.
         dialect = getattr(self, "dialect", None)
         return f"<mp4gen.Client {getattr(self, 'base_url', '')} ({dialect and dialect.name})>"
+
+    @property
+    def rejects_duplicates(self) -> bool:
+        """Whether the host is known to reject a second submit of a track.
+
+        Its dialect says so, or the host itself in a response to this client.
+        """
+        return self._conversions.resubmit_policy.rejects_duplicates
 
     async def __aenter__(self) -> Self:
         return self

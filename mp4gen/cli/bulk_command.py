@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import itertools
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +29,14 @@ from .runner import InterruptHandler, in_background, resume_command
 from .track_table import Row
 
 LEDGER = "mp4gen-ledger.sqlite"
-# The next run resumes these.
-_RESUMABLE = (DownloadError, SubmitUncertainError, WaitTimeoutError)
+_RETRY_FAILED, _RESUBMIT_UNCERTAIN = "--retry-failed", "--resubmit-uncertain"
 _ADOPTED_NOTE = " (made by an earlier request, which may have had another author or watermark)"
 # Other states count as submitted.
 _DRY_RUN_LABELS = {
     None: "new",
     LedgerState.NEW: "new",
+    LedgerState.INTENT: "uncertain",
+    LedgerState.UNCERTAIN: "uncertain",
     LedgerState.FAILED: "failed",
     LedgerState.DONE: "done",
     LedgerState.DOWNLOADED: "done",
@@ -54,6 +57,7 @@ class BulkCommand:
         rows: The tracks to convert.
         progress: The counts.
         retry_failed: Whether to submit again the tracks that failed in an earlier run.
+        resubmit_uncertain: Whether to submit again the tracks whose response was lost.
         timeout: Seconds to wait for each video.
     """
 
@@ -64,6 +68,7 @@ class BulkCommand:
     rows: list[Row]
     progress: RunProgress
     retry_failed: bool = False
+    resubmit_uncertain: bool = False
     timeout: float = 1800.0
     _hints: set[str] = attrs.field(factory=set)
 
@@ -92,6 +97,9 @@ class BulkCommand:
                 async with bulk, in_background(_show_progress(self, display)):
                     async for conversion in bulk:
                         self._report(conversion, rows, before)
+        except asyncio.CancelledError:
+            self._report_interrupted_submits(client, rows)
+            raise
         finally:
             self._print_summary(bulk.summary, len(before))
         return FAILED if bulk.summary.failed or bulk.summary.remaining else DONE
@@ -142,14 +150,37 @@ class BulkCommand:
         row = rows[key]
         self.output.record(_record(conversion, row))
         if conversion.error is not None:
-            self._hints.add(
-                "same" if isinstance(conversion.error, _RESUMABLE) else "--retry-failed"
-            )
+            self._hints.add(self._hint(conversion.error))
             line = f"line {row.line}, " if row.line else ""
             self.output.line(f"FAILED {line}audio {key[1]}: {conversion.error}")
         elif key not in before and conversion.path is not None:
             note = _ADOPTED_NOTE if conversion.video and conversion.video.adopted else ""
             self.output.line(f"{display_path(conversion.path)}{note}")
+
+    def _report_interrupted_submits(
+        self, client: Client, keys: Collection[tuple[str, str]]
+    ) -> None:
+        """Report the submits whose response did not arrive before the run was interrupted."""
+        if self.resubmit_uncertain or client.rejects_duplicates:
+            return
+        with suppress(LedgerError):
+            entries = self.entries(client.base_url)
+            number = sum(e.state is LedgerState.INTENT and _key(e.request) in keys for e in entries)
+            if number:
+                self.output.status(
+                    f"{number} submits were interrupted and may have been accepted. The next run "
+                    "resolves them if this host rejects duplicates, else it reports them."
+                )
+
+    def _hint(self, error: Exception) -> str:
+        """Return the option with which the next run resumes the track, or "" if it needs none."""
+        match error:
+            case SubmitUncertainError(rejects_duplicates=False) if not self.resubmit_uncertain:
+                return _RESUBMIT_UNCERTAIN
+            case DownloadError() | SubmitUncertainError() | WaitTimeoutError():
+                return ""
+            case _:
+                return _RETRY_FAILED
 
     def _print_summary(self, summary: RunSummary, before: int) -> None:
         self.output.record({"summary": attrs.asdict(summary)})
@@ -158,10 +189,15 @@ class BulkCommand:
             f"{summary.succeeded} videos in {display_path(self.to)}{earlier}, "
             f"{summary.failed} failed, {summary.remaining} remaining"
         )
-        if summary.remaining or "same" in self._hints:
+        if summary.remaining or "" in self._hints:
             self.output.status(f"Resume with: {resume_command()}")
-        if "--retry-failed" in self._hints:
-            self.output.status(f"Retry failed tracks with: {resume_command('--retry-failed')}")
+        if _RETRY_FAILED in self._hints:
+            self.output.status(f"Retry failed tracks with: {resume_command(_RETRY_FAILED)}")
+        if _RESUBMIT_UNCERTAIN in self._hints:
+            self.output.status(
+                "Submit uncertain tracks again, which may pay for them twice, with: "
+                f"{resume_command(_RESUBMIT_UNCERTAIN)}"
+            )
 
 
 async def _show_progress(command: BulkCommand, display: ProgressDisplay) -> None:
@@ -179,18 +215,22 @@ async def report_dry_run(command: BulkCommand, client: Client | None, limit: Rat
     """Report what a run would submit, how long that takes, and the credits left."""
     entries = command.entries(client.base_url) if client else []
     states = {_key(entry.request): entry.state for entry in entries}
-    counts = {"done": 0, "failed": 0, "submitted": 0, "new": 0}
+    counts = {"done": 0, "failed": 0, "submitted": 0, "new": 0, "uncertain": 0}
     for row in command.rows:
         counts[_DRY_RUN_LABELS.get(states.get(row.key), "submitted")] += 1
-    to_submit = counts["new"] + (counts["failed"] if command.retry_failed else 0)
-    submit_seconds = min_seconds(to_submit, limit)
     credits_left, problem = await _credits(client)
+    to_submit = counts["new"] + (counts["failed"] if command.retry_failed else 0)
+    # The response about the credits may have said that the host rejects duplicates.
+    if command.resubmit_uncertain or (client is not None and client.rejects_duplicates):
+        to_submit += counts["uncertain"]
+    submit_seconds = min_seconds(to_submit, limit)
     record: dict[str, Any] = {"tracks": len(command.rows), **counts, "to_submit": to_submit}
     record |= {"min_seconds": submit_seconds, "credits": credits_left}
     command.output.record({"dry_run": record})
     command.output.line(
         f"{len(command.rows)} tracks: {counts['done']} done, {counts['submitted']} in progress, "
         f"{counts['failed']} failed, {counts['new']} new"
+        + (f", {counts['uncertain']} uncertain" if counts["uncertain"] else "")
     )
     command.output.line(
         f"{to_submit} to submit, in {format_duration(submit_seconds)} or more at "

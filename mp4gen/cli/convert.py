@@ -42,6 +42,8 @@ class RunOptions:
     Attributes:
         name: Template of the file names.
         retry_failed: Submit again the tracks that failed in an earlier run.
+        resubmit_uncertain: Submit again the tracks whose response was lost. On a host that does
+            not reject duplicates, a track may be paid for twice.
         dry_run: Check everything, print what a run would do, and exit.
         ledger: Record of what is submitted and done.
         timeout: Maximum seconds to wait for each video.
@@ -57,6 +59,7 @@ class RunOptions:
         ),
     ] = DEFAULT_TEMPLATE
     retry_failed: bool = False
+    resubmit_uncertain: bool = False
     dry_run: bool = False
     ledger: Annotated[Path | None, Parameter(show_default=f"{LEDGER} in the folder")] = None
     timeout: float = 1800.0
@@ -103,6 +106,7 @@ def convert(
         rows=table.rows,
         progress=progress,
         retry_failed=options.retry_failed,
+        resubmit_uncertain=options.resubmit_uncertain,
         timeout=options.timeout,
     )
     if not options.dry_run:
@@ -115,6 +119,7 @@ def convert(
         concurrency=options.concurrency,
         on_event=progress.handle_event,
         callbacks=receiver,
+        on_uncertain_submit="resubmit" if options.resubmit_uncertain else None,
     )
     interrupts = InterruptHandler()
 

@@ -17,6 +17,13 @@ from .poller import VideoPoller
 from .resubmit_policy import ResubmitPolicy
 from .submission import OnNotSent, OnSending, Submission, SubmissionCache, SubmitOperation
 
+# Without callbacks, and with the user's own schedule for both.
+DEFAULT_POLLING = Polling()
+# With callbacks, polling is only a safety net.
+_POLLING_WITH_CALLBACKS = Polling(initial_delay=60.0, max_interval=60.0)
+# Once a callback has arrived, polls only cover the few that get lost.
+_POLLING_WITH_PROVEN_CALLBACKS = Polling(initial_delay=300.0, max_interval=300.0)
+
 
 @attrs.frozen
 class ConversionService:
@@ -26,12 +33,10 @@ class ConversionService:
         base_url: The API's base URL.
         caller: Sends the client's API requests.
         dialect: What differs between hosts.
-        polling: When to poll a task without callbacks.
+        polling: When to poll a task; the default changes for tasks that have callbacks.
         resubmit_policy: Decides whether to resend a submit after its response was lost.
         concurrency: Maximum of conversions between their submit and their end.
         receiver: Receives the callbacks, or None.
-        polling_with_callbacks: When to poll a task that has callbacks, before the first one came.
-        polling_with_proven_callbacks: The same after a callback has arrived.
         slots: Permits of single conversions.
         bulk_slots: Permits of all bulk runs, so that these never delay a single conversion.
         bulk_options: Priority and retry limits of bulk runs.
@@ -44,8 +49,6 @@ class ConversionService:
     resubmit_policy: ResubmitPolicy
     concurrency: int
     receiver: CallbackReceiver | None = None
-    polling_with_callbacks: Polling = Polling()
-    polling_with_proven_callbacks: Polling = Polling()
     slots: asyncio.Semaphore = attrs.field(init=False)
     bulk_slots: asyncio.Semaphore = attrs.field(init=False)
     bulk_options: CallOptions = attrs.field(init=False)
@@ -122,8 +125,10 @@ class ConversionService:
         """Return the schedule; the callback of an adopted task may go to its first submitter."""
         if submission is None or submission.subscription is None or submission.adopted:
             return self.polling
+        if self.polling is not DEFAULT_POLLING:
+            return self.polling
         has_received = self.receiver is not None and self.receiver._has_received
-        return self.polling_with_proven_callbacks if has_received else self.polling_with_callbacks
+        return _POLLING_WITH_PROVEN_CALLBACKS if has_received else _POLLING_WITH_CALLBACKS
 
     def _first_poll_delay(self, submission: Submission | None, polling: Polling) -> float:
         """Return the seconds until the first poll: 0 if the age of the task is unknown."""

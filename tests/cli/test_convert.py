@@ -168,7 +168,7 @@ def test_dry_run_reports_and_submits_nothing(service: FakeService, mp4gen: Any) 
     assert ended.records == [
         {
             "dry_run": {
-                "tracks": 50, "done": 3, "failed": 0, "submitted": 0, "new": 47,
+                "tracks": 50, "done": 3, "failed": 0, "submitted": 0, "new": 47, "uncertain": 0,
                 "to_submit": 47, "min_seconds": 40.0, "credits": 4.0,
             }
         }
