@@ -19,7 +19,8 @@ LAYERS = (
     "__main__",
 )
 SERVER_LAYERS = (
-    "config data_dir",
+    "config data_ownership",
+    "data_dir",
     "rendering",
     "library",
     "queue",

@@ -19,9 +19,10 @@ from .data_dir import DataDirectory
 from .library import uploads
 from .library.library import Library
 from .library.metadata_cache import MetadataCache
-from .preflight import check_music
+from .preflight import check_data, check_music
 from .queue.admission import Admission
 from .queue.fingerprint import Fingerprints
+from .queue.recovery import recover
 from .queue.retention import Retention
 from .queue.scheduler import RenderScheduler
 from .queue.store import Store
@@ -101,6 +102,7 @@ class Server:
     async def _start(self) -> None:
         """Start every part; they stop in the opposite order: new calls first, the data last."""
         check_music(self.config)
+        check_data(self.config)
         certificate = load_certificate(self.config)
         # Before the data directory, which must not be created by a server that cannot listen.
         sockets = bind(self.config)
@@ -108,6 +110,7 @@ class Server:
             self._cleanup.callback(one.close)
         self._url = url_of(self.config, sockets)
         services = self._build()
+        await recover(services.store, services.data)
         await self._listen(_app(services), sockets, certificate)
         self._callbacks.start()
         self._retention.start()
@@ -116,9 +119,9 @@ class Server:
     def _build(self) -> Services:
         """Make every part, and register how it is stopped."""
         config, cleanup = self.config, self._cleanup
+        data, store = self._open_data()
         library = Library(config.music)
         uploads.remove_partial_uploads(library.root / uploads.FOLDER)
-        data, store = self._open_data()
         feed, accounts = ChangeFeed(), Accounts(config.accounts)
         self._callbacks = CallbackSender(config, store, self._base_url)
         cleanup.push_async_callback(self._callbacks.stop)
@@ -162,7 +165,6 @@ class Server:
         self._cleanup.callback(data.close)
         store = Store(data.database)
         self._cleanup.callback(store.close)
-        data.remove_orphans(store.filenames())
         return data, store
 
     async def _listen(

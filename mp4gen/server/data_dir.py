@@ -1,19 +1,21 @@
 """The data directory: its layout, and a lock for one server at a time; knows no task.
 
+    mp4gen-data-folder.txt  says that the folder is the server's own
     mp4gen.sqlite   all tasks (with -wal and -shm beside it)
-    videos/         finished videos; each file appears complete, by one rename
-    work/           one folder for each running render; emptied at every start
+    videos/         finished videos, each with its record as JSON; a file appears complete, by one
+                    rename
+    work/           one folder for each running render
     cache/          small images; limited in size, may be deleted at any time
     secret          signs the page's cookies
     lock            locked by the running server, until it stops or dies
     maintenance     while a file of this name exists, every call is answered with code 455
 
-To back it up while the server runs, copy the database with SQLite (`sqlite3 mp4gen.sqlite
-".backup copy.sqlite"`), then `videos/`.
+Only files whose names the server has made are ever deleted. Everything else stays where it is.
 """
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 from pathlib import Path
@@ -21,9 +23,17 @@ from pathlib import Path
 from mp4gen import filesystem
 from mp4gen.errors import ConfigurationError
 
+from .data_ownership import check_own, mark
+
 MAX_CACHE_BYTES = 128 << 20
 MAX_CACHE_AGE = 90 * 86400.0
-_THUMBNAIL_PREFIX = "thumbnail-"
+# The names that the server makes.
+_VIDEO = re.compile(r"[A-Za-z0-9_-]{24}\.mp4")
+_RECORD = re.compile(r"[A-Za-z0-9_-]{24}\.json")
+_RENDER = re.compile(r"render-[A-Za-z0-9_-]{24}")
+_THUMBNAIL = re.compile(r"thumbnail-[A-Za-z0-9_-]{24}\.jpg")
+_COVER = re.compile(r"[0-9a-f]{32}\.jpg")
+_PART = re.compile(r"\.mp4gen-[0-9a-f]{12}\.part")
 
 
 class DataDirectory:
@@ -44,20 +54,21 @@ class DataDirectory:
         self._lock_fd: int | None = None
 
     def open(self) -> None:
-        """Create and lock the folder, and delete what a killed server left.
+        """Lock the folder, then create what is missing in it; delete nothing.
 
         Raises:
-            ConfigurationError: It cannot be created or written, or another server uses it.
+            ConfigurationError: It cannot be created or written, it contains files that are not the
+                server's, or another server uses it.
         """
         try:
-            for folder in (self.root, self.videos, self.work, self.cache):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            check_own(self.root)
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.acquire_lock()
-            for leftover in self.work.iterdir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            for part in self.cache.glob("*.part"):
-                part.unlink(missing_ok=True)
+            mark(self.root)
+            for folder in (self.videos, self.work, self.cache):
+                folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
+            self.close()
             raise unusable(self.root, error) from error
 
     def close(self) -> None:
@@ -94,22 +105,42 @@ class DataDirectory:
         return not os.path.exists(self.videos / name) and os.path.exists(self.videos)  # noqa: PTH110
 
     def remove_video(self, name: str) -> None:
-        """Delete a video and its thumbnail, if they exist."""
+        """Delete a video, its record and its thumbnail, if they exist."""
         (self.videos / name).unlink(missing_ok=True)
+        self.record_path(name).unlink(missing_ok=True)
         self.thumbnail_path(name).unlink(missing_ok=True)
 
     def thumbnail_path(self, name: str) -> Path:
         """Return the path of the thumbnail of a video."""
-        return self.cache / f"{_THUMBNAIL_PREFIX}{Path(name).stem}.jpg"
+        return self.cache / f"thumbnail-{Path(name).stem}.jpg"
 
-    def remove_orphans(self, known: set[str]) -> None:
-        """Delete all videos and thumbnails except those of the video names in `known`."""
-        for path in self.videos.iterdir():
-            if path.name not in known:
-                path.unlink(missing_ok=True)
-        thumbnails = {self.thumbnail_path(name) for name in known}
-        for path in self.cache.glob(f"{_THUMBNAIL_PREFIX}*"):
-            if path not in thumbnails:
+    def record_path(self, name: str) -> Path:
+        """Return the path of the record of a video."""
+        return self.videos / f"{Path(name).stem}.json"
+
+    def render_folder(self, name: str) -> Path:
+        """Return the path of the folder in which a video is rendered."""
+        return self.work / f"render-{Path(name).stem}"
+
+    def video_names(self) -> set[str]:
+        """Return the names of all files in `videos/` that are named as videos."""
+        return {path.name for path in self.videos.iterdir() if _VIDEO.fullmatch(path.name)}
+
+    def remove_leftovers(self, known: set[str]) -> None:
+        """Delete what a killed server left: partial files, and images and records of no video.
+
+        Args:
+            known: The names of the videos of all tasks.
+        """
+        stems = {Path(name).stem for name in known | self.video_names()}
+        for folder in self.work.iterdir():
+            # Versions before the prefix used the bare names.
+            if _RENDER.fullmatch(folder.name) or f"{folder.name}.mp4" in known:
+                shutil.rmtree(folder, ignore_errors=True)
+        for path in (*self.videos.iterdir(), *self.cache.iterdir()):
+            is_of_video = _RECORD.fullmatch(path.name) or _THUMBNAIL.fullmatch(path.name)
+            is_orphan = is_of_video and path.stem.removeprefix("thumbnail-") not in stems
+            if is_orphan or _PART.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
     def prune_cache(self, now: float) -> int:
@@ -124,6 +155,8 @@ class DataDirectory:
         total_bytes, removed = 0, 0
         files = []
         for path in self.cache.iterdir():
+            if not (_THUMBNAIL.fullmatch(path.name) or _COVER.fullmatch(path.name)):
+                continue
             # Another thread may delete it.
             with contextlib.suppress(FileNotFoundError):
                 files.append((path, path.stat()))
@@ -134,12 +167,19 @@ class DataDirectory:
                 removed += 1
         return removed
 
-    def publish(self, rendered: Path, name: str) -> int:
-        """Move a finished video into `videos/`, durably; return its size in bytes."""
+    def publish(self, rendered: Path, name: str, record: bytes) -> int:
+        """Move a finished video and its record into `videos/`, durably; return the video's size."""
+        self.write_record(name, record)
         target = self.videos / name
         rendered.replace(target)
         filesystem.sync_folder(self.videos)
         return target.stat().st_size
+
+    def write_record(self, name: str, record: bytes) -> None:
+        """Write the record of a video, from which its task can be found again."""
+        with filesystem.atomic_write(self.record_path(name)) as part:
+            part.touch(0o600)
+            part.write_bytes(record)
 
     def acquire_lock(self) -> None:
         """Lock the folder until `close`, or until this process ends.

@@ -19,6 +19,7 @@ from mp4gen.errors import ConfigurationError, Mp4GenError
 
 from .config import MIB, ServerConfig
 from .data_dir import DataDirectory, unusable
+from .data_ownership import check_own, check_separate
 from .library.library import Library
 from .queue.schema import check_integrity
 from .rendering import worker
@@ -91,6 +92,19 @@ def check_music(config: ServerConfig) -> None:
     )
 
 
+def check_data(config: ServerConfig) -> None:
+    """Check that the data folder is the server's own, empty or new, and apart from the music.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    try:
+        check_separate(config.music, config.data)
+        check_own(config.data)
+    except OSError as error:
+        raise unusable(config.data, error) from error
+
+
 def _music(config: ServerConfig) -> str:
     check_music(config)
     tracks = itertools.islice(Library(config.music).all_tracks(), _MAX_COUNTED)
@@ -103,6 +117,7 @@ def _music(config: ServerConfig) -> str:
 
 
 def _data(config: ServerConfig) -> str:
+    check_data(config)
     root = config.data
     if not root.exists():
         parent = _existing(root)

@@ -49,7 +49,7 @@ async def test_restart_continues_accepted_tasks(serve: Serve, settings: Any) -> 
     assert again["data"]["taskId"] == done["taskId"]
     assert known["successFlag"] == "SUCCESS"
     assert not list((settings["data"] / "work").iterdir())
-    assert len(list((settings["data"] / "videos").iterdir())) == 2
+    assert len(list((settings["data"] / "videos").glob("*.mp4"))) == 2
 
 
 @pytest.mark.slow
@@ -85,25 +85,21 @@ async def test_stop_ends_workers_after_the_grace_period(serve: Serve, settings: 
     assert not list((settings["data"] / "videos").iterdir())
 
 
-async def test_start_deletes_partial_files(serve: Serve, settings: Any) -> None:
-    """Partial renders, covers and uploads of a killed server are deleted; other files stay."""
-    data, music = settings["data"], settings["music"]
-    partial = [
-        data / "work" / "abc" / ".mp4gen-0011.part",
-        data / "cache" / ".mp4gen-0011.part",
-        data / "videos" / ".mp4gen-0011.part",
-        data / "cache" / f"thumbnail-{'A' * 24}.jpg",
-        music / "Uploads" / ".mp4gen-upload-x",
-    ]
-    complete = [data / "cache" / "cover.jpg", music / "Uploads" / "song.wav"]
-    for path in partial + complete:
-        path.parent.mkdir(parents=True, exist_ok=True)
+async def test_start_deletes_old_partial_uploads(serve: Serve, settings: Any) -> None:
+    """Those of a killed server are deleted; one that another server receives stays, and music."""
+    folder = settings["music"] / "Uploads"
+    folder.mkdir()
+    killed, active, song = (
+        folder / name for name in (".mp4gen-upload-x", ".mp4gen-upload-y", "song.wav")
+    )
+    for path in (killed, active, song):
         path.write_bytes(b"half")
+    for path in (killed, song):
+        os.utime(path, (NOW - 1e9, NOW - 1e9))
 
     await serve()
 
-    assert [path for path in partial if path.exists()] == []
-    assert [path for path in complete if not path.exists()] == []
+    assert sorted(folder.iterdir()) == [active, song]
 
 
 def test_prune_cache_deletes_old_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,8 +107,8 @@ def test_prune_cache_deletes_old_files(tmp_path: Path, monkeypatch: pytest.Monke
     data = DataDirectory(tmp_path)
     data.open()
     monkeypatch.setattr(data_dir, "MAX_CACHE_BYTES", 250)
-    for name, age in {"old": 91 * 86400, "c": 300, "b": 200, "a": 100}.items():
-        path = data.cache / name
+    for name, age in {"d": 91 * 86400, "c": 300, "b": 200, "a": 100}.items():
+        path = data.cache / f"{name * 32}.jpg"
         path.write_bytes(b"x" * 100)
         os.utime(path, (NOW - age, NOW - age))
 
@@ -120,7 +116,7 @@ def test_prune_cache_deletes_old_files(tmp_path: Path, monkeypatch: pytest.Monke
     data.close()
 
     assert deleted == 2
-    assert sorted(path.name for path in data.cache.iterdir()) == ["a", "b"]
+    assert sorted(path.name[0] for path in data.cache.iterdir()) == ["a", "b"]
 
 
 def test_secret_is_readable_by_its_owner_only(tmp_path: Path) -> None:
@@ -136,21 +132,22 @@ def test_secret_is_readable_by_its_owner_only(tmp_path: Path) -> None:
 def test_publish_syncs_the_folder_of_videos(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A video that the database calls finished must survive a power cut."""
+    """A video that the database calls finished must survive a power cut, its record first."""
     data = DataDirectory(tmp_path)
     data.videos.mkdir()
     (tmp_path / "rendered").write_bytes(b"video")
-    synced: list[tuple[Path, list[Path]]] = []
+    synced: list[list[str]] = []
 
     def record_sync(descriptor: int) -> None:
-        folder = Path(f"/proc/self/fd/{descriptor}").readlink()
-        synced.append((folder, list(folder.iterdir())))
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path == data.videos:
+            synced.append(sorted(one.name for one in path.iterdir()))
 
     monkeypatch.setattr(os, "fsync", record_sync)
-    size = data.publish(tmp_path / "rendered", "one.mp4")
+    size = data.publish(tmp_path / "rendered", "one.mp4", b"{}")
 
     assert size == 5
-    assert synced == [(data.videos, [data.videos / "one.mp4"])]
+    assert synced == [["one.json"], ["one.json", "one.mp4"]]
 
 
 async def test_port_in_use_creates_no_data_folder(tmp_path: Path, music: Path) -> None:

@@ -133,7 +133,7 @@ async def test_restart_after_a_kill_loses_nothing(
         url = zygote.start(music, data, point)
         answer = await submit(Caller(session, url), callback)
         status = await asyncio.to_thread(zygote.receive)
-        published = list((data / "videos").iterdir())
+        published = list((data / "videos").glob("*.mp4"))
         async with asyncio.timeout(20), restarted(music, data) as server:
             caller = Caller(session, server.url)
             again = await caller.generate("album", "one", callBackUrl=callback)
@@ -149,7 +149,7 @@ async def test_restart_after_a_kill_loses_nothing(
         assert task_id == answer["data"]["taskId"]
     assert finished["successFlag"] == "SUCCESS"
     assert read_tasks(data, "task_id, state") == [(task_id, "done")]
-    videos = list((data / "videos").iterdir())
+    videos = list((data / "videos").glob("*.mp4"))
     assert [is_complete(video) for video in videos] == [True]
     assert not list((data / "work").iterdir())
 

@@ -1,8 +1,10 @@
 """Adds an uploaded file to the library: complete or not at all, and under a safe name."""
 
 import asyncio
+import contextlib
 import os
 import shutil
+import time
 import unicodedata
 from pathlib import Path
 
@@ -19,6 +21,7 @@ _PART_PREFIX = ".mp4gen-upload-"
 _CHUNK = 1 << 20
 # An idle client must not keep a connection and a file open.
 _READ_TIMEOUT = 30.0
+_MAX_PART_AGE = 3600.0
 
 
 def safe_name(name: str) -> str:
@@ -106,6 +109,8 @@ def commit_upload(part: Path, name: str) -> Path:
 
 
 def remove_partial_uploads(folder: Path) -> None:
-    """Delete the partial uploads of a killed server."""
+    """Delete the partial uploads of a killed server, but none that another server receives."""
     for part in folder.glob(f"{_PART_PREFIX}*"):
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > _MAX_PART_AGE:
+                part.unlink()

@@ -20,6 +20,8 @@ from .task import Task
 if TYPE_CHECKING:
     from mp4gen.render import RenderStyle
 
+# The first part of a fingerprint is that of the words and options, the rest that of the files.
+REQUEST_CHARS = 32
 _LYRICS = (".lrc", ".srt", ".vtt")
 
 
@@ -36,15 +38,14 @@ class Fingerprints:
 
     def of(self, task: Task, audio: Path) -> str:
         """Return the fingerprint of the video that `task` would become now."""
-        parts = {
-            "music": self._digest(audio),
-            "lyrics": [self._digest(audio.with_suffix(suffix)) for suffix in _LYRICS],
+        request = {
             "words": [_normalize(text) for text in (task.author, task.domain_name)],
             "audio_mode": task.audio_mode,
             "style": self._style_of(task.aspect_ratio),
         }
-        text = json.dumps(parts, sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        suffixes = (audio.suffix, *_LYRICS)
+        files = [self._digest(audio.with_suffix(suffix)) for suffix in suffixes]
+        return f"{_hash(request)}.{_hash(files)}"
 
     def _style_of(self, aspect_ratio: str | None) -> dict[str, Any]:
         """Return the size and the other values that are not the renderer's defaults."""
@@ -82,6 +83,11 @@ class Fingerprints:
 def _read_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _hash(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=REQUEST_CHARS // 2).hexdigest()
 
 
 def _normalize(text: str | None) -> str:

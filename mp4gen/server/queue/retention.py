@@ -1,4 +1,4 @@
-"""Deletes expired tasks, first the file, then the record; prunes the cache."""
+"""Deletes tasks with their videos, the expired ones by itself; prunes the cache."""
 
 import asyncio
 import contextlib
@@ -8,11 +8,24 @@ from collections.abc import Callable
 from mp4gen.server.data_dir import DataDirectory
 
 from .store import Store
+from .task import Task
 
 log = logging.getLogger("mp4gen.server")
 
 _DAY = 86400.0
 _INTERVAL = 600.0
+
+
+async def delete_task(store: Store, data: DataDirectory, task: Task) -> None:
+    """Delete a task, then its video; if a kill comes between, the next server deletes the video."""
+    await store.remove(task.task_id)
+    await delete_video(store, data, task.filename)
+
+
+async def delete_video(store: Store, data: DataDirectory, filename: str) -> None:
+    """Delete the video of a deleted task."""
+    await asyncio.to_thread(data.remove_video, filename)
+    await store.forget_video(filename)
 
 
 class Retention:
@@ -40,9 +53,7 @@ class Retention:
         """Delete every expired task; return how many were deleted."""
         expired = self._store.finished_before(self._clock() - self._max_age)
         for task in expired:
-            # In this order a kill leaves a record without a file, which the next sweep deletes.
-            await asyncio.to_thread(self._data.remove_video, task.filename)
-            await self._store.remove(task.task_id)
+            await delete_task(self._store, self._data, task)
         return len(expired)
 
     async def _run_forever(self) -> None:

@@ -30,6 +30,7 @@ from mp4gen.server.rendering.supervisor import (
 
 from .fair_queue import FairQueue
 from .fingerprint import Fingerprints
+from .recovery import encode_record
 from .store import Store
 from .task import Task
 
@@ -187,12 +188,13 @@ class RenderScheduler:
         if await asyncio.to_thread(self._already_rendered, task):
             await self._finish(task, render, None, None)
             return
-        await self._store.mark_started(task.task_id, time.time())
-        self._on_change()
-        folder = self._data.work / Path(task.filename).stem
+        folder = self._data.render_folder(task.filename)
         try:
             job = await asyncio.to_thread(self._prepare, task, folder)
-            await self._update_fingerprint(task, job.audio)
+            # The music may have changed since the task was accepted.
+            fingerprint = await asyncio.to_thread(self._fingerprints.of, task, job.audio)
+            await self._store.mark_started(task.task_id, time.time(), fingerprint)
+            self._on_change()
             duration = await render.run(job)
             await self._finish(task, render, job.video, duration)
         except RenderInterruptedError:
@@ -227,12 +229,6 @@ class RenderScheduler:
             cpu_seconds=self._config.render_timeout * len(self._slots),
         )
 
-    async def _update_fingerprint(self, task: Task, audio: Path) -> None:
-        """Record what is rendered, which may have changed since the task was accepted."""
-        fingerprint = await asyncio.to_thread(self._fingerprints.of, task, audio)
-        if fingerprint != task.fingerprint:
-            await self._store.set_fingerprint(task.task_id, fingerprint)
-
     def _encoder_threads(self) -> int | None:
         """Return one thread per job, which wastes the least; None for a job that runs alone."""
         alone = len(self._running) <= 1 and not len(self._queue)
@@ -241,16 +237,20 @@ class RenderScheduler:
     async def _finish(
         self, task: Task, render: SupervisedRender, rendered: Path | None, duration: float | None
     ) -> None:
+        now = time.time()
+        stored = self._store.get(task.task_id) or task
+        record = encode_record(stored, duration=duration, completed_at=now)
+
         def publish() -> dict[str, Any]:
             if rendered is not None:
-                size = self._data.publish(rendered, task.filename)
+                size = self._data.publish(rendered, task.filename, record)
                 # Before the end is reported: the user may stop the server right after it.
                 shutil.rmtree(rendered.parent, ignore_errors=True)
             else:
                 size = (self._data.videos / task.filename).stat().st_size
             return {"size": size, "duration": duration, "error_code": None, "error_message": None}
 
-        if not await self._store.finish(task.task_id, publish, time.time()):
+        if not await self._store.finish(task.task_id, publish, now):
             await asyncio.to_thread(self._data.remove_video, task.filename)
             return
         self._notify_finished(task, render)

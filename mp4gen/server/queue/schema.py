@@ -108,6 +108,6 @@ def check_integrity(path: Path) -> int:
     except sqlite3.Error as error:
         found = str(error)
     raise ConfigurationError(
-        f"The database {path} is damaged ({found}). Restore your last copy, or move it away to "
-        "start with an empty one."
+        f"The database {path} is damaged ({found}). Restore your last copy, or move it away: the "
+        "next start finds the finished videos again."
     )

@@ -18,6 +18,7 @@ import attrs
 
 from mp4gen.errors import AlreadyExistsError, ConfigurationError
 
+from .fingerprint import REQUEST_CHARS
 from .schema import check_version, migrate
 from .task import CallbackState, Task, TaskState
 
@@ -26,13 +27,18 @@ T = TypeVar("T")
 _FIELDS = tuple(field.name for field in attrs.fields(Task))
 _COLUMNS = ", ".join(_FIELDS)
 _PLACEHOLDERS = ", ".join(f":{name}" for name in _FIELDS)
-# Until a task is rendered, its words and its aspect ratio say enough if it has no fingerprint.
-_SAME_VIDEO = """
+_INSERT = f"INSERT INTO tasks ({_COLUMNS}) VALUES ({_PLACEHOLDERS})"  # noqa: S608 - constants
+# A queued task will be rendered from the files of that moment, so its words and options say enough.
+# Version 1 had no fingerprints.
+_SAME_VIDEO = f"""
 SELECT task_id FROM tasks WHERE account = :account AND music_task_id = :music_task_id
     AND audio_id = :audio_id AND render_variant = :render_variant AND state != 'failed'
-    AND (fingerprint = :fingerprint OR (fingerprint IS NULL AND state != 'done'
-        AND author IS :author AND domain_name IS :domain_name AND aspect_ratio IS :aspect_ratio))
-"""
+    AND (fingerprint = :fingerprint
+        OR (state = 'queued' AND substr(fingerprint, 1, {REQUEST_CHARS})
+            = substr(:fingerprint, 1, {REQUEST_CHARS}))
+        OR (state != 'done' AND fingerprint IS NULL AND author IS :author
+            AND domain_name IS :domain_name AND aspect_ratio IS :aspect_ratio))
+"""  # noqa: S608 - a constant
 _QUEUED_AGAIN = {"state": TaskState.QUEUED, "attempts": 0, "troubles": 0} | dict.fromkeys(
     ("started_at", "completed_at", "duration", "size", "lease_until", "not_before", "last_trouble")
 )
@@ -75,9 +81,9 @@ class Store:
         """
         await self._run_in_writer(self._add, task)
 
-    async def mark_started(self, task_id: str, now: float) -> None:
-        """Record that rendering began."""
-        await self._change(task_id, state=TaskState.RENDERING, started_at=now)
+    async def mark_started(self, task_id: str, now: float, fingerprint: str) -> None:
+        """Record that rendering began, and what the video is made of."""
+        await self._run_in_writer(self._mark_started, task_id, now, fingerprint)
 
     async def requeue(self, task_id: str) -> None:
         """Record that rendering was interrupted, so that the task is queued again."""
@@ -102,10 +108,6 @@ class Store:
         """Record the state of the task's callback."""
         await self._change(task_id, callback=state)
 
-    async def set_fingerprint(self, task_id: str, fingerprint: str) -> None:
-        """Record what the video of a task is really made of."""
-        await self._run_in_writer(self._set_fingerprint, task_id, fingerprint)
-
     async def revive(self, task_id: str, **values: Any) -> bool:
         """Queue a finished task again, with these new values.
 
@@ -114,9 +116,18 @@ class Store:
         """
         return await self._run_in_writer(self._revive, task_id, values)
 
+    async def adopt(self, task: Task) -> bool:
+        """Add the task of a video that was found; return whether that was possible."""
+        return await self._run_in_writer(self._adopt, task)
+
     async def remove(self, task_id: str) -> None:
-        """Delete a task."""
-        await self._run_in_writer(self._run, "DELETE FROM tasks WHERE task_id = ?", (task_id,))
+        """Delete a task, and note that its video must be deleted."""
+        await self._run_in_writer(self._remove, task_id)
+
+    async def forget_video(self, filename: str) -> None:
+        """Record that the video of a deleted task is deleted, too."""
+        sql = "DELETE FROM removed_videos WHERE filename = ?"
+        await self._run_in_writer(self._run, sql, (filename,))
 
     async def set_metadata(self, name: str, value: Any) -> None:
         """Record a value about the server itself."""
@@ -147,6 +158,15 @@ class Store:
         """Return the `limit` newest tasks of an account, newest first."""
         return self._select("WHERE account = ? ORDER BY seq DESC LIMIT ?", (account, limit))
 
+    def done(self) -> list[Task]:
+        """Return every task that has a video."""
+        return self._select("WHERE state = 'done'")
+
+    def removed_videos(self) -> list[str]:
+        """Return the file names of videos of deleted tasks, which may still exist."""
+        rows = self._read_connection.execute("SELECT filename FROM removed_videos")
+        return [row[0] for row in rows]
+
     def filenames(self) -> set[str]:
         """Return the file names of the videos of all tasks."""
         return {row[0] for row in self._read_connection.execute("SELECT filename FROM tasks")}
@@ -172,21 +192,36 @@ class Store:
             connection.execute(sql, values)
 
     def _add(self, task: Task) -> None:
-        insert = f"INSERT INTO tasks ({_COLUMNS}) VALUES ({_PLACEHOLDERS})"  # noqa: S608 - constants
         with self._transaction() as connection:
             values = _encode(attrs.asdict(task))
             if existing := connection.execute(_SAME_VIDEO, values).fetchone():
                 message = "Mp4 record already exists"
                 raise AlreadyExistsError(message, code=409, existing_task_id=existing[0])
-            connection.execute(insert, values)
+            connection.execute(_INSERT, values)
 
-    def _set_fingerprint(self, task_id: str, fingerprint: str) -> None:
+    def _adopt(self, task: Task) -> bool:
+        twin = attrs.evolve(task, fingerprint=_twin(task.fingerprint, task.task_id))
+        for candidate in (task, twin):
+            with contextlib.suppress(sqlite3.IntegrityError), self._transaction() as connection:
+                connection.execute(_INSERT, _encode(attrs.asdict(candidate)))
+                return True
+        return False
+
+    def _remove(self, task_id: str) -> None:
+        with self._transaction() as connection:
+            for sql in (
+                "INSERT OR IGNORE INTO removed_videos SELECT filename FROM tasks WHERE task_id = ?",
+                "DELETE FROM tasks WHERE task_id = ?",
+            ):
+                connection.execute(sql, (task_id,))
+
+    def _mark_started(self, task_id: str, now: float, fingerprint: str) -> None:
+        values = {"state": TaskState.RENDERING, "started_at": now}
         with self._transaction() as connection:
             try:
-                connection.execute(*_update(task_id, {"fingerprint": fingerprint}))
+                connection.execute(*_update(task_id, values | {"fingerprint": fingerprint}))
             except sqlite3.IntegrityError:
-                # Another task makes the same video, and later submits are told of that one.
-                values = {"fingerprint": f"{fingerprint} {task_id}"}
+                values["fingerprint"] = _twin(fingerprint, task_id)
                 connection.execute(*_update(task_id, values))
 
     def _revive(self, task_id: str, values: dict[str, Any]) -> bool:
@@ -220,6 +255,11 @@ class Store:
         sql = f"SELECT {_COLUMNS} FROM tasks {where}"  # noqa: S608 - constants
         rows = self._read_connection.execute(sql, values)
         return [_task_from_row(row) for row in rows]
+
+
+def _twin(fingerprint: str | None, task_id: str) -> str:
+    """Return the fingerprint of a video that another task has, too: later submits get that one."""
+    return f"{fingerprint} {task_id}"
 
 
 def _task_from_row(row: tuple[Any, ...]) -> Task:

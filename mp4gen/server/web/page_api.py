@@ -16,6 +16,7 @@ from mp4gen.server.library import uploads
 from mp4gen.server.library.library import SUFFIXES, LibraryTrack
 from mp4gen.server.library.metadata_cache import read_cached, write_cached
 from mp4gen.server.queue.admission import RejectReason
+from mp4gen.server.queue.retention import delete_task
 from mp4gen.server.queue.task import Task, TaskState
 from mp4gen.server.rendering.aspect_ratio import ASPECT_RATIOS, style_for
 
@@ -229,9 +230,8 @@ class PageApi:
     async def delete_video(self, request: web.Request, account: str) -> web.StreamResponse:
         """Delete a video, or cancel its render."""
         task = self._get_own_task(request.match_info["task_id"], account)
-        await self._services.store.remove(task.task_id)
+        await delete_task(self._services.store, self._services.data, task)
         self._services.scheduler.cancel(task.task_id)
-        await asyncio.to_thread(self._services.data.remove_video, task.filename)
         self._services.feed.notify()
         return web.json_response({})
 

@@ -1,0 +1,209 @@
+"""Files that the server did not make stay as they are, whatever folder it is given.
+
+Failure mode 61.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mp4gen.errors import ConfigurationError
+from mp4gen.server import Server, ServerConfig
+from mp4gen.server.preflight import run_checks
+
+from .conftest import FAST_STYLE, write_song
+from .test_schema import old_database
+
+# As unguessable as the server's names, but made by a person.
+LOOKALIKE = "my-great-holiday-film-01"
+Folders = tuple[Path, Path]
+
+
+def snapshot(root: Path) -> dict[str, bytes]:
+    """Return the content of each file below a folder."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+def write(path: Path, content: bytes = b"mine") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def settings(music: Path, data: Path, **changes: Any) -> ServerConfig:
+    values = {"music": music, "data": data, "port": 0, "style": FAST_STYLE, "workers": 1}
+    return ServerConfig(**{**values, "min_free_bytes": 0, "shutdown_timeout": 0.0, **changes})
+
+
+def converted_videos(root: Path) -> Folders:
+    """`mp4gen convert --to videos/`, then `mp4gen serve --data .`."""
+    write(root / "project" / "videos" / "Slow Harbour.mp4")
+    write(root / "project" / "videos" / ".mp4gen-0123456789ab.part")
+    write(root / "project" / "work" / "mix" / "take1.wav")
+    return write_song(root / "music" / "one.wav").parent, root / "project"
+
+
+def same_folder(root: Path) -> Folders:
+    """`mp4gen serve --music X --data X`."""
+    write(root / "music" / "videos" / "clip.mp4")
+    write(root / "music" / "work" / "take.wav")
+    music = write_song(root / "music" / "one.wav").parent
+    return music, music
+
+
+def link_to_the_music(root: Path) -> Folders:
+    """The data folder is a link to the music folder."""
+    music, _ = same_folder(root)
+    (root / "link").symlink_to(music)
+    return music, root / "link"
+
+
+def data_in_music(root: Path) -> Folders:
+    """A visible data folder in the music folder, which would be taken for music."""
+    return write_song(root / "music" / "one.wav").parent, root / "music" / "server"
+
+
+def music_in_data(root: Path) -> Folders:
+    """The music lies in the folder that becomes the data folder."""
+    return write_song(root / "all" / "videos" / "one.wav").parent, root / "all"
+
+
+def music_in_own_folder(root: Path) -> Folders:
+    """The music lies in `work/` of a data folder that the server made."""
+    music = write_song(root / "data" / "work" / "one.wav").parent
+    write(root / "data" / "mp4gen-data-folder.txt")
+    return music, root / "data"
+
+
+def foreign_database(root: Path) -> Folders:
+    """Another program's file has the name of our database."""
+    write(root / "data" / "mp4gen.sqlite", b"SQLite format 3\0, of another program")
+    return write_song(root / "music" / "one.wav").parent, root / "data"
+
+
+def home_folder(root: Path) -> Folders:
+    """A folder with hidden files only."""
+    write(root / "home" / ".bashrc")
+    return write_song(root / "music" / "one.wav").parent, root / "home"
+
+
+REFUSED: dict[str, Callable[[Path], Folders]] = {
+    function.__name__: function
+    for function in (
+        converted_videos,
+        same_folder,
+        link_to_the_music,
+        data_in_music,
+        music_in_data,
+        music_in_own_folder,
+        foreign_database,
+        home_folder,
+    )
+}
+
+
+def files_in_our_folders(root: Path) -> Folders:
+    """The user put files into each folder of the data folder."""
+    data = root / "data"
+    write(data / "mp4gen-data-folder.txt")
+    write(data / "notes.txt")
+    write(data / "videos" / "Slow Harbour.mp4")
+    write(data / "videos" / f"{LOOKALIKE}.mp4")
+    write(data / "videos" / "half.part")
+    write(data / "videos" / "session" / "take.mp4")
+    write(data / "work" / "mix" / "take1.wav")
+    write(data / "work" / LOOKALIKE / "take1.wav")
+    write(data / "work" / "render-mix" / "take1.wav")
+    write(data / "cache" / "photo.jpg")
+    write(data / "cache" / "thumbnail-mine.jpg")
+    write(data / "cache" / "download.part")
+    for path in (data / "cache").iterdir():
+        os.utime(path, (0, 0))
+    return write_song(root / "music" / "one.wav").parent, data
+
+
+def folder_of_an_old_version(root: Path) -> Folders:
+    """A data folder without a marker, as versions before it made them."""
+    data = root / "data"
+    for name in ("videos", "work", "cache"):
+        write(data / name / "mine.txt")
+    old_database(data / "mp4gen.sqlite", 1)
+    write(data / "videos" / "video1AAAAAAAAAAAAAAAAAA.mp4")
+    return write_song(root / "music" / "one.wav").parent, data
+
+
+def old_folder_without_database(root: Path) -> Folders:
+    """The same, after its damaged database was moved away, as the error advises."""
+    music, data = folder_of_an_old_version(root)
+    (data / "mp4gen.sqlite").rename(root / "damaged.sqlite")
+    write(data / "videos" / f"{LOOKALIKE}.mp4")
+    write(data / "secret", os.urandom(32))
+    write(data / "lock", b"")
+    return music, data
+
+
+def hidden_data_in_music(root: Path) -> Folders:
+    """The default data folder, and the home folder as the music folder."""
+    return write_song(root / "one.wav").parent, root / ".local" / "share" / "mp4gen"
+
+
+def fresh_disk(root: Path) -> Folders:
+    """A new file system has a folder of its own."""
+    write(root / "data" / "lost+found" / "#12")
+    return write_song(root / "music" / "one.wav").parent, root / "data"
+
+
+def killed_first_start(root: Path) -> Folders:
+    """A first start was killed after it had locked the folder."""
+    write(root / "data" / "lock", b"")
+    return write_song(root / "music" / "one.wav").parent, root / "data"
+
+
+ACCEPTED: dict[str, Callable[[Path], Folders]] = {
+    function.__name__: function
+    for function in (
+        files_in_our_folders,
+        folder_of_an_old_version,
+        old_folder_without_database,
+        hidden_data_in_music,
+        fresh_disk,
+        killed_first_start,
+    )
+}
+
+
+@pytest.mark.parametrize("situation", REFUSED)
+async def test_refused_folder_is_not_touched(tmp_path: Path, situation: str) -> None:
+    """The start is refused in one sentence, `--check` says the same, and no file changes."""
+    music, data = REFUSED[situation](tmp_path)
+    before = snapshot(tmp_path)
+
+    with pytest.raises(ConfigurationError) as refused:
+        await Server(settings(music, data)).__aenter__()
+    checked = [one async for one in run_checks(settings(music, data)) if one.name == "data"]
+
+    assert snapshot(tmp_path) == before
+    assert str(refused.value) == checked[0].message
+    assert "--data" in checked[0].message
+    assert not checked[0].passed
+
+
+@pytest.mark.parametrize("situation", ACCEPTED)
+async def test_server_keeps_files_that_it_did_not_make(tmp_path: Path, situation: str) -> None:
+    """The server starts, deletes what is expired and stops, twice, and each file is still there."""
+    music, data = ACCEPTED[situation](tmp_path)
+    before = snapshot(tmp_path)
+    before.pop("data/mp4gen.sqlite", None)
+
+    for _ in range(2):
+        async with Server(settings(music, data)) as server:
+            await server.delete_expired()
+
+    assert before.items() <= snapshot(tmp_path).items()
