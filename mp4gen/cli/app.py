@@ -21,6 +21,7 @@ from cyclopts import (
 from mp4gen.version import package_version
 
 from . import help_texts
+from .arguments import expand_user
 from .exit_codes import BAD_INPUT, DONE, PIPE_CLOSED, UsageError, error_message, exit_code
 from .output import Output
 from .runner import argv
@@ -81,7 +82,11 @@ def run(tokens: Sequence[str]) -> int:
     with _logging_configured():
         try:
             _check_command(tokens)
-            result = build()(tokens)
+            command, bound, _ = build().parse_args(tokens)
+            result = command(
+                *map(expand_user, bound.args),
+                **{name: expand_user(value) for name, value in bound.kwargs.items()},
+            )
             sys.stdout.flush()
         except CycloptsError as error:
             return _report(output, error, f"{_usage_message(error)}{_help_hint(tokens)}", BAD_INPUT)

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from mp4gen.client import Client
 
+from .arguments import expand_user_text
 from .bulk_command import LEDGER, BulkCommand, report_dry_run
 from .callback_options import NO_CALLBACKS, CallbackOptions
 from .exit_codes import UsageError
@@ -156,7 +157,7 @@ def _load_table(output: Output, source: str | None, defaults: RowDefaults) -> Ta
     if source.startswith("-") and source != "-":
         raise UsageError(f"Unknown option: {source}. See 'mp4gen convert --help'.")
     try:
-        table = read_table(source, attrs.asdict(defaults))
+        table = read_table(expand_user_text(source), attrs.asdict(defaults))
     except InvalidRowsError as error:
         for line, problem in error.problems:
             output.status(f"{source}:{line}: {problem}")

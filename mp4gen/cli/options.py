@@ -125,7 +125,7 @@ def _trusting(ca_file: Path) -> ssl.SSLContext:
     """Return the TLS settings that also trust the certificates of a file."""
     context = ssl.create_default_context()
     try:
-        context.load_verify_locations(ca_file.expanduser())
+        context.load_verify_locations(ca_file)
     except ssl.SSLError:
         raise UsageError(
             f"Invalid file for --ca-file: {ca_file}. Use a PEM file with certificates."
@@ -149,7 +149,7 @@ def resolve_secret(key: str | None, key_file: Path | None) -> str | None:
 def read_secret(path: Path, option: str) -> str:
     """Return the single line of a file that contains a secret."""
     try:
-        with path.expanduser().open("rb") as file:
+        with path.open("rb") as file:
             raw = file.read(_MAX_SECRET_BYTES + 1)
         text = raw.decode().strip()
     except OSError as error:

@@ -164,7 +164,7 @@ def server_config(service: Service, access: Access, video: Video, limits: Limits
 def _read_accounts(path: Path) -> dict[str, str]:
     """Return the accounts of a file of name=key lines."""
     try:
-        lines = path.expanduser().read_text().splitlines()
+        lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise UsageError(

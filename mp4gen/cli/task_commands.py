@@ -13,6 +13,7 @@ from mp4gen.errors import Mp4GenError
 from mp4gen.events import Event, PollEvent
 from mp4gen.models import Video, VideoDetails, VideoRequest
 
+from .arguments import expand_user_text
 from .exit_codes import DONE, FAILED
 from .options import DEFAULT_CONNECTION, AsJson, Connection
 from .output import Output, display_path
@@ -147,7 +148,7 @@ async def _download(client: Client, video: Video | str, to: str, bar: Bar) -> Pa
         fraction = received / total if total else None
         bar.update("downloading", fraction, detail=f"{received / _MIB:.1f} MB")
 
-    return await client.download(video, to, on_progress=on_progress)
+    return await client.download(video, expand_user_text(to), on_progress=on_progress)
 
 
 def _format_value(value: object) -> object:

@@ -7,6 +7,7 @@ import codecs
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -26,6 +27,12 @@ _FIELDS = {field.replace("_", ""): field for field in VIDEO_REQUEST}
 _EXAMPLE_HEADER = "taskId,audioId,author,domainName,callBackUrl"
 _REQUIRED = ("task_id", "audio_id")
 _DELIMITERS = ",;\t|"
+# The first bytes of zip files (.xlsx, .ods) and of old Excel files.
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_SEPARATOR_LINE = re.compile(
+    r"\s*(?P<line>\"?sep=(?P<delimiter>[^\r\n])\"?[,;|\t ]*)(?=[\r\n]|$)", re.IGNORECASE
+)
+_FIRST_LINE = re.compile(r"[^\r\n]*[^\s][^\r\n]*")
 _MAX_BYTES = 256 << 20
 _CONFLICT = (
     "The row repeats the track of line {} with other values, but the API makes one video for each "
@@ -116,9 +123,13 @@ def _read_bytes(source: str) -> bytes:
 
 
 def _decode(raw: bytes, name: str) -> str:
+    if raw.startswith(_WORKBOOKS):
+        raise UsageError(f"{name} is a spreadsheet file. Save it as CSV (UTF-8).")
     # Spreadsheets export this as "Unicode text".
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return raw.decode("utf-16", "replace")
+    if b"\0" in raw:
+        raise UsageError(f"{name} is not text in UTF-8. Save the table as CSV (UTF-8).")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -133,8 +144,11 @@ _Line = tuple[int, Mapping[str, object] | str]
 
 
 def _csv_lines(text: str, name: str) -> Iterator[_Line]:
-    header, _, _ = text.lstrip("\r\n").partition("\n")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(header), strict=True)
+    text, delimiter = _split_separator_line(text)
+    if not delimiter:
+        header = _FIRST_LINE.search(text)
+        delimiter = _delimiter(header[0] if header else "")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     columns: list[str] = []
     while True:
         line = reader.line_num + 1
@@ -153,6 +167,14 @@ def _csv_lines(text: str, name: str) -> Iterator[_Line]:
             yield line, f"The row has {len(cells)} cells, but the header has {len(columns)}."
         else:
             yield line, dict(zip(columns, (cell.strip() for cell in cells), strict=False))
+
+
+def _split_separator_line(text: str) -> tuple[str, str]:
+    """Return the table without Excel's first line `sep=;`, whose line stays empty, and the `;`."""
+    found = _SEPARATOR_LINE.match(text)
+    if found is None:
+        return text, ""
+    return text[: found.start("line")] + text[found.end("line") :], found["delimiter"]
 
 
 def _delimiter(header: str) -> str:

@@ -117,7 +117,8 @@ def _font_files() -> tuple[str, ...]:
 
 
 def _folders() -> list[Path]:
-    home = Path.home()
+    # Path.home raises if the user has no home, as in some containers.
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111
     if sys.platform == "darwin":
         return [home / "Library/Fonts", Path("/Library/Fonts"), Path("/System/Library/Fonts")]
     if sys.platform == "win32":

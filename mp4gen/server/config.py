@@ -32,12 +32,13 @@ class ExecutorFactory(Protocol):
 
 def default_data() -> Path:
     """Return the default data directory, by the XDG base directory rules."""
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    home = os.environ.get("XDG_DATA_HOME") or _expand_path("~") / ".local" / "share"
     return Path(home) / "mp4gen" / "server"
 
 
 def _expand_path(value: str | os.PathLike[str]) -> Path:
-    return Path(value).expanduser()
+    # Path.expanduser raises if there is no such user or no home, as in some containers.
+    return Path(os.path.expanduser(value))  # noqa: PTH111
 
 
 def _expand_optional_path(value: str | os.PathLike[str] | None) -> Path | None:
@@ -45,7 +46,12 @@ def _expand_optional_path(value: str | os.PathLike[str] | None) -> Path | None:
 
 
 def _expand_data_path(value: str | os.PathLike[str] | None) -> Path:
-    return default_data() if value is None else _expand_path(value)
+    path = default_data() if value is None else _expand_path(value)
+    if value is None and path.parts[0] == "~":
+        raise ConfigurationError(
+            "No home folder for the server's data. Choose a folder with --data."
+        )
+    return path
 
 
 def _min(low: float) -> Any:

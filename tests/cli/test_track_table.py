@@ -59,6 +59,40 @@ def test_read_table_accepts_utf_16(tmp_path: Path) -> None:
     assert table.rows[0].request.author == "José"
 
 
+@pytest.mark.parametrize(
+    "first", ["sep=;", "SEP=;", '"sep=;"', "sep=;;;", "\ufeffsep=;", "\r\nsep=;"]
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_read_table_accepts_the_separator_line_of_excel(
+    tmp_path: Path, first: str, end: str
+) -> None:
+    """The lines of errors still count it."""
+    lines = [first, "taskId;audioId;author", "m;a;Ann, Ben", "m;b;x", ""]
+
+    table = read(tmp_path, end.join(lines))
+
+    assert [row.request.author for row in table.rows] == ["Ann, Ben", "x"]
+    skipped = first.count("\n")
+    assert [row.line - skipped for row in table.rows] == [3, 4]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "^", ":"])
+def test_separator_line_sets_any_delimiter(tmp_path: Path, delimiter: str) -> None:
+    """Also in UTF-16, as Excel exports it."""
+    rows = [f"sep={delimiter}", delimiter.join(("taskId", "audioId")), delimiter.join("ma"), ""]
+
+    table = read(tmp_path, "\r\n".join(rows).encode("utf-16"))
+
+    assert [row.key for row in table.rows] == [("m", "a")]
+
+
+def test_column_may_be_called_sep(tmp_path: Path) -> None:
+    """Only the whole first line is a separator line."""
+    table = read(tmp_path, "sep,taskId,audioId\n1,m,a\n")
+
+    assert table.rows[0].extra_columns == {"sep": "1"}
+
+
 def test_defaults_fill_empty_cells(tmp_path: Path) -> None:
     """They do not replace a value."""
     table = read(tmp_path, "taskId,audioId,author\nm,a,\nm,b,Ben\n", author="Ann")
@@ -135,6 +169,11 @@ def test_repeated_row_is_skipped(tmp_path: Path) -> None:
         ("taskId,audioId,domain_nam\n1,2,3\n", "looks like domainName"),
         ('[{"taskId":"m"}]', "one JSON array"),
         (b"taskId,audioId\nm,a\nm,\xff\n", ":3: The line is not UTF-8"),
+        ("taskId,audioId\nm,a\n".encode("utf-16-le"), "not text in UTF-8"),
+        (b"PK\x03\x04\x14\0\x06\0", "is a spreadsheet file. Save it as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is a spreadsheet file. Save it as CSV"),
+        ("sep=;\n", "has no rows"),
+        ("sep=;\ntaskId,audioId\nm,a\n", "has no column taskId"),
     ],
 )
 def test_read_table_rejects_an_invalid_table(
