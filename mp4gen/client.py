@@ -18,9 +18,8 @@ from .api.dialects import Dialect
 from .conversion.callbacks import CallbackReceiver
 from .conversion.resubmit_policy import OnUncertainSubmit, ResubmitPolicy
 from .conversion.service import DEFAULT_POLLING, ConversionService
-from .conversion.submission import Submission, SubmissionCache
-from .errors import Mp4GenError
-from .events import Event, EventEmitter, FailedEvent
+from .conversion.submission import SubmissionCache
+from .events import Event, EventEmitter
 from .models import Track, Video, VideoDetails, VideoRequest
 from .options import Polling, RateLimit, Retry, positive_int
 from .proxies import resolve_proxy
@@ -168,7 +167,7 @@ class Client:
             SubmitUncertainError: The response was lost; the submit may have been accepted.
             Mp4GenError: The submit was not accepted.
         """
-        submission = await self._submit(request, adopt=False)
+        submission = await self._conversions.submit(request, self._call_options, adopt=False)
         self._submission_cache.add(submission)
         return submission.task_id
 
@@ -223,7 +222,9 @@ class Client:
         """
         validate_timeout(timeout)
         async with self._conversions.slots:
-            submission = await self._submit(request, adopt=True, timeout=timeout)
+            submission = await self._conversions.submit(
+                request, self._call_options, adopt=True, timeout=timeout
+            )
             task_id = submission.task_id
             # From now on `wait_for_video` can resume the task, however this call ends.
             self._submission_cache.add(submission)
@@ -333,19 +334,3 @@ class Client:
             self._caller, self.dialect, self.base_url, self._call_options, self._network
         )
         return self._downloader
-
-    async def _submit(
-        self, request: VideoRequest, *, adopt: bool, timeout: float = 1800.0
-    ) -> Submission:
-        subscription = self._conversions.subscribe(request)
-        try:
-            operation = self._conversions.prepare_submit(
-                request, self._call_options, adopt=adopt, timeout=timeout, subscription=subscription
-            )
-            return await operation.run()
-        except BaseException as error:
-            if subscription is not None:
-                subscription.close()
-            if isinstance(error, Mp4GenError):
-                self._events.emit(FailedEvent(None, error))
-            raise

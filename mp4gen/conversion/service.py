@@ -7,6 +7,8 @@ from typing import Any
 import attrs
 
 from mp4gen.api.dialects import Dialect
+from mp4gen.errors import Mp4GenError
+from mp4gen.events import FailedEvent
 from mp4gen.models import Video, VideoRequest
 from mp4gen.options import Polling
 from mp4gen.transport.caller import ApiCaller, CallOptions
@@ -67,6 +69,28 @@ class ConversionService:
         if self.receiver is None or request.callback_url is not None:
             return None
         return self.receiver._subscribe(*tokens)
+
+    async def submit(
+        self,
+        request: VideoRequest,
+        call_options: CallOptions,
+        *,
+        adopt: bool,
+        timeout: float = 1800.0,
+    ) -> Submission:
+        """Submit `request` for a single call; arguments and errors are those of the operation."""
+        subscription = self.subscribe(request)
+        try:
+            operation = self.prepare_submit(
+                request, call_options, adopt=adopt, timeout=timeout, subscription=subscription
+            )
+            return await operation.run()
+        except BaseException as error:
+            if subscription is not None:
+                subscription.close()
+            if isinstance(error, Mp4GenError):
+                self.caller.events.emit(FailedEvent(None, error))
+            raise
 
     def prepare_submit(
         self,
