@@ -60,8 +60,10 @@ def public_socket(info: Any) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
-def parse_http_url(url: str) -> SplitResult | None:
+def parse_http_url(url: object) -> SplitResult | None:
     """Return the parts of an absolute http:// or https:// URL, or None if `url` is not one."""
+    if not isinstance(url, str):
+        return None
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0

@@ -9,19 +9,20 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from .api import protocol
 from .api.dialects import Dialect
+from .arguments import checked
 from .conversion.callbacks import CallbackReceiver
 from .conversion.resubmit_policy import OnUncertainSubmit, ResubmitPolicy
 from .conversion.service import DEFAULT_POLLING, ConversionService
 from .conversion.submission import SubmissionCache
 from .events import Event, EventEmitter
 from .models import Track, Video, VideoDetails, VideoRequest
-from .options import Polling, RateLimit, Retry, positive_int
+from .options import Polling, RateLimit, Retry
 from .proxies import resolve_proxy
 from .secret import Secret
 from .settings import (
@@ -29,10 +30,6 @@ from .settings import (
     forget_client,
     resolve_api_key,
     resolve_base_url,
-    resolve_rate_limiter,
-    validate_id,
-    validate_on_uncertain_submit,
-    validate_timeout,
     warn_about_duplicate_client,
 )
 from .transport.caller import ApiCaller, CallOptions
@@ -59,12 +56,12 @@ class Client:
             A server on this machine needs none.
         base_url: URL of the API; default `MP4GEN_BASE_URL`, else https://api.api.box.
         dialect: What differs between hosts; by default it follows from the host name.
-        rate_limit: Calls in a window, or a `RateLimiter` to share between clients.
+        rate_limit: Calls in a window (a number: in 10 s), or a `RateLimiter` to share.
         concurrency: Maximum conversions between their submit and their end. Bulk runs have as many
             slots of their own, so that they never delay a single conversion.
         polling: When to poll a task; with callbacks, by default every minute, and every five
             minutes once one has arrived.
-        retry: How long to retry after temporary failures.
+        retry: How long to retry after temporary failures; a number is `Retry.timeout`.
         callbacks: Receives the API's callbacks.
         on_uncertain_submit: "resubmit" or "raise" if the response to a submit was lost; default
             "resubmit" if the dialect or the host itself says that it rejects duplicates.
@@ -83,11 +80,11 @@ class Client:
         api_key: KeySource | None = None,
         *,
         base_url: str | None = None,
-        dialect: Dialect | None = None,
-        rate_limit: RateLimit | RateLimiter = RateLimit(20, per=10.0),
+        dialect: Dialect | Literal["suno", "kie"] | None = None,
+        rate_limit: RateLimit | RateLimiter | int = RateLimit(20, per=10.0),
         concurrency: int = 300,
         polling: Polling = DEFAULT_POLLING,
-        retry: Retry = Retry(),
+        retry: Retry | float = Retry(),
         callbacks: CallbackReceiver | None = None,
         on_uncertain_submit: OnUncertainSubmit | None = None,
         proxy: str | None = None,
@@ -100,29 +97,31 @@ class Client:
         key_source = api_key if callable(api_key) else api_key and Secret(api_key)
         proxy_url = proxy and Secret(proxy)
         del api_key, proxy
-        self.base_url = resolve_base_url(base_url)
+        allow_http = checked("allow_http", allow_http)
+        self.base_url = resolve_base_url(checked("base_url", base_url))
         key = resolve_api_key(key_source, self.base_url, allow_http=allow_http)
         account = (urlsplit(self.base_url).netloc, key_source if callable(key_source) else key())
-        self.dialect = dialect or Dialect.for_url(self.base_url)
+        self.dialect: Dialect = checked("dialect", dialect) or Dialect.for_url(self.base_url)
         self.random = Random()  # noqa: S311 - jitter, not a secret
-        self._limiter = resolve_rate_limiter(rate_limit)
-        self._network = Network(resolve_proxy(proxy_url), trust_env, ssl_context)
+        self._limiter: RateLimiter = checked("rate_limit", rate_limit)
+        settings = checked("trust_env", trust_env), checked("ssl_context", ssl_context)
+        self._network = Network(resolve_proxy(proxy_url), *settings)
         transport = Transport(self.base_url, key, self._network)
-        self._events = EventEmitter(on_event)
-        self._caller = ApiCaller(transport, self._limiter, retry, self._events, self.random)
+        self._events = EventEmitter(checked("on_event", on_event))
+        limits: Retry = checked("retry", retry)
+        self._caller = ApiCaller(transport, self._limiter, limits, self._events, self.random)
         self._call_options = CallOptions(
-            retry_timeout=retry.timeout, max_maintenance=retry.maintenance_timeout or 0.0
+            retry_timeout=limits.timeout, max_maintenance=limits.maintenance_timeout or 0.0
         )
+        on_uncertain_submit = checked("on_uncertain_submit", on_uncertain_submit)
         self._conversions = ConversionService(
             self.base_url,
             self._caller,
             self.dialect,
-            polling,
-            ResubmitPolicy(
-                self._caller, self.dialect, validate_on_uncertain_submit(on_uncertain_submit)
-            ),
-            positive_int("concurrency", concurrency),
-            callbacks,
+            checked("polling", polling),
+            ResubmitPolicy(self._caller, self.dialect, on_uncertain_submit),
+            checked("concurrency", concurrency),
+            checked("callbacks", callbacks),
         )
         self._runs: WeakSet[ConversionRun] = WeakSet()
         self._downloader: Downloader | None = None
@@ -131,15 +130,12 @@ class Client:
 
     def __repr__(self) -> str:
         # An error reporter may show a client whose `__init__` failed halfway.
-        dialect = getattr(self, "dialect", None)
-        return f"<mp4gen.Client {getattr(self, 'base_url', '')} ({dialect and dialect.name})>"
+        name = getattr(getattr(self, "dialect", None), "name", None)
+        return f"<mp4gen.Client {getattr(self, 'base_url', '')} ({name})>"
 
     @property
     def rejects_duplicates(self) -> bool:
-        """Whether the host is known to reject a second submit of a track.
-
-        Its dialect says so, or the host itself in a response to this client.
-        """
+        """Whether the dialect, or the host itself, says that it rejects a second submit."""
         return self._conversions.resubmit_policy.rejects_duplicates
 
     async def __aenter__(self) -> Self:
@@ -159,7 +155,7 @@ class Client:
             if self._downloader is not None:
                 await self._downloader.aclose()
 
-    async def create_music_video(self, request: VideoRequest) -> str:
+    async def create_music_video(self, request: VideoRequest | Track) -> str:
         """Submit one track ("Create Music Video") and return the id of the new video task.
 
         Raises:
@@ -167,7 +163,8 @@ class Client:
             SubmitUncertainError: The response was lost; the submit may have been accepted.
             Mp4GenError: The submit was not accepted.
         """
-        submission = await self._conversions.submit(request, self._call_options, adopt=False)
+        video_request = checked("request", request)
+        submission = await self._conversions.submit(video_request, self._call_options, adopt=False)
         self._submission_cache.add(submission)
         return submission.task_id
 
@@ -177,7 +174,7 @@ class Client:
         Raises:
             Mp4GenError: No usable response; no record of the task (yet) is a `NotFoundError`.
         """
-        api_request = protocol.build_details_request(validate_id("task_id", task_id), self.dialect)
+        api_request = protocol.build_details_request(checked("task_id", task_id), self.dialect)
         return await self._fetch(api_request, partial(protocol.parse_details, task_id=task_id))
 
     async def wait_for_video(self, task_id: str, *, timeout: float = 1800.0) -> Video:
@@ -193,15 +190,15 @@ class Client:
             WaitTimeoutError: The task is not finished; call again with the same id.
             AuthenticationError: The key was refused.
         """
-        submission = self._submission_cache.get(validate_id("task_id", task_id))
-        validate_timeout(timeout)
+        submission = self._submission_cache.get(checked("task_id", task_id))
+        checked("timeout", timeout)
         return await self._conversions.wait(
             task_id, self._call_options, timeout, submission, self._submission_cache
         )
 
     async def convert(
         self,
-        request: VideoRequest,
+        request: VideoRequest | Track,
         *,
         timeout: float = 1800.0,
         on_submitted: OnSubmitted | None = None,
@@ -209,7 +206,7 @@ class Client:
         """Submit one track and wait for its video; an existing video is adopted.
 
         Args:
-            request: The track, and the text on its video.
+            request: The track, and the text on its video; a `Track` for a video without text.
             timeout: Maximum seconds after the submit was accepted.
             on_submitted: Plain or async function, called with the task id before the first poll.
 
@@ -220,10 +217,11 @@ class Client:
         Raises:
             Mp4GenError: As `create_music_video` and `wait_for_video`.
         """
-        validate_timeout(timeout)
+        video_request, timeout = checked("request", request), checked("timeout", timeout)
+        checked("on_submitted", on_submitted)
         async with self._conversions.slots:
             submission = await self._conversions.submit(
-                request, self._call_options, adopt=True, timeout=timeout
+                video_request, self._call_options, adopt=True, timeout=timeout
             )
             task_id = submission.task_id
             # From now on `wait_for_video` can resume the task, however this call ends.
@@ -263,21 +261,20 @@ class Client:
             error that stopped the run: no credits, a bad key, an unusable ledger.
 
         Raises:
-            ConfigurationError: A setting is invalid.
+            ConfigurationError: A setting or a request is invalid.
         """
         from .bulk.run import ConversionRun
         from .bulk.track_job import BulkOptions
-        from .downloads.target_path import expand_user
 
         options = BulkOptions(
-            Path(ledger) if ledger is not None else None,
-            expand_user("download_to", download_to) if download_to is not None else None,
-            retry_failed=retry_failed,
-            timeout=validate_timeout(timeout),
-            name=name,
+            checked("ledger", ledger),
+            checked("download_to", download_to),
+            retry_failed=checked("retry_failed", retry_failed),
+            timeout=checked("timeout", timeout),
+            name=checked("name", name),
         )
         downloader = self._get_downloader() if download_to is not None else None
-        run = ConversionRun(requests, self._conversions, downloader, options)
+        run = ConversionRun(checked("requests", requests), self._conversions, downloader, options)
         self._runs.add(run)
         return run
 
@@ -303,6 +300,8 @@ class Client:
         Raises:
             DownloadError: The download failed; there is no file.
         """
+        video_or_url, to = checked("video_or_url", video_or_url), checked("to", to)
+        checked("on_progress", on_progress)
         return await self._get_downloader().download(video_or_url, to, on_progress)
 
     async def get_tracks(self, task_id: str) -> list[Track]:
@@ -311,7 +310,7 @@ class Client:
         Raises:
             Mp4GenError: No usable response; an unknown music task is a `NotFoundError`.
         """
-        api_request = protocol.build_tracks_request(validate_id("task_id", task_id), self.dialect)
+        api_request = protocol.build_tracks_request(checked("task_id", task_id), self.dialect)
         return await self._fetch(api_request, partial(protocol.parse_tracks, task_id=task_id))
 
     async def get_credits(self) -> float:

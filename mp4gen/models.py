@@ -201,6 +201,20 @@ class Track:
         )
 
 
+def to_video_request(value: VideoRequest | Track) -> VideoRequest:
+    """Return a request as it is, and the request for a video of a track.
+
+    Raises:
+        TypeError: It is neither.
+        ValidationError: The track's ids are invalid.
+    """
+    if isinstance(value, Track):
+        return value.video_request()
+    if not isinstance(value, VideoRequest):
+        raise TypeError(f"Not a request: {type(value).__name__}.")
+    return value
+
+
 @attrs.frozen
 class Conversion:
     """The result of one request of a bulk run.

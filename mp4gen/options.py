@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,12 +17,24 @@ Validator = Callable[[object, "attrs.Attribute[Any]", Any], None]
 
 def invalid_setting(name: str, value: object, hint: str) -> ConfigurationError:
     """Return the error for a setting with an unusable value."""
-    return ConfigurationError(f"Invalid {name}: {value!r}. Use {hint}.")
+    return ConfigurationError(f"Invalid {name}: {short_repr(value)}. Use {hint}.")
+
+
+def short_repr(value: object) -> str:
+    """Return a `repr` of at most 100 characters in one line, or the type if it cannot be shown."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001 - the `repr` of another's object, or of a gigantic number
+        return type(value).__name__
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def is_number(value: Any) -> bool:
-    """Return whether `value` is an int or a float; a bool is neither."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Return whether `value` is an int or a float that arithmetic can use; a bool is neither."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    # A larger int cannot be added to a float.
+    return isinstance(value, float) or abs(value) <= sys.float_info.max
 
 
 def positive_int(name: str, value: int) -> int:

@@ -5,22 +5,25 @@ All functions raise `ConfigurationError` for an invalid value.
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Callable
-from typing import Literal
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from .addresses import is_loopback, is_public, parse_http_url
-from .errors import ConfigurationError, ValidationError
-from .options import RateLimit, invalid_setting, is_number
+from .errors import ConfigurationError
+from .options import invalid_setting
 from .secret import Secret
 from .transport.http import validate_api_key
-from .transport.rate_limit import RateLimiter, SlidingWindowLimiter
+from .transport.rate_limit import RateLimiter
 
 DEFAULT_BASE_URL = "https://api.api.box"
 
 _log = logging.getLogger("mp4gen")
+
+# The path of the API below its base URL, with any endpoint.
+_API_PATH = re.compile(r"/+api/+v1(/[^?#]*)?$", re.IGNORECASE)
 
 KeySource = str | Callable[[], str]
 # Host and key, or the callable that returns the key; without a key there is no limit to share.
@@ -30,8 +33,10 @@ _open: WeakKeyDictionary[object, tuple[Account, RateLimiter]] = WeakKeyDictionar
 
 
 def resolve_base_url(value: str | None) -> str:
-    """Return `value`, else `MP4GEN_BASE_URL`, else the default host, without a final slash."""
-    url = (value or os.environ.get("MP4GEN_BASE_URL") or DEFAULT_BASE_URL).strip().rstrip("/")
+    """Return `value`, else `MP4GEN_BASE_URL`, else the default host, without the API's own path."""
+    url = (value or os.environ.get("MP4GEN_BASE_URL") or DEFAULT_BASE_URL).strip()
+    # The vendors' pages show URLs of endpoints, so these are what people copy.
+    url = _API_PATH.sub("", url).rstrip("/")
     parts = parse_http_url(url)
     if parts is None or " " in url or not _fits_dns(parts.hostname or ""):
         raise invalid_setting("base_url", url[:100], f"a URL such as {DEFAULT_BASE_URL}")
@@ -92,38 +97,6 @@ def to_secret(text: str | Secret | None) -> Secret | None:
             f"Invalid api_key: {secret.type_name}. Use a string or a callable that returns one."
         )
     return secret or None
-
-
-def resolve_rate_limiter(value: RateLimit | RateLimiter) -> RateLimiter:
-    """Return `value` if it is a limiter, else a new limiter for it."""
-    if isinstance(value, RateLimit):
-        return SlidingWindowLimiter(value)
-    if not isinstance(value, RateLimiter):
-        raise invalid_setting("rate_limit", value, "a RateLimit or an object with slot and pause")
-    return value
-
-
-def validate_id(name: str, value: str) -> str:
-    """Return `value` if it can be an id, else raise `ValidationError`."""
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise ValidationError({name: f"must be a non-empty printable string, not {value!r}"})
-    return value
-
-
-def validate_timeout(seconds: float) -> float:
-    """Return `seconds` if it is a number above 0, or infinity."""
-    if not (is_number(seconds) and seconds > 0):
-        raise invalid_setting("timeout", seconds, "a number of seconds above 0")
-    return seconds
-
-
-def validate_on_uncertain_submit(
-    value: Literal["resubmit", "raise"] | None,
-) -> Literal["resubmit", "raise"] | None:
-    """Return `value` if it is a choice, or None."""
-    if value not in ("resubmit", "raise", None):
-        raise invalid_setting("on_uncertain_submit", value, '"resubmit", "raise" or None')
-    return value
 
 
 def warn_about_duplicate_client(client: object, account: Account, limiter: RateLimiter) -> None:

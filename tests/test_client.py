@@ -62,7 +62,7 @@ async def service() -> AsyncIterator[FakeService]:
             {"api_key": "k", "on_uncertain_submit": "hope"},
             "Invalid on_uncertain_submit: 'hope'. Use",
         ),
-        ({"api_key": "k", "rate_limit": 20}, "Invalid rate_limit: 20. Use a RateLimit"),
+        ({"api_key": "k", "rate_limit": "20"}, "Invalid rate_limit: '20'. Use a RateLimit"),
     ],
 )
 def test_client_refuses_invalid_settings(
@@ -80,7 +80,7 @@ def test_client_refuses_invalid_settings(
 
 def test_refused_setting_does_not_show_the_key() -> None:
     """Failure mode 34: neither the text nor a traceback with the locals of our frames."""
-    for settings in ({"base_url": "http://a.com"}, {"concurrency": 0}, {"rate_limit": 1}):
+    for settings in ({"base_url": "http://a.com"}, {"concurrency": 0}, {"rate_limit": "1"}):
         with pytest.raises(mp4gen.ConfigurationError) as caught:
             Client(FAKE_KEY, **settings)  # type: ignore[arg-type]
 

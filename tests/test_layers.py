@@ -13,7 +13,7 @@ LAYERS = (
     "events task_errors api",
     "transport server",
     "settings conversion downloads",
-    "bulk",
+    "arguments bulk",
     "client",
     "testing cli __init__",
     "__main__",

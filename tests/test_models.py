@@ -138,6 +138,12 @@ def test_track_video_request_carries_both_ids() -> None:
     [
         (lambda: RateLimit(0), "Invalid requests: 0. Use a whole number above 0."),
         (lambda: RateLimit(True), "Invalid requests: True. Use a whole number above 0."),
+        (lambda: RateLimit(10**400), "Invalid requests: 1000000"),
+        (lambda: Retry(timeout=10**400), "Invalid timeout: 1000000"),
+        (
+            lambda: Polling(max_interval=10**5000),
+            "Invalid max_interval: int. Use a number",
+        ),
         (lambda: RateLimit(20, per=0), "Invalid per: 0. Use a number above 0."),
         (lambda: RateLimit(20, per=float("inf")), "Invalid per: inf. Use a number above 0."),
         (lambda: Polling(initial_delay=0), "Invalid initial_delay: 0. Use a number above 0."),

@@ -20,7 +20,7 @@ from mp4gen.errors import (
     Mp4GenError,
     TransportError,
 )
-from mp4gen.models import Conversion, RunSummary, VideoRequest
+from mp4gen.models import Conversion, RunSummary, Track, VideoRequest, to_video_request
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 
 from .ledger_entry import LedgerEntry
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from .ledger import Ledger
 
-VideoRequests = Iterable[VideoRequest] | AsyncIterable[VideoRequest]
+VideoRequests = Iterable[VideoRequest | Track] | AsyncIterable[VideoRequest | Track]
 
 # Requests and results beyond the conversions in progress.
 _PREFETCH = 10
@@ -306,8 +306,8 @@ async def _anext(batches: AsyncGenerator[list[VideoRequest], None]) -> list[Vide
 
 
 def _require_video_request(request: object) -> VideoRequest:
-    if not isinstance(request, VideoRequest):
+    if not isinstance(request, VideoRequest | Track):
         raise ConfigurationError(
             f"Invalid request: {type(request).__name__}. Pass VideoRequest values to convert_many."
         )
-    return request
+    return to_video_request(request)

@@ -119,6 +119,8 @@ class CallbackReceiver:
                 f"Invalid secret: {kind}. Use the webhook key as a string, or None if the host "
                 "does not sign callbacks."
             )
+        if not isinstance(confirm, bool):
+            raise invalid_setting("confirm", confirm, "True or False")
         self.confirm = confirm
         # Whether callbacks are known to arrive.
         self._has_received = False

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -418,6 +419,21 @@ def test_receiver_rejects_an_invalid_secret(secret: Any, problem: str) -> None:
         mp4gen.CallbackReceiver("https://bot.example.com", secret=secret)
 
     assert shown_in(traceback_text(caught.value)) == []
+
+
+def test_receiver_refuses_a_word_for_confirm() -> None:
+    """The text "no" would count as True."""
+    wrong: Any = "no"
+
+    with pytest.raises(mp4gen.ConfigurationError, match=r"^Invalid confirm: 'no'\. Use True"):
+        mp4gen.CallbackReceiver("https://bot.example.com", confirm=wrong)
+
+
+@pytest.mark.parametrize("url", [5, None, b"https://bot.example.com", Path("x")])
+def test_receiver_refuses_other_types_of_url(url: Any) -> None:
+    """One sentence says what to use."""
+    with pytest.raises(mp4gen.ConfigurationError, match="Invalid public_url: "):
+        mp4gen.CallbackReceiver(url)
 
 
 def test_receiver_with_a_wrong_url_shows_no_secret() -> None:

@@ -15,6 +15,7 @@ def create_client() -> mp4gen.Client:
     """Pass every argument of the client."""
     mp4gen.Client()
     mp4gen.Client(lambda: os.environ["KEY"])
+    mp4gen.Client(dialect="kie", rate_limit=10, retry=60.0)
     return mp4gen.Client(
         "key",
         base_url="https://api.kie.ai",
@@ -72,6 +73,7 @@ async def many(client: mp4gen.Client, source: AsyncIterator[mp4gen.VideoRequest]
         run.stop()
     assert_type(run.summary, mp4gen.RunSummary)
     client.convert_many(source)
+    client.convert_many(await client.get_tracks("m"))
 
 
 def values(track: mp4gen.Track, details: mp4gen.VideoDetails) -> None:
@@ -83,6 +85,7 @@ def values(track: mp4gen.Track, details: mp4gen.VideoDetails) -> None:
     mp4gen.VideoRequest("m", "a", "author")  # type: ignore[call-arg]
     mp4gen.Client("key", "https://api.kie.ai")  # type: ignore[call-arg]
     mp4gen.Client(on_uncertain_submit="hope")  # type: ignore[arg-type]
+    mp4gen.Client(polling=5)  # type: ignore[arg-type]
 
 
 def errors(error: mp4gen.ApiError | mp4gen.WaitTimeoutError) -> str | None:
