@@ -28,6 +28,7 @@ from .errors import (
     RenderIOError,
     ServerError,
     TransportError,
+    UnexpectedError,
     ValidationError,
 )
 from .events import (
@@ -92,6 +93,7 @@ __all__ = [
     "SubmittedEvent",
     "Track",
     "TransportError",
+    "UnexpectedError",
     "ValidationError",
     "Video",
     "VideoDetails",

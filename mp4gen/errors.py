@@ -19,6 +19,7 @@ Mp4GenError
   WaitTimeoutError(TimeoutError)    the task may still finish; .task_id .details
   DownloadError                     expired, short, not an MP4, not writable
   LedgerError                       in use by another process, made for another host, unreadable
+  UnexpectedError                   an exception that mp4gen did not foresee; .__cause__
   RenderError                       audio, image, text or option that cannot be used
     RenderCancelledError            the render was cancelled
     RenderIOError                   a file could not be read or written; may succeed later
@@ -172,6 +173,10 @@ class DownloadError(Mp4GenError):
 
 class LedgerError(Mp4GenError):
     """The ledger of a bulk run is in use, belongs to another host, or is unreadable."""
+
+
+class UnexpectedError(Mp4GenError):
+    """An exception that mp4gen did not foresee; `__cause__` is that exception."""
 
 
 class RenderError(Mp4GenError):

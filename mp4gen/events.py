@@ -20,9 +20,7 @@ class Event:
     _text: ClassVar[str] = ""
 
     def __str__(self) -> str:
-        # Names and texts of the API must not add lines to a log.
-        line = self._text.format(self)
-        return "".join(char if char.isprintable() else " " for char in line)
+        return printable(self._text.format(self))
 
 
 @attrs.frozen
@@ -127,3 +125,8 @@ class EventEmitter:
             self._hook(event)
         except Exception:  # noqa: BLE001 - a fault of the hook must not end a conversion
             _log.exception("on_event raised an exception; the conversion continues.")
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line: names and texts of the API must not add lines to a log."""
+    return "".join(char if char.isprintable() else " " for char in text)

@@ -8,11 +8,12 @@ import os
 import re
 import warnings
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from .addresses import is_loopback, is_public, parse_http_url
-from .errors import ConfigurationError
+from .errors import ConfigurationError, Mp4GenError
 from .options import invalid_setting
 from .secret import Secret
 from .transport.http import validate_api_key
@@ -68,9 +69,20 @@ def resolve_api_key(
             )
     if parts.scheme == "http" and not is_local:
         _check_unencrypted(base_url, parts.hostname or "", allow_http=allow_http)
-    if callable(value):
-        return lambda: validate_api_key(to_secret(value()) or Secret(""))
-    return lambda: key
+    return partial(_current_key, value) if callable(value) else lambda: key
+
+
+def _current_key(source: Callable[[], str]) -> Secret | None:
+    try:
+        return validate_api_key(to_secret(source()) or Secret(""))
+    except Mp4GenError:
+        raise
+    except Exception as error:
+        # Without its text, which could hold a key.
+        raise ConfigurationError(
+            f"No API key: api_key raised {type(error).__name__}. Correct that function, or what it "
+            "reads the key from."
+        ) from error
 
 
 def _check_unencrypted(base_url: str, host: str, *, allow_http: bool) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import logging
+import subprocess
+import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
@@ -259,6 +261,39 @@ async def test_failing_hook_does_not_end_a_conversion(service: FakeService) -> N
 # --- the key, over every fault ------------------------------------------------------------------
 
 
+class BrokenLimiter(mp4gen.SlidingWindowLimiter):
+    """Raises an error of its own for each call."""
+
+    def slot(self, priority: mp4gen.Priority = mp4gen.Priority.INTERACTIVE) -> Any:
+        raise LookupError("limit\nkept elsewhere")
+
+
+@virtual
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.convert(REQUEST),
+        lambda client: client.create_music_video(REQUEST),
+        lambda client: client.wait_for_video("t1"),
+        lambda client: client.get_music_video_details("t1"),
+        lambda client: client.get_tracks("t1"),
+        lambda client: client.get_credits(),
+    ],
+    ids="convert create wait details tracks credits".split(),
+)
+async def test_unforeseen_error_is_one_of_ours(
+    service: FakeService, call: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`except Mp4GenError` catches everything but what the hooks raise; the log has the place."""
+    async with service.client(rate_limit=BrokenLimiter()) as client:
+        with pytest.raises(mp4gen.UnexpectedError) as caught:
+            await call(client)
+
+    assert str(caught.value).startswith("Unexpected LookupError: limit kept elsewhere. The log has")
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert "Traceback" in caplog.text
+
+
 @virtual
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 async def test_no_error_shows_the_key(service: FakeService, fault: str) -> None:
@@ -312,6 +347,57 @@ async def test_traceback_of_a_cancelled_call_shows_no_secret(scheme: str) -> Non
 
     assert "aiohttp" in text
     assert shown_in(text) == []
+
+
+# --- failure mode 53: no descriptors left -------------------------------------------------------
+
+# A new process: the first call must not need to import a module.
+_CONVERT_WITHOUT_DESCRIPTORS = """
+import asyncio, os, resource
+import mp4gen
+from mp4gen.testing import FakeService
+
+async def main():
+    taken = []
+
+    def free_all(event):
+        if isinstance(event, mp4gen.RetryEvent):
+            print(event)
+            while taken:
+                os.close(taken.pop())
+
+    async with FakeService() as service, service.client(
+        on_event=free_all,
+        polling=mp4gen.Polling(initial_delay=0.01),
+        retry=mp4gen.Retry(initial_delay=0.01),
+    ) as client:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+        try:
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        except OSError:
+            pass
+        video = await client.convert(mp4gen.VideoRequest("music", "track"))
+        print(video.task_id)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+def test_call_without_descriptors_is_retried() -> None:
+    """Failure mode 53: the first call meets EMFILE and is sent when descriptors are free again."""
+    done = subprocess.run(
+        [sys.executable, "-c", _CONVERT_WITHOUT_DESCRIPTORS],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Too many open files" in done.stdout
+    assert done.stdout.splitlines()[-1] == "video_000001"
 
 
 # --- failure mode 40: cancel everywhere --------------------------------------------------------

@@ -11,6 +11,7 @@ LAYERS = (
     "errors addresses filesystem secret version",
     "models options proxies render",
     "events task_errors api",
+    "unexpected",
     "transport server",
     "settings conversion downloads",
     "arguments bulk",
@@ -62,8 +63,6 @@ LAZY = {
     ("mp4gen.client", "mp4gen.downloads"),
     ("mp4gen.bulk.run", "mp4gen.bulk.ledger"),
     ("mp4gen.conversion", "aiohttp.web"),
-    ("mp4gen.conversion", "backoff"),
-    ("mp4gen.transport", "backoff"),
     ("mp4gen.api", "cattrs"),
 }
 

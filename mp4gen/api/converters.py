@@ -58,6 +58,11 @@ TRACK = {
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def prepare_converter() -> None:
+    """Build the converter, which a first call could not do without free file descriptors."""
+    _converter()
+
+
 def structure_video_request(data: Mapping[str, Any]) -> VideoRequest:
     """Return the request in `data`, which has the API's names.
 

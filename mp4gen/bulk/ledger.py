@@ -36,6 +36,7 @@ from .ledger_schema import (
     entry_from_row,
     migrate,
     request_columns,
+    to_column,
     video_columns,
 )
 
@@ -257,7 +258,8 @@ class Ledger:
 
     def _update(self, entry_id: int, values: dict[str, Any]) -> None:
         columns = ", ".join(f"{name} = ?" for name in values)
-        self._db.execute(f"UPDATE tracks SET {columns} WHERE id = ?", (*values.values(), entry_id))  # noqa: S608 - our own names
+        parameters = (*map(to_column, values.values()), entry_id)
+        self._db.execute(f"UPDATE tracks SET {columns} WHERE id = ?", parameters)  # noqa: S608 - our own names
 
     def _reserve_filename(self, entry_id: int, stem: str) -> str:
         query = "SELECT name FROM tracks WHERE id = ?"
@@ -276,7 +278,10 @@ class Ledger:
 
 def _entry_or_conflict(row: Row, request: VideoRequest) -> LedgerEntry | LedgerError:
     if row[1:6] == request_columns(request):
-        return entry_from_row(row, request)
+        try:
+            return entry_from_row(row, request)
+        except LedgerError as error:
+            return error
     return LedgerError(
         "Track requested before with another author, watermark or callback: audio "
         f"{request.audio_id} of {request.task_id}. Use another ledger: this one keeps one video "

@@ -78,6 +78,19 @@ def read_ledger(path: Path) -> tuple[str, list[LedgerEntry]]:
         raise LedgerError(f"Cannot read the ledger {path}: {error}.") from None
 
 
+def to_column(value: Any) -> Any:
+    """Return `value` as SQLite can store it: as bytes if it is text with lone surrogates."""
+    if not isinstance(value, str):
+        return value
+    stored = value.encode(errors="surrogatepass")
+    # Paths that are not UTF-8 have them, and an API can send them.
+    return value if stored.decode(errors="ignore") == value else stored
+
+
+def _from_column(value: Any) -> Any:
+    return value.decode(errors="surrogatepass") if isinstance(value, bytes) else value
+
+
 def entry_from_row(row: Row, request: VideoRequest | None = None) -> LedgerEntry:
     """Return the entry of a row of `COLUMNS`, with `request` as its request if it is known.
 
@@ -85,8 +98,8 @@ def entry_from_row(row: Row, request: VideoRequest | None = None) -> LedgerEntry
         LedgerError: Another program has changed the row.
     """
     try:
-        return _entry_from_row(row, request)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return _entry_from_row(tuple(map(_from_column, row)), request)
+    except Exception as error:  # noqa: BLE001 - the row can hold anything
         raise LedgerError(f"Cannot read track {row[0]} of the ledger: {error}.") from None
 
 

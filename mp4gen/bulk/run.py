@@ -19,9 +19,11 @@ from mp4gen.errors import (
     MaintenanceError,
     Mp4GenError,
     TransportError,
+    UnexpectedError,
 )
 from mp4gen.models import Conversion, RunSummary, Track, VideoRequest, to_video_request
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
+from mp4gen.unexpected import unexpected_error
 
 from .ledger_entry import LedgerEntry
 from .track_job import BulkOptions, TrackJob, finished_conversion
@@ -44,6 +46,8 @@ _FATAL_ERRORS = (
     MaintenanceError,
     TransportError,
 )
+# Errors after which the next run goes on with the track from where it stands.
+_PASSING_ERRORS = (UnexpectedError, WaitTimeoutError)
 
 
 class ConversionRun:
@@ -270,12 +274,13 @@ class ConversionRun:
             # Immediately: the slot that this track frees must not serve another submit.
             self._stop(error)
             raise
-        except Mp4GenError as error:
-            if isinstance(error, SubmitUncertainError):
+        except Exception as cause:  # noqa: BLE001 - no exception of one track ends the run
+            failure = cause if isinstance(cause, Mp4GenError) else unexpected_error(cause)
+            if isinstance(failure, SubmitUncertainError):
                 await job.ledger.mark_uncertain(entry.id)
-            elif not isinstance(error, WaitTimeoutError):
-                await job.ledger.mark_failed(entry.id, error)
-            conversion = Conversion(entry.request, getattr(error, "task_id", None), error=error)
+            elif not isinstance(failure, _PASSING_ERRORS):
+                await job.ledger.mark_failed(entry.id, failure)
+            conversion = Conversion(entry.request, getattr(failure, "task_id", None), error=failure)
         self._emit_result(conversion)
 
 

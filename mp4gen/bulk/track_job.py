@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,10 @@ from mp4gen.conversion.callbacks import CallbackSubscription
 from mp4gen.conversion.service import ConversionService
 from mp4gen.conversion.submission import Submission, SubmitOperation
 from mp4gen.downloads.filenames import safe_stem
-from mp4gen.errors import DownloadError
+from mp4gen.errors import DownloadError, Mp4GenError
 from mp4gen.models import Conversion, Video, VideoRequest
 from mp4gen.task_errors import SubmitUncertainError
+from mp4gen.unexpected import unexpected_error
 
 from .ledger_entry import LedgerEntry, LedgerState
 
@@ -53,7 +55,8 @@ def finished_conversion(entry: LedgerEntry, folder: Path | None) -> Conversion |
     if entry.video is None:
         return None
     path = folder / entry.path.name if folder is not None and entry.path is not None else None
-    if folder is not None and (path is None or not path.is_file()):
+    # Not `Path.is_file`, which raises for a path that is too long or forbidden.
+    if folder is not None and (path is None or not os.path.isfile(path)):  # noqa: PTH113
         return None
     return Conversion(entry.request, entry.task_id, entry.video, path)
 
@@ -103,7 +106,13 @@ class TrackJob:
             Mp4GenError: It has no video, or not yet.
         """
         video = self.entry.video or await self._submit_and_wait()
-        return await self._download(video)
+        try:
+            return await self._download(video)
+        except Mp4GenError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the result keeps the video
+            failure = unexpected_error(error)
+            return Conversion(self.entry.request, video.task_id, video, error=failure)
 
     async def _submit_and_wait(self) -> Video:
         service, entry = self.service, self.entry

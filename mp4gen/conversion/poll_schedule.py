@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from functools import partial
 from random import Random
 
+import backoff
+
 from mp4gen.options import Polling
 
 
@@ -20,8 +22,6 @@ def poll_intervals(polling: Polling, random: Random) -> Iterator[float]:
     average a task takes 7.5 polls and is found 8 % of its duration late. Doubling from one second
     without a cap takes as many polls for a delay of 50 %.
     """
-    import backoff
-
     step = polling.initial_delay * (polling.multiplier - 1)
     steps = backoff.expo(base=polling.multiplier, factor=step, max_value=polling.max_interval)
     # The first item of the generator is None and only starts it.

@@ -25,6 +25,7 @@ from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
 from mp4gen.transport.caller import ApiCaller, CallOptions, Stopwatch
 from mp4gen.transport.retry import RetryDecision, classify
 from mp4gen.transport.sleeper import WakeableSleep
+from mp4gen.unexpected import unexpected_error
 
 from .callbacks import CallbackSubscription, trusted_video_url
 from .poll_schedule import poll_intervals
@@ -114,6 +115,10 @@ class VideoPoller:
                 self._forget()
             self.caller.events.emit(FailedEvent(self.task_id, error))
             raise
+        except Exception as cause:
+            failure = unexpected_error(cause)
+            self.caller.events.emit(FailedEvent(self.task_id, failure))
+            raise failure from cause
 
     @property
     def subscription(self) -> CallbackSubscription | None:

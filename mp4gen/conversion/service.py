@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from mp4gen.api.converters import prepare_converter
 from mp4gen.api.dialects import Dialect
 from mp4gen.errors import Mp4GenError
 from mp4gen.events import FailedEvent
@@ -63,6 +64,9 @@ class ConversionService:
     @bulk_options.default
     def _new_bulk_options(self) -> CallOptions:
         return CallOptions.for_bulk_run(self.caller.retry)
+
+    def __attrs_post_init__(self) -> None:
+        prepare_converter()
 
     def subscribe(self, request: VideoRequest, *tokens: str) -> CallbackSubscription | None:
         """Return a subscription to the callbacks of `request`, or None if it has its own URL."""

@@ -18,6 +18,7 @@ from mp4gen.task_errors import SubmitUncertainError
 from mp4gen.transport.caller import ApiCaller, CallOptions, RetryLoop
 from mp4gen.transport.http import Delivery
 from mp4gen.transport.retry import RetryDecision, classify
+from mp4gen.unexpected import typed_errors
 
 from .callbacks import CallbackSubscription
 from .resubmit_policy import ResubmitPolicy
@@ -128,7 +129,8 @@ class SubmitOperation:
             asyncio.CancelledError: Also if it was not accepted before `is_stopping` became true.
         """
         try:
-            submission = attrs.evolve(await self._run(), subscription=self.subscription)
+            with typed_errors():
+                submission = attrs.evolve(await self._run(), subscription=self.subscription)
         except BaseException:
             if self._has_reported_sending and not self.may_be_accepted:
                 # A record that cannot be changed is no reason to hide why the submit ended.

@@ -24,6 +24,7 @@ from mp4gen.api.responses import HttpResponse
 from mp4gen.errors import ApiError, MaintenanceError, Mp4GenError, RateLimitError, ServerError
 from mp4gen.events import EventEmitter, MaintenanceEvent, PausedEvent, RetryEvent
 from mp4gen.options import RateLimit, Retry
+from mp4gen.unexpected import typed_errors, unexpected_error
 
 from .circuit_breaker import CircuitBreaker
 from .http import Delivery, Transport
@@ -203,13 +204,14 @@ class ApiCaller:
     ) -> T:
         """Send `request`, which costs nothing, until it succeeds; raise the last failure."""
         retry_loop = RetryLoop(self, request, call_options)
-        while True:
-            try:
-                value, _ = await self.send(request, parse, call_options)
-            except Mp4GenError as error:
-                await retry_loop.wait(error)
-            else:
-                return value
+        with typed_errors():
+            while True:
+                try:
+                    value, _ = await self.send(request, parse, call_options)
+                except Mp4GenError as error:
+                    await retry_loop.wait(error)
+                else:
+                    return value
 
     def _slot(self, request: ApiRequest, priority: Priority) -> _ClosableSlot:
         """Return a slot for `request`; the wait for it ends when the client closes."""
@@ -263,6 +265,8 @@ class ApiCaller:
                     self._learn(response)
             self._record_failure(error)
             raise
+        except Exception as error:
+            raise unexpected_error(error) from error
         self._learn(response)
         self.quota.release()
         self.circuit_breaker.reset()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from random import Random
 
 import attrs
+import backoff
 
 from mp4gen.errors import (
     MaintenanceError,
@@ -16,6 +17,7 @@ from mp4gen.errors import (
     RateLimitError,
     ServerError,
     TransportError,
+    UnexpectedError,
 )
 from mp4gen.options import Retry
 
@@ -47,7 +49,7 @@ def classify(error: Mp4GenError, *, submit: bool) -> RetryDecision:
             return RetryDecision.MAINTENANCE
         case ServerError(from_api=True) | TransportError(sent=False):
             return RetryDecision.RETRY
-        case ServerError() | TransportError() | ProtocolError():
+        case ServerError() | TransportError() | ProtocolError() | UnexpectedError():
             return RetryDecision.UNCERTAIN if submit else RetryDecision.RETRY
         case _:
             return RetryDecision.GIVE_UP
@@ -55,8 +57,6 @@ def classify(error: Mp4GenError, *, submit: bool) -> RetryDecision:
 
 def backoff_delays(retry: Retry, random: Random) -> Iterator[float]:
     """Yield the seconds before each retry: exponential, capped, with full jitter; endless."""
-    import backoff
-
     ceilings = backoff.expo(base=2, factor=retry.initial_delay, max_value=retry.max_delay)
     for ceiling in ceilings:
         # The generator's first item only starts it.

@@ -462,17 +462,22 @@ async def test_newer_version_is_rejected(path: Path) -> None:
     assert message == f"Written by a newer mp4gen: {path}. Upgrade mp4gen."
 
 
-async def test_invalid_row_is_a_ledger_error(path: Path) -> None:
-    """No raw ValueError reaches the caller."""
-    async with FakeService() as service:
+async def test_damaged_row_fails_its_track_only(path: Path) -> None:
+    """Its result says so, and it is not submitted: its video may have been paid for."""
+    async with FakeService(duration=5) as service:
         await one(service, path)
         db = sqlite3.connect(path)
         db.execute("UPDATE tracks SET state = 'wonderful'")
         db.commit()
         db.close()
-        message = await rejection(service, path)
+        async with service.client(polling=FAST) as client:
+            found, error = await outcome(client.convert_many([REQUEST, OTHER], ledger=path))
+    errors = {conversion.request.audio_id: conversion.error for conversion in found}
 
-    assert message.startswith("Cannot read track 1 of the ledger: ")
+    assert error is None
+    assert str(errors["track"]).startswith("Cannot read track 1 of the ledger: ")
+    assert isinstance(errors["track"], mp4gen.LedgerError)
+    assert (errors["other"], service.count("create")) == (None, 2)
 
 
 async def test_ledger_is_private_and_holds_no_key(path: Path) -> None:

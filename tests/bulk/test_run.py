@@ -284,13 +284,124 @@ async def test_run_stops_while_its_iterable_is_idle() -> None:
     assert found == []
 
 
-async def test_error_of_the_name_function_ends_the_run(tmp_path: Path) -> None:
-    """The caller's own error is not reported as a failed video."""
-    async with FakeService() as service, service.client() as client:
-        run = client.convert_many(tracks(2), download_to=tmp_path, name=lambda r: {}["author"])
-        _, error = await outcome(run)
+async def test_error_of_the_name_function_fails_its_track_only(tmp_path: Path) -> None:
+    """The result keeps the paid video, and the next run fetches it."""
+    names: dict[str, str] = {"1": "one"}
 
-    assert isinstance(error, KeyError)
+    def name(request: mp4gen.VideoRequest) -> str:
+        return names[request.audio_id]
+
+    ledger = tmp_path / "run.sqlite"
+    async with FakeService(duration=5) as service, service.client(polling=FAST) as client:
+        run = client.convert_many(tracks(2), ledger=ledger, download_to=tmp_path, name=name)
+        found, error = await outcome(run)
+        names["0"] = "zero"
+        run = client.convert_many(tracks(2), ledger=ledger, download_to=tmp_path, name=name)
+        again, _ = await outcome(run)
+    [failed] = [conversion for conversion in found if conversion.error]
+
+    assert (error, len(found)) == (None, 2)
+    assert isinstance(failed.error, mp4gen.UnexpectedError)
+    assert isinstance(failed.error.__cause__, KeyError)
+    assert failed.video
+    assert {conversion.path for conversion in again} == {
+        tmp_path / "one.mp4",
+        tmp_path / "zero.mp4",
+    }
+    assert service.count("create") == 2
+
+
+class BreakingLimiter(mp4gen.SlidingWindowLimiter):
+    """Raises an error of its own once, for the second call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def slot(self, priority: mp4gen.Priority = mp4gen.Priority.INTERACTIVE) -> Any:
+        self.calls += 1
+        if self.calls == 2:
+            raise OverflowError("date value out of range")
+        return super().slot(priority)
+
+
+async def test_unforeseen_error_is_the_result_of_its_track(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is chained and logged with its traceback; the next run tries the track again."""
+    ledger = tmp_path / "run.sqlite"
+    async with FakeService(duration=5) as service:
+        async with service.client(polling=FAST, rate_limit=BreakingLimiter()) as client:
+            run = client.convert_many(tracks(3), ledger=ledger)
+            found, error = await outcome(run)
+        async with service.client(polling=FAST) as client:
+            again, _ = await outcome(client.convert_many(tracks(3), ledger=ledger))
+    [failed] = [conversion.error for conversion in found if conversion.error]
+
+    assert (error, run.summary) == (None, mp4gen.RunSummary(succeeded=2, failed=1))
+    assert isinstance(failed, mp4gen.UnexpectedError)
+    assert isinstance(failed.__cause__, OverflowError)
+    assert str(failed).startswith("Unexpected OverflowError: date value out of range. ")
+    assert "Traceback" in caplog.text
+    assert {conversion.error for conversion in again} == {None}
+    assert len(service.tasks) == 3
+
+
+async def test_key_source_that_raises_ends_the_run() -> None:
+    """Failure mode 42: every track would meet it; nothing was sent, and none is a failure."""
+
+    def broken() -> str:
+        raise KeyError("vault")
+
+    async with FakeService() as service, service.client(api_key=broken) as client:
+        run = client.convert_many(tracks(20))
+        found, error = await outcome(run)
+
+    assert isinstance(error, mp4gen.ConfigurationError)
+    assert str(error).startswith("No API key: api_key raised KeyError. ")
+    assert (found, run.summary.remaining, service.count()) == ([], 20, 0)
+
+
+ODD_TEXTS = {
+    "surrogate in the link": {"videoUrl": "https://cdn.example/\ud800.mp4"},
+    "late time": {"completeTime": "9999-12-31T23:59:59+00:00"},
+    "early time": {"completeTime": "0001-01-01T00:00:00+23:00"},
+    "surrogate in the time": {"completeTime": "\udfff"},
+}
+
+
+@pytest.mark.parametrize("odd", ODD_TEXTS)
+async def test_odd_values_of_one_track_cost_no_other_track(tmp_path: Path, odd: str) -> None:
+    """The run ends as usual; the ledger stores whatever the API has sent."""
+    values = {"successFlag": "SUCCESS", "response": {"videoUrl": "https://cdn.example/v.mp4"}}
+    values |= {key: text for key, text in ODD_TEXTS[odd].items() if key != "videoUrl"}
+    if "videoUrl" in ODD_TEXTS[odd]:
+        values["response"] = ODD_TEXTS[odd]
+    ledger = tmp_path / "run.sqlite"
+    async with FakeService(duration=5) as service, service.client(polling=FAST) as client:
+        service.script("details", ScriptedResponse(data=values))
+        found, error = await outcome(client.convert_many(tracks(3), ledger=ledger, timeout=60))
+        again, _ = await outcome(client.convert_many(tracks(3), ledger=ledger))
+
+    assert (error, len(found)) == (None, 3)
+    assert sum(conversion.error is None for conversion in found) >= 2
+    assert len(again) == 3
+    assert len(service.tasks) == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows paths are Unicode")
+async def test_folder_that_is_not_utf8_is_stored(tmp_path: Path) -> None:
+    """The path of a video can contain bytes that no text of SQLite can hold."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/vid\xe9os"))
+    ledger = tmp_path / "run.sqlite"
+    async with FakeService(duration=5) as service, service.client(polling=FAST) as client:
+        for _ in range(2):
+            run = client.convert_many(tracks(2), ledger=ledger, download_to=folder)
+            found, error = await outcome(run)
+
+    assert error is None
+    assert {conversion.path for conversion in found} == {folder / "0.mp4", folder / "1.mp4"}
+    assert service.count("file") == 2
 
 
 # --- ending early -------------------------------------------------------------------------------

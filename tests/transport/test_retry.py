@@ -63,6 +63,7 @@ def test_classify_gives_up_on_permanent_errors(error: mp4gen.Mp4GenError, *, sub
         (mp4gen.TransportError("", sent=False), RetryDecision.RETRY, RetryDecision.RETRY),
         (mp4gen.TransportError("", sent=True), RetryDecision.UNCERTAIN, RetryDecision.RETRY),
         (mp4gen.ProtocolError("cut"), RetryDecision.UNCERTAIN, RetryDecision.RETRY),
+        (mp4gen.UnexpectedError("odd"), RetryDecision.UNCERTAIN, RetryDecision.RETRY),
     ],
     ids=lambda value: repr(value)[:40],
 )
@@ -82,6 +83,7 @@ def test_classify_table_holds_every_error() -> None:
         mp4gen.ServerError,
         mp4gen.TransportError,
         mp4gen.ProtocolError,
+        mp4gen.UnexpectedError,
     }
     rows = {type(error) for error in NEVER} | tried
     public = {
