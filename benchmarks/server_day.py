@@ -91,7 +91,7 @@ async def day(folder: Path, *, short: bool) -> list[dict[str, Any]]:
             "workers": 2,
             "executor": lambda: ThreadPoolExecutor(1),
             "allow_local_callbacks": True,
-            "retention_days": 0,
+            "retention_days": 1e-9,
         }
         async with (
             _CallbackServer() as (callback, called_back),
@@ -109,7 +109,7 @@ async def day(folder: Path, *, short: bool) -> list[dict[str, Any]]:
                         "callbacks": len(called_back),
                         "memory MiB": resident_memory(),
                         "open files": _descriptors(),
-                        "videos left": len(list((folder / "data" / "videos").iterdir())),
+                        "videos left": len(list((folder / "data" / "videos").glob("*.mp4"))),
                     }
                 )
     finally:

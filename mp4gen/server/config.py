@@ -98,7 +98,7 @@ class ServerConfig:
         max_duration: Maximum seconds of music in one video.
         rate_limit: Submits that each account may send.
         queue_limit: Maximum number of queued tasks.
-        retention_days: Days that a finished video is kept.
+        retention_days: Days that a finished video is kept; 0 to keep all videos.
         min_free_bytes: Free disk space in bytes below which no new task is accepted.
         max_upload_bytes: Maximum size in bytes of a file uploaded on the page.
         allow_local_callbacks: Also send callbacks to loopback and private addresses.

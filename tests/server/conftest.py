@@ -17,10 +17,32 @@ import pytest
 
 from mp4gen.render import RenderStyle
 from mp4gen.server import Server, ServerConfig
+from mp4gen.server.data_dir import DataDirectory
+from mp4gen.server.queue.recovery import encode_record
+from mp4gen.server.queue.store import Store
+from mp4gen.server.queue.task import CallbackState, Task, TaskState
 
 CALLBACK = "https://mp4gen.invalid/none"
 FAST_STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
 RATE = 16000
+NOW = 1_800_000_000.0
+FINISHED_TASK = Task(
+    task_id="1",
+    account="anna",
+    music_task_id="album",
+    audio_id="one",
+    author="An Author",
+    callback_url="https://mp4gen.invalid/none",
+    callback=CallbackState.SENT,
+    filename="A" * 24 + ".mp4",
+    created_at=NOW - 60,
+    completed_at=NOW,
+    state=TaskState.DONE,
+    duration=1.5,
+    size=5,
+    fingerprint="f",
+    warnings=("The cover is small.",),
+)
 
 
 def write_song(path: Path, seconds: float = 1.0, pitch: float = 440.0) -> Path:
@@ -142,6 +164,28 @@ def music(tmp_path: Path) -> Path:
     write_song(root / "Artist" / "Nachtmusik" / "夜の窓.wav")
     write_song(root / "loose.wav")
     return root
+
+
+def publish(data: DataDirectory, task: Task) -> None:
+    """Put the video of a task into the folder, as a render does."""
+    rendered = data.root / "rendered"
+    rendered.write_bytes(b"video")
+    data.publish(rendered, task.filename, encode_record(task))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Any:
+    directory = DataDirectory(tmp_path / "data")
+    directory.open()
+    yield directory
+    directory.close()
+
+
+@pytest.fixture
+def store(data: DataDirectory) -> Any:
+    opened = Store(data.database)
+    yield opened
+    opened.close()
 
 
 Serve = Callable[..., Awaitable[Caller]]

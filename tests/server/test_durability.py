@@ -55,7 +55,7 @@ async def test_restart_continues_accepted_tasks(serve: Serve, settings: Any) -> 
 @pytest.mark.slow
 async def test_retention_deletes_file_and_record(serve: Serve, settings: Any) -> None:
     """After the retention the video and the task are gone, and the track can be submitted again."""
-    caller = await serve(retention_days=0.0)
+    caller = await serve(retention_days=1e-9)
     data = await caller.create_and_wait("album", "one")
     url = data["response"]["videoUrl"]
 

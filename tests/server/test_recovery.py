@@ -2,59 +2,17 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
 
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.queue.recovery import encode_record, recover
-from mp4gen.server.queue.retention import delete_task
 from mp4gen.server.queue.store import Store
-from mp4gen.server.queue.task import CallbackState, Task, TaskState
+from mp4gen.server.queue.task import CallbackState
 
-from .conftest import Serve, read_tasks
-
-NOW = 1_800_000_000.0
-TASK = Task(
-    task_id="1",
-    account="anna",
-    music_task_id="album",
-    audio_id="one",
-    author="An Author",
-    callback_url="https://mp4gen.invalid/none",
-    callback=CallbackState.SENT,
-    filename="A" * 24 + ".mp4",
-    created_at=NOW - 60,
-    completed_at=NOW,
-    state=TaskState.DONE,
-    duration=1.5,
-    size=5,
-    fingerprint="f",
-    warnings=("The cover is small.",),
-)
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Any:
-    directory = DataDirectory(tmp_path / "data")
-    directory.open()
-    yield directory
-    directory.close()
-
-
-@pytest.fixture
-def store(data: DataDirectory) -> Any:
-    opened = Store(data.database)
-    yield opened
-    opened.close()
-
-
-def publish(data: DataDirectory, task: Task) -> None:
-    """Put the video of a task into the folder, as a render does."""
-    rendered = data.root / "rendered"
-    rendered.write_bytes(b"video")
-    data.publish(rendered, task.filename, encode_record(task))
+from .conftest import FINISHED_TASK as TASK
+from .conftest import Serve, publish, read_tasks
 
 
 async def test_lost_database_loses_no_video(data: DataDirectory, store: Store) -> None:
@@ -144,18 +102,6 @@ async def test_interrupted_deletion_is_finished(data: DataDirectory, store: Stor
     assert store.filenames() == set()
     assert store.removed_videos() == []
     assert list(data.videos.iterdir()) == []
-
-
-async def test_deletion_leaves_nothing(data: DataDirectory, store: Store) -> None:
-    """The record, the thumbnail and the note about the deletion are gone, too."""
-    await store.add(TASK)
-    publish(data, TASK)
-    data.thumbnail_path(TASK.filename).write_bytes(b"image")
-
-    await delete_task(store, data, TASK)
-
-    assert store.removed_videos() == []
-    assert [*data.videos.iterdir(), *data.cache.iterdir()] == []
 
 
 async def test_leftovers_of_a_kill_are_deleted(data: DataDirectory, store: Store) -> None:

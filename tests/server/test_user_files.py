@@ -3,6 +3,7 @@
 Failure mode 61.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from mp4gen.errors import ConfigurationError
 from mp4gen.server import Server, ServerConfig
 from mp4gen.server.preflight import run_checks
 
-from .conftest import FAST_STYLE, write_song
+from .conftest import FAST_STYLE, Serve, write_song
 from .test_schema import old_database
 
 # As unguessable as the server's names, but made by a person.
@@ -205,5 +206,59 @@ async def test_server_keeps_files_that_it_did_not_make(tmp_path: Path, situation
     for _ in range(2):
         async with Server(settings(music, data)) as server:
             await server.delete_expired()
+
+    assert before.items() <= snapshot(tmp_path).items()
+
+
+async def test_refused_start_does_not_touch_the_running_server(
+    serve: Serve, music: Path, tmp_path: Path
+) -> None:
+    """A second server on the same folder deletes no upload, no render and no video of the first."""
+    await serve()
+    token = "A" * 24
+    for path in (
+        music / "Uploads" / ".mp4gen-upload-x",
+        tmp_path / "data" / "work" / f"render-{token}" / "video.mp4",
+        tmp_path / "data" / "videos" / f"{token}.mp4",
+        tmp_path / "data" / "videos" / ".mp4gen-0123456789ab.part",
+        tmp_path / "data" / "cache" / f"thumbnail-{token}.jpg",
+    ):
+        write(path)
+        os.utime(path, (0, 0))
+    before = snapshot(tmp_path)
+
+    with pytest.raises(ConfigurationError, match="Another server uses the data folder"):
+        await Server(settings(music, tmp_path / "data")).__aenter__()
+
+    assert snapshot(tmp_path) == before
+
+
+async def test_start_keeps_the_upload_that_another_server_receives(
+    serve: Serve, music: Path, tmp_path: Path
+) -> None:
+    """Two servers with the same music folder do not delete each other's uploads."""
+    await serve()
+    upload = write(music / "Uploads" / ".mp4gen-upload-x")
+
+    await serve(data=tmp_path / "other")
+
+    assert upload.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database at all" * 100])
+async def test_damaged_database_deletes_nothing(tmp_path: Path, damage: bytes) -> None:
+    """The start is refused, or begins with an empty database, and all files stay."""
+    data = tmp_path / "data"
+    write(data / "mp4gen-data-folder.txt")
+    write(data / "videos" / f"{'A' * 24}.mp4")
+    write(data / "videos" / f"{'B' * 24}.json")
+    write(data / "mp4gen.sqlite", damage)
+    music = write_song(tmp_path / "music" / "one.wav").parent
+    before = snapshot(tmp_path)
+    before.pop("data/mp4gen.sqlite")
+
+    with contextlib.suppress(ConfigurationError):
+        async with Server(settings(music, data)):
+            before.pop(f"data/videos/{'B' * 24}.json")
 
     assert before.items() <= snapshot(tmp_path).items()

@@ -51,7 +51,7 @@ function statusOf(video) {
   if (video.state === "rendering") return ["analysing the song", ""];
   if (video.state === "failed") return [video.error ?? "The render failed.", " bad"];
   const days = video.days_remaining;
-  if (days <= 3) return [days ? `expires in ${days} ${days === 1 ? "day" : "days"}` : "expires today", " warn"];
+  if (days !== null && days <= 3) return [days ? `expires in ${days} ${days === 1 ? "day" : "days"}` : "expires today", " warn"];
   return [`ready · ${formatSize(video.size ?? 0)}${ratio}`, ""];
 }
 

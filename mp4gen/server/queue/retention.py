@@ -14,6 +14,9 @@ log = logging.getLogger("mp4gen.server")
 
 _DAY = 86400.0
 _INTERVAL = 600.0
+# A sleep may end a little early.
+_MIN_CONFIRMATION = 0.9 * _INTERVAL
+_CLOCK_KEY = "clock"
 
 
 async def delete_task(store: Store, data: DataDirectory, task: Task) -> None:
@@ -29,14 +32,23 @@ async def delete_video(store: Store, data: DataDirectory, filename: str) -> None
 
 
 class Retention:
-    """The deletion of tasks that ended `days` ago, every ten minutes from `start` to `stop`."""
+    """The deletion of tasks that ended `days` ago, every ten minutes from `start` to `stop`.
+
+    With 0 days nothing expires. After the clock has jumped by more than a day, which may be a
+    mistake, nothing is deleted until it shows the same time ten minutes later.
+    """
 
     def __init__(
         self, days: float, store: Store, data: DataDirectory, *, clock: Callable[[], float]
     ) -> None:
-        self._max_age = days * _DAY
-        self._store, self._data, self._clock = store, data, clock
+        self._days, self._clock = days, clock
+        self._store, self._data = store, data
         self._sweeps: asyncio.Task[None] | None = None
+        # The clock's time and the loop's time of the last look.
+        self._last_look: tuple[float, float] | None = None
+        self._trusted_at = 0.0
+        # What the clock showed when it began to run evenly.
+        self._even_since = clock()
 
     def start(self) -> None:
         """Sweep now, and every ten minutes from now on."""
@@ -51,10 +63,44 @@ class Retention:
 
     async def sweep(self) -> int:
         """Delete every expired task; return how many were deleted."""
-        expired = self._store.finished_before(self._clock() - self._max_age)
+        now = self._clock()
+        if not await self._is_trusted(now) or not self._days:
+            return 0
+        expired = self._store.finished_before(now - self._days * _DAY)
         for task in expired:
             await delete_task(self._store, self._data, task)
+            log.info("task=%s expired after %g days: %s", task.task_id, self._days, task.filename)
         return len(expired)
+
+    async def _is_trusted(self, now: float) -> bool:
+        """Return whether the clock has not jumped lately."""
+        loop_now = asyncio.get_running_loop().time()
+        jump = now - self._expected_time(now, loop_now)
+        if abs(jump) > _DAY:
+            log.warning("the clock jumped by %.1f days: nothing is deleted for now", jump / _DAY)
+            self._trusted_at = loop_now + _MIN_CONFIRMATION
+            await self._follow_jump(now, jump)
+        self._last_look = now, loop_now
+        if loop_now < self._trusted_at:
+            return False
+        await self._store.set_metadata(_CLOCK_KEY, now)
+        return True
+
+    async def _follow_jump(self, now: float, jump: float) -> None:
+        """Correct the times of videos that are newer than the clock says."""
+        if self._last_look is not None and jump > self._days * _DAY:
+            # A machine without a clock of its own starts in the past, until the network says more.
+            await self._store.shift_completed(self._even_since, jump, now)
+        await self._store.shift_completed(now, 0.0, now)
+        self._even_since = now
+
+    def _expected_time(self, now: float, loop_now: float) -> float:
+        """Return what the clock should show, by the last look or that of the last server."""
+        if self._last_look is None:
+            last: float | None = self._store.get_metadata(_CLOCK_KEY)
+            return now if last is None else last
+        clock, loop_time = self._last_look
+        return clock + loop_now - loop_time
 
     async def _run_forever(self) -> None:
         while True:

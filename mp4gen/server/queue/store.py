@@ -116,6 +116,14 @@ class Store:
         """
         return await self._run_in_writer(self._revive, task_id, values)
 
+    async def shift_completed(self, since: float, by: float, now: float) -> None:
+        """Move the ends of all tasks that ended after `since` by seconds, up to `now` at most."""
+        sql = (
+            "UPDATE tasks SET completed_at = min(?, completed_at + ?) "
+            "WHERE state IN ('done', 'failed') AND completed_at >= ?"
+        )
+        await self._run_in_writer(self._run, sql, (now, by, since))
+
     async def adopt(self, task: Task) -> bool:
         """Add the task of a video that was found; return whether that was possible."""
         return await self._run_in_writer(self._adopt, task)

@@ -131,8 +131,6 @@ class PageApi:
     def _video(self, task: Task) -> dict[str, Any]:
         progress = self._services.scheduler.progress(task.task_id)
         now = asyncio.get_running_loop().time()
-        age_days = (time.time() - (task.completed_at or 0)) / _DAY
-        days_remaining = max(0, math.floor(self._services.config.retention_days - age_days))
         return {
             "id": task.task_id,
             "task": task.music_task_id,
@@ -144,9 +142,17 @@ class PageApi:
             "seconds_remaining": math.ceil(progress.remaining(now)) if progress else None,
             "size": task.size,
             "url": f"/files/{task.filename}" if task.state is TaskState.DONE else None,
-            "days_remaining": days_remaining if task.is_finished else None,
+            "days_remaining": self._days_remaining(task),
             "error": task.error_message,
         }
+
+    def _days_remaining(self, task: Task) -> int | None:
+        """Return the full days until a finished task expires; None if it does not."""
+        retention_days = self._services.config.retention_days
+        if task.completed_at is None or not retention_days:
+            return None
+        age_days = (time.time() - task.completed_at) / _DAY
+        return max(0, math.floor(retention_days - age_days))
 
     # --- one track --------------------------------------------------------------------------
 
