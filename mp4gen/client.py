@@ -138,6 +138,11 @@ class Client:
         """Whether the dialect, or the host itself, says that it rejects a second submit."""
         return self._conversions.resubmit_policy.rejects_duplicates
 
+    @property
+    def has_sent(self) -> bool:
+        """Whether a finished call of this client may have reached the API."""
+        return self._caller.has_sent
+
     async def __aenter__(self) -> Self:
         return self
 

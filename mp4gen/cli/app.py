@@ -22,7 +22,15 @@ from mp4gen.version import package_version
 
 from . import help_texts
 from .arguments import expand_user
-from .exit_codes import BAD_INPUT, DONE, PIPE_CLOSED, UsageError, error_message, exit_code
+from .exit_codes import (
+    BAD_INPUT,
+    DONE,
+    PIPE_CLOSED,
+    AfterSendingError,
+    UsageError,
+    error_message,
+    exit_code,
+)
 from .output import Output
 from .runner import argv
 
@@ -97,7 +105,8 @@ def run(tokens: Sequence[str]) -> int:
             root_error = _root_error(raised)
             if _debugging():
                 traceback.print_exc()
-            return _report(output, root_error, error_message(root_error), exit_code(root_error))
+            code = exit_code(root_error, has_sent=isinstance(raised, AfterSendingError))
+            return _report(output, root_error, error_message(root_error), code)
     return result if isinstance(result, int) else DONE
 
 
@@ -113,6 +122,8 @@ def _check_command(tokens: Sequence[str]) -> None:
 
 def _root_error(error: BaseException) -> BaseException:
     """Return the first error of a group, and the cause of a failed import."""
+    if isinstance(error, AfterSendingError):
+        return _root_error(error.error)
     if isinstance(error, BaseExceptionGroup):
         return _root_error(error.exceptions[0])
     if isinstance(error, ImportError) and isinstance(error.__cause__, ImportError):

@@ -7,7 +7,9 @@ from typing import Annotated
 import attrs
 from cyclopts import Parameter
 
+from mp4gen.arguments import checked
 from mp4gen.client import Client
+from mp4gen.models import VideoRequest
 
 from .arguments import expand_user_text
 from .bulk_command import LEDGER, BulkCommand, report_dry_run
@@ -97,6 +99,9 @@ def convert(
     output = Output(as_json=as_json)
     if music_task and source:
         raise UsageError("Both INPUT and --music-task name tracks. Remove one of them.")
+    # Before any request: the tracks of a music task are known only after one.
+    checked("timeout", options.timeout)
+    VideoRequest("task", "audio", **attrs.asdict(defaults))
     table = Table([], [], ["title"]) if music_task else _load_table(output, source, defaults)
     progress, limit = RunProgress(), parse_rate_limit(options.rate_limit)
     command = BulkCommand(
@@ -115,7 +120,7 @@ def convert(
     elif not connection.can_connect and not music_task:
         return run(report_dry_run(command, None, limit))
     receiver = None if options.dry_run else callbacks.receiver()
-    client = connection.client(
+    opened = connection.opened(
         rate_limit=limit,
         concurrency=options.concurrency,
         on_event=progress.handle_event,
@@ -125,7 +130,7 @@ def convert(
     interrupts = InterruptHandler()
 
     async def work() -> int:
-        async with callbacks.listening(receiver), client:
+        async with callbacks.listening(receiver), opened as client:
             await _add_tracks(command, client, music_task or [], defaults)
             if options.dry_run:
                 return await report_dry_run(command, client, limit)

@@ -36,6 +36,18 @@ class UsageError(Exception):
     """An argument, or a file that it names, is invalid; nothing was sent."""
 
 
+class AfterSendingError(Exception):
+    """A command failed after it had sent a request.
+
+    Attributes:
+        error: How it failed.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class InterruptedBySignal(Exception):  # noqa: N818 - not an error
     """A signal stopped the command.
 
@@ -48,8 +60,13 @@ class InterruptedBySignal(Exception):  # noqa: N818 - not an error
         self.code = 128 + number
 
 
-def exit_code(error: BaseException) -> int:
-    """Return the exit code of a command that ended with `error`."""
+def exit_code(error: BaseException, *, has_sent: bool = False) -> int:
+    """Return the exit code of a command that ended with `error`.
+
+    Args:
+        error: The error.
+        has_sent: Whether something was sent before, so that the input cannot be all that failed.
+    """
     match error:
         case KeyboardInterrupt():
             code = INTERRUPTED
@@ -68,7 +85,7 @@ def exit_code(error: BaseException) -> int:
             code = BAD_INPUT
         case _:
             code = FAILED
-    return code
+    return FAILED if has_sent and code == BAD_INPUT else code
 
 
 def error_message(error: BaseException) -> str:

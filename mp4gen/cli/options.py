@@ -5,7 +5,8 @@ Functions raise `UsageError` for an invalid value.
 
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from mp4gen.client import Client
 from mp4gen.options import RateLimit
 from mp4gen.settings import resolve_base_url
 
-from .exit_codes import DONE, UsageError
+from .exit_codes import DONE, AfterSendingError, UsageError
 from .output import Output
 from .runner import run
 
@@ -108,11 +109,27 @@ class Connection:
         if self.allow_http and parts.scheme == "http" and not is_loopback(parts.hostname):
             Output().status(f"The key and the videos travel unencrypted to {parts.hostname}.")
 
+    @asynccontextmanager
+    async def opened(self, **kwargs: Any) -> AsyncIterator[Client]:
+        """Yield a client, as `client` returns it, and close it after the block.
+
+        Raises:
+            AfterSendingError: The block raised an error after the client had sent a request.
+        """
+        client = self.client(**kwargs)
+        try:
+            async with client:
+                yield client
+        except Exception as error:
+            if client.has_sent:
+                raise AfterSendingError(error) from error
+            raise
+
     def run(self, work: Callable[[Client], Awaitable[int | None]], **kwargs: Any) -> int:
         """Run `work` with a client and return its exit code, or 0 if it returns None."""
 
         async def with_client() -> int:
-            async with self.client(**kwargs) as client:
+            async with self.opened(**kwargs) as client:
                 return await work(client) or DONE
 
         return run(with_client())

@@ -143,6 +143,11 @@ class ApiCaller:
         """Whether `aclose` was called."""
         return self._transport.closed
 
+    @property
+    def has_sent(self) -> bool:
+        """Whether a request may have reached the API."""
+        return self._transport.has_sent
+
     async def aclose(self) -> None:
         """Close the connections; every waiting call fails immediately."""
         self.sleeper.close()

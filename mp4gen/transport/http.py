@@ -72,6 +72,8 @@ class Transport:
         # Ended by `aclose`: aiohttp wakes neither a call that connects nor a reader of a body.
         self._calls: set[asyncio.Timeout] = set()
         self._closed = False
+        # Whether a request may have reached the host.
+        self.has_sent = False
 
     @property
     def closed(self) -> bool:
@@ -127,6 +129,7 @@ class Transport:
             problem = describe_network_error(error)
         finally:
             self._calls.discard(until_close)
+            self.has_sent = self.has_sent or delivery.head_sent
         # Raised outside of the handlers: an aiohttp error as context would show the headers.
         raise TransportError(f"Request to {self._host} failed: {problem}.", sent=delivery.head_sent)
 
