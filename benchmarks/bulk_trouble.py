@@ -3,20 +3,31 @@
     python benchmarks/bulk_trouble.py [--tracks 1000] [--json [FILE]]
 
 The wait of a single call during a run; maintenance for six hours and refusals for ten minutes, each
-begun at four moments of the run, of which the worst counts; and the requests that exist at once
-while 10,000 are pulled from an iterator. About 30 s.
+begun at four moments of the run, of which the worst counts; the requests that exist at once while
+10,000 are pulled from an iterator; and a file host that is down: the time of the last submit
+compared with a run that downloads nothing, the requests to that host, and the memory of a track
+that waits for its download. About 30 s.
 """
+
+# ruff: noqa: SLF001 - the connections to the file host are replaced
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import tracemalloc
 from collections.abc import AsyncIterator
+from tempfile import TemporaryDirectory
+from typing import Any
 
+import aiohttp
 import attrs
 import support_bulk as support
 from report import at_least, at_most, note, parse_arguments, show_figures
 
-from mp4gen import ConversionRun, VideoRequest
+from mp4gen import ConversionRun, RateLimit, VideoRequest
+from mp4gen.downloads.fetch import FileSessions
+from mp4gen.transport.network import Network
 
 SIX_HOURS = 6 * 3600.0
 MOMENTS = (100.0, 200.0, 333.0, 700.0)
@@ -113,12 +124,86 @@ async def peak_alive(number: int) -> int:
     return peak
 
 
+class DeadHost(FileSessions):
+    """Connections to a file host that refuses each one.
+
+    Attributes:
+        requests: the attempts to connect.
+    """
+
+    requests = 0
+
+    def session_for(self, url: str, *, allow_private: bool) -> Any:
+        """Return the object itself as the session, without a proxy."""
+        return self, None
+
+    async def get(self, *_: object, **__: object) -> Any:
+        """Refuse the connection."""
+        self.requests += 1
+        await asyncio.sleep(0.06)
+        raise aiohttp.ClientConnectionError
+
+
+@attrs.frozen
+class DeadHostRun:
+    """A run whose file host is down.
+
+    Attributes:
+        submitted_at: seconds from its begin to the last submit.
+        ended_at: seconds to its end.
+        requests: requests to the file host.
+        bytes_waiting: memory of a track that waits for its download, in bytes.
+    """
+
+    submitted_at: float
+    ended_at: float
+    requests: int
+    bytes_waiting: float = 0.0
+
+
+async def dead_host(number: int, folder: str | None) -> DeadHostRun:
+    """Convert tracks; with a folder, download them from a host that is down."""
+    service, host = support.service(4), DeadHost(Network())
+    async with support.client(service, 4) as client:
+        client._get_downloader()._sessions = host
+        failed = await _errors(client.convert_many(support.tracks(number), download_to=folder))
+    assert failed == (number if folder else 0)
+    submits = [call.received_at for call in service.requests if call.endpoint == "create"]
+    return DeadHostRun(submits[-1], asyncio.get_running_loop().time(), host.requests)
+
+
+async def memory_of_waiting(number: int, folder: str) -> float:
+    """Return the bytes of a track that waits for its download, of `number` that do."""
+    service, host = support.service(5, rate_limit=None), DeadHost(Network())
+    service.duration = 1.0
+    limit = RateLimit(10 * number, per=1)
+    async with support.client(service, 5, rate_limit=limit) as client:
+        client._get_downloader()._sessions = host
+        run = client.convert_many(support.tracks(number), download_to=folder)
+        tracemalloc.start()
+        running = asyncio.create_task(_errors(run))
+        await asyncio.sleep(250)
+        assert host.hosts.users >= 0.9 * number
+        gc.collect()
+        waiting, _ = tracemalloc.get_traced_memory()
+        await running
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    return (waiting - after) / number
+
+
 def main() -> None:
     """Run the benchmark."""
     args = parse_arguments(__doc__, tracks=1000)
     wait = support.run(single_calls(args.tracks))
     down = worst(args.tracks, "maintenance", SIX_HOURS)
     refused = worst(args.tracks, "code_405", 600.0)
+    undisturbed = support.run(dead_host(args.tracks, None))
+    with TemporaryDirectory(prefix="mp4gen-") as folder:
+        dead = support.run(dead_host(args.tracks, folder))
+        memory = support.run(memory_of_waiting(args.tracks, folder))
+    note(f"file host down: {dead}, else {undisturbed}")
     found = [
         at_most("single call in a full run: until sent, s", wait, 10, "{:.1f}"),
         at_most("455 for six hours: requests", down.requests, 80),
@@ -128,6 +213,14 @@ def main() -> None:
         at_most("405: until 90 % of the rate, s", refused.recovery_time, 60, "{:.0f}"),
         at_least("405: rate in the second and third minute after", refused.rate, 0.9, "{:.2f}"),
         at_most("10,000 lazy requests: alive at once", support.run(peak_alive(10_000)), 320),
+        at_most(
+            "file host down: last submit / without downloads",
+            dead.submitted_at / undisturbed.submitted_at,
+            1.1,
+            "{:.3f}",
+        ),
+        at_most("file host down: requests to it", dead.requests, 500),
+        at_most("track that waits for its download: KiB", memory / 1024, 12, "{:.1f}"),
     ]
     show_figures("Bulk run in trouble", found, args.json)
 

@@ -37,6 +37,7 @@ logging.getLogger("mp4gen").setLevel(logging.ERROR)
 # Measured: 45 s for a song of four minutes; the vendor documents nothing.
 DURATION = lognormal(40, 120)
 PER, WINDOW = 10.0, 20
+BASE_URL = "http://127.0.0.1:1"
 
 
 def latency(random: Random) -> float:
@@ -150,7 +151,7 @@ def client(
     service: FakeService, seed: int, receiver: CallbackReceiver | None = None, **settings: Any
 ) -> Client:
     """Return a client of the service, without sockets."""
-    made = service.client(base_url="http://127.0.0.1:1", callbacks=receiver, **settings)
+    made = service.client(base_url=BASE_URL, callbacks=receiver, **settings)
     made.random.seed(seed)
     made._caller._transport = DirectTransport(service, seed, receiver)  # type: ignore[assignment]
     return made
@@ -158,9 +159,12 @@ def client(
 
 def service(seed: int, **settings: Any) -> FakeService:
     """Return the API with its exact limit and realistic durations."""
-    return FakeService(
+    made = FakeService(
         **{"duration": DURATION, "seed": seed, "credits": 1e9, "file_size": 64, **settings}
     )
+    # The links of its videos must be whole.
+    made.url = BASE_URL
+    return made
 
 
 def tracks(number: int) -> list[VideoRequest]:

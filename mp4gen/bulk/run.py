@@ -26,6 +26,7 @@ from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 from mp4gen.unexpected import unexpected_error
 
 from .ledger_entry import LedgerEntry
+from .places import Places
 from .track_job import BulkOptions, TrackJob, finished_conversion
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ VideoRequests = Iterable[VideoRequest | Track] | AsyncIterable[VideoRequest | Tr
 
 # Requests and results beyond the conversions in progress.
 _PREFETCH = 10
+# Tracks whose downloads wait, for example for a host that is down. They take 11 KB each.
+_MAX_DOWNLOADS = 2000
 # Permanent errors that would also fail every later submit.
 _FATAL_ERRORS = (
     AuthenticationError,
@@ -72,7 +75,7 @@ class ConversionRun:
         self._tasks: dict[asyncio.Task[None], TrackJob] = {}
         self._duplicates: dict[tuple[str, str], list[VideoRequest]] = {}
         self._reported: set[tuple[str, str]] = set()
-        self._pending_slots = asyncio.Semaphore(service.concurrency + _PREFETCH)
+        self._places = Places(service.concurrency + _PREFETCH, _MAX_DOWNLOADS)
         self._results: asyncio.Queue[Conversion | None] = asyncio.Queue()
         self._error: BaseException | None = None
         self._stop_reason: str | None = None
@@ -126,7 +129,7 @@ class ConversionRun:
         self._runner = asyncio.get_running_loop().create_task(self._run(), name="mp4gen-bulk")
         try:
             while (conversion := await self._results.get()) is not None:
-                self._pending_slots.release()
+                self._places.release()
                 yield conversion
         finally:
             await self.aclose()
@@ -151,7 +154,7 @@ class ConversionRun:
         """Count a track, with its duplicates, as left for another run."""
         for _ in (request, *self._duplicates.pop(_key(request), ())):
             self._remaining += 1
-            self._pending_slots.release()
+            self._places.release()
 
     # --- the run ----------------------------------------------------------------------------
 
@@ -211,7 +214,7 @@ class ConversionRun:
         not_started = deque(requests)
         try:
             for entry in await ledger.add_or_get(requests):
-                await self._pending_slots.acquire()
+                await self._places.acquire()
                 request, current = not_started[0], entry
                 if _key(request) in self._reported:
                     # A duplicate in this batch has ended since the entry was read.
@@ -236,7 +239,13 @@ class ConversionRun:
             self._duplicates[key] = []
             is_stopping = self._stopping.is_set
             job = TrackJob(
-                self._service, self._downloader, self._options, ledger, entry, is_stopping
+                self._service,
+                self._downloader,
+                self._options,
+                ledger,
+                entry,
+                self._places,
+                is_stopping,
             )
             task = asyncio.get_running_loop().create_task(self._run_job(job))
             self._tasks[task] = job

@@ -20,6 +20,7 @@ from mp4gen.task_errors import SubmitUncertainError
 from mp4gen.unexpected import unexpected_error
 
 from .ledger_entry import LedgerEntry, LedgerState
+from .places import Places
 
 if TYPE_CHECKING:
     from mp4gen.downloads.downloader import Downloader
@@ -71,6 +72,7 @@ class TrackJob:
         options: The options of the run.
         ledger: The ledger of the run.
         entry: The track's entry when the job was created.
+        places: The places of the run.
         is_stopping: Returns whether the run submits nothing more.
     """
 
@@ -79,6 +81,7 @@ class TrackJob:
     options: BulkOptions
     ledger: Ledger
     entry: LedgerEntry
+    places: Places
     is_stopping: Callable[[], bool] = lambda: False
     _operation: SubmitOperation | None = attrs.field(default=None, init=False)
 
@@ -172,7 +175,10 @@ class TrackJob:
         stem = safe_stem(self.options.name(request) if self.options.name else request.audio_id)
         filename = f"{await self.ledger.reserve_filename(entry.id, stem)}.mp4"
         try:
-            path = await self.downloader.download(video, folder / filename, None)
+            async with self.places.left_for_download():
+                path = await self.downloader.download(
+                    video, folder / filename, call_options=self.service.bulk_options
+                )
         except DownloadError as error:
             # The ledger keeps the video: the next run fetches it.
             return attrs.evolve(conversion, error=error)

@@ -55,14 +55,14 @@ class RetryBudget:
     _corrupt_attempts: int = 0
     _most_received: int = 0
     _failing_since: float | None = None
-    _delays: Iterator[float] = attrs.field(factory=lambda: iter(()))
+    _delays: Iterator[float] | None = None
 
     @property
     def elapsed(self) -> float:
         """The seconds without progress. The first use starts to count."""
         now = asyncio.get_running_loop().time()
         if self._failing_since is None:
-            self._failing_since, self._delays = now, backoff_delays(self.retry, self.random)
+            self._failing_since, self._delays = now, None
         return now - self._failing_since
 
     @property
@@ -82,6 +82,7 @@ class RetryBudget:
     def next_delay(self, error: RetryableError) -> float | None:
         """Return the seconds until the next attempt, at least `retry_after`; None to give up."""
         remaining = self.remaining
+        self._delays = self._delays or backoff_delays(self.retry, self.random)
         delay = max(next(self._delays), error.retry_after or 0.0)
         exhausted = delay > remaining or self._corrupt_attempts > _MAX_CORRUPT_ATTEMPTS
         return None if exhausted else delay
