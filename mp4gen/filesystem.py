@@ -1,10 +1,13 @@
 """File locks and atomic writes; the only module that depends on the operating system."""
 
+import errno
 import fcntl
 import os
 import secrets
+import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -52,14 +55,68 @@ def atomic_write(target: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames and new files in `folder` survive a power cut.
+def move_durably(source: Path, target: Path) -> None:
+    """Move a file whose content is on the disk; `target` appears complete, also elsewhere.
 
     Raises:
-        OSError: The folder cannot be read, or its file system cannot sync folders.
+        OSError: The file cannot be moved; then it stays where it was.
+    """
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with atomic_write(target) as part:
+            shutil.copyfile(source, part)
+        source.unlink()
+    else:
+        sync_folder(target.parent)
+
+
+def move_to_new(source: Path, target: Path) -> None:
+    """Move a file within its folder, unless `target` exists.
+
+    Raises:
+        FileExistsError: `target` exists.
+        OSError: The file cannot be moved.
+    """
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        # exFAT and many network shares have no hard links: reserve the name, then replace it.
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        try:
+            source.replace(target)
+        except BaseException:
+            target.unlink()
+            raise
+    else:
+        source.unlink()
+
+
+def make_private(path: Path) -> None:
+    """Take the permissions of other users away from a file or folder, if the system lets us."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        # In a container's volume the folder may belong to another user.
+        with suppress(OSError):
+            path.chmod(mode & ~0o077)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new files in `folder` survive a power cut, if its file system can.
+
+    Raises:
+        OSError: The folder cannot be read.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems sync no folders.
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}:
+            raise
     finally:
         os.close(descriptor)

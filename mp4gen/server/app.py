@@ -19,6 +19,7 @@ from .data_dir import DataDirectory
 from .library import uploads
 from .library.library import Library
 from .library.metadata_cache import MetadataCache
+from .library.reader import LibraryReader
 from .preflight import check_data, check_music
 from .queue.admission import Admission
 from .queue.fingerprint import Fingerprints
@@ -120,7 +121,8 @@ class Server:
         """Make every part, and register how it is stopped."""
         config, cleanup = self.config, self._cleanup
         data, store = self._open_data()
-        library = Library(config.music)
+        library = LibraryReader(Library(config.music))
+        cleanup.callback(library.close)
         uploads.remove_partial_uploads(library.root / uploads.FOLDER)
         feed, accounts = ChangeFeed(), Accounts(config.accounts)
         self._callbacks = CallbackSender(config, store, self._base_url)
@@ -153,7 +155,7 @@ class Server:
             library=library,
             metadata_cache=metadata_cache,
             scheduler=self._scheduler,
-            admission=Admission(config, data, store, self._scheduler, fingerprints),
+            admission=Admission(config, data, store, self._scheduler, fingerprints, library),
             accounts=accounts,
             sessions=Sessions(config, accounts, data.secret()),
             feed=feed,

@@ -171,8 +171,7 @@ class DataDirectory:
         """Move a finished video and its record into `videos/`, durably; return the video's size."""
         self.write_record(name, record)
         target = self.videos / name
-        rendered.replace(target)
-        filesystem.sync_folder(self.videos)
+        filesystem.move_durably(rendered, target)
         return target.stat().st_size
 
     def write_record(self, name: str, record: bytes) -> None:

@@ -25,7 +25,8 @@ async def test_health_reports_load(serve: Serve) -> None:
     assert status == 200
     assert body["status"] == "ok"
     assert (body["queued"], body["rendering"]) == (0, 0)
-    assert set(body) == {"status", "version", "queued", "rendering", "free_bytes"}
+    expected = {"status", "trouble", "version", "queued", "rendering", "free_bytes"}
+    assert set(body) == expected
 
 
 async def test_health_reports_why_tasks_are_rejected(serve: Serve, tmp_path: Any) -> None:

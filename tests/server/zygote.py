@@ -19,7 +19,7 @@ from mp4gen.render import RenderStyle
 from mp4gen.server import Server, ServerConfig, data_dir
 from mp4gen.server.callbacks import sender
 from mp4gen.server.library import library
-from mp4gen.server.queue import scheduler, store
+from mp4gen.server.queue import scheduler, store, task_renderer
 from mp4gen.server.rendering import supervisor
 
 STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
@@ -43,8 +43,8 @@ POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
     "the render is about to be recorded": (store.Store, store.Store.mark_started, BEFORE, 1),
     "the render is recorded": (store.Store, store.Store.mark_started, AFTER, 1),
     "the render is prepared": (
-        scheduler.RenderScheduler,
-        scheduler.RenderScheduler._prepare,
+        task_renderer.TaskRenderer,
+        task_renderer.TaskRenderer._prepare,
         AFTER,
         1,
     ),

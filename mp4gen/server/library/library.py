@@ -11,16 +11,21 @@ The ids are stable while the files stay in place:
 A name never becomes a path: it is compared with the names that a folder lists, so it cannot leave
 the music folder. A link counts only if its target is inside the music folder. This module reads
 names and sizes, and opens no file.
+
+A track is missing only if its folder can be read. If not, or if the whole music folder is empty,
+as a mount point is without its disk, the library is unavailable, and nobody knows what is in it.
 """
 
 import hashlib
 import os
 import unicodedata
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import attrs
+
+from mp4gen.server.troubles import TransientError
 
 # The extensions that the renderer reads, lossless ones first.
 SUFFIXES = (".flac", ".wav", ".aif", ".aiff", ".m4a", ".opus", ".ogg", ".oga", ".mp3", ".aac")
@@ -54,6 +59,10 @@ class LibraryTrack:
         return self.size / _BYTES_PER_SECOND.get(self.path.suffix.lower(), _COMPRESSED)
 
 
+class MusicUnavailableError(TransientError):
+    """The music folder, or a folder in it, cannot be read now."""
+
+
 class Library:
     """The tracks below one folder. Its methods block: run them off the event loop.
 
@@ -65,36 +74,64 @@ class Library:
         self.root = root.resolve()
 
     def find(self, task_id: str, audio_id: str) -> LibraryTrack | None:
-        """Return one track by its ids; None if there is no such track."""
+        """Return one track by its ids; None if there is no such track.
+
+        Raises:
+            MusicUnavailableError: The folder cannot be read now.
+        """
         normalized = _nfc(audio_id)
-        folder = self._folder(task_id)
-        if folder is None:
-            return None
         # An id depends only on the files with its stem: skip the others of a large folder.
-        stems = {normalized, Path(normalized).stem}
-        tracks = self._tracks_in(folder, stems)
+        tracks = self._require_tracks(task_id, {normalized, Path(normalized).stem}) or []
         for track in tracks:
             if track.audio_id == normalized:
                 return track
         return next((track for track in tracks if _nfc(track.path.name) == normalized), None)
 
     def tracks(self, task_id: str) -> list[LibraryTrack] | None:
-        """Return the tracks of one music task by name; None if there is no such folder."""
-        folder = self._folder(task_id)
-        return None if folder is None else self._tracks_in(folder)
+        """Return the tracks of one music task by name; None if there is no such folder.
+
+        Raises:
+            MusicUnavailableError: The folder cannot be read now.
+        """
+        return self._require_tracks(task_id)
 
     def all_tracks(self) -> Iterator[LibraryTrack]:
-        """Yield every track of the library, folder by folder."""
+        """Yield every track of the library that can be read, folder by folder.
+
+        Raises:
+            MusicUnavailableError: The music folder cannot be read now.
+        """
+        with _unavailable_on_error():
+            next(self.root.iterdir(), None)
         for folder in self._walk():
-            yield from self._tracks_in(folder)
+            with suppress(OSError):
+                yield from self._tracks_in(folder, skip_errors=True)
 
     def fingerprint(self) -> str:
-        """Return a text that changes when files are added or deleted."""
+        """Return a text that changes when files are added or deleted.
+
+        Raises:
+            MusicUnavailableError: The music folder cannot be read now.
+        """
+        with _unavailable_on_error():
+            next(self.root.iterdir(), None)
         digest = hashlib.blake2b(digest_size=16)
         for folder in self._walk():
             with suppress(OSError):
                 digest.update(f"{os.fsencode(folder)!r}{folder.stat().st_mtime_ns}".encode())
         return digest.hexdigest()
+
+    def _require_tracks(
+        self, task_id: str, stems: set[str] | None = None
+    ) -> list[LibraryTrack] | None:
+        with _unavailable_on_error():
+            folder = self._folder(task_id)
+            tracks = None if folder is None else self._tracks_in(folder, stems)
+            if not tracks and not any(self.root.iterdir()):
+                raise MusicUnavailableError(
+                    "The music folder is empty. Mount its disk, or copy the music back."
+                )
+        return tracks
 
     def _walk(self) -> Iterator[Path]:
         for folder, folders, _ in os.walk(self.root):
@@ -118,7 +155,9 @@ class Library:
         try:
             with os.scandir(folder) as entries:
                 return [entry for entry in entries if self._is_inside(entry)]
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
+            if folder == self.root:
+                raise
             return []
 
     def _is_inside(self, entry: os.DirEntry[str]) -> bool:
@@ -131,8 +170,14 @@ class Library:
         except (OSError, RuntimeError):
             return False
 
-    def _tracks_in(self, folder: Path, stems: set[str] | None = None) -> list[LibraryTrack]:
-        """Return the tracks of a folder, or those with certain stems."""
+    def _tracks_in(
+        self, folder: Path, stems: set[str] | None = None, *, skip_errors: bool = False
+    ) -> list[LibraryTrack]:
+        """Return the tracks of a folder, or those with certain stems.
+
+        Raises:
+            OSError: The folder cannot be read, or a file unless errors are skipped.
+        """
         task_id = _nfc(folder.relative_to(self.root).as_posix())
         files = [
             entry
@@ -146,11 +191,24 @@ class Library:
             audio_id = _nfc(entry.name) if stem in tracks else stem
             try:
                 stat = entry.stat()
-            except OSError:
-                continue
+            except OSError as error:
+                if skip_errors or isinstance(error, FileNotFoundError):
+                    continue
+                raise
             path = Path(entry.path)
             tracks[audio_id] = LibraryTrack(task_id, audio_id, path, stat.st_size, stat.st_mtime)
         return sorted(tracks.values(), key=lambda track: track.audio_id)
+
+
+@contextmanager
+def _unavailable_on_error() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise MusicUnavailableError(
+            f"The music folder cannot be read: {reason}. Mount its disk, or change its mode."
+        ) from error
 
 
 def _nfc(text: str) -> str:

@@ -1,8 +1,12 @@
-"""Reads the metadata of the library's files once, in the background, and keeps it."""
+"""Reads the metadata of the library's files once, in the background, and keeps it.
+
+A file that cannot be read now, or takes its reader with it, is read again after a while.
+"""
 
 import asyncio
 import contextlib
 import hashlib
+import math
 import os
 import time
 from collections.abc import Callable
@@ -11,17 +15,29 @@ from typing import Any, TypeVar
 
 from mp4gen import filesystem
 from mp4gen.errors import Mp4GenError
-from mp4gen.server.rendering import previews
-from mp4gen.server.rendering.pool import WorkerSlot
+from mp4gen.server.rendering import previews, worker
+from mp4gen.server.rendering.pool import WorkerDiedError, WorkerSlot
+from mp4gen.server.troubles import TransientError
 
-from .library import Library, LibraryTrack
+from .library import LibraryTrack, MusicUnavailableError
+from .reader import LibraryReader
 
 T = TypeVar("T")
 
 _BATCH = 16
 _DAY = 86400.0
 _RESCAN_INTERVAL = 8.0
+# Seconds that a job of the reader may take: for each file whose tags it reads, and for each second
+# of music that it decodes.
+_MIN_TIMEOUT, _TIMEOUT_PER_FILE, _TIMEOUT_PER_SECOND = 20.0, 5.0, 0.1
+# Seconds before a file is read again, and their maximum.
+_REREAD_DELAY, _MAX_REREAD_DELAY = 60.0, _DAY
 _Version = tuple[str, float, int]
+_UNLOADED = previews.MusicInfo()
+
+
+class ReaderTimeoutError(TransientError):
+    """The reader was stopped because a job took too long."""
 
 
 class MetadataCache:
@@ -33,7 +49,7 @@ class MetadataCache:
 
     def __init__(
         self,
-        library: Library,
+        library: LibraryReader,
         slot: WorkerSlot,
         covers: Path,
         *,
@@ -43,6 +59,9 @@ class MetadataCache:
         self._library, self._slot, self._covers = library, slot, covers
         self._max_duration, self._on_change = max_duration, on_change
         self._known: dict[_Version, previews.MusicInfo] = {}
+        self._tracks: list[LibraryTrack] = []
+        # When files that could not be read are read again, and how often they failed.
+        self._reread: dict[_Version, tuple[float, int]] = {}
         self._loading: asyncio.Task[None] | None = None
         self._fingerprint, self._next_scan = "", 0.0
         self._lock = asyncio.Lock()
@@ -51,16 +70,19 @@ class MetadataCache:
         self._no_urgent_jobs.set()
 
     async def tracks(self) -> list[tuple[LibraryTrack, previews.MusicInfo]]:
-        """Return every track with its metadata, which is empty until it is loaded."""
-        found = await asyncio.to_thread(lambda: list(self._library.all_tracks()))
-        # Forget deleted and replaced files.
-        current = set(map(_version, found))
-        self._known = {key: info for key, info in self._known.items() if key in current}
-        unknown = [track for track in found if _version(track) not in self._known]
+        """Return every track with its metadata, which is empty until it is loaded.
+
+        If the music folder cannot be read now, these are the tracks that it had before.
+        """
+        with contextlib.suppress(MusicUnavailableError):
+            self._tracks = await self._library.all_tracks()
+            if self._tracks:
+                # An empty folder may be a mount point without its disk.
+                self._forget_all_but(set(map(_version, self._tracks)))
+        unknown = [track for track in self._tracks if self._is_due(track)]
         if unknown and (self._loading is None or self._loading.done()):
             self._loading = asyncio.create_task(self._load_in_background(unknown))
-        unloaded = previews.MusicInfo()
-        return [(track, self._known.get(_version(track), unloaded)) for track in found]
+        return [(track, self._known.get(_version(track), _UNLOADED)) for track in self._tracks]
 
     async def refresh_if_changed(self) -> None:
         """Call `on_change` if files were added or deleted since the last scan."""
@@ -69,7 +91,8 @@ class MetadataCache:
             return
         self._next_scan = now + _RESCAN_INTERVAL
         before = self._fingerprint
-        self._fingerprint = await asyncio.to_thread(self._library.fingerprint)
+        with contextlib.suppress(MusicUnavailableError):
+            self._fingerprint = await self._library.fingerprint()
         if before not in {"", self._fingerprint}:
             self._on_change()
 
@@ -79,9 +102,12 @@ class MetadataCache:
 
     async def infos(self, tracks: list[LibraryTrack]) -> list[previews.MusicInfo]:
         """Return the metadata of several tracks, in their order."""
-        if unknown := [track for track in tracks if _version(track) not in self._known]:
-            await self._load(unknown, urgent=True)
-        return [self._known[_version(track)] for track in tracks]
+        # The folder may change meanwhile, and with it what is known.
+        infos = {version: self._known.get(version) for version in map(_version, tracks)}
+        if unknown := [track for track in tracks if self._is_due(track)]:
+            loaded = await self._load(unknown, urgent=True)
+            infos.update(zip(map(_version, unknown), loaded, strict=True))
+        return [infos[_version(track)] or _UNLOADED for track in tracks]
 
     async def preview(
         self,
@@ -158,13 +184,46 @@ class MetadataCache:
             await self._load(tracks[at : at + _BATCH], urgent=False)
             self._on_change()
 
-    async def _load(self, tracks: list[LibraryTrack], *, urgent: bool) -> None:
+    async def _load(
+        self, tracks: list[LibraryTrack], *, urgent: bool, retry: bool = True
+    ) -> list[previews.MusicInfo]:
+        """Return the metadata of these tracks, and keep it."""
+        run = self._run_urgent if urgent else self._run_background
         try:
-            run = self._run_urgent if urgent else self._run_background
             infos = await run(previews.probe_files, [track.path for track in tracks])
-        except Mp4GenError:
-            infos = [previews.MusicInfo(problem="The file cannot be read.") for _ in tracks]
-        self._known.update(zip(map(_version, tracks), infos, strict=True))
+        except (WorkerDiedError, ReaderTimeoutError) as error:
+            if len(tracks) > 1:
+                # Only one of the files may be at fault.
+                return [(await self._load([one], urgent=urgent))[0] for one in tracks]
+            if retry and isinstance(error, WorkerDiedError):
+                # Any other process may have killed it.
+                return await self._load(tracks, urgent=urgent, retry=False)
+            problem = "The file takes the reader with it. It is read again later."
+            infos = [previews.MusicInfo(problem=problem, is_temporary=True)]
+        except Mp4GenError as error:
+            infos = [previews.MusicInfo(problem=str(error), is_temporary=True) for _ in tracks]
+        for track, info in zip(tracks, infos, strict=True):
+            self._keep(track, info)
+        return infos
+
+    def _keep(self, track: LibraryTrack, info: previews.MusicInfo) -> None:
+        version, now = _version(track), asyncio.get_running_loop().time()
+        self._known[version] = info
+        _, failures = self._reread.pop(version, (0.0, 0))
+        if info.is_temporary:
+            delay = min(_MAX_REREAD_DELAY, _REREAD_DELAY * 4 ** min(failures, 10))
+            self._reread[version] = now + delay, failures + 1
+
+    def _is_due(self, track: LibraryTrack) -> bool:
+        """Return whether a track is to be read now: for the first time, or again."""
+        version = _version(track)
+        reread_at, _ = self._reread.get(version, (math.inf, 0))
+        return version not in self._known or reread_at <= asyncio.get_running_loop().time()
+
+    def _forget_all_but(self, current: set[_Version]) -> None:
+        """Forget deleted and replaced files."""
+        self._known = {key: info for key, info in self._known.items() if key in current}
+        self._reread = {key: value for key, value in self._reread.items() if key in current}
 
     async def _run_urgent(
         self, func: Callable[..., T], *args: Any, is_still_needed: Callable[[], bool] = lambda: True
@@ -176,7 +235,7 @@ class MetadataCache:
             async with self._lock:
                 if not is_still_needed():
                     raise ConnectionResetError("The client is gone.")
-                return await self._slot.run(func, *args)
+                return await self._run_job(func, *args)
         finally:
             self._urgent_count -= 1
             if not self._urgent_count:
@@ -188,7 +247,19 @@ class MetadataCache:
             await self._no_urgent_jobs.wait()
             async with self._lock:
                 if not self._urgent_count:
-                    return await self._slot.run(func, *args)
+                    return await self._run_job(func, *args)
+
+    async def _run_job(self, func: Callable[..., T], *args: Any) -> T:
+        if func is previews.probe_files:
+            timeout = _MIN_TIMEOUT + _TIMEOUT_PER_FILE * len(args[0])
+        else:
+            timeout = _MIN_TIMEOUT + _TIMEOUT_PER_SECOND * self._max_duration
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._slot.run(worker.run_limited, timeout, func, *args)
+        except TimeoutError:
+            self._slot.kill()
+            raise ReaderTimeoutError(f"The file was not read within {timeout:g} s.") from None
 
 
 def _version(track: LibraryTrack) -> _Version:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from mp4gen import filesystem
 from mp4gen.errors import InvalidRequestError, RenderError
 from mp4gen.server.data_dir import random_token
 
@@ -99,10 +100,9 @@ def commit_upload(part: Path, name: str) -> Path:
     for number in range(1, 1000):
         target = part.with_name(name if number == 1 else f"{stem} ({number}){suffix}")
         try:
-            os.link(part, target)
+            filesystem.move_to_new(part, target)
         except FileExistsError:
             continue
-        part.unlink()
         return target
     part.unlink()
     raise RenderError(f"Too many files have this name: {name}. Choose another name.")
@@ -110,7 +110,8 @@ def commit_upload(part: Path, name: str) -> Path:
 
 def remove_partial_uploads(folder: Path) -> None:
     """Delete the partial uploads of a killed server, but none that another server receives."""
-    for part in folder.glob(f"{_PART_PREFIX}*"):
-        with contextlib.suppress(FileNotFoundError):
+    # The music folder may be read-only.
+    with contextlib.suppress(OSError):
+        for part in folder.glob(f"{_PART_PREFIX}*"):
             if time.time() - part.stat().st_mtime > _MAX_PART_AGE:
                 part.unlink()

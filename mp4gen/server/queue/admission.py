@@ -3,7 +3,6 @@
 It also stores and queues an accepted task, and queues a task again whose video file is gone.
 """
 
-import asyncio
 import enum
 import logging
 from pathlib import Path
@@ -13,6 +12,7 @@ import attrs
 from mp4gen.errors import AlreadyExistsError
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.data_dir import DataDirectory
+from mp4gen.server.library.reader import LibraryReader
 
 from .fingerprint import Fingerprints
 from .scheduler import RenderScheduler
@@ -39,6 +39,7 @@ class Admission:
     _store: Store
     _scheduler: RenderScheduler
     _fingerprints: Fingerprints
+    _library: LibraryReader
 
     @property
     def maintenance(self) -> bool:
@@ -64,8 +65,9 @@ class Admission:
 
         Raises:
             AlreadyExistsError: An earlier task makes or made the same video; carries its id.
+            MusicUnavailableError: The music cannot be read now.
         """
-        fingerprint = await asyncio.to_thread(self._fingerprints.of, task, audio)
+        fingerprint = await self._library.read(self._fingerprints.of, task, audio)
         task = attrs.evolve(task, fingerprint=fingerprint)
         try:
             await self._store.add(task)

@@ -29,6 +29,13 @@ class FairQueue:
         self._account_of[task_id] = account
         self._next_number += 1
 
+    def put_back(self, account: str, task_id: str) -> None:
+        """Add a task before the others of its account."""
+        tasks = self._waiting.setdefault(account, OrderedDict())
+        tasks[task_id] = next(iter(tasks.values()), self._next_number) - 1
+        tasks.move_to_end(task_id, last=False)
+        self._account_of[task_id] = account
+
     def get(self) -> str | None:
         """Take the next task, which counts as running from now on; None if the queue is empty."""
         accounts = [account for account, tasks in self._waiting.items() if tasks]

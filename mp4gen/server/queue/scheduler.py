@@ -1,28 +1,27 @@
 """Assigns queued tasks to free slots and brings each render to its end; no HTTP, no SQL.
 
 Every task ends in one of four ways: done, failed with a text, requeued because the server stops,
-or deleted. A render that crashes, hangs or exceeds a limit fails its own task only. A failed task
-is not retried: the same file would fail again, and the user can submit it again.
+or deleted. A task fails only by its song: the file is damaged, too long or deleted, or it crashed
+the worker several times. After every other failure it is tried again (`retries`), and the user can
+submit a failed one again.
 """
 
 import asyncio
+import contextlib
 import logging
-import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-from mp4gen.server.config import ServerConfig
+from mp4gen.server.config import MIB, ServerConfig
 from mp4gen.server.data_dir import DataDirectory
-from mp4gen.server.library.library import Library
-from mp4gen.server.rendering import worker
-from mp4gen.server.rendering.aspect_ratio import style_for
+from mp4gen.server.library.reader import LibraryReader
 from mp4gen.server.rendering.eta import RenderProgress, RenderSpeed, retry_after
 from mp4gen.server.rendering.pool import ProcessExecutor, WorkerSlot
 from mp4gen.server.rendering.supervisor import (
-    NO_AUDIO,
+    RENDER_FAILED,
+    RenderCrashedError,
     RenderFailedError,
     RenderInterruptedError,
     SupervisedRender,
@@ -30,14 +29,17 @@ from mp4gen.server.rendering.supervisor import (
 
 from .fair_queue import FairQueue
 from .fingerprint import Fingerprints
-from .recovery import encode_record
+from .reporting import describe_trouble, log_finished
+from .retries import MAX_ATTEMPTS, MAX_DELAY, QueueHold, retry_delay
 from .store import Store
 from .task import Task
+from .task_renderer import TaskRenderer
 
 log = logging.getLogger("mp4gen.server")
 
 _SPEED_KEY = "render_speed"
-_RETRY_DELAY = 10.0
+# Seconds between two checks of a full disk.
+_DISK_CHECK_INTERVAL = 5.0
 
 
 class RenderScheduler:
@@ -51,29 +53,34 @@ class RenderScheduler:
         self,
         config: ServerConfig,
         store: Store,
-        library: Library,
+        library: LibraryReader,
         data: DataDirectory,
         fingerprints: Fingerprints,
         *,
         on_finished: Callable[[Task], None],
         on_change: Callable[[], None],
     ) -> None:
-        self._config, self._store, self._library, self._data = config, store, library, data
-        self._fingerprints = fingerprints
+        self._config, self._store, self._data = config, store, data
+        self._renderer = TaskRenderer(
+            config, store, library, data, fingerprints, on_change=on_change
+        )
         self._on_finished, self._on_change = on_finished, on_change
         self._queue = FairQueue()
         self._running: dict[str, SupervisedRender] = {}
+        self._postponed: dict[str, asyncio.TimerHandle] = {}
         self._renders: set[asyncio.Task[None]] = set()
         executor = config.executor or partial(ProcessExecutor, config.worker_memory_bytes)
         self._free_slots = [WorkerSlot(executor) for _ in range(config.workers)]
         self._slots = tuple(self._free_slots)
+        self._hold = QueueHold()
+        self._next_check: asyncio.TimerHandle | None = None
         self._stopping = False
         self._render_speed = RenderSpeed()
 
     @property
     def queued(self) -> int:
-        """The number of queued tasks."""
-        return len(self._queue)
+        """The number of queued tasks, also of those that wait to be tried again."""
+        return len(self._queue) + len(self._postponed)
 
     @property
     def rendering(self) -> int:
@@ -85,12 +92,28 @@ class RenderScheduler:
         """The process ids of all workers."""
         return [pid for slot in self._slots for pid in slot.pids]
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the whole queue waits, as a sentence; None if it does not."""
+        free, least = self._data.free_bytes(), self._config.min_free_bytes
+        if free < least:
+            return (
+                f"The disk of the data folder has {free // MIB} MB free and needs {least // MIB} "
+                "MB. Free some space."
+            )
+        return self._hold.reason if self._hold.is_active else None
+
     def start(self) -> None:
         """Queue the unfinished tasks of the last server, and start rendering."""
         if measured := self._store.get_metadata(_SPEED_KEY):
             self._render_speed = RenderSpeed(float(measured), measured=True)
         for task in self._store.unfinished():
-            self._queue.put(task.account, task.task_id)
+            wait = (task.not_before or 0.0) - time.time()
+            if wait > 0:
+                # The clock may have been set back.
+                self._postpone(task, min(wait, MAX_DELAY))
+            else:
+                self._queue.put(task.account, task.task_id)
         self._start_next()
 
     def submit(self, task: Task) -> None:
@@ -102,6 +125,8 @@ class RenderScheduler:
     def cancel(self, task_id: str) -> None:
         """Remove a deleted task from the queue, or stop its render."""
         self._queue.remove(task_id)
+        if postponed := self._postponed.pop(task_id, None):
+            postponed.cancel()
         if running := self._running.get(task_id):
             running.stop()
 
@@ -144,10 +169,15 @@ class RenderScheduler:
             running.stop()
         if self._renders:
             await asyncio.wait(self._renders)
+        for timer in (self._next_check, *self._postponed.values()):
+            if timer is not None:
+                timer.cancel()
         await asyncio.gather(*(slot.close() for slot in self._slots))
 
+    # --- starting ---------------------------------------------------------------------------
+
     def _start_next(self) -> None:
-        while self._free_slots and not self._stopping:
+        while self._free_slots and self._queue and self._may_start():
             task_id = self._queue.get()
             if task_id is None:
                 return
@@ -159,6 +189,40 @@ class RenderScheduler:
             render = asyncio.create_task(self._run(task, self._free_slots.pop()))
             self._renders.add(render)
             render.add_done_callback(self._renders.discard)
+
+    def _may_start(self) -> bool:
+        """Return whether a task may start now; if not, it is checked again in time."""
+        if self._stopping:
+            return False
+        wait = self._hold.until - asyncio.get_running_loop().time()
+        if self._data.free_bytes() < self._config.min_free_bytes:
+            wait = max(wait, _DISK_CHECK_INTERVAL)
+        if wait > 0:
+            self._check_again_in(wait)
+            return False
+        # While the queue is held, one task finds out whether the trouble has passed.
+        return not (self._hold.is_active and self._running)
+
+    def _check_again_in(self, delay: float) -> None:
+        if self._next_check is not None:
+            self._next_check.cancel()
+        self._next_check = asyncio.get_running_loop().call_later(delay, self._start_next)
+
+    def _postpone(self, task: Task, delay: float) -> None:
+        def put_back() -> None:
+            del self._postponed[task.task_id]
+            self._queue.put_back(task.account, task.task_id)
+            self._start_next()
+
+        loop = asyncio.get_running_loop()
+        self._postponed[task.task_id] = loop.call_later(delay, put_back)
+
+    def _encoder_threads(self) -> int | None:
+        """Return one thread per job, which wastes the least; None for a job that runs alone."""
+        alone = len(self._running) <= 1 and not len(self._queue)
+        return None if alone else 1
+
+    # --- ending -----------------------------------------------------------------------------
 
     async def _run(self, task: Task, slot: WorkerSlot) -> None:
         now = asyncio.get_running_loop().time()
@@ -172,10 +236,8 @@ class RenderScheduler:
         self._running[task.task_id] = render
         try:
             await self._render(task, render)
-        except Exception:
-            # Most likely a full disk. The video is kept, so that a retry costs little.
-            log.exception("task %s could not be recorded", task.task_id)
-            asyncio.get_running_loop().call_later(_RETRY_DELAY, self.submit, task)
+        except Exception as error:  # noqa: BLE001 - it is logged there
+            await self._try_again_later(task, error)
         finally:
             del self._running[task.task_id]
             render.release_waiters()
@@ -185,111 +247,85 @@ class RenderScheduler:
             self._start_next()
 
     async def _render(self, task: Task, render: SupervisedRender) -> None:
-        if await asyncio.to_thread(self._already_rendered, task):
-            await self._finish(task, render, None, None)
-            return
-        folder = self._data.render_folder(task.filename)
+        """Render a task until it is done, failed or interrupted; all other errors are raised."""
         try:
-            job = await asyncio.to_thread(self._prepare, task, folder)
-            # The music may have changed since the task was accepted.
-            fingerprint = await asyncio.to_thread(self._fingerprints.of, task, job.audio)
-            await self._store.mark_started(task.task_id, time.time(), fingerprint)
-            self._on_change()
-            duration = await render.run(job)
-            await self._finish(task, render, job.video, duration)
+            video = await self._renderer.render(
+                task, render, encoder_threads=self._encoder_threads()
+            )
         except RenderInterruptedError:
             # This does nothing if the task was deleted.
-            await self._store.requeue(task.task_id)
-        except RenderFailedError as error:
-            await self._store.mark_failed(task.task_id, error.code, str(error), time.time())
-            self._notify_finished(task, render)
-        finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-
-    def _already_rendered(self, task: Task) -> bool:
-        """Return whether the last server published the video before it was killed."""
-        return (self._data.videos / task.filename).is_file()
-
-    def _prepare(self, task: Task, folder: Path) -> worker.RenderJob:
-        track = self._library.find(task.music_task_id, task.audio_id)
-        if track is None:
-            message = "The music file is not in the music folder any more."
-            raise RenderFailedError(NO_AUDIO, message)
-        folder.mkdir(mode=0o700)
-        style = style_for(self._config.style, task.aspect_ratio, threads=self._encoder_threads())
-        return worker.RenderJob(
-            audio=track.path,
-            root=self._library.root,
-            folder=folder,
-            author=task.author,
-            domain_name=task.domain_name,
-            style=style,
-            audio_mode=task.audio_mode,
-            max_duration=self._config.max_duration,
-            cpu_seconds=self._config.render_timeout * len(self._slots),
-        )
-
-    def _encoder_threads(self) -> int | None:
-        """Return one thread per job, which wastes the least; None for a job that runs alone."""
-        alone = len(self._running) <= 1 and not len(self._queue)
-        return None if alone else 1
-
-    async def _finish(
-        self, task: Task, render: SupervisedRender, rendered: Path | None, duration: float | None
-    ) -> None:
-        now = time.time()
-        stored = self._store.get(task.task_id) or task
-        record = encode_record(stored, duration=duration, completed_at=now)
-
-        def publish() -> dict[str, Any]:
-            if rendered is not None:
-                size = self._data.publish(rendered, task.filename, record)
-                # Before the end is reported: the user may stop the server right after it.
-                shutil.rmtree(rendered.parent, ignore_errors=True)
-            else:
-                size = (self._data.videos / task.filename).stat().st_size
-            return {"size": size, "duration": duration, "error_code": None, "error_message": None}
-
-        if not await self._store.finish(task.task_id, publish, now):
-            await asyncio.to_thread(self._data.remove_video, task.filename)
+            await self._store.requeue(task.task_id, attempts=task.attempts)
             return
+        except RenderFailedError as error:
+            await self._fail(task, render, error.code, str(error))
+            return
+        except RenderCrashedError as error:
+            if task.attempts + 1 < MAX_ATTEMPTS:
+                raise
+            await self._fail(task, render, RENDER_FAILED, str(error))
+            return
+        self._end_hold()
         self._notify_finished(task, render)
-        if duration is not None:
-            self._render_speed.update(
-                duration, render.progress.elapsed(asyncio.get_running_loop().time())
-            )
+        if video is not None:
+            elapsed = render.progress.elapsed(asyncio.get_running_loop().time())
+            self._render_speed.update(video.duration, elapsed)
             await self._store.set_metadata(_SPEED_KEY, self._render_speed.speed)
+
+    async def _fail(self, task: Task, render: SupervisedRender, code: int, message: str) -> None:
+        await self._store.mark_failed(task.task_id, code, message, time.time())
+        self._notify_finished(task, render)
+
+    async def _try_again_later(self, task: Task, error: Exception) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            current = self._store.get(task.task_id)
+            if current is None or current.is_finished:
+                # It was deleted, or only its speed was not recorded.
+                return
+        crashed, trouble = isinstance(error, RenderCrashedError), describe_trouble(error)
+        # A crash counts as an attempt; any other failure is excused.
+        attempts = task.attempts + crashed
+        troubles = task.troubles + (not crashed)
+        delay = retry_delay(attempts if crashed else troubles)
+        log.warning("task=%s waits=%.0fs trouble=%r", task.task_id, delay, trouble)
+        if not crashed:
+            self._record_trouble(trouble)
+        self._postpone(task, delay)
+        try:
+            await self._store.requeue(
+                task.task_id,
+                attempts=attempts,
+                troubles=troubles,
+                not_before=time.time() + delay,
+                last_trouble=trouble,
+            )
+        except sqlite3.Error:
+            log.exception("task %s: its trouble could not be recorded", task.task_id)
+
+    def _record_trouble(self, trouble: str) -> None:
+        was_active = self._hold.is_active
+        self._hold.record_failure(trouble, asyncio.get_running_loop().time())
+        if self._hold.is_active and not was_active:
+            log.error("the queue waits: %s", trouble)
+
+    def _end_hold(self) -> None:
+        if self._hold.is_active:
+            log.warning("the queue goes on")
+        self._hold.record_success()
 
     def _notify_finished(self, task: Task, render: SupervisedRender) -> None:
         render.release_waiters()
         finished = self._store.get(task.task_id)
         if finished is not None and finished.is_finished:
             elapsed = asyncio.get_running_loop().time() - render.progress.started_at
-            _log_finished(finished, elapsed)
+            log_finished(finished, elapsed)
             self._on_finished(finished)
 
     def _seconds_until_done(self, task: Task, now: float) -> float:
         own = self._render_speed.estimate(task.estimated_duration)
+        if postponed := self._postponed.get(task.task_id):
+            return own + max(0.0, postponed.when() - now)
         if task.task_id not in self._queue:
             return own
         running = sum(one.progress.remaining(now) for one in self._running.values())
         ahead = self._queue.ahead_of(task.task_id) * own
         return own + (running + ahead) / len(self._slots)
-
-
-def _log_finished(task: Task, elapsed: float) -> None:
-    """Log the one line about a task."""
-    log.info(
-        "task=%s state=%s code=%s music_task=%r audio=%r waited=%.1fs took=%.1fs plays=%s "
-        "size=%s%s",
-        task.task_id,
-        task.state,
-        task.error_code or 200,
-        task.music_task_id,
-        task.audio_id,
-        max(0.0, (task.started_at or task.created_at) - task.created_at),
-        elapsed,
-        f"{task.duration:.1f}s" if task.duration else "-",
-        task.size or "-",
-        f" error={task.error_message!r}" if task.error_message else "",
-    )

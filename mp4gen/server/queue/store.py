@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 _FIELDS = tuple(field.name for field in attrs.fields(Task))
 _COLUMNS = ", ".join(_FIELDS)
+# A task that has ended is not tried again.
+_NOT_WAITING: dict[str, Any] = {"lease_until": None, "not_before": None, "last_trouble": None}
 _PLACEHOLDERS = ", ".join(f":{name}" for name in _FIELDS)
 _INSERT = f"INSERT INTO tasks ({_COLUMNS}) VALUES ({_PLACEHOLDERS})"  # noqa: S608 - constants
 # A queued task will be rendered from the files of that moment, so its words and options say enough.
@@ -81,13 +83,27 @@ class Store:
         """
         await self._run_in_writer(self._add, task)
 
-    async def mark_started(self, task_id: str, now: float, fingerprint: str) -> None:
-        """Record that rendering began, and what the video is made of."""
-        await self._run_in_writer(self._mark_started, task_id, now, fingerprint)
+    async def mark_started(
+        self, task: Task, now: float, fingerprint: str, *, lease_until: float
+    ) -> None:
+        """Record that rendering began, and what the video is made of.
 
-    async def requeue(self, task_id: str) -> None:
-        """Record that rendering was interrupted, so that the task is queued again."""
-        await self._change(task_id, state=TaskState.QUEUED, started_at=None)
+        It counts as an attempt until it ends, or is excused.
+        """
+        values = {"state": TaskState.RENDERING, "started_at": now, "lease_until": lease_until}
+        values["attempts"] = task.attempts + 1
+        await self._run_in_writer(self._mark_started, task.task_id, fingerprint, values)
+
+    async def requeue(self, task_id: str, **values: Any) -> None:
+        """Record that rendering ended without a result, so that the task is queued again.
+
+        Args:
+            task_id: The task.
+            values: Other fields of the task that change.
+        """
+        await self._change(
+            task_id, state=TaskState.QUEUED, started_at=None, lease_until=None, **values
+        )
 
     async def finish(self, task_id: str, publish: Callable[[], dict[str, Any]], now: float) -> bool:
         """Publish the video by calling `publish`, and record that the task is done.
@@ -101,7 +117,12 @@ class Store:
         """Record that the task failed."""
         state = TaskState.FAILED
         await self._change(
-            task_id, state=state, completed_at=now, error_code=code, error_message=message
+            task_id,
+            state=state,
+            completed_at=now,
+            error_code=code,
+            error_message=message,
+            **_NOT_WAITING,
         )
 
     async def set_callback_state(self, task_id: str, state: CallbackState) -> None:
@@ -223,14 +244,13 @@ class Store:
             ):
                 connection.execute(sql, (task_id,))
 
-    def _mark_started(self, task_id: str, now: float, fingerprint: str) -> None:
-        values = {"state": TaskState.RENDERING, "started_at": now}
+    def _mark_started(self, task_id: str, fingerprint: str, values: dict[str, Any]) -> None:
         with self._transaction() as connection:
             try:
                 connection.execute(*_update(task_id, values | {"fingerprint": fingerprint}))
             except sqlite3.IntegrityError:
-                values["fingerprint"] = _twin(fingerprint, task_id)
-                connection.execute(*_update(task_id, values))
+                twin = {"fingerprint": _twin(fingerprint, task_id)}
+                connection.execute(*_update(task_id, values | twin))
 
     def _revive(self, task_id: str, values: dict[str, Any]) -> bool:
         with self._transaction() as connection:
@@ -242,7 +262,7 @@ class Store:
             sql = "SELECT 1 FROM tasks WHERE task_id = ?"
             if connection.execute(sql, (task_id,)).fetchone() is None:
                 return False
-            values = {"state": TaskState.DONE, "completed_at": now, **publish()}
+            values = {"state": TaskState.DONE, "completed_at": now, **_NOT_WAITING, **publish()}
             connection.execute(*_update(task_id, values))
         return True
 

@@ -68,7 +68,8 @@ class RenderProgress:
         render_speed: The speed of earlier renders.
         done: Seconds of music done.
         total: Seconds of music in total; 0 while unknown.
-        changed_at: When `done` or `total` last changed.
+        signs_of_life: A number that also grows during the analysis.
+        changed_at: When the worker last reported that it got on.
     """
 
     started_at: float
@@ -76,6 +77,7 @@ class RenderProgress:
     render_speed: RenderSpeed
     done: float = 0.0
     total: float = 0.0
+    signs_of_life: int = 0
     changed_at: float = attrs.field(init=False)
     _first_report_at: float | None = attrs.field(default=None, init=False)
     _first_frame: tuple[float, float] | None = attrs.field(default=None, init=False)
@@ -83,10 +85,11 @@ class RenderProgress:
     def __attrs_post_init__(self) -> None:
         self.changed_at = self.started_at
 
-    def update(self, now: float, done: float, total: float) -> None:
+    def update(self, now: float, done: float, total: float, signs_of_life: int = 0) -> None:
         """Update the progress by a report of the worker."""
-        if (done, total) == (self.done, self.total):
+        if (done, total, signs_of_life) == (self.done, self.total, self.signs_of_life):
             return
+        self.signs_of_life = signs_of_life
         self._first_report_at = now if self._first_report_at is None else self._first_report_at
         # Before the first frame the worker analyses all of the music, at another speed.
         if done > 0 and (self._first_frame is None or done < self._first_frame[1]):

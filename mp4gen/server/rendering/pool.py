@@ -9,13 +9,14 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
 from typing import Any, TypeVar
 
 from mp4gen.errors import Mp4GenError
 from mp4gen.server.config import ExecutorFactory
+from mp4gen.server.troubles import TransientError
 
 from . import worker
 
@@ -24,6 +25,10 @@ T = TypeVar("T")
 
 class WorkerDiedError(Mp4GenError):
     """The worker process ended before its job did."""
+
+
+class NoWorkerError(TransientError):
+    """No worker could be started: no memory, no process, no descriptor is left."""
 
 
 class ProcessExecutor(ProcessPoolExecutor):
@@ -105,15 +110,27 @@ class WorkerSlot:
 
         Raises:
             WorkerDiedError: The worker ended before the job did.
+            NoWorkerError: No worker could be started.
         """
-        if self._executor is None:
-            self._executor = self._factory()
-        executor = self._executor
+        executor, future = self._submit(func, *args)
         try:
-            return await asyncio.wrap_future(executor.submit(func, *args))
+            return await asyncio.wrap_future(future)
         except BrokenExecutor as error:
             self._discard(executor)
             raise WorkerDiedError("The worker died.") from error
+
+    def _submit(self, func: Callable[..., T], *args: Any) -> tuple[Executor, Future[T]]:
+        # The second one is new: the first may have died since its last job.
+        for executor in (self._executor, None):
+            try:
+                self._executor = executor or self._factory()
+                return self._executor, self._executor.submit(func, *args)
+            except BrokenExecutor:
+                self.kill()
+            except (OSError, RuntimeError, MemoryError) as error:
+                self.kill()
+                raise NoWorkerError(f"No worker can be started: {error}.") from error
+        raise NoWorkerError("No worker can be started: it ended immediately.")
 
     def kill(self) -> None:
         """Kill the worker if the executor can; the next job gets a new executor."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from mp4gen.errors import RenderError
+from mp4gen.errors import RenderError, RenderIOError
 
 COVER_SIDE = 192
 _QUALITY = 85
@@ -28,12 +28,14 @@ class MusicInfo:
         artist: Its artist, or None.
         duration: Its seconds, or None.
         problem: Why it cannot be used, as a sentence; None if it can.
+        is_temporary: Whether the file may be read later.
     """
 
     title: str | None = None
     artist: str | None = None
     duration: float | None = None
     problem: str | None = None
+    is_temporary: bool = False
 
 
 def probe_files(paths: list[Path]) -> list[MusicInfo]:
@@ -99,6 +101,8 @@ def _probe_file(path: Path) -> MusicInfo:
 
     try:
         info = probe(path)
+    except RenderIOError as error:
+        return MusicInfo(problem=str(error), is_temporary=True)
     except RenderError as error:
         return MusicInfo(problem=str(error))
     return MusicInfo(info.title, info.artist, info.duration)

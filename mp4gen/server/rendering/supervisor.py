@@ -5,11 +5,12 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from mp4gen.errors import Mp4GenError, RenderCancelledError, RenderError
+from mp4gen.errors import Mp4GenError, RenderCancelledError, RenderError, RenderIOError
+from mp4gen.server.troubles import TransientError
 
 from . import worker
 from .eta import RenderProgress
-from .pool import WorkerDiedError, WorkerSlot
+from .pool import NoWorkerError, WorkerDiedError, WorkerSlot
 from .worker_channel import WorkerChannel
 
 log = logging.getLogger("mp4gen.server")
@@ -37,6 +38,10 @@ class RenderFailedError(Mp4GenError):
         self.code = code
 
 
+class RenderCrashedError(Mp4GenError):
+    """The render took its worker with it; the song may be at fault, or the machine."""
+
+
 class RenderInterruptedError(Mp4GenError):
     """The render ended because the server stops or the task was deleted."""
 
@@ -62,7 +67,7 @@ class SupervisedRender:
         self._on_change = on_change
         self._channel: WorkerChannel | None = None
         self._stop_requested_at: float | None = None
-        self._stop_reason = ""
+        self._stop_error: Mp4GenError | None = None
         self._waiters = 0
         self._done = asyncio.Event()
 
@@ -90,30 +95,29 @@ class SupervisedRender:
     def stop(self) -> None:
         """Interrupt the render."""
         self.release_waiters()
-        self._request_stop("")
+        self._request_stop(RenderInterruptedError("The render was stopped."))
 
-    async def run(self, job: worker.RenderJob) -> float:
+    async def run(self, job: worker.RenderJob) -> worker.RenderedVideo:
         """Render `job` under supervision.
 
-        Returns:
-            The duration of the video in seconds.
-
         Raises:
-            RenderFailedError: The render failed, or exceeded a limit.
+            RenderFailedError: The song cannot be rendered, or exceeds a limit.
+            RenderCrashedError: The worker died, or hung, during the render.
+            TransientError: Something else failed.
             RenderInterruptedError: `stop` was called.
         """
-        if self._is_cancelled():
-            raise RenderInterruptedError("The render was stopped before it began.")
+        if self._stop_error is not None:
+            raise self._stop_error
         self._channel = WorkerChannel(job.folder)
         try:
-            return await self._supervise(job)
+            return await self._supervise(job, self._channel)
         except Exception as error:
-            if self._is_cancelled():
-                raise RenderInterruptedError("The render was stopped.") from error
-            raise self._failure(error) from error
+            raise (self._stop_error or _failure(error)) from error
 
-    async def _supervise(self, job: worker.RenderJob) -> float:
-        render = asyncio.ensure_future(self.slot.run(worker.render, job))
+    async def _supervise(
+        self, job: worker.RenderJob, channel: WorkerChannel
+    ) -> worker.RenderedVideo:
+        render = asyncio.ensure_future(self._run_in_worker(job, channel))
         try:
             while not (await asyncio.wait({render}, timeout=_CHECK_INTERVAL))[0]:
                 self._check(asyncio.get_running_loop().time())
@@ -123,6 +127,18 @@ class SupervisedRender:
                 self.slot.kill()
                 await asyncio.wait({render})
 
+    async def _run_in_worker(
+        self, job: worker.RenderJob, channel: WorkerChannel
+    ) -> worker.RenderedVideo:
+        for _ in range(2):
+            try:
+                return await self.slot.run(worker.render, job)
+            except WorkerDiedError:
+                if channel.has_begun or self._stop_error is not None:
+                    raise
+                # It died before it had the job, most likely while it was idle.
+        raise NoWorkerError("No worker can be started: it ends before it has a job.")
+
     def _check(self, now: float) -> None:
         progress = self.progress
         if self._channel and (report := self._channel.read_progress()):
@@ -131,17 +147,19 @@ class SupervisedRender:
             if progress.done != before:
                 self._on_change()
         if now - progress.started_at > self._timeout:
-            self._request_stop(f"took longer than {self._timeout:g} s")
+            text = f"The render took longer than {self._timeout:g} s and was stopped."
+            self._request_stop(RenderFailedError(RENDER_FAILED, text))
         elif now - progress.changed_at > self._progress_timeout:
-            self._request_stop(f"made no progress for {self._progress_timeout:g} s")
+            text = f"The render made no progress for {self._progress_timeout:g} s and was stopped."
+            self._request_stop(RenderCrashedError(text))
         if self._stop_requested_at is not None and now - self._stop_requested_at > _KILL_AFTER:
             self.slot.kill()
 
-    def _request_stop(self, reason: str) -> None:
+    def _request_stop(self, error: Mp4GenError) -> None:
         if self._stop_requested_at is not None:
             return
         self._stop_requested_at = asyncio.get_running_loop().time()
-        self._stop_reason = reason
+        self._stop_error = error
         if self._channel is None:
             return
         self._channel.cancel()
@@ -149,22 +167,31 @@ class SupervisedRender:
             # Before its first frame the worker does not read the channel.
             self.slot.kill()
 
-    def _is_cancelled(self) -> bool:
-        return self._stop_requested_at is not None and not self._stop_reason
 
-    def _failure(self, error: Exception) -> RenderFailedError:
-        if self._stop_reason:
-            return RenderFailedError(
-                RENDER_FAILED, f"The render {self._stop_reason} and was stopped."
+def _failure(error: Exception) -> Mp4GenError:
+    """Return what a failed render means: the song's fault, a crash, or a trouble that passes."""
+    failure: Mp4GenError
+    match error:
+        case TransientError() | RenderIOError():
+            failure = TransientError(str(error))
+        case OSError():
+            reason = error.strerror or type(error).__name__
+            failure = TransientError(f"The render failed: {reason}.")
+        case ImportError():
+            failure = TransientError(f"The renderer cannot be loaded: {error}.")
+        case RenderCancelledError():
+            failure = RenderInterruptedError("The render was stopped.")
+        case RenderError():
+            failure = RenderFailedError(BAD_AUDIO, str(error))
+        case WorkerDiedError():
+            failure = RenderCrashedError(
+                "The render crashed, or exceeded its limit of memory or processor time."
             )
-        match error:
-            case RenderError() if not isinstance(error, RenderCancelledError):
-                return RenderFailedError(BAD_AUDIO, str(error))
-            case WorkerDiedError():
-                message = "The render crashed, or exceeded its limit of memory or processor time."
-            case MemoryError():
-                message = "The render exceeded its memory limit."
-            case _:
-                log.error("a render raised %r", error)
-                message = f"The render failed: {type(error).__name__}."
-        return RenderFailedError(RENDER_FAILED, message)
+        case MemoryError():
+            failure = RenderCrashedError("The render exceeded its memory limit.")
+        case _:
+            log.error("a render raised %r", error)
+            failure = RenderFailedError(
+                RENDER_FAILED, f"The render failed: {type(error).__name__}."
+            )
+    return failure

@@ -5,19 +5,24 @@ Ctrl-C, which is its server's to handle, and it ends when its server ends or is 
 """
 
 import ctypes
+import math
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing import connection, parent_process
 from pathlib import Path
+from typing import Any, TypeVar
 
 import attrs
 
 from mp4gen.errors import RenderError
 
 from .worker_channel import WorkerChannel
+
+T = TypeVar("T")
 
 NICE = 10
 _REPORT_INTERVAL = 0.1
@@ -57,6 +62,19 @@ class RenderJob:
         return self.folder / "video.mp4"
 
 
+@attrs.frozen
+class RenderedVideo:
+    """The result of a render, as it is sent to the server.
+
+    Attributes:
+        duration: Seconds of the video.
+        warnings: The renderer's sentences about it.
+    """
+
+    duration: float
+    warnings: tuple[str, ...] = ()
+
+
 def initialize(server_pid: int, memory_limit: int) -> None:
     """Set the limits of this process, before its first job; no memory limit if it is 0."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -71,27 +89,35 @@ def initialize(server_pid: int, memory_limit: int) -> None:
         os.environ[name] = "1"
 
 
-def render(job: RenderJob) -> float:
-    """Render `job` into its folder.
+def limit_cpu(seconds: float) -> None:
+    """Let the kernel end this process after `seconds` more seconds of processor time."""
+    _limit("RLIMIT_CPU", int(time.process_time() + seconds) + 1)
 
-    Returns:
-        The duration of the video in seconds.
+
+def run_limited(cpu_seconds: float, func: Callable[..., T], *args: Any) -> T:
+    """Return `func(*args)`, unless it needs more seconds of processor time."""
+    limit_cpu(cpu_seconds)
+    return func(*args)
+
+
+def render(job: RenderJob) -> RenderedVideo:
+    """Render `job` into its folder.
 
     Raises:
         RenderError: The file cannot become a video.
+        RenderIOError: A file cannot be read or written now.
         RenderCancelledError: The server cancelled the render.
     """
+    channel = WorkerChannel(job.folder)
+    channel.report_begin()
+    limit_cpu(job.cpu_seconds)
     from mp4gen.render import RenderStyle, probe, render_video
 
-    _limit("RLIMIT_CPU", int(time.process_time() + job.cpu_seconds) + 1)
     if not job.audio.resolve().is_relative_to(job.root):
         raise RenderError("The music file is outside the music folder.")
-    channel = WorkerChannel(job.folder)
     info = probe(job.audio)
-    if info.duration:
-        # Until now the server has only an estimate, and the analysis of the music takes a while.
-        channel.report_progress(0.0, info.duration)
-    reporter = _Reporter(channel)
+    # Until now the server has only an estimate, and the analysis of the music takes a while.
+    reporter = _Reporter(channel, info.duration)
     result = render_video(
         job.audio,
         job.video,
@@ -103,27 +129,46 @@ def render(job: RenderJob) -> float:
         audio_mode="copy" if job.audio_mode == "copy" else "compatible",
         max_duration=job.max_duration,
         on_progress=reporter,
-        cancel=reporter.cancel,
+        cancel=reporter,
+        # The server knows how long a render may take on this machine.
+        timeout=math.inf,
     )
-    return result.duration
+    return RenderedVideo(result.duration, result.warnings)
 
 
 class _Reporter:
-    """Reports the progress, ten times per second at most, and checks for a cancellation."""
+    """Reports the progress, ten times per second at most, and checks for a cancellation.
 
-    def __init__(self, channel: WorkerChannel) -> None:
-        self.cancel = threading.Event()
+    As the render's cancel token it is asked for every packet and frame. Each question shows that
+    the render gets on, also while long music is analysed and no second of the video is done.
+    """
+
+    def __init__(self, channel: WorkerChannel, total: float) -> None:
         self._channel = channel
+        self._done, self._total = 0.0, total
+        self._signs_of_life = 0
+        self._cancelled = False
         self._next = 0.0
+        self._report(time.monotonic())
 
     def __call__(self, done: float, total: float) -> None:
+        self._done, self._total = done, total
         now = time.monotonic()
-        if now < self._next and done < total:
-            return
+        if now >= self._next or done >= total:
+            self._report(now)
+
+    def is_set(self) -> bool:
+        """Return whether the render was asked to stop."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._report(now)
+        return self._cancelled
+
+    def _report(self, now: float) -> None:
         self._next = now + _REPORT_INTERVAL
-        self._channel.report_progress(done, total)
-        if self._channel.cancelled:
-            self.cancel.set()
+        self._signs_of_life += 1
+        self._channel.report_progress(self._done, self._total, self._signs_of_life)
+        self._cancelled = self._cancelled or self._channel.cancelled
 
 
 def _exit_with_parent(server_pid: int) -> None:

@@ -1,4 +1,4 @@
-"""Connects a render and the server while it runs, by two small files in the render's folder.
+"""Connects a render and the server while it runs, by small files in the render's folder.
 
 Files need no open handle: they work with every executor on this machine, and they are deleted with
 the folder. A killed server leaves no open pipe.
@@ -8,7 +8,7 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
-_RECORD = struct.Struct("<dd")
+_RECORD = struct.Struct("<ddQ")
 
 
 class WorkerChannel:
@@ -19,14 +19,30 @@ class WorkerChannel:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._begun_path = folder / "begun"
         self._progress_path = folder / "progress"
         self._cancel_path = folder / "cancel"
 
-    def report_progress(self, done: float, total: float) -> None:
-        """Report the seconds of music done and in total."""
-        self._progress_path.write_bytes(_RECORD.pack(done, total))
+    def report_begin(self) -> None:
+        """Report that the worker has the job: from now on its end may be the song's fault."""
+        self._begun_path.touch()
 
-    def read_progress(self) -> tuple[float, float] | None:
+    @property
+    def has_begun(self) -> bool:
+        """Whether the worker has the job."""
+        return self._begun_path.exists()
+
+    def report_progress(self, done: float, total: float, signs_of_life: int = 0) -> None:
+        """Report the seconds of music done and in total.
+
+        Args:
+            done: Seconds of music done; 0 during the analysis.
+            total: Seconds of music in total.
+            signs_of_life: A number that grows while the render makes any progress.
+        """
+        self._progress_path.write_bytes(_RECORD.pack(done, total, signs_of_life))
+
+    def read_progress(self) -> tuple[float, float, int] | None:
         """Return the last report; None before the first."""
         try:
             record = self._progress_path.read_bytes()

@@ -20,6 +20,7 @@ from mp4gen.server.library.library import LibraryTrack
 from mp4gen.server.queue.admission import RejectReason
 from mp4gen.server.queue.task import CallbackState, Task
 from mp4gen.server.rendering.previews import MusicInfo
+from mp4gen.server.troubles import TransientError
 
 from .operations import OPERATIONS
 from .responses import UNKNOWN_TRACK, api_response, error_response
@@ -61,6 +62,9 @@ class Api:
                 return error_response(455)
             try:
                 return await handler(request, account)
+            except TransientError as error:
+                # The client waits and tries again, as during maintenance.
+                return error_response(455, str(error))
             except ApiError as error:
                 # The rest of a body that is too large is not read, so HTTP must report it too.
                 status = 413 if error.code == 413 else 200
@@ -73,9 +77,7 @@ class Api:
         if rejection := self._reject_if_unavailable(account):
             return rejection
         video_request = protocol.parse_create_body(await read_body(request, MAX_BODY_BYTES))
-        track = await asyncio.to_thread(
-            self._services.library.find, video_request.task_id, video_request.audio_id
-        )
+        track = await self._services.library.find(video_request.task_id, video_request.audio_id)
         if track is None:
             return error_response(404, UNKNOWN_TRACK)
         task = new_task(
@@ -103,7 +105,7 @@ class Api:
     async def tracks(self, request: web.Request, _: str) -> web.Response:
         """Answer "Get Music Generation Details", for a folder of the library."""
         task_id = _task_id(request)
-        found = await asyncio.to_thread(self._services.library.tracks, task_id)
+        found = await self._services.library.tracks(task_id)
         if not found:
             return api_response(protocol.build_data_response(None))
         infos = await self._services.metadata_cache.infos(found)

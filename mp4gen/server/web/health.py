@@ -25,12 +25,17 @@ class Health:
         return [web.get("/healthz", self.health), web.get("/openapi.json", self.openapi)]
 
     async def health(self, _: web.Request) -> web.Response:
-        """Answer with HTTP 200 if new tasks are accepted, else with 503; the body says why."""
+        """Answer with HTTP 200 if new tasks are accepted and rendered, else with 503 and why."""
         reject_reason = self._services.admission.reject_reason
+        trouble = self._services.scheduler.trouble
         # A full queue is healthy: running renders empty it.
-        status = "ok" if reject_reason in {None, RejectReason.QUEUE_FULL} else reject_reason.value
+        if reject_reason not in {None, RejectReason.QUEUE_FULL}:
+            status = reject_reason.value
+        else:
+            status = "ok" if trouble is None else "waiting"
         body = {
             "status": status,
+            "trouble": trouble,
             "version": package_version(),
             "queued": self._services.scheduler.queued,
             "rendering": self._services.scheduler.rendering,

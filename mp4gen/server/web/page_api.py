@@ -209,7 +209,7 @@ class PageApi:
         return await self._find(request.query.get("task", ""), request.query.get("audio", ""))
 
     async def _find(self, task_id: Any, audio_id: Any) -> LibraryTrack:
-        track = await asyncio.to_thread(self._services.library.find, str(task_id), str(audio_id))
+        track = await self._services.library.find(str(task_id), str(audio_id))
         if track is None:
             raise InvalidRequestError(UNKNOWN_TRACK, code=404)
         return track

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from mp4gen.errors import ApiError, InvalidRequestError, Mp4GenError, ValidationError
+from mp4gen.server.troubles import TransientError
 
 from .api import MAX_BODY_BYTES, read_body
 from .responses import error_response
@@ -109,7 +110,8 @@ def require_session(
         except ValidationError as error:
             return error_response(400, str(error), status=400)
         except Mp4GenError as error:
-            return error_response(400, str(error), status=422)
+            passes = isinstance(error, TransientError)
+            return error_response(500 if passes else 400, str(error), status=503 if passes else 422)
         if not response.prepared:
             response.headers.update(SECURITY_HEADERS)
         return response

@@ -4,8 +4,8 @@ import attrs
 
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.data_dir import DataDirectory
-from mp4gen.server.library.library import Library
 from mp4gen.server.library.metadata_cache import MetadataCache
+from mp4gen.server.library.reader import LibraryReader
 from mp4gen.server.queue.admission import Admission
 from mp4gen.server.queue.scheduler import RenderScheduler
 from mp4gen.server.queue.store import Store
@@ -22,7 +22,7 @@ class Services:
     config: ServerConfig
     data: DataDirectory
     store: Store
-    library: Library
+    library: LibraryReader
     metadata_cache: MetadataCache
     scheduler: RenderScheduler
     admission: Admission

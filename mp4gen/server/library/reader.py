@@ -1,0 +1,129 @@
+"""Reads the music folder in threads of its own, within time limits: a network mount may hang.
+
+A thread that hangs cannot be stopped. While one does, further calls fail immediately, so that no
+more threads are lost, and nothing else of the server waits for the music folder.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .library import Library, LibraryTrack, MusicUnavailableError
+
+T = TypeVar("T")
+
+_THREADS = 4
+# Seconds for one folder or file name, and for the whole library or the content of a file.
+_TIMEOUT, _SCAN_TIMEOUT = 10.0, 120.0
+
+
+class LibraryReader:
+    """The library, for the event loop.
+
+    Every method raises `MusicUnavailableError` if the music folder cannot be read now.
+
+    Args:
+        library: The library.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._threads = _Threads(_THREADS)
+        self._hanging = 0
+
+    @property
+    def root(self) -> Path:
+        """The music folder."""
+        return self._library.root
+
+    async def find(self, task_id: str, audio_id: str) -> LibraryTrack | None:
+        """Return one track by its ids; None if there is no such track."""
+        return await self.run(self._library.find, task_id, audio_id)
+
+    async def tracks(self, task_id: str) -> list[LibraryTrack] | None:
+        """Return the tracks of one music task by name; None if there is no such folder."""
+        return await self.run(self._library.tracks, task_id)
+
+    async def all_tracks(self) -> list[LibraryTrack]:
+        """Return every track of the library, folder by folder."""
+        return await self.run(lambda: list(self._library.all_tracks()), timeout=_SCAN_TIMEOUT)
+
+    async def fingerprint(self) -> str:
+        """Return a text that changes when files are added or deleted."""
+        return await self.run(self._library.fingerprint, timeout=_SCAN_TIMEOUT)
+
+    async def read(self, func: Callable[..., T], *args: Any) -> T:
+        """Run a function that reads whole music files."""
+        return await self.run(func, *args, timeout=_SCAN_TIMEOUT)
+
+    async def run(self, func: Callable[..., T], *args: Any, timeout: float = _TIMEOUT) -> T:
+        """Run any function that reads or writes the music folder."""
+        if self._hanging:
+            raise MusicUnavailableError("The music folder does not answer.")
+        future = self._threads.submit(func, *args)
+        try:
+            async with asyncio.timeout(timeout):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            if future.cancelled():
+                # It never had a thread.
+                raise MusicUnavailableError("The music folder is too slow.") from None
+            self._hanging += 1
+            loop = asyncio.get_running_loop()
+            future.add_done_callback(lambda _: _call_soon(loop, self._forget_hanging))
+            raise MusicUnavailableError(
+                f"The music folder does not answer within {timeout:g} s."
+            ) from None
+
+    def close(self) -> None:
+        """End the threads that do not hang."""
+        self._threads.close()
+
+    def _forget_hanging(self) -> None:
+        self._hanging -= 1
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, func: Callable[[], None]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(func)
+
+
+class _Threads:
+    """Daemon threads, which do not keep a process alive as those of a thread pool do."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._started = 0
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = (
+            queue.SimpleQueue()
+        )
+
+    def submit(self, func: Callable[..., T], *args: Any) -> Future[T]:
+        """Return the future of `func(*args)`."""
+        future: Future[T] = Future()
+        self._jobs.put((future, lambda: func(*args)))
+        if self._started < self._count:
+            self._started += 1
+            threading.Thread(target=self._work, name="mp4gen-library", daemon=True).start()
+        return future
+
+    def close(self) -> None:
+        """Let each thread end after its job."""
+        for _ in range(self._started):
+            self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            future, func = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = func()
+            except BaseException as error:  # noqa: BLE001 - the caller gets it
+                future.set_exception(error)
+            else:
+                future.set_result(result)

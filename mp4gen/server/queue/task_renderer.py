@@ -1,0 +1,128 @@
+"""Turns one task into a published video, once; knows no queue, and retries nothing."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mp4gen.server.config import ServerConfig
+from mp4gen.server.data_dir import DataDirectory
+from mp4gen.server.library.reader import LibraryReader
+from mp4gen.server.rendering import worker
+from mp4gen.server.rendering.aspect_ratio import style_for
+from mp4gen.server.rendering.supervisor import (
+    NO_AUDIO,
+    RENDER_FAILED,
+    RenderFailedError,
+    SupervisedRender,
+)
+
+from .fingerprint import Fingerprints
+from .recovery import encode_record
+from .retries import MAX_ATTEMPTS
+from .store import Store
+from .task import Task
+
+# Seconds beyond its maximum duration for which a render has its task for itself.
+_LEASE_MARGIN = 60.0
+
+
+class TaskRenderer:
+    """The way from a task to its video.
+
+    It calls `on_change` when the task was recorded as rendering.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        store: Store,
+        library: LibraryReader,
+        data: DataDirectory,
+        fingerprints: Fingerprints,
+        *,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._fingerprints = fingerprints
+        self._config, self._store, self._library, self._data = config, store, library, data
+        self._on_change = on_change
+
+    async def render(
+        self, task: Task, render: SupervisedRender, *, encoder_threads: int | None
+    ) -> worker.RenderedVideo | None:
+        """Render a task, publish its video and record it.
+
+        Returns:
+            The video; None if the last server had published it before it was killed.
+
+        Raises:
+            RenderFailedError: The song cannot be rendered.
+            RenderCrashedError: The worker died, or hung.
+            RenderInterruptedError: The server stops, or the task was deleted.
+            TransientError: Something else failed, as with `OSError` and `sqlite3.Error`.
+        """
+        if await asyncio.to_thread((self._data.videos / task.filename).is_file):
+            await self._finish(task, None, None)
+            return None
+        if task.attempts >= MAX_ATTEMPTS:
+            text = f"The render, or its server, crashed {task.attempts} times."
+            raise RenderFailedError(RENDER_FAILED, text)
+        folder = self._data.render_folder(task.filename)
+        try:
+            job = await self._prepare(task, folder, encoder_threads)
+            await self._mark_started(task, job.audio)
+            video = await render.run(job)
+            await self._finish(task, job.video, video)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        return video
+
+    async def _prepare(
+        self, task: Task, folder: Path, encoder_threads: int | None
+    ) -> worker.RenderJob:
+        track = await self._library.find(task.music_task_id, task.audio_id)
+        if track is None:
+            message = "The music file is not in the music folder any more."
+            raise RenderFailedError(NO_AUDIO, message)
+        await asyncio.to_thread(folder.mkdir, mode=0o700)
+        return worker.RenderJob(
+            audio=track.path,
+            root=self._library.root,
+            folder=folder,
+            author=task.author,
+            domain_name=task.domain_name,
+            style=style_for(self._config.style, task.aspect_ratio, threads=encoder_threads),
+            audio_mode=task.audio_mode,
+            max_duration=self._config.max_duration,
+            cpu_seconds=self._config.render_timeout * self._config.workers,
+        )
+
+    async def _mark_started(self, task: Task, audio: Path) -> None:
+        # The music may have changed since the task was accepted.
+        fingerprint = await self._library.read(self._fingerprints.of, task, audio)
+        now = time.time()
+        lease_until = now + self._config.render_timeout + _LEASE_MARGIN
+        await self._store.mark_started(task, now, fingerprint, lease_until=lease_until)
+        self._on_change()
+
+    async def _finish(
+        self, task: Task, rendered: Path | None, video: worker.RenderedVideo | None
+    ) -> None:
+        now = time.time()
+        stored = self._store.get(task.task_id) or task
+        known = {"duration": video.duration, "warnings": video.warnings} if video else {}
+        record = encode_record(stored, **known, completed_at=now)
+
+        def publish() -> dict[str, Any]:
+            if rendered is not None:
+                size = self._data.publish(rendered, task.filename, record)
+                # Before the end is reported: the user may stop the server right after it.
+                shutil.rmtree(rendered.parent, ignore_errors=True)
+            else:
+                size = (self._data.videos / task.filename).stat().st_size
+            return {"size": size, "error_code": None, "error_message": None, **known}
+
+        if not await self._store.finish(task.task_id, publish, now):
+            await asyncio.to_thread(self._data.remove_video, task.filename)
