@@ -299,7 +299,7 @@ async def test_twins_share_no_fingerprint(tmp_path: Path) -> None:
     await store.add(attrs.evolve(TASK, fingerprint="f"))
     await store.add(attrs.evolve(TASK, task_id="2", fingerprint="g"))
 
-    await store.mark_started("2", 1.0, "f")
+    await store.mark_started(store.get("2"), 1.0, "f", lease_until=2.0)
 
     ids = [await added(store, attrs.evolve(TASK, task_id="3", fingerprint=f)) for f in "fg"]
     store.close()
