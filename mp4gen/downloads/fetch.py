@@ -17,6 +17,8 @@ from mp4gen.errors import DownloadError
 from mp4gen.options import Retry
 from mp4gen.proxies import Proxy, request_options
 from mp4gen.transport.http import (
+    MAX_HEADER_BYTES,
+    MAX_HEADERS,
     PROXY_AUTH_REQUIRED,
     PROXY_REFUSALS,
     describe_network_error,
@@ -34,9 +36,6 @@ MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _CONNECT_TIMEOUT: Final = 30.0
 _CHUNK_SIZE: Final = 1 << 18
-# aiohttp's defaults of 8,190 bytes and 128 headers are below what some file hosts send.
-_MAX_HEADER_BYTES: Final = 1 << 16
-_MAX_HEADERS: Final = 1024
 
 
 @attrs.frozen
@@ -243,6 +242,6 @@ def _session(network: Network, *, unchecked: bool) -> aiohttp.ClientSession:
         auto_decompress=False,
         # True would also send the passwords of ~/.netrc.
         trust_env=False,
-        max_field_size=_MAX_HEADER_BYTES,
-        max_headers=_MAX_HEADERS,
+        max_field_size=MAX_HEADER_BYTES,
+        max_headers=MAX_HEADERS,
     )

@@ -8,7 +8,7 @@ import asyncio
 import os
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,12 +20,15 @@ from mp4gen.api.responses import MAX_BODY_BYTES, HttpResponse
 from mp4gen.errors import ConfigurationError, ProtocolError, TransportError
 from mp4gen.proxies import request_options
 from mp4gen.secret import HiddenHeader, Secret
-from mp4gen.version import package_version
+from mp4gen.version import UNKNOWN, package_version
 
 from .network import Network
 from .sleeper import client_closed_error, require_running_loop
 
 _CONNECT_TIMEOUT = 10.0
+# aiohttp's limits of 8,190 bytes and 128 headers are below what some hosts send.
+MAX_HEADER_BYTES: Final = 1 << 16
+MAX_HEADERS: Final = 1024
 PROXY_AUTH_REQUIRED = 407
 # A proxy that answers one of these to CONNECT has refused it for good.
 PROXY_REFUSALS = frozenset({403, PROXY_AUTH_REQUIRED})
@@ -192,6 +195,9 @@ class Transport:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trace_configs=[trace],
+                max_line_size=MAX_HEADER_BYTES,
+                max_field_size=MAX_HEADER_BYTES,
+                max_headers=MAX_HEADERS,
             )
         return self._sessions[request.is_submit]
 
@@ -206,8 +212,9 @@ class Transport:
 
 
 def user_agent() -> str:
-    """Return the name that the client gives itself to every server."""
-    return f"mp4gen/{package_version()}"
+    """Return the name that the client gives itself to every server, with its version if known."""
+    version = package_version()
+    return "mp4gen" if version == UNKNOWN else f"mp4gen/{version}"
 
 
 def validate_api_key(key: Secret | None) -> Secret | None:
@@ -243,8 +250,10 @@ def describe_network_error(error: BaseException) -> str:
         return "no secure connection could be made (TLS)"
     if isinstance(error, aiohttp.ServerDisconnectedError | _UnexpectedResendError):
         return "the server closed the connection without a response"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the response was cut off"
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError):
+        # Also headers beyond the limits are unreadable.
+        is_cut = isinstance(error, aiohttp.ClientPayloadError)
+        return "the response was cut off" if is_cut else "the response is not readable HTTP"
     number = error.errno if isinstance(error, OSError) else None
     reason = os.strerror(number) if number else None
     return f"no usable connection ({reason or type(error).__name__})"

@@ -204,7 +204,7 @@ async def test_connection_cut_at_any_byte_may_have_sent(service: FakeService, ho
         ("close_without_answer", "the server closed the connection without a response"),
         ("half_headers", "the server closed the connection without a response"),
         ("truncated", "the response was cut off"),
-        ("garbage", "no usable connection (ClientResponseError)"),
+        ("garbage", "the response is not readable HTTP"),
         ("hang", "no response within 30 s"),
     ],
 )
@@ -441,6 +441,38 @@ async def test_cookies_are_not_kept(service: FakeService, transport: Transport) 
     await transport.send(POLL, 30)
 
     assert "cookie" not in service.requests[1].headers
+
+
+@pytest.mark.parametrize(
+    ("field", "count"),
+    [("x" * 60_000, 1), ("x", 900), ("x" * 100, 129)],
+    ids=["long", "many", "few"],
+)
+async def test_send_reads_large_headers(service: FakeService, field: str, count: int) -> None:
+    """Failure mode 57: some hosts send long policies and more than 128 headers."""
+    headers = {f"X-{number}": field for number in range(count)}
+    service.script("details", ScriptedResponse(body=b"{}", headers=headers))
+    transport = transport_to(service.url)
+    response = await transport.send(POLL, 30)
+    await transport.aclose()
+
+    assert response.headers[f"x-{count - 1}"] == field
+
+
+@pytest.mark.parametrize(("field", "count"), [("x" * 70_000, 1), ("x", 2000)])
+async def test_unreadable_response_to_a_submit_is_uncertain(
+    service: FakeService, field: str, count: int
+) -> None:
+    """Failure mode 57: the submit was sent, so it is not sent again to a host without 409."""
+    headers = {f"X-{number}": field for number in range(count)}
+    answer = ScriptedResponse(body=b"{}", headers=headers, take_effect=True)
+    service.always("create", answer)
+    async with service.client(on_uncertain_submit="raise") as client:
+        with pytest.raises(mp4gen.SubmitUncertainError) as caught:
+            await client.create_music_video(mp4gen.VideoRequest("music", "track"))
+
+    assert "the response is not readable HTTP" in str(caught.value.__cause__)
+    assert service.count("create") == len(service.tasks) == 1
 
 
 async def test_key_wins_over_netrc(
