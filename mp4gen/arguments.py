@@ -117,6 +117,13 @@ def _to_usable_path(value: Any) -> Path:
     return path
 
 
+def _to_ledger(value: Any) -> Path:
+    """Return the path of a ledger: a file, since the names of databases in memory keep nothing."""
+    if _to_path(value).startswith((":memory:", "file:")):
+        raise ValueError
+    return _to_usable_path(value)
+
+
 def _to_id(value: Any) -> str:
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise ValueError
@@ -175,7 +182,7 @@ _RULES = {
     "on_progress": _Rule(_FUNCTION, "a function that takes two numbers of bytes, or None"),
     # Bulk runs
     "requests": _Rule(_to_requests, "an iterable of VideoRequest or Track values"),
-    "ledger": _PATH,
+    "ledger": _Rule(_optional(_to_ledger), "the path of a file, or None to keep no record"),
     "download_to": _PATH,
     "retry_failed": _SWITCH,
     "name": _Rule(_FUNCTION, "a function that takes a VideoRequest, or None"),

@@ -8,13 +8,41 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
+from weakref import WeakSet
+
+# What network and FUSE file systems answer that lock no files.
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
 
 
-def open_locked(path: Path, *, follow_links: bool = True, mode: int = 0o600) -> int:
+class LockedFile(FileIO):
+    """An open file with an exclusive lock, which ends with the file or with the process.
+
+    Child processes have neither the file nor the lock: not those that this process forks, and not
+    the programs that it starts.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "r+")
+        _locked_files.add(self)
+
+
+_locked_files: WeakSet[LockedFile] = WeakSet()
+
+
+def _close_in_child() -> None:
+    # The lock belongs to the open file, and a fork shares it: it would outlive the parent.
+    for file in tuple(_locked_files):
+        with suppress(OSError):
+            file.close()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
+def open_locked(path: Path, *, follow_links: bool = True, mode: int = 0o600) -> LockedFile:
     """Open `path`, created if missing, and lock it until it is closed or the process dies.
-
-    Child processes do not inherit the descriptor, so they cannot keep the lock.
 
     Args:
         path: The file to open for reading and writing.
@@ -23,16 +51,19 @@ def open_locked(path: Path, *, follow_links: bool = True, mode: int = 0o600) -> 
 
     Raises:
         BlockingIOError: Another open file holds the lock.
-        OSError: The file cannot be opened or locked.
+        OSError: The file cannot be opened or locked. If the file system locks no files, its text
+            says so.
     """
     flags = os.O_RDWR | os.O_CREAT | (0 if follow_links else os.O_NOFOLLOW)
     descriptor = os.open(path, flags, mode)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException:
+        return LockedFile(descriptor)
+    except OSError as error:
         os.close(descriptor)
+        if error.errno in _NO_LOCKS:
+            raise OSError(error.errno, "the file system has no file locks") from None
         raise
-    return descriptor
 
 
 @contextmanager

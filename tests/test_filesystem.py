@@ -24,8 +24,8 @@ def test_open_locked_refuses_a_second_lock(path: Path) -> None:
     with pytest.raises(BlockingIOError):
         open_locked(path)
 
-    os.close(first)
-    os.close(open_locked(path))
+    first.close()
+    open_locked(path).close()
 
 
 def test_open_locked_closes_the_file_after_a_failure(path: Path) -> None:
@@ -37,7 +37,7 @@ def test_open_locked_closes_the_file_after_a_failure(path: Path) -> None:
         open_locked(path)
 
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
-    os.close(first)
+    first.close()
 
 
 def test_open_locked_is_not_inherited_by_child_processes(path: Path) -> None:
@@ -49,10 +49,45 @@ def test_open_locked_is_not_inherited_by_child_processes(path: Path) -> None:
     ) as child:
         assert child.stdout
         child.stdout.readline()
-        os.close(first)
+        first.close()
 
-        os.close(open_locked(path))
+        open_locked(path).close()
         child.kill()
+
+
+def test_open_locked_is_not_kept_by_forked_children(path: Path) -> None:
+    """The lock belongs to the open file, which a fork shares with the child."""
+    first = open_locked(path)
+    ready, done = os.pipe(), os.pipe()
+    if not (child := os.fork()):
+        os.write(ready[1], b"1" if first.closed else b"0")
+        os.read(done[0], 1)
+        os._exit(0)
+    closed = os.read(ready[0], 1)
+    first.close()
+    open_locked(path).close()
+    os.write(done[1], b"x")
+    os.waitpid(child, 0)
+    for descriptor in (*ready, *done):
+        os.close(descriptor)
+
+    assert closed == b"1"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_open_locked_names_a_file_system_without_locks(
+    path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failure mode 50: it is not the error of a lock that another process holds."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(OSError, match="the file system has no file locks") as caught:
+        open_locked(path)
+
+    assert not isinstance(caught.value, BlockingIOError)
 
 
 def test_open_locked_follows_links_only_if_allowed(path: Path, tmp_path: Path) -> None:
@@ -60,7 +95,7 @@ def test_open_locked_follows_links_only_if_allowed(path: Path, tmp_path: Path) -
     (tmp_path / "target").write_bytes(b"kept")
     path.symlink_to(tmp_path / "target")
 
-    os.close(open_locked(path))
+    open_locked(path).close()
     with pytest.raises(OSError) as caught:  # noqa: PT011 - the number is checked below
         open_locked(path, follow_links=False)
 
@@ -69,7 +104,7 @@ def test_open_locked_follows_links_only_if_allowed(path: Path, tmp_path: Path) -
 
 def test_open_locked_creates_private_files(path: Path) -> None:
     """By default only the user can read what is stored in a locked file."""
-    os.close(open_locked(path))
+    open_locked(path).close()
 
     assert path.stat().st_mode & 0o777 == 0o600
 

@@ -9,6 +9,7 @@ share one commit. The file never holds an API key.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,16 +26,17 @@ from mp4gen.errors import LedgerError, Mp4GenError
 from mp4gen.models import Video, VideoRequest
 
 from .ledger_entry import LedgerEntry, LedgerState
+from .ledger_lock import Lock
 from .ledger_schema import (
     COLUMNS,
     REQUEST_FIELDS,
-    Lock,
     Row,
     check_application_id,
     check_host,
     dump_error,
     entry_from_row,
     migrate,
+    renewal,
     request_columns,
     to_column,
     video_columns,
@@ -62,6 +64,12 @@ class Ledger:
         self._lock: Lock | None = None
         self._queued_writes: deque[_Write] = deque()
         self._closed = False
+        # A forked child has neither the lock nor the thread.
+        self._process_id = os.getpid()
+        # Rows up to this id are of earlier runs; those of them that this run has read.
+        self._last_earlier_id = 0
+        self._read_ids: set[int] = set()
+        self._retry_failed = False
         self._db: sqlite3.Connection
 
     @classmethod
@@ -71,7 +79,7 @@ class Ledger:
         Args:
             path: The file, or None for a ledger in memory.
             base_url: The base URL to which its tracks are submitted.
-            retry_failed: Whether to reset failed tracks to new ones.
+            retry_failed: Whether tracks that failed in an earlier run are new again.
 
         Raises:
             LedgerError: It is in use, belongs to another host, or is not a ledger.
@@ -86,7 +94,7 @@ class Ledger:
 
     async def close(self) -> None:
         """Close the ledger after the waiting steps. A second call does nothing."""
-        if self._closed:
+        if self._closed or os.getpid() != self._process_id:
             return
         self._closed = True
         closing = self._in_thread(self._close)
@@ -96,14 +104,32 @@ class Ledger:
     async def add_or_get(self, requests: Sequence[VideoRequest]) -> list[LedgerEntry | LedgerError]:
         """Return the entries of `requests`, in their order; store new ones.
 
-        An error stands for a track that was requested before with another author, watermark or
+        An error stands for a track that was submitted before with another author, watermark or
         callback: the API keeps one video for each track.
         """
-        return await self._run(Ledger._add_or_get, requests)
+        entries = await self._run(Ledger._add_or_get, requests)
+        self._read_ids.update(
+            entry.id
+            for entry in entries
+            if isinstance(entry, LedgerEntry) and entry.id <= self._last_earlier_id
+        )
+        return entries
+
+    async def check(self) -> None:
+        """Check that the file is still in its place.
+
+        Raises:
+            LedgerError: It was deleted, moved or replaced.
+        """
+        await self._run(Ledger._check)
 
     async def mark_submitting(self, entry_id: int, tokens: Sequence[str]) -> None:
-        """Record that a submit is about to be sent."""
-        await self._set(entry_id, state=LedgerState.INTENT, tokens=" ".join(tokens))
+        """Record that a submit is about to be sent.
+
+        Raises:
+            LedgerError: The record cannot be made or kept, so that nothing may be sent.
+        """
+        await self._run(Ledger._mark_submitting, entry_id, tokens)
 
     async def mark_not_submitted(self, entry_id: int) -> None:
         """Record that a submit was certainly not accepted."""
@@ -141,6 +167,11 @@ class Ledger:
         """Run `operation` in the ledger's thread and commit it."""
         if self._closed:
             raise LedgerError(f"The ledger is closed: {self._path}. Start another run.")
+        if os.getpid() != self._process_id:
+            raise LedgerError(
+                f"The ledger belongs to the parent process: {self._path}. Start the run in one "
+                "process."
+            )
         write = _Write(partial(operation, self, *args))
         self._queued_writes.append(write)
         result: T = await self._wait(self._in_thread(self._result_of, write))
@@ -183,12 +214,12 @@ class Ledger:
         self._db.execute("PRAGMA synchronous = FULL")
         migrate(self._db)
         check_host(self._db, self._path, base_url)
-        if retry_failed:
-            # Without the old tokens: their callbacks are about the failed task.
-            self._db.execute(
-                "UPDATE tracks SET state = 'new', error = NULL, tokens = '', video_task_id = NULL,"
-                " adopted = 0 WHERE state = 'failed'"
-            )
+        self._retry_failed = retry_failed
+        [[self._last_earlier_id]] = self._db.execute("SELECT coalesce(max(id), 0) FROM tracks")
+
+    def _check(self) -> None:
+        if self._lock is not None:
+            self._lock.check()
 
     def _close(self) -> None:
         if hasattr(self, "_db"):
@@ -211,32 +242,54 @@ class Ledger:
 
     def _commit(self, writes: Sequence[_Write]) -> None:
         """Run all `writes` in one transaction, or each in its own if one of them fails."""
+        # A disk that failed may have left a transaction, whose steps were reported as failed.
+        self._roll_back()
         try:
             self._db.execute("BEGIN IMMEDIATE")
             for write in writes:
                 write.result = write.operation()
             self._db.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - raised to the caller of the write
-            # SQLite rolls back by itself if the disk is full.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if len(writes) > 1:
+            if len(writes) > 1 and self._roll_back():
                 for write in writes:
                     self._commit([write])
                 return
-            writes[0].error = error
+            self._roll_back()
+            for write in writes:
+                write.error = error
         for write in writes:
             write.done = True
 
+    def _roll_back(self) -> bool:
+        """End the transaction, if SQLite has not done so by itself; return whether that worked."""
+        with suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        return not self._db.in_transaction
+
     def _add_or_get(self, requests: Sequence[VideoRequest]) -> list[LedgerEntry | LedgerError]:
+        self._check()
         rows = self._rows(requests)
-        entries = []
+        entries, in_batch = [], set()
         for request in requests:
             key = (request.task_id, request.audio_id)
             if key not in rows:
                 rows[key] = self._insert(request)
+            elif key not in in_batch:
+                rows[key] = self._renewed(rows[key], request)
+            in_batch.add(key)
             entries.append(_entry_or_conflict(rows[key], request))
         return entries
+
+    def _renewed(self, row: Row, request: VideoRequest) -> Row:
+        """Return the row of a track, made new if an earlier run left it so that this one may."""
+        if row[0] > self._last_earlier_id or row[0] in self._read_ids:
+            return row
+        values = renewal(row, request, retry_failed=self._retry_failed)
+        if values is None:
+            return row
+        self._update(row[0], values)
+        return self._rows([request])[request.task_id, request.audio_id]
 
     def _rows(self, requests: Sequence[VideoRequest]) -> dict[tuple[str, str], Row]:
         """Return the stored rows of `requests`; a single query takes half the time."""
@@ -255,6 +308,10 @@ class Ledger:
             request_columns(request),
         )
         return self._rows([request])[request.task_id, request.audio_id]
+
+    def _mark_submitting(self, entry_id: int, tokens: Sequence[str]) -> None:
+        self._check()
+        self._update(entry_id, {"state": LedgerState.INTENT, "tokens": " ".join(tokens)})
 
     def _update(self, entry_id: int, values: dict[str, Any]) -> None:
         columns = ", ".join(f"{name} = ?" for name in values)
@@ -283,7 +340,7 @@ def _entry_or_conflict(row: Row, request: VideoRequest) -> LedgerEntry | LedgerE
         except LedgerError as error:
             return error
     return LedgerError(
-        "Track requested before with another author, watermark or callback: audio "
+        "Track submitted before with another author, watermark or callback: audio "
         f"{request.audio_id} of {request.task_id}. Use another ledger: this one keeps one video "
         "for each track."
     )

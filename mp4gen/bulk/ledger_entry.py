@@ -47,3 +47,8 @@ class LedgerEntry:
     video: Video | None = None
     path: Path | None = None
     error: Mp4GenError | None = None
+
+    @property
+    def may_be_submitted(self) -> bool:
+        """Whether a submit of the track was accepted, or may have been."""
+        return self.task_id is not None or self.state not in (LedgerState.NEW, LedgerState.FAILED)

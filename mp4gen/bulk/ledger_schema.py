@@ -1,4 +1,4 @@
-"""The file format of a ledger: schema, migrations, lock, and rows as values."""
+"""The file format of a ledger: schema, migrations, and rows as values."""
 
 import json
 import os
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from mp4gen import errors, filesystem, task_errors
+from mp4gen import errors, task_errors
 from mp4gen.errors import ApiError, LedgerError, Mp4GenError
 from mp4gen.models import Video, VideoRequest
 from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
@@ -51,6 +51,18 @@ COLUMNS = (
     f"id, {', '.join(REQUEST_FIELDS)}, state, tokens, video_task_id, adopted, path, error, url,"
     f" {', '.join(_VIDEO_TIMES)}"
 )
+# Tracks whose submit was accepted, or may have been.
+_ANY_SUBMITTED = (
+    "SELECT 1 FROM tracks WHERE video_task_id IS NOT NULL OR state NOT IN ('new', 'failed') LIMIT 1"
+)
+# Without the old tokens: their callbacks are about the failed task.
+_NEW_AGAIN: dict[str, Any] = {
+    "state": LedgerState.NEW,
+    "error": None,
+    "tokens": "",
+    "video_task_id": None,
+    "adopted": 0,
+}
 Row = tuple[Any, ...]
 request_columns = attrgetter(*REQUEST_FIELDS)
 
@@ -61,7 +73,8 @@ def read_ledger(path: Path) -> tuple[str, list[LedgerEntry]]:
     Raises:
         LedgerError: It does not exist or cannot be read.
     """
-    if not path.is_file():
+    # Not `Path.is_file`, which raises for a path that is too long or forbidden.
+    if not os.path.isfile(path):  # noqa: PTH113
         raise LedgerError(f"No such ledger: {path}. Check the path.")
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
@@ -74,7 +87,7 @@ def read_ledger(path: Path) -> tuple[str, list[LedgerEntry]]:
             return str(row[0]), [entry_from_row(row) for row in rows]
         finally:
             db.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise LedgerError(f"Cannot read the ledger {path}: {error}.") from None
 
 
@@ -123,46 +136,6 @@ def _entry_from_row(row: Row, request: VideoRequest | None) -> LedgerEntry:
     )
 
 
-class Lock:
-    """The exclusive right to write the ledger at `path`; ends with the process.
-
-    Raises:
-        LedgerError: Another run holds it, or the file cannot be created.
-    """
-
-    # The ledgers of this process: opening a locked file again to check it would, when closed, drop
-    # the locks that SQLite holds on it.
-    _locked_inodes: ClassVar[set[tuple[int, int]]] = set()
-
-    def __init__(self, path: Path) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists() and _inode_of(path.stat()) in self._locked_inodes:
-                raise _in_use_error(path)
-            self._file = filesystem.open_locked(path)
-        except BlockingIOError:
-            raise _in_use_error(path) from None
-        except OSError as error:
-            raise LedgerError(f"Cannot write the ledger {path}: {error.strerror}.") from None
-        self._inode = _inode_of(os.fstat(self._file))
-        self._locked_inodes.add(self._inode)
-
-    def release(self) -> None:
-        """Release the lock."""
-        os.close(self._file)
-        self._locked_inodes.discard(self._inode)
-
-
-def _inode_of(file_status: os.stat_result) -> tuple[int, int]:
-    return file_status.st_dev, file_status.st_ino
-
-
-def _in_use_error(path: Path) -> LedgerError:
-    return LedgerError(
-        f"The ledger is in use by another run: {path}. Wait for its end or use another file."
-    )
-
-
 def check_application_id(db: sqlite3.Connection, path: Path | None) -> None:
     """Check that the file is empty or a ledger of a known version.
 
@@ -190,18 +163,37 @@ def _has_schema(db: sqlite3.Connection) -> bool:
 
 
 def check_host(db: sqlite3.Connection, path: Path | None, base_url: str) -> None:
-    """Check that the ledger belongs to `base_url`; record that in a new one.
+    """Check that the ledger belongs to `base_url`; record that in a new or unused one.
 
     Raises:
-        LedgerError: It belongs to another host.
+        LedgerError: Tracks of it were submitted to another host.
     """
     row = db.execute("SELECT host FROM run").fetchone()
     if row is None:
         db.execute("INSERT INTO run (host) VALUES (?)", (base_url,))
+    elif row[0] != base_url and not db.execute(_ANY_SUBMITTED).fetchone():
+        # The first host was a typo: what it has refused is new to this one.
+        db.execute(
+            "UPDATE tracks SET state = 'new', error = NULL, tokens = '' WHERE state = 'failed'"
+        )
+        db.execute("UPDATE run SET host = ?", (base_url,))
     elif row[0] != base_url:
         raise LedgerError(
             f"The ledger {path} belongs to {row[0]}, not to {base_url}. Use another file."
         )
+
+
+def renewal(row: Row, request: VideoRequest, *, retry_failed: bool) -> dict[str, Any] | None:
+    """Return the columns that make a track of an earlier run new, or None if it stays as it is.
+
+    A track that was never accepted can be corrected: it takes the texts of the new request.
+    """
+    state, task_id, is_changed = row[6], row[8], row[1:6] != request_columns(request)
+    if state == LedgerState.FAILED and (retry_failed or (is_changed and task_id is None)):
+        return _NEW_AGAIN | dict(zip(REQUEST_FIELDS, request_columns(request), strict=True))
+    if state == LedgerState.NEW and is_changed:
+        return dict(zip(REQUEST_FIELDS, request_columns(request), strict=True))
+    return None
 
 
 def dump_error(error: Mp4GenError) -> str:

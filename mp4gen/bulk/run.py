@@ -166,6 +166,7 @@ class ConversionRun:
                 self._stop(error)
             while self._tasks:
                 await asyncio.wait(self._tasks)
+            await self._check_ledger()
         finally:
             # Leave no task and no lock behind, also after a cancel.
             for task in self._tasks:
@@ -175,6 +176,14 @@ class ConversionRun:
             if self._ledger is not None:
                 await self._ledger.close()
             self._results.put_nowait(None)
+
+    async def _check_ledger(self) -> None:
+        """Report a ledger that is gone although its run was not stopped by that."""
+        try:
+            if self._ledger is not None:
+                await self._ledger.check()
+        except LedgerError as error:
+            self._stop(error)
 
     async def _read_requests(self) -> None:
         """Start a job for each request, as slots become available."""

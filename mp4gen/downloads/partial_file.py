@@ -20,7 +20,7 @@ import attrs
 from mp4gen.errors import DownloadError
 from mp4gen.filesystem import open_locked, sync_folder
 
-_NO_LOCKS: Final = " The file system has no file locks: use a folder on another one."
+_NO_LOCKS: Final = " Use a folder on another one."
 _NOT_A_FOLDER: Final = " Use a folder, or a path that ends in .mp4."
 _HINTS: Final = {
     errno.ENOSPC: " Free some space, then download again.",
@@ -216,7 +216,7 @@ def _open_locked(target: Path, path: Path) -> FileIO:
     while True:
         with translate_os_errors(target):
             try:
-                file = FileIO(open_locked(path, follow_links=False, mode=0o666), "r+")
+                file = open_locked(path, follow_links=False, mode=0o666)
             except OSError as error:
                 if error.errno == errno.ELOOP:
                     raise _not_a_regular_file(target, path) from None

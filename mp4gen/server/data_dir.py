@@ -51,7 +51,7 @@ class DataDirectory:
         self.cache = root / "cache"
         self.lock_path = root / "lock"
         self._maintenance = os.fspath(root / "maintenance")
-        self._lock_fd: int | None = None
+        self._lock_file: filesystem.LockedFile | None = None
 
     def open(self) -> None:
         """Lock the folder, then create what is missing in it; delete nothing.
@@ -73,9 +73,9 @@ class DataDirectory:
 
     def close(self) -> None:
         """Release the lock."""
-        if self._lock_fd is not None:
-            os.close(self._lock_fd)
-            self._lock_fd = None
+        if self._lock_file is not None:
+            self._lock_file.close()
+            self._lock_file = None
 
     def has_maintenance_file(self) -> bool:
         """Return whether there is a file named `maintenance` in the folder."""
@@ -187,7 +187,7 @@ class DataDirectory:
             ConfigurationError: Another server uses it.
         """
         try:
-            self._lock_fd = filesystem.open_locked(self.lock_path)
+            self._lock_file = filesystem.open_locked(self.lock_path)
         except BlockingIOError:
             raise ConfigurationError(
                 f"Another server uses the data folder {self.root}. Stop it, or choose another "

@@ -1,15 +1,18 @@
 """A killed run resumes from any state of its ledger; nothing is paid twice."""
 
 import asyncio
+import errno
 import json
+import os
 import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 import mp4gen
@@ -362,7 +365,9 @@ async def rejection(service: FakeService, path: Path) -> str:
 async def test_ledger_of_another_host_is_rejected(path: Path) -> None:
     """Task ids are valid on one host only; the error names both hosts."""
     async with FakeService() as service:
-        await write_ledger(path, "https://api.example.com", LedgerState.NEW, service, known=False)
+        await write_ledger(
+            path, "https://api.example.com", LedgerState.INTENT, service, known=False
+        )
         message = await rejection(service, path)
 
     assert message.endswith(
@@ -374,14 +379,15 @@ async def test_ledger_of_another_host_is_rejected(path: Path) -> None:
 async def test_track_with_another_author_is_rejected(path: Path) -> None:
     """One result has the error; the other tracks continue."""
     changed = mp4gen.VideoRequest("music", "track", author="Bob")
-    async with FakeService() as service, service.client() as client:
-        await write_ledger(path, service.url, LedgerState.NEW, service, known=False)
-        found, error = await outcome(client.convert_many([changed, OTHER], ledger=path))
+    async with FakeService() as service:
+        await write_ledger(path, service.url, LedgerState.SUBMITTED, service, known=True)
+        async with service.client() as client:
+            found, error = await outcome(client.convert_many([changed, OTHER], ledger=path))
     errors = {c.request.audio_id: c.error for c in found}
 
     assert error is None
     assert isinstance(errors["track"], mp4gen.LedgerError)
-    assert (errors["other"], service.count("create")) == (None, 1)
+    assert (errors["other"], service.count("create")) == (None, 2)
 
 
 async def test_second_run_of_the_same_process_is_rejected(path: Path) -> None:
@@ -412,7 +418,7 @@ async def test_second_process_is_rejected_until_the_first_is_killed(path: Path) 
     """Failure mode 37: a kill frees the lock immediately; there is no lease."""
     script = (
         "import asyncio, pathlib, sys, time\nfrom mp4gen.bulk.ledger import Ledger\n"
-        "asyncio.run(Ledger.open(pathlib.Path(sys.argv[1]), sys.argv[2]))\n"
+        "ledger = asyncio.run(Ledger.open(pathlib.Path(sys.argv[1]), sys.argv[2]))\n"
         "print('open', flush=True)\ntime.sleep(60)\n"
     )
     async with FakeService() as service:
@@ -446,7 +452,7 @@ async def test_other_files_are_rejected_unchanged(path: Path) -> None:
 
     assert foreign == f"Another program's database: {path}. Use another file."
     assert garbage == f"Not a ledger, or a damaged one: {text}. Use another file."
-    assert folder == f"Cannot write the ledger {path.parent}: Is a directory."
+    assert folder == f"Cannot write the ledger {path.parent}: Is a directory. Use another file."
     assert contents(path, text) == before
 
 
@@ -492,6 +498,211 @@ async def test_ledger_is_private_and_holds_no_key(path: Path) -> None:
     assert modes == {0o600}
     assert b"track" in contents
     assert b"sentinel-key" not in contents
+
+
+# --- a ledger that is not kept ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["deleted", "moved", "replaced"])
+async def test_loss_of_the_ledger_stops_the_submits(path: Path, loss: str) -> None:
+    """What was submitted before ends as usual; then the error says what happened."""
+    requests = [mp4gen.VideoRequest("music", str(n)) for n in range(10)]
+    async with (
+        FakeService(duration=30) as service,
+        service.client(polling=FAST, concurrency=2) as client,
+    ):
+        run = client.convert_many(requests, ledger=path)
+        task = asyncio.create_task(outcome(run))
+        await asyncio.sleep(10)
+        submitted = service.count("create")
+        lose(path, loss)
+        found, error = await task
+
+    assert isinstance(error, mp4gen.LedgerError)
+    assert str(error).startswith("The ledger was deleted, moved or replaced during its run: ")
+    assert submitted == service.count("create") == len(found) == 2
+    assert {conversion.error for conversion in found} == {None}
+    assert run.summary.remaining == 8
+
+
+def lose(path: Path, loss: str) -> None:
+    if loss == "deleted":
+        path.unlink()
+    else:
+        path.rename(path.with_name("elsewhere"))
+    if loss == "replaced":
+        path.write_bytes(b"")
+
+
+async def test_loss_of_the_ledger_is_reported_at_the_end(path: Path) -> None:
+    """All tracks were submitted before, so that no submit could notice it."""
+    async with FakeService(duration=30) as service, service.client(polling=FAST) as client:
+        task = asyncio.create_task(outcome(client.convert_many([REQUEST], ledger=path)))
+        await asyncio.sleep(10)
+        lose(path, "deleted")
+        [conversion], error = await task
+
+    assert conversion.error is None
+    assert isinstance(error, mp4gen.LedgerError)
+
+
+@pytest.mark.parametrize("name", [":memory:", "file:run?mode=memory", "file:///tmp/run.sqlite"])
+async def test_ledger_in_memory_is_refused(name: str) -> None:
+    """It would keep no record, although one was asked for."""
+    async with FakeService() as service, service.client() as client:
+        with pytest.raises(mp4gen.ConfigurationError) as caught:
+            client.convert_many([REQUEST], ledger=name)
+
+    assert str(caught.value).startswith("Invalid ledger: ")
+    assert str(caught.value).endswith("Use the path of a file, or None to keep no record.")
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP], ids=errno.errorcode.get
+)
+async def test_file_system_without_locks_is_named(
+    path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failure mode 50: the ledger is not "in use by another run"."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    async with FakeService() as service:
+        message = await rejection(service, path)
+
+    assert message == (
+        f"Cannot write the ledger {path}: the file system has no file locks. Use another file."
+    )
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "file/run.sqlite", "loop"])
+async def test_path_that_cannot_be_used_is_a_ledger_error(path: Path, name: str) -> None:
+    """Failure mode 53: no bare OSError, neither from a run nor from a reader."""
+    path.with_name("file").write_bytes(b"")
+    path.with_name("loop").symlink_to("loop")
+    async with FakeService() as service:
+        message = await rejection(service, path.parent / name)
+    with pytest.raises(mp4gen.LedgerError):
+        read_ledger(path.parent / name)
+
+    assert message.startswith("Cannot write the ledger ")
+
+
+async def test_lock_ends_with_its_process_although_it_was_forked(path: Path) -> None:
+    """A child that was forked during a run neither holds the lock nor writes."""
+    async with FakeService() as service:
+        ledger = await Ledger.open(path, service.url)
+        [entry] = await ledger.add_or_get([REQUEST])
+        assert isinstance(entry, LedgerEntry)
+        ready, done = os.pipe(), os.pipe()
+        if not (child := os.fork()):
+            refused = _refusal_in_child(ledger, entry)
+            os.write(ready[1], b"1" if refused else b"0")
+            os.read(done[0], 1)
+            os._exit(0)
+        try:
+            refused = os.read(ready[0], 1)
+            await ledger.close()
+            conversion = await one(service, path)
+        finally:
+            end_child(child, done[1])
+            for descriptor in (*ready, *done):
+                os.close(descriptor)
+
+    assert refused == b"1"
+    assert conversion.error is None
+
+
+def end_child(child: int, pipe: int) -> None:
+    os.write(pipe, b"x")
+    os.waitpid(child, 0)
+
+
+def _refusal_in_child(ledger: Ledger, entry: LedgerEntry) -> bool:
+    """Return whether the ledger refuses a step of a forked child; close it there, too."""
+    step = ledger.mark_submitting(entry.id, ["token"])
+    try:
+        step.send(None)
+    except mp4gen.LedgerError:
+        with suppress(StopIteration):
+            ledger.close().send(None)
+        return True
+    return False
+
+
+# --- tracks that may be submitted again ---------------------------------------------------------
+
+
+async def test_retry_failed_concerns_the_tracks_of_its_run(path: Path) -> None:
+    """The other failed tracks of the ledger keep their errors."""
+    async with FakeService(duration=5) as service:
+        service.script("create", "code_400", "code_400")
+        for requests, retry in (([REQUEST, OTHER], False), ([OTHER], True)):
+            async with service.client(polling=FAST) as client:
+                run = client.convert_many(requests, ledger=path, retry_failed=retry)
+                await outcome(run)
+    states = {entry.request.audio_id: entry.state for entry in read_ledger(path)[1]}
+
+    assert states == {"track": LedgerState.FAILED, "other": LedgerState.DONE}
+
+
+async def test_track_that_fails_again_is_not_retried_in_the_same_run(path: Path) -> None:
+    """`retry_failed` is about earlier runs, however often the track is requested."""
+
+    async def thrice() -> AsyncIterator[mp4gen.VideoRequest]:
+        for _ in range(3):
+            yield REQUEST
+            await asyncio.sleep(100)
+
+    async with FakeService(duration=5) as service:
+        service.always("create", "code_400")
+        for _ in range(2):
+            async with service.client(polling=FAST) as client:
+                run = client.convert_many(thrice(), ledger=path, retry_failed=True)
+                found, _ = await outcome(run)
+
+    assert {type(conversion.error) for conversion in found} == {mp4gen.InvalidRequestError}
+    assert (len(found), service.count("create")) == (3, 2)
+
+
+@pytest.mark.parametrize("before", ["new", "refused"])
+async def test_track_that_was_never_accepted_can_be_corrected(path: Path, before: str) -> None:
+    """The next run with another author submits it; a duplicate with a third one is refused."""
+    corrected = attrs.evolve(REQUEST, author="Bob")
+    async with FakeService(duration=5) as service:
+        if before == "refused":
+            service.script("create", "code_400")
+            refused = await one(service, path)
+            assert isinstance(refused.error, mp4gen.InvalidRequestError)
+        else:
+            await write_ledger(path, service.url, LedgerState.NEW, service, known=False)
+        async with service.client(polling=FAST) as client:
+            run = client.convert_many([corrected, REQUEST, corrected], ledger=path)
+            found, error = await outcome(run)
+    [entry] = read_ledger(path)[1]
+    errors = [type(c.error) for c in found if c.request == REQUEST]
+    [sent] = [json.loads(call.body) for call in service.requests if call.endpoint == "create"][-1:]
+
+    assert (error, errors) == (None, [mp4gen.LedgerError])
+    assert [c.error for c in found if c.request == corrected] == [None, None]
+    assert (sent["author"], entry.request, len(service.tasks)) == ("Bob", corrected, 1)
+
+
+@pytest.mark.parametrize("state", [LedgerState.NEW, LedgerState.FAILED])
+async def test_ledger_of_a_mistyped_host_is_taken_over(path: Path, state: LedgerState) -> None:
+    """Nothing was submitted there: the tracks are new to the right host."""
+    async with FakeService(duration=5) as service:
+        await write_ledger(path, "https://api.apii.box", LedgerState.NEW, service, known=False)
+        if state is LedgerState.FAILED:
+            ledger = await Ledger.open(path, "https://api.apii.box")
+            await ledger.mark_failed(1, mp4gen.InvalidRequestError("no such page", code=400))
+            await ledger.close()
+        conversion = await one(service, path)
+    host, _ = read_ledger(path)
+
+    assert (conversion.error, host) == (None, service.url)
 
 
 # --- a full disk --------------------------------------------------------------------------------

@@ -15,9 +15,9 @@ import pytest
 import mp4gen
 from mp4gen.bulk.ledger import Ledger
 from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
+from mp4gen.bulk.ledger_lock import Lock
 from mp4gen.bulk.ledger_schema import (
     MIGRATIONS,
-    Lock,
     check_application_id,
     migrate,
     read_ledger,
@@ -243,7 +243,9 @@ async def test_retry_failed_drops_the_old_tokens(path: Path) -> None:
     await ledger.mark_submitted(entry.id, "video_1", adopted=True)
     await ledger.mark_failed(entry.id, mp4gen.GenerationFailedError("video_1", "no luck"))
     await ledger.close()
-    await (await Ledger.open(path, HOST, retry_failed=True)).close()
+    resumed = await Ledger.open(path, HOST, retry_failed=True)
+    await resumed.add_or_get([REQUEST])
+    await resumed.close()
     [again] = read_ledger(path)[1]
 
     assert again == LedgerEntry(1, REQUEST, LedgerState.NEW)
@@ -293,6 +295,42 @@ async def test_failed_step_fails_no_other(path: Path) -> None:
 
     assert [type(one) for one in found] == [type(None), mp4gen.LedgerError, type(None)]
     assert again.state is LedgerState.DONE
+
+
+class BrokenDisk:
+    """A connection whose disk fails: neither a commit nor a rollback succeeds."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.broken = True
+
+    def execute(self, statement: str, *parameters: Any) -> Any:
+        if self.broken and statement in {"COMMIT", "ROLLBACK"}:
+            raise sqlite3.OperationalError("disk I/O error")
+        return self._db.execute(statement, *parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+
+async def test_disk_that_fails_on_commit_and_rollback_fails_all_steps(path: Path) -> None:
+    """No step of the batch is taken for recorded; when the disk is back, the ledger goes on."""
+    ledger, entry = await opened(path)
+    db: Any = BrokenDisk(ledger._db)
+    ledger._db = db
+    steps = (
+        ledger.mark_submitting(entry.id, ["token"]),
+        ledger.mark_submitted(entry.id, "video_1", adopted=False),
+        ledger.add_or_get([REQUEST]),
+    )
+    found = await asyncio.gather(*steps, return_exceptions=True)
+    db.broken = False
+    await ledger.mark_submitting(entry.id, ["token"])
+    await ledger.close()
+    [again] = read_ledger(path)[1]
+
+    assert [type(one) for one in found] == [mp4gen.LedgerError] * 3
+    assert again.state is LedgerState.INTENT
 
 
 async def test_closed_ledger_rejects_steps(path: Path) -> None:
