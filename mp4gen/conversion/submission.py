@@ -167,7 +167,8 @@ class SubmitOperation:
         parse = partial(protocol.parse_create, dialect=self.dialect)
         # Waiting for a slot must not use up the retry time of a caller that waits out outages.
         stopwatch = retry_loop.stopwatch if retry_loop and self.call_options.retry_forever else None
-        self._delivery = Delivery()
+        if self._delivery.head_sent:
+            self._delivery = Delivery()
         task_id, retry_after = await self.caller.send(
             api_request,
             parse,

@@ -17,7 +17,13 @@ from tests.support_proxy import ConnectionFault, FaultProxy, full_backlog
 pytestmark = pytest.mark.looptime
 
 UNKNOWN = mp4gen.Dialect.for_url("http://unknown")
-REQUESTS = [mp4gen.VideoRequest("music", str(n)) for n in range(30)]
+
+
+def track(name: object) -> mp4gen.VideoRequest:
+    return mp4gen.VideoRequest("music", str(name))
+
+
+REQUESTS = [track(n) for n in range(30)]
 Run = mp4gen.ConversionRun
 Task = asyncio.Task[Any]
 
@@ -36,6 +42,22 @@ async def service() -> AsyncIterator[FakeService]:
 
 def states(path: Path) -> list[LedgerState]:
     return [entry.state for entry in read_ledger(path)[1]]
+
+
+def state_of(request: mp4gen.VideoRequest, path: Path) -> LedgerState:
+    """Return the state of a track, which is new as long as nothing is recorded."""
+    entries = read_ledger(path)[1] if path.exists() else []
+    return next((entry.state for entry in entries if entry.request == request), LedgerState.NEW)
+
+
+def run_immediately(_: Any, work: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    """Do the work of a thread within the step of the loop that asks for it."""
+    done = asyncio.get_running_loop().create_future()
+    try:
+        done.set_result(work(*args))
+    except Exception as error:  # noqa: BLE001 - as a thread would hand it over
+        done.set_exception(error)
+    return done
 
 
 def refuse_key() -> str:
@@ -122,6 +144,34 @@ async def test_run_that_ends_after_the_head_was_sent_is_uncertain(
     assert interrupted == [LedgerState.INTENT]
     assert isinstance(conversion.error, mp4gen.SubmitUncertainError)
     assert len(service.tasks) == 1
+
+
+async def test_cancel_at_any_step_knows_what_arrived(
+    service: FakeService, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failure mode 41: cancelled after 1, 2, 3 ... steps, a track is new if nothing was sent."""
+    monkeypatch.setattr(asyncio.get_running_loop(), "run_in_executor", run_immediately)
+    service.rate_limit = None
+    found: list[tuple[LedgerState, int]] = []
+    async with service.client(rate_limit=mp4gen.RateLimit(10_000)) as client:
+        while (LedgerState.SUBMITTED, 1) not in found:
+            request = track(f"step-{len(found)}")
+            run = client.convert_many([request], ledger=path)
+            task = asyncio.create_task(outcome(run))
+            for _ in range(len(found)):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            await run.aclose()
+            await asyncio.sleep(1)
+            arrived = sum(request.audio_id.encode() in call.body for call in service.requests)
+            found.append((state_of(request, path), arrived))
+
+    assert set(found) == {
+        (LedgerState.NEW, 0),
+        (LedgerState.INTENT, 1),
+        (LedgerState.SUBMITTED, 1),
+    }
 
 
 class BrokenSlot:

@@ -10,7 +10,7 @@ import mp4gen
 from mp4gen import Retry
 from mp4gen.testing import FakeService, ScriptedResponse
 from tests.support_async import failure
-from tests.support_proxy import ConnectionFault, FaultProxy
+from tests.support_proxy import ConnectionFault, FaultProxy, full_backlog
 
 pytestmark = pytest.mark.looptime
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")
@@ -100,6 +100,37 @@ async def test_submit_retries_a_refused_connection_under_raise(
 
     assert len(service.tasks) == 1
     assert asyncio.get_running_loop().time() >= 3
+
+
+@pytest.mark.parametrize("policy", ["raise", "resubmit"])
+async def test_submit_that_never_connected_is_not_uncertain(policy: Any) -> None:
+    """Failure mode 41: an ordinary network error after `Retry.timeout`, since nothing was sent."""
+    with full_backlog() as url:
+        settings: dict[str, Any] = {"base_url": url, "on_uncertain_submit": policy}
+        async with mp4gen.Client(retry=Retry(timeout=60), **settings) as client:
+            error = await failure(client.convert(REQUEST))
+
+    assert type(error) is mp4gen.TransportError
+    assert "no connection within 10 s" in str(error)
+
+
+@pytest.mark.parametrize("policy", ["raise", "resubmit"])
+async def test_closed_client_knows_whether_a_submit_was_sent(
+    service: FakeService, policy: Any
+) -> None:
+    """Failure mode 41: a call in progress ends at once; uncertain if its head was sent."""
+    service.always("create", "hang_after_accept")
+    errors = []
+    with full_backlog() as connecting:
+        for url in (connecting, service.url):
+            client = mp4gen.Client(base_url=url, on_uncertain_submit=policy)
+            submit = asyncio.create_task(failure(client.convert(REQUEST)))
+            await asyncio.sleep(1)
+            await client.aclose()
+            done, _ = await asyncio.wait([submit], timeout=1)
+            errors += [type(task.result()) for task in done]
+
+    assert errors == [mp4gen.ConfigurationError, mp4gen.SubmitUncertainError]
 
 
 @pytest.mark.parametrize("policy", ["raise", "resubmit"])
