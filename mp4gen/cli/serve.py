@@ -6,14 +6,18 @@ import shlex
 import signal
 import sys
 from itertools import islice
+from pathlib import Path
 from typing import Annotated
 
 import attrs
 from cyclopts import Parameter
 
 from mp4gen.server import Server, ServerConfig
+from mp4gen.server.config import default_data
+from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.library import Library, LibraryTrack
 from mp4gen.server.preflight import run_checks
+from mp4gen.server.queue.backup import back_up
 
 from .exit_codes import BAD_INPUT, DONE, InterruptedBySignal
 from .options import AsJson
@@ -22,6 +26,7 @@ from .runner import InterruptHandler, run
 from .serve_options import (
     DEFAULT_ACCESS,
     DEFAULT_LIMITS,
+    DEFAULT_SERVICE,
     DEFAULT_VIDEO,
     Access,
     Limits,
@@ -33,17 +38,30 @@ from .serve_options import (
 
 def serve(
     *,
-    service: Service,
+    service: Service = DEFAULT_SERVICE,
     access: Access = DEFAULT_ACCESS,
     video: Video = DEFAULT_VIDEO,
     limits: Limits = DEFAULT_LIMITS,
     check: Annotated[bool, Parameter(help="Check the configuration and exit.")] = False,
+    backup: Annotated[
+        Path | None,
+        Parameter(help="Copy the database of --data to this file and exit; a server may run."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Serve the API from a music folder."""
-    config = server_config(service, access, video, limits)
     output = Output(as_json=as_json)
+    if backup is not None:
+        return _back_up(service.data or default_data(), backup, output)
+    config = server_config(service, access, video, limits)
     return run(_run_checks(config, output)) if check else _run_server(config, output)
+
+
+def _back_up(data: Path, target: Path, output: Output) -> int:
+    tasks = back_up(DataDirectory(data), target)
+    output.record({"backup": str(target), "tasks": tasks})
+    output.line(f"Copied {tasks} {'task' if tasks == 1 else 'tasks'} to {target}")
+    return DONE
 
 
 async def _run_checks(config: ServerConfig, output: Output) -> int:

@@ -87,14 +87,14 @@ def _default(source: attrs.Attribute[Any]) -> Any:
         case bool() | int() | float() | str() as value:
             return value
         case _:
-            return attrs.NOTHING if source.name == "music" else None
+            return None
 
 
 @_options(Group.create_default_parameters())
 class Service:
     """What is served, and at which address."""
 
-    music: Path
+    music: Path | None
     data: Annotated[Path | None, Parameter(show_default=str(default_data()))]
     host: str
     port: int
@@ -138,11 +138,18 @@ class Limits:
     maintenance: bool
 
 
-DEFAULT_ACCESS, DEFAULT_VIDEO, DEFAULT_LIMITS = Access(), Video(), Limits()
+DEFAULT_SERVICE, DEFAULT_ACCESS = Service(), Access()
+DEFAULT_VIDEO, DEFAULT_LIMITS = Video(), Limits()
 
 
 def server_config(service: Service, access: Access, video: Video, limits: Limits) -> ServerConfig:
-    """Return the configuration that the options describe."""
+    """Return the configuration that the options describe.
+
+    Raises:
+        UsageError: An option is missing or invalid.
+    """
+    if service.music is None:
+        raise UsageError("Missing argument: --music. Choose a folder of audio files.")
     options: dict[str, Any] = {}
     for group in (service, access, limits):
         options |= attrs.asdict(group, recurse=False)  # type: ignore[arg-type]  # made by _options

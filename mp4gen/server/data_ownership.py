@@ -56,7 +56,7 @@ def check_own(root: Path) -> None:
         ConfigurationError: It contains other files.
         OSError: It cannot be read.
     """
-    if (root / MARKER).is_file() or not root.exists() or _is_old_data_folder(root):
+    if is_marked(root) or not root.exists() or _is_old_data_folder(root):
         return
     if others := sorted(set(os.listdir(root)) - _HARMLESS):  # noqa: PTH208 - names
         raise ConfigurationError(
@@ -65,11 +65,15 @@ def check_own(root: Path) -> None:
         )
 
 
+def is_marked(root: Path) -> bool:
+    """Return whether the folder is marked as the server's own."""
+    return (root / MARKER).is_file()
+
+
 def mark(root: Path) -> None:
     """Make the folder the server's own."""
-    marker = root / MARKER
-    if not marker.exists():
-        marker.write_text(_MARKER_TEXT, encoding="utf-8")
+    if not is_marked(root):
+        (root / MARKER).write_text(_MARKER_TEXT, encoding="utf-8")
 
 
 def _is_old_data_folder(root: Path) -> bool:

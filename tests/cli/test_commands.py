@@ -203,6 +203,8 @@ def test_key_is_sent_and_never_printed(
         (["render", "none.mp3", "--to", "x.mp4"], "The audio file does not exist: none.mp3."),
         (["render", "a.wav", "--to", "x.mp4", "--size", "big"], "for instance 1280x720"),
         (["render", "a.wav", "--to", "x.mp4", "--size", "13x13"], "even"),
+        (["serve"], "Missing argument: --music"),
+        (["serve", "--backup", "copy", "--data", "none"], "folder none contains no database"),
         (["serve", "--music", "none"], "The music folder none does not exist"),
         (["serve", "--music", ".", "--port", "70000"], "Invalid port: 70000"),
         (["serve", "--music", ".", "--host", "192.0.2.1"], "Set a key"),

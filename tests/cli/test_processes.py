@@ -119,6 +119,24 @@ def test_ctrl_c_stops_the_demo_without_a_trace(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_serve_copies_its_database_while_it_runs(tmp_path: Path) -> None:
+    """`--backup` needs no music folder, and says how many tasks it has copied."""
+    (tmp_path / "music").mkdir()
+    data = tmp_path / "data"
+    server = start("serve", "--music", tmp_path / "music", "--data", data, "--port", 0, "--json")
+    assert server.stdout is not None
+    server.stdout.readline()
+
+    backup = start("serve", "--backup", tmp_path / "copy", "--data", data)
+    out, err = backup.communicate(timeout=30)
+    server.terminate()
+    server.communicate(timeout=30)
+
+    assert (backup.returncode, out, err) == (0, f"Copied 0 tasks to {tmp_path / 'copy'}\n", "")
+    assert (tmp_path / "copy").read_bytes().startswith(b"SQLite format 3")
+
+
+@pytest.mark.slow
 def test_serve_answers_until_sigterm(tmp_path: Path) -> None:
     """It prints its URL, and SIGTERM is a success."""
     (tmp_path / "music").mkdir()

@@ -1,12 +1,15 @@
 """The durable record of the tasks."""
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mp4gen.server.queue.store import Store
+from mp4gen.server.queue.store import Store, _update
+
+from .conftest import FINISHED_TASK
 
 
 def test_store_syncs_each_commit_to_the_disk(
@@ -26,3 +29,39 @@ def test_store_syncs_each_commit_to_the_disk(
     store.close()
 
     assert levels == {2}
+
+
+OFTEN: dict[str, Callable[[Store], object]] = {
+    "one task": lambda store: store.get("1"),
+    "the unfinished tasks": lambda store: store.unfinished(),
+    "the callbacks that are due": lambda store: store.callbacks_due(),
+    "the expired tasks": lambda store: store.finished_before(1.0),
+    "the newest tasks of an account": lambda store: store.newest("", 200),
+    "a value": lambda store: store.get_metadata("render_speed"),
+    "a submit": lambda store: store._add(FINISHED_TASK),
+    "a state": lambda store: store._run(*_update("1", {"callback": "sent"})),
+    "the start of a render": lambda store: store._mark_started("1", "f", {"started_at": 1.0}),
+    "a deletion": lambda store: store._remove("1"),
+}
+# These indexes contain only the rows that are asked for.
+WHOLE = {"SCAN tasks USING INDEX unfinished", "SCAN tasks USING INDEX by_callback"}
+
+
+@pytest.mark.parametrize("name", OFTEN)
+def test_queries_use_an_index(store: Store, name: str) -> None:
+    """What is asked often reads no more rows than it returns, and sorts none."""
+    statements: list[str] = []
+    for connection in (store._read_connection, store._write_connection):
+        connection.set_trace_callback(statements.append)
+
+    OFTEN[name](store)
+
+    plans = [plan for sql in statements for plan in explain(store._read_connection, sql)]
+    assert plans
+    assert [plan for plan in plans if plan not in WHOLE and not plan.startswith("SEARCH")] == []
+
+
+def explain(connection: sqlite3.Connection, sql: str) -> list[str]:
+    """Return how SQLite runs a statement."""
+    connection.set_trace_callback(None)
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")]

@@ -92,8 +92,12 @@ def _is_foreign(connection: sqlite3.Connection, version: int) -> bool:
     return not is_ours or not {"tasks", "metadata"} <= tables
 
 
-def check_integrity(path: Path) -> int:
+def check_integrity(path: Path, *, named: Path | None = None) -> int:
     """Check a database without changing it; return the number of its tasks.
+
+    Args:
+        path: The database.
+        named: The database that the error names, if `path` is its copy.
 
     Raises:
         ConfigurationError: It is damaged, of a newer version, or another program's database.
@@ -108,6 +112,6 @@ def check_integrity(path: Path) -> int:
     except sqlite3.Error as error:
         found = str(error)
     raise ConfigurationError(
-        f"The database {path} is damaged ({found}). Restore your last copy, or move it away: the "
-        "next start finds the finished videos again."
+        f"The database {named or path} is damaged ({found}). Restore your last copy, or move it "
+        "away: the next start finds the finished videos again."
     )
