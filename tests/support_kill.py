@@ -18,7 +18,7 @@ from typing import Any
 
 import mp4gen
 from mp4gen.api import protocol
-from mp4gen.bulk import ledger_schema
+from mp4gen.bulk import ledger_lock, ledger_schema
 from mp4gen.bulk.ledger import Ledger  # loaded once, before the forks
 from mp4gen.downloads import partial_file
 from mp4gen.transport import http
@@ -28,8 +28,8 @@ Function = Callable[..., Any]
 # Function, event, and for a step of the ledger its operation or the state that it records.
 # A step that is "written" is not committed yet.
 POINTS: dict[str, tuple[Function, str, str | Function | None]] = {
-    "before the ledger is locked": (ledger_schema.Lock.__init__, "call", None),
-    "the ledger is locked": (ledger_schema.Lock.__init__, "return", None),
+    "before the ledger is locked": (ledger_lock.Lock.__init__, "call", None),
+    "the ledger is locked": (ledger_lock.Lock.__init__, "return", None),
     "before the schema": (ledger_schema.migrate, "call", None),
     "the schema is there": (ledger_schema.migrate, "return", None),
     "the host is there": (ledger_schema.check_host, "return", None),

@@ -129,7 +129,8 @@ class Ledger:
         Raises:
             LedgerError: The record cannot be made or kept, so that nothing may be sent.
         """
-        await self._run(Ledger._mark_submitting, entry_id, tokens)
+        values = {"state": LedgerState.INTENT, "tokens": " ".join(tokens)}
+        await self._run(Ledger._checked_update, entry_id, values)
 
     async def mark_not_submitted(self, entry_id: int) -> None:
         """Record that a submit was certainly not accepted."""
@@ -309,9 +310,9 @@ class Ledger:
         )
         return self._rows([request])[request.task_id, request.audio_id]
 
-    def _mark_submitting(self, entry_id: int, tokens: Sequence[str]) -> None:
+    def _checked_update(self, entry_id: int, values: dict[str, Any]) -> None:
         self._check()
-        self._update(entry_id, {"state": LedgerState.INTENT, "tokens": " ".join(tokens)})
+        self._update(entry_id, values)
 
     def _update(self, entry_id: int, values: dict[str, Any]) -> None:
         columns = ", ".join(f"{name} = ?" for name in values)
