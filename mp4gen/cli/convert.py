@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from mp4gen.arguments import checked
 from mp4gen.client import Client
 from mp4gen.models import VideoRequest
+from mp4gen.options import Retry
 
 from .arguments import expand_user_text
 from .bulk_command import LEDGER, BulkCommand, report_dry_run
@@ -18,9 +19,10 @@ from .exit_codes import UsageError
 from .filename_template import DEFAULT_TEMPLATE, Template
 from .options import DEFAULT_CONNECTION, AsJson, Connection, ensure_directory, parse_rate_limit
 from .output import Output
-from .run_progress import RunProgress
+from .run_progress import RunProgress, format_duration
 from .runner import InterruptHandler, run
 from .track_table import InvalidRowsError, Row, Table, read_table
+from .trouble import TroubleReporter
 
 
 @Parameter(name="*")
@@ -70,6 +72,7 @@ class RunOptions:
     concurrency: int = 300
 
 
+_RETRY_LIMIT = f"up to {format_duration(Retry().timeout)} a track, or until the outage ends"
 _NO_DEFAULTS, _DEFAULT_OPTIONS = RowDefaults(), RunOptions()
 
 
@@ -121,6 +124,7 @@ def convert(
         return run(report_dry_run(command, None, limit))
     receiver = None if options.dry_run else callbacks.receiver()
     opened = connection.opened(
+        TroubleReporter(output, _RETRY_LIMIT),
         rate_limit=limit,
         concurrency=options.concurrency,
         on_event=progress.handle_event,

@@ -17,12 +17,14 @@ from cyclopts import Group, Parameter
 from mp4gen.addresses import is_loopback
 from mp4gen.api.dialects import Dialect
 from mp4gen.client import Client
+from mp4gen.events import Event
 from mp4gen.options import RateLimit
 from mp4gen.settings import resolve_base_url
 
 from .exit_codes import DONE, AfterSendingError, UsageError
 from .output import Output
 from .runner import run
+from .trouble import TroubleReporter
 
 _MAX_SECRET_BYTES = 4096
 
@@ -75,8 +77,15 @@ class Connection:
             return True
         return is_loopback(urlsplit(resolve_base_url(self.base_url)).hostname)
 
-    def client(self, **kwargs: Any) -> Client:
+    def client(
+        self,
+        trouble: TroubleReporter,
+        on_event: Callable[[Event], object] | None = None,
+        **kwargs: Any,
+    ) -> Client:
         """Return a client of the account; `kwargs` are further arguments of `Client`.
+
+        Failures that are retried are reported to `trouble`.
 
         Raises:
             UsageError: There is no key, or the key cannot be read.
@@ -99,24 +108,25 @@ class Connection:
             trust_env=self.proxy is None,
             ssl_context=_trusting(self.ca_file) if self.ca_file else None,
             allow_http=self.allow_http,
+            on_event=_handlers(trouble.handle_event, on_event),
             **kwargs,
         )
-        self._warn_if_unencrypted(base_url)
+        self._warn_if_unencrypted(base_url, trouble.output)
         return client
 
-    def _warn_if_unencrypted(self, base_url: str) -> None:
+    def _warn_if_unencrypted(self, base_url: str, output: Output) -> None:
         parts = urlsplit(base_url)
         if self.allow_http and parts.scheme == "http" and not is_loopback(parts.hostname):
-            Output().status(f"The key and the videos travel unencrypted to {parts.hostname}.")
+            output.status(f"The key and the videos travel unencrypted to {parts.hostname}.")
 
     @asynccontextmanager
-    async def opened(self, **kwargs: Any) -> AsyncIterator[Client]:
+    async def opened(self, trouble: TroubleReporter, **kwargs: Any) -> AsyncIterator[Client]:
         """Yield a client, as `client` returns it, and close it after the block.
 
         Raises:
             AfterSendingError: The block raised an error after the client had sent a request.
         """
-        client = self.client(**kwargs)
+        client = self.client(trouble, **kwargs)
         try:
             async with client:
                 yield client
@@ -125,17 +135,35 @@ class Connection:
                 raise AfterSendingError(error) from error
             raise
 
-    def run(self, work: Callable[[Client], Awaitable[int | None]], **kwargs: Any) -> int:
+    def run(
+        self,
+        work: Callable[[Client], Awaitable[int | None]],
+        trouble: TroubleReporter,
+        **kwargs: Any,
+    ) -> int:
         """Run `work` with a client and return its exit code, or 0 if it returns None."""
 
         async def with_client() -> int:
-            async with self.opened(**kwargs) as client:
+            async with self.opened(trouble, **kwargs) as client:
                 return await work(client) or DONE
 
         return run(with_client())
 
 
 DEFAULT_CONNECTION = Connection()
+
+
+def _handlers(
+    first: Callable[[Event], object], second: Callable[[Event], object] | None
+) -> Callable[[Event], object]:
+    if second is None:
+        return first
+
+    def handle(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return handle
 
 
 def _trusting(ca_file: Path) -> ssl.SSLContext:

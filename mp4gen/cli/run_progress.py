@@ -121,7 +121,9 @@ def min_seconds(videos: int, limit: RateLimit) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Return seconds as text: `99 s`, `2 min`, `5 h 33 min`."""
+    """Return seconds as text: `99 s`, `2 min`, `5 h 33 min`, `any time`."""
+    if seconds == math.inf:
+        return "any time"
     minutes = round(seconds / 60)
     if seconds < 100:
         return f"{seconds:.0f} s"

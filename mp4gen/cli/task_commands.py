@@ -7,6 +7,7 @@ from typing import Annotated
 import attrs
 from cyclopts import Parameter
 
+from mp4gen.arguments import checked
 from mp4gen.client import Client
 from mp4gen.conversion.poller import video_from_details
 from mp4gen.errors import Mp4GenError
@@ -18,6 +19,8 @@ from .exit_codes import DONE, FAILED
 from .options import DEFAULT_CONNECTION, AsJson, Connection
 from .output import Output, display_path
 from .progress_bars import Bar, ProgressDisplay
+from .run_progress import format_duration
+from .trouble import TroubleReporter
 
 _TaskId = Annotated[str, Parameter(help="Id of the video task, as `mp4gen create` prints it.")]
 _MIB = 1 << 20
@@ -51,7 +54,7 @@ def create(
         output.line(video_task_id)
         output.record({"task_id": video_task_id})
 
-    return connection.run(work)
+    return connection.run(work, TroubleReporter(output))
 
 
 def wait(
@@ -81,7 +84,8 @@ def wait(
             output.line(display_path(path) if path else video.url)
             output.record({**attrs.asdict(video), "path": path and str(path)})
 
-        return connection.run(work, on_event=on_event)
+        trouble = TroubleReporter(output, f"up to {format_duration(checked('timeout', timeout))}")
+        return connection.run(work, trouble, on_event=on_event)
 
 
 def details(
@@ -103,7 +107,7 @@ def details(
         output.table(("field", "value"), rows)
         return FAILED if found.failed else DONE
 
-    return connection.run(work)
+    return connection.run(work, TroubleReporter(output))
 
 
 def download(
@@ -128,7 +132,7 @@ def download(
         output.line(display_path(path))
         output.record({"path": str(path), "bytes": path.stat().st_size})
 
-    return connection.run(work)
+    return connection.run(work, TroubleReporter(output))
 
 
 def _require_video(found: VideoDetails, client: Client) -> Video:

@@ -18,7 +18,7 @@ from mp4gen.errors import (
     Mp4GenError,
     NotFoundError,
 )
-from mp4gen.events import CompletedEvent, FailedEvent, PollEvent
+from mp4gen.events import CompletedEvent, FailedEvent, PollEvent, RetryEvent
 from mp4gen.models import Video, VideoDetails, VideoStatus
 from mp4gen.options import Polling
 from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
@@ -110,6 +110,7 @@ class VideoPoller:
                 ) or stopwatch.elapsed >= self.timeout:
                     return self._timed_out(stopwatch)
                 delay = self._next_delay(retry_after, callback_received=callback_received)
+                self._report_retry(delay)
         except Mp4GenError as error:
             if not isinstance(error, WaitTimeoutError):
                 self._forget()
@@ -222,6 +223,15 @@ class VideoPoller:
             case RetryDecision.MAINTENANCE:
                 self._rate_limited = not self.caller.would_give_up(self.call_options)
         return getattr(error, "retry_after", None)
+
+    def _report_retry(self, delay: float) -> None:
+        """Emit an event if the last poll failed; a rate refusal has one of its own."""
+        error = self._last_error
+        # The record of a new task may not exist yet: that is no failure.
+        if error is None or self._rate_limited or isinstance(error, _PERMANENT_AFTER_GRACE):
+            return
+        path = protocol.build_details_request(self.task_id, self.dialect).path.partition("?")[0]
+        self.caller.events.emit(RetryEvent(path, error, delay))
 
     def _failure_error(self, details: VideoDetails) -> Mp4GenError:
         reason = f"{details.status}: {details.error_message or 'no reason given'}"

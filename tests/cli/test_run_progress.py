@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from mp4gen import Conversion, Mp4GenError, RateLimit, Video, VideoRequest
@@ -63,7 +65,14 @@ def test_min_seconds_counts_requests_at_the_limit(videos: int, expected: float) 
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(0, "0 s"), (99, "99 s"), (100, "2 min"), (3600, "60 min"), (20_000, "5 h 33 min")],
+    [
+        (0, "0 s"),
+        (99, "99 s"),
+        (100, "2 min"),
+        (3600, "60 min"),
+        (20_000, "5 h 33 min"),
+        (math.inf, "any time"),
+    ],
 )
 def test_format_duration_picks_the_unit(seconds: float, expected: str) -> None:
     """Seconds, minutes or hours."""

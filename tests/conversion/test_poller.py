@@ -338,3 +338,17 @@ async def test_wait_ignores_the_wall_clock(
 
     assert video.url
     assert now() <= 50
+
+
+async def test_failed_polls_emit_a_retry_event(service: FakeService) -> None:
+    """One for each failure, with the seconds until the next poll; none for a new task's 404."""
+    events: list[mp4gen.Event] = []
+    service.script("details", "record_null", "reset", "html_502")
+
+    async with service.client(on_event=events.append) as client:
+        await client.convert(REQUEST)
+
+    retries = [event for event in events if isinstance(event, mp4gen.RetryEvent)]
+    assert [type(event.error) for event in retries] == [mp4gen.TransportError, mp4gen.ServerError]
+    assert all(event.delay > 1 for event in retries)
+    assert {event.path for event in retries} == {"/api/v1/mp4/record-info"}

@@ -1,0 +1,102 @@
+"""Failures that are retried are reported as they happen: what, why, and until when."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mp4gen import RateLimitError, ServerError, TransportError
+from mp4gen.cli.output import Output
+from mp4gen.cli.trouble import TroubleReporter
+from mp4gen.events import Event, MaintenanceEvent, PausedEvent, PollEvent, RetryEvent
+from mp4gen.testing import FakeService
+
+REFUSED = TransportError("Request to x failed: no usable connection.", sent=False)
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (
+            RetryEvent("/p", REFUSED, 0.5),
+            "Request to x failed: no usable connection. Retrying for up to 5 min.",
+        ),
+        (
+            RetryEvent("/p", ServerError("busy", code=500), 0.5),
+            "The API answered 500: busy. Retrying for up to 5 min.",
+        ),
+        (
+            PausedEvent(10.0),
+            "The API refused a call by its rate limit. Pausing for 10 s.",
+        ),
+        (MaintenanceEvent(300.0), "The API is down for maintenance. The next probe is in 5 min."),
+        (RetryEvent("/p", RateLimitError("slow down", code=430), 0.0), None),
+        (PollEvent("t", "PENDING", 1.0), None),
+    ],
+)
+def test_trouble_is_one_line(
+    capsys: pytest.CaptureFixture[str], event: Event, line: str | None
+) -> None:
+    """The hint of an error is left out: it is for a failure that lasts."""
+    TroubleReporter(Output()).handle_event(event)
+
+    assert capsys.readouterr().err == (f"{line}\n" if line else "")
+
+
+def test_repeated_trouble_is_reported_once_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each of 300 tracks meets the same outage."""
+    now = 0.0
+    reporter = TroubleReporter(Output(), clock=lambda: now)
+
+    for _ in range(300):
+        reporter.handle_event(RetryEvent("/p", REFUSED, 0.5))
+        now += 0.4
+
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_different_troubles_are_limited(capsys: pytest.CaptureFixture[str]) -> None:
+    """A text that changes each time does not flood the terminal."""
+    reporter = TroubleReporter(Output(), clock=lambda: 0.0)
+
+    for number in range(300):
+        error = TransportError(f"Request {number} failed.", sent=False)
+        reporter.handle_event(RetryEvent("/p", error, 0.5))
+
+    assert capsys.readouterr().err.count("\n") == 5
+
+
+@pytest.mark.parametrize("command", ["credits", "create m a", "wait t", "convert t.csv --to v"])
+def test_each_command_reports_trouble_at_once(
+    mp4gen: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    """The line is there as soon as the first call has failed, long before the command gives up."""
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("taskId,audioId\nm,a\n")
+    with FakeService() as service:
+        monkeypatch.setenv("MP4GEN_BASE_URL", service.url)
+        for endpoint in ("credits", "create", "details"):
+            service.always(endpoint, "reset")
+        ctrl_c = threading.Thread(target=_interrupt_after_a_request, args=(service,))
+        ctrl_c.start()
+        ended = mp4gen(*command.split())
+        ctrl_c.join()
+
+    assert ended.code == 130
+    assert re.search(
+        r"^Request to 127.0.0.1 failed: .*\. Retrying for up to .*\.$", ended.err, re.MULTILINE
+    )
+
+
+def _interrupt_after_a_request(service: FakeService) -> None:
+    pause = threading.Event()
+    while not service.requests:
+        pause.wait(0.01)
+    # The client must notice that the connection broke.
+    pause.wait(0.3)
+    signal.raise_signal(signal.SIGINT)
