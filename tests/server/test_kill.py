@@ -4,9 +4,11 @@ Failure mode 39.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -16,13 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import attrs
 import pytest
 from aiohttp import web
 
 from mp4gen.server import Server, ServerConfig
+from mp4gen.server.queue.recovery import encode_record
 
-from .conftest import FAST_STYLE, Caller, read_tasks
-from .zygote import POINTS
+from .conftest import FAST_STYLE, FINISHED_TASK, Caller, Visitor, read_tasks
+from .test_schema import old_database
+from .zygote import POINTS, REMOVAL_POINTS, REVIVAL_POINTS, START_POINTS
 
 
 class Zygote:
@@ -41,6 +46,14 @@ class Zygote:
         self._process.stdin.flush()
         self.pid = self.receive()["pid"]
         return self.receive()["url"]
+
+    def start_and_die(self, music: Path, data: Path, point: str) -> dict[str, Any]:
+        """Start a server that kills itself before it accepts requests; return its end."""
+        order = {"music": str(music), "data": str(data), "point": point, "processes": False}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        self.receive()
+        return self.receive()
 
     def receive(self) -> dict[str, Any]:
         """Return the next message of the program."""
@@ -152,6 +165,105 @@ async def test_restart_after_a_kill_loses_nothing(
     videos = list((data / "videos").glob("*.mp4"))
     assert [is_complete(video) for video in videos] == [True]
     assert not list((data / "work").iterdir())
+
+
+FOUND = attrs.evolve(FINISHED_TASK, task_id=f"{9:032x}", filename="F" * 24 + ".mp4")
+# The smallest file that is complete.
+MP4 = b"".join(b"\0\0\0\x08" + kind for kind in (b"ftyp", b"moov", b"mdat"))
+
+
+def write_old_folder(data: Path) -> None:
+    """Write a folder of version 1 with a finished video, one without a task, and a user's file."""
+    (data / "videos").mkdir(parents=True)
+    old_database(data / "mp4gen.sqlite", 1)
+    with contextlib.closing(sqlite3.connect(data / "mp4gen.sqlite")) as database, database:
+        database.execute("UPDATE tasks SET callback = 'none'")
+        (first,) = database.execute("SELECT filename FROM tasks ORDER BY seq").fetchone()
+    (data / "videos" / first).write_bytes(MP4)
+    (data / "videos" / FOUND.filename).write_bytes(MP4)
+    (data / "videos" / f"{'F' * 24}.json").write_bytes(encode_record(FOUND))
+    (data / "videos" / "mine.mp4").write_bytes(b"mine")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", START_POINTS)
+async def test_kill_at_the_start_loses_nothing(
+    zygote: Zygote, music: Path, tmp_path: Path, point: str
+) -> None:
+    """Killed while it migrates an old folder, the next server has every task and video once."""
+    data = tmp_path / "data"
+    write_old_folder(data)
+    status = await asyncio.to_thread(zygote.start_and_die, music, data, point)
+    async with asyncio.timeout(30), restarted(music, data):
+        while has_unfinished_tasks(data):  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(0.05)
+
+    assert status == {"ended": -signal.SIGKILL}
+    tasks = read_tasks(data, "task_id, state, filename")
+    states = {1: "done", 2: "failed", 3: "done", 4: "done", 5: "done", 9: "done"}
+    assert sorted((int(task_id, 16), state) for task_id, state, _ in tasks) == [*states.items()]
+    videos = {path.name for path in (data / "videos").glob("*.mp4")}
+    assert videos == {name for _, state, name in tasks if state == "done"} | {"mine.mp4"}
+    assert len(list((data / "videos").glob("*.json"))) == 5
+
+
+def has_unfinished_tasks(data: Path) -> bool:
+    """Return whether a task waits or renders."""
+    return any(state in {"queued", "rendering"} for (state,) in read_tasks(data, "state"))
+
+
+async def make_video(music: Path, data: Path) -> Path:
+    """Render a video with a first server, and return its file."""
+    async with restarted(music, data) as server, aiohttp.ClientSession() as session:
+        await Caller(session, server.url).create_and_wait("album", "one")
+    return next((data / "videos").glob("*.mp4"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", REVIVAL_POINTS)
+async def test_kill_while_a_lost_video_is_made_again(
+    zygote: Zygote, music: Path, tmp_path: Path, point: str
+) -> None:
+    """Killed at this point, the same task is done again, once."""
+    data = tmp_path / "data"
+    (await make_video(music, data)).unlink()
+    before = read_tasks(data, "task_id, state")
+    async with aiohttp.ClientSession() as session:
+        url = zygote.start(music, data, point)
+        await submit(Caller(session, url), "https://mp4gen.invalid/none")
+        status = await asyncio.to_thread(zygote.receive)
+        async with asyncio.timeout(20), restarted(music, data) as server:
+            caller = Caller(session, server.url)
+            again = await caller.generate("album", "one")
+            finished = await caller.wait_until_finished(again["data"]["taskId"])
+
+    assert status == {"ended": -signal.SIGKILL}
+    assert finished["successFlag"] == "SUCCESS"
+    assert read_tasks(data, "task_id, state") == before == [(finished["taskId"], "done")]
+    assert [is_complete(video) for video in (data / "videos").glob("*.mp4")] == [True]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", REMOVAL_POINTS)
+async def test_kill_while_a_video_is_deleted(
+    zygote: Zygote, music: Path, tmp_path: Path, point: str
+) -> None:
+    """Killed at this point, the task and its video are both there, or both gone for good."""
+    data = tmp_path / "data"
+    await make_video(music, data)
+    (task_id,) = read_tasks(data, "task_id")[0]
+    visitor = Visitor(await asyncio.to_thread(zygote.start, music, data, point))
+    await visitor.open()
+    with contextlib.suppress(aiohttp.ClientError):
+        await visitor.ask("DELETE", f"/page/videos/{task_id}")
+    await visitor.session.close()
+    status = await asyncio.to_thread(zygote.receive)
+    async with restarted(music, data):
+        pass
+
+    assert status == {"ended": -signal.SIGKILL}
+    left = [len(read_tasks(data, "task_id")), len(list((data / "videos").iterdir()))]
+    assert left == ([1, 2] if point == "the removal is about to be stored" else [0, 0])
 
 
 @pytest.mark.slow

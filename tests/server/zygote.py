@@ -84,6 +84,12 @@ POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
         AFTER,
         1,
     ),
+    "the record is written, the video is not published": (
+        data_dir.DataDirectory,
+        data_dir.DataDirectory.write_record,
+        AFTER,
+        1,
+    ),
     "the result is committed": (store.Store, store.Store._finish, AFTER, 1),
     "the callback is about to be queued": (
         sender.CallbackSender,
@@ -102,10 +108,71 @@ POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
     "the callback is recorded": (store.Store, store.Store.set_callback_state, AFTER, 1),
 }
 
+# At the start, with a folder of an old version and a video that the database does not know.
+START_POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
+    "the folder is about to be marked": (data_dir, data_dir.mark, BEFORE, 1),
+    "the folder is marked": (data_dir, data_dir.mark, AFTER, 1),
+    "the database is about to be migrated": (store, store.migrate, BEFORE, 1),
+    "the database is migrated": (store, store.migrate, AFTER, 1),
+    "a found task is about to be added": (store.Store, store.Store._adopt, BEFORE, 1),
+    "a found task is written, not committed": (store.Store, store.Store._commit, BEFORE, 1),
+    "a found task is added": (store.Store, store.Store._adopt, AFTER, 1),
+    "a missing record is about to be written": (
+        data_dir.DataDirectory,
+        data_dir.DataDirectory.write_record,
+        BEFORE,
+        1,
+    ),
+    "a missing record is written": (
+        data_dir.DataDirectory,
+        data_dir.DataDirectory.write_record,
+        AFTER,
+        1,
+    ),
+    "the leftovers are deleted": (
+        data_dir.DataDirectory,
+        data_dir.DataDirectory.remove_leftovers,
+        AFTER,
+        1,
+    ),
+}
+# When a video is made again because its file is gone.
+REVIVAL_POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
+    "the revival is about to be stored": (store.Store, store.Store._revive, BEFORE, 1),
+    "the revival is written, not committed": (store.Store, store.Store._commit, BEFORE, 2),
+    "the revival is stored, not queued": (store.Store, store.Store._revive, AFTER, 1),
+    "the revived task is rendered, not committed": (
+        data_dir.DataDirectory,
+        data_dir.DataDirectory.publish,
+        AFTER,
+        1,
+    ),
+}
+# When a user deletes a video.
+REMOVAL_POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
+    "the removal is about to be stored": (store.Store, store.Store._remove, BEFORE, 1),
+    "the removal is stored": (store.Store, store.Store._remove, AFTER, 1),
+    "the video is about to be deleted": (
+        data_dir.DataDirectory,
+        data_dir.DataDirectory.remove_video,
+        BEFORE,
+        1,
+    ),
+    "the video is deleted": (
+        data_dir.DataDirectory,
+        data_dir.DataDirectory.remove_video,
+        AFTER,
+        1,
+    ),
+    "the deletion is about to be recorded": (store.Store, store.Store.forget_video, BEFORE, 1),
+    "the deletion is recorded": (store.Store, store.Store.forget_video, AFTER, 1),
+}
+_ALL_POINTS = POINTS | START_POINTS | REVIVAL_POINTS | REMOVAL_POINTS
+
 
 def arm(point: str) -> None:
     """Kill this process when it reaches `point`."""
-    owner, original, side, count = POINTS[point]
+    owner, original, side, count = _ALL_POINTS[point]
     calls = 0
 
     def kill_at(at: str) -> None:
