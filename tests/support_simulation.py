@@ -2,7 +2,8 @@
 
 Fifteen tracks; three requests in ten and one connection in ten meet a fault. The program is a
 bulk run with a ledger and downloads, on a host with or without a 409, or a bot that stores ids. A
-killed program's disk is copied at that moment; the next program starts from the copy.
+killed program's disk is copied at that moment; the next program starts from the copy. Bulk runs are
+also stopped, closed and cancelled at any time, also while their submits are connecting.
 """
 
 import asyncio
@@ -11,7 +12,8 @@ import hashlib
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -140,6 +142,7 @@ class _Scenario:
         self.results: dict[str, mp4gen.Conversion] = {}
         self.keys: list[str] = []
         self.is_rerun = False
+        self.run_end: tuple[str, float] | None = None
         self.hung = False
         self.problem: str | None = None
         self._trace = hashlib.sha256()
@@ -248,6 +251,7 @@ class _Scenario:
         for attempt in range(20):
             self.results = {}
             self.is_rerun = attempt > 0
+            self.run_end = _draw_run_end(Random(f"{chance}/{attempt}/end"), attempt)
             async with self._client(life) as client:
                 client.random.seed(f"{chance}/{attempt}")
                 try:
@@ -274,9 +278,12 @@ class _Scenario:
         # Faults can deny a record three times in a row, which fails the track. A host that rejects
         # duplicates finds it again; another one would double it.
         retry = self.is_rerun and self.rejects_duplicates
-        async with client.convert_many(
-            TRACKS, ledger=ledger, download_to=videos, retry_failed=retry
-        ) as run:
+        async with (
+            client.convert_many(
+                TRACKS, ledger=ledger, download_to=videos, retry_failed=retry
+            ) as run,
+            _ending(run, self.run_end),
+        ):
             async for conversion in run:
                 self.results[conversion.request.audio_id] = conversion
 
@@ -384,6 +391,36 @@ async def _serve(server: FakeService, up: asyncio.Event) -> None:
     async with server:
         up.set()
         await asyncio.Event().wait()
+
+
+def _draw_run_end(random: Random, attempt: int) -> tuple[str, float] | None:
+    """Return how and when a run ends early; the last attempts end by themselves."""
+    kind = random.choice(["", "", "stop", "close", "cancel"])
+    seconds = random.uniform(0, random.choice([0.5, 60]))
+    return (kind, seconds) if kind and attempt < 3 else None
+
+
+@asynccontextmanager
+async def _ending(run: mp4gen.ConversionRun, end: tuple[str, float] | None) -> AsyncIterator[None]:
+    """End `run` early while the block runs."""
+    kind, seconds = end or ("", 0.0)
+    closing = asyncio.create_task(_end(run, kind, seconds))
+    try:
+        async with asyncio.timeout(seconds if kind == "cancel" else None):
+            yield
+    except TimeoutError:
+        pass
+    finally:
+        closing.cancel()
+        await asyncio.wait([closing])
+
+
+async def _end(run: mp4gen.ConversionRun, kind: str, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    if kind == "stop":
+        run.stop()
+    if kind == "close":
+        await run.aclose()
 
 
 def _draw_kill_trigger(random: Random) -> tuple[str, int]:
