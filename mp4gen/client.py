@@ -109,10 +109,10 @@ class Client:
         transport = Transport(self.base_url, key, self._network)
         self._events = EventEmitter(checked("on_event", on_event))
         limits: Retry = checked("retry", retry)
-        self._caller = ApiCaller(transport, self._limiter, limits, self._events, self.random)
-        self._call_options = CallOptions(
-            retry_timeout=limits.timeout, max_maintenance=limits.maintenance_timeout or 0.0
+        self._caller = ApiCaller(
+            transport, self._limiter, limits, self._events, self.random, dialect=self.dialect
         )
+        self._call_options = CallOptions.for_single_calls(limits)
         on_uncertain_submit = checked("on_uncertain_submit", on_uncertain_submit)
         self._conversions = ConversionService(
             self.base_url,

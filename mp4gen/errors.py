@@ -29,15 +29,31 @@ from typing import ClassVar
 
 
 class Mp4GenError(Exception):
-    """The root of all errors that this package raises on purpose."""
+    """The root of all errors that this package raises on purpose.
+
+    Attributes:
+        audio_id: The track at which a bulk run ended with this error, else None.
+    """
+
+    audio_id: str | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
         # Arguments that are keyword-only would be lost in pickles and copies.
         return _rebuild, (type(self), {**self.__dict__, "args": self.args})
 
+    def __str__(self) -> str:
+        text = super().__str__()
+        return f"{text} It ended the run at audio {self.audio_id}." if self.audio_id else text
+
 
 class ConfigurationError(Mp4GenError, ValueError):
-    """A setting is invalid; nothing was sent."""
+    """A setting is invalid; nothing was sent, or the server is not the API.
+
+    Attributes:
+        from_api: False if a page that is not the API's shows that the server is not the API.
+    """
+
+    from_api: bool = True
 
 
 class ValidationError(Mp4GenError, ValueError):
@@ -82,6 +98,8 @@ class ApiError(Mp4GenError):
     def __str__(self) -> str:
         message = self.message.rstrip(". ") or "no message"
         task = f" (task {self.task_id})" if self.task_id else ""
+        if self.audio_id:
+            task += f" (audio {self.audio_id})"
         return f"The API answered {self.code}: {message}{task}. {self.hint}".rstrip()
 
 
@@ -156,11 +174,13 @@ class TransportError(Mp4GenError):
 
     Attributes:
         sent: Whether a byte of the request may have reached the server.
+        pending: Seconds for which the request can still arrive.
     """
 
-    def __init__(self, message: str, *, sent: bool) -> None:
+    def __init__(self, message: str, *, sent: bool, pending: float = 0.0) -> None:
         super().__init__(message)
         self.sent = sent
+        self.pending = pending
 
 
 class ProtocolError(Mp4GenError):

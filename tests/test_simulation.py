@@ -86,7 +86,6 @@ async def test_no_second_submit_under_raise(seed: int) -> None:
         script_faults(service, random)
         proxy.script(*connection_faults(random))
         async with service.client(base_url=proxy.url, **settings) as client:
-            client._caller.quota.available = client._caller.quota.capacity = 10_000
             ends = await asyncio.gather(
                 *(client.convert(request) for request in TRACKS), return_exceptions=True
             )

@@ -247,9 +247,11 @@ def _non_api_error(response: HttpResponse, body: Any, task_id: str | None) -> Ex
     elif text_class is not None:
         error = text_class(_message(body), code=status, task_id=task_id)
     elif status in {404, 405, 501} or 300 <= status < 400:
-        return ConfigurationError(
+        not_the_api = ConfigurationError(
             f"The server at base_url is not the API: {summary}. Correct base_url."
         )
+        not_the_api.from_api = False
+        return not_the_api
     elif status in {401, 403}:
         is_blocked = b"error code: 1010" in response.body
         blocked = " (the host's firewall blocked this client)" if is_blocked else ""

@@ -12,6 +12,7 @@ import attrs
 
 from mp4gen.conversion.service import ConversionService
 from mp4gen.errors import (
+    ApiError,
     AuthenticationError,
     ConfigurationError,
     InsufficientCreditsError,
@@ -40,7 +41,7 @@ VideoRequests = Iterable[VideoRequest | Track] | AsyncIterable[VideoRequest | Tr
 _PREFETCH = 10
 # Tracks whose downloads wait, for example for a host that is down. They take 11 KB each.
 _MAX_DOWNLOADS = 2000
-# Permanent errors that would also fail every later submit.
+# Permanent errors that would also fail every later submit, unless they are a track's own trouble.
 _FATAL_ERRORS = (
     AuthenticationError,
     ConfigurationError,
@@ -51,6 +52,9 @@ _FATAL_ERRORS = (
 )
 # Errors after which the next run goes on with the track from where it stands.
 _PASSING_ERRORS = (UnexpectedError, WaitTimeoutError)
+# Tracks that may fail by a page or a broken connection, with no submit accepted in between, before
+# it is clear that no submit gets through.
+_MAX_BLOCKED_IN_ROW = 20
 
 
 class ConversionRun:
@@ -81,6 +85,7 @@ class ConversionRun:
         self._stop_reason: str | None = None
         self._stopping = asyncio.Event()
         self._closed = False
+        self._accepted_submits = self._blocked_in_row = 0
         self._succeeded = self._failed = self._remaining = 0
 
     def __repr__(self) -> str:
@@ -288,18 +293,30 @@ class ConversionRun:
         entry = job.entry
         try:
             conversion = await job.convert()
-        except _FATAL_ERRORS as error:
-            # Immediately: the slot that this track frees must not serve another submit.
-            self._stop(error)
-            raise
-        except Exception as cause:  # noqa: BLE001 - no exception of one track ends the run
+        except Exception as cause:
             failure = cause if isinstance(cause, Mp4GenError) else unexpected_error(cause)
+            if isinstance(failure, _FATAL_ERRORS) and not await self._is_own_trouble(failure):
+                failure.audio_id = entry.request.audio_id
+                # Immediately: the slot that this track frees must not serve another submit.
+                self._stop(failure)
+                raise
             if isinstance(failure, SubmitUncertainError):
                 await job.ledger.mark_uncertain(entry.id)
             elif not isinstance(failure, _PASSING_ERRORS):
                 await job.ledger.mark_failed(entry.id, failure)
             conversion = Conversion(entry.request, getattr(failure, "task_id", None), error=failure)
         self._emit_result(conversion)
+
+    async def _is_own_trouble(self, error: Mp4GenError) -> bool:
+        """Return whether `error` is about this track only: other calls get through."""
+        is_refusal = isinstance(error, ApiError | ConfigurationError) and error.from_api
+        if is_refusal or isinstance(error, LedgerError):
+            return False
+        caller = self._service.caller
+        if caller.accepted_submits != self._accepted_submits:
+            self._accepted_submits, self._blocked_in_row = caller.accepted_submits, 0
+        self._blocked_in_row += 1
+        return self._blocked_in_row <= _MAX_BLOCKED_IN_ROW and await caller.is_up()
 
 
 def _key(request: VideoRequest) -> tuple[str, str]:

@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 from functools import partial
 from random import Random
+from typing import Final
 
 import backoff
 
 from mp4gen.options import Polling
+
+# The longest `Retry-After` of a new task, as a multiple of the schedule's initial delay.
+_MAX_RETRY_AFTER: Final = 8
 
 
 def initial_delay(polling: Polling, random: Random, age: float = 0.0) -> float:
@@ -26,6 +30,15 @@ def poll_intervals(polling: Polling, random: Random) -> Iterator[float]:
     steps = backoff.expo(base=polling.multiplier, factor=step, max_value=polling.max_interval)
     # The first item of the generator is None and only starts it.
     return map(partial(_jittered, polling=polling, random=random), filter(None, steps))
+
+
+def cap_retry_after(retry_after: float, polling: Polling, age: float = 0.0) -> float:
+    """Return the seconds to wait for a task that is `age` seconds old.
+
+    A server that asks to wait for an hour does not hold up a task of a minute: the cap follows the
+    schedule's own scale, and later the age of the task.
+    """
+    return min(retry_after, max(_MAX_RETRY_AFTER * polling.initial_delay, age))
 
 
 def _jittered(delay: float, polling: Polling, random: Random) -> float:

@@ -22,13 +22,14 @@ from mp4gen.events import CompletedEvent, FailedEvent, PollEvent, RetryEvent
 from mp4gen.models import Video, VideoDetails, VideoStatus
 from mp4gen.options import Polling
 from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
-from mp4gen.transport.caller import ApiCaller, CallOptions, Stopwatch
+from mp4gen.transport.caller import ApiCaller, CallOptions
 from mp4gen.transport.retry import RetryDecision, classify
 from mp4gen.transport.sleeper import WakeableSleep
+from mp4gen.transport.stopwatch import Stopwatch
 from mp4gen.unexpected import unexpected_error
 
 from .callbacks import CallbackSubscription, trusted_video_url
-from .poll_schedule import poll_intervals
+from .poll_schedule import cap_retry_after, poll_intervals
 from .submission import Submission, SubmissionCache
 
 # A record can be missing for a while after its creation (docs.kie.ai, "Get Task Details").
@@ -109,6 +110,8 @@ class VideoPoller:
                     delay >= remaining and not callback_received
                 ) or stopwatch.elapsed >= self.timeout:
                     return self._timed_out(stopwatch)
+                if retry_after is not None:
+                    retry_after = cap_retry_after(retry_after, self.polling, stopwatch.elapsed)
                 delay = self._next_delay(retry_after, callback_received=callback_received)
                 self._report_retry(delay)
         except Mp4GenError as error:
@@ -130,6 +133,11 @@ class VideoPoller:
     def adopted(self) -> bool:
         """Whether an earlier request created the task."""
         return self.submission is not None and self.submission.adopted
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether the host has accepted the task, or found it."""
+        return self._task_found or self.submission is not None
 
     def _sleep(self, seconds: float) -> WakeableSleep:
         """Return a sleep whose result is False after `seconds`, True if a callback ends it."""
@@ -185,10 +193,15 @@ class VideoPoller:
         self._rate_limited = False
         try:
             details, retry_after = await self.caller.send(
-                api_request, parse, self.call_options, stopwatch=stopwatch, timeout=request_timeout
+                api_request,
+                parse,
+                self.call_options,
+                stopwatch=stopwatch,
+                timeout=request_timeout,
+                polite=True,
             )
         except Mp4GenError as error:
-            return self._handle_poll_error(error, stopwatch.elapsed)
+            return await self._handle_poll_error(error, stopwatch.elapsed)
         self._task_found, self._not_found_count, self._last_error = True, 0, None
         self._details = details
         self.caller.events.emit(PollEvent(self.task_id, details.status, stopwatch.elapsed))
@@ -196,17 +209,19 @@ class VideoPoller:
             raise self._failure_error(details)
         return retry_after
 
-    def _handle_poll_error(self, error: Mp4GenError, elapsed: float) -> float | None:
+    async def _handle_poll_error(self, error: Mp4GenError, elapsed: float) -> float | None:
         """Return the server's Retry-After, unless the error is permanent.
 
         Raises:
             Mp4GenError: `error` itself.
         """
         self._last_error = error
-        # A 403 of a firewall can be temporary; a 401 is permanent.
-        if self.caller.closed or (isinstance(error, AuthenticationError) and error.code == 401):
+        from_api = getattr(error, "from_api", True)
+        # A page of a firewall can be temporary; a 401 is permanent.
+        is_unauthorized = isinstance(error, AuthenticationError) and error.code == 401 and from_api
+        if self.caller.closed or is_unauthorized:
             raise error
-        if isinstance(error, ConfigurationError) and not (self._task_found or self.submission):
+        if isinstance(error, ConfigurationError) and not self._is_known:
             raise error
         if isinstance(error, _PERMANENT_AFTER_GRACE):
             if self._not_found_count == 0:
@@ -215,6 +230,8 @@ class VideoPoller:
             if (
                 self._not_found_count >= GRACE_POLLS
                 and elapsed - self._not_found_since >= GRACE_SECONDS
+                # A page in answer to this task alone does not end the wait for a paid video.
+                and (from_api or not self._is_known or not await self.caller.is_up())
             ):
                 raise error
         match classify(error, submit=False):

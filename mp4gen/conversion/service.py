@@ -15,7 +15,7 @@ from mp4gen.options import Polling
 from mp4gen.transport.caller import ApiCaller, CallOptions
 
 from .callbacks import CallbackReceiver, CallbackSubscription
-from .poll_schedule import initial_delay
+from .poll_schedule import cap_retry_after, initial_delay
 from .poller import VideoPoller
 from .resubmit_policy import ResubmitPolicy
 from .submission import OnNotSent, OnSending, Submission, SubmissionCache, SubmitOperation
@@ -164,5 +164,5 @@ class ConversionService:
             return 0.0
         age = asyncio.get_running_loop().time() - submission.submitted_at
         if submission.retry_after is not None and submission.subscription is None:
-            return max(0.0, submission.retry_after - age)
+            return max(0.0, cap_retry_after(submission.retry_after, polling) - age)
         return initial_delay(polling, self.caller.random, age)

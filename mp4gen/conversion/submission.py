@@ -15,9 +15,10 @@ from mp4gen.errors import AlreadyExistsError, Mp4GenError
 from mp4gen.events import SubmittedEvent
 from mp4gen.models import VideoRequest
 from mp4gen.task_errors import SubmitUncertainError
-from mp4gen.transport.caller import ApiCaller, CallOptions, RetryLoop
+from mp4gen.transport.caller import ApiCaller, CallOptions
 from mp4gen.transport.http import Delivery
 from mp4gen.transport.retry import RetryDecision, classify
+from mp4gen.transport.retry_loop import RetryLoop
 from mp4gen.unexpected import typed_errors
 
 from .callbacks import CallbackSubscription
@@ -165,15 +166,13 @@ class SubmitOperation:
 
     async def _send(self, api_request: ApiRequest, retry_loop: RetryLoop | None) -> Submission:
         parse = partial(protocol.parse_create, dialect=self.dialect)
-        # Waiting for a slot must not use up the retry time of a caller that waits out outages.
-        stopwatch = retry_loop.stopwatch if retry_loop and self.call_options.retry_forever else None
         if self._delivery.head_sent:
             self._delivery = Delivery()
         task_id, retry_after = await self.caller.send(
             api_request,
             parse,
             self.call_options,
-            stopwatch=stopwatch,
+            retry_loop=retry_loop,
             on_start=self._start_attempt,
             delivery=self._delivery,
         )

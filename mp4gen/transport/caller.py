@@ -6,31 +6,31 @@ The module knows nothing of videos. Its callers decide whether to resend a lost 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    asynccontextmanager,
-    nullcontext,
-)
+import math
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from random import Random
-from types import TracebackType
 from typing import TypeVar
 
 import attrs
 
+from mp4gen.api.dialects import Dialect
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import HttpResponse
-from mp4gen.errors import ApiError, MaintenanceError, Mp4GenError, RateLimitError, ServerError
-from mp4gen.events import EventEmitter, MaintenanceEvent, PausedEvent, RetryEvent
-from mp4gen.options import RateLimit, Retry
+from mp4gen.errors import ApiError, Mp4GenError
+from mp4gen.events import EventEmitter, MaintenanceEvent, PausedEvent
+from mp4gen.options import Retry
 from mp4gen.unexpected import typed_errors, unexpected_error
 
 from .circuit_breaker import CircuitBreaker
+from .health_check import HealthCheck
 from .http import Delivery, Transport
-from .rate_limit import CLOCK_RESOLUTION, Priority, RateLimiter
-from .retry import RetryDecision, RetryQuota, backoff_delays, classify
+from .rate_limit import Priority, RateLimiter
+from .retry import RetryDecision, backoff_delays, classify
+from .retry_loop import RetryLoop
 from .sleeper import Sleeper
+from .slots import SlotQueue
+from .stopwatch import Stopwatch
 
 T = TypeVar("T")
 
@@ -39,32 +39,6 @@ _BULK_MAINTENANCE_TIMEOUT = 6 * 3600.0 + 600.0
 
 # The permit of a closed breaker: the call is not a probe.
 _NO_PROBE = nullcontext(enter_result=False)
-
-
-class Stopwatch:
-    """Seconds of loop time since it was made, without the time while it was stopped."""
-
-    __slots__ = ("_before", "_started")
-
-    def __init__(self) -> None:
-        self._before = 0.0
-        self._started: float | None = asyncio.get_running_loop().time()
-
-    @property
-    def elapsed(self) -> float:
-        """The seconds so far."""
-        if self._started is None:
-            return self._before
-        return self._before + asyncio.get_running_loop().time() - self._started
-
-    def stop(self) -> None:
-        """Stop counting."""
-        self._before, self._started = self.elapsed, None
-
-    def start(self) -> None:
-        """Count again."""
-        if self._started is None:
-            self._started = asyncio.get_running_loop().time()
 
 
 @attrs.frozen
@@ -84,6 +58,11 @@ class CallOptions:
     retry_forever: bool = False
 
     @classmethod
+    def for_single_calls(cls, retry: Retry) -> CallOptions:
+        """Return the options of single calls; by default they do not wait for maintenance."""
+        return cls(retry_timeout=retry.timeout, max_maintenance=retry.maintenance_timeout or 0.0)
+
+    @classmethod
     def for_bulk_run(cls, retry: Retry) -> CallOptions:
         """Return the options of a bulk run; by default it waits for six hours of maintenance."""
         timeout = retry.maintenance_timeout
@@ -91,29 +70,8 @@ class CallOptions:
         return cls(Priority.BULK, retry.timeout, max_maintenance, retry_forever=True)
 
 
-class _ClosableSlot:
-    """A slot whose wait ends when the client closes; a class, since each call needs one."""
-
-    __slots__ = ("_sleeper", "_slot")
-
-    def __init__(self, slot: AbstractAsyncContextManager[None], sleeper: Sleeper) -> None:
-        self._slot, self._sleeper = slot, sleeper
-
-    async def __aenter__(self) -> None:
-        async with self._sleeper.cancel_on_close():
-            await self._slot.__aenter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._slot.__aexit__(kind, error, trace)
-
-
 class ApiCaller:
-    """Sends the calls of one client, all through the same breaker, limiter and quota."""
+    """Sends the calls of one client, all through the same breaker and limiter."""
 
     def __init__(
         self,
@@ -122,21 +80,23 @@ class ApiCaller:
         retry: Retry,
         events: EventEmitter,
         random: Random,
+        *,
+        dialect: Dialect | None = None,
     ) -> None:
         self.retry = retry
         self.random = random
         self.events = events
-        self.quota = RetryQuota()
         self.sleeper = Sleeper()
         self.circuit_breaker = CircuitBreaker(self.sleeper)
         # Whether the host says that it rejects duplicates; None before its first response.
         self.rejects_duplicates: bool | None = None
+        self.accepted_submits = 0
         self._transport = transport
-        self._limiter = limiter
-        limit = getattr(limiter, "limit", None)
-        self._paused_until = float("-inf")
-        self._bulk_poll_lock = asyncio.Lock()
-        self._limit_period = limit.per if isinstance(limit, RateLimit) else RateLimit().per
+        self._slots = SlotQueue(limiter, self.sleeper)
+        self._health_check = HealthCheck.for_dialect(dialect) if dialect else None
+        self._health_lock = asyncio.Lock()
+        self._health_asked_at = float("-inf")
+        self._probe_delays: Iterator[float] = backoff_delays(retry, random)
 
     @property
     def closed(self) -> bool:
@@ -159,10 +119,12 @@ class ApiCaller:
         parse: Callable[[HttpResponse], T],
         call_options: CallOptions,
         *,
+        retry_loop: RetryLoop | None = None,
         stopwatch: Stopwatch | None = None,
         timeout: float | None = None,
         on_start: Callable[[], Awaitable[None]] | None = None,
         delivery: Delivery | None = None,
+        polite: bool = False,
     ) -> tuple[T, float | None]:
         """Send `request` once.
 
@@ -170,10 +132,12 @@ class ApiCaller:
             request: The request to send.
             parse: Returns the value of a response, or raises the error that it means.
             call_options: How long to wait.
+            retry_loop: The retries of the call; None for a call that makes none.
             stopwatch: Stopped while the call waits for its slot.
             timeout: Seconds for the HTTP request; default `Retry.request_timeout`.
             on_start: Awaited when the slot is granted, before the first byte.
             delivery: A new one, which records whether the request may have arrived.
+            polite: Whether the call lets others of its priority go first.
 
         Returns:
             The value, and the seconds that the server asks to wait.
@@ -181,28 +145,38 @@ class ApiCaller:
         Raises:
             Mp4GenError: What the response, or its absence, means.
         """
-        stopwatch = stopwatch or Stopwatch()
-        stopwatch.stop()
+        delivery = delivery or Delivery()
+        # A call that fails again and again must not take the slots of those that succeed.
+        polite = polite or (retry_loop is not None and retry_loop.failures > 1)
+        waits_out = call_options.retry_forever
+        if stopwatch is not None:
+            stopwatch.stop()
         try:
             while True:
-                permit = (
-                    self.circuit_breaker.permit(call_options.max_maintenance)
-                    if self._is_blocked(call_options)
-                    else _NO_PROBE
-                )
-                async with permit as probe, self._slot(request, call_options.priority):
-                    # The breaker may have opened while the call waited for its slot.
-                    if not probe and self._is_blocked(call_options):
-                        continue
-                    stopwatch.start()
-                    if on_start is not None:
-                        await on_start()
-                    response = await self._transport.send(
-                        request, timeout or self.retry.request_timeout, delivery
-                    )
-                    return self._parse(response, parse), response.retry_after
+                if waits_out:
+                    await self._confirm_outage()
+                async with self._permit(call_options, retry_loop) as probe:
+                    if probe and waits_out and not self.circuit_breaker.is_maintenance:
+                        # The call itself may be the only one that fails.
+                        await self.is_up()
+                    async with self._slots.slot(
+                        call_options.priority, delivery, limited=request.rate_limited, polite=polite
+                    ):
+                        # The breaker may have opened while the call waited for its slot.
+                        if not probe and self._is_blocked(call_options, retry_loop):
+                            continue
+                        if stopwatch is not None:
+                            stopwatch.start()
+                        if on_start is not None:
+                            await on_start()
+                        try:
+                            return await self._exchange(request, parse, timeout, delivery)
+                        except Mp4GenError as error:
+                            self._record_failure(error, is_probe=probe, may_trip=not waits_out)
+                            raise
         finally:
-            stopwatch.start()
+            if stopwatch is not None:
+                stopwatch.start()
 
     async def send_with_retries(
         self, request: ApiRequest, parse: Callable[[HttpResponse], T], call_options: CallOptions
@@ -212,55 +186,44 @@ class ApiCaller:
         with typed_errors():
             while True:
                 try:
-                    value, _ = await self.send(request, parse, call_options)
+                    value, _ = await self.send(request, parse, call_options, retry_loop=retry_loop)
                 except Mp4GenError as error:
                     await retry_loop.wait(error)
                 else:
                     return value
 
-    def _slot(self, request: ApiRequest, priority: Priority) -> _ClosableSlot:
-        """Return a slot for `request`; the wait for it ends when the client closes."""
-        if not request.rate_limited:
-            slot: AbstractAsyncContextManager[None] = self._slot_after_pause()
-        elif priority is Priority.BULK and request.method == "GET":
-            slot = self._bulk_poll_slot()
-        else:
-            slot = self._limiter.slot(priority)
-        return _ClosableSlot(slot, self.sleeper)
+    async def is_up(self) -> bool:
+        """Return whether another call gets through: then a failed call's trouble is its own.
 
-    @asynccontextmanager
-    async def _bulk_poll_slot(self) -> AsyncIterator[None]:
-        """Let one poll of a bulk run queue at a time, so that submits go first.
-
-        Tasks start earlier, and fewer polls come too early. Over 1,000 tracks this saves a tenth
-        of the time and nine in ten early polls.
+        Another call may be answered meanwhile; else the health check is sent.
         """
-        async with AsyncExitStack() as stack:
-            async with self._bulk_poll_lock:
-                await stack.enter_async_context(self._limiter.slot(Priority.BULK))
-            yield
-
-    @asynccontextmanager
-    async def _slot_after_pause(self) -> AsyncIterator[None]:
-        """Wait for the end of a pause, for a call that does not pass through the limiter."""
-        loop = asyncio.get_running_loop()
-        while (remaining := self._paused_until - loop.time()) > CLOCK_RESOLUTION:
-            await self.sleeper.sleep(remaining)
-        yield
+        before, loop = self.circuit_breaker.proper_responses, asyncio.get_running_loop()
+        asked_at = loop.time()
+        async with self._health_lock:
+            answered = self.circuit_breaker.proper_responses != before
+            if self._health_check is not None and not (
+                answered or self._health_asked_at >= asked_at
+            ):
+                self._health_asked_at = loop.time()
+                with suppress(Mp4GenError):
+                    await self._send_health_check(self._health_check)
+        return self.circuit_breaker.proper_responses != before
 
     def would_give_up(self, call_options: CallOptions) -> bool:
         """Return whether the breaker blocks the caller for longer than it waits."""
-        return self._is_blocked(call_options) and self.circuit_breaker.open_longer_than(
-            call_options.max_maintenance
-        )
+        return self.circuit_breaker.open_longer_than(self._max_wait(call_options))
 
-    def _is_blocked(self, call_options: CallOptions) -> bool:
-        """Return whether the breaker blocks a call; in an outage, single calls are sent anyway."""
-        return self.circuit_breaker.is_open and (
-            call_options.retry_forever or self.circuit_breaker.is_maintenance
-        )
-
-    def _parse(self, response: HttpResponse, parse: Callable[[HttpResponse], T]) -> T:
+    async def _exchange(
+        self,
+        request: ApiRequest,
+        parse: Callable[[HttpResponse], T],
+        timeout: float | None,
+        delivery: Delivery,
+    ) -> tuple[T, float | None]:
+        """Send `request` and return its value, and the seconds that the server asks to wait."""
+        longest = self.retry.request_timeout
+        delivery.latest_arrival = asyncio.get_running_loop().time() + longest
+        response = await self._transport.send(request, timeout or longest, delivery)
         try:
             value = parse(response)
         except Mp4GenError as error:
@@ -268,82 +231,105 @@ class ApiCaller:
                 error.retry_after = response.retry_after
                 if error.from_api:
                     self._learn(response)
-            self._record_failure(error)
             raise
         except Exception as error:
             raise unexpected_error(error) from error
         self._learn(response)
-        self.quota.release()
         self.circuit_breaker.reset()
-        return value
+        self.accepted_submits += request.is_submit
+        return value, response.retry_after
 
     def _learn(self, response: HttpResponse) -> None:
         """Remember what the host says of itself; a claim holds for the life of the client."""
         self.rejects_duplicates = self.rejects_duplicates or response.rejects_duplicates
 
-    def _record_failure(self, error: Mp4GenError) -> None:
-        """Apply a refusal that concerns every call of the client."""
-        if isinstance(error, RateLimitError):
-            # A request to wait for hours is ignored: asking again costs one call.
-            delay = max(self._limit_period, min(error.retry_after or 0.0, self.retry.timeout))
-            until = asyncio.get_running_loop().time() + delay
-            self._paused_until = max(self._paused_until, until)
-            self._limiter.pause(delay)
-            self.events.emit(PausedEvent(delay))
-        elif isinstance(error, MaintenanceError):
-            self.circuit_breaker.trip(error, self.retry.maintenance_poll_interval)
-            self.events.emit(MaintenanceEvent(self.retry.maintenance_poll_interval))
-        elif isinstance(error, ApiError) and error.from_api and not isinstance(error, ServerError):
-            self.circuit_breaker.reset()
+    async def _send_health_check(self, check: HealthCheck) -> None:
+        delivery = Delivery()
+        async with self._slots.slot(
+            Priority.INTERACTIVE, delivery, limited=check.request.rate_limited, polite=False
+        ):
+            try:
+                await self._exchange(check.request, check.parse, None, delivery)
+            except Mp4GenError as error:
+                self._record_failure(error)
+                raise
 
+    async def _confirm_outage(self) -> None:
+        """Open the breaker, unless only the calls that failed in a row are in trouble."""
+        breaker = self.circuit_breaker
+        if breaker.is_open or not breaker.has_common_failures or await self.is_up():
+            return
+        if not breaker.is_open and breaker.last_failure is not None:
+            self._trip(breaker.last_failure)
 
-class RetryLoop:
-    """The retries of one call: decides whether to make another attempt, and waits for it.
+    def _permit(
+        self, call_options: CallOptions, retry_loop: RetryLoop | None
+    ) -> AbstractAsyncContextManager[bool]:
+        if not self._is_blocked(call_options, retry_loop):
+            return _NO_PROBE
+        max_wait = self._max_wait(call_options)
+        if retry_loop is None or max_wait < math.inf:
+            return self.circuit_breaker.permit(max_wait)
+        return self.circuit_breaker.permit(max_wait, retry_loop.deadline, retry_loop.last_error)
 
-    Attributes:
-        stopwatch: The seconds of failures so far.
-    """
+    def _is_blocked(self, call_options: CallOptions, retry_loop: RetryLoop | None) -> bool:
+        """Return whether the breaker blocks a call: in an outage, not the first try of a single."""
+        if not self.circuit_breaker.is_open:
+            return False
+        retries = retry_loop is not None and retry_loop.last_error is not None
+        return call_options.retry_forever or retries or self.circuit_breaker.is_maintenance
 
-    def __init__(self, caller: ApiCaller, request: ApiRequest, call_options: CallOptions) -> None:
-        self._caller = caller
-        self._request = request
-        self._call_options = call_options
-        self.stopwatch = Stopwatch()
-        self._delays: Iterator[float] = backoff_delays(caller.retry, caller.random)
+    def _max_wait(self, call_options: CallOptions) -> float:
+        """Return the maximum age of a maintenance window or an outage that the caller waits for."""
+        if self.circuit_breaker.is_maintenance:
+            return call_options.max_maintenance
+        if call_options.retry_forever:
+            return max(call_options.max_maintenance, call_options.retry_timeout)
+        # Its own retry time ends the wait.
+        return math.inf
 
-    async def wait(self, error: Mp4GenError, *, immediately: bool = False) -> None:
-        """Wait until the next attempt.
+    def _record_failure(
+        self, error: Mp4GenError, *, is_probe: bool = False, may_trip: bool = False
+    ) -> None:
+        """Apply a failure that concerns every call of the client.
 
         Args:
-            error: How the last attempt failed.
-            immediately: Whether to skip the delay.
-
-        Raises:
-            Mp4GenError: `error` itself, if a retry is pointless or not allowed.
+            error: The failure.
+            is_probe: Whether the call was a probe of the open breaker.
+            may_trip: Whether the last of many failures in a row opens it. A bulk run first asks
+                whether another call gets through: `_confirm_outage`.
         """
-        delay = 0.0 if immediately else self._next_delay(error)
-        self._caller.events.emit(RetryEvent(self._request.path.partition("?")[0], error, delay))
-        if delay:
-            await self._caller.sleeper.sleep(delay)
-
-    def _next_delay(self, error: Mp4GenError) -> float:
-        """Return the seconds to wait; 0 if the limiter or the breaker holds the call back."""
-        call_options, elapsed = self._call_options, self.stopwatch.elapsed
-        if self._caller.would_give_up(call_options):
-            raise error
+        breaker = self.circuit_breaker
         match classify(error, submit=False):
-            case RetryDecision.PAUSE if (
-                call_options.retry_forever or elapsed < call_options.retry_timeout
-            ):
-                return 0.0
-            case RetryDecision.MAINTENANCE if call_options.max_maintenance > 0:
-                return 0.0
-            case RetryDecision.RETRY:
-                delay = max(next(self._delays), getattr(error, "retry_after", None) or 0.0)
-                if elapsed + delay <= call_options.retry_timeout and self._caller.quota.acquire():
-                    return delay
-                if elapsed + delay <= call_options.retry_timeout and call_options.retry_forever:
-                    # An outage: from now on one call at a time probes whether it is over.
-                    self._caller.circuit_breaker.trip(error, self._caller.retry.max_delay)
-                    return 0.0
-        raise error
+            case RetryDecision.PAUSE:
+                # A request to wait for hours is ignored: asking again costs one call.
+                retry_after = min(_retry_after(error), self.retry.timeout)
+                delay = max(self._slots.period, retry_after)
+                self._slots.pause(delay)
+                self.events.emit(PausedEvent(delay))
+                if not breaker.is_maintenance and getattr(error, "from_api", False):
+                    breaker.reset()
+            case RetryDecision.MAINTENANCE:
+                breaker.trip(error, self.retry.maintenance_poll_interval)
+                self.events.emit(MaintenanceEvent(self.retry.maintenance_poll_interval))
+            case RetryDecision.RETRY if not self.closed:
+                breaker.record_failure(error)
+                is_common = (
+                    is_probe if breaker.is_open else breaker.has_common_failures and may_trip
+                )
+                if is_common and not breaker.is_maintenance:
+                    self._trip(error)
+            case RetryDecision.GIVE_UP if isinstance(error, ApiError) and error.from_api:
+                breaker.reset()
+
+    def _trip(self, error: Mp4GenError) -> None:
+        """Open the breaker for an outage, with probes at growing intervals."""
+        if not self.circuit_breaker.is_open:
+            self._probe_delays = backoff_delays(self.retry, self.random)
+        longest = max(self.retry.timeout, self.retry.max_delay)
+        interval = max(next(self._probe_delays), min(_retry_after(error), longest))
+        self.circuit_breaker.trip(error, interval)
+
+
+def _retry_after(error: Mp4GenError) -> float:
+    return (error.retry_after if isinstance(error, ApiError) else None) or 0.0

@@ -1,10 +1,12 @@
 """The circuit breaker of a client: it holds calls back while the API is down; sends nothing.
 
 While it is closed, all calls flow. While it is open, one call at a time passes as a probe, and all
-others wait for its result.
+others wait for its result. It opens for maintenance that the API reports, and for failures that all
+calls have in common: so many in a row that no call was answered properly in between.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from copy import copy
@@ -14,19 +16,31 @@ from mp4gen.errors import MaintenanceError, Mp4GenError, TransportError
 from .rate_limit import CLOCK_RESOLUTION
 from .sleeper import Sleeper, WakeableSleep
 
+# Failures in a row that make an outage: fewer can be chance, or a single call's own trouble.
+_COMMON_FAILURES = 10
+
 
 class CircuitBreaker:
     """Closed until a call finds the API down.
 
     Args:
         sleeper: Holds the sleeps of waiting calls.
+
+    Attributes:
+        failures: Failed calls in a row.
+        last_failure: The last of them.
+        proper_responses: Responses of an API that is up, so far.
     """
 
     def __init__(self, sleeper: Sleeper | None = None) -> None:
+        self.failures = 0
+        self.last_failure: Mp4GenError | None = None
+        self.proper_responses = 0
         self._sleeper = sleeper or Sleeper()
         self._error: Mp4GenError | None = None
         self._probe_interval = 0.0
         self._opened_at = 0.0
+        self._open_before = 0.0
         self._next_probe_at = 0.0
         self._probing = False
         # In order: the call that has waited longest is woken first.
@@ -42,19 +56,38 @@ class CircuitBreaker:
         """Whether the API itself reported maintenance."""
         return isinstance(self._error, MaintenanceError)
 
+    @property
+    def has_common_failures(self) -> bool:
+        """Whether so many calls failed in a row that the API seems to be down."""
+        return self.failures >= _COMMON_FAILURES
+
+    @property
+    def seconds_open(self) -> float:
+        """The seconds for which it has been open, in all."""
+        if self._error is None:
+            return self._open_before
+        return self._open_before + asyncio.get_running_loop().time() - self._opened_at
+
     @asynccontextmanager
-    async def permit(self, max_wait: float) -> AsyncIterator[bool]:
+    async def permit(
+        self, max_wait: float, deadline: float = math.inf, last_error: Mp4GenError | None = None
+    ) -> AsyncIterator[bool]:
         """Enter when the call may be sent; yield whether it is the probe.
 
         Args:
             max_wait: Maximum age in seconds of the maintenance window or outage to wait for.
+            deadline: The loop time until which to wait.
+            last_error: How the last attempt of the call failed, to be raised after the deadline.
 
         Raises:
             MaintenanceError: The maintenance lasts longer.
             TransportError: The outage lasts longer; nothing of this call was sent.
+            Mp4GenError: `last_error` itself.
             ConfigurationError: The client was closed.
         """
-        probe = self._error is not None and await self._wait_for_permit(max_wait)
+        probe = self._error is not None and await self._wait_for_permit(
+            max_wait, deadline, last_error
+        )
         cancelled = False
         try:
             yield probe
@@ -74,6 +107,11 @@ class CircuitBreaker:
         now = asyncio.get_running_loop().time()
         return self._error is not None and now + CLOCK_RESOLUTION >= self._opened_at + max_wait
 
+    def record_failure(self, error: Mp4GenError) -> None:
+        """Count a call that failed; only `trip` opens the breaker."""
+        self.failures += 1
+        self.last_failure = error
+
     def trip(self, error: Mp4GenError, probe_interval: float) -> None:
         """Open the breaker; one probe passes every `probe_interval` seconds."""
         now = asyncio.get_running_loop().time()
@@ -84,11 +122,16 @@ class CircuitBreaker:
 
     def reset(self) -> None:
         """Close the breaker after a proper response."""
+        self.failures = 0
+        self.proper_responses += 1
         if self._error is not None:
-            self._error = None
+            self._open_before = self.seconds_open
+            self._error = self.last_failure = None
             self._notify_waiters()
 
-    async def _wait_for_permit(self, max_wait: float) -> bool:
+    async def _wait_for_permit(
+        self, max_wait: float, deadline: float, last_error: Mp4GenError | None
+    ) -> bool:
         """Wait, then return whether the caller is the probe; False if the breaker closed."""
         loop = asyncio.get_running_loop()
         while self._error is not None:
@@ -98,7 +141,9 @@ class CircuitBreaker:
                 return True
             if self.open_longer_than(max_wait):
                 raise _not_sent_error(self._error)
-            until = self._opened_at + max_wait
+            if last_error is not None and now + CLOCK_RESOLUTION >= deadline:
+                raise last_error
+            until = min(deadline, self._opened_at + max_wait)
             waiter = self._sleeper.sleep(
                 (until if self._probing else min(until, self._next_probe_at)) - now
             )

@@ -41,9 +41,13 @@ class Delivery:
     Attributes:
         head_sent: Whether the request's head was handed to a connection, so that the request may
             have arrived.
+        settled: Whether it cannot arrive any more: the host responded or closed the connection.
+        latest_arrival: The loop time until which it can arrive, unless it is settled.
     """
 
     head_sent: bool = False
+    settled: bool = False
+    latest_arrival: float = 0.0
 
 
 class Transport:
@@ -130,6 +134,7 @@ class Transport:
                     "Use https://."
                 ) from None
             problem = describe_network_error(error)
+            delivery.settled = delivery.head_sent and not self._closed
         finally:
             self._calls.discard(until_close)
             self.has_sent = self.has_sent or delivery.head_sent
@@ -165,6 +170,7 @@ class Transport:
             trace_request_ctx=delivery,
             **request_options(self._proxy, url, _headers(request, key)),
         )
+        delivery.settled = True
         if self._proxy is not None and response.status == PROXY_AUTH_REQUIRED:
             response.close()
             raise ConfigurationError(proxy_refusal(response.status, self._host))

@@ -2,17 +2,18 @@
 
 A slot is free again one full period after the *response* of the call that used it, not after its
 request. The server counts arrivals, and a call has arrived before its response. So the next call of
-the slot arrives more than a period after the first one, whatever the latency.
+the slot arrives more than a period after the first one, whatever the latency. A call that ended
+without a response counts as answered as late as it can arrive, unless nothing of it was sent.
 """
 
 import asyncio
 import enum
+from bisect import insort
 from collections import deque
-from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from mp4gen.errors import ConfigurationError, TransportError
 from mp4gen.options import RateLimit
 
 # A timer may fire a rounding error early. Setting it again for the same time would loop endlessly
@@ -32,7 +33,12 @@ class RateLimiter(Protocol):
     """The interface of a limiter. Implement it to share a limit between processes."""
 
     def slot(self, priority: Priority = Priority.INTERACTIVE) -> AbstractAsyncContextManager[None]:
-        """Return a context: entered when a call may be sent, left when its response is in."""
+        """Return a context: entered when a call may be sent, left when its response is in.
+
+        A call without a response leaves it with a `TransportError`. If its `sent` is False, nothing
+        can arrive, and the slot is free at once. Else the call can still arrive for `pending`
+        seconds: count it as answered then, or let the slot expire as that of a killed process.
+        """
         ...
 
     def pause(self, seconds: float) -> None:
@@ -43,18 +49,16 @@ class RateLimiter(Protocol):
 class _Slot:
     """One use of a window; a generator for each call would cost more than the limit itself."""
 
-    __slots__ = ("_acquire", "_release")
+    __slots__ = ("_limiter", "_priority")
 
-    def __init__(
-        self, acquire: Callable[[], Coroutine[Any, Any, None]], release: Callable[[], None]
-    ) -> None:
-        self._acquire, self._release = acquire, release
+    def __init__(self, limiter: "SlidingWindowLimiter", priority: Priority) -> None:
+        self._limiter, self._priority = limiter, priority
 
     async def __aenter__(self) -> None:
-        await self._acquire()
+        await self._limiter._acquire(self._priority)  # noqa: SLF001 - its own slot
 
-    async def __aexit__(self, *_: object) -> None:
-        self._release()
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._limiter._release(error)  # noqa: SLF001 - its own slot
 
 
 class SlidingWindowLimiter:
@@ -62,6 +66,9 @@ class SlidingWindowLimiter:
 
     Share one among the clients of a key. After a pause one call goes alone; the others follow when
     it has its response and caused no new pause.
+
+    Raises:
+        ConfigurationError: It is used by a second event loop while the first one is open.
     """
 
     def __init__(self, limit: RateLimit | None = None) -> None:
@@ -72,6 +79,7 @@ class SlidingWindowLimiter:
         self._single_flight = False
         self._queues: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
         used = f"in use {self._in_use}, resting {len(self._release_times)}"
@@ -79,21 +87,21 @@ class SlidingWindowLimiter:
 
     def slot(self, priority: Priority = Priority.INTERACTIVE) -> AbstractAsyncContextManager[None]:
         """Hold one slot of the window."""
-        return _Slot(partial(self._acquire, priority), self._release)
+        return _Slot(self, priority)
 
     def pause(self, seconds: float) -> None:
         """Hold back all calls for `seconds`, then let a single one go first.
 
         The end of a pause only moves forward.
         """
-        until = asyncio.get_running_loop().time() + seconds
+        until = self._running_loop().time() + seconds
         self._paused_until = max(self._paused_until, until)
         # A window full of calls to a server that still refuses would only prolong the pause.
         self._single_flight = True
         self._dispatch()
 
     async def _acquire(self, priority: Priority) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._running_loop()
         if not any(self._queues) and self._has_slot(loop.time()):
             self._in_use += 1
             return
@@ -109,14 +117,41 @@ class SlidingWindowLimiter:
                 self._dispatch()
             raise
 
-    def _release(self) -> None:
+    def _release(self, error: BaseException | None) -> None:
         self._in_use -= 1
-        now = asyncio.get_running_loop().time()
+        if isinstance(error, TransportError) and not error.sent:
+            self._dispatch()
+            return
+        now = self._running_loop().time()
+        pending = error.pending if isinstance(error, TransportError) else 0.0
         # `_has_slot` counts it as free a moment early; this keeps the limit exact.
-        self._release_times.append(now + self.limit.per + CLOCK_RESOLUTION)
+        self._rest_until(now + pending + self.limit.per + CLOCK_RESOLUTION)
         if now + CLOCK_RESOLUTION >= self._paused_until:
             self._single_flight = False
         self._dispatch()
+
+    def _rest_until(self, time: float) -> None:
+        """Keep one slot taken until `time`."""
+        if self._release_times and time < self._release_times[-1]:
+            insort(self._release_times, time)
+        else:
+            self._release_times.append(time)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running loop, to which the limiter belongs until it is closed.
+
+        Raises:
+            ConfigurationError: It belongs to another one.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            if self._loop is not None and not self._loop.is_closed():
+                raise ConfigurationError(
+                    "This rate limiter belongs to another event loop. Create one for each loop and "
+                    "divide the limit between them."
+                )
+            self._loop = loop
+        return loop
 
     def _has_slot(self, now: float) -> bool:
         while self._release_times and self._release_times[0] <= now + CLOCK_RESOLUTION:
@@ -128,7 +163,7 @@ class SlidingWindowLimiter:
 
     def _dispatch(self) -> None:
         """Grant free slots to waiters, then set the timer for the next one."""
-        loop = asyncio.get_running_loop()
+        loop = self._running_loop()
         now = loop.time()
         while (queue := self._queues[0] or self._queues[1]) and self._has_slot(now):
             waiter = queue.popleft()

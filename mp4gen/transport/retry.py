@@ -1,13 +1,9 @@
-"""Decide what to do after a failed call: pure functions; never sleeps.
-
-The quota keeps the retries of one client from multiplying the traffic of an outage.
-"""
+"""Decide what to do after a failed call: pure functions; never sleeps."""
 
 import enum
 from collections.abc import Iterator
 from random import Random
 
-import attrs
 import backoff
 
 from mp4gen.errors import (
@@ -62,27 +58,3 @@ def backoff_delays(retry: Retry, random: Random) -> Iterator[float]:
         # The generator's first item only starts it.
         if ceiling is not None:
             yield random.uniform(0, ceiling)
-
-
-@attrs.define
-class RetryQuota:
-    """The retries that one client may make: each costs `retry_cost`, a success gives `refund` back.
-
-    The capacity of botocore allows 50 in a row; a client of 2 calls a second needs far fewer.
-    """
-
-    available: int = 100
-    capacity: int = 100
-    retry_cost: int = 10
-    refund: int = 1
-
-    def acquire(self) -> bool:
-        """Pay for one more retry; return False if it is not allowed."""
-        if self.available < self.retry_cost:
-            return False
-        self.available -= self.retry_cost
-        return True
-
-    def release(self) -> None:
-        """Add the refund of a successful call."""
-        self.available = min(self.capacity, self.available + self.refund)

@@ -7,7 +7,7 @@ import backoff
 import pytest
 
 from mp4gen import Polling
-from mp4gen.conversion.poll_schedule import initial_delay, poll_intervals
+from mp4gen.conversion.poll_schedule import cap_retry_after, initial_delay, poll_intervals
 
 STEADY = Polling(jitter=0)
 
@@ -78,3 +78,14 @@ def test_poll_intervals_are_endless_and_capped() -> None:
 
     assert max(steps) <= 8 * 1.1
     assert min(steps) > 0
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "age", "expected"),
+    [(0, 0, 0), (100, 0, 100), (3600, 0, 120), (3600, 100, 120), (3600, 900, 900), (200, 900, 200)],
+)
+def test_retry_after_is_capped_by_the_scale_of_the_schedule(
+    retry_after: float, age: float, expected: float
+) -> None:
+    """Eight times the initial delay, later the age of the task."""
+    assert cap_retry_after(retry_after, STEADY, age) == expected

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 
@@ -265,6 +266,22 @@ async def test_retry_after_is_capped_by_the_deadline() -> None:
 
     assert poll_times(service) == pytest.approx([120], abs=0.1)
     assert video.url
+
+
+@pytest.mark.parametrize("first", ["submit", "poll", "failed poll"])
+async def test_retry_after_of_an_hour_does_not_hold_up_a_task_of_a_minute(first: str) -> None:
+    """Failure mode 68: it is asked again after two minutes, then at most at twice its age."""
+    hour = {"Retry-After": "3600"}
+    async with FakeService(duration=60) as service, service.client() as client:
+        if first == "submit":
+            service.script("create", ScriptedResponse(headers=hour, take_effect=True))
+        busy = ScriptedResponse(status=503, body=b"busy", headers=hour)
+        late = ScriptedResponse(data={"successFlag": "PENDING"}, headers=hour)
+        service.script("details", busy if first == "failed poll" else late)
+        await client.convert(REQUEST)
+
+    assert all(later <= 2 * earlier + 121 for earlier, later in pairwise(poll_times(service)))
+    assert now() <= 260
 
 
 async def test_retry_after_of_zero_keeps_a_minimum_interval() -> None:

@@ -87,16 +87,51 @@ async def test_retry_timeout_ends_the_retries(service: FakeService) -> None:
     assert 3 <= service.count() <= 11
 
 
-async def test_retry_quota_limits_the_traffic_of_an_outage(service: FakeService) -> None:
-    """Fifty calls during an outage send about sixty requests, not hundreds."""
+async def test_storm_of_calls_during_an_outage_stays_small(service: FakeService) -> None:
+    """Fifty calls in five minutes of outage: one request each, then one probe at a time."""
     service.always("credits", "code_500")
     service.rate_limit = None
     async with service.client(rate_limit=RateLimit(1000, per=1.0)) as client:
+        client.random.seed(1)
         calls = [client.get_credits() for _ in range(50)]
         errors = await asyncio.gather(*calls, return_exceptions=True)
 
     assert {type(error) for error in errors} == {mp4gen.ServerError}
-    assert service.count() <= 60
+    assert now() == pytest.approx(300, abs=31)
+    assert service.count() <= 50 + 50
+
+
+@pytest.mark.parametrize("fault", ["reset", "html_503", "code_500"])
+@pytest.mark.parametrize("calls", [1, 5, 50])
+@pytest.mark.parametrize("seconds", [2, 100, 250])
+async def test_outage_shorter_than_the_retry_timeout_fails_no_call(
+    service: FakeService, fault: str, calls: int, seconds: float
+) -> None:
+    """`Retry.timeout` decides, however many calls share the client."""
+    service.always("*", fault)
+    service.rate_limit = None
+    asyncio.get_running_loop().call_later(seconds, service.clear)
+    async with service.client(rate_limit=RateLimit(1000, per=1.0)) as client:
+        client.random.seed(calls)
+        requests = [mp4gen.VideoRequest("music", str(n)) for n in range(calls)]
+        await asyncio.gather(*(client.create_music_video(request) for request in requests))
+
+    assert len(service.tasks) == calls
+    assert now() <= seconds + 31
+
+
+async def test_call_ends_with_its_own_error_at_the_retry_timeout(service: FakeService) -> None:
+    """It waited for a probe of another call; its error is that of its last attempt."""
+    service.always("credits", "code_500")
+    service.always("tracks", "html_502")
+    async with service.client(retry=Retry(timeout=60)) as client:
+        client.random.seed(1)
+        first, second = await asyncio.gather(
+            failure(client.get_credits()), failure(client.get_tracks("music"))
+        )
+
+    assert (first.code, second.code) == (500, 502)
+    assert 50 <= now() <= 60.5
 
 
 async def test_longer_retry_after_wins(service: FakeService, client: mp4gen.Client) -> None:
@@ -229,23 +264,6 @@ async def test_longer_pause_wins_for_calls_without_limit(service: FakeService) -
     assert sorted(round(call.received_at) for call in service.requests) == [0, 0, 100, 100]
 
 
-async def test_success_refills_the_retry_quota(service: FakeService) -> None:
-    """After ten retries in a row the quota is empty; a hundred successes fill it again."""
-    service.rate_limit = None
-    async with service.client(rate_limit=RateLimit(1000, per=1.0)) as client:
-        for _ in range(9):
-            service.script("credits", "code_500")
-            await client.get_credits()
-        service.script("credits", "code_500", "code_500", "code_500")
-        assert type(await failure(client.get_credits())) is mp4gen.ServerError
-        service.clear()
-        for _ in range(20):
-            await client.get_credits()
-        service.script("credits", "code_500")
-
-        assert await client.get_credits() == 1000
-
-
 async def test_pause_of_hours_is_capped(service: FakeService, client: mp4gen.Client) -> None:
     """A faulty gateway does not stop a client for a day."""
     headers = {"Retry-After": "86400"}
@@ -354,21 +372,21 @@ async def test_refusal_of_a_firewall_does_not_close_the_breaker(service: FakeSer
 
 
 async def test_single_call_is_sent_in_an_outage(service: FakeService) -> None:
-    """A bulk run that found the API down does not stop single calls; maintenance does."""
+    """A bulk run that found the API down does not stop single calls; their retries wait for it."""
     transport = Transport(service.url, lambda: Secret(FAKE_KEY))
     caller = ApiCaller(transport, SlidingWindowLimiter(), Retry(), EventEmitter(), Random(1))
     caller.circuit_breaker.trip(mp4gen.TransportError("No connection.", sent=False), 30)
-    caller.quota.available = 0
     request = protocol.build_credits_request(Dialect.SUNO)
     parse = partial(protocol.parse_credits, dialect=Dialect.SUNO)
     service.script("credits", "reset")
-    error = await failure(caller.send_with_retries(request, parse, CallOptions()))
-    requests = service.count("credits")
-    credits_left = await caller.send_with_retries(request, parse, CallOptions())
+    call = asyncio.create_task(caller.send_with_retries(request, parse, CallOptions()))
+    await asyncio.sleep(1)
+    sent_immediately = service.count("credits")
+    credits_left = await call
     await caller.aclose()
 
-    assert type(error) is mp4gen.TransportError
-    assert (requests, credits_left) == (1, 1000)
+    assert (sent_immediately, credits_left) == (1, 1000)
+    assert now() == pytest.approx(30, abs=1)
     assert not caller.circuit_breaker.is_open
 
 

@@ -148,3 +148,49 @@ async def test_permit_survives_timers_that_fire_early(start: float) -> None:
         await ask(breaker, 1e9, passed, now())
 
     assert len(passed) == 20
+
+
+async def test_failures_are_common_if_no_call_was_answered_in_between() -> None:
+    """One proper response starts the count anew."""
+    breaker = CircuitBreaker()
+    for _ in range(9):
+        breaker.record_failure(DOWN)
+    assert not breaker.has_common_failures
+    breaker.reset()
+    for _ in range(9):
+        breaker.record_failure(DOWN)
+    assert not breaker.has_common_failures
+    breaker.record_failure(DOWN)
+
+    assert breaker.has_common_failures
+    assert not breaker.is_open
+
+
+async def test_seconds_open_add_up() -> None:
+    """They are what a call's retry time does not count."""
+    breaker = CircuitBreaker()
+    await asyncio.sleep(10)
+    breaker.trip(DOWN, 300)
+    await asyncio.sleep(20)
+    breaker.trip(DOWN, 300)
+    await asyncio.sleep(5)
+    assert breaker.seconds_open == pytest.approx(25)
+    breaker.reset()
+    await asyncio.sleep(10)
+    assert breaker.seconds_open == pytest.approx(25)
+    breaker.trip(DOWN, 300)
+    await asyncio.sleep(1)
+
+    assert breaker.seconds_open == pytest.approx(26)
+
+
+async def test_permit_raises_the_last_error_at_the_deadline() -> None:
+    """A call whose own time is over does not hear of the failures of others."""
+    breaker, own = CircuitBreaker(), mp4gen.ServerError("mine", code=500)
+    breaker.trip(DOWN, 300)
+
+    with pytest.raises(mp4gen.ServerError, match="mine"):
+        async with breaker.permit(1e9, 40.0, own):
+            pass
+
+    assert now() == pytest.approx(40)

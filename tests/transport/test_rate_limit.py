@@ -2,10 +2,10 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import looptime
 import pytest
@@ -13,12 +13,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+import mp4gen
 from mp4gen import Priority, RateLimit, RateLimiter, SlidingWindowLimiter
 from mp4gen.api.sliding_window import peak_in_window
 from mp4gen.transport.rate_limit import CLOCK_RESOLUTION
 from tests.support_async import now
 
 pytestmark = pytest.mark.looptime
+T = TypeVar("T")
 
 
 async def call(
@@ -29,6 +31,12 @@ async def call(
         sent = now()
         await asyncio.sleep(seconds)
     return sent
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `work` in an event loop of its own."""
+    with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
+        return runner.run(work)
 
 
 async def test_slot_is_free_one_period_after_the_response() -> None:
@@ -130,6 +138,88 @@ async def test_failed_call_frees_its_slot_after_the_period() -> None:
     assert await call(limiter, 0) == pytest.approx(12)
 
 
+@pytest.mark.parametrize("pending", [0.0, 5.0, 28.0])
+async def test_call_that_may_still_arrive_holds_its_slot(pending: float) -> None:
+    """It counts as answered as late as it can arrive."""
+    limiter = SlidingWindowLimiter(RateLimit(1, per=10))
+    with suppress(mp4gen.TransportError):
+        async with limiter.slot():
+            await asyncio.sleep(2)
+            raise mp4gen.TransportError("Cancelled.", sent=True, pending=pending)
+
+    assert await call(limiter, 0) == pytest.approx(2 + pending + 10)
+
+
+async def test_call_that_was_not_sent_frees_its_slot_at_once() -> None:
+    """Nothing can arrive."""
+    limiter = SlidingWindowLimiter(RateLimit(1, per=10))
+    with suppress(mp4gen.TransportError):
+        async with limiter.slot():
+            await asyncio.sleep(2)
+            raise mp4gen.TransportError("No connection.", sent=False)
+
+    assert await call(limiter, 0) == pytest.approx(2)
+
+
+async def test_calls_that_may_still_arrive_free_their_slots_in_any_order() -> None:
+    """The one that ended first is not always the one whose slot is free first."""
+    limiter = SlidingWindowLimiter(RateLimit(3, per=10))
+
+    async def cut(pending: float) -> None:
+        with suppress(mp4gen.TransportError):
+            async with limiter.slot():
+                raise mp4gen.TransportError("Cancelled.", sent=True, pending=pending)
+
+    await asyncio.gather(cut(20), cut(0), cut(5))
+
+    sent = await asyncio.gather(*(call(limiter, 100) for _ in range(3)))
+    assert sent == pytest.approx([10, 15, 30])
+
+
+def test_limiter_belongs_to_one_event_loop() -> None:
+    """Another loop, also in another thread, is refused with a clear error instead of a hang."""
+    limiter = SlidingWindowLimiter(RateLimit(1, per=10))
+
+    async def elsewhere() -> str:
+        with pytest.raises(mp4gen.ConfigurationError) as caught:
+            await asyncio.wait_for(call(limiter, 0), 5)
+        return str(caught.value)
+
+    async def here() -> str:
+        async with limiter.slot():
+            return await asyncio.to_thread(lambda: run(elsewhere()))
+
+    assert "rate limiter belongs to another event loop" in run(here())
+
+
+def test_limiter_of_a_closed_loop_can_be_used_again() -> None:
+    """A second `asyncio.run` continues where the first one ended."""
+    limiter = SlidingWindowLimiter(RateLimit(2, per=10))
+
+    assert [run(call(limiter, 0)) for _ in range(2)] == [0, 0]
+
+
+async def test_limit_holds_if_the_program_blocks_its_loop() -> None:
+    """Failure mode 64: responses and timers that are handled late free no slot early."""
+    limiter, chance = SlidingWindowLimiter(RateLimit(20, per=10)), Random(1)
+    arrivals: list[float] = []
+    loop: Any = asyncio.get_running_loop()
+
+    async def one() -> None:
+        async with limiter.slot():
+            arrivals.append(now() + chance.uniform(0.0, 0.1))
+            await asyncio.sleep(0.2)
+
+    async def blocking_iterable() -> None:
+        for _ in range(40):
+            await asyncio.sleep(chance.uniform(0.0, 5.0))
+            loop.setup_looptime(start=now() + chance.uniform(0.0, 20.0))
+
+    await asyncio.gather(blocking_iterable(), *(one() for _ in range(200)))
+
+    assert peak_in_window(arrivals, 10) <= 20
+
+
 async def test_pause_only_moves_forward() -> None:
     """A shorter pause does not change the one in progress."""
     limiter = SlidingWindowLimiter(RateLimit(20, per=10))
@@ -221,7 +311,7 @@ def test_sliding_window_limiter_is_a_rate_limiter() -> None:
 
 
 class LimiterMachine(RuleBasedStateMachine):
-    """Calls of any length of both priorities, cancelled at any time, with pauses between."""
+    """Calls of any length of both priorities, cancelled or cut at any time, with pauses between."""
 
     LIMIT = RateLimit(3, per=10)
 
@@ -237,13 +327,20 @@ class LimiterMachine(RuleBasedStateMachine):
         self.early = 0
         self.number = 0
 
-    async def one(self, number: int, priority: Priority, before: float, after: float) -> None:
-        async with self.limiter.slot(priority):
-            self.granted.append((priority, number))
-            self.early += self.loop.time() < self.paused_until
-            await asyncio.sleep(before)
-            self.arrivals.append(self.loop.time())
-            await asyncio.sleep(after)
+    async def one(
+        self, number: int, priority: Priority, before: float, after: float, cut: float | None
+    ) -> None:
+        with suppress(mp4gen.TransportError):
+            async with self.limiter.slot(priority):
+                self.granted.append((priority, number))
+                self.early += self.loop.time() + CLOCK_RESOLUTION < self.paused_until
+                await asyncio.sleep(before)
+                if cut is not None:
+                    if cut:
+                        self.arrivals.append(self.loop.time() + cut)
+                    raise mp4gen.TransportError("Cut.", sent=cut > 0, pending=cut)
+                self.arrivals.append(self.loop.time())
+                await asyncio.sleep(after)
 
     def run(self, work: Callable[[], Any], seconds: float = 0.0) -> None:
         async def step() -> None:
@@ -256,12 +353,13 @@ class LimiterMachine(RuleBasedStateMachine):
         priority=st.sampled_from(Priority),
         before=st.sampled_from([0.0, 0.3, 4.0]),
         after=st.sampled_from([0.0, 0.5, 12.0]),
+        cut=st.sampled_from([None, None, 0.0, 2.0, 17.0]),
     )
-    def start(self, priority: Priority, before: float, after: float) -> None:
+    def start(self, priority: Priority, before: float, after: float, cut: float | None) -> None:
         self.number += 1
         number = self.number
         self.requested[priority].append(number)
-        work = self.one(number, priority, before, after)
+        work = self.one(number, priority, before, after, cut)
         self.run(lambda: self.tasks.append(self.loop.create_task(work)))
 
     @rule(index=st.integers(0, 50))

@@ -8,7 +8,7 @@ import pytest
 
 import mp4gen
 from mp4gen import Retry
-from mp4gen.transport.retry import RetryDecision, RetryQuota, backoff_delays, classify
+from mp4gen.transport.retry import RetryDecision, backoff_delays, classify
 
 REQUEST = mp4gen.VideoRequest("music", "track")
 
@@ -117,25 +117,3 @@ def test_backoff_delays_spread_over_the_whole_range() -> None:
     assert min(tenth) < 3
     assert max(tenth) > 27
     assert 13 < sum(tenth) / len(tenth) < 17
-
-
-def test_retry_quota_allows_ten_in_a_row() -> None:
-    """After ten, no retry is allowed until calls succeed again."""
-    quota = RetryQuota()
-
-    allowed = sum(quota.acquire() for _ in range(50))
-    for _ in range(10):
-        quota.release()
-
-    assert allowed == 10
-    assert quota.acquire()
-    assert not quota.acquire()
-
-
-def test_retry_quota_is_capped() -> None:
-    """Many successes in a row do not raise the quota above its capacity."""
-    quota = RetryQuota()
-    for _ in range(1000):
-        quota.release()
-
-    assert quota == RetryQuota()
