@@ -130,6 +130,8 @@ class DirectTransport:
         response = default if scripted.is_default else _build_response(scripted)
         if self._receiver is not None and len(service.tasks) > task_count:
             self._send_callback(self._receiver)
+        if delivery is not None:
+            delivery.settled = True
         await asyncio.sleep(latency(self._random))
         headers = {name.lower(): value for name, value in response.headers.items()}
         body = response.body if isinstance(response.body, bytes) else b""
