@@ -38,7 +38,8 @@ from .transport.network import Network
 from .transport.rate_limit import RateLimiter
 
 if TYPE_CHECKING:
-    from .bulk.run import ConversionRun, VideoRequests
+    from .bulk.request_source import VideoRequests
+    from .bulk.run import ConversionRun
     from .downloads.downloader import Downloader
 
 T = TypeVar("T")
@@ -252,7 +253,8 @@ class Client:
         """Convert many tracks at the rate limit of the account.
 
         Args:
-            requests: Any sync or async iterable, consumed lazily as slots become available.
+            requests: Any sync or async iterable, consumed lazily as slots become available. A sync
+                one runs on the event loop and must not block it.
             ledger: Path of a file, created if missing, with which the same call resumes after a
                 kill or a stop and pays for nothing twice. None keeps no record.
             download_to: Folder to download each video to, as `{audio_id}.mp4`.

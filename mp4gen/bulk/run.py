@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sized
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Sized
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Self
 
 import attrs
@@ -22,12 +22,13 @@ from mp4gen.errors import (
     TransportError,
     UnexpectedError,
 )
-from mp4gen.models import Conversion, RunSummary, Track, VideoRequest, to_video_request
+from mp4gen.models import Conversion, RunSummary, VideoRequest
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 from mp4gen.unexpected import unexpected_error
 
 from .ledger_entry import LedgerEntry
 from .places import Places
+from .request_source import BATCH_SIZE, RequestSource, VideoRequests
 from .track_job import BulkOptions, TrackJob, finished_conversion
 
 if TYPE_CHECKING:
@@ -35,10 +36,8 @@ if TYPE_CHECKING:
 
     from .ledger import Ledger
 
-VideoRequests = Iterable[VideoRequest | Track] | AsyncIterable[VideoRequest | Track]
-
 # Requests and results beyond the conversions in progress.
-_PREFETCH = 10
+_PREFETCH = BATCH_SIZE
 # Tracks whose downloads wait, for example for a host that is down. They take 11 KB each.
 _MAX_DOWNLOADS = 2000
 # Permanent errors that would also fail every later submit, unless they are a track's own trouble.
@@ -75,6 +74,7 @@ class ConversionRun:
         self._downloader = downloader
         self._options = options
         self._ledger: Ledger | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._runner: asyncio.Task[None] | None = None
         self._tasks: dict[asyncio.Task[None], TrackJob] = {}
         self._duplicates: dict[tuple[str, str], list[VideoRequest]] = {}
@@ -110,8 +110,16 @@ class ConversionRun:
         return self._iterate()
 
     def stop(self) -> None:
-        """Submit nothing more; finish and yield the conversions in progress."""
-        self._stop("stop")
+        """Submit nothing more; finish and yield the conversions in progress.
+
+        Can be called from the event loop, from a signal handler and from other threads.
+        """
+        if self._loop is None or self._loop is _running_loop():
+            self._stop("stop")
+        if self._loop is not None:
+            # Also from a signal handler: that interrupts the loop's sleep without ending it.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stop, "stop")
 
     async def aclose(self) -> None:
         """End the run now; the next run with the same ledger resumes the submitted tracks."""
@@ -131,7 +139,8 @@ class ConversionRun:
             raise ConfigurationError(
                 "A run can be iterated only once, before it is closed. Call convert_many again."
             )
-        self._runner = asyncio.get_running_loop().create_task(self._run(), name="mp4gen-bulk")
+        self._loop = asyncio.get_running_loop()
+        self._runner = self._loop.create_task(self._run(), name="mp4gen-bulk")
         try:
             while (conversion := await self._results.get()) is not None:
                 self._places.release()
@@ -169,7 +178,8 @@ class ConversionRun:
                 await self._read_requests()
             except Exception as error:  # noqa: BLE001 - the user's iterable can raise anything
                 self._stop(error)
-            while self._tasks:
+            # Not after a cancel that the iterable has replaced by its own error.
+            while self._tasks and not self._closed:
                 await asyncio.wait(self._tasks)
             await self._check_ledger()
         finally:
@@ -198,29 +208,12 @@ class ConversionRun:
         self._ledger = ledger = await Ledger.open(
             options.ledger, self._service.base_url, retry_failed=options.retry_failed
         )
-        async with aclosing(_batches(self._requests)) as batches:
+        async with aclosing(RequestSource(self._requests)) as source:
             while not self._stopping.is_set():
-                requests = await self._next_batch(batches)
+                requests = await source.next_batch(self._stopping)
                 if requests is None:
                     return
                 await self._admit_batch(ledger, requests)
-
-    async def _next_batch(
-        self, batches: AsyncGenerator[list[VideoRequest], None]
-    ) -> list[VideoRequest] | None:
-        """Return the next requests; None at their end or if the run is stopped first."""
-        if not isinstance(self._requests, AsyncIterable):
-            return await anext(batches, None)
-        loop = asyncio.get_running_loop()
-        next_batch = loop.create_task(_anext(batches))
-        stopping = loop.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait({next_batch, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            next_batch.cancel()
-            stopping.cancel()
-            await asyncio.wait({next_batch, stopping})
-        return None if next_batch.cancelled() else next_batch.result()
 
     async def _admit_batch(self, ledger: Ledger, requests: list[VideoRequest]) -> None:
         """Start the jobs of a batch; if the run stops, count the rest for another run."""
@@ -323,31 +316,9 @@ def _key(request: VideoRequest) -> tuple[str, str]:
     return request.task_id, request.audio_id
 
 
-async def _batches(requests: VideoRequests) -> AsyncGenerator[list[VideoRequest], None]:
-    """Yield requests in batches as they are needed; an error comes after the partial batch."""
-    if isinstance(requests, AsyncIterable):
-        async for request in requests:
-            yield [_require_video_request(request)]
-        return
-    batch: list[VideoRequest] = []
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop of this thread, or None."""
     try:
-        for request in requests:
-            batch.append(_require_video_request(request))
-            if len(batch) == _PREFETCH:
-                full_batch, batch = batch, []
-                yield full_batch
-    finally:
-        if batch:
-            yield batch
-
-
-async def _anext(batches: AsyncGenerator[list[VideoRequest], None]) -> list[VideoRequest] | None:
-    return await anext(batches, None)
-
-
-def _require_video_request(request: object) -> VideoRequest:
-    if not isinstance(request, VideoRequest | Track):
-        raise ConfigurationError(
-            f"Invalid request: {type(request).__name__}. Pass VideoRequest values to convert_many."
-        )
-    return to_video_request(request)
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
