@@ -20,6 +20,7 @@ from .models import Track, Video, VideoRequest, to_video_request
 from .options import Polling, RateLimit, Retry, invalid_setting, is_number, short_repr
 from .transport.rate_limit import RateLimiter, SlidingWindowLimiter
 
+_MAX_ID_LENGTH = 1000
 _DIALECTS = {"suno": Dialect.SUNO, "kie": Dialect.KIE}
 
 
@@ -125,7 +126,10 @@ def _to_ledger(value: Any) -> Path:
 
 
 def _to_id(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+    # A longer id does not fit into the first line of a request.
+    if not isinstance(value, str) or not value.strip() or len(value) > _MAX_ID_LENGTH:
+        raise ValueError
+    if not value.isprintable():
         raise ValueError
     return value
 

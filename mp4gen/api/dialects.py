@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import ClassVar
-from urllib.parse import urlsplit
+from typing import Any, ClassVar
 
 import attrs
 
+from mp4gen.addresses import parse_http_url
 from mp4gen.errors import (
     AlreadyExistsError,
     ApiError,
@@ -21,6 +21,7 @@ from mp4gen.errors import (
     RateLimitError,
     ServerError,
 )
+from mp4gen.options import Validator, invalid_setting, number_validator
 
 # docs.sunoapi.org and docs.api.box, "Create Music Video", the table of body codes.
 _SUNO_CODES: dict[int, type[ApiError]] = {
@@ -57,8 +58,27 @@ _KIE_CODES: dict[int, type[ApiError]] = {
 }
 
 
-def _read_only(codes: Mapping[int, type[ApiError]]) -> Mapping[int, type[ApiError]]:
-    return MappingProxyType(dict(codes))
+def _read_only(codes: Any) -> Any:
+    return MappingProxyType(dict(codes)) if isinstance(codes, Mapping) else codes
+
+
+def _is_error_class(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, ApiError)
+
+
+def _checked(accepts: Callable[[Any], bool], hint: str) -> Validator:
+    def validate(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not accepts(value):
+            raise invalid_setting(attribute.name, value, hint)
+
+    return validate
+
+
+_path = _checked(
+    lambda value: isinstance(value, str) and value.isprintable() and value.startswith("/"),
+    "a path that begins with a slash",
+)
+_switch = _checked(lambda value: isinstance(value, bool), "True or False")
 
 
 @attrs.frozen
@@ -79,13 +99,25 @@ class Dialect:
     SUNO: ClassVar[Dialect]
     KIE: ClassVar[Dialect]
 
-    name: str
-    codes: Mapping[int, type[ApiError]] = attrs.field(converter=_read_only, repr=False, hash=False)
-    credits_path: str = "/api/v1/generate/credit"
-    retention_days: int = 15
-    polls_count_toward_limit: bool = True
-    rejects_duplicates: bool = False
-    download_url_path: str | None = None
+    name: str = attrs.field(validator=_checked(lambda value: isinstance(value, str), "a string"))
+    codes: Mapping[int, type[ApiError]] = attrs.field(
+        converter=_read_only,
+        validator=_checked(
+            lambda value: isinstance(value, Mapping) and all(map(_is_error_class, value.values())),
+            "a mapping of body codes to subclasses of ApiError",
+        ),
+        repr=False,
+        hash=False,
+    )
+    credits_path: str = attrs.field(default="/api/v1/generate/credit", validator=_path)
+    retention_days: int = attrs.field(
+        default=15, validator=number_validator("a number above 0", lambda value: value > 0)
+    )
+    polls_count_toward_limit: bool = attrs.field(default=True, validator=_switch)
+    rejects_duplicates: bool = attrs.field(default=False, validator=_switch)
+    download_url_path: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_path)
+    )
 
     def expires_at(self, completed_at: datetime | None) -> datetime | None:
         """Return when the host deletes a file completed at `completed_at`; None if unknown."""
@@ -101,7 +133,8 @@ class Dialect:
 
         The codes that SUNO's table lacks have the meaning of KIE's, such as 402.
         """
-        host = (urlsplit(base_url).hostname or "").lower()
+        parts = parse_http_url(base_url)
+        host = (parts.hostname or "").lower() if parts is not None else ""
         for known, dialect in _HOSTS.items():
             if host == known or host.endswith(f".{known}"):
                 return dialect

@@ -1,6 +1,7 @@
 """The dialect of a host follows from its name."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,8 @@ from mp4gen import Dialect
         ("https://kie.ai.example.com", "unknown", False),
         ("https://notkie.ai", "unknown", False),
         ("http://127.0.0.1:8080", "unknown", False),
+        ("http://[", "unknown", False),
+        ("kie.ai", "unknown", False),
     ],
 )
 def test_for_url_chooses_by_host(url: str, name: str, *, dedupes: bool) -> None:
@@ -56,6 +59,28 @@ def test_unknown_host_has_the_codes_of_both_tables() -> None:
     assert codes[429] is mp4gen.InsufficientCreditsError
     assert codes[402] is mp4gen.InsufficientCreditsError
     assert codes[408] is mp4gen.ServerError
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"name": None}, "Invalid name: None. Use a string."),
+        ({"codes": 5}, "Invalid codes: 5. Use a mapping of body codes to"),
+        ({"codes": {429: "later"}}, "Invalid codes: mappingproxy({429: 'later'}). Use a mapping"),
+        ({"codes": {429: ValueError}}, "Invalid codes: mappingproxy"),
+        ({"credits_path": "api/credit"}, "Invalid credits_path: 'api/credit'. Use a path that"),
+        ({"retention_days": "15"}, "Invalid retention_days: '15'. Use a number above 0."),
+        ({"retention_days": 10**400}, "Invalid retention_days: 1000"),
+        ({"rejects_duplicates": 1}, "Invalid rejects_duplicates: 1. Use True or False."),
+        ({"download_url_path": b"/x"}, "Invalid download_url_path: b'/x'. Use a path that"),
+    ],
+)
+def test_dialect_refuses_invalid_fields(fields: dict[str, Any], expected: str) -> None:
+    """A dialect of the user's own is checked when it is made."""
+    with pytest.raises(mp4gen.ConfigurationError) as caught:
+        Dialect(**{"name": "own", "codes": {}, **fields})
+
+    assert str(caught.value).startswith(expected)
 
 
 def test_codes_are_read_only() -> None:
