@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import logging
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 import mp4gen
 from mp4gen import Client
-from mp4gen.testing import FAULTS, FakeService
+from mp4gen.testing import FAULTS, FakeService, ScriptedResponse
 from mp4gen.testing.service import FAKE_KEY
 from tests.support_sentinels import PROXY_PASSWORD, RECEIVER_SECRET, shown_in, traceback_text
 
@@ -256,6 +257,122 @@ async def test_failing_hook_does_not_end_a_conversion(service: FakeService) -> N
         video = await client.convert(REQUEST)
 
     assert video.url
+
+
+# --- odd records -------------------------------------------------------------------------------
+
+
+@virtual
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"completeTime": "9999-12-31T00:00:00Z", "createTime": "0001-01-01T00:00:00+14:00"},
+        {"completeTime": 253402300799999, "createTime": 10**30},
+        {"audioId": "\ud800", "musicId": 7, "errorMessage": "\udfff"},
+        {"taskId": "\ud800", "audioId": ["track"], "musicId": {}, "callbackUrl": 5},
+        {"errorCode": "none", "errorMessage": {"text": "none"}, "musicIndex": "first"},
+    ],
+)
+async def test_odd_side_fields_cost_no_video(
+    service: FakeService, tmp_path: Path, odd: dict[str, Any]
+) -> None:
+    """Converted, downloaded, and kept in the ledger; a resumed run reads it again."""
+    service.always("details", ScriptedResponse(data=odd))
+    for _ in range(2):
+        async with (
+            service.client() as client,
+            client.convert_many([REQUEST], ledger=tmp_path / "l", download_to=tmp_path) as run,
+        ):
+            conversions = [conversion async for conversion in run]
+
+        assert [conversion.path for conversion in conversions] == [tmp_path / "track.mp4"]
+        assert conversions[0].result().url
+    assert len(service.tasks) == 1
+
+
+# --- refusals that hosts word differently ---------------------------------------------------------
+
+
+def refusal(
+    code: int | None, message: str, status: int = 200, **fields: object
+) -> ScriptedResponse:
+    body = {"code": code, "msg": message, "data": None, **fields}
+    return ScriptedResponse(status=status, body=json.dumps(body).encode())
+
+
+@virtual
+@pytest.mark.parametrize(
+    "conflict",
+    [
+        refusal(409, "Conflict", data={"taskId": "video_000001"}),
+        refusal(422, "Mp4 record already exists", task_id="video_000001"),
+        refusal(None, "", 409, taskId="video_000001"),
+        refusal(200, "success", 409, data={"taskId": "video_000001"}),
+        refusal(
+            400, "mp4 record ALREADY EXISTS", 400, data={"record": {"task_id": "video_000001"}}
+        ),
+    ],
+)
+async def test_existing_video_is_adopted_however_the_host_says_so(
+    service: FakeService, conflict: ScriptedResponse
+) -> None:
+    """By the HTTP status, the code or the text, with the id in any place."""
+    async with service.client() as client:
+        first = await client.create_music_video(REQUEST)
+        service.script("create", conflict)
+        video = await client.convert(REQUEST)
+
+    assert (video.task_id, video.adopted) == (first, True)
+
+
+@virtual
+@pytest.mark.parametrize(
+    "passing",
+    [
+        refusal(400, "Service is temporarily unavailable"),
+        refusal(422, "Failed to add Suno MP4 generation task", 422),
+        refusal(404, "upstream timeout"),
+        refusal(401, "Internal error, try again later"),
+    ],
+)
+async def test_submit_refused_for_a_passing_reason_is_sent_again(
+    service: FakeService, passing: ScriptedResponse
+) -> None:
+    """The text says that the failure passes, whatever its code is."""
+    service.script("create", passing, passing)
+    async with service.client() as client:
+        video = await client.convert(REQUEST)
+
+    assert video.url
+    assert (service.count("create"), len(service.tasks)) == (3, 1)
+
+
+@virtual
+@pytest.mark.parametrize(
+    "empty_account",
+    [
+        refusal(402, "Insufficient credits"),
+        refusal(402, "", 402),
+        refusal(433, "Sub-key Usage Exceeds Limit"),
+        refusal(400, "The current credits are insufficient"),
+    ],
+)
+async def test_unknown_host_without_credits_ends_a_run(
+    service: FakeService, empty_account: ScriptedResponse
+) -> None:
+    """A reseller may use the codes of either vendor; nothing more is submitted."""
+    service.always("create", empty_account)
+    requests = [mp4gen.VideoRequest("music", str(number)) for number in range(100)]
+    dialect = mp4gen.Dialect.for_url("https://reseller.example.com")
+    async with service.client(dialect=dialect, concurrency=2) as client:
+        run = client.convert_many(requests)
+        with pytest.raises(mp4gen.InsufficientCreditsError):
+            async for _ in run:
+                pass
+
+    assert run.summary.stop_reason == "InsufficientCreditsError"
+    assert run.summary.remaining >= 98
+    assert service.count("create") <= 2
 
 
 # --- the key, over every fault ------------------------------------------------------------------

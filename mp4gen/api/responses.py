@@ -150,7 +150,9 @@ def load_response_json(body: bytes) -> Any:
 
 def dump_json(value: Any) -> bytes:
     """Return `value` as compact JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    # A lone surrogate, as in a file name that is not UTF-8, becomes JSON's own escape.
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _reject_nan(name: str) -> Any:

@@ -13,6 +13,7 @@ from mp4gen.api.responses import (
     MAX_BODY_BYTES,
     HttpResponse,
     describe_response,
+    dump_json,
     load_json,
     load_response_json,
     parse_response,
@@ -321,6 +322,14 @@ def test_unreadable_field_does_not_cost_the_response(field: bytes, expected: obj
     body = b'{"code":200,"data":{"odd":' + field + b',"taskId":"t"}}'
 
     assert load_response_json(body) == {"code": 200, "data": {"odd": expected, "taskId": "t"}}
+
+
+def test_dump_json_escapes_lone_surrogates() -> None:
+    """A file name that is not UTF-8 does not make a response impossible."""
+    body = dump_json({"title": "caf\udce9 \u00e9"})
+
+    assert body == b'{"title":"caf\\udce9 \xc3\xa9"}'
+    assert json.loads(body) == {"title": "caf\udce9 \u00e9"}
 
 
 def test_load_json_ignores_a_byte_order_mark() -> None:
