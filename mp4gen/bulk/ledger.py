@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +40,7 @@ from .ledger_schema import (
     to_column,
     video_columns,
 )
+from .track_files import available_names, file_size
 
 T = TypeVar("T")
 
@@ -147,7 +147,9 @@ class Ledger:
 
     async def mark_downloaded(self, entry_id: int, path: Path) -> None:
         """Record the downloaded file."""
-        await self._set(entry_id, state=LedgerState.DOWNLOADED, path=str(path))
+        await self._set(
+            entry_id, state=LedgerState.DOWNLOADED, path=str(path), size=file_size(path)
+        )
 
     async def mark_failed(self, entry_id: int, error: Mp4GenError) -> None:
         """Record that there will be no video."""
@@ -157,9 +159,9 @@ class Ledger:
         """Record that a submit may or may not have been accepted."""
         await self._set(entry_id, state=LedgerState.UNCERTAIN)
 
-    async def reserve_filename(self, entry_id: int, stem: str) -> str:
-        """Return the file name of a track: `stem`, with a number if another track has that name."""
-        return await self._run(Ledger._reserve_filename, entry_id, stem)
+    async def reserve_filename(self, entry_id: int, stem: str, folder: Path) -> str:
+        """Return the file name of a track: `stem`, with a number if another file has that name."""
+        return await self._run(Ledger._reserve_filename, entry_id, stem, folder)
 
     async def _set(self, entry_id: int, **values: Any) -> None:
         await self._run(Ledger._update, entry_id, values)
@@ -319,14 +321,14 @@ class Ledger:
         parameters = (*map(to_column, values.values()), entry_id)
         self._db.execute(f"UPDATE tracks SET {columns} WHERE id = ?", parameters)  # noqa: S608 - our own names
 
-    def _reserve_filename(self, entry_id: int, stem: str) -> str:
-        query = "SELECT name FROM tracks WHERE id = ?"
-        [existing] = self._db.execute(query, (entry_id,)).fetchone()
-        if existing is not None:
-            return str(existing)
-        numbered = (f"-{entry_id}-{number}" for number in count(2))
-        for suffix in chain(("", f"-{entry_id}"), numbered):
-            name = stem + suffix
+    def _reserve_filename(self, entry_id: int, stem: str, folder: Path) -> str:
+        query = "SELECT name, path FROM tracks WHERE id = ?"
+        reserved, path = self._db.execute(query, (entry_id,)).fetchone()
+        own = folder / f"{reserved}.mp4"
+        # In another folder, a file of that name may be the user's.
+        if reserved is not None and (path in (None, str(own)) or not file_size(own)):
+            return str(reserved)
+        for name in available_names(folder, stem, entry_id):
             # Some file systems do not distinguish upper and lower case.
             with suppress(sqlite3.IntegrityError):
                 self._update(entry_id, {"name": name, "name_key": name.casefold()})

@@ -8,6 +8,8 @@ import attrs
 from mp4gen.errors import Mp4GenError
 from mp4gen.models import Video, VideoRequest
 
+from .track_files import file_size
+
 
 class LedgerState(StrEnum):
     """The progress of a track."""
@@ -35,6 +37,7 @@ class LedgerEntry:
         adopted: Whether an earlier request created the task.
         video: The finished video, or None.
         path: The downloaded file, or None.
+        size: The bytes of that file, or None.
         error: Why it failed, or None.
     """
 
@@ -46,9 +49,22 @@ class LedgerEntry:
     adopted: bool = False
     video: Video | None = None
     path: Path | None = None
+    size: int | None = None
     error: Mp4GenError | None = None
 
     @property
     def may_be_submitted(self) -> bool:
         """Whether a submit of the track was accepted, or may have been."""
         return self.task_id is not None or self.state not in (LedgerState.NEW, LedgerState.FAILED)
+
+    def file_in(self, folder: Path) -> Path | None:
+        """Return the downloaded file in `folder`, or None if it is not there.
+
+        Another folder may have a file of the same name: it is the track's if its size is right. A
+        file that was emptied is not there.
+        """
+        if self.path is None:
+            return None
+        path = folder / self.path.name
+        size = file_size(path)
+        return path if size and (path == self.path or size == self.size) else None

@@ -39,6 +39,7 @@ MIGRATIONS = (
         name TEXT,
         name_key TEXT UNIQUE,
         path TEXT,
+        size INTEGER,
         error TEXT,
         UNIQUE (task_id, audio_id)
     );
@@ -48,8 +49,8 @@ MIGRATIONS = (
 REQUEST_FIELDS = ("task_id", "audio_id", "author", "domain_name", "callback_url")
 _VIDEO_TIMES = ("created_at", "completed_at", "expires_at")
 COLUMNS = (
-    f"id, {', '.join(REQUEST_FIELDS)}, state, tokens, video_task_id, adopted, path, error, url,"
-    f" {', '.join(_VIDEO_TIMES)}"
+    f"id, {', '.join(REQUEST_FIELDS)}, state, tokens, video_task_id, adopted, path, size, error,"
+    f" url, {', '.join(_VIDEO_TIMES)}"
 )
 # Tracks whose submit was accepted, or may have been.
 _ANY_SUBMITTED = (
@@ -117,7 +118,7 @@ def entry_from_row(row: Row, request: VideoRequest | None = None) -> LedgerEntry
 
 
 def _entry_from_row(row: Row, request: VideoRequest | None) -> LedgerEntry:
-    entry_id, *columns, state, tokens, task_id, adopted, path, error, url = row[:-3]
+    entry_id, *columns, state, tokens, task_id, adopted, path, size, error, url = row[:-3]
     fields = dict(zip(REQUEST_FIELDS, columns, strict=True))
     state, video = LedgerState(state), None
     if state in (LedgerState.DONE, LedgerState.DOWNLOADED):
@@ -132,6 +133,7 @@ def _entry_from_row(row: Row, request: VideoRequest | None) -> LedgerEntry:
         bool(adopted),
         video,
         Path(path) if path else None,
+        size,
         _load_error(error) if error else None,
     )
 

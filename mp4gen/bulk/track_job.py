@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -55,9 +54,8 @@ def finished_conversion(entry: LedgerEntry, folder: Path | None) -> Conversion |
         return Conversion(entry.request, entry.task_id, error=entry.error)
     if entry.video is None:
         return None
-    path = folder / entry.path.name if folder is not None and entry.path is not None else None
-    # Not `Path.is_file`, which raises for a path that is too long or forbidden.
-    if folder is not None and (path is None or not os.path.isfile(path)):  # noqa: PTH113
+    path = entry.file_in(folder) if folder is not None else None
+    if folder is not None and path is None:
         return None
     return Conversion(entry.request, entry.task_id, entry.video, path)
 
@@ -173,7 +171,7 @@ class TrackJob:
             return conversion
         request = entry.request
         stem = safe_stem(self.options.name(request) if self.options.name else request.audio_id)
-        filename = f"{await self.ledger.reserve_filename(entry.id, stem)}.mp4"
+        filename = f"{await self.ledger.reserve_filename(entry.id, stem, folder)}.mp4"
         try:
             async with self.places.left_for_download():
                 path = await self.downloader.download(

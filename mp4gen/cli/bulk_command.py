@@ -1,7 +1,6 @@
 """Shows one bulk run and its summary; the SDK submits, records and downloads."""
 
 import asyncio
-import hashlib
 import itertools
 from collections.abc import Collection
 from contextlib import suppress
@@ -14,7 +13,6 @@ from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
 from mp4gen.bulk.ledger_schema import read_ledger
 from mp4gen.bulk.run import ConversionRun
 from mp4gen.client import Client
-from mp4gen.downloads.filenames import safe_stem
 from mp4gen.errors import DownloadError, LedgerError, Mp4GenError
 from mp4gen.models import Conversion, RunSummary, VideoRequest
 from mp4gen.options import RateLimit
@@ -89,7 +87,7 @@ class BulkCommand:
             download_to=self.to,
             retry_failed=self.retry_failed,
             timeout=self.timeout,
-            name=lambda request: self._file_stem(rows[_key(request)]),
+            name=lambda request: self.template.render(rows[_key(request)]),
         )
         interrupts.on_first_interrupt = lambda: self._stop(bulk)
         try:
@@ -127,13 +125,6 @@ class BulkCommand:
             )
         # The other host was a typo; the run takes the ledger over.
         return []
-
-    def _file_stem(self, row: Row) -> str:
-        stem = safe_stem(self.template.render(row))
-        if not (self.to / f"{stem}.mp4").exists():
-            return stem
-        # The file belongs to another track: add a suffix that is unique to this one.
-        return f"{stem}-{hashlib.sha256(repr(row.key).encode()).hexdigest()[:8]}"
 
     def _stop(self, bulk: ConversionRun) -> None:
         bulk.stop()

@@ -2,6 +2,7 @@
 # ruff: noqa: ASYNC240 - nothing else runs in the loop meanwhile
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,156 @@ async def test_tracks_that_wait_for_their_download_are_bounded(
             await asyncio.wait([reading])
 
     assert 30 < bounded <= 30 + 10 + 10 + 2
+
+
+# --- files that are not the run's own -----------------------------------------------------------
+
+
+async def one(service: FakeService, folder: Path, ledger: Path | None = None) -> mp4gen.Conversion:
+    """Return the result of a run over one track."""
+    async with service.client(polling=FAST) as client:
+        run = client.convert_many(tracks(1), download_to=folder, ledger=ledger)
+        [conversion], error = await outcome(run)
+    assert (error, conversion.error) == (None, None)
+    return conversion
+
+
+def content(service: FakeService) -> bytes:
+    [task] = service.tasks.values()
+    return task.content
+
+
+@pytest.mark.parametrize("ledger", [None, "run.sqlite"])
+@pytest.mark.parametrize("mine", [b"mine", b""], ids=["a file", "an empty file"])
+async def test_file_of_the_user_is_not_replaced(
+    tmp_path: Path, ledger: str | None, mine: bytes
+) -> None:
+    """A file that has the track's name by chance stays, and the video gets another name."""
+    (tmp_path / "0.mp4").write_bytes(mine)
+    async with FakeService() as service:
+        conversion = await one(service, tmp_path, ledger and tmp_path / ledger)
+
+    assert (tmp_path / "0.mp4").read_bytes() == mine
+    assert conversion.path == tmp_path / "0-1.mp4"
+    assert conversion.path.read_bytes() == content(service)
+
+
+async def test_second_run_without_a_ledger_keeps_the_first_video(tmp_path: Path) -> None:
+    """It cannot know whose the file is."""
+    async with FakeService() as service:
+        paths = [(await one(service, tmp_path)).path for _ in range(3)]
+
+    assert paths == [tmp_path / name for name in ("0.mp4", "0-1.mp4", "0-1-2.mp4")]
+    assert {path.read_bytes() for path in paths if path} == {content(service)}
+
+
+async def test_file_of_the_same_name_in_another_folder_is_not_the_video(tmp_path: Path) -> None:
+    """It is neither reported nor replaced; the video is fetched beside it."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "0.mp4").write_bytes(b"mine")
+    async with FakeService() as service:
+        await one(service, tmp_path, tmp_path / "run.sqlite")
+        conversion = await one(service, other, tmp_path / "run.sqlite")
+
+    assert (other / "0.mp4").read_bytes() == b"mine"
+    assert conversion.path == other / "0-1.mp4"
+    assert conversion.path.read_bytes() == content(service)
+    assert service.count("create") == 1
+
+
+async def test_file_that_was_moved_with_its_folder_is_the_video(tmp_path: Path) -> None:
+    """Its size shows it."""
+    first, moved = tmp_path / "first", tmp_path / "moved"
+    async with FakeService() as service:
+        await one(service, first, first / "run.sqlite")
+        first.rename(moved)
+        before = service.count()
+        conversion = await one(service, moved, moved / "run.sqlite")
+
+    assert conversion.path == moved / "0.mp4"
+    assert service.count() == before
+
+
+async def test_emptied_file_is_fetched_again(tmp_path: Path) -> None:
+    """A full disk or another program has emptied it."""
+    async with FakeService() as service:
+        await one(service, tmp_path, tmp_path / "run.sqlite")
+        (tmp_path / "0.mp4").write_bytes(b"")
+        conversion = await one(service, tmp_path, tmp_path / "run.sqlite")
+
+    assert conversion.path == tmp_path / "0.mp4"
+    assert conversion.path.read_bytes() == content(service)
+    assert service.count("create") == 1
+
+
+async def test_file_that_the_user_has_edited_stays(tmp_path: Path) -> None:
+    """The run fetched it once, and does not replace it."""
+    async with FakeService() as service:
+        await one(service, tmp_path, tmp_path / "run.sqlite")
+        (tmp_path / "0.mp4").write_bytes(b"edited")
+        conversion = await one(service, tmp_path, tmp_path / "run.sqlite")
+
+    assert conversion.path == tmp_path / "0.mp4"
+    assert conversion.path.read_bytes() == b"edited"
+
+
+# --- paths that fail ----------------------------------------------------------------------------
+
+
+async def test_impossible_path_is_the_error_of_its_track(tmp_path: Path) -> None:
+    """Failure mode 53: the others go on."""
+    names = {"0": "ok", "1": "in the way", "2": "fine"}
+    async with FakeService() as service, service.client(polling=FAST) as client:
+        # The name of the temporary file is taken.
+        (tmp_path / ".in the way.mp4.part").mkdir()
+        run = client.convert_many(
+            tracks(3), download_to=tmp_path, name=lambda request: names[request.audio_id]
+        )
+        found, error = await outcome(run)
+
+    failed = {c.request.audio_id: str(c.error) for c in found if c.error}
+    assert error is None
+    assert list(failed) == ["1"]
+    assert failed["1"].startswith(f"Cannot write {tmp_path}/in the way.mp4: ")
+
+
+async def test_home_folder_of_a_run_is_expanded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`~` is not the name of a folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    async with FakeService() as service:
+        conversion = await one(service, Path("~/videos"))
+
+    assert conversion.path == tmp_path / "videos" / "0.mp4"
+
+
+@pytest.mark.parametrize("limit", ["folder", "descriptors"])
+async def test_failing_file_system_fails_only_the_downloads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """Failure mode 53: whatever the system raises; the next run fetches the videos."""
+    error = OSError(errno.EMFILE if limit == "descriptors" else errno.EACCES, "injected")
+    folder, ledger = tmp_path / "videos", tmp_path / "run.sqlite"
+    async with FakeService() as service:
+        client = service.client(polling=FAST)
+        async with client:
+            with monkeypatch.context() as patched:
+
+                def fail(*_: object, **__: object) -> int:
+                    raise error
+
+                patched.setattr("mp4gen.downloads.partial_file.open_locked", fail)
+                found, ended = await outcome(
+                    client.convert_many(tracks(3), download_to=folder, ledger=ledger)
+                )
+            again, _ = await outcome(
+                client.convert_many(tracks(3), download_to=folder, ledger=ledger)
+            )
+
+    assert ended is None
+    assert {type(conversion.error) for conversion in found} == {mp4gen.DownloadError}
+    assert all(conversion.video for conversion in found)
+    assert {conversion.error for conversion in again} == {None}
+    assert service.count("create") == 3

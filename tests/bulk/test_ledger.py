@@ -71,7 +71,7 @@ async def write_ledger(
         await ledger.mark_done(entry.id, video)
     if state is LedgerState.DOWNLOADED:
         file = path.parent / "track.mp4"
-        await ledger.reserve_filename(entry.id, "track")
+        await ledger.reserve_filename(entry.id, "track", path.parent)
         file.write_bytes(service.tasks[video.task_id].content)
         await ledger.mark_downloaded(entry.id, file)
     if state is LedgerState.FAILED:

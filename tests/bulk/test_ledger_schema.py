@@ -272,7 +272,7 @@ async def test_waiting_steps_share_one_commit(path: Path) -> None:
         ledger,
         ledger.mark_submitting(entry.id, ["token"]),
         ledger.mark_submitted(entry.id, "video_1", adopted=False),
-        ledger.reserve_filename(entry.id, "track"),
+        ledger.reserve_filename(entry.id, "track", path.parent),
     )
     [again] = read_ledger(path)[1]
     await ledger.close()
