@@ -21,7 +21,7 @@ class SubmitUncertainError(Mp4GenError):
     def __str__(self) -> str:
         hint = "It may have been accepted; check the account before you submit again."
         if self.rejects_duplicates:
-            hint = "Submit it again: this host accepts a track once."
+            hint = "Submit it again: this host rejects duplicates."
         return f"The response to the submit was lost: audio {self.request.audio_id}. {hint}"
 
 

@@ -11,7 +11,7 @@ import attrs
 from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
 from mp4gen.api.protocol import ApiRequest
-from mp4gen.errors import AlreadyExistsError, Mp4GenError
+from mp4gen.errors import AlreadyExistsError, Mp4GenError, UnexpectedError
 from mp4gen.events import SubmittedEvent
 from mp4gen.models import VideoRequest
 from mp4gen.task_errors import SubmitUncertainError
@@ -132,11 +132,13 @@ class SubmitOperation:
         try:
             with typed_errors():
                 submission = attrs.evolve(await self._run(), subscription=self.subscription)
-        except BaseException:
+        except BaseException as error:
             if self._has_reported_sending and not self.may_be_accepted:
                 # A record that cannot be changed is no reason to hide why the submit ended.
                 with suppress(Mp4GenError):
                     await self._report_not_sent()
+            if isinstance(error, UnexpectedError) and self.may_be_accepted:
+                raise self._uncertain_error() from error
             raise
         self.is_waiting = self.response_lost = False
         self._delivery = Delivery()

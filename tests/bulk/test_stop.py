@@ -174,17 +174,21 @@ async def test_cancel_at_any_step_knows_what_arrived(
     }
 
 
-class BrokenSlot:
-    """A limiter of the user whose slot raises once it was granted."""
+class BrokenLimiter:
+    """A limiter of the user that raises when a slot is granted, or when it is given back."""
+
+    def __init__(self, *, granted: bool) -> None:
+        self.granted = granted
 
     def slot(self, _: Any = None) -> Any:
         return self
 
     async def __aenter__(self) -> None:
-        raise ConnectionError("no limiter")
+        if not self.granted:
+            raise ConnectionError("no limiter")
 
     async def __aexit__(self, *_: object) -> None:
-        raise AssertionError
+        raise ConnectionError("the limiter is gone")
 
     def pause(self, seconds: float) -> None:
         raise AssertionError(seconds)
@@ -192,7 +196,7 @@ class BrokenSlot:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"api_key": refuse_key}, {"rate_limit": BrokenSlot()}],
+    [{"api_key": refuse_key}, {"rate_limit": BrokenLimiter(granted=False)}],
     ids=["key source", "limiter"],
 )
 async def test_hook_that_raises_before_the_first_byte_leaves_the_track_new(
@@ -210,6 +214,18 @@ async def test_hook_that_raises_before_the_first_byte_leaves_the_track_new(
 
     assert broken[0] in (LedgerState.NEW, LedgerState.FAILED)
     assert (sent, error, conversion.error) == (0, None, None)
+    assert len(service.tasks) == 1
+
+
+async def test_hook_that_raises_after_the_last_byte_leaves_the_track_uncertain(
+    service: FakeService, path: Path
+) -> None:
+    """The other side of failure mode 42: a second submit would pay twice."""
+    async with service.client(rate_limit=BrokenLimiter(granted=True)) as client:
+        [conversion], error = await outcome(client.convert_many(REQUESTS[:1], ledger=path))
+
+    assert (type(conversion.error), error) == (mp4gen.SubmitUncertainError, None)
+    assert states(path) == [LedgerState.UNCERTAIN]
     assert len(service.tasks) == 1
 
 
