@@ -15,9 +15,18 @@ MARKER = "mp4gen-data-folder.txt"
 _MARKER_TEXT = """This folder belongs to the mp4gen server. It deletes expired videos and its own
 temporary files here, and leaves all other files alone. Keep your own files elsewhere nevertheless.
 """
-# What a new folder may contain: the root of a disk, a desktop's settings, a first start that was
-# killed, and a maintenance that begins before the server does.
-_HARMLESS = {"lost+found", ".DS_Store", "lock", "maintenance"}
+# What a new folder may contain: what disks, desktops and network drives add by themselves, the lock
+# of a first start that was killed, and a maintenance that begins before the server does.
+_HARMLESS = {
+    "lost+found",
+    "System Volume Information",
+    "$RECYCLE.BIN",
+    ".DS_Store",
+    ".snapshot",
+    "@eaDir",
+    "lock",
+    "maintenance",
+}
 _OLD_LAYOUT = ("lock", "secret", "videos", "work", "cache")
 _DATABASE = "mp4gen.sqlite"
 

@@ -140,10 +140,19 @@ def _data(config: ServerConfig) -> str:
 
 
 def _database(config: ServerConfig) -> str:
-    path = DataDirectory(config.data).database
-    if not path.exists():
-        return "There is no database yet. The first start creates it."
-    return f"{path} is intact and contains {_plural(check_integrity(path), 'task')}."
+    data = DataDirectory(config.data)
+    known = check_integrity(data.database) if data.database.exists() else None
+    found = data.video_names() if data.videos.is_dir() else set()
+    unknown = sorted(found - (known or set()))
+    note = (
+        f" Videos without a task, which the next start finds again or keeps: {len(unknown)}, for "
+        f"instance {unknown[0]}."
+        if unknown
+        else ""
+    )
+    if known is None:
+        return f"There is no database yet. The first start creates it.{note}"
+    return f"{data.database} is intact and contains {_plural(len(known), 'task')}.{note}"
 
 
 def _disk(config: ServerConfig) -> str:

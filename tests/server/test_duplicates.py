@@ -28,6 +28,25 @@ TASK = Task(
 )
 
 
+# What of a task counts, and what does not. A new field belongs to one of these sets.
+COUNTS = {"author", "domain_name", "aspect_ratio", "audio_mode"}
+TRACK = {"account", "music_task_id", "audio_id", "render_variant"}
+DOES_NOT_COUNT = {
+    *("task_id", "callback_url", "base_url", "filename", "estimated_duration", "state", "callback"),
+    *(
+        "created_at",
+        "started_at",
+        "completed_at",
+        "error_code",
+        "error_message",
+        "duration",
+        "size",
+    ),
+    *("fingerprint", "attempts", "troubles", "lease_until", "not_before", "last_trouble"),
+    "warnings",
+}
+
+
 @pytest.fixture
 def song(tmp_path: Path) -> Path:
     return write_song(tmp_path / "song.wav", 0.1)
@@ -118,6 +137,15 @@ def test_other_words_and_options_are_another_video(song: Path, name: str) -> Non
 def test_what_is_not_seen_or_heard_is_the_same_video(song: Path, name: str) -> None:
     """The callback, the ids and the number of threads do not count."""
     assert fingerprint(song, **SAME_VIDEO[name]) == fingerprint(song)
+
+
+def test_each_field_of_a_task_counts_or_not() -> None:
+    """A new word or option is not forgotten: it needs a decision, and a row in a table above."""
+    fields = {field.name for field in attrs.fields(Task)}
+    changed = {name for change in OTHER_VIDEO.values() for name in change} - {"style"}
+
+    assert fields == COUNTS | TRACK | DOES_NOT_COUNT
+    assert changed == COUNTS
 
 
 def test_replaced_font_is_another_video(song: Path, tmp_path: Path) -> None:

@@ -99,3 +99,18 @@ async def test_checks_release_the_lock(music: Path, tmp_path: Path) -> None:
         await check(music=music, data=tmp_path)
 
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+async def test_database_check_lists_videos_without_a_task(music: Path, tmp_path: Path) -> None:
+    """After the database was moved away, the check names what the next start will find."""
+    data = tmp_path / "data"
+    name = f"{'A' * 24}.mp4"
+    (data / "videos").mkdir(parents=True)
+    (data / "mp4gen-data-folder.txt").touch()
+    (data / "videos" / name).write_bytes(b"video")
+    (data / "videos" / "mine.mp4").write_bytes(b"mine")
+
+    found = await check(music=music, data=data)
+
+    assert f"keeps: 1, for instance {name}" in found["database"].message
+    assert found["database"].passed

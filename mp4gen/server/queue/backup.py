@@ -30,7 +30,7 @@ def back_up(data: DataDirectory, target: Path) -> int:
             part.touch(0o600)
             _copy(data.database, part)
             # A damaged copy must not replace a good one.
-            return check_integrity(part, named=data.database)
+            return len(check_integrity(part, named=data.database))
     except OSError as error:
         raise ConfigurationError(
             f"The backup {target} cannot be written: {error.strerror}. Choose another file."

@@ -92,8 +92,8 @@ def _is_foreign(connection: sqlite3.Connection, version: int) -> bool:
     return not is_ours or not {"tasks", "metadata"} <= tables
 
 
-def check_integrity(path: Path, *, named: Path | None = None) -> int:
-    """Check a database without changing it; return the number of its tasks.
+def check_integrity(path: Path, *, named: Path | None = None) -> set[str]:
+    """Check a database without changing it; return the names of the videos of its tasks.
 
     Args:
         path: The database.
@@ -108,10 +108,15 @@ def check_integrity(path: Path, *, named: Path | None = None) -> int:
             check_version(connection, path)
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if found == "ok":
-                return int(connection.execute("SELECT count(*) FROM tasks").fetchone()[0])
+                return {row[0] for row in connection.execute("SELECT filename FROM tasks")}
     except sqlite3.Error as error:
         found = str(error)
-    raise ConfigurationError(
-        f"The database {named or path} is damaged ({found}). Restore your last copy, or move it "
-        "away: the next start finds the finished videos again."
+    raise damaged(named or path, found)
+
+
+def damaged(path: Path, reason: object) -> ConfigurationError:
+    """Return the error for a damaged database."""
+    return ConfigurationError(
+        f"The database {path} is damaged ({reason}). Restore your last copy, or move it away: the "
+        "next start finds the finished videos again."
     )

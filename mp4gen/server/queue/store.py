@@ -19,7 +19,7 @@ import attrs
 from mp4gen.errors import AlreadyExistsError, ConfigurationError
 
 from .fingerprint import REQUEST_CHARS
-from .schema import check_version, migrate
+from .schema import check_version, damaged, migrate
 from .task import CallbackState, Task, TaskState
 
 T = TypeVar("T")
@@ -62,6 +62,8 @@ class Store:
             migrate(self._write_connection, path)
             self._read_connection = _connect(path)
         except sqlite3.Error as error:
+            if not isinstance(error, sqlite3.OperationalError):
+                raise damaged(path, error) from error
             raise ConfigurationError(
                 f"The database {path} cannot be used: {error}. Choose another folder with --data."
             ) from error
