@@ -231,7 +231,7 @@ class Client:
             )
             task_id = submission.task_id
             # From now on `wait_for_video` can resume the task, however this call ends.
-            self._submission_cache.add(submission)
+            submission = self._submission_cache.add(submission)
             if on_submitted is not None:
                 result = on_submitted(task_id)
                 if inspect.isawaitable(result):

@@ -205,6 +205,8 @@ class VideoPoller:
         self._task_found, self._not_found_count, self._last_error = True, 0, None
         self._details = details
         self.caller.events.emit(PollEvent(self.task_id, details.status, stopwatch.elapsed))
+        if details.ready or details.failed:
+            self._report_end()
         if details.failed:
             raise self._failure_error(details)
         return retry_after
@@ -249,6 +251,14 @@ class VideoPoller:
             return
         path = protocol.build_details_request(self.task_id, self.dialect).path.partition("?")[0]
         self.caller.events.emit(RetryEvent(path, error, delay))
+
+    def _report_end(self) -> None:
+        """Count the end as found without a callback, if one should have come to this process."""
+        submission = self.submission
+        if submission is None or submission.adopted or submission.via_callback:
+            return
+        if submission.subscription is not None:
+            submission.subscription.report_end()
 
     def _failure_error(self, details: VideoDetails) -> Mp4GenError:
         reason = f"{details.status}: {details.error_message or 'no reason given'}"

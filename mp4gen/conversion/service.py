@@ -155,8 +155,8 @@ class ConversionService:
             return self.polling
         if self.polling is not DEFAULT_POLLING:
             return self.polling
-        has_received = self.receiver is not None and self.receiver._has_received
-        return _POLLING_WITH_PROVEN_CALLBACKS if has_received else _POLLING_WITH_CALLBACKS
+        proven = self.receiver is not None and self.receiver._callbacks_arrive
+        return _POLLING_WITH_PROVEN_CALLBACKS if proven else _POLLING_WITH_CALLBACKS
 
     def _first_poll_delay(self, submission: Submission | None, polling: Polling) -> float:
         """Return the seconds until the first poll: 0 if the age of the task is unknown."""

@@ -61,14 +61,20 @@ class SubmissionCache:
         """Return the submission of a task, or None if it is unknown."""
         return self._submissions.get(task_id)
 
-    def add(self, submission: Submission) -> None:
-        """Store a submission; drop the oldest if there are too many."""
-        previous = self._submissions.pop(submission.task_id, None)
-        if previous is not None and previous.subscription is not submission.subscription:
-            self.forget(previous.task_id, previous)
+    def add(self, submission: Submission) -> Submission:
+        """Store a submission, drop the oldest if there are too many, and return it.
+
+        If an earlier submission of the same task is stored, both share the callbacks of the two.
+        """
+        earlier, own = self._submissions.pop(submission.task_id, None), submission.subscription
+        if earlier is not None and earlier.subscription not in (None, own):
+            if own is not None:
+                earlier.subscription.absorb(own)
+            submission = attrs.evolve(submission, subscription=earlier.subscription)
         self._submissions[submission.task_id] = submission
         if len(self._submissions) > _MAX_CACHED_SUBMISSIONS:
             self.forget(*next(iter(self._submissions.items())))
+        return submission
 
     def forget(self, task_id: str, submission: Submission | None) -> None:
         """Drop a finished task and close its subscription."""

@@ -263,6 +263,59 @@ async def test_polls_are_rare_once_callbacks_arrive(app: App) -> None:
     assert 250 <= late[2] <= 310
 
 
+@pytest.mark.looptime
+async def test_polls_are_frequent_again_when_callbacks_stop(app: App) -> None:
+    """After two tasks without their callback, the schedule is that of unproven callbacks."""
+    receiver = await app.receiver()
+    delays, late = iter([0, *[10**6] * 5, 0, 10**6]), []
+    how = CallbackBehavior(delay=lambda _: next(delays))
+    async with (
+        FakeService(duration=20, callbacks=how) as service,
+        service.client(callbacks=receiver) as client,
+    ):
+        for number in range(8):
+            video = await client.convert(mp4gen.VideoRequest("music", str(number)))
+            late.append(now() - service.tasks[video.task_id].completes_at)
+
+    assert late[0] < 1
+    assert all(250 <= seconds <= 310 for seconds in late[1:3])
+    assert all(30 <= seconds <= 50 for seconds in late[3:6])
+    assert late[6] < 1
+    assert 250 <= late[7] <= 310
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("confirm", [True, False])
+async def test_conversions_of_one_track_are_all_woken(app: App, confirm: bool) -> None:
+    """The second one adopts the task of the first, and must not take its callback away."""
+    receiver = await app.receiver(confirm=confirm)
+    async with (
+        FakeService(duration=40, callbacks=CallbackBehavior()) as service,
+        service.client(callbacks=receiver) as client,
+    ):
+        await client.convert(mp4gen.VideoRequest("music", "proves that callbacks arrive"))
+        begun = now()
+        videos = await asyncio.gather(*(client.convert(REQUEST) for _ in range(3)))
+
+    assert len({video.task_id for video in videos}) == 1
+    assert sorted(video.adopted for video in videos) == [False, True, True]
+    assert now() - begun < 50
+
+
+@pytest.mark.looptime
+async def test_end_that_one_wait_finds_wakes_the_others(app: App) -> None:
+    """The callback is lost: the adopting conversion polls often, the other one hardly ever."""
+    receiver = await app.receiver()
+    async with (
+        FakeService(duration=40, callbacks=CallbackBehavior(loss_rate=1.0)) as service,
+        service.client(callbacks=receiver) as client,
+    ):
+        receiver._has_received = True
+        await asyncio.gather(client.convert(REQUEST), client.convert(REQUEST))
+
+    assert now() < 60
+
+
 # --- forgeries ----------------------------------------------------------------------------------
 
 
