@@ -108,7 +108,14 @@ def test_refused_setting_shows_no_secret(settings: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [Client, mp4gen.CallbackReceiver, mp4gen.ConversionRun, FakeService]
+    "kind",
+    [
+        Client,
+        mp4gen.CallbackReceiver,
+        mp4gen.ConversionRun,
+        mp4gen.SlidingWindowLimiter,
+        FakeService,
+    ],
 )
 def test_repr_of_a_half_made_object_does_not_raise(kind: Any) -> None:
     """An error reporter may show an object whose constructor failed."""

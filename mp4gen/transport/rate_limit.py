@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
 from mp4gen.errors import ConfigurationError, TransportError
-from mp4gen.options import RateLimit
+from mp4gen.options import RateLimit, invalid_setting
 
 # A timer may fire a rounding error early. Setting it again for the same time would loop endlessly
 # on a clock that does not move by itself.
@@ -68,10 +68,13 @@ class SlidingWindowLimiter:
     it has its response and caused no new pause.
 
     Raises:
-        ConfigurationError: It is used by a second event loop while the first one is open.
+        ConfigurationError: `limit` is not a `RateLimit`, or a second event loop uses the limiter
+            while the first one is open.
     """
 
     def __init__(self, limit: RateLimit | None = None) -> None:
+        if limit is not None and not isinstance(limit, RateLimit):
+            raise invalid_setting("limit", limit, "a RateLimit such as RateLimit(20, per=10.0)")
         self.limit = limit or RateLimit()
         self._in_use = 0
         self._release_times: deque[float] = deque()
@@ -82,6 +85,8 @@ class SlidingWindowLimiter:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_release_times"):
+            return "SlidingWindowLimiter(not made)"
         used = f"in use {self._in_use}, resting {len(self._release_times)}"
         return f"SlidingWindowLimiter({self.limit}, {used})"
 
