@@ -88,7 +88,7 @@ class TrackJob:
         """Whether a cancel would interrupt neither a submit nor a wait."""
         if self.entry.state not in (LedgerState.NEW, *_MAYBE_SENT):
             return False
-        return self._operation is None or self._operation.is_waiting
+        return self._operation is None or self._operation.can_cancel
 
     @property
     def uncertain_error(self) -> SubmitUncertainError | None:

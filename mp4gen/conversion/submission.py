@@ -101,7 +101,6 @@ class SubmitOperation:
             error or a cancel ended the operation. It must complete if it is cancelled itself.
         response_lost: Whether the response to an earlier attempt was lost.
         is_stopping: Returns whether no further attempt may be made.
-        is_waiting: Whether a cancel would interrupt no attempt and no wait for a callback.
     """
 
     caller: ApiCaller
@@ -116,7 +115,9 @@ class SubmitOperation:
     on_not_sent: OnNotSent | None = None
     response_lost: bool = False
     is_stopping: Callable[[], bool] = lambda: False
-    is_waiting: bool = attrs.field(default=True, init=False)
+    _is_attempting: bool = attrs.field(default=False, init=False)
+    # Whether the task is known, or a callback is awaited that names it.
+    _is_settled: bool = attrs.field(default=False, init=False)
     # How far the attempt got whose outcome is unknown; a new one if there is none.
     _delivery: Delivery = attrs.field(factory=Delivery, init=False)
     _has_reported_sending: bool = attrs.field(default=False, init=False)
@@ -125,6 +126,12 @@ class SubmitOperation:
     def may_be_accepted(self) -> bool:
         """Whether the service may have accepted an attempt without a response that arrived."""
         return self.response_lost or self._delivery.head_sent
+
+    @property
+    def can_cancel(self) -> bool:
+        """Whether a cancel interrupts no attempt that was sent, and no wait for a callback."""
+        is_on_its_way = self._is_attempting and self._delivery.head_sent
+        return not self._is_settled and not is_on_its_way
 
     async def run(self) -> Submission:
         """Submit the request.
@@ -146,8 +153,7 @@ class SubmitOperation:
             if isinstance(error, UnexpectedError) and self.may_be_accepted:
                 raise self._uncertain_error() from error
             raise
-        self.is_waiting = self.response_lost = False
-        self._delivery = Delivery()
+        self._is_settled, self.response_lost, self._delivery = True, False, Delivery()
         if self.subscription is not None:
             self.subscription.task_id = submission.task_id
         event = SubmittedEvent(submission.task_id, self.request.audio_id, submission.adopted)
@@ -189,7 +195,7 @@ class SubmitOperation:
     async def _start_attempt(self) -> None:
         if self.is_stopping():
             raise asyncio.CancelledError
-        self.is_waiting = False
+        self._is_attempting = True
         if self.on_sending is not None:
             self._has_reported_sending = True
             tokens = self.subscription.tokens if self.subscription is not None else ()
@@ -220,7 +226,7 @@ class SubmitOperation:
         self.response_lost = was_lost or lost_now
         if not self.response_lost:
             await self._report_not_sent()
-        self.is_waiting = True
+        self._is_attempting = False
         if lost_now and not await self._allows_resubmit():
             return await self._await_callback_or_raise(error)
         if self.is_stopping() and decision is not RetryDecision.GIVE_UP:
@@ -257,7 +263,7 @@ class SubmitOperation:
     async def _await_callback(self) -> Submission | None:
         """Return what a callback reports after a lost response, or None after `timeout`."""
         if self.subscription is not None and self.subscription.last_callback is None:
-            self.is_waiting = False
+            self._is_settled = True
             await self.subscription.wake_on_callback(self.caller.sleeper.sleep(self.timeout))
         return self._from_callback()
 

@@ -110,6 +110,7 @@ async def test_run_that_ends_while_connecting_has_sent_nothing(path: Path, end: 
             before = states(path)
             await end(client, run, task)
             await asyncio.wait([task])
+            elapsed = now() - 2
             # The clean-up goes on without a consumer that was cancelled twice.
             runners = [one for one in asyncio.all_tasks() if one.get_name() == "mp4gen-bulk"]
             await asyncio.gather(*runners, return_exceptions=True)
@@ -121,6 +122,7 @@ async def test_run_that_ends_while_connecting_has_sent_nothing(path: Path, end: 
     ):
         found, error = await outcome(client.convert_many(REQUESTS, ledger=path))
 
+    assert elapsed < 2
     assert before.count(LedgerState.INTENT) == 20
     assert set(after) == {LedgerState.NEW}
     assert run.summary.remaining == 30
