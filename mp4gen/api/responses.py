@@ -7,6 +7,7 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -78,11 +79,22 @@ class HttpResponse:
         text = self.headers.get("retry-after", "").strip()
         if _SECONDS.fullmatch(text):
             return float(text)
-        try:
-            until, now = (parsedate_to_datetime(t) for t in (text, self.headers.get("date", "")))
-            return max(0.0, (until - now).total_seconds())
-        except (ValueError, TypeError):
-            return None
+        until, now = _parse_date(text), self.date
+        return max(0.0, (until - now).total_seconds()) if until and now else None
+
+    @property
+    def date(self) -> datetime | None:
+        """The time of the response by the server's clock, or None."""
+        return _parse_date(self.headers.get("date", ""))
+
+
+def _parse_date(text: str) -> datetime | None:
+    """Return a date of HTTP, or None if `text` is not one."""
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return None
+    return date if date.tzinfo else None
 
 
 def parse_response(response: HttpResponse, dialect: Dialect, task_id: str | None = None) -> Any:

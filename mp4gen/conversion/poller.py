@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from functools import partial
+from datetime import datetime
 from typing import Final
 
 import attrs
 
 from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
+from mp4gen.api.responses import HttpResponse
 from mp4gen.errors import (
     AlreadyExistsError,
     AuthenticationError,
@@ -77,6 +77,7 @@ class VideoPoller:
     _task_found: bool = False
     _intervals: Iterator[float] | None = None
     _details: VideoDetails | None = None
+    _server_time: datetime | None = None
     _last_error: Mp4GenError | None = None
     _rate_limited: bool = False
     _not_found_count: int = 0
@@ -186,7 +187,6 @@ class VideoPoller:
     async def _poll(self, stopwatch: Stopwatch) -> float | None:
         """Poll once and return the server's Retry-After; keep most errors for the deadline."""
         api_request = protocol.build_details_request(self.task_id, self.dialect)
-        parse = partial(protocol.parse_details, dialect=self.dialect, task_id=self.task_id)
         remaining = max(_MIN_FINAL_TIMEOUT, self.timeout - stopwatch.elapsed)
         request_timeout = min(self.caller.retry.request_timeout, remaining)
         self._last_poll_at = asyncio.get_running_loop().time()
@@ -194,7 +194,7 @@ class VideoPoller:
         try:
             details, retry_after = await self.caller.send(
                 api_request,
-                parse,
+                self._parse,
                 self.call_options,
                 stopwatch=stopwatch,
                 timeout=request_timeout,
@@ -210,6 +210,10 @@ class VideoPoller:
         if details.failed:
             raise self._failure_error(details)
         return retry_after
+
+    def _parse(self, response: HttpResponse) -> VideoDetails:
+        self._server_time = response.date
+        return protocol.parse_details(response, self.dialect, self.task_id)
 
     async def _handle_poll_error(self, error: Mp4GenError, elapsed: float) -> float | None:
         """Return the server's Retry-After, unless the error is permanent.
@@ -278,7 +282,9 @@ class VideoPoller:
 
     def _complete(self, details: VideoDetails, stopwatch: Stopwatch) -> Video:
         video = video_from_details(details, self.dialect, adopted=self.adopted)
-        if self.adopted and video.expires_at and video.expires_at < datetime.now(UTC):
+        # By the host's clock: that of this machine may be wrong.
+        now = self._server_time
+        if self.adopted and now and video.expires_at and video.expires_at < now:
             raise self._cannot_adopt_error(
                 f"was deleted by the host at {video.expires_at:%Y-%m-%d %H:%M}"
             )

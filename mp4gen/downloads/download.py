@@ -194,7 +194,7 @@ def _begin(response: FileResponse, part: PartialFile, new_until: datetime | None
             return False
         case 206 | 416:
             raise CorruptFileError("The file changed during the download.")
-        case 403 | 404 if not part.received and new_until and _answered_at(response) < new_until:
+        case 403 | 404 if not part.received and _may_be_new(response, new_until):
             raise NotThereYetError(
                 f"The file is not there yet: {response.host} answered {response.status}."
             )
@@ -204,11 +204,21 @@ def _begin(response: FileResponse, part: PartialFile, new_until: datetime | None
                 f"answered {response.status}. Get a new link."
             )
         case status if status in _RETRYABLE_STATUSES:
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            retry_after = HttpResponse(status, headers, b"").retry_after
-            raise RetryableError(f"The host answered {status}.", retry_after)
+            raise RetryableError(
+                f"The host answered {status}.", _without_body(response).retry_after
+            )
         case status:
             raise DownloadError(f"The host refused the file: {response.host} answered {status}.")
+
+
+def _may_be_new(response: FileResponse, new_until: datetime | None) -> bool:
+    """Whether the file may not be there yet, by the host's clock: ours may be wrong."""
+    return new_until is not None and (_without_body(response).date or datetime.now(UTC)) < new_until
+
+
+def _without_body(response: FileResponse) -> HttpResponse:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return HttpResponse(response.status, headers, b"")
 
 
 def _restart(response: FileResponse, part: PartialFile) -> None:
@@ -261,15 +271,6 @@ def _validator(response: FileResponse) -> str | None:
     except (ValueError, TypeError):
         return None
     return last_modified if age.total_seconds() >= 1 else None
-
-
-def _answered_at(response: FileResponse) -> datetime:
-    """Return when the host answered, by its own clock if it says so: ours may be wrong."""
-    try:
-        answered_at = parsedate_to_datetime(response.headers.get("Date", ""))
-    except (ValueError, TypeError):
-        return datetime.now(UTC)
-    return answered_at if answered_at.tzinfo else answered_at.replace(tzinfo=UTC)
 
 
 def _describe_wrong_file(response: FileResponse) -> str:

@@ -1,6 +1,7 @@
 """A submit is accepted once: refusals are retried, lost responses are resolved."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -212,6 +213,26 @@ async def test_adopted_task_whose_file_is_deleted_raises(service: FakeService) -
 
     assert type(error) is mp4gen.AlreadyExistsError
     assert "was deleted by the host at" in str(error)
+
+
+@pytest.mark.parametrize("date", ["", "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n", "Date: x\r\n"])
+async def test_clock_of_this_machine_does_not_make_a_file_deleted(
+    service: FakeService, date: str
+) -> None:
+    """Failure mode 55: a clock that is ahead by months says nothing about the host's file."""
+    async with service.client() as client:
+        task_id = await client.create_music_video(REQUEST)
+        month = 30 * 24 * 3600
+        service.tasks[task_id].created_at -= month
+        service.tasks[task_id].completes_at -= month
+        raw = (await client.get_music_video_details(task_id)).raw
+        body = json.dumps({"code": 200, "data": raw}, default=dict)
+        head = f"HTTP/1.1 200 OK\r\n{date}Content-Length: {len(body)}\r\n\r\n"
+        service.always("details", ScriptedResponse(raw_bytes=f"{head}{body}".encode()))
+        video = await client.convert(REQUEST)
+
+    assert video.adopted
+    assert video.expires_at
 
 
 @pytest.mark.parametrize(
