@@ -30,10 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _prepare_streams() -> None:
     """Open closed streams on the null device, and escape what a stream cannot encode."""
-    for name, mode in (("stdout", "w"), ("stderr", "w")):
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
             # Takes the descriptor of the closed stream, so that no socket gets it.
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
-        elif hasattr(stream, "reconfigure"):
+        elif mode == "w" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

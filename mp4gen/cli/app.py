@@ -85,7 +85,7 @@ def _unwrap(text: str) -> str:
 
 def run(tokens: Sequence[str]) -> int:
     """Run one command line and return its exit code; an error becomes one line on stderr."""
-    output = Output(as_json="--json" in tokens)
+    output = Output(as_json=not {"--json", "--json=true"}.isdisjoint(tokens))
     argv.set(tuple(tokens))
     with _logging_configured():
         try:

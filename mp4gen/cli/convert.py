@@ -110,7 +110,7 @@ def convert(
     command = BulkCommand(
         output=output,
         to=to,
-        ledger=options.ledger or to / LEDGER,
+        ledger=_ledger_path(options.ledger, to),
         template=Template.parse(options.name, table.extra_columns),
         rows=table.rows,
         progress=progress,
@@ -143,6 +143,13 @@ def convert(
     return run(work(), interrupts)
 
 
+def _ledger_path(ledger: Path | None, to: Path) -> Path:
+    """Return the ledger of `--ledger`, which may be its folder, or the one beside the videos."""
+    if ledger is None:
+        return to / LEDGER
+    return ledger / LEDGER if ledger.is_dir() else ledger
+
+
 async def _add_tracks(
     command: BulkCommand, client: Client, music_tasks: Sequence[str], defaults: RowDefaults
 ) -> None:
@@ -159,7 +166,7 @@ async def _add_tracks(
 
 def _load_table(output: Output, source: str | None, defaults: RowDefaults) -> Table:
     """Read the table, and report its invalid and its repeated rows."""
-    if source is None:
+    if not source:
         raise UsageError(
             "No tracks to convert. Pass a table, - for standard input, or use --music-task."
         )

@@ -250,8 +250,10 @@ class VideoPoller:
     def _report_retry(self, delay: float) -> None:
         """Emit an event if the last poll failed; a rate refusal has one of its own."""
         error = self._last_error
-        # The record of a new task may not exist yet: that is no failure.
-        if error is None or self._rate_limited or isinstance(error, _PERMANENT_AFTER_GRACE):
+        if error is None or self._rate_limited:
+            return
+        if self.submission is not None and isinstance(error, _PERMANENT_AFTER_GRACE):
+            # The record of a new task may not exist yet.
             return
         path = protocol.build_details_request(self.task_id, self.dialect).path.partition("?")[0]
         self.caller.events.emit(RetryEvent(path, error, delay))

@@ -120,3 +120,29 @@ def test_errors_of_input_are_2_only_before_sending(error: Exception) -> None:
     """The same error later is a failure."""
     assert exit_code(error) == 2
     assert exit_code(error, has_sent=True) == 1
+
+
+def test_json_record_of_an_error_with_an_explicit_value(mp4gen: Any) -> None:
+    """`--json=true` is `--json`, for errors too."""
+    ended = mp4gen("convert", "none.csv", "--to", "v", "--json=true")
+
+    assert (ended.code, ended.records[0]["exit_code"]) == (2, 2)
+
+
+def test_empty_table_name_is_refused(mp4gen: Any) -> None:
+    """As an unset shell variable leaves it."""
+    ended = mp4gen("convert", "", "--to", "v")
+
+    assert ended.code == 2
+    assert "No tracks to convert. Pass a table" in ended.err
+
+
+def test_ledger_option_accepts_a_folder(service: FakeService, mp4gen: Any) -> None:
+    """As `mp4gen ledger` does."""
+    Path("ledgers").mkdir()
+
+    ended = mp4gen("convert", "t.csv", "--to", "v", "--ledger", "ledgers")
+
+    assert ended.code == 0
+    assert mp4gen("ledger", "ledgers").out == "downloaded\t2\n"
+    assert [path.name for path in Path("v").iterdir() if path.suffix == ".sqlite"] == []

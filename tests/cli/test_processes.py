@@ -247,6 +247,19 @@ def test_closed_pipe_ends_quietly(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) in {(141, ""), (0, "")}
 
 
+def test_closed_standard_input_is_an_empty_table(tmp_path: Path) -> None:
+    """2 and one line, as for an empty file."""
+    script = f'"$0" -m mp4gen convert - --to {tmp_path}/v <&-'
+
+    ended = subprocess.run(
+        ["bash", "-c", script, sys.executable],  # noqa: S607 - whichever bash is there
+        capture_output=True, text=True, check=False, env=environment(),
+    )  # fmt: skip
+
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("mp4gen: standard input has no rows.")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_full_disk_under_stdout_prints_one_line() -> None:
     """1, and no traceback from the interpreter's exit."""

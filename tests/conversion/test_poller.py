@@ -369,3 +369,17 @@ async def test_failed_polls_emit_a_retry_event(service: FakeService) -> None:
     assert [type(event.error) for event in retries] == [mp4gen.TransportError, mp4gen.ServerError]
     assert all(event.delay > 1 for event in retries)
     assert {event.path for event in retries} == {"/api/v1/mp4/record-info"}
+
+
+async def test_wait_for_an_unknown_id_reports_it_at_once(
+    service: FakeService,
+) -> None:
+    """The task may still appear, but a mistyped id must not be silent for a minute."""
+    events: list[mp4gen.Event] = []
+
+    async with service.client(on_event=events.append) as client:
+        with pytest.raises(mp4gen.NotFoundError):
+            await client.wait_for_video("mistyped")
+
+    assert isinstance(events[0], mp4gen.RetryEvent)
+    assert isinstance(events[0].error, mp4gen.NotFoundError)
