@@ -126,7 +126,8 @@ def _decode(raw: bytes, name: str) -> str:
     if raw.startswith(_WORKBOOKS):
         raise UsageError(f"{name} is a spreadsheet file. Save it as CSV (UTF-8).")
     # Spreadsheets export this as "Unicode text".
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    is_utf_32 = raw.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE))
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not is_utf_32:
         return raw.decode("utf-16", "replace")
     if b"\0" in raw:
         raise UsageError(f"{name} is not text in UTF-8. Save the table as CSV (UTF-8).")
@@ -159,14 +160,16 @@ def _csv_lines(text: str, name: str) -> Iterator[_Line]:
             return
         if cells is None:
             return
-        if not any(cell.strip() for cell in cells):
+        cells = [cell.strip() for cell in cells]
+        # Joined tables repeat their header.
+        if not any(cells) or cells == columns:
             continue
         if not columns:
             columns = _columns(cells, name)
-        elif len(cells) > len(columns):
+        elif any(cells[len(columns) :]):
             yield line, f"The row has {len(cells)} cells, but the header has {len(columns)}."
         else:
-            yield line, dict(zip(columns, (cell.strip() for cell in cells), strict=False))
+            yield line, dict(zip(columns, cells, strict=False))
 
 
 def _split_separator_line(text: str) -> tuple[str, str]:
@@ -187,8 +190,7 @@ def _delimiter(header: str) -> str:
 
 
 def _columns(cells: list[str], name: str) -> list[str]:
-    columns = [cell.strip() for cell in cells]
-    fields = [_FIELDS.get(_normalize_column(column)) for column in columns]
+    fields = [_FIELDS.get(_normalize_column(column)) for column in cells]
     for field in _REQUIRED:
         if field not in fields:
             raise UsageError(
@@ -198,7 +200,7 @@ def _columns(cells: list[str], name: str) -> list[str]:
     for field, wire_name in VIDEO_REQUEST.items():
         if fields.count(field) > 1:
             raise UsageError(f"{name} has two columns for {wire_name}. Remove one of them.")
-    return columns
+    return cells
 
 
 def _json_lines(text: str, name: str) -> Iterator[_Line]:

@@ -86,6 +86,20 @@ def test_separator_line_sets_any_delimiter(tmp_path: Path, delimiter: str) -> No
     assert [row.key for row in table.rows] == [("m", "a")]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "taskId,audioId\nm,a,,\nm,b,,\n",
+        "taskId,audioId,,\nm,a,,\nm,b,,\n",
+        "taskId,audioId\nm,a\ntaskId,audioId\nm,b\n",
+        "taskId;audioId\r\nm;a\r\n taskId ; audioId \r\nm;b\r\n",
+    ],
+)
+def test_read_table_ignores_what_spreadsheets_and_joins_leave(tmp_path: Path, text: str) -> None:
+    """Empty cells at the end of rows, and the header of a second table."""
+    assert [row.key for row in read(tmp_path, text).rows] == [("m", "a"), ("m", "b")]
+
+
 def test_column_may_be_called_sep(tmp_path: Path) -> None:
     """Only the whole first line is a separator line."""
     table = read(tmp_path, "sep,taskId,audioId\n1,m,a\n")
@@ -170,6 +184,7 @@ def test_repeated_row_is_skipped(tmp_path: Path) -> None:
         ('[{"taskId":"m"}]', "one JSON array"),
         (b"taskId,audioId\nm,a\nm,\xff\n", ":3: The line is not UTF-8"),
         ("taskId,audioId\nm,a\n".encode("utf-16-le"), "not text in UTF-8"),
+        ("taskId,audioId\nm,a\n".encode("utf-32"), "not text in UTF-8"),
         (b"PK\x03\x04\x14\0\x06\0", "is a spreadsheet file. Save it as CSV"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is a spreadsheet file. Save it as CSV"),
         ("sep=;\n", "has no rows"),

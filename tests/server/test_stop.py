@@ -133,3 +133,23 @@ async def test_second_signal_kills_the_server(music: Path, tmp_path: Path) -> No
     assert code == -signal.SIGTERM
     # The worker may start before this is recorded; the next server renders both.
     assert states(data) in (["queued"], ["rendering"])
+
+
+async def test_signal_ignored_at_start_stays_ignored(tmp_path: Path) -> None:
+    """Failure mode 44: a server in a shell's background does not stop on the terminal's Ctrl-C."""
+    (tmp_path / "music").mkdir()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        server = serving(music=str(tmp_path / "music"), data=str(tmp_path / "data"))
+        process, caller = await server.__aenter__()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    process.send_signal(signal.SIGINT)
+    body = await caller.get("/api/v1/generate/credit")
+    process.terminate()
+    await process.wait()
+    await server.__aexit__(None, None, None)
+
+    assert body["code"] == 200
+    assert process.returncode == 0
