@@ -104,12 +104,16 @@ async def run_in_thread(
 
 
 def resume_command(*extra_options: str) -> str:
-    """Return the running command line with `extra_options`, quoted for a shell, without its key."""
+    """Return the running command line with `extra_options`, quoted for a shell, without secrets."""
     kept: list[str] = []
     arguments = iter(one for one in argv.get() if one not in extra_options)
     for argument in arguments:
-        if argument == "--key":
-            next(arguments, None)
-        elif not argument.startswith("--key="):
+        option, has_value, value = argument.partition("=")
+        if option not in {"--key", "--proxy"}:
             kept.append(argument)
+            continue
+        value = value if has_value else next(arguments, "")
+        # The URL of a proxy may contain a password.
+        if option == "--proxy" and "@" not in value:
+            kept += [option, value]
     return shlex.join(["mp4gen", *kept, *extra_options])

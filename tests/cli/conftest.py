@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,14 @@ def _isolated_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MP4GEN_BASE_URL", "https://api.invalid")
     monkeypatch.setenv("COLUMNS", "400")
+
+
+@pytest.fixture(autouse=True)
+def _signals_not_ignored() -> Iterator[None]:
+    """Let the commands notice Ctrl-C, even if the suite runs in a shell's background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -45,3 +45,25 @@ def test_other_signals_still_end_the_command(ignored: signal.Signals) -> None:
         with pytest.raises(InterruptedBySignal) as stopped:
             runner.run(send(number))
         assert stopped.value.code == 128 + number
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("convert t.csv --to v", "mp4gen convert t.csv --to v"),
+        ("convert t.csv --key s3cret --to v", "mp4gen convert t.csv --to v"),
+        ("convert t.csv --key=s3cret --to=~/v", "mp4gen convert t.csv '--to=~/v'"),
+        ("convert t.csv --proxy http://me:s3cret@h:1 --to v", "mp4gen convert t.csv --to v"),
+        ("convert t.csv --proxy=me:s3cret@h:1 --to v", "mp4gen convert t.csv --to v"),
+        ("convert t.csv --proxy h:1 --to v", "mp4gen convert t.csv --proxy h:1 --to v"),
+        ("convert t.csv --to v --key", "mp4gen convert t.csv --to v"),
+    ],
+)
+def test_suggested_command_contains_no_secret(words: str, expected: str) -> None:
+    """It may end up in a log of a job."""
+    token = runner.argv.set(tuple(words.split()))
+
+    suggested = runner.resume_command()
+    runner.argv.reset(token)
+
+    assert suggested == expected
