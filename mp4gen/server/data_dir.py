@@ -67,9 +67,19 @@ class DataDirectory:
             mark(self.root)
             for folder in (self.videos, self.work, self.cache):
                 folder.mkdir(mode=0o700, exist_ok=True)
+            self._make_private()
         except OSError as error:
             self.close()
             raise unusable(self.root, error) from error
+
+    def _make_private(self) -> None:
+        """Take the folder, the database and the secret from other users, whoever made them."""
+        # SQLite gives its other files the permissions of the database.
+        self.database.touch(0o600)
+        own = (self.root, self.videos, self.work, self.cache, *self.root.glob("mp4gen.sqlite*"))
+        for path in (*own, self.root / "secret"):
+            if path.exists():
+                filesystem.make_private(path)
 
     def close(self) -> None:
         """Release the lock."""

@@ -31,6 +31,8 @@ async def test_track_becomes_a_video_with_documented_responses(serve: Serve) -> 
         "createTime",
         "errorCode",
         "errorMessage",
+        "trouble",
+        "warnings",
     }
 
     # The only worker is busy, so the task is queued during its first poll.

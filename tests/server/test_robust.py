@@ -46,7 +46,7 @@ async def test_worker_killed_while_idle_costs_nothing(serve: Serve, tmp_path: Pa
 async def test_hanging_worker_is_killed(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """A render without progress is rendered again by a new worker."""
     monkeypatch.setattr(retries, "INITIAL_DELAY", 0.01)
-    caller = await serve(progress_timeout=5.0)
+    caller = await serve(progress_timeout=8.0)
     task = (await caller.generate("album", "one"))["data"]["taskId"]
 
     os.kill((await wait_for_workers(caller.server))[0], signal.SIGSTOP)

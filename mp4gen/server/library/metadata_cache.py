@@ -27,6 +27,8 @@ T = TypeVar("T")
 _BATCH = 16
 _DAY = 86400.0
 _RESCAN_INTERVAL = 8.0
+# Seconds that a caller waits for a scan before it gets the tracks of the last one.
+_PATIENCE, _FIRST_PATIENCE = 3.0, 20.0
 # Seconds that a job of the reader may take: for each file whose tags it reads, and for each second
 # of music that it decodes.
 _MIN_TIMEOUT, _TIMEOUT_PER_FILE, _TIMEOUT_PER_SECOND = 20.0, 5.0, 0.1
@@ -60,6 +62,7 @@ class MetadataCache:
         self._max_duration, self._on_change = max_duration, on_change
         self._known: dict[_Version, previews.MusicInfo] = {}
         self._tracks: list[LibraryTrack] = []
+        self._scans: set[asyncio.Task[None]] = set()
         # When files that could not be read are read again, and how often they failed.
         self._reread: dict[_Version, tuple[float, int]] = {}
         self._loading: asyncio.Task[None] | None = None
@@ -74,26 +77,40 @@ class MetadataCache:
 
         If the music folder cannot be read now, these are the tracks that it had before.
         """
-        with contextlib.suppress(MusicUnavailableError):
-            self._tracks = await self._library.all_tracks()
-            if self._tracks:
-                # An empty folder may be a mount point without its disk.
-                self._forget_all_but(set(map(_version, self._tracks)))
+        scan = asyncio.create_task(self._scan())
+        self._scans.add(scan)
+        scan.add_done_callback(self._scans.discard)
+        patience = _PATIENCE if self._tracks else _FIRST_PATIENCE
+        if not (await asyncio.wait({scan}, timeout=patience))[0]:
+            scan.add_done_callback(lambda _: self._on_change())
         unknown = [track for track in self._tracks if self._is_due(track)]
         if unknown and (self._loading is None or self._loading.done()):
             self._loading = asyncio.create_task(self._load_in_background(unknown))
         return [(track, self._known.get(_version(track), _UNLOADED)) for track in self._tracks]
 
-    async def refresh_if_changed(self) -> None:
-        """Call `on_change` if files were added or deleted since the last scan."""
+    async def _scan(self) -> None:
+        with contextlib.suppress(MusicUnavailableError):
+            self._tracks = await self._library.all_tracks()
+            if self._tracks:
+                # An empty folder may be a mount point without its disk.
+                self._forget_all_but(set(map(_version, self._tracks)))
+
+    def refresh_if_changed(self) -> None:
+        """Call `on_change` soon if files were added or deleted since the last scan."""
         now = asyncio.get_running_loop().time()
         if now < self._next_scan:
             return
         self._next_scan = now + _RESCAN_INTERVAL
-        before = self._fingerprint
+        if not self._scans:
+            scan = asyncio.create_task(self._compare_fingerprints())
+            self._scans.add(scan)
+            scan.add_done_callback(self._scans.discard)
+
+    async def _compare_fingerprints(self) -> None:
+        before, trouble_before = self._fingerprint, self._library.trouble
         with contextlib.suppress(MusicUnavailableError):
             self._fingerprint = await self._library.fingerprint()
-        if before not in {"", self._fingerprint}:
+        if before not in {"", self._fingerprint} or self._library.trouble != trouble_before:
             self._on_change()
 
     async def info(self, track: LibraryTrack) -> previews.MusicInfo:
@@ -162,9 +179,10 @@ class MetadataCache:
 
     async def stop(self) -> None:
         """Stop loading, and end the worker."""
-        if self._loading is not None:
-            self._loading.cancel()
-            await asyncio.gather(self._loading, return_exceptions=True)
+        tasks = [*self._scans, *([self._loading] if self._loading is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._slot.close()
 
     async def _preview_request(

@@ -8,7 +8,8 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,12 +29,19 @@ class LibraryReader:
 
     Args:
         library: The library.
+        executor: Runs the reads; by default daemon threads, which never keep a process alive.
     """
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, executor: Executor | None = None) -> None:
         self._library = library
-        self._threads = _Threads(_THREADS)
+        self._executor = executor or _DaemonThreads(_THREADS)
         self._hanging = 0
+        self._trouble: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last read failed, as a sentence; None if it did not."""
+        return self._trouble
 
     @property
     def root(self) -> Path:
@@ -62,9 +70,22 @@ class LibraryReader:
 
     async def run(self, func: Callable[..., T], *args: Any, timeout: float = _TIMEOUT) -> T:
         """Run any function that reads or writes the music folder."""
+        try:
+            result = await self._run(func, args, timeout)
+        except MusicUnavailableError as error:
+            self._trouble = str(error)
+            raise
+        self._trouble = None
+        return result
+
+    def close(self) -> None:
+        """End the threads that do not hang."""
+        self._executor.shutdown(wait=False)
+
+    async def _run(self, func: Callable[..., T], args: tuple[Any, ...], timeout: float) -> T:
         if self._hanging:
             raise MusicUnavailableError("The music folder does not answer.")
-        future = self._threads.submit(func, *args)
+        future = self._executor.submit(func, *args)
         try:
             async with asyncio.timeout(timeout):
                 return await asyncio.wrap_future(future)
@@ -79,10 +100,6 @@ class LibraryReader:
                 f"The music folder does not answer within {timeout:g} s."
             ) from None
 
-    def close(self) -> None:
-        """End the threads that do not hang."""
-        self._threads.close()
-
     def _forget_hanging(self) -> None:
         self._hanging -= 1
 
@@ -92,8 +109,8 @@ def _call_soon(loop: asyncio.AbstractEventLoop, func: Callable[[], None]) -> Non
         loop.call_soon_threadsafe(func)
 
 
-class _Threads:
-    """Daemon threads, which do not keep a process alive as those of a thread pool do."""
+class _DaemonThreads(Executor):
+    """A thread pool whose threads do not keep the process alive."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -102,17 +119,17 @@ class _Threads:
             queue.SimpleQueue()
         )
 
-    def submit(self, func: Callable[..., T], *args: Any) -> Future[T]:
-        """Return the future of `func(*args)`."""
+    def submit(self, func: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Return the future of the call."""
         future: Future[T] = Future()
-        self._jobs.put((future, lambda: func(*args)))
+        self._jobs.put((future, partial(func, *args, **kwargs)))
         if self._started < self._count:
             self._started += 1
             threading.Thread(target=self._work, name="mp4gen-library", daemon=True).start()
         return future
 
-    def close(self) -> None:
-        """Let each thread end after its job."""
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as the base class
+        """Let each thread end after its job; wait for none."""
         for _ in range(self._started):
             self._jobs.put(None)
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 import unicodedata
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -14,7 +15,8 @@ from mp4gen import filesystem
 from mp4gen.errors import InvalidRequestError, RenderError
 from mp4gen.server.data_dir import random_token
 
-from .library import SUFFIXES
+from .library import SUFFIXES, MusicUnavailableError
+from .reader import LibraryReader
 
 FOLDER = "Uploads"
 _MAX_STEM_BYTES = 120
@@ -41,26 +43,28 @@ def safe_name(name: str) -> str:
 
 
 async def receive(
-    request: web.Request, folder: Path, max_bytes: int, *, min_free_bytes: int
+    request: web.Request, library: LibraryReader, max_bytes: int, *, min_free_bytes: int
 ) -> Path:
-    """Save the request's body as a hidden file in `folder`, which the caller renames or deletes.
+    """Save the request's body as a hidden file in `FOLDER`, which the caller renames or deletes.
 
     Args:
         request: The request.
-        folder: The folder; created if missing.
+        library: The library, in which the folder is created if it is missing.
         max_bytes: Maximum size in bytes.
         min_free_bytes: Bytes that must stay free on the disk.
 
     Raises:
         InvalidRequestError: The body is too large (code 413), does not fit on the disk (507),
             stalls or is incomplete (400); or the folder cannot be written (400).
+        MusicUnavailableError: The music folder does not answer.
     """
+    folder = library.root / FOLDER
     part = folder / f"{_PART_PREFIX}{random_token()}"
     try:
-        await asyncio.to_thread(folder.mkdir, exist_ok=True)
-        await _write(request, part, max_bytes, min_free_bytes)
+        await library.run(partial(folder.mkdir, exist_ok=True))
+        await _write(request, library, part, max_bytes, min_free_bytes)
     except BaseException as error:
-        part.unlink(missing_ok=True)
+        await remove_part(library, part)
         if isinstance(error, web.RequestPayloadError):
             raise InvalidRequestError("The upload is incomplete.", code=400) from None
         if isinstance(error, OSError) and not isinstance(error, ConnectionError):
@@ -70,19 +74,31 @@ async def receive(
     return part
 
 
-async def _write(request: web.Request, part: Path, max_bytes: int, min_free_bytes: int) -> None:
+async def remove_part(library: LibraryReader, part: Path) -> None:
+    """Delete a partial upload, if it exists and can be deleted."""
+    with contextlib.suppress(OSError, MusicUnavailableError):
+        await library.run(partial(part.unlink, missing_ok=True))
+
+
+async def _write(
+    request: web.Request, library: LibraryReader, part: Path, max_bytes: int, min_free_bytes: int
+) -> None:
     size = 0
-    with part.open("wb") as file:
+    file = await library.run(part.open, "wb")
+    try:
         while chunk := await _next_chunk(request):
             size += len(chunk)
             if size > max_bytes:
                 raise InvalidRequestError(
                     f"The file is larger than {max_bytes >> 20} MB.", code=413
                 )
-            disk = await asyncio.to_thread(shutil.disk_usage, part.parent)
+            disk = await library.run(shutil.disk_usage, part.parent)
             if disk.free < min_free_bytes + len(chunk):
                 raise InvalidRequestError("The server's disk is full.", code=507)
-            await asyncio.to_thread(file.write, chunk)
+            await library.run(file.write, chunk)
+    finally:
+        # It writes what is buffered, and may hang.
+        await library.run(file.close)
 
 
 async def _next_chunk(request: web.Request) -> bytes:

@@ -11,6 +11,7 @@ export function drawVideos() {
   const counts = [rendering && `${rendering} rendering`, queued && `${queued} queued`].filter(Boolean);
   byId("queue").textContent = counts.join(" · ") || "idle";
   byId("queue").hidden = false;
+  byId("trouble").textContent = state.trouble ?? "";
   byId("no-videos").hidden = state.videos.length > 0;
   const ids = new Set(state.videos.map((video) => video.id));
   for (const [id, row] of rows) if (!ids.has(id)) { moveFocus(row.node); row.node.remove(); rows.delete(id); }
@@ -46,19 +47,20 @@ function titleOf(video) {
 
 function statusOf(video) {
   const ratio = video.aspect_ratio && video.aspect_ratio !== "16:9" ? ` · ${video.aspect_ratio}` : "";
-  if (video.state === "queued") return ["queued", ""];
+  if (video.state === "queued") return video.trouble ? [`waiting: ${video.trouble}`, " warn"] : ["queued", ""];
   if (video.state === "rendering" && video.total) return [`${formatDuration(video.done)} of ${formatDuration(video.total)}`, ""];
   if (video.state === "rendering") return ["analysing the song", ""];
   if (video.state === "failed") return [video.error ?? "The render failed.", " bad"];
   const days = video.days_remaining;
   if (days !== null && days <= 3) return [days ? `expires in ${days} ${days === 1 ? "day" : "days"}` : "expires today", " warn"];
-  return [`ready · ${formatSize(video.size ?? 0)}${ratio}`, ""];
+  return [[`ready · ${formatSize(video.size ?? 0)}${ratio}`, ...video.warnings].join(" · "), ""];
 }
 
 function updateRow(node, video) {
   const [text, kind] = statusOf(video);
   node.querySelector(".name").textContent = titleOf(video);
-  Object.assign(node.querySelector(".more"), { textContent: text, className: `more${kind}` });
+  const hint = video.warnings.join(" ") || video.trouble || "";
+  Object.assign(node.querySelector(".more"), { textContent: text, className: `more${kind}`, title: hint });
   const bar = node.querySelector(".bar i");
   if (bar) {
     bar.style.width = video.total ? `${(100 * video.done) / video.total}%` : "";

@@ -125,6 +125,7 @@ class RenderScheduler:
     def cancel(self, task_id: str) -> None:
         """Remove a deleted task from the queue, or stop its render."""
         self._queue.remove(task_id)
+        self._renderer.forget(task_id)
         if postponed := self._postponed.pop(task_id, None):
             postponed.cancel()
         if running := self._running.get(task_id):
@@ -298,8 +299,8 @@ class RenderScheduler:
                 not_before=time.time() + delay,
                 last_trouble=trouble,
             )
-        except sqlite3.Error:
-            log.exception("task %s: its trouble could not be recorded", task.task_id)
+        except sqlite3.Error as database_error:
+            log.error("task=%s: its trouble is not recorded: %s", task.task_id, database_error)  # noqa: TRY400 - the text says it all
 
     def _record_trouble(self, trouble: str) -> None:
         was_active = self._hold.is_active

@@ -48,6 +48,13 @@ class TaskRenderer:
         self._fingerprints = fingerprints
         self._config, self._store, self._library, self._data = config, store, library, data
         self._on_change = on_change
+        # Videos that could not be published wait in their folders, and are not rendered again.
+        self._unpublished: dict[str, tuple[worker.RenderJob, worker.RenderedVideo]] = {}
+
+    def forget(self, task_id: str) -> None:
+        """Delete the unpublished video of a deleted task."""
+        if unpublished := self._unpublished.pop(task_id, None):
+            shutil.rmtree(unpublished[0].folder, ignore_errors=True)
 
     async def render(
         self, task: Task, render: SupervisedRender, *, encoder_threads: int | None
@@ -55,7 +62,7 @@ class TaskRenderer:
         """Render a task, publish its video and record it.
 
         Returns:
-            The video; None if the last server had published it before it was killed.
+            The video; None if it was published before, and only not recorded.
 
         Raises:
             RenderFailedError: The song cannot be rendered.
@@ -63,21 +70,34 @@ class TaskRenderer:
             RenderInterruptedError: The server stops, or the task was deleted.
             TransientError: Something else failed, as with `OSError` and `sqlite3.Error`.
         """
+        kept = self._unpublished.pop(task.task_id, None)
         if await asyncio.to_thread((self._data.videos / task.filename).is_file):
-            await self._finish(task, None, None)
+            await self._finish(task, None, kept[1] if kept else None)
             return None
         if task.attempts >= MAX_ATTEMPTS:
             text = f"The render, or its server, crashed {task.attempts} times."
             raise RenderFailedError(RENDER_FAILED, text)
+        if kept is None:
+            kept = await self._render(task, render, encoder_threads)
+        job, video = kept
+        try:
+            await self._finish(task, job.video, video)
+        except Exception:
+            self._unpublished[task.task_id] = kept
+            raise
+        return video
+
+    async def _render(
+        self, task: Task, render: SupervisedRender, encoder_threads: int | None
+    ) -> tuple[worker.RenderJob, worker.RenderedVideo]:
         folder = self._data.render_folder(task.filename)
         try:
             job = await self._prepare(task, folder, encoder_threads)
             await self._mark_started(task, job.audio)
-            video = await render.run(job)
-            await self._finish(task, job.video, video)
-        finally:
+            return job, await render.run(job)
+        except BaseException:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        return video
+            raise
 
     async def _prepare(
         self, task: Task, folder: Path, encoder_threads: int | None
@@ -125,4 +145,6 @@ class TaskRenderer:
             return {"size": size, "error_code": None, "error_message": None, **known}
 
         if not await self._store.finish(task.task_id, publish, now):
+            if rendered is not None:
+                await asyncio.to_thread(shutil.rmtree, rendered.parent, ignore_errors=True)
             await asyncio.to_thread(self._data.remove_video, task.filename)

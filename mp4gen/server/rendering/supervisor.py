@@ -151,7 +151,9 @@ class SupervisedRender:
             self._request_stop(RenderFailedError(RENDER_FAILED, text))
         elif now - progress.changed_at > self._progress_timeout:
             text = f"The render made no progress for {self._progress_timeout:g} s and was stopped."
-            self._request_stop(RenderCrashedError(text))
+            # Before it has the job, only the machine can be the reason.
+            begun = self._channel is not None and self._channel.has_begun
+            self._request_stop(RenderCrashedError(text) if begun else TransientError(text))
         if self._stop_requested_at is not None and now - self._stop_requested_at > _KILL_AFTER:
             self.slot.kill()
 

@@ -80,6 +80,8 @@ def initialize(server_pid: int, memory_limit: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _exit_with_parent(server_pid)
     os.nice(NICE)
+    # Videos are private until the server hands them out.
+    os.umask(0o077)
     _limit("RLIMIT_CORE", 0)
     _limit("RLIMIT_FSIZE", _MAX_FILE_BYTES)
     if memory_limit:

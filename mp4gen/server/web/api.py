@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from mp4gen.api import protocol
+from mp4gen.api import converters, protocol
 from mp4gen.api.sliding_window import SlidingWindow
 from mp4gen.errors import ApiError, InvalidRequestError
 from mp4gen.models import Track, VideoRequest
@@ -98,9 +98,12 @@ class Api:
         task = await self._services.admission.recover(task)
         base = request_base_url(request, self._services.config)
         retry_after = None if task.is_finished else self._services.scheduler.retry_after(task)
-        return api_response(
-            protocol.build_details_response(task.details(base)), retry_after=retry_after
-        )
+        # Fields of our own: the vendor's server has no such sentences.
+        fields = converters.unstructure_video_details(task.details(base)) | {
+            "trouble": task.last_trouble,
+            "warnings": task.warnings,
+        }
+        return api_response(protocol.build_data_response(fields), retry_after=retry_after)
 
     async def tracks(self, request: web.Request, _: str) -> web.Response:
         """Answer "Get Music Generation Details", for a folder of the library."""

@@ -130,7 +130,16 @@ def _request_schema() -> dict[str, Any]:
 def _details_schema() -> dict[str, Any]:
     properties = {converters.VIDEO_DETAILS[field]: schema for field, schema in _DETAILS.items()}
     video = {converters.VIDEO_DETAILS["video_url"]: {**_TEXT, "format": "uri"}}
-    return _object({**properties, "response": _or_null(_object(video))})
+    trouble = {"type": ["string", "null"], "description": "Why the task is tried again later."}
+    warnings = {"type": "array", "items": _TEXT, "description": "What to know about the video."}
+    return _object(
+        {
+            **properties,
+            "response": _or_null(_object(video)),
+            "trouble": trouble,
+            "warnings": warnings,
+        }
+    )
 
 
 def _tracks_schema() -> dict[str, Any]:
@@ -177,9 +186,10 @@ def _file_operation() -> dict[str, Any]:
 
 
 def _health_operation() -> dict[str, Any]:
-    status = {"type": "string", "enum": ["ok", "maintenance", "disk full"]}
+    status = {"type": "string", "enum": ["ok", "maintenance", "disk full", "waiting"]}
+    trouble = {"type": ["string", "null"], "description": "Why no queued task is rendered."}
     numbers = dict.fromkeys(("queued", "rendering", "free_bytes"), _INTEGER)
-    body = _json(_object({"status": status, "version": _TEXT, **numbers}))
+    body = _json(_object({"status": status, "trouble": trouble, "version": _TEXT, **numbers}))
     return {
         "operationId": "health",
         "summary": "Health of the server",

@@ -22,6 +22,7 @@ from mp4gen.server.rendering.aspect_ratio import ASPECT_RATIOS, style_for
 
 from .api import new_task, request_base_url
 from .change_feed import MIN_INTERVAL
+from .music_files import send_music
 from .page_assets import SECURITY_HEADERS, SessionHandler, read_json, require_session
 from .responses import UNKNOWN_TRACK
 from .services import Services
@@ -102,7 +103,7 @@ class PageApi:
         version = -1
         with contextlib.suppress(ConnectionError):
             while not self._services.feed.closed:
-                await self._services.metadata_cache.refresh_if_changed()
+                self._services.metadata_cache.refresh_if_changed()
                 version = await self._services.feed.wait_for_change(version)
                 await response.write(self._event(account, version))
                 await asyncio.sleep(MIN_INTERVAL)
@@ -124,6 +125,7 @@ class PageApi:
         return {
             "rendering": self._services.scheduler.rendering,
             "queued": self._services.scheduler.queued,
+            "trouble": self._services.scheduler.trouble or self._services.library.trouble,
             "library_version": self._services.feed.library_version,
             "videos": [self._video(task) for task in newest],
         }
@@ -144,6 +146,8 @@ class PageApi:
             "url": f"/files/{task.filename}" if task.state is TaskState.DONE else None,
             "days_remaining": self._days_remaining(task),
             "error": task.error_message,
+            "trouble": task.last_trouble,
+            "warnings": task.warnings,
         }
 
     def _days_remaining(self, task: Task) -> int | None:
@@ -163,7 +167,7 @@ class PageApi:
     async def music(self, request: web.Request, _: str) -> web.StreamResponse:
         """Answer with a track's audio file."""
         track = await self._track(request)
-        return web.FileResponse(track.path, headers={"Cache-Control": "no-cache"})
+        return await send_music(request, self._services.library, track.path)
 
     async def preview(self, request: web.Request, _: str) -> web.StreamResponse:
         """Answer with a frame of the video that would be created."""
@@ -245,22 +249,20 @@ class PageApi:
         """Add an audio file to the library if it can be decoded."""
         self._require_capacity()
         config = self._services.config
+        library = self._services.library
         name = uploads.safe_name(request.query.get("name", ""))
         part = await uploads.receive(
-            request,
-            self._services.library.root / uploads.FOLDER,
-            config.max_upload_bytes,
-            min_free_bytes=config.min_free_bytes,
+            request, library, config.max_upload_bytes, min_free_bytes=config.min_free_bytes
         )
         try:
-            stat = part.stat()
+            stat = await library.run(part.stat)
             track = LibraryTrack(uploads.FOLDER, name, part, stat.st_size, stat.st_mtime)
             info = await self._services.metadata_cache.info(track)
             if info.problem is not None:
                 raise InvalidRequestError(info.problem.replace(part.name, name), code=400)
-            path = await asyncio.to_thread(uploads.commit_upload, part, name)
+            path = await library.run(uploads.commit_upload, part, name)
         finally:
-            part.unlink(missing_ok=True)
+            await uploads.remove_part(library, part)
         self._services.feed.notify_library()
         found = await self._find(uploads.FOLDER, path.name)
         return web.json_response({"task": found.task_id, "audio": found.audio_id})

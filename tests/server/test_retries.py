@@ -1,0 +1,512 @@
+"""Accepted tasks survive troubles that pass; only their songs can make them fail.
+
+The scheduler runs in virtual time with its real store, folders and library; only the worker is
+scripted.
+"""
+
+import asyncio
+import errno
+import os
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
+from pathlib import Path
+from types import SimpleNamespace as Usage
+from typing import Any
+
+import pytest
+
+from mp4gen.errors import RenderError, RenderIOError
+from mp4gen.server import ServerConfig, data_dir
+from mp4gen.server.data_dir import DataDirectory
+from mp4gen.server.library.library import Library
+from mp4gen.server.library.reader import LibraryReader
+from mp4gen.server.queue.fingerprint import Fingerprints
+from mp4gen.server.queue.retries import MAX_ATTEMPTS, QueueHold, retry_delay
+from mp4gen.server.queue.scheduler import RenderScheduler
+from mp4gen.server.queue.store import Store
+from mp4gen.server.queue.task import Task, TaskState
+from mp4gen.server.rendering.worker import RenderedVideo, RenderJob
+from mp4gen.server.rendering.worker_channel import WorkerChannel
+
+pytestmark = pytest.mark.looptime
+
+TASKS = 20
+FULL = RenderIOError("Cannot write video.mp4: No space left on device.")
+Outcome = Exception | None
+
+
+class Inline(Executor):
+    """Runs each job immediately, so that virtual time never passes meanwhile."""
+
+    def submit(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(func(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - the caller gets it
+            future.set_exception(error)
+        return future
+
+
+class Worker(Inline):
+    """Renders with the outcome that `outcome` returns for a job, and counts the videos."""
+
+    def __init__(self, outcome: Callable[[RenderJob], Outcome]) -> None:
+        self.outcome = outcome
+        self.videos: Counter[str] = Counter()
+        self.tries = 0
+
+    def submit(self, _: Any, job: RenderJob) -> Future[Any]:  # type: ignore[override]
+        return super().submit(self._render, job)
+
+    def _render(self, job: RenderJob) -> RenderedVideo:
+        self.tries += 1
+        WorkerChannel(job.folder).report_begin()
+        if error := self.outcome(job):
+            raise error
+        job.video.write_bytes(b"video")
+        self.videos[job.audio.name] += 1
+        return RenderedVideo(1.0)
+
+
+class Queue:
+    """A scheduler with its folders, and `TASKS` songs to render."""
+
+    def __init__(self, root: Path) -> None:
+        self.music = root / "music"
+        for number in range(TASKS):
+            path = self.music / "album" / f"{number:02}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x" * 100)
+        self.data = DataDirectory(root / "data")
+        self.data.open()
+        self.store = Store(self.data.database)
+        self.worker = Worker(lambda _: None)
+        self.finished: list[Task] = []
+        self.scheduler: RenderScheduler | None = None
+
+    async def start(self, **settings: Any) -> RenderScheduler:
+        """Start a scheduler."""
+        values = {"music": self.music, "data": self.data.root, "workers": 2, "min_free_bytes": 0}
+        config = ServerConfig(executor=lambda: self.worker, **values | settings)
+        self.scheduler = RenderScheduler(
+            config,
+            self.store,
+            LibraryReader(Library(self.music), Inline()),
+            self.data,
+            Fingerprints(None),
+            on_finished=self.finished.append,
+            on_change=lambda: None,
+        )
+        self.scheduler.start()
+        return self.scheduler
+
+    async def submit(self, number: int = 0) -> str:
+        """Submit one song and return its task id."""
+        task = Task(
+            task_id=f"{number:02}",
+            account="",
+            music_task_id="album",
+            audio_id=f"{number:02}",
+            filename=f"{number:024}.mp4",
+            fingerprint=f"{number}",
+            created_at=float(number),
+        )
+        await self.store.add(task)
+        self.scheduler.submit(task)
+        return task.task_id
+
+    async def submit_all(self) -> None:
+        """Submit every song."""
+        for number in range(TASKS):
+            await self.submit(number)
+
+    async def wait_for(self, count: int) -> None:
+        """Wait until this many tasks have finished."""
+        while len(self.finished) < count:  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(1.0)
+
+    def states(self) -> Counter[str]:
+        return Counter(task.state for task in self.store.newest("", 100))
+
+
+@pytest.fixture
+async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
+    queue = Queue(tmp_path)
+    yield queue
+    if queue.scheduler is not None:
+        await queue.scheduler.stop(0.0)
+    queue.store.close()
+    queue.data.close()
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def assert_all_done_once(queue: Queue) -> None:
+    assert queue.states() == {TaskState.DONE: TASKS}
+    assert set(queue.worker.videos.values()) == {1}
+    assert len(queue.data.video_names()) == TASKS
+    assert list(queue.data.work.iterdir()) == []
+
+
+# --- the troubles of the place ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        FULL,
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        OSError(errno.EROFS, "Read-only file system"),
+        RenderIOError("Cannot read the audio file: 01.wav: Input/output error."),
+        RenderIOError("The audio file changed while it was rendered: 01.wav. Render it again."),
+        ImportError("libavcodec.so: cannot open shared object file"),
+    ],
+    ids=repr,
+)
+async def test_trouble_that_passes_fails_no_task(queue: Queue, trouble: Exception) -> None:
+    """Failure mode 60: every error of the disk, for 8 s, leaves all tasks queued until it ends."""
+    began = now()
+    queue.worker.outcome = lambda _: trouble if now() < began + 8 else None
+    await queue.start()
+
+    await queue.submit_all()
+    await queue.wait_for(TASKS)
+
+    assert_all_done_once(queue)
+    assert queue.worker.tries < TASKS + 12
+    assert now() < began + 60
+
+
+async def test_missing_music_folder_fails_no_task(queue: Queue, tmp_path: Path) -> None:
+    """Failure mode 60: the tasks wait for 6 s until the folder is there again."""
+    scheduler = await queue.start()
+    queue.music.rename(tmp_path / "away")
+
+    await queue.submit_all()
+    await asyncio.sleep(6.0)
+    trouble = scheduler.trouble
+    (tmp_path / "away").rename(queue.music)
+    await queue.wait_for(TASKS)
+
+    assert "The music folder cannot be read: No such file or directory." in trouble
+    assert_all_done_once(queue)
+
+
+async def test_empty_mount_point_fails_no_task(queue: Queue, tmp_path: Path) -> None:
+    """Failure mode 60: an unmounted disk leaves an empty folder, which is no deleted song."""
+    await queue.start()
+    queue.music.rename(tmp_path / "disk")
+    queue.music.mkdir()
+
+    await queue.submit_all()
+    await asyncio.sleep(6.0)
+    queue.music.rmdir()
+    (tmp_path / "disk").rename(queue.music)
+    await queue.wait_for(TASKS)
+
+    assert_all_done_once(queue)
+
+
+async def test_idle_worker_that_died_is_replaced(queue: Queue) -> None:
+    """Failure mode 60: the task that meets a dead worker gets the next one, without a pause."""
+    await queue.start()
+    alive = queue.worker
+
+    class Dead(Executor):
+        def submit(self, *_: Any, **__: Any) -> Future[Any]:
+            raise BrokenExecutor("It died.")
+
+    queue.worker = Dead()
+    await queue.submit(0)
+    queue.worker = alive
+    await queue.submit(1)
+    await queue.wait_for(1)
+
+    assert queue.states()[TaskState.FAILED] == 0
+
+
+async def test_machine_without_memory_fails_no_task(queue: Queue) -> None:
+    """Failure mode 60: if no process can be started, the tasks wait until one can."""
+    began, alive = now(), queue.worker
+
+    class NoProcess(Executor):
+        def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+            if now() < began + 8:
+                raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+            return alive.submit(*args, **kwargs)
+
+    queue.worker = NoProcess()
+    await queue.start()
+    await queue.submit_all()
+    await queue.wait_for(TASKS)
+    queue.worker = alive
+
+    assert_all_done_once(queue)
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on another file system than the one of `tmp_path`."""
+    folder = Path("/dev/shm") / f"mp4gen-test-{os.getpid()}"  # noqa: S108 - needs that file system
+    folder.mkdir()
+    if folder.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is only one file system")
+    yield folder
+    shutil.rmtree(folder)
+
+
+async def test_videos_on_another_file_system(queue: Queue, other_disk: Path) -> None:
+    """Failure mode 60: each video is rendered once and copied, not rendered for ever."""
+    queue.data.videos.rmdir()
+    queue.data.videos.symlink_to(other_disk)
+    await queue.start()
+
+    await queue.submit_all()
+    await queue.wait_for(TASKS)
+
+    assert_all_done_once(queue)
+    assert queue.worker.tries == TASKS
+
+
+async def test_queue_waits_while_the_disk_is_nearly_full(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failure mode 60: accepted tasks respect the least free space, too."""
+    free = 10 << 20
+    monkeypatch.setattr(data_dir.shutil, "disk_usage", lambda _: Usage(free=free))
+    scheduler = await queue.start(min_free_bytes=20 << 20)
+
+    await queue.submit_all()
+    await asyncio.sleep(60.0)
+    tries, trouble = queue.worker.tries, scheduler.trouble
+    free = 30 << 20
+    await queue.wait_for(TASKS)
+
+    assert tries == 0
+    assert trouble == "The disk of the data folder has 10 MB free and needs 20 MB. Free some space."
+    assert scheduler.trouble is None
+    assert_all_done_once(queue)
+
+
+async def test_full_database_fails_no_task(queue: Queue) -> None:
+    """Failure mode 60: a task whose start or end cannot be recorded is tried again."""
+    await queue.start()
+    await queue.submit_all()
+    connection = queue.store._write_connection
+
+    def set_query_only(value: int) -> None:
+        connection.execute(f"PRAGMA query_only = {value}")
+
+    set_query_only(1)
+    await asyncio.sleep(10.0)
+    set_query_only(0)
+    await queue.wait_for(TASKS)
+
+    assert_all_done_once(queue)
+
+
+# --- the hold --------------------------------------------------------------------------------
+
+
+async def test_three_troubles_in_a_row_hold_the_queue(
+    queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Failure mode 60: while the trouble lasts, one task at a time finds out whether it ended."""
+    queue.worker.outcome = lambda _: FULL
+    scheduler = await queue.start()
+
+    await queue.submit_all()
+    await asyncio.sleep(600.0)
+    tries = queue.worker.tries
+    assert scheduler.trouble == str(FULL)
+    queue.worker.outcome = lambda _: None
+    await queue.wait_for(TASKS)
+
+    assert tries <= 30
+    assert scheduler.trouble is None
+    held = [record for record in caplog.records if "the queue waits" in record.message]
+    assert [str(FULL) in record.message for record in held] == [True]
+    assert_all_done_once(queue)
+
+
+async def test_one_bad_place_holds_no_other_task(queue: Queue) -> None:
+    """A file that changes again and again gets growing pauses, and the others are rendered."""
+    changed = RenderIOError("The audio file changed while it was rendered: 00.wav.")
+    queue.worker.outcome = lambda job: changed if job.audio.stem == "00" else None
+    scheduler = await queue.start()
+
+    await queue.submit_all()
+    await queue.wait_for(TASKS - 1)
+    await asyncio.sleep(300.0)
+
+    waiting = queue.store.get("00")
+    assert queue.states() == {TaskState.DONE: TASKS - 1, TaskState.QUEUED: 1}
+    assert waiting.last_trouble == str(changed)
+    assert waiting.troubles < 12
+    assert waiting.attempts == 0
+    assert scheduler.queued == 1
+
+
+# --- crashes and songs -----------------------------------------------------------------------
+
+
+async def test_crash_is_tried_three_times(queue: Queue) -> None:
+    """Failure mode 38: a song that takes its worker with it fails with 500, and no other does."""
+    queue.worker.outcome = lambda job: BrokenExecutor() if job.audio.stem == "00" else None
+    scheduler = await queue.start()
+
+    await queue.submit_all()
+    await queue.wait_for(TASKS)
+
+    failed = queue.store.get("00")
+    assert queue.worker.tries == TASKS - 1 + MAX_ATTEMPTS
+    assert (failed.state, failed.error_code) == (TaskState.FAILED, 500)
+    assert "crashed" in failed.error_message
+    assert queue.states()[TaskState.DONE] == TASKS - 1
+    assert scheduler.trouble is None
+
+
+@pytest.mark.parametrize("error", [BrokenExecutor(), MemoryError()], ids=repr)
+async def test_crash_that_is_not_repeated_costs_an_attempt(queue: Queue, error: Exception) -> None:
+    """The next worker renders the task."""
+    queue.worker.outcome = lambda _: error if queue.worker.tries == 1 else None
+    await queue.start()
+
+    await queue.submit(0)
+    await queue.wait_for(1)
+
+    assert queue.states() == {TaskState.DONE: 1}
+    assert queue.worker.tries == 2
+
+
+async def test_bad_song_fails_at_once(queue: Queue) -> None:
+    """Code 400, and no second try."""
+    queue.worker.outcome = lambda _: RenderError("The audio file is damaged: 00.wav.")
+    await queue.start()
+
+    await queue.submit(0)
+    await queue.wait_for(1)
+
+    failed = queue.store.get("00")
+    assert (failed.state, failed.error_code, queue.worker.tries) == (TaskState.FAILED, 400, 1)
+
+
+async def test_deleted_song_fails_with_451(queue: Queue) -> None:
+    """Its folder can be read and has other songs, so it is really gone."""
+    await queue.start()
+    (queue.music / "album" / "00.wav").unlink()
+
+    await queue.submit(0)
+    await queue.wait_for(1)
+
+    assert queue.store.get("00").error_code == 451
+
+
+async def test_server_that_dies_during_a_render_counts_as_a_crash(queue: Queue) -> None:
+    """A song that takes the whole machine with it cannot do so for ever."""
+    await queue.start()
+    task_id = await queue.submit(0)
+    await queue.wait_for(1)
+    died = {"state": TaskState.RENDERING, "attempts": MAX_ATTEMPTS, "completed_at": None}
+    await queue.store._change(task_id, **died)
+    queue.data.remove_video(queue.store.get(task_id).filename)
+    await queue.scheduler.stop(0.0)
+
+    await queue.start()
+    await queue.wait_for(2)
+
+    failed = queue.store.get(task_id)
+    assert (failed.state, failed.error_code) == (TaskState.FAILED, 500)
+
+
+# --- the store -------------------------------------------------------------------------------
+
+
+async def test_pause_survives_a_restart(queue: Queue) -> None:
+    """The next server waits for the rest of the pause, counts on, and does not begin anew."""
+    queue.worker.outcome = lambda _: FULL
+    await queue.start()
+    await queue.submit(0)
+    await asyncio.sleep(40.0)
+    before = queue.store.get("00")
+    await queue.scheduler.stop(0.0)
+
+    scheduler = await queue.start()
+    queue.worker.outcome = lambda _: None
+    tries = queue.worker.tries
+    await asyncio.sleep(0.5)
+
+    assert (before.state, before.attempts) == (TaskState.QUEUED, 0)
+    assert before.troubles >= 3
+    assert before.not_before is not None
+    assert queue.worker.tries == tries
+    assert scheduler.queued == 1
+    await queue.wait_for(1)
+    done = queue.store.get("00")
+    assert (done.state, done.not_before, done.last_trouble) == (TaskState.DONE, None, None)
+
+
+async def test_render_has_a_lease(queue: Queue) -> None:
+    """While a task is rendered, the store says until when it belongs to this server."""
+    leases: list[Task] = []
+
+    def look(_: RenderJob) -> Outcome:
+        leases.extend(queue.store.unfinished())
+        return None
+
+    queue.worker.outcome = look
+    await queue.start(render_timeout=100.0)
+    await queue.submit(0)
+    await queue.wait_for(1)
+
+    (leased,) = leases
+    assert leased.lease_until - leased.started_at == pytest.approx(160.0)
+    assert leased.attempts == 1
+    assert queue.store.get("00").lease_until is None
+
+
+async def test_deleted_task_is_not_tried_again(queue: Queue) -> None:
+    """A task that waits for its next try can be cancelled."""
+    queue.worker.outcome = lambda _: FULL
+    scheduler = await queue.start()
+    task_id = await queue.submit(0)
+    await asyncio.sleep(1.0)
+
+    await queue.store.remove(task_id)
+    scheduler.cancel(task_id)
+    await asyncio.sleep(300.0)
+
+    assert queue.worker.tries == 1
+    assert scheduler.queued == 0
+
+
+# --- the rules -------------------------------------------------------------------------------
+
+
+def test_pauses_grow_to_a_maximum() -> None:
+    """Each pause is twice the one before it, and at most a minute."""
+    expected = [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+
+    assert [retry_delay(number) for number in range(1, 8)] == expected
+    assert retry_delay(100_000) == 60.0
+
+
+def test_hold_begins_with_the_third_failure_in_a_row() -> None:
+    """A success in between begins the count anew."""
+    hold = QueueHold()
+    for _ in range(2):
+        hold.record_failure("full", 10.0)
+    hold.record_success()
+    for _ in range(2):
+        hold.record_failure("full", 20.0)
+
+    assert (hold.is_active, hold.until) == (False, 0.0)
+    hold.record_failure("full", 30.0)
+    assert (hold.is_active, hold.until) == (True, 32.0)
+    hold.record_failure("full", 32.0)
+    assert hold.until == 36.0
