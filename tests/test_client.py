@@ -448,7 +448,10 @@ async def test_no_error_shows_the_key(service: FakeService, fault: str) -> None:
 
 @virtual
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_traceback_of_a_cancelled_call_shows_no_secret(scheme: str) -> None:
+@pytest.mark.parametrize("call", ["convert", "download"])
+async def test_traceback_of_a_cancelled_call_shows_no_secret(
+    tmp_path: Path, scheme: str, call: str
+) -> None:
     """Failure mode 34: aiohttp's frames are part of the traceback of a caller's timeout."""
     never = asyncio.Event()
 
@@ -463,7 +466,9 @@ async def test_traceback_of_a_cancelled_call_shows_no_secret(scheme: str) -> Non
     async with Client(FAKE_KEY, base_url=base_url, proxy=proxy, callbacks=receiver) as client:
         with pytest.raises(TimeoutError) as caught:
             async with asyncio.timeout(1):
-                await client.convert(REQUEST)
+                if call == "convert":
+                    await client.convert(REQUEST)
+                await client.download(f"{scheme}://files.example.com/v.mp4", tmp_path)
     text = traceback_text(caught.value)
     never.set()
     server.close()
