@@ -23,7 +23,7 @@ from mp4gen.settings import resolve_base_url
 
 from .exit_codes import DONE, AfterSendingError, UsageError
 from .output import Output
-from .runner import run
+from .runner import in_background, run
 from .trouble import TroubleReporter
 
 _MAX_SECRET_BYTES = 4096
@@ -145,7 +145,9 @@ class Connection:
 
         async def with_client() -> int:
             async with self.opened(trouble, **kwargs) as client:
-                return await work(client) or DONE
+                host = urlsplit(client.base_url).hostname or ""
+                async with in_background(trouble.report_silence(host)):
+                    return await work(client) or DONE
 
         return run(with_client())
 

@@ -1,5 +1,6 @@
 """Reports failures that are retried, as they happen: what, why, and until when; retries nothing."""
 
+import asyncio
 import textwrap
 import time
 from collections import deque
@@ -14,6 +15,7 @@ from mp4gen.options import Retry
 from .output import Output
 from .run_progress import format_duration
 
+_SILENCE_SECONDS = 2.0
 _REPEAT_SECONDS = 60.0
 _MAX_LINES = 5
 _MAX_REASON = 200
@@ -32,16 +34,24 @@ class TroubleReporter:
     output: Output
     limit: str = f"up to {format_duration(Retry().timeout)}"
     clock: Callable[[], float] = time.monotonic
+    _has_event: bool = False
     _printed: deque[tuple[float, str]] = attrs.field(factory=lambda: deque(maxlen=_MAX_LINES))
 
     def handle_event(self, event: Event) -> None:
         """Report an event of the client if it is a new trouble."""
+        self._has_event = True
         text = self._describe(event)
         now = self.clock()
         recent = [printed for at, printed in self._printed if now - at < _REPEAT_SECONDS]
         if text is not None and text not in recent and len(recent) < _MAX_LINES:
             self._printed.append((now, text))
             self.output.status(text)
+
+    async def report_silence(self, host: str) -> None:
+        """Say after two seconds what the command waits for, unless an event has come."""
+        await asyncio.sleep(_SILENCE_SECONDS)
+        if not self._has_event:
+            self.output.status(f"No response from {host} yet. Waiting.")
 
     def _describe(self, event: Event) -> str | None:
         match event:

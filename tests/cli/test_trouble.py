@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import threading
@@ -12,6 +13,7 @@ import pytest
 
 from mp4gen import RateLimitError, ServerError, TransportError
 from mp4gen.cli.output import Output
+from mp4gen.cli.runner import in_background
 from mp4gen.cli.trouble import TroubleReporter
 from mp4gen.events import Event, MaintenanceEvent, PausedEvent, PollEvent, RetryEvent
 from mp4gen.testing import FakeService
@@ -97,6 +99,42 @@ def _interrupt_after_a_request(service: FakeService) -> None:
     pause = threading.Event()
     while not service.requests:
         pause.wait(0.01)
-    # The client must notice that the connection broke.
+    # The client must notice that the connection broke, or that nothing comes.
     pause.wait(0.3)
     signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("seconds", "event", "reported"), [(1.9, False, 0), (2.1, False, 1), (9, True, 0)]
+)
+async def test_silence_is_reported_after_two_seconds(
+    capsys: pytest.CaptureFixture[str], seconds: float, event: bool, reported: int
+) -> None:
+    """A server that accepts the connection and does not answer is no failure yet."""
+    reporter = TroubleReporter(Output())
+
+    async with in_background(reporter.report_silence("x.example")):
+        await asyncio.sleep(1)
+        if event:
+            reporter.handle_event(PollEvent("t", "PENDING", 1.0))
+        await asyncio.sleep(seconds - 1)
+
+    assert capsys.readouterr().err.count("No response from x.example yet. Waiting.") == reported
+
+
+def test_command_reports_a_server_that_does_not_answer(
+    mp4gen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so, long before the request times out."""
+    monkeypatch.setattr("mp4gen.cli.trouble._SILENCE_SECONDS", 0.01)
+    with FakeService() as service:
+        monkeypatch.setenv("MP4GEN_BASE_URL", service.url)
+        service.always("credits", "hang")
+        ctrl_c = threading.Thread(target=_interrupt_after_a_request, args=(service,))
+        ctrl_c.start()
+        ended = mp4gen("credits")
+        ctrl_c.join()
+
+    assert ended.code == 130
+    assert ended.err == "No response from 127.0.0.1 yet. Waiting.\nmp4gen: Stopped.\n"
