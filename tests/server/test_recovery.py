@@ -17,7 +17,7 @@ from .conftest import Serve, publish, read_tasks
 
 async def test_lost_database_loses_no_video(data: DataDirectory, store: Store) -> None:
     """A task is found again by the record of its video; its callback is not sent again."""
-    publish(data, TASK)
+    publish(data, attrs.evolve(TASK, state="rendering", attempts=1, lease_until=9.0))
 
     await recover(store, data)
 

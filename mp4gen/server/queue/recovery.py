@@ -71,6 +71,8 @@ def _read_record(data: DataDirectory, name: str) -> Task | None:
             "size": (data.videos / name).stat().st_size,
             "state": TaskState.DONE,
             "callback": CallbackState.NONE,
+            "lease_until": None,
+            "attempts": 0,
         }
         return cattrs.Converter(detailed_validation=False).structure(record, Task)
     except (OSError, ValueError, TypeError, KeyError):
