@@ -119,9 +119,9 @@ async def day(folder: Path, *, short: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def _copy(rendered: Path, job: worker.RenderJob) -> float:
+def _copy(rendered: Path, job: worker.RenderJob) -> worker.RenderedVideo:
     shutil.copyfile(rendered, job.video)
-    return 1.0
+    return worker.RenderedVideo(duration=1.0)
 
 
 async def _serve(
