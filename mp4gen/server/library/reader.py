@@ -68,10 +68,10 @@ class LibraryReader:
         """Run a function that reads whole music files."""
         return await self.run(func, *args, timeout=_SCAN_TIMEOUT)
 
-    async def run(self, func: Callable[..., T], *args: Any, timeout: float = _TIMEOUT) -> T:
+    async def run(self, func: Callable[..., T], *args: Any, timeout: float | None = None) -> T:
         """Run any function that reads or writes the music folder."""
         try:
-            result = await self._run(func, args, timeout)
+            result = await self._run(func, args, _TIMEOUT if timeout is None else timeout)
         except MusicUnavailableError as error:
             self._trouble = str(error)
             raise
