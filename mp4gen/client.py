@@ -141,8 +141,9 @@ class Client:
 
     @property
     def has_sent(self) -> bool:
-        """Whether a finished call of this client may have reached the API."""
-        return self._caller.has_sent
+        """Whether a finished call may have reached the API, or a download its host."""
+        downloader = self._downloader
+        return self._caller.has_sent or (downloader is not None and downloader.has_sent)
 
     async def __aenter__(self) -> Self:
         return self

@@ -51,6 +51,11 @@ class Downloader:
         self._sessions = FileSessions(network)
         self._api_is_private: bool | None = None
 
+    @property
+    def has_sent(self) -> bool:
+        """Whether a file host has answered a request."""
+        return self._sessions.has_sent
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._sessions.aclose()

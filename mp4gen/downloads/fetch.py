@@ -70,6 +70,8 @@ class FileSessions:
 
     def __init__(self, network: Network = Network()) -> None:
         self._network = network
+        # Whether a file host has answered.
+        self.has_sent = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._sleeper = Sleeper()
@@ -200,6 +202,7 @@ async def _get(
             response = await session.get(
                 exact_url(url), allow_redirects=False, timeout=timeout, **options
             )
+    sessions.has_sent = True
     if proxy is not None and response.status == PROXY_AUTH_REQUIRED:
         response.close()
         raise DownloadError(proxy_refusal(response.status, host))
