@@ -464,11 +464,14 @@ async def test_traceback_of_a_cancelled_call_shows_no_secret(
     receiver = mp4gen.CallbackReceiver("https://bot.example.com", secret=RECEIVER_SECRET)
     base_url = f"{scheme}://127.0.0.1:9"
     async with Client(FAKE_KEY, base_url=base_url, proxy=proxy, callbacks=receiver) as client:
+        work: Awaitable[object] = (
+            client.convert(REQUEST)
+            if call == "convert"
+            else client.download(f"{scheme}://files.example.com/v.mp4", tmp_path)
+        )
         with pytest.raises(TimeoutError) as caught:
             async with asyncio.timeout(1):
-                if call == "convert":
-                    await client.convert(REQUEST)
-                await client.download(f"{scheme}://files.example.com/v.mp4", tmp_path)
+                await work
     text = traceback_text(caught.value)
     never.set()
     server.close()

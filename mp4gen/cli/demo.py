@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ import attrs
 from cyclopts import Parameter
 
 from mp4gen.client import Client
+from mp4gen.errors import ConfigurationError
 from mp4gen.models import VideoRequest
 from mp4gen.render import AudioInfo, probe
 from mp4gen.server import Server, ServerConfig
@@ -25,7 +27,8 @@ from .output import Output, display_path
 from .progress_bars import Bar, ProgressDisplay
 from .runner import in_background, run
 
-MUSIC = tuple(sorted(Path(__file__).with_name("demo_music").glob("*.opus")))
+# Readable also from a zip file.
+_MUSIC_FOLDER = files("mp4gen") / "cli" / "demo_music"
 _MUSIC_TASK_ID = "demo"
 _REFRESH_SECONDS = 0.2
 _DOMAIN = "made with mp4gen"
@@ -42,34 +45,57 @@ def demo(
     as_json: AsJson = False,
 ) -> int:
     """Make videos of three bundled pieces of music."""
-    return run(run_demo(MUSIC, ensure_directory(to), Output(as_json=as_json)))
+    return run(run_demo(bundled_music(), ensure_directory(to), Output(as_json=as_json)))
 
 
-async def run_demo(music: Sequence[Path], to: Path, output: Output) -> int:
+def bundled_music() -> list[Traversable]:
+    """Return the bundled pieces of music by their names.
+
+    Raises:
+        ConfigurationError: This installation lacks them.
+    """
+    found = _MUSIC_FOLDER.iterdir() if _MUSIC_FOLDER.is_dir() else ()
+    music = sorted((file for file in found if file.name.endswith(".opus")), key=lambda f: f.name)
+    if not music:
+        raise ConfigurationError(
+            "No music for the demo: this installation lacks its data files. Install mp4gen with "
+            "pip, or run 'mp4gen serve' with a folder of your own music."
+        )
+    return music
+
+
+async def run_demo(music: Sequence[Traversable], to: Path, output: Output) -> int:
     """Convert the files `music` to videos in the folder `to`."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mp4gen-demo-") as scratch:
-        async with Server(_server_config(music, Path(scratch))) as server:
+        copies = _copy_music(music, Path(scratch) / "music" / _MUSIC_TASK_ID)
+        async with Server(_server_config(Path(scratch))) as server:
             output.status(f"Serving the music on {server.url}")
             with ProgressDisplay(output, keep=True) as live:
                 tracks = [
                     _DemoTrack(file.stem, probe(file), to, output, live.bar(file.stem))
-                    for file in music
+                    for file in copies
                 ]
                 await _convert_all(tracks, server)
     _print_summary(output, tracks, time.monotonic() - started)
     return DONE
 
 
-def _server_config(music: Sequence[Path], scratch: Path) -> ServerConfig:
-    library = scratch / "music"
-    (library / _MUSIC_TASK_ID).mkdir(parents=True)
-    for file in music:  # links are ignored by the server
-        shutil.copy(file, library / _MUSIC_TASK_ID)
+def _copy_music(music: Sequence[Traversable], folder: Path) -> list[Path]:
+    """Copy the files to `folder`, since the server ignores links, and return the copies."""
+    folder.mkdir(parents=True)
+    copies = [folder / file.name for file in music]
+    for file, copy in zip(music, copies, strict=True):
+        copy.write_bytes(file.read_bytes())
+    return copies
+
+
+def _server_config(scratch: Path) -> ServerConfig:
     key = secrets.token_hex(16)
     # On Ctrl-C the server does not wait for running renders.
-    data = scratch / "data"
-    return ServerConfig(music=library, data=data, port=0, key=key, shutdown_timeout=0.0)
+    return ServerConfig(
+        music=scratch / "music", data=scratch / "data", port=0, key=key, shutdown_timeout=0.0
+    )
 
 
 async def _convert_all(tracks: Sequence[_DemoTrack], server: Server) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mp4gen.cli.demo import MUSIC, run_demo
+from mp4gen.cli import demo
+from mp4gen.cli.demo import bundled_music, run_demo
 from mp4gen.cli.output import Output
 from mp4gen.cli.runner import run
 
 Samples = NDArray[np.float32]
 
+MUSIC = [Path(str(file)) for file in bundled_music()]
 PIECES = {"Harbour Lights": 25.46, "Night Train": 27.21, "Paper Lanterns": 25.26}
 AUTHOR = "The mp4gen Trio"
 
@@ -49,6 +52,18 @@ def test_bundled_piece_has_its_length_tags_and_loudness(file: Path) -> None:
     assert min(map(decibels, seconds)) > -30
     assert np.abs(samples).max() < 1.0
     assert np.corrcoef(samples)[0, 1] < 0.95
+
+
+def test_demo_without_its_music_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mp4gen: Any
+) -> None:
+    """Failure mode 45: a slimmed bundle has no data files, and the text says so."""
+    monkeypatch.setattr(demo, "_MUSIC_FOLDER", tmp_path / "none")
+
+    ended = mp4gen("demo", "--to", str(tmp_path / "videos"))
+
+    assert ended.code == 2
+    assert ended.err.startswith("mp4gen: No music for the demo: ")
 
 
 @pytest.mark.slow
