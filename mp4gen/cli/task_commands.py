@@ -63,7 +63,7 @@ def wait(
     *,
     to: Annotated[
         str | None,
-        Parameter(help="File or folder to download to. A new folder ends in /."),
+        Parameter(help="File that ends in .mp4, or folder, to download to."),
     ] = None,
     timeout: Annotated[float, Parameter(help="Maximum seconds to wait.")] = 1800.0,
     connection: Connection = DEFAULT_CONNECTION,
@@ -116,7 +116,7 @@ def download(
     ],
     /,
     *,
-    to: Annotated[str, Parameter(help="File or folder. A new folder ends in /.")] = ".",
+    to: Annotated[str, Parameter(help="File that ends in .mp4, or folder.")] = ".",
     connection: Connection = DEFAULT_CONNECTION,
     as_json: AsJson = False,
 ) -> int:

@@ -36,6 +36,8 @@ OnRetry = Callable[[DownloadError, float], object]
 
 # Seconds for which the file of a new link may be missing before a newer link is looked up.
 _REFRESH_AFTER: Final = 10.0
+# A host that cuts thousands of files must not use up the descriptors of the program.
+_MAX_KEPT_FILES: Final = 64
 # Those of 500 and more are the codes of gateways (nginx, Cloudflare) for a host behind them.
 _RETRYABLE_STATUSES: Final = frozenset(
     {202, 408, 423, 425, 429, 500, 502, 503, 504, 507, 509, *range(520, 531), 598, 599}
@@ -84,9 +86,12 @@ class Download:
             # Refuse an impossible target before a byte is fetched, but do not keep it open: many
             # downloads may wait for a host.
             file.open()
-            file.close_if_empty()
-            async with self.sessions.opened():
-                await self._download(file)
+            file.close()
+            try:
+                async with self.sessions.opened():
+                    await self._download(file)
+            finally:
+                self.sessions.kept_files.discard(file)
             await file.open().commit()
         return path
 
@@ -111,7 +116,7 @@ class Download:
         budget.add_failure(error, file.received)
         if isinstance(error, CorruptFileError):
             file.restart()
-        file.close_if_empty()
+        self._keep_or_close(file)
         delay = budget.next_delay(error)
         missing_long = delay is None or budget.elapsed >= _REFRESH_AFTER
         if isinstance(error, NotThereYetError) and missing_long and await self._refresh_url(None):
@@ -123,6 +128,14 @@ class Download:
         if self.on_retry:
             self.on_retry(DownloadError(message), delay)
         await asyncio.sleep(delay)
+
+    def _keep_or_close(self, file: ResumableFile) -> None:
+        """Keep a file that the next attempt can continue, unless too many are open."""
+        kept = self.sessions.kept_files
+        if file.received and file.validator and len(kept) < _MAX_KEPT_FILES:
+            kept.add(file)
+        else:
+            file.close()
 
     def _failure(self) -> str:
         return f"Cannot download from {validate_url(self.url, allow_private=True)}"
@@ -144,6 +157,7 @@ class Download:
         if file.received:
             headers = {"Range": f"bytes={file.received}-", "If-Range": file.validator}
         async with open_response(self.sessions, self.url, headers, self.limits, budget) as response:
+            self.sessions.kept_files.discard(file)
             part = file.open()
             if _begin(response, part, self.new_until):
                 await self._write_body(response, part)

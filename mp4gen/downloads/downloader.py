@@ -78,7 +78,8 @@ class Downloader:
             video_or_url: The video, or its URL.
             to: The file or folder.
             on_progress: Called with the bytes received and the total.
-            call_options: How calls that refresh the link wait; by default like single calls.
+            call_options: Priority of the download, and how calls that refresh its link wait; by
+                default those of single calls.
 
         Raises:
             DownloadError: The video could not be fetched.
@@ -87,14 +88,19 @@ class Downloader:
         if self._caller.closed:
             raise client_closed_error()
         path = target_path(video_or_url, to)
-        events = self._caller.events
+        events, options = self._caller.events, call_options or self._call_options
+        limits = DownloadLimits(
+            allow_private=await self._allows_private(),
+            retry=self._caller.retry,
+            priority=options.priority,
+        )
         await Download(
             self._sessions,
             url,
-            DownloadLimits(allow_private=await self._allows_private(), retry=self._caller.retry),
+            limits,
             self._caller.random,
             partial(self._report_progress, str(path), on_progress),
-            partial(self._refresh_url, video_or_url, call_options or self._call_options),
+            partial(self._refresh_url, video_or_url, options),
             lambda error, wait: events.emit(RetryEvent(str(path), error, wait)),
             _new_until(video_or_url),
         ).save(resolve_links(path))

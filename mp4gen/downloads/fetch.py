@@ -26,10 +26,12 @@ from mp4gen.transport.http import (
     user_agent,
 )
 from mp4gen.transport.network import Network
+from mp4gen.transport.rate_limit import Priority
 from mp4gen.transport.sleeper import Sleeper, require_running_loop
 
 from .hosts import Attempt, FileHosts
 from .links import INVALID_LINK, exact_url, private_address_error, redirect_target, validate_url
+from .partial_file import ResumableFile
 from .retry_budget import MIN_PROGRESS_BYTES, RetryableError, RetryBudget
 
 MAX_REDIRECTS: Final = 3
@@ -48,6 +50,7 @@ class DownloadLimits:
         retry: How long to retry after temporary failures.
         read_timeout: The seconds without a single byte after which an attempt ends.
         min_bytes_per_second: The throughput over `read_timeout` below which an attempt ends.
+        priority: Whether it belongs to a bulk run, which has slots of its own.
     """
 
     allow_private: bool = False
@@ -55,6 +58,7 @@ class DownloadLimits:
     retry: Retry = attrs.field(factory=Retry)
     read_timeout: float = 60.0
     min_bytes_per_second: float = 1024.0
+    priority: Priority = Priority.INTERACTIVE
 
 
 class FileSessions:
@@ -76,6 +80,8 @@ class FileSessions:
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._sleeper = Sleeper()
         self.hosts = FileHosts(self._sleeper)
+        # The files of downloads that wait for their next attempt.
+        self.kept_files: set[ResumableFile] = set()
 
     async def aclose(self) -> None:
         """End all downloads and close all connections; a second call does nothing."""
@@ -175,7 +181,7 @@ async def open_response(
     for _ in range(MAX_REDIRECTS + 1):
         host = validate_url(url, allow_private=limits.allow_private)
         async with (
-            sessions.hosts.attempt(urlsplit(url).netloc.rpartition("@")[2], budget) as attempt,
+            sessions.hosts.attempt(_authority(url), budget, limits.priority) as attempt,
             await _get(sessions, url, host, headers, limits) as response,
         ):
             location = response.headers.get("Location")
@@ -187,6 +193,11 @@ async def open_response(
                 return
         url = redirect_target(url, location, host)
     raise DownloadError(f"Too many redirects: {host} redirects more than {MAX_REDIRECTS} times.")
+
+
+def _authority(url: str) -> str:
+    """Return the host and port of a URL, without its password."""
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
 
 
 async def _get(

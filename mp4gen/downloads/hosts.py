@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from mp4gen.transport.rate_limit import CLOCK_RESOLUTION
+from mp4gen.transport.rate_limit import CLOCK_RESOLUTION, Priority
 from mp4gen.transport.sleeper import Sleeper, WakeableSleep
 
 from .retry_budget import HostDownError, RetryableError, RetryBudget
@@ -126,7 +126,10 @@ class HostBreaker:
 @attrs.define(eq=False)
 class _Host:
     breaker: HostBreaker
-    slots: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(_SLOTS_PER_HOST))
+    # By priority: the thousands of a bulk run do not delay a single download.
+    slots: dict[Priority, asyncio.Semaphore] = attrs.field(
+        factory=lambda: {priority: asyncio.Semaphore(_SLOTS_PER_HOST) for priority in Priority}
+    )
     users: int = 0
 
 
@@ -165,7 +168,9 @@ class FileHosts:
         return sum(host.users for host in self._hosts.values())
 
     @asynccontextmanager
-    async def attempt(self, name: str, budget: RetryBudget) -> AsyncIterator[Attempt]:
+    async def attempt(
+        self, name: str, budget: RetryBudget, priority: Priority = Priority.INTERACTIVE
+    ) -> AsyncIterator[Attempt]:
         """Wait for a slot of the host `name`, and let the block make one attempt.
 
         A `RetryableError` of the block is a failure of the host, its end a success. Any other
@@ -178,7 +183,7 @@ class FileHosts:
             while True:
                 probe = await host.breaker.wait(budget)
                 try:
-                    async with host.slots, self._slots:
+                    async with host.slots[priority], self._slots:
                         # It may have opened while this attempt waited for its slot.
                         if probe or not host.breaker.is_open:
                             with _reported(host.breaker, budget, probe=probe) as attempt:

@@ -157,7 +157,7 @@ def open_partial_file(target: Path) -> Iterator[PartialFile]:
 class ResumableFile:
     """The partial file of one download; a context manager that removes what was not committed.
 
-    It is open only from its first use to `close_if_empty`, if it holds nothing worth keeping.
+    It is open from its first use to `close`, and can be used again.
     """
 
     def __init__(self, target: Path) -> None:
@@ -170,6 +170,10 @@ class ResumableFile:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close and remove the file, with all its bytes."""
         self._part, context, self._context = None, self._context, None
         if context is not None:
             context.__exit__(None, None, None)
@@ -200,11 +204,6 @@ class ResumableFile:
         """Drop all bytes."""
         if self._part is not None:
             self._part.restart()
-
-    def close_if_empty(self) -> None:
-        """Close and remove the file if the next attempt cannot continue it."""
-        if not (self.received and self.validator):
-            self.__exit__()
 
 
 def _part_path(target: Path) -> Path:

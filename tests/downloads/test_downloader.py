@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 import pytest
 
 import mp4gen
 from mp4gen import Client, Dialect, DownloadError, DownloadProgressEvent, RetryEvent, Video
+from mp4gen.api.protocol import build_callback
 from mp4gen.testing import FakeService, ScriptedResponse
 from mp4gen.testing.service import FAKE_KEY
 from tests.support_cdn import (
@@ -318,6 +320,32 @@ async def test_download_ends_when_the_client_is_closed(
     with pytest.raises(mp4gen.ConfigurationError, match="This client is closed"):
         await client.download(host.url, tmp_path)
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("source", ["details", "callback"])
+async def test_signed_link_of_the_api_arrives_byte_for_byte(
+    host: FileHost, tmp_path: Path, source: str
+) -> None:
+    """Failure mode 43: from the details and from a callback that is trusted without a poll."""
+    path = "/a%2fb/%27x%27.mp4?X-Sig=a%2Bb%2f%3d&y=%40me+c"
+    url = f"http://127.0.0.1:{host.port}{path}"
+    receiver = mp4gen.CallbackReceiver("https://example.com/cb", confirm=False)
+    polling = mp4gen.Polling(initial_delay=1e-3, max_interval=1e-2)
+    async with FakeService() as service:
+        service.always("details", details_with_url(url if source == "details" else None))
+        callbacks = receiver if source == "callback" else None
+        async with service.client(polling=polling, callbacks=callbacks) as client:
+
+            def report(task_id: str) -> None:
+                where = urlsplit(service.tasks[task_id].request.callback_url or "").path
+                receiver.handle("POST", where, {}, build_callback(task_id, url))
+
+            on_submitted = report if source == "callback" else None
+            video = await client.convert(REQUEST, on_submitted=on_submitted)
+            await client.download(video, tmp_path)
+
+    assert video.url == url
+    assert host.requests[0].line == f"GET {path} HTTP/1.1"
 
 
 FETCHES = """

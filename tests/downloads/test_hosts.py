@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import attrs
 import pytest
 
 from mp4gen import DownloadError, Retry
@@ -16,6 +17,7 @@ from mp4gen.downloads.fetch import DownloadLimits, FileSessions
 from mp4gen.downloads.hosts import FileHosts
 from mp4gen.downloads.retry_budget import HostDownError, RetryableError, RetryBudget
 from mp4gen.testing.media import tiny_mp4
+from mp4gen.transport.rate_limit import Priority
 from mp4gen.transport.sleeper import Sleeper
 from tests.support_async import now
 from tests.support_cdn import (
@@ -108,6 +110,59 @@ async def test_waiting_downloads_hold_no_files(sessions: FileSessions, tmp_path:
 
     assert len(opened) <= 8 * 2
     assert names == names_in(tmp_path) == []
+
+
+@pytest.mark.looptime
+async def test_cut_downloads_keep_a_bounded_number_of_files(
+    sessions: FileSessions, tmp_path: Path
+) -> None:
+    """They would use up the descriptors; those beyond the bound begin anew."""
+    content = tiny_mp4("large", 4 << 16)
+
+    def cut(request: Any) -> Response:
+        whole = range_response(request, content)
+        rest = {"headers": whole.headers, "body": whole.body, "received": 0}
+        return Response(status=whole.status, truncate_at=1 << 16, **rest)
+
+    async with FaultyHost() as host:
+        host.content, host.fault = content, cut
+        limits = DownloadLimits(allow_private=True, retry=Retry(initial_delay=30))
+        tasks = start(host, sessions, tmp_path, 150, limits=limits)
+        await host.wait_for_requests(150)
+        await asyncio.sleep(1e-3)
+        names = names_in(tmp_path)
+        host.fault = None
+        failed = await errors(tasks)
+
+    assert 40 <= len(names) <= 64 + 8
+    assert failed == []
+    assert sessions.kept_files == set()
+
+
+@pytest.mark.looptime
+async def test_single_download_does_not_wait_for_those_of_a_bulk_run(
+    sessions: FileSessions, tmp_path: Path
+) -> None:
+    """A bulk run has eight slots of its own at each host."""
+
+    def slow(request: Any) -> Response:
+        whole = range_response(request)
+        return Response(headers=whole.headers, body=whole.body, hang=20)
+
+    async with FaultyHost() as host:
+        host.fault = slow
+        bulk = attrs.evolve(LIMITS, priority=Priority.BULK)
+        tasks = start(host, sessions, tmp_path, 80, limits=bulk)
+        await host.wait_for_requests(8)
+        host.fault = None
+        began = now()
+        single = await errors(start(host, sessions, tmp_path / "single", 5))
+        seconds = now() - began
+        many = await errors(tasks)
+
+    assert single == many == []
+    assert seconds < 1
+    assert host.peak_connections <= 16
 
 
 @pytest.mark.looptime
