@@ -82,7 +82,8 @@ class ServerConfig:
 
     Attributes:
         music: The music folder. Each folder in it that contains audio is a music task.
-        data: The data directory, for the database and the videos; None for the user's own.
+        data: The data directory, for the database and the videos: new, empty or the server's own,
+            and not in the music folder. None for the user's own.
         host: The address to listen on. An address that other machines can reach needs a key.
         port: The port to listen on; 0 for any free port.
         key: The API key that clients must send; None to accept all clients on this machine.

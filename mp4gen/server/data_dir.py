@@ -51,6 +51,7 @@ class DataDirectory:
         self.cache = root / "cache"
         self.lock_path = root / "lock"
         self._maintenance = os.fspath(root / "maintenance")
+        self._videos = os.fspath(self.videos)
         self._lock_file: filesystem.LockedFile | None = None
 
     def open(self) -> None:
@@ -112,7 +113,8 @@ class DataDirectory:
     def is_lost(self, name: str) -> bool:
         """Return whether a finished video is gone, and not the whole folder with it."""
         # Fast, as above: called for every request about a finished video.
-        return not os.path.exists(self.videos / name) and os.path.exists(self.videos)  # noqa: PTH110
+        folder = self._videos
+        return not os.path.exists(f"{folder}/{name}") and os.path.exists(folder)  # noqa: PTH110
 
     def remove_video(self, name: str) -> None:
         """Delete a video, its record and its thumbnail, if they exist."""

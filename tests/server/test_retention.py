@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import sqlite3
+from pathlib import Path
 
 import attrs
 import pytest
@@ -161,6 +163,32 @@ async def test_small_changes_of_the_clock_do_not_delay_a_deletion(
     await retention.sweep()
 
     assert store.get("1") is None
+
+
+class FullDisk(Store):
+    """A store that cannot write until the video has left the disk."""
+
+    video: Path
+
+    def _commit(self) -> None:
+        if self.video.exists():
+            raise sqlite3.OperationalError("database or disk is full")
+        super()._commit()
+
+
+async def test_expired_videos_are_deleted_on_a_full_disk(data: DataDirectory) -> None:
+    """A deletion makes the space that it needs itself."""
+    store = FullDisk(data.database)
+    store.video = data.root / "none"
+    await add_video(data, store, NOW - 20 * DAY)
+    store.video = data.videos / FINISHED_TASK.filename
+
+    await Retention(15, store, data, clock=Clock()).sweep()
+
+    assert store.get("1") is None
+    assert store.removed_videos() == []
+    assert data.video_names() == set()
+    store.close()
 
 
 async def test_deletion_leaves_nothing(data: DataDirectory, store: Store) -> None:

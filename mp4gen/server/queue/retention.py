@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import sqlite3
 from collections.abc import Callable
 
 from mp4gen.server.data_dir import DataDirectory
@@ -21,7 +22,12 @@ _CLOCK_KEY = "clock"
 
 async def delete_task(store: Store, data: DataDirectory, task: Task) -> None:
     """Delete a task, then its video; if a kill comes between, the next server deletes the video."""
-    await store.remove(task.task_id)
+    try:
+        await store.remove(task.task_id)
+    except sqlite3.OperationalError:
+        # On a full disk the space of the video is needed to record its deletion.
+        await asyncio.to_thread(data.remove_video, task.filename)
+        await store.remove(task.task_id)
     await delete_video(store, data, task.filename)
 
 
@@ -79,11 +85,13 @@ class Retention:
         if abs(jump) > _DAY:
             log.warning("the clock jumped by %.1f days: nothing is deleted for now", jump / _DAY)
             self._trusted_at = loop_now + _MIN_CONFIRMATION
-            await self._follow_jump(now, jump)
+            with contextlib.suppress(sqlite3.OperationalError):
+                await self._follow_jump(now, jump)
         self._last_look = now, loop_now
         if loop_now < self._trusted_at:
             return False
-        await self._store.set_metadata(_CLOCK_KEY, now)
+        with contextlib.suppress(sqlite3.OperationalError):  # for instance a full disk
+            await self._store.set_metadata(_CLOCK_KEY, now)
         return True
 
     async def _follow_jump(self, now: float, jump: float) -> None:

@@ -65,7 +65,8 @@ class Store:
             if not isinstance(error, sqlite3.OperationalError):
                 raise damaged(path, error) from error
             raise ConfigurationError(
-                f"The database {path} cannot be used: {error}. Choose another folder with --data."
+                f"The database {path} cannot be used: {error}. Check the space on its disk, or "
+                "choose another folder with --data."
             ) from error
         self._write_executor = ThreadPoolExecutor(1, thread_name_prefix="mp4gen-store")
 
@@ -273,10 +274,12 @@ class Store:
         self._write_connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._write_connection
+            self._commit()
         except BaseException:
-            self._write_connection.execute("ROLLBACK")
+            # A full disk may have rolled it back already.
+            if self._write_connection.in_transaction:
+                self._write_connection.execute("ROLLBACK")
             raise
-        self._commit()
 
     def _commit(self) -> None:
         self._write_connection.execute("COMMIT")
