@@ -2,15 +2,23 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from mp4gen.filesystem import atomic_write, open_locked
+from mp4gen.filesystem import (
+    atomic_write,
+    make_private,
+    move_durably,
+    move_to_new,
+    open_locked,
+    sync_folder,
+)
 
 
 @pytest.fixture
@@ -151,3 +159,132 @@ def test_atomic_write_reports_a_block_that_wrote_nothing(path: Path) -> None:
         pass
 
     assert list(path.parent.iterdir()) == []
+
+
+def refuse(number: int) -> Callable[..., None]:
+    """Return a function that fails as a file system does."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on another file system than the one of `tmp_path`."""
+    folder = Path("/dev/shm") / f"mp4gen-test-{os.getpid()}-fs"  # noqa: S108 - needs that one
+    folder.mkdir()
+    if folder.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is only one file system")
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_move_durably_copies_to_another_file_system(
+    path: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failure mode 60: the copy is synced before it gets its name, and the source is deleted."""
+    path.write_bytes(b"video")
+    synced: list[tuple[str, bool]] = []
+
+    def record_fsync(descriptor: int) -> None:
+        opened = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((opened.suffix, (other_disk / "video.mp4").exists()))
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    move_durably(path, other_disk / "video.mp4")
+
+    assert (other_disk / "video.mp4").read_bytes() == b"video"
+    assert synced == [(".part", False), ("", True)]
+    assert not path.exists()
+
+
+def test_move_durably_keeps_the_source_on_a_full_disk(
+    path: Path, other_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing appears at the target, and the next try has a source."""
+    path.write_bytes(b"video")
+    monkeypatch.setattr(shutil, "copyfile", refuse(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left"):
+        move_durably(path, other_disk / "video.mp4")
+
+    assert path.read_bytes() == b"video"
+    assert list(other_disk.iterdir()) == []
+
+
+LINK_ERRORS = [None, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL]
+
+
+@pytest.mark.parametrize("number", LINK_ERRORS)
+def test_move_to_new_needs_no_hard_links(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int | None
+) -> None:
+    """Failure mode 60: exFAT and network shares have none; an existing file is never replaced."""
+    if number is not None:
+        monkeypatch.setattr(os, "link", refuse(number))
+    path.write_bytes(b"new")
+    taken, free = path.with_name("taken"), path.with_name("free")
+    taken.write_bytes(b"old")
+
+    with pytest.raises(FileExistsError):
+        move_to_new(path, taken)
+    move_to_new(path, free)
+
+    assert (taken.read_bytes(), free.read_bytes()) == (b"old", b"new")
+    assert not path.exists()
+
+
+def test_move_to_new_reserves_no_name_in_vain(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the move fails, no empty file stays."""
+    monkeypatch.setattr(os, "link", refuse(errno.EPERM))
+    monkeypatch.setattr(Path, "replace", refuse(errno.EIO))
+    path.write_bytes(b"new")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        move_to_new(path, path.with_name("free"))
+
+    assert [one.name for one in path.parent.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(0o755, 0o700), (0o777, 0o700), (0o700, 0o700), (0o500, 0o500)]
+)
+def test_make_private_only_takes_permissions(path: Path, before: int, after: int) -> None:
+    """A folder that its owner made read-only stays read-only."""
+    path.mkdir()
+    path.chmod(before)
+
+    make_private(path)
+
+    assert path.stat().st_mode & 0o777 == after
+    path.chmod(0o700)
+
+
+def test_make_private_tolerates_a_volume_of_another_user(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container the folder may belong to the host's user."""
+    path.mkdir(mode=0o755)
+    monkeypatch.setattr(Path, "chmod", refuse(errno.EPERM))
+
+    make_private(path)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+def test_sync_folder_tolerates_file_systems_that_cannot(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Some network file systems sync files only."""
+    monkeypatch.setattr(os, "fsync", refuse(number))
+
+    sync_folder(path.parent)
+
+
+def test_sync_folder_reports_a_failed_sync(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any other error means that the rename may be lost."""
+    monkeypatch.setattr(os, "fsync", refuse(errno.EIO))
+
+    with pytest.raises(OSError, match="Input/output error"):
+        sync_folder(path.parent)

@@ -90,6 +90,26 @@ async def test_log_has_one_line_for_each_task(
         assert part in lines[0]
 
 
+@pytest.mark.slow
+async def test_warnings_reach_the_log_the_page_and_the_details(
+    serve: Serve, visit: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The renderer's sentences about a video are not dropped."""
+    caller = await serve()
+    visitor = visit(caller)
+    await visitor.open()
+    task_id = await visitor.create(task="album", audio="one", audio_mode="copy")
+
+    data = await caller.wait_until_finished(task_id)
+
+    (warning,) = data["warnings"]
+    (video,) = (await visitor.state())["videos"]
+    assert "FLAC in an MP4" in warning
+    assert video["warnings"] == [warning]
+    assert data["trouble"] is None
+    assert f"task={task_id} warning={warning!r}" in caplog.messages
+
+
 def odd_body(rng: random.Random) -> bytes:
     """Return JSON with odd values, or JSON that is nested too deeply."""
     if rng.randrange(6) == 0:

@@ -1,5 +1,8 @@
 """One render in a worker process: its channel and its limits."""
 
+import asyncio
+import os
+import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -7,8 +10,9 @@ from typing import Any
 import attrs
 import pytest
 
-from mp4gen.errors import RenderError
+from mp4gen.errors import RenderCancelledError, RenderError, RenderIOError
 from mp4gen.server.rendering import worker
+from mp4gen.server.rendering.eta import RenderProgress, RenderSpeed
 from mp4gen.server.rendering.pool import ProcessExecutor, WorkerDiedError, WorkerSlot
 from mp4gen.server.rendering.worker_channel import WorkerChannel
 
@@ -68,3 +72,85 @@ def test_cancel_does_nothing_after_the_render_ended(tmp_path: Path) -> None:
     channel.cancel()
 
     assert not channel.cancelled
+
+
+@pytest.mark.slow
+async def test_long_analysis_is_not_stalled(slot: WorkerSlot, tmp_path: Path) -> None:
+    """The worker shows signs of life while it analyses, before the first second is done."""
+    job = job_for(write_song(tmp_path / "music" / "long.wav", 120.0))
+    channel = WorkerChannel(job.folder)
+    render = asyncio.ensure_future(slot.run(worker.render, job))
+
+    reports: list[tuple[float, float, int]] = []
+    while not reports or not reports[-1][0]:
+        await asyncio.sleep(0.01)
+        if (report := channel.read_progress()) and report not in reports:
+            reports.append(report)
+    channel.cancel()
+    with pytest.raises(RenderCancelledError):
+        await render
+
+    analysing = [signs for done, _, signs in reports if not done]
+    assert len(analysing) >= 2
+    assert analysing == sorted(set(analysing))
+    assert {total for _, total, _ in reports} == {120.0}
+
+
+def test_signs_of_life_count_as_progress() -> None:
+    """A render that is analysed for longer than the limit is not stopped as stalled."""
+    progress = RenderProgress(0.0, 60.0, RenderSpeed())
+
+    for second in range(1, 200):
+        progress.update(float(second), 0.0, 3600.0, second)
+    progress.update(300.0, 0.0, 3600.0, 199)
+
+    assert progress.changed_at == 199.0
+    assert progress.done == 0.0
+
+
+@pytest.mark.slow
+async def test_warnings_reach_the_server(slot: WorkerSlot, tmp_path: Path) -> None:
+    """A copied codec that not all players know is a warning of the result."""
+    job = job_for(write_song(tmp_path / "music" / "song.wav"), audio_mode="copy")
+
+    video = await slot.run(worker.render, job)
+
+    assert video.duration == pytest.approx(1.0)
+    assert len(video.warnings) == 1
+    assert "FLAC" in video.warnings[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [0, 20_000])
+async def test_full_disk_is_not_the_songs_fault(
+    slot: WorkerSlot, tmp_path: Path, limit: int
+) -> None:
+    """Failure mode 60: the error says that the video cannot be written, and nothing stays."""
+    job = job_for(write_song(tmp_path / "music" / "song.wav"))
+    pid = await slot.run(os.getpid)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+    with pytest.raises((RenderIOError, OSError), match="File too large"):
+        await slot.run(worker.render, job)
+
+    assert not job.video.exists()
+    assert not list(job.folder.glob("*.part"))
+
+
+@pytest.mark.slow
+async def test_music_that_is_replaced_meanwhile_makes_no_video(
+    slot: WorkerSlot, tmp_path: Path
+) -> None:
+    """The picture of one song never gets the sound of another."""
+    song = write_song(tmp_path / "music" / "song.wav", 60.0)
+    job = job_for(song)
+    render = asyncio.ensure_future(slot.run(worker.render, job))
+    channel = WorkerChannel(job.folder)
+    while not channel.read_progress():  # noqa: ASYNC110 - there is no event
+        await asyncio.sleep(0.01)
+    write_song(song.with_name("other.wav"), 1.0).replace(song)
+
+    with pytest.raises(RenderIOError, match="changed while it was rendered"):
+        await render
+
+    assert not job.video.exists()
