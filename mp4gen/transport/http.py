@@ -106,15 +106,16 @@ class Transport:
         session = self._session_for(request)
         key = validate_api_key(self._get_key())
         delivery = delivery or Delivery()
-        problem, until_close = "", asyncio.timeout(None)
-        self._calls.add(until_close)
+        # It also ends the call when the client closes. aiohttp's own total would be a second timer.
+        problem, until = "", asyncio.timeout(timeout)
+        self._calls.add(until)
         try:
-            async with until_close:
+            async with until:
                 return await self._request(session, request, key, timeout, delivery)
         except aiohttp.ConnectionTimeoutError:
             problem = f"no connection within {min(timeout, _CONNECT_TIMEOUT):g} s"
         except TimeoutError:
-            closed = until_close.expired()
+            closed = self._closed
             problem = "the client was closed" if closed else f"no response within {timeout:g} s"
         except aiohttp.ClientConnectorCertificateError as error:
             # A retry does not make the certificate valid, and nothing was sent.
@@ -136,7 +137,7 @@ class Transport:
             problem = describe_network_error(error)
             delivery.settled = delivery.head_sent and not self._closed
         finally:
-            self._calls.discard(until_close)
+            self._calls.discard(until)
             self.has_sent = self.has_sent or delivery.head_sent
         # Raised outside of the handlers: an aiohttp error as context would show the headers.
         raise TransportError(f"Request to {self._host} failed: {problem}.", sent=delivery.head_sent)
@@ -163,9 +164,7 @@ class Transport:
             request.method,
             url,
             data=request.body,
-            timeout=aiohttp.ClientTimeout(
-                total=timeout, sock_connect=min(timeout, _CONNECT_TIMEOUT)
-            ),
+            timeout=aiohttp.ClientTimeout(sock_connect=min(timeout, _CONNECT_TIMEOUT)),
             allow_redirects=False,
             trace_request_ctx=delivery,
             **request_options(self._proxy, url, _headers(request, key)),

@@ -22,7 +22,10 @@ CLOCK_RESOLUTION = 1e-6
 
 
 class Priority(enum.IntEnum):
-    """The priority of a call: single calls before bulk runs, in order of arrival within each."""
+    """The priority of a call: single calls before bulk runs, in order of arrival within each.
+
+    A client lets polls of single waits queue one at a time, and other calls between them.
+    """
 
     INTERACTIVE = 0
     BULK = 1
@@ -46,7 +49,7 @@ class RateLimiter(Protocol):
         ...
 
 
-class _Slot:
+class WindowSlot:
     """One use of a window; a generator for each call would cost more than the limit itself."""
 
     __slots__ = ("_limiter", "_priority")
@@ -54,8 +57,13 @@ class _Slot:
     def __init__(self, limiter: "SlidingWindowLimiter", priority: Priority) -> None:
         self._limiter, self._priority = limiter, priority
 
+    def enter_now(self) -> bool:
+        """Enter if no wait is needed: for each call, that saves more than the limit costs."""
+        return self._limiter._try_acquire()  # noqa: SLF001 - its own slot
+
     async def __aenter__(self) -> None:
-        await self._limiter._acquire(self._priority)  # noqa: SLF001 - its own slot
+        if not self.enter_now():
+            await self._limiter._wait_for_slot(self._priority)  # noqa: SLF001 - its own slot
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._limiter._release(error)  # noqa: SLF001 - its own slot
@@ -92,7 +100,7 @@ class SlidingWindowLimiter:
 
     def slot(self, priority: Priority = Priority.INTERACTIVE) -> AbstractAsyncContextManager[None]:
         """Hold one slot of the window."""
-        return _Slot(self, priority)
+        return WindowSlot(self, priority)
 
     def pause(self, seconds: float) -> None:
         """Hold back all calls for `seconds`, then let a single one go first.
@@ -105,12 +113,13 @@ class SlidingWindowLimiter:
         self._single_flight = True
         self._dispatch()
 
-    async def _acquire(self, priority: Priority) -> None:
-        loop = self._running_loop()
-        if not any(self._queues) and self._has_slot(loop.time()):
-            self._in_use += 1
-            return
-        waiter = loop.create_future()
+    def _try_acquire(self) -> bool:
+        is_free = not any(self._queues) and self._has_slot(self._running_loop().time())
+        self._in_use += is_free
+        return is_free
+
+    async def _wait_for_slot(self, priority: Priority) -> None:
+        waiter = self._running_loop().create_future()
         self._queues[priority].append(waiter)
         self._dispatch()
         try:

@@ -13,7 +13,7 @@ from mp4gen.errors import TransportError
 from mp4gen.options import RateLimit
 
 from .http import Delivery
-from .rate_limit import CLOCK_RESOLUTION, Priority, RateLimiter
+from .rate_limit import CLOCK_RESOLUTION, Priority, RateLimiter, WindowSlot
 from .sleeper import Sleeper, WakeableSleep
 
 # Other calls that go between two polls of single waits, if they want to.
@@ -24,18 +24,37 @@ class CallSlot:
     """The slot of one call; a class, since a generator for each would cost more than the limit.
 
     The wait for it ends when the client closes.
+
+    Args:
+        queue: The queue of the client.
+        slot: The slot of the limiter.
+        delivery: How far the call got.
+        goes_first: Whether polls of single waits let the call go first.
     """
 
-    __slots__ = ("_delivery", "_queue", "_slot")
+    __slots__ = ("_delivery", "_goes_first", "_queue", "_slot")
 
     def __init__(
-        self, queue: SlotQueue, slot: AbstractAsyncContextManager[None], delivery: Delivery
+        self,
+        queue: SlotQueue,
+        slot: AbstractAsyncContextManager[None],
+        delivery: Delivery,
+        *,
+        goes_first: bool,
     ) -> None:
         self._queue, self._slot, self._delivery = queue, slot, delivery
+        self._goes_first = goes_first
 
     async def __aenter__(self) -> None:
-        async with self._queue.sleeper.cancel_on_close():
-            await self._slot.__aenter__()
+        queue, slot = self._queue, self._slot
+        queue.others_waiting += self._goes_first
+        try:
+            if queue.sleeper.closed or not (isinstance(slot, WindowSlot) and slot.enter_now()):
+                async with queue.sleeper.cancel_on_close():
+                    await slot.__aenter__()
+        finally:
+            if self._goes_first:
+                queue.end_turn()
 
     async def __aexit__(self, *_: object) -> None:
         if self._delivery.settled:
@@ -43,21 +62,6 @@ class CallSlot:
             return
         error = _unanswered_error(self._delivery)
         await self._slot.__aexit__(TransportError, error, None)
-
-
-class _CountedSlot(CallSlot):
-    """The slot of a call that polls of single waits let go first."""
-
-    __slots__ = ()
-
-    async def __aenter__(self) -> None:
-        queue = self._queue
-        queue.others_waiting += 1
-        try:
-            async with queue.sleeper.cancel_on_close():
-                await self._slot.__aenter__()
-        finally:
-            queue.end_turn()
 
 
 class SlotQueue:
@@ -92,12 +96,15 @@ class SlotQueue:
                 that keeps failing.
         """
         if not limited:
-            return CallSlot(self, self._slot_after_pause(), delivery)
-        if not polite:
-            return _CountedSlot(self, self._limiter.slot(priority), delivery)
-        if priority is Priority.BULK:
-            return _CountedSlot(self, self._bulk_lane_slot(), delivery)
-        return CallSlot(self, self._poll_lane_slot(), delivery)
+            slot: AbstractAsyncContextManager[None] = self._slot_after_pause()
+        elif not polite:
+            slot = self._limiter.slot(priority)
+        elif priority is Priority.BULK:
+            slot = self._bulk_lane_slot()
+        else:
+            slot = self._poll_lane_slot()
+        goes_first = limited and not (polite and priority is Priority.INTERACTIVE)
+        return CallSlot(self, slot, delivery, goes_first=goes_first)
 
     def pause(self, seconds: float) -> None:
         """Hold back all calls for `seconds`, also those that the limiter does not count."""
