@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mp4gen.server.queue.store import Store, _update
+from mp4gen.server.queue.statements import update
+from mp4gen.server.queue.store import Store
 
 from .conftest import FINISHED_TASK
 
@@ -39,7 +40,7 @@ OFTEN: dict[str, Callable[[Store], object]] = {
     "the newest tasks of an account": lambda store: store.newest("", 200),
     "a value": lambda store: store.get_metadata("render_speed"),
     "a submit": lambda store: store._add(FINISHED_TASK),
-    "a state": lambda store: store._run(*_update("1", {"callback": "sent"})),
+    "a state": lambda store: store._run(*update("1", {"callback": "sent"})),
     "the start of a render": lambda store: store._mark_started("1", "f", {"started_at": 1.0}),
     "a deletion": lambda store: store._remove("1"),
 }

@@ -7,7 +7,6 @@ transaction. With the write-ahead log neither waits for the other.
 
 import asyncio
 import contextlib
-import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,32 +17,11 @@ import attrs
 
 from mp4gen.errors import AlreadyExistsError, ConfigurationError
 
-from .fingerprint import REQUEST_CHARS
+from . import statements
 from .schema import check_version, damaged, migrate
 from .task import CallbackState, Task, TaskState
 
 T = TypeVar("T")
-
-_FIELDS = tuple(field.name for field in attrs.fields(Task))
-_COLUMNS = ", ".join(_FIELDS)
-# A task that has ended is not tried again.
-_NOT_WAITING: dict[str, Any] = {"lease_until": None, "not_before": None, "last_trouble": None}
-_PLACEHOLDERS = ", ".join(f":{name}" for name in _FIELDS)
-_INSERT = f"INSERT INTO tasks ({_COLUMNS}) VALUES ({_PLACEHOLDERS})"  # noqa: S608 - constants
-# A queued task will be rendered from the files of that moment, so its words and options say enough.
-# Version 1 had no fingerprints.
-_SAME_VIDEO = f"""
-SELECT task_id FROM tasks WHERE account = :account AND music_task_id = :music_task_id
-    AND audio_id = :audio_id AND render_variant = :render_variant AND state != 'failed'
-    AND (fingerprint = :fingerprint
-        OR (state = 'queued' AND substr(fingerprint, 1, {REQUEST_CHARS})
-            = substr(:fingerprint, 1, {REQUEST_CHARS}))
-        OR (state != 'done' AND fingerprint IS NULL AND author IS :author
-            AND domain_name IS :domain_name AND aspect_ratio IS :aspect_ratio))
-"""  # noqa: S608 - a constant
-_QUEUED_AGAIN = {"state": TaskState.QUEUED, "attempts": 0, "troubles": 0} | dict.fromkeys(
-    ("started_at", "completed_at", "duration", "size", "lease_until", "not_before", "last_trouble")
-)
 
 
 class Store:
@@ -125,7 +103,7 @@ class Store:
             completed_at=now,
             error_code=code,
             error_message=message,
-            **_NOT_WAITING,
+            **statements.NOT_WAITING,
         )
 
     async def set_callback_state(self, task_id: str, state: CallbackState) -> None:
@@ -217,7 +195,7 @@ class Store:
         return await asyncio.shield(loop.run_in_executor(self._write_executor, func, *args))
 
     async def _change(self, task_id: str, **values: Any) -> None:
-        await self._run_in_writer(self._run, *_update(task_id, values))
+        await self._run_in_writer(self._run, *statements.update(task_id, values))
 
     def _run(self, sql: str, values: tuple[Any, ...]) -> None:
         with self._transaction() as connection:
@@ -225,17 +203,17 @@ class Store:
 
     def _add(self, task: Task) -> None:
         with self._transaction() as connection:
-            values = _encode(attrs.asdict(task))
-            if existing := connection.execute(_SAME_VIDEO, values).fetchone():
+            values = statements.encode(attrs.asdict(task))
+            if existing := connection.execute(statements.SAME_VIDEO, values).fetchone():
                 message = "Mp4 record already exists"
                 raise AlreadyExistsError(message, code=409, existing_task_id=existing[0])
-            connection.execute(_INSERT, values)
+            connection.execute(statements.INSERT, values)
 
     def _adopt(self, task: Task) -> bool:
-        twin = attrs.evolve(task, fingerprint=_twin(task.fingerprint, task.task_id))
+        twin = attrs.evolve(task, fingerprint=statements.twin(task.fingerprint, task.task_id))
         for candidate in (task, twin):
             with contextlib.suppress(sqlite3.IntegrityError), self._transaction() as connection:
-                connection.execute(_INSERT, _encode(attrs.asdict(candidate)))
+                connection.execute(statements.INSERT, statements.encode(attrs.asdict(candidate)))
                 return True
         return False
 
@@ -250,14 +228,16 @@ class Store:
     def _mark_started(self, task_id: str, fingerprint: str, values: dict[str, Any]) -> None:
         with self._transaction() as connection:
             try:
-                connection.execute(*_update(task_id, values | {"fingerprint": fingerprint}))
+                connection.execute(
+                    *statements.update(task_id, values | {"fingerprint": fingerprint})
+                )
             except sqlite3.IntegrityError:
-                twin = {"fingerprint": _twin(fingerprint, task_id)}
-                connection.execute(*_update(task_id, values | twin))
+                twin = {"fingerprint": statements.twin(fingerprint, task_id)}
+                connection.execute(*statements.update(task_id, values | twin))
 
     def _revive(self, task_id: str, values: dict[str, Any]) -> bool:
         with self._transaction() as connection:
-            sql, parameters = _update(task_id, _QUEUED_AGAIN | values)
+            sql, parameters = statements.update(task_id, statements.QUEUED_AGAIN | values)
             return connection.execute(f"{sql} AND state = 'done'", parameters).rowcount > 0
 
     def _finish(self, task_id: str, publish: Callable[[], dict[str, Any]], now: float) -> bool:
@@ -265,8 +245,13 @@ class Store:
             sql = "SELECT 1 FROM tasks WHERE task_id = ?"
             if connection.execute(sql, (task_id,)).fetchone() is None:
                 return False
-            values = {"state": TaskState.DONE, "completed_at": now, **_NOT_WAITING, **publish()}
-            connection.execute(*_update(task_id, values))
+            values = {
+                "state": TaskState.DONE,
+                "completed_at": now,
+                **statements.NOT_WAITING,
+                **publish(),
+            }
+            connection.execute(*statements.update(task_id, values))
         return True
 
     @contextlib.contextmanager
@@ -285,34 +270,9 @@ class Store:
         self._write_connection.execute("COMMIT")
 
     def _select(self, where: str, values: tuple[Any, ...] = ()) -> list[Task]:
-        sql = f"SELECT {_COLUMNS} FROM tasks {where}"  # noqa: S608 - constants
+        sql = f"SELECT {statements.COLUMNS} FROM tasks {where}"  # noqa: S608 - constants
         rows = self._read_connection.execute(sql, values)
-        return [_task_from_row(row) for row in rows]
-
-
-def _twin(fingerprint: str | None, task_id: str) -> str:
-    """Return the fingerprint of a video that another task has, too: later submits get that one."""
-    return f"{fingerprint} {task_id}"
-
-
-def _task_from_row(row: tuple[Any, ...]) -> Task:
-    values = dict(zip(_FIELDS, row, strict=True))
-    return Task(**values | {"warnings": json.loads(values["warnings"])})
-
-
-def _encode(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values as SQLite stores them: lists as JSON."""
-    return {
-        name: json.dumps(value, ensure_ascii=False) if isinstance(value, list | tuple) else value
-        for name, value in values.items()
-    }
-
-
-def _update(task_id: str, values: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
-    """Return the statement that changes these columns of a task, and its parameters."""
-    names = ", ".join(f"{name} = ?" for name in values)
-    sql = f"UPDATE tasks SET {names} WHERE task_id = ?"  # noqa: S608 - column names
-    return sql, (*_encode(values).values(), task_id)
+        return [statements.task_from_row(row) for row in rows]
 
 
 def _connect(path: Path) -> sqlite3.Connection:
