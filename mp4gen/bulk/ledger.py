@@ -190,7 +190,7 @@ class Ledger:
                 future.exception()
             raise
         except sqlite3.Error as error:
-            raise LedgerError(self._error_message(error)) from None
+            raise LedgerError(self._error_message(error)) from error
 
     def _in_thread(self, operation: Callable[..., T], *args: object) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._thread, operation, *args)
@@ -201,7 +201,7 @@ class Ledger:
             return f"No space left for the ledger: {self._path}. Free some space, then run again."
         if code in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
             return f"Not a ledger, or a damaged one: {self._path}. Use another file."
-        return f"Cannot use the ledger {self._path}: {error}."
+        return f"Cannot use the ledger {self._path}: {error}. Check the disk, then run again."
 
     # --- in the thread ----------------------------------------------------------------------
 

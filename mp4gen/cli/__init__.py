@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 _MISSING = "mp4gen: The command line needs more packages. Run: pip install 'mp4gen[cli]'"
 
+_MIN_COLUMNS = 10
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code, as `exit_codes` lists them.
@@ -16,6 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     _prepare_streams()
     # The renderer's matrix products are too small to gain from threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if os.environ.get("COLUMNS", "").isdecimal() and int(os.environ["COLUMNS"]) < _MIN_COLUMNS:
+        # Some editors and schedulers set 0; rich would break lines for ever.
+        del os.environ["COLUMNS"]
     try:
         from .app import run
     except ModuleNotFoundError as error:

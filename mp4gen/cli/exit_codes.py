@@ -27,6 +27,8 @@ DONE, FAILED, BAD_INPUT, STOPPED_BY_ACCOUNT = 0, 1, 2, 3
 INTERRUPTED, PIPE_CLOSED = 130, 141
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# SQLITE_IOERR and SQLITE_FULL.
+_SQLITE_DISK_ERRORS = frozenset({10, 13})
 _ACCESS_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 # Package -> the extra that installs it.
 _EXTRAS = {"av": "render", "numpy": "render", "PIL": "render", "cyclopts": "cli", "rich": "cli"}
@@ -78,6 +80,8 @@ def exit_code(error: BaseException, *, has_sent: bool = False) -> int:
             code = STOPPED_BY_ACCOUNT
         case RenderIOError() if not isinstance(error.__cause__, FileNotFoundError):
             code = FAILED
+        case LedgerError() if _is_disk_failure(error.__cause__):
+            code = FAILED
         case (
             UsageError() | ModuleNotFoundError() | RenderError()
             | ConfigurationError() | ValidationError() | LedgerError()
@@ -86,6 +90,11 @@ def exit_code(error: BaseException, *, has_sent: bool = False) -> int:
         case _:
             code = FAILED
     return FAILED if has_sent and code == BAD_INPUT else code
+
+
+def _is_disk_failure(cause: BaseException | None) -> bool:
+    """Return whether SQLite failed by a full or broken disk."""
+    return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _SQLITE_DISK_ERRORS
 
 
 def error_message(error: BaseException) -> str:

@@ -113,6 +113,20 @@ def test_full_disk_after_some_submits_is_1(service: FakeService, tmp_path: Path)
     assert "Traceback" not in ended.stderr
 
 
+def test_full_disk_before_the_first_submit_is_1(service: FakeService, mp4gen: Any) -> None:
+    """Nothing was sent, but the input is not what is bad."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
+    try:
+        ended = mp4gen("convert", "t.csv", "--to", "v")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert ended.code == 1
+    assert "Check the disk, then run again." in ended.err
+    assert service.tasks == {}
+
+
 @pytest.mark.parametrize(
     "error", [UsageError("x"), ConfigurationError("x"), LedgerError("x"), RenderError("x")]
 )

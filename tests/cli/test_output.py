@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -70,3 +71,13 @@ def test_table_in_a_pipe_is_tab_separated(capsys: pytest.CaptureFixture[str]) ->
     Output().table(("id", "title"), [("1", "a\tb"), ("2", None)])
 
     assert capsys.readouterr().out == "1\ta\\tb\n2\t\n"
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "9", "-1", "x", ""])
+def test_help_is_readable_with_a_meaningless_width(
+    mp4gen: Any, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    """Some editors and schedulers set COLUMNS to 0."""
+    monkeypatch.setenv("COLUMNS", columns)
+
+    assert "Print the number of credits left." in mp4gen("credits", "--help").out
