@@ -18,16 +18,19 @@ POLL_FAULTS = (
     "callback_exception_without_url"
 ).split()
 FILE_FAULTS = "reset truncated hang html_502 html_200 expired range_ignored".split()
+DEAD_HOST_FAULTS = "reset close_without_answer hang html_503 code_429".split()
 
 
 def script_faults(service: FakeService, random: Random) -> None:
-    """Script faults for three requests in ten."""
+    """Script faults for three requests in ten; in one seed of four the file host is down first."""
     for endpoint, faults in (
         ("create", SUBMIT_FAULTS),
         ("details", POLL_FAULTS),
         ("file", FILE_FAULTS),
     ):
         steps = [random.choice(faults) if random.random() < 0.3 else "ok" for _ in range(200)]
+        if endpoint == "file" and random.random() < 0.25:
+            steps = [random.choice(DEAD_HOST_FAULTS)] * random.randrange(20, 100) + steps
         service.script(endpoint, *steps)  # type: ignore[arg-type]
 
 
