@@ -60,7 +60,8 @@ async def test_expired_video_is_deleted_and_logged(
     assert kept is not None
     assert store.get("1") is None
     assert data.video_names() == set()
-    assert f"task=1 expired after 15 days: {FINISHED_TASK.filename}" in caplog.messages
+    line = f"task=1 deleted={FINISHED_TASK.filename} reason='expired after 15 days'"
+    assert line in caplog.messages
 
 
 async def test_retention_of_0_days_keeps_all_videos(data: DataDirectory, store: Store) -> None:
@@ -196,7 +197,7 @@ async def test_deletion_leaves_nothing(data: DataDirectory, store: Store) -> Non
     await add_video(data, store, NOW)
     data.thumbnail_path(FINISHED_TASK.filename).write_bytes(b"image")
 
-    await delete_task(store, data, FINISHED_TASK)
+    await delete_task(store, data, FINISHED_TASK, "by a test")
 
     assert store.removed_videos() == []
     assert [*data.videos.iterdir(), *data.cache.iterdir()] == []

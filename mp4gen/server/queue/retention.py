@@ -20,8 +20,15 @@ _MIN_CONFIRMATION = 0.9 * _INTERVAL
 _CLOCK_KEY = "clock"
 
 
-async def delete_task(store: Store, data: DataDirectory, task: Task) -> None:
-    """Delete a task, then its video; if a kill comes between, the next server deletes the video."""
+async def delete_task(store: Store, data: DataDirectory, task: Task, reason: str) -> None:
+    """Delete a task, then its video; if a kill comes between, the next server deletes the video.
+
+    Args:
+        store: The store of the task.
+        data: The directory of its video.
+        task: The task.
+        reason: Why it is deleted, for the log.
+    """
     try:
         await store.remove(task.task_id)
     except sqlite3.OperationalError:
@@ -29,6 +36,7 @@ async def delete_task(store: Store, data: DataDirectory, task: Task) -> None:
         await asyncio.to_thread(data.remove_video, task.filename)
         await store.remove(task.task_id)
     await delete_video(store, data, task.filename)
+    log.info("task=%s deleted=%s reason=%r", task.task_id, task.filename, reason)
 
 
 async def delete_video(store: Store, data: DataDirectory, filename: str) -> None:
@@ -74,8 +82,8 @@ class Retention:
             return 0
         expired = self._store.finished_before(now - self._days * _DAY)
         for task in expired:
-            await delete_task(self._store, self._data, task)
-            log.info("task=%s expired after %g days: %s", task.task_id, self._days, task.filename)
+            reason = f"expired after {self._days:g} days"
+            await delete_task(self._store, self._data, task, reason)
         return len(expired)
 
     async def _is_trusted(self, now: float) -> bool:

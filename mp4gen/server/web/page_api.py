@@ -240,7 +240,7 @@ class PageApi:
     async def delete_video(self, request: web.Request, account: str) -> web.StreamResponse:
         """Delete a video, or cancel its render."""
         task = self._get_own_task(request.match_info["task_id"], account)
-        await delete_task(self._services.store, self._services.data, task)
+        await delete_task(self._services.store, self._services.data, task, "on the page")
         self._services.scheduler.cancel(task.task_id)
         self._services.feed.notify()
         return web.json_response({})
