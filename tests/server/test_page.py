@@ -247,6 +247,24 @@ async def test_thumbnail_of_a_damaged_video_is_an_error(
 
 
 @pytest.mark.slow
+async def test_page_says_that_the_file_of_a_video_is_gone(serve: Serve, visit: Any) -> None:
+    """A video without its file has no link, and the text says what to do."""
+    caller = await serve()
+    visitor = visit(caller)
+    await visitor.open()
+    task_id = await visitor.create(**ONE)
+    await caller.wait_until_finished(task_id)
+    (before,) = (await visitor.state())["videos"]
+    (caller.server.config.data / "videos" / Path(before["url"]).name).unlink()
+
+    (after,) = (await visitor.state())["videos"]
+
+    assert (before["state"], before["error"]) == ("done", None)
+    assert (after["state"], after["url"]) == ("failed", None)
+    assert after["error"] == "The file of this video is gone. Create the video again."
+
+
+@pytest.mark.slow
 async def test_abandoned_preview_is_not_rendered(
     serve: Serve, visit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,30 @@ from .test_schema import old_database
 
 # As unguessable as the server's names, but made by a person.
 LOOKALIKE = "my-great-holiday-film-01"
+TOKEN = "A" * 24
+NEAR_MISSES = [
+    f"{TOKEN[1:]}.json",
+    f"{TOKEN}A.json",
+    f"{TOKEN}.JSON",
+    f"{TOKEN}.json.bak",
+    f"{TOKEN[1:]}.json.json",
+    f"{TOKEN} (1).mp4",
+    f"{TOKEN}.mp4.part",
+    f"thumbnail-{TOKEN}.jpeg",
+    f"thumbnail-{TOKEN[1:]}.jpg",
+    f"Thumbnail-{TOKEN}.jpg",
+    f"{'0' * 31}.jpg",
+    f"{'0' * 31}G.jpg",
+    f"{'0' * 31}A.jpg",
+    ".mp4gen-0123456789ab.part~",
+    ".mp4gen-0123456789AB.part",
+    ".mp4gen-0123456789a.part",
+    "mp4gen-0123456789ab.part",
+    f"render-{TOKEN[1:]}",
+    f"render-{TOKEN} copy",
+    f"Render-{TOKEN}",
+    TOKEN,
+]
 Folders = tuple[Path, Path]
 
 
@@ -124,6 +148,10 @@ def files_in_our_folders(root: Path) -> Folders:
     write(data / "cache" / "photo.jpg")
     write(data / "cache" / "thumbnail-mine.jpg")
     write(data / "cache" / "download.part")
+    for name in NEAR_MISSES:
+        for folder in ("videos", "cache"):
+            write(data / folder / name)
+        write(data / "work" / name / "take1.wav")
     for path in (data / "cache").iterdir():
         os.utime(path, (0, 0))
     return write_song(root / "music" / "one.wav").parent, data
@@ -214,13 +242,12 @@ async def test_refused_start_does_not_touch_the_running_server(
 ) -> None:
     """A second server on the same folder deletes no upload, no render and no video of the first."""
     await serve()
-    token = "A" * 24
     for path in (
         music / "Uploads" / ".mp4gen-upload-x",
-        tmp_path / "data" / "work" / f"render-{token}" / "video.mp4",
-        tmp_path / "data" / "videos" / f"{token}.mp4",
+        tmp_path / "data" / "work" / f"render-{TOKEN}" / "video.mp4",
+        tmp_path / "data" / "videos" / f"{TOKEN}.mp4",
         tmp_path / "data" / "videos" / ".mp4gen-0123456789ab.part",
-        tmp_path / "data" / "cache" / f"thumbnail-{token}.jpg",
+        tmp_path / "data" / "cache" / f"thumbnail-{TOKEN}.jpg",
     ):
         write(path)
         os.utime(path, (0, 0))

@@ -73,7 +73,7 @@ class Admission:
             await self._store.add(task)
         except AlreadyExistsError as error:
             earlier = self._store.get(error.existing_task_id or "")
-            if earlier is None or not self._is_lost(earlier):
+            if earlier is None or not self.is_lost(earlier):
                 raise
             if not await self._revive(earlier, task):
                 raise
@@ -83,12 +83,13 @@ class Admission:
 
     async def recover(self, task: Task) -> Task:
         """Return the task; if it is done and its file is gone, after it was queued again."""
-        if not self._is_lost(task):
+        if not self.is_lost(task):
             return task
         await self._revive(task, task)
         return self._store.get(task.task_id) or task
 
-    def _is_lost(self, task: Task) -> bool:
+    def is_lost(self, task: Task) -> bool:
+        """Return whether the task is done and its file is gone."""
         return task.state is TaskState.DONE and self._data.is_lost(task.filename)
 
     async def _revive(self, task: Task, caller: Task) -> bool:

@@ -7,6 +7,7 @@ import math
 import time
 from typing import Any
 
+import attrs
 from aiohttp import web
 
 from mp4gen.errors import InvalidRequestError
@@ -30,6 +31,7 @@ from .services import Services
 _MAX_VIDEOS = 200
 _MAX_PREVIEW_SIDE = 540
 _DAY = 86400
+_LOST = "The file of this video is gone. Create the video again."
 _REJECTIONS = {
     RejectReason.MAINTENANCE: (503, "The server is under maintenance."),
     RejectReason.DISK_FULL: (507, "The server's disk is full."),
@@ -133,6 +135,8 @@ class PageApi:
     def _video(self, task: Task) -> dict[str, Any]:
         progress = self._services.scheduler.progress(task.task_id)
         now = asyncio.get_running_loop().time()
+        if self._services.admission.is_lost(task):
+            task = attrs.evolve(task, state=TaskState.FAILED, error_message=_LOST)
         return {
             "id": task.task_id,
             "task": task.music_task_id,
