@@ -106,7 +106,7 @@ async def test_invalid_certificate_is_reported_at_the_start(
 ) -> None:
     """One sentence with what to do, and nothing is created."""
     config = ServerConfig(
-        music=tmp_path, data=tmp_path / "data", port=0, tls_cert=files / certificate,
+        music=files, data=tmp_path / "data", port=0, tls_cert=files / certificate,
         tls_key=files / key,
     )  # fmt: skip
 
