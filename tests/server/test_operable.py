@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import random
+import sqlite3
 from itertools import chain
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from mp4gen.api import converters
 from mp4gen.options import RateLimit
+from mp4gen.server.queue.store import Store
 from mp4gen.server.web.operations import OPERATIONS
 
 from .conftest import CALLBACK, Caller, Serve
@@ -108,6 +110,29 @@ async def test_warnings_reach_the_log_the_page_and_the_details(
     assert video["warnings"] == [warning]
     assert data["trouble"] is None
     assert f"task={task_id} warning={warning!r}" in caplog.messages
+
+
+async def test_submit_on_a_full_disk_is_refused(
+    serve: Serve, visit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failure mode 60: a task that cannot be stored is refused as during maintenance, not lost."""
+    caller = await serve()
+    visitor = visit(caller)
+    await visitor.open()
+
+    def fail(_: Store) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Store, "_commit", fail)
+    refused = await caller.generate("album", "one")
+    page = await visitor.ask("POST", "/page/videos", json={"task": "album", "audio": "one"})
+    monkeypatch.undo()
+    accepted = await caller.generate("album", "one")
+
+    text = "The database cannot be used: database or disk is full."
+    assert (refused["code"], refused["msg"]) == (455, text)
+    assert (page[0], json.loads(page[2])["msg"]) == (503, text)
+    assert accepted["code"] == 200
 
 
 def odd_body(rng: random.Random) -> bytes:

@@ -1,27 +1,10 @@
-"""Puts the ends of tasks into the log, and troubles into sentences."""
+"""Puts the ends of tasks into the log."""
 
 import logging
-import sqlite3
-
-from mp4gen.server.rendering.supervisor import RenderCrashedError
-from mp4gen.server.troubles import TransientError
 
 from .task import Task
 
 log = logging.getLogger("mp4gen.server")
-
-
-def describe_trouble(error: Exception) -> str:
-    """Return a failure that is not the song's as a sentence for users, without a path."""
-    match error:
-        case TransientError() | RenderCrashedError():
-            return str(error)
-        case OSError():
-            return f"The data folder cannot be used: {error.strerror or type(error).__name__}."
-        case sqlite3.Error():
-            return f"The database cannot be used: {error}."
-    log.error("a task could not be rendered", exc_info=error)
-    return f"The server failed: {type(error).__name__}."
 
 
 def log_finished(task: Task, elapsed: float) -> None:

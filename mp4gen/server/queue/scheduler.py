@@ -26,10 +26,11 @@ from mp4gen.server.rendering.supervisor import (
     RenderInterruptedError,
     SupervisedRender,
 )
+from mp4gen.server.troubles import describe_trouble
 
 from .fair_queue import FairQueue
 from .fingerprint import Fingerprints
-from .reporting import describe_trouble, log_finished
+from .reporting import log_finished
 from .retries import MAX_ATTEMPTS, MAX_DELAY, QueueHold, retry_delay
 from .store import Store
 from .task import Task

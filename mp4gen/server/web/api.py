@@ -20,7 +20,7 @@ from mp4gen.server.library.library import LibraryTrack
 from mp4gen.server.queue.admission import RejectReason
 from mp4gen.server.queue.task import CallbackState, Task
 from mp4gen.server.rendering.previews import MusicInfo
-from mp4gen.server.troubles import TransientError
+from mp4gen.server.troubles import TRANSIENT_ERRORS, describe_trouble
 
 from .operations import OPERATIONS
 from .responses import UNKNOWN_TRACK, api_response, error_response
@@ -62,9 +62,9 @@ class Api:
                 return error_response(455)
             try:
                 return await handler(request, account)
-            except TransientError as error:
+            except TRANSIENT_ERRORS as error:
                 # The client waits and tries again, as during maintenance.
-                return error_response(455, str(error))
+                return error_response(455, describe_trouble(error))
             except ApiError as error:
                 # The rest of a body that is too large is not read, so HTTP must report it too.
                 status = 413 if error.code == 413 else 200

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from mp4gen.errors import ApiError, InvalidRequestError, Mp4GenError, ValidationError
-from mp4gen.server.troubles import TransientError
+from mp4gen.server.troubles import TRANSIENT_ERRORS, describe_trouble
 
 from .api import MAX_BODY_BYTES, read_body
 from .responses import error_response
@@ -97,7 +97,7 @@ def require_session(
 ) -> Any:
     """Return `handler` with checks of the session, and of its token if the request needs it."""
 
-    async def check(request: web.Request) -> web.StreamResponse:
+    async def check(request: web.Request) -> web.StreamResponse:  # noqa: PLR0911 - one for each error
         account = sessions.account_of(request)
         if account is None:
             return error_response(401, status=401)
@@ -109,9 +109,10 @@ def require_session(
             return error_response(error.code, error.message, status=error.code)
         except ValidationError as error:
             return error_response(400, str(error), status=400)
+        except TRANSIENT_ERRORS as error:
+            return error_response(500, describe_trouble(error), status=503)
         except Mp4GenError as error:
-            passes = isinstance(error, TransientError)
-            return error_response(500 if passes else 400, str(error), status=503 if passes else 422)
+            return error_response(400, str(error), status=422)
         if not response.prepared:
             response.headers.update(SECURITY_HEADERS)
         return response
