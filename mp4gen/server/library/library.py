@@ -206,9 +206,8 @@ def _unavailable_on_error() -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise MusicUnavailableError(
-            f"The music folder cannot be read: {reason}. Mount its disk, or change its mode."
-        ) from error
+        hint = "Mount its disk, or correct its permissions."
+        raise MusicUnavailableError(f"The music folder cannot be read: {reason}. {hint}") from error
 
 
 def _nfc(text: str) -> str:
