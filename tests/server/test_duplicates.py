@@ -11,7 +11,7 @@ import pytest
 
 from mp4gen.errors import AlreadyExistsError
 from mp4gen.render import RenderStyle
-from mp4gen.server.queue.fingerprint import Fingerprints
+from mp4gen.server.queue.fingerprint import MAX_READ_BYTES, Fingerprints
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import Task
 
@@ -125,6 +125,43 @@ def test_unchanged_music_is_the_same_video(song: Path, name: str) -> None:
     SAME_FILES[name](song)
 
     assert fingerprints.of(TASK, song) == fingerprint(song) == before
+
+
+def write_at(position: int, *, keep_time: bool) -> Callable[[Path], object]:
+    """Return a function that changes one byte of a file in place."""
+
+    def change(song: Path) -> None:
+        stat = song.stat()
+        with song.open("rb+") as file:
+            file.seek(position)
+            file.write(b"!")
+        if keep_time:
+            os.utime(song, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        else:
+            os.utime(song, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+
+    return change
+
+
+LARGE_FILE_CHANGES: dict[str, tuple[Callable[[Path], object], bool]] = {
+    "nothing": (lambda song: None, False),
+    "tags at its beginning": (write_at(10, keep_time=True), True),
+    "tags at its end": (write_at(MAX_READ_BYTES, keep_time=True), True),
+    "a moment of the music": (write_at(MAX_READ_BYTES // 2, keep_time=False), True),
+    "its length": (lambda song: os.truncate(song, MAX_READ_BYTES + 2), True),
+}
+
+
+@pytest.mark.parametrize("name", LARGE_FILE_CHANGES)
+def test_large_file_is_known_by_its_ends_its_size_and_its_time(song: Path, name: str) -> None:
+    """A submit does not read hundreds of megabytes, and still notices a change."""
+    change, is_another_video = LARGE_FILE_CHANGES[name]
+    os.truncate(song, MAX_READ_BYTES + 1)
+    before = fingerprint(song)
+
+    change(song)
+
+    assert (fingerprint(song) != before) == is_another_video
 
 
 @pytest.mark.parametrize("name", OTHER_VIDEO)
