@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
+from typing import Literal
 
 import attrs
 import support_bulk as support
@@ -101,10 +102,10 @@ async def bad_tracks(number: int, fault: str, bad: int) -> Run:
         return await convert(client, api, number)
 
 
-async def outage(number: int) -> Run:
+async def outage(number: int, endpoint: Literal["*", "create"]) -> Run:
     """Convert tracks through ten minutes of 503, which begin after ten seconds."""
     api, loop = service(), asyncio.get_running_loop()
-    loop.call_later(10, api.always, "*", BUSY)
+    loop.call_later(10, api.always, endpoint, BUSY)
     loop.call_later(10 + TEN_MINUTES, api.clear)
     async with support.client(api, 4) as client:
         return await convert(client, api, number)
@@ -194,8 +195,11 @@ def main() -> None:
     """Run the benchmark."""
     args = parse_arguments(__doc__, tracks=200)
     found = figures_of_bad_tracks(args.tracks)
-    down = show_run("503 with Retry-After: 600", support.run(outage(300)))
-    found.append(at_most("300 tracks, 10 min of 503: failed or uncertain", 300 - down.videos, 0))
+    endpoints: dict[Literal["*", "create"], str] = {"*": "all calls", "create": "submits"}
+    for endpoint, name in endpoints.items():
+        down = show_run(f"503 with Retry-After: 600, {name}", support.run(outage(300, endpoint)))
+        lost = 300 - down.videos
+        found.append(at_most(f"300 tracks, 10 min of 503 to {name}: failed or uncertain", lost, 0))
     alone, _ = support.run(beside_singles(args.tracks, 0))
     beside, wait = support.run(beside_singles(args.tracks, 20))
     found += [

@@ -306,8 +306,8 @@ class ConversionRun:
         if is_refusal or isinstance(error, LedgerError):
             return False
         caller = self._service.caller
-        if caller.accepted_submits != self._accepted_submits:
-            self._accepted_submits, self._blocked_in_row = caller.accepted_submits, 0
+        if caller.submit_gate.accepted != self._accepted_submits:
+            self._accepted_submits, self._blocked_in_row = caller.submit_gate.accepted, 0
         self._blocked_in_row += 1
         return self._blocked_in_row <= _MAX_BLOCKED_IN_ROW and await caller.is_up()
 

@@ -6,9 +6,8 @@ The module knows nothing of videos. Its callers decide whether to resend a lost 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import Random
 from typing import TypeVar
 
@@ -22,11 +21,11 @@ from mp4gen.events import EventEmitter, MaintenanceEvent, PausedEvent
 from mp4gen.options import Retry
 from mp4gen.unexpected import typed_errors, unexpected_error
 
-from .circuit_breaker import CircuitBreaker
+from .gates import Gates, retry_after
 from .health_check import HealthCheck
 from .http import Delivery, Transport
 from .rate_limit import Priority, RateLimiter
-from .retry import RetryDecision, backoff_delays, classify
+from .retry import RetryDecision, classify
 from .retry_loop import RetryLoop
 from .sleeper import Sleeper
 from .slots import SlotQueue
@@ -36,9 +35,6 @@ T = TypeVar("T")
 
 # Six hours, and the time until a probe finds that they are over.
 _BULK_MAINTENANCE_TIMEOUT = 6 * 3600.0 + 600.0
-
-# The permit of a closed breaker: the call is not a probe.
-_NO_PROBE = nullcontext(enter_result=False)
 
 
 @attrs.frozen
@@ -87,16 +83,17 @@ class ApiCaller:
         self.random = random
         self.events = events
         self.sleeper = Sleeper()
-        self.circuit_breaker = CircuitBreaker(self.sleeper)
+        self._gates = Gates(retry, random, self.sleeper)
+        self.circuit_breaker = self._gates.circuit_breaker
+        self.submit_gate = self._gates.submit_gate
         # Whether the host says that it rejects duplicates; None before its first response.
         self.rejects_duplicates: bool | None = None
-        self.accepted_submits = 0
+        self._failed_health_checks = 0
         self._transport = transport
         self._slots = SlotQueue(limiter, self.sleeper)
         self._health_check = HealthCheck.for_dialect(dialect) if dialect else None
         self._health_lock = asyncio.Lock()
         self._health_asked_at = float("-inf")
-        self._probe_delays: Iterator[float] = backoff_delays(retry, random)
 
     @property
     def closed(self) -> bool:
@@ -155,15 +152,18 @@ class ApiCaller:
             while True:
                 if waits_out:
                     await self._confirm_outage()
-                async with self._permit(call_options, retry_loop) as probe:
-                    if probe and waits_out and not self.circuit_breaker.is_maintenance:
-                        # The call itself may be the only one that fails.
-                        await self.is_up()
+                breaker = self._gates.blocking(request, call_options, retry_loop)
+                async with self._gates.permit(breaker, call_options, retry_loop) as probe:
+                    if probe and waits_out and not await self._may_probe(request):
+                        continue
                     async with self._slots.slot(
                         call_options.priority, delivery, limited=request.rate_limited, polite=polite
                     ):
-                        # The breaker may have opened while the call waited for its slot.
-                        if not probe and self._is_blocked(call_options, retry_loop):
+                        # Meanwhile a breaker may have opened, or be about to.
+                        if not probe and (
+                            self._gates.blocking(request, call_options, retry_loop)
+                            or (waits_out and self.circuit_breaker.has_common_failures)
+                        ):
                             continue
                         if stopwatch is not None:
                             stopwatch.start()
@@ -209,9 +209,9 @@ class ApiCaller:
                     await self._send_health_check(self._health_check)
         return self.circuit_breaker.proper_responses != before
 
-    def would_give_up(self, call_options: CallOptions) -> bool:
-        """Return whether the breaker blocks the caller for longer than it waits."""
-        return self.circuit_breaker.open_longer_than(self._max_wait(call_options))
+    def would_give_up(self, call_options: CallOptions, *, submit: bool = False) -> bool:
+        """Return whether a breaker blocks the caller for longer than it waits."""
+        return self._gates.would_give_up(call_options, submit=submit)
 
     async def _exchange(
         self,
@@ -231,12 +231,16 @@ class ApiCaller:
                 error.retry_after = response.retry_after
                 if error.from_api:
                     self._learn(response)
+                    if request.is_submit and classify(error, submit=True) is RetryDecision.GIVE_UP:
+                        self.submit_gate.record_response()
             raise
         except Exception as error:
             raise unexpected_error(error) from error
         self._learn(response)
         self.circuit_breaker.reset()
-        self.accepted_submits += request.is_submit
+        if request.is_submit:
+            self.submit_gate.accepted += 1
+            self.submit_gate.record_response()
         return value, response.retry_after
 
     def _learn(self, response: HttpResponse) -> None:
@@ -260,33 +264,22 @@ class ApiCaller:
         if breaker.is_open or not breaker.has_common_failures or await self.is_up():
             return
         if not breaker.is_open and breaker.last_failure is not None:
-            self._trip(breaker.last_failure)
+            self._gates.trip(breaker.last_failure)
 
-    def _permit(
-        self, call_options: CallOptions, retry_loop: RetryLoop | None
-    ) -> AbstractAsyncContextManager[bool]:
-        if not self._is_blocked(call_options, retry_loop):
-            return _NO_PROBE
-        max_wait = self._max_wait(call_options)
-        if retry_loop is None or max_wait < math.inf:
-            return self.circuit_breaker.permit(max_wait)
-        return self.circuit_breaker.permit(max_wait, retry_loop.deadline, retry_loop.last_error)
+    async def _may_probe(self, request: ApiRequest) -> bool:
+        """Return whether a call of a run may be sent as a probe, after the health check.
 
-    def _is_blocked(self, call_options: CallOptions, retry_loop: RetryLoop | None) -> bool:
-        """Return whether the breaker blocks a call: in an outage, not the first try of a single."""
-        if not self.circuit_breaker.is_open:
-            return False
-        retries = retry_loop is not None and retry_loop.last_error is not None
-        return call_options.retry_forever or retries or self.circuit_breaker.is_maintenance
-
-    def _max_wait(self, call_options: CallOptions) -> float:
-        """Return the maximum age of a maintenance window or an outage that the caller waits for."""
+        A submit can cost twice if its response is lost. It is only sent if the check succeeds, or
+        each fourth time, because the check itself may be what fails.
+        """
         if self.circuit_breaker.is_maintenance:
-            return call_options.max_maintenance
-        if call_options.retry_forever:
-            return max(call_options.max_maintenance, call_options.retry_timeout)
-        # Its own retry time ends the wait.
-        return math.inf
+            return True
+        self._failed_health_checks = 0 if await self.is_up() else self._failed_health_checks + 1
+        if not request.is_submit or self._failed_health_checks % 4 == 0:
+            return True
+        if self.circuit_breaker.is_open and self.circuit_breaker.last_failure is not None:
+            self._gates.trip(self.circuit_breaker.last_failure)
+        return False
 
     def _record_failure(
         self, error: Mp4GenError, *, is_probe: bool = False, may_trip: bool = False
@@ -303,8 +296,8 @@ class ApiCaller:
         match classify(error, submit=False):
             case RetryDecision.PAUSE:
                 # A request to wait for hours is ignored: asking again costs one call.
-                retry_after = min(_retry_after(error), self.retry.timeout)
-                delay = max(self._slots.period, retry_after)
+                asked = min(retry_after(error), self.retry.timeout)
+                delay = max(self._slots.period, asked)
                 self._slots.pause(delay)
                 self.events.emit(PausedEvent(delay))
                 if not breaker.is_maintenance and getattr(error, "from_api", False):
@@ -318,18 +311,6 @@ class ApiCaller:
                     is_probe if breaker.is_open else breaker.has_common_failures and may_trip
                 )
                 if is_common and not breaker.is_maintenance:
-                    self._trip(error)
+                    self._gates.trip(error)
             case RetryDecision.GIVE_UP if isinstance(error, ApiError) and error.from_api:
                 breaker.reset()
-
-    def _trip(self, error: Mp4GenError) -> None:
-        """Open the breaker for an outage, with probes at growing intervals."""
-        if not self.circuit_breaker.is_open:
-            self._probe_delays = backoff_delays(self.retry, self.random)
-        longest = max(self.retry.timeout, self.retry.max_delay)
-        interval = max(next(self._probe_delays), min(_retry_after(error), longest))
-        self.circuit_breaker.trip(error, interval)
-
-
-def _retry_after(error: Mp4GenError) -> float:
-    return (error.retry_after if isinstance(error, ApiError) else None) or 0.0

@@ -68,14 +68,18 @@ class RetryLoop:
     def _now(self) -> float:
         """Return the loop time; without that of outages for a caller that waits them out."""
         now = asyncio.get_running_loop().time()
-        waits_out = self._call_options.retry_forever
-        return now - self._caller.circuit_breaker.seconds_open if waits_out else now
+        if not self._call_options.retry_forever:
+            return now
+        outages = self._caller.circuit_breaker.seconds_open
+        if self._request.is_submit:
+            outages += self._caller.submit_gate.breaker.seconds_open
+        return now - outages
 
     def _next_delay(self, error: Mp4GenError) -> float:
         """Return the seconds to wait; 0 if the limiter or the breaker holds the call back."""
         call_options = self._call_options
         elapsed = self._now() - self._failing_since
-        if self._caller.would_give_up(call_options):
+        if self._caller.would_give_up(call_options, submit=self._request.is_submit):
             raise error
         match classify(error, submit=False):
             case RetryDecision.PAUSE if (
@@ -86,6 +90,10 @@ class RetryLoop:
                 return 0.0
             case RetryDecision.RETRY:
                 self.failures += 1
+                if self._request.is_submit and call_options.retry_forever and self.failures == 1:
+                    self._caller.submit_gate.record_first_failure(
+                        error, self._caller.retry.max_delay
+                    )
                 delay = self._delay_after_failure(error, call_options.retry_timeout - elapsed)
                 if delay is not None:
                     return delay

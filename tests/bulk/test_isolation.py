@@ -58,7 +58,7 @@ async def test_submit_that_always_fails_is_one_failed_conversion(
     assert now() <= 300 + 10 + 1
 
 
-@pytest.mark.parametrize("number", [1, 5, 30])
+@pytest.mark.parametrize("number", [1, 5, 19])
 async def test_run_of_nothing_but_failing_submits_ends_after_their_retries(number: int) -> None:
     """Failure mode 66: no other call succeeds, so the client asks for the credits."""
     service = SelectiveService("code_500", "track", duration=5)
@@ -152,6 +152,65 @@ async def test_polls_that_a_firewall_answers_do_not_fail_a_paid_video(fault: str
     assert len(found) == 5
     assert [type(conversion.error) for conversion in failed] == [mp4gen.WaitTimeoutError]
     assert failed[0].task_id == "video_000003"
+
+
+@pytest.mark.parametrize("fault", ["code_500", "html_502", "reset"])
+async def test_outage_of_submits_alone_fails_no_track(fault: str) -> None:
+    """Failure mode 66: so many submits fail that it is not the trouble of single tracks."""
+    async with (
+        FakeService(duration=30) as service,
+        service.client(polling=FAST, concurrency=100) as client,
+    ):
+        client.random.seed(4)
+        run = asyncio.create_task(outcome(client.convert_many(tracks(150))))
+        await asyncio.sleep(15)
+        service.always("create", fault)
+        before = service.count("create")
+        await asyncio.sleep(900)
+        during = service.count("create") - before
+        service.clear()
+        found, error = await run
+
+    assert error is None
+    assert [conversion.error for conversion in found] == [None] * 150
+    assert len(service.tasks) == 150
+    assert during <= 100 + 900 / 30
+
+
+async def test_run_ends_if_no_submit_is_accepted_for_an_hour() -> None:
+    """Some tracks fail, the run ends, and the rest remains for another run."""
+    service = SelectiveService("code_500", "track", duration=5)
+    async with service, service.client(polling=FAST) as client:
+        run = client.convert_many(tracks(200))
+        found, error = await outcome(run)
+
+    assert isinstance(error, mp4gen.TransportError)
+    assert len(found) <= 20
+    assert run.summary.remaining == 200 - len(found)
+    assert 3600 <= now() <= 3600 + 700
+
+
+@pytest.mark.parametrize("fault", ["retry_after", "html_502"])
+async def test_outage_leaves_few_submits_uncertain_on_an_unknown_host(fault: str) -> None:
+    """Those of one window, which were on their way; a probe is rarely a submit."""
+    busy = ScriptedResponse(status=503, body=b"busy", headers={"Retry-After": "600"})
+    unknown = mp4gen.Dialect.for_url("http://unknown")
+    async with (
+        FakeService(duration=30, dialect=unknown, duplicate_policy="new_task") as service,
+        service.client(polling=FAST) as client,
+    ):
+        client.random.seed(3)
+        run = asyncio.create_task(outcome(client.convert_many(tracks(150))))
+        await asyncio.sleep(15)
+        service.always("*", busy if fault == "retry_after" else fault)
+        await asyncio.sleep(600)
+        service.clear()
+        found, error = await run
+    uncertain = [conversion for conversion in found if conversion.error is not None]
+
+    assert error is None
+    assert {type(c.error) for c in uncertain} <= {mp4gen.SubmitUncertainError}
+    assert len(uncertain) <= 20 + 12
 
 
 @pytest.mark.parametrize("seconds", [100, 600, 3600])

@@ -1,0 +1,99 @@
+"""What holds a call back before its slot: the breaker of all calls, and the gate of submits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
+from random import Random
+from typing import TYPE_CHECKING
+
+from mp4gen.api.protocol import ApiRequest
+from mp4gen.errors import ApiError, Mp4GenError
+from mp4gen.options import Retry
+
+from .circuit_breaker import CircuitBreaker
+from .retry import backoff_delays
+from .sleeper import Sleeper
+from .submit_gate import SUBMIT_OUTAGE_TIMEOUT, SubmitGate
+
+if TYPE_CHECKING:
+    from .caller import CallOptions
+    from .retry_loop import RetryLoop
+
+# The permit of a call that nothing blocks: it is not a probe.
+_NO_PROBE = nullcontext(enter_result=False)
+
+
+class Gates:
+    """The breakers of one client.
+
+    Attributes:
+        circuit_breaker: Open during maintenance and outages.
+        submit_gate: Closed while no submit of a bulk run gets through.
+    """
+
+    def __init__(self, retry: Retry, random: Random, sleeper: Sleeper) -> None:
+        self.circuit_breaker = CircuitBreaker(sleeper)
+        self.submit_gate = SubmitGate(sleeper)
+        self._retry, self._random = retry, random
+        self._probe_delays: Iterator[float] = backoff_delays(retry, random)
+
+    def blocking(
+        self, request: ApiRequest, call_options: CallOptions, retry_loop: RetryLoop | None
+    ) -> CircuitBreaker | None:
+        """Return the breaker that blocks a call: in an outage, not the first try of a single."""
+        breaker, gate = self.circuit_breaker, self.submit_gate.breaker
+        if breaker.is_open:
+            retries = retry_loop is not None and retry_loop.last_error is not None
+            if call_options.retry_forever or retries or breaker.is_maintenance:
+                return breaker
+        elif gate.is_open and request.is_submit and call_options.retry_forever:
+            return gate
+        return None
+
+    def permit(
+        self,
+        breaker: CircuitBreaker | None,
+        call_options: CallOptions,
+        retry_loop: RetryLoop | None,
+    ) -> AbstractAsyncContextManager[bool]:
+        """Return the context of a call that `breaker` blocks; it yields whether it is a probe."""
+        if breaker is None:
+            return _NO_PROBE
+        if breaker is self.submit_gate.breaker:
+            return breaker.permit(SUBMIT_OUTAGE_TIMEOUT)
+        max_wait = self._max_wait(call_options)
+        if retry_loop is None or max_wait < math.inf:
+            return breaker.permit(max_wait)
+        return breaker.permit(max_wait, retry_loop.deadline, retry_loop.last_error)
+
+    def would_give_up(self, call_options: CallOptions, *, submit: bool) -> bool:
+        """Return whether a breaker blocks a caller for longer than it waits."""
+        gate = self.submit_gate.breaker
+        gated = submit and call_options.retry_forever
+        return (gated and gate.open_longer_than(SUBMIT_OUTAGE_TIMEOUT)) or (
+            self.circuit_breaker.open_longer_than(self._max_wait(call_options))
+        )
+
+    def trip(self, error: Mp4GenError) -> None:
+        """Open the circuit breaker for an outage, with probes at growing intervals."""
+        if not self.circuit_breaker.is_open:
+            self._probe_delays = backoff_delays(self._retry, self._random)
+        longest = max(self._retry.timeout, self._retry.max_delay)
+        interval = max(next(self._probe_delays), min(retry_after(error), longest))
+        self.circuit_breaker.trip(error, interval)
+
+    def _max_wait(self, call_options: CallOptions) -> float:
+        """Return the maximum age of a maintenance window or an outage that a caller waits for."""
+        if self.circuit_breaker.is_maintenance:
+            return call_options.max_maintenance
+        if call_options.retry_forever:
+            return max(call_options.max_maintenance, call_options.retry_timeout)
+        # Its own retry time ends the wait.
+        return math.inf
+
+
+def retry_after(error: Mp4GenError) -> float:
+    """Return the seconds that the server asks to wait, or 0."""
+    return (error.retry_after if isinstance(error, ApiError) else None) or 0.0
