@@ -52,7 +52,7 @@ class Run:
     Attributes:
         healthy_done: Seconds until the last video.
         over: Seconds until the last result.
-        last_bad_failed: Seconds from the last bad track's first submit until the last result.
+        last_bad_failed: Seconds from the last bad track's first submit until the last failure.
         videos: Tracks with a video.
         failed: Tracks with an error.
         error: What ended the run early, or None.
@@ -79,11 +79,14 @@ async def convert(client: Client, api: SelectiveService, number: int) -> Run:
     """Convert tracks and report how it went."""
     loop = asyncio.get_running_loop()
     start, done, results, error = loop.time(), 0.0, list[Conversion](), None
+    failed_at = start
     try:
         async for conversion in client.convert_many(support.tracks(number)):
             results.append(conversion)
             if conversion.video is not None:
                 done = loop.time() - start
+            else:
+                failed_at = loop.time()
     except Exception as caught:  # noqa: BLE001 - a figure, whatever it is
         error = caught
     videos, bad = (
@@ -91,8 +94,8 @@ async def convert(client: Client, api: SelectiveService, number: int) -> Run:
         max(api.bad_tracks, default=""),
     )
     first = next((call.received_at for call in api.requests if bad.encode() in call.body), start)
-    end = loop.time()
-    return Run(done, end - start, end - first, videos, len(results) - videos, error)
+    failed = len(results) - videos
+    return Run(done, loop.time() - start, failed_at - first, videos, failed, error)
 
 
 async def bad_tracks(number: int, fault: str, bad: int) -> Run:
