@@ -185,4 +185,6 @@ def _read_accounts(path: Path) -> dict[str, str]:
         if not name or not key or name in accounts:
             raise UsageError(f"Invalid line: {path}:{number}. Use name=key, and each name once.")
         accounts[name] = key
+    if not accounts:
+        raise UsageError(f"No account in {path}. Add a line name=key, or remove --accounts.")
     return accounts

@@ -20,7 +20,7 @@ from .library import uploads
 from .library.library import Library
 from .library.metadata_cache import MetadataCache
 from .library.reader import LibraryReader
-from .preflight import check_data, check_music
+from .preflight import check_start
 from .queue.admission import Admission
 from .queue.fingerprint import Fingerprints
 from .queue.recovery import recover
@@ -102,8 +102,7 @@ class Server:
 
     async def _start(self) -> None:
         """Start every part; they stop in the opposite order: new calls first, the data last."""
-        check_music(self.config)
-        check_data(self.config)
+        check_start(self.config)
         certificate = load_certificate(self.config)
         # Before the data directory, which must not be created by a server that cannot listen.
         sockets = bind(self.config)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8787
 GIB = 1 << 30
 MIB = 1 << 20
+_MAX_SECONDS = 365 * 86400
+_MAX_WORKERS = 1024
+_MAX_MEMORY = 1 << 50
 
 
 class ExecutorFactory(Protocol):
@@ -56,6 +59,18 @@ def _expand_data_path(value: str | os.PathLike[str] | None) -> Path:
 
 def _min(low: float) -> Any:
     return number_validator(f"a number of at least {low:g}", lambda value: value >= low)
+
+
+def _whole(low: int, high: int, hint: str) -> Any:
+    return number_validator(hint, lambda value: value == int(value) and low <= value <= high)
+
+
+def _seconds(low: float) -> Any:
+    # The kernel's limits are whole numbers of 64 bits.
+    return number_validator(
+        f"a number of seconds from {low:g} to {_MAX_SECONDS}",
+        lambda value: low <= value <= _MAX_SECONDS,
+    )
 
 
 def _strip_slash(url: str | None) -> str | None:
@@ -124,10 +139,12 @@ class ServerConfig:
     tls_key: Path | None = attrs.field(default=None, converter=_expand_optional_path)
     public_url: str | None = attrs.field(default=None, converter=_strip_slash)
     allowed_hosts: tuple[str, ...] = attrs.field(default=(), converter=tuple)
-    workers: int = attrs.field(factory=_cpus, validator=_min(1))
+    workers: int = attrs.field(
+        factory=_cpus, validator=_whole(1, _MAX_WORKERS, f"a whole number from 1 to {_MAX_WORKERS}")
+    )
     executor: ExecutorFactory | None = attrs.field(default=None, repr=False)
     style: RenderStyle | None = None
-    max_duration: float = attrs.field(default=1200.0, validator=_min(1))
+    max_duration: float = attrs.field(default=1200.0, validator=_seconds(1))
     rate_limit: RateLimit = attrs.field(default=RateLimit(20, per=10.0))
     queue_limit: int = attrs.field(default=10_000, validator=_min(1))
     retention_days: float = attrs.field(default=15.0, validator=_min(0))
@@ -136,10 +153,12 @@ class ServerConfig:
     allow_local_callbacks: bool = False
     callback_secret: str | None = attrs.field(default=None, repr=False)
     maintenance: bool = False
-    render_timeout: float = attrs.field(default=3600.0, validator=_min(1))
-    progress_timeout: float = attrs.field(default=120.0, validator=_min(1))
-    worker_memory_bytes: int = attrs.field(default=4 * GIB, validator=_min(0))
-    shutdown_timeout: float = attrs.field(default=10.0, validator=_min(0))
+    render_timeout: float = attrs.field(default=3600.0, validator=_seconds(1))
+    progress_timeout: float = attrs.field(default=120.0, validator=_seconds(1))
+    worker_memory_bytes: int = attrs.field(
+        default=4 * GIB, validator=_whole(0, _MAX_MEMORY, "at most 1024 TB, or 0 for no limit")
+    )
+    shutdown_timeout: float = attrs.field(default=10.0, validator=_seconds(0))
 
     def __attrs_post_init__(self) -> None:
         if not (isinstance(self.port, int) and is_number(self.port) and 0 <= self.port <= 65535):

@@ -1,6 +1,8 @@
 """Checks whether a server can run with its settings, and says what to do if not; starts none.
 
-It changes nothing: it creates no folder, keeps no port and touches no task.
+It changes nothing: it creates no folder, keeps no port and touches no task. `check_start` refuses
+the settings with which no server can ever work. `run_checks` refuses the same ones, examines what
+takes longer or may pass, and describes what it found.
 """
 
 import itertools
@@ -32,6 +34,8 @@ _MIN_KEY_LENGTH = 16
 # Characters that the bundled font lacks, by the names of their scripts.
 _SCRIPTS = {"Chinese, Japanese and Korean": "夜", "Arabic": "م", "Hindi": "क", "emoji": "🎵"}
 _MAX_COUNTED = 100_000
+# With less, a worker cannot even load its libraries.
+_MIN_WORKER_MEMORY = 320 * MIB
 
 
 @attrs.frozen
@@ -51,6 +55,7 @@ class CheckResult:
 
 async def run_checks(config: ServerConfig) -> AsyncIterator[CheckResult]:
     """Check everything that a server needs, one after the other."""
+    refusals = _refusals()
     checks: dict[str, Callable[[ServerConfig], str | Awaitable[str]]] = {
         "music": _music,
         "data": _data,
@@ -64,6 +69,7 @@ async def run_checks(config: ServerConfig) -> AsyncIterator[CheckResult]:
     }
     for name, check in checks.items():
         try:
+            refusals.get(name, _accept)(config)
             message = check(config)
             message = message if isinstance(message, str) else await message
             yield CheckResult(name, passed=True, message=message)
@@ -71,7 +77,34 @@ async def run_checks(config: ServerConfig) -> AsyncIterator[CheckResult]:
             yield CheckResult(name, passed=False, message=str(error))
 
 
-def check_music(config: ServerConfig) -> None:
+def check_start(config: ServerConfig) -> None:
+    """Refuse settings with which a server could never work.
+
+    Raises:
+        ConfigurationError: A setting is unusable on this machine.
+    """
+    for check in _refusals().values():
+        check(config)
+
+
+def _refusals() -> dict[str, Callable[[ServerConfig], object]]:
+    """Return what refuses a setting, by the names of the checks that begin with it."""
+    return {
+        "music": _check_music,
+        "data": _check_data,
+        "disk": _check_disk,
+        "tls": load_certificate,
+        "keys": _check_keys,
+        "fonts": _check_fonts,
+        "renderer": _check_memory,
+    }
+
+
+def _accept(_: ServerConfig) -> None:
+    """Refuse nothing."""
+
+
+def _check_music(config: ServerConfig) -> None:
     """Check that the music folder can be read.
 
     Raises:
@@ -92,7 +125,7 @@ def check_music(config: ServerConfig) -> None:
     )
 
 
-def check_data(config: ServerConfig) -> None:
+def _check_data(config: ServerConfig) -> None:
     """Check that the data folder is the server's own, empty or new, and apart from the music.
 
     Raises:
@@ -106,7 +139,6 @@ def check_data(config: ServerConfig) -> None:
 
 
 def _music(config: ServerConfig) -> str:
-    check_music(config)
     tracks = itertools.islice(Library(config.music).all_tracks(), _MAX_COUNTED)
     folders = [track.task_id for track in tracks]
     if not folders:
@@ -117,7 +149,6 @@ def _music(config: ServerConfig) -> str:
 
 
 def _data(config: ServerConfig) -> str:
-    check_data(config)
     root = config.data
     if not root.exists():
         parent = _existing(root)
@@ -155,6 +186,17 @@ def _database(config: ServerConfig) -> str:
     return f"{data.database} is intact and contains {_plural(len(known), 'task')}.{note}"
 
 
+def _check_disk(config: ServerConfig) -> None:
+    """Refuse a reserve that the whole disk is too small for; a full disk passes."""
+    folder = _existing(config.data)
+    total, min_free = shutil.disk_usage(folder).total, config.min_free_bytes
+    if min_free >= total:
+        raise ConfigurationError(
+            f"The disk of {folder} has {total // MIB} MB, and --min-free reserves "
+            f"{min_free // MIB} MB. Lower --min-free, or choose another folder with --data."
+        )
+
+
 def _disk(config: ServerConfig) -> str:
     folder = _existing(config.data)
     free, min_free = shutil.disk_usage(folder).free, config.min_free_bytes
@@ -184,18 +226,31 @@ def _tls(config: ServerConfig) -> str:
     return f"The certificate is valid until {certificate.expires}, for {names}."
 
 
-def _keys(config: ServerConfig) -> str:
-    accounts = config.accounts
-    if not accounts:
-        return "No key is needed: only this machine can reach the server."
-    short = [name for name, key in accounts.items() if len(key) < _MIN_KEY_LENGTH]
+def _check_keys(config: ServerConfig) -> None:
+    short = [name for name, key in config.accounts.items() if len(key) < _MIN_KEY_LENGTH]
     if short and not is_loopback(config.host.strip("[]")):
         owners = ", ".join(f"account {name}" for name in short if name) or "the server"
         raise ConfigurationError(
             f"The key of {owners} has fewer than {_MIN_KEY_LENGTH} characters and can be guessed. "
             "Choose a longer one."
         )
+
+
+def _keys(config: ServerConfig) -> str:
+    accounts = config.accounts
+    if not accounts:
+        return "No key is needed: only this machine can reach the server."
     return f"Clients need a key ({_plural(len(accounts), 'account')})."
+
+
+def _check_fonts(config: ServerConfig) -> None:
+    from mp4gen.render import fonts
+
+    for path in config.style.fonts if config.style is not None else ():
+        if not fonts.is_loadable(path):
+            raise ConfigurationError(
+                f"Cannot read the font file {path}. Choose a TrueType or OpenType file with --font."
+            )
 
 
 def _fonts(config: ServerConfig) -> str:
@@ -215,6 +270,14 @@ def _fonts(config: ServerConfig) -> str:
             "for instance Noto, or pass a font file with --font."
         )
     return "There is a font for every script that was checked."
+
+
+def _check_memory(config: ServerConfig) -> None:
+    if 0 < config.worker_memory_bytes < _MIN_WORKER_MEMORY:
+        raise ConfigurationError(
+            f"No video can be rendered with {config.worker_memory_bytes // MIB} MB. Raise "
+            f"--worker-memory to at least {_MIN_WORKER_MEMORY // MIB}M; the default suits most."
+        )
 
 
 async def _renderer(config: ServerConfig) -> str:

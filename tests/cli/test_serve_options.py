@@ -72,3 +72,24 @@ def test_serve_reads_its_options_from_the_environment(
     monkeypatch.setenv(f"MP4GEN_SERVE_{variable}", value)
 
     assert mp4gen("serve", "--music", ".").code == 2
+
+
+def test_accounts_file_without_an_account_is_refused(mp4gen: Any, tmp_path: Path) -> None:
+    """Otherwise the server would accept everyone."""
+    (tmp_path / "accounts").write_text("# ann=a-7f3a\n\n")
+
+    ended = mp4gen("serve", "--music", ".", "--accounts", str(tmp_path / "accounts"))
+
+    assert ended.code == 2
+    assert "No account in" in ended.err
+
+
+def test_file_that_is_not_a_font_ends_the_start(mp4gen: Any, tmp_path: Path) -> None:
+    """The sentence names the file and the option."""
+    (tmp_path / "c.png").write_bytes(b"\x89PNG")
+    places = ("--music", ".", "--data", str(tmp_path / "data"))
+
+    ended = mp4gen("serve", *places, "--font", str(tmp_path / "c.png"))
+
+    assert ended.code == 2
+    assert "c.png. Choose a TrueType or OpenType file with --font." in ended.err

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import json
 import math
+import shutil
 import sqlite3
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -56,6 +57,11 @@ def write_song(path: Path, seconds: float = 1.0, pitch: float = 440.0) -> Path:
         file.setframerate(RATE)
         file.writeframes(samples.tobytes())
     return path
+
+
+def full_disk(path: Path) -> dict[str, int]:
+    """Return the setting with which the disk of `path` has too little free space."""
+    return {"min_free_bytes": shutil.disk_usage(path).total - 1}
 
 
 class Caller:

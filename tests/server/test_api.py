@@ -14,7 +14,7 @@ from mp4gen.options import RateLimit
 from mp4gen.server import Server, ServerConfig
 from tests.support_proxy import ConnectionFault, FaultProxy
 
-from .conftest import CALLBACK, Serve, write_song
+from .conftest import CALLBACK, Serve, full_disk, write_song
 
 
 async def test_track_becomes_a_video_with_documented_responses(serve: Serve) -> None:
@@ -256,7 +256,7 @@ async def test_full_queue_is_code_430(serve: Serve) -> None:
 
 async def test_full_disk_and_maintenance_are_code_455(serve: Serve, tmp_path: Path) -> None:
     """Both reject submits; maintenance rejects all other operations too."""
-    full = await serve(min_free_bytes=1 << 60)
+    full = await serve(**full_disk(tmp_path))
     maintained = await serve(maintenance=True, data=tmp_path / "other")
 
     response = await full.generate("album", "one")

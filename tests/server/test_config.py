@@ -34,3 +34,28 @@ def test_server_without_a_home_folder_needs_a_data_folder(
     assert ServerConfig(music=tmp_path, data=tmp_path).data == tmp_path
     with pytest.raises(ConfigurationError, match=r"No home folder .* with --data\."):
         ServerConfig(music=tmp_path)
+
+
+UNUSABLE = {
+    "workers": [0, 1.5, 100_000, "2"],
+    "worker_memory_bytes": [-1, 1 << 60],
+    "max_duration": [0, 1e300],
+    "render_timeout": [0, 1e300],
+    "progress_timeout": [0, 1e300],
+    "shutdown_timeout": [-1, 1e300],
+    "retention_days": [-1, float("nan")],
+    "queue_limit": [0],
+    "max_upload_bytes": [0],
+    "port": [-1, 65536, "80"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in UNUSABLE.items() for value in values]
+)
+def test_numbers_that_no_machine_can_use_are_refused(
+    tmp_path: Path, name: str, value: object
+) -> None:
+    """Also those that the kernel's limits could not take, when the first render begins."""
+    with pytest.raises(ConfigurationError, match=f"Invalid {name}"):
+        ServerConfig(music=tmp_path, data=tmp_path / "data", **{name: value})

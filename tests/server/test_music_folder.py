@@ -21,7 +21,7 @@ from mp4gen.server.library.reader import LibraryReader
 from mp4gen.server.rendering import previews
 from mp4gen.server.rendering.pool import ProcessExecutor, WorkerSlot
 
-from .conftest import Serve, write_song
+from .conftest import Serve, full_disk, write_song
 
 
 @pytest.fixture
@@ -329,9 +329,9 @@ async def test_music_is_sent_in_ranges(
         assert answer[1]["Content-Range"].endswith(f"/{len(content)}")
 
 
-async def test_page_shows_troubles_and_warnings(serve: Serve, visit: Any) -> None:
+async def test_page_shows_troubles_and_warnings(serve: Serve, visit: Any, tmp_path: Path) -> None:
     """A video has its trouble and its warnings, and the state the trouble of the whole queue."""
-    caller = await serve(min_free_bytes=1 << 60)
+    caller = await serve(**full_disk(tmp_path))
     visitor = visit(caller)
 
     state = await visitor.open()

@@ -15,7 +15,7 @@ from mp4gen.options import RateLimit
 from mp4gen.server.queue.store import Store
 from mp4gen.server.web.operations import OPERATIONS
 
-from .conftest import CALLBACK, Caller, Serve
+from .conftest import CALLBACK, Caller, Serve, full_disk
 
 
 async def test_health_reports_load(serve: Serve) -> None:
@@ -33,7 +33,7 @@ async def test_health_reports_load(serve: Serve) -> None:
 
 async def test_health_reports_why_tasks_are_rejected(serve: Serve, tmp_path: Any) -> None:
     """A full disk and maintenance are 503 with the reason."""
-    full = await serve(min_free_bytes=1 << 60)
+    full = await serve(**full_disk(tmp_path))
     maintained = await serve(maintenance=True, data=tmp_path / "other")
 
     assert [(await one.get_response("/healthz"))[0] for one in (full, maintained)] == [503, 503]

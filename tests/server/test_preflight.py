@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from mp4gen.server import ServerConfig
+from mp4gen.errors import ConfigurationError
+from mp4gen.render import RenderStyle
+from mp4gen.server import Server, ServerConfig
 from mp4gen.server.preflight import CheckResult, run_checks
 
-from .conftest import FAST_STYLE
+from .conftest import FAST_STYLE, full_disk
 
 NAMES = ["music", "data", "database", "disk", "tls", "port", "keys", "fonts", "renderer"]
 
@@ -57,7 +59,7 @@ async def test_failed_checks_say_what_to_do(tmp_path: Path) -> None:
             music=tmp_path / "none",
             data=tmp_path / "file" / "data",
             port=taken.getsockname()[1],
-            min_free_bytes=1 << 60,
+            **full_disk(tmp_path),
         )
     short_key = await check(music=tmp_path, data=tmp_path, host="0.0.0.0", key="short")  # noqa: S104
 
@@ -86,7 +88,7 @@ async def test_database_check_finds_damage(music: Path, tmp_path: Path, content:
 
 async def test_renderer_check_finds_too_little_memory(music: Path, tmp_path: Path) -> None:
     """The test video is rendered with the limits of every render."""
-    found = await check(music=music, data=tmp_path, worker_memory_bytes=200 << 20)
+    found = await check(music=music, data=tmp_path, worker_memory_bytes=320 << 20)
 
     assert not found["renderer"].passed
     assert "--worker-memory" in found["renderer"].message
@@ -114,3 +116,37 @@ async def test_database_check_lists_videos_without_a_task(music: Path, tmp_path:
 
     assert f"keeps: 1, for instance {name}" in found["database"].message
     assert found["database"].passed
+
+
+UNUSABLE = {
+    "memory": ({"worker_memory_bytes": 1 << 20}, "renderer", "--worker-memory"),
+    "reserve": ({"min_free_bytes": 1 << 60}, "disk", "--min-free"),
+    "font": ({"style": RenderStyle(fonts=(__file__,))}, "fonts", "--font"),
+    "key": ({"host": "0.0.0.0", "key": "short"}, "keys", "fewer than 16"),  # noqa: S104
+    "music": ({"music": Path(__file__)}, "music", "--music"),
+    "certificate": ({"tls_cert": __file__, "tls_key": __file__}, "tls", "certificate"),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+async def test_start_refuses_what_the_checks_refuse(case: str, music: Path, tmp_path: Path) -> None:
+    """Settings with which no server can work end the start and the check with the same sentence."""
+    settings, name, hint = UNUSABLE[case]
+    values = {"music": music, "data": tmp_path / "data", "port": 0, "min_free_bytes": 0, **settings}
+    config = ServerConfig(**values)
+
+    with pytest.raises(ConfigurationError) as refused:
+        async with Server(config):
+            pass
+    results = [result async for result in run_checks(config) if result.name == name]
+
+    assert hint in str(refused.value)
+    assert [(result.passed, result.message) for result in results] == [(False, str(refused.value))]
+    assert not (tmp_path / "data").exists()
+
+
+async def test_start_does_not_refuse_what_passes(serve: Any, tmp_path: Path) -> None:
+    """A full disk is a failed check, but the server starts and waits for space."""
+    caller = await serve(**full_disk(tmp_path))
+
+    assert (await caller.get_response("/healthz"))[2]["status"] == "disk full"

@@ -68,7 +68,7 @@ async def test_slow_render_is_stopped(serve: Serve, music: object) -> None:
 
 async def test_memory_limit_fails_the_task(serve: Serve) -> None:
     """A worker with too little memory fails its task; the server goes on."""
-    caller = await serve(worker_memory_bytes=200 << 20)
+    caller = await serve(worker_memory_bytes=320 << 20)
 
     failed = await caller.create_and_wait("album", "one")
 

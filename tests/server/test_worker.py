@@ -154,3 +154,18 @@ async def test_music_that_is_replaced_meanwhile_makes_no_video(
         await render
 
     assert not job.video.exists()
+
+
+@pytest.mark.parametrize("content", [None, b"no font"])
+async def test_font_that_went_away_is_not_the_songs_fault(
+    slot: WorkerSlot, tmp_path: Path, content: bytes | None
+) -> None:
+    """A font that was deleted or damaged after the start costs no task: it is tried again."""
+    font = tmp_path / "font.ttf"
+    if content is not None:
+        font.write_bytes(content)
+    style = {**attrs.asdict(FAST_STYLE), "fonts": (str(font),)}
+    job = attrs.evolve(job_for(write_song(tmp_path / "music" / "song.wav")), style=style)
+
+    with pytest.raises(RenderIOError, match="font file"):
+        await slot.run(worker.render, job)

@@ -14,13 +14,16 @@ import time
 from collections.abc import Callable
 from multiprocessing import connection, parent_process
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from mp4gen.errors import RenderError
+from mp4gen.errors import RenderError, RenderIOError
 
 from .worker_channel import WorkerChannel
+
+if TYPE_CHECKING:
+    from mp4gen.render import RenderStyle
 
 T = TypeVar("T")
 
@@ -113,7 +116,7 @@ def render(job: RenderJob) -> RenderedVideo:
     channel = WorkerChannel(job.folder)
     channel.report_begin()
     limit_cpu(job.cpu_seconds)
-    from mp4gen.render import RenderStyle, probe, render_video
+    from mp4gen.render import probe, render_video
 
     if not job.audio.resolve().is_relative_to(job.root):
         raise RenderError("The music file is outside the music folder.")
@@ -127,7 +130,7 @@ def render(job: RenderJob) -> RenderedVideo:
         title=info.title or job.audio.stem,
         author=job.author,
         domain_name=job.domain_name,
-        style=RenderStyle(**job.style),  # type: ignore[arg-type]
+        style=_style(job),
         audio_mode="copy" if job.audio_mode == "copy" else "compatible",
         max_duration=job.max_duration,
         on_progress=reporter,
@@ -136,6 +139,24 @@ def render(job: RenderJob) -> RenderedVideo:
         timeout=math.inf,
     )
     return RenderedVideo(result.duration, result.warnings)
+
+
+def _style(job: RenderJob) -> "RenderStyle":
+    """Return the style of a render.
+
+    Raises:
+        RenderIOError: A font file is gone or damaged, which is not the song's fault.
+    """
+    from mp4gen.render import RenderStyle, fonts
+
+    try:
+        style = RenderStyle(**job.style)  # type: ignore[arg-type]
+    except RenderError as error:
+        raise RenderIOError(str(error)) from error
+    for path in style.fonts:
+        if not fonts.is_loadable(path):
+            raise RenderIOError(f"Cannot read the font file: {Path(path).name}.")
+    return style
 
 
 class _Reporter:
