@@ -104,8 +104,13 @@ class Download:
                 if not await self._refresh_url(error):
                     raise
             except HostDownError as error:
+                is_missing = isinstance(error.__cause__, NotThereYetError)
+                if is_missing and await self._refresh_url(None):
+                    budget = RetryBudget(self.limits.retry, self.random)
+                    continue
+                state = "" if is_missing else ", which is down"
                 raise DownloadError(
-                    f"{self._failure()}, which is down: {error} Download again later."
+                    f"{self._failure()}{state}: {error} Download again later."
                 ) from None
             except RetryableError as error:
                 await self._wait_or_give_up(file, budget, error)

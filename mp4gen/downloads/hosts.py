@@ -14,11 +14,13 @@ import attrs
 from mp4gen.transport.rate_limit import CLOCK_RESOLUTION, Priority
 from mp4gen.transport.sleeper import Sleeper, WakeableSleep
 
-from .retry_budget import HostDownError, RetryableError, RetryBudget
+from .retry_budget import HostDownError, NotThereYetError, RetryableError, RetryBudget
 
 _SLOTS_PER_HOST: Final = 8
 # Links can each name another host.
 _SLOTS: Final = 64
+# Seconds for which the file of a new link may be missing before its host is at fault.
+_MISSING_AT_FIRST: Final = 60.0
 # Different downloads that fail in a row: the host is at fault, not a file.
 _FAILURES_OF_A_HOST: Final = 3
 
@@ -37,8 +39,9 @@ class HostBreaker:
         self._interval = 0.0
         self._next_probe_at = 0.0
         self._probing = False
-        # In order. The next probe is a download that has not failed itself, if there is one: a
-        # few files that fail must not be the only ones that are tried.
+        # In order. Probes alternate between downloads that have not failed themselves, since a few
+        # broken files must not be the only ones that are tried, and those that wait longest.
+        self._next_is_untried = True
         self._untried: dict[WakeableSleep, None] = {}
         self._tried: dict[WakeableSleep, None] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -60,15 +63,16 @@ class HostBreaker:
             HostDownError: The host was down until the budget was spent.
         """
         waiters = self._tried if budget.attempts else self._untried
-        is_next = not (self._untried or waiters)
+        is_next = not (self._untried or self._tried)
         try:
             while self._error is not None:
                 due = asyncio.get_running_loop().time() + CLOCK_RESOLUTION >= self._next_probe_at
                 if is_next and due and not self._probing:
                     self._probing = True
+                    self._next_is_untried = waiters is self._tried
                     return True
                 if budget.remaining <= CLOCK_RESOLUTION:
-                    raise HostDownError(str(self._error))
+                    raise HostDownError(str(self._error)) from self._error
                 is_next = await self._sleep(budget.remaining, waiters)
         finally:
             self._set_timer()
@@ -117,7 +121,8 @@ class HostBreaker:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        waiters = self._untried or self._tried
+        first, second = self._tried, self._untried
+        waiters = (second or first) if self._next_is_untried else (first or second)
         if self._error is not None and waiters and not self._probing:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_at(self._next_probe_at, next(iter(waiters)).wake)
@@ -213,7 +218,9 @@ def _reported(breaker: HostBreaker, budget: RetryBudget, *, probe: bool) -> Iter
     try:
         yield attempt
     except RetryableError as error:
-        if not attempt.succeeded:
+        # Files of new links may be missing for a while; a host that never has one is at fault.
+        is_early = isinstance(error, NotThereYetError) and budget.elapsed < _MISSING_AT_FIRST
+        if not attempt.succeeded and (probe or not is_early):
             breaker.add_failure(budget, error, probe=probe)
         raise
     breaker.add_success()
