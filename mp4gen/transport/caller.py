@@ -157,7 +157,11 @@ class ApiCaller:
                     if probe and waits_out and not await self._may_probe(request):
                         continue
                     async with self._slots.slot(
-                        call_options.priority, delivery, limited=request.rate_limited, polite=polite
+                        call_options.priority,
+                        delivery,
+                        limited=request.rate_limited,
+                        polite=polite,
+                        patience=retry_loop.remaining if polite and retry_loop else None,
                     ):
                         # Meanwhile a breaker may have opened, or be about to.
                         if not probe and (

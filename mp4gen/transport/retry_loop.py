@@ -43,9 +43,12 @@ class RetryLoop:
     @property
     def deadline(self) -> float:
         """The loop time at which the retry time ends, unless an outage stops it."""
-        elapsed = self._now() - self._failing_since
-        now = asyncio.get_running_loop().time()
-        return now + self._call_options.retry_timeout - elapsed
+        return asyncio.get_running_loop().time() + self.remaining
+
+    @property
+    def remaining(self) -> float:
+        """The seconds of the retry time that are left."""
+        return self._call_options.retry_timeout - (self._now() - self._failing_since)
 
     async def wait(self, error: Mp4GenError, *, immediately: bool = False) -> None:
         """Wait until the next attempt.

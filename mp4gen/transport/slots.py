@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
 
 from mp4gen.errors import TransportError
 from mp4gen.options import RateLimit
@@ -84,7 +89,13 @@ class SlotQueue:
         self._polite_sleep: WakeableSleep | None = None
 
     def slot(
-        self, priority: Priority, delivery: Delivery, *, limited: bool, polite: bool
+        self,
+        priority: Priority,
+        delivery: Delivery,
+        *,
+        limited: bool,
+        polite: bool,
+        patience: float | None = None,
     ) -> CallSlot:
         """Return a slot for one call.
 
@@ -94,13 +105,14 @@ class SlotQueue:
             limited: Whether the call counts towards the rate limit.
             polite: Whether it lets other calls go first: a poll of a wait, or the retry of a call
                 that keeps failing.
+            patience: Seconds for which a call of a bulk run is polite; None for no limit.
         """
         if not limited:
             slot: AbstractAsyncContextManager[None] = self._slot_after_pause()
         elif not polite:
             slot = self._limiter.slot(priority)
         elif priority is Priority.BULK:
-            slot = self._bulk_lane_slot()
+            slot = self._bulk_lane_slot(patience)
         else:
             slot = self._poll_lane_slot()
         goes_first = limited and not (polite and priority is Priority.INTERACTIVE)
@@ -123,14 +135,17 @@ class SlotQueue:
         return self._turns_of_others > 0 and self.others_waiting > 0
 
     @asynccontextmanager
-    async def _bulk_lane_slot(self) -> AsyncIterator[None]:
+    async def _bulk_lane_slot(self, patience: float | None) -> AsyncIterator[None]:
         """Let one such call of a bulk run queue at a time, so that its first submits go first.
 
         Tasks start earlier, and fewer polls come too early. Over 1,000 tracks this saves a tenth
         of the time and nine in ten early polls.
         """
         async with AsyncExitStack() as stack:
-            async with self._bulk_lane:
+            async with AsyncExitStack() as lane:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(patience):
+                        await lane.enter_async_context(self._bulk_lane)
                 await stack.enter_async_context(self._limiter.slot(Priority.BULK))
             yield
 

@@ -257,3 +257,17 @@ async def test_retry_after_of_a_fraction_is_honoured() -> None:
         await client.get_credits()
 
     assert 3.5 <= now() < 4
+
+
+async def test_politeness_of_a_retry_ends_with_its_patience() -> None:
+    """The last attempt of a call that keeps failing does not wait behind hundreds of polls."""
+    traffic, delivery = Traffic(RateLimit(1, per=1.0)), Delivery(head_sent=True, settled=True)
+    traffic.add(300, "bulk poll", Priority.BULK, polite=True)
+    await asyncio.sleep(1)
+    async with traffic.queue.slot(
+        Priority.BULK, delivery, limited=True, polite=True, patience=20.0
+    ):
+        entered_at = now()
+    await traffic.end()
+
+    assert 20 <= entered_at <= 25
