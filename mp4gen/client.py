@@ -16,6 +16,7 @@ from weakref import WeakSet
 from .api import protocol
 from .api.dialects import Dialect
 from .arguments import checked
+from .cleanup import run_clean_up
 from .conversion.callbacks import CallbackReceiver
 from .conversion.resubmit_policy import OnUncertainSubmit, ResubmitPolicy
 from .conversion.service import DEFAULT_POLLING, ConversionService
@@ -152,8 +153,11 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections; calls in progress and later calls fail."""
+        """Close all connections, also if cancelled; calls in progress and later calls fail."""
         forget_client(self)
+        await run_clean_up(self._close())
+
+    async def _close(self) -> None:
         try:
             for run in tuple(self._runs):
                 await run.aclose()

@@ -1,14 +1,12 @@
 """The client: settings, keys, events, shared limits, and what a cancel leaves behind."""
 
 import asyncio
-import gc
 import json
 import logging
 import subprocess
 import sys
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -533,117 +531,6 @@ def test_call_without_descriptors_is_retried() -> None:
 
 
 # --- failure mode 40: cancel everywhere --------------------------------------------------------
-
-Call = Callable[[Client, Path], Awaitable[object]]
-
-
-async def _download(client: Client, folder: Path) -> object:
-    task_id = await client.create_music_video(REQUEST)
-    video = await client.wait_for_video(task_id)
-    return await client.download(video, folder / "video.mp4")
-
-
-CALLS: dict[str, Call] = {
-    "create_music_video": lambda client, _: client.create_music_video(REQUEST),
-    "get_music_video_details": lambda client, _: client.get_music_video_details("video_000001"),
-    "wait_for_video": lambda client, _: client.wait_for_video("video_000001"),
-    "convert": lambda client, _: client.convert(REQUEST),
-    "get_tracks": lambda client, _: client.get_tracks("music"),
-    "get_credits": lambda client, _: client.get_credits(),
-    "download": _download,
-}
-
-
-class CancelAt:
-    """Runs a coroutine in a task that is cancelled while it waits for the k-th time."""
-
-    def __init__(self, work: Any, index: int) -> None:
-        self._work, self._index = work, index
-        self.reached = False
-
-    def __await__(self) -> Any:
-        inner, seen, error = self._work.__await__(), 0, None
-        while True:
-            try:
-                step = inner.throw(error) if error else inner.send(None)
-            except StopIteration as end:
-                return end.value
-            seen, error = seen + 1, None
-            if seen == self._index:
-                self.reached = True
-                task = asyncio.current_task()
-                asyncio.get_running_loop().call_soon(task.cancel)  # type: ignore[union-attr]
-            try:
-                yield step
-            except BaseException as thrown:  # noqa: BLE001 - passed on to the driven coroutine
-                error = thrown
-
-    async def run(self) -> None:
-        with suppress(asyncio.CancelledError):
-            await self
-
-
-def open_sockets() -> int:
-    gc.collect()
-    return len([link for link in Path("/proc/self/fd").iterdir() if is_socket(link)])
-
-
-def unfinished(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix != ".mp4"]
-
-
-def is_socket(link: Path) -> bool:
-    try:
-        return str(link.readlink()).startswith("socket:")
-    except OSError:
-        return False
-
-
-async def free_slots(limiter: mp4gen.SlidingWindowLimiter) -> int:
-    """Return how many calls the limiter lets out at once."""
-    async with AsyncExitStack() as stack:
-        for count in range(1000):
-            try:
-                async with asyncio.timeout(1):
-                    await stack.enter_async_context(limiter.slot())
-            except TimeoutError:
-                return count
-    return 1000
-
-
-@pytest.mark.slow
-@virtual
-@pytest.mark.parametrize("name", sorted(CALLS))
-async def test_cancel_at_any_await_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
-    """Failure mode 40: at every suspension: no task, socket, slot or temporary file is left."""
-    async with FakeService(duration=5, file_size=300_000, duplicate_policy="new_task") as service:
-        service.music["music"] = [mp4gen.Track("music", "track")]
-        index, reached = 0, True
-        leftovers = []
-        while reached:
-            index += 1
-            limiter = mp4gen.SlidingWindowLimiter(mp4gen.RateLimit(20, per=10))
-            service.tasks.clear()
-            sockets, tasks = open_sockets(), len(asyncio.all_tasks())
-            async with service.client(rate_limit=limiter) as client:
-                if name in {"wait_for_video", "get_music_video_details"}:
-                    await client.create_music_video(REQUEST)
-                work = CancelAt(CALLS[name](client, tmp_path), index)
-                await asyncio.create_task(work.run())
-                reached = work.reached
-                free, attempts = client._conversions.slots._value, client._get_downloader().attempts
-            await asyncio.sleep(60)
-            left = {
-                "tasks": len(asyncio.all_tasks()) - tasks,
-                "sockets": open_sockets() - sockets,
-                "slots": 20 - await free_slots(limiter),
-                "permits": 300 - free + attempts,
-                "files": len(unfinished(tmp_path)),
-            }
-            leftovers += [(index, left)] if any(left.values()) else []
-
-    assert leftovers == []
-    assert index > 3
 
 
 @virtual

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
+from mp4gen.cleanup import wait_for_clean_up
 from mp4gen.conversion.service import ConversionService
 from mp4gen.errors import (
     ApiError,
@@ -130,7 +131,7 @@ class ConversionRun:
             self._stop_reason = self._stop_reason or "aclose"
             # Once only: a second cancel would interrupt the clean-up of the first one.
             self._runner.cancel()
-        await asyncio.wait([self._runner])
+        await wait_for_clean_up(self._runner)
 
     # --- results ----------------------------------------------------------------------------
 
