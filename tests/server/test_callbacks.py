@@ -57,9 +57,13 @@ class Receiver:
         return web.json_response({"status": "received"}, status=status, headers=headers)
 
 
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    receiver = Receiver()
+async def resolve_to_loopback(_: str, port: int, **__: Any) -> list[Any]:
+    return [(2, 1, 6, "", ("127.0.0.1", port))]
+
+
+@contextlib.asynccontextmanager
+async def listening(receiver: Receiver) -> AsyncIterator[Receiver]:
+    """Let a receiver listen on a free port."""
     app = web.Application()
     app.add_routes([web.post("/callback", receiver.receive)])
     runner = web.AppRunner(app, shutdown_timeout=0.01)
@@ -68,6 +72,12 @@ async def receiver() -> AsyncIterator[Receiver]:
     receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/callback"
     yield receiver
     await runner.cleanup()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with listening(Receiver()) as receiver:
+        yield receiver
 
 
 @pytest.fixture
@@ -172,6 +182,75 @@ async def test_callback_attempts_end_within_a_minute(store: Store, receiver: Rec
     assert times == [0, 16, 35, 55]
     assert asyncio.get_running_loop().time() - start <= 60.5
     assert after.callback is CallbackState.FAILED
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("hosts", ["one host", "many hosts"])
+async def test_dead_receivers_delay_no_healthy_callback(
+    store: Store, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, hosts: str
+) -> None:
+    """40 callbacks of receivers that never respond hold up another one for 5 s at most.
+
+    Failure mode 62.
+    """
+    dead = Receiver()
+    dead.delay = 1000.0
+    async with listening(dead):
+        port = dead.url.rpartition(":")[2].partition("/")[0]
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve_to_loopback)
+        for number in range(40):
+            host = f"dead{number if hosts == 'many hosts' else ''}.example"
+            name = f"dead-{number}"
+            unique = {"task_id": name, "render_variant": name, "filename": name}
+            url = f"http://{host}:{port}/callback"
+            await store.add(attrs.evolve(DONE, **unique, callback_url=url))
+        await store.add(attrs.evolve(DONE, callback_url=receiver.url))
+        start = asyncio.get_running_loop().time()
+
+        config = ServerConfig(music=".", allow_local_callbacks=True)
+        sender = CallbackSender(config, store, lambda task: task.base_url)
+        sender.start()
+        await receiver.called.wait()
+        waited = asyncio.get_running_loop().time() - start
+        await sender.stop()
+
+    assert waited <= 5.0
+    assert 0 < len(dead.received) <= 40
+
+
+@pytest.mark.looptime
+async def test_address_that_says_nothing_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that accepts the connection and is silent leaves its turn after 3 s.
+
+    Failure mode 62.
+    """
+    loop = asyncio.get_running_loop()
+    connected: list[tuple[str, float]] = []
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.append((writer.get_extra_info("sockname")[0], loop.time()))
+        with contextlib.suppress(ConnectionError):
+            await reader.read(-1)
+        writer.close()
+
+    # All addresses of this machine, so that both have the same port.
+    server = await asyncio.start_server(say_nothing, "0.0.0.0", 0)  # noqa: S104 - for an instant
+    port = server.sockets[0].getsockname()[1]
+
+    async def resolve(_: str, port: int, **__: Any) -> list[Any]:
+        return [(2, 1, 6, "", (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(loop, "getaddrinfo", resolve)
+    start = loop.time()
+
+    with pytest.raises(DeliveryError, match="No connection within 3 s"):
+        await post(f"https://x.example:{port}/", b"", {}, allow_local=True, connect_timeout=3.0)
+
+    assert [(address, round(at - start)) for address, at in connected] == [
+        ("127.0.0.2", 0),
+        ("127.0.0.1", 3),
+    ]
+    server.close()
 
 
 async def test_private_target_is_refused_by_default(store: Store, receiver: Receiver) -> None:

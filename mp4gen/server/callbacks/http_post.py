@@ -70,7 +70,14 @@ def parse_target(url: str) -> URL | None:
     return target
 
 
-async def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_local: bool) -> int:
+async def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    allow_local: bool,
+    connect_timeout: float | None = None,
+) -> int:
     """Send JSON to `url`.
 
     Args:
@@ -78,6 +85,8 @@ async def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_local
         body: The JSON document.
         headers: Additional headers.
         allow_local: Also connect to loopback and private addresses.
+        connect_timeout: Seconds until the next address of the name is tried, if one accepts the
+            connection and says nothing. One that does not accept it is passed over at once.
 
     Returns:
         The HTTP status of the response.
@@ -92,12 +101,18 @@ async def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_local
         async with (
             _session(allow_local=allow_local) as session,
             session.post(
-                target, data=body, headers=_HEADERS | dict(headers), allow_redirects=False
+                target,
+                data=body,
+                headers=_HEADERS | dict(headers),
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(sock_connect=connect_timeout),
             ) as response,
         ):
             return response.status
     except aiohttp.InvalidURL:
         raise DeliveryError("The URL is invalid.", permanent=True) from None
+    except aiohttp.ConnectionTimeoutError:
+        raise DeliveryError(f"No connection within {connect_timeout:g} s.") from None
     except (aiohttp.ClientError, OSError) as error:
         cause = getattr(error, "os_error", error)
         if isinstance(cause, PrivateAddressError):

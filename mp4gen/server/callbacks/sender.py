@@ -4,6 +4,9 @@ A callback gets 15 seconds and three retries with growing delays; all attempts e
 If all fail, the task's status becomes `CALLBACK_EXCEPTION` and its video stays available. A due
 callback is stored before the first attempt, so a killed server sends it after its next start. A
 callback is never lost, but it may arrive twice, as on the vendor's host.
+
+Receivers that do not answer delay only their own callbacks: a host and an account have a share of
+the attempts, and a callback that waits for its next attempt takes none.
 """
 
 import asyncio
@@ -16,7 +19,8 @@ from mp4gen.server.config import ServerConfig
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import CallbackState, Task, TaskState
 
-from .http_post import DeliveryError, post
+from .http_post import DeliveryError, parse_target, post
+from .shared_slots import SharedSlots
 
 log = logging.getLogger("mp4gen.server")
 
@@ -25,7 +29,11 @@ ATTEMPT_TIMEOUT = 15.0
 RETRY_DELAYS = (1.0, 4.0, 15.0)
 TOTAL_TIMEOUT = 60.0
 _MIN_LAST_ATTEMPT = 5.0
-_MAX_CONCURRENT = 20
+# Of the first attempt, for each address of the receiver; the next ones have more patience.
+_FIRST_CONNECT_TIMEOUT = 3.0
+# Each attempt is an open connection.
+_MAX_ATTEMPTS, _MAX_ATTEMPTS_PER_ACCOUNT = 64, 48
+_MAX_CALLBACKS_PER_HOST = 8
 
 
 class CallbackSender:
@@ -40,7 +48,8 @@ class CallbackSender:
     def __init__(self, config: ServerConfig, store: Store, base_url: Callable[[Task], str]) -> None:
         self._config, self._store, self._base_url = config, store, base_url
         self._sending: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
+        self._attempts = SharedSlots(_MAX_ATTEMPTS_PER_ACCOUNT, _MAX_ATTEMPTS)
+        self._hosts = SharedSlots(_MAX_CALLBACKS_PER_HOST)
 
     def start(self) -> None:
         """Send the callbacks that were due when the last server stopped."""
@@ -66,30 +75,47 @@ class CallbackSender:
         await asyncio.gather(*self._sending, return_exceptions=True)
 
     async def _send(self, task: Task) -> None:
-        async with self._slots:
+        target = parse_target(task.callback_url)
+        async with self._hosts.hold(target.host or "" if target else ""):
             delivered = await self._deliver(task)
         state = CallbackState.SENT if delivered else CallbackState.FAILED
         await self._store.set_callback_state(task.task_id, state)
 
     async def _deliver(self, task: Task) -> bool:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + TOTAL_TIMEOUT
+        # The time that others make it wait for an attempt does not count.
+        remaining = TOTAL_TIMEOUT
+        connect_timeout = _FIRST_CONNECT_TIMEOUT
         for delay in (*RETRY_DELAYS, None):
-            error = await self._attempt(task, min(ATTEMPT_TIMEOUT, deadline - loop.time()))
+            async with self._attempts.hold(task.account):
+                start = loop.time()
+                error = await self._attempt(task, min(ATTEMPT_TIMEOUT, remaining), connect_timeout)
+                remaining -= loop.time() - start
             if error is None:
                 return True
             log.warning("The callback of task %s failed: %s", task.task_id, error)
             if error.permanent or delay is None:
                 break
-            await asyncio.sleep(max(0.0, min(delay, deadline - _MIN_LAST_ATTEMPT - loop.time())))
+            connect_timeout = ATTEMPT_TIMEOUT
+            pause = max(0.0, min(delay, remaining - _MIN_LAST_ATTEMPT))
+            remaining -= pause
+            await asyncio.sleep(pause)
         return False
 
-    async def _attempt(self, task: Task, timeout: float) -> DeliveryError | None:
+    async def _attempt(
+        self, task: Task, timeout: float, connect_timeout: float
+    ) -> DeliveryError | None:
         body, headers = self._body(task), self._signature(task)
         allow_local = self._config.allow_local_callbacks
         try:
             async with asyncio.timeout(timeout):
-                status = await post(task.callback_url, body, headers, allow_local=allow_local)
+                status = await post(
+                    task.callback_url,
+                    body,
+                    headers,
+                    allow_local=allow_local,
+                    connect_timeout=connect_timeout,
+                )
         except TimeoutError:
             return DeliveryError(f"No response within {timeout:.0f} s.")
         except DeliveryError as error:
