@@ -56,3 +56,24 @@ def test_remove_takes_a_task_out() -> None:
     assert queue.ahead_of("a3") <= 2
     assert take(queue, 2) == ["a1", "a3"]
     assert len(queue) == 0
+
+
+def test_get_takes_urgent_tasks_before_the_others_of_their_account() -> None:
+    """What a person waits for overtakes the bulk run of the same account, not other accounts."""
+    queue = queue_of("a0", "a1", "b0", "b1")
+    queue.put("a", "a-click", urgent=True)
+    queue.put("a", "a-second-click", urgent=True)
+
+    assert queue.count("a") == 4
+    assert [queue.ahead_of(one) for one in ("a-click", "a-second-click", "a0")] == [0, 2, 4]
+    assert take(queue, 6) == ["a-click", "b0", "a-second-click", "b1", "a0", "a1"]
+
+
+def test_put_back_keeps_the_lane_of_a_task() -> None:
+    """A task that is tried again goes before the others of its kind."""
+    queue = queue_of("a0")
+    queue.put("a", "a-click", urgent=True)
+    queue.put_back("a", "a-again", urgent=True)
+    queue.put_back("a", "a-first")
+
+    assert take(queue, 4) == ["a-again", "a-click", "a-first", "a0"]

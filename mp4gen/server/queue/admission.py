@@ -5,6 +5,7 @@ It also stores and queues an accepted task, and queues a task again whose video 
 
 import enum
 import logging
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import attrs
@@ -32,7 +33,11 @@ class RejectReason(enum.Enum):
 
 @attrs.frozen
 class Admission:
-    """The admission of one server."""
+    """The admission of one server.
+
+    Half of the queue is open to all accounts, and each has an equal share of the other half for
+    itself: the tasks of one account can never keep out those of another.
+    """
 
     _config: ServerConfig
     _data: DataDirectory
@@ -40,6 +45,7 @@ class Admission:
     _scheduler: RenderScheduler
     _fingerprints: Fingerprints
     _library: LibraryReader
+    _account_names: Callable[[], Collection[str]]
 
     @property
     def maintenance(self) -> bool:
@@ -56,6 +62,21 @@ class Admission:
         if self._scheduler.queued >= self._config.queue_limit:
             return RejectReason.QUEUE_FULL
         return None
+
+    def reject_reason_for(self, account: str) -> RejectReason | None:
+        """Return why no new task of this account is accepted now; None if it is."""
+        if self.reject_reason is None and self.room_for(account) <= 0:
+            return RejectReason.QUEUE_FULL
+        return self.reject_reason
+
+    def room_for(self, account: str) -> int:
+        """Return how many more tasks of this account the queue has room for."""
+        names, limit = self._account_names(), self._config.queue_limit
+        reserved = limit // (2 * len(names)) if names else 0
+        free_for_others = sum(
+            max(0, reserved - self._scheduler.queued_of(name)) for name in names if name != account
+        )
+        return limit - self._scheduler.queued - free_for_others
 
     async def accept(self, task: Task, audio: Path) -> Task:
         """Store and queue a new task whose music is in the file `audio`.

@@ -2,17 +2,51 @@
 
 from collections import OrderedDict
 
+import attrs
+
+
+@attrs.frozen
+class _Lanes:
+    """The waiting tasks of one account, each with its number in its lane."""
+
+    urgent: OrderedDict[str, int] = attrs.field(factory=OrderedDict)
+    bulk: OrderedDict[str, int] = attrs.field(factory=OrderedDict)
+
+    def __len__(self) -> int:
+        return len(self.urgent) + len(self.bulk)
+
+    def lane(self, *, urgent: bool) -> OrderedDict[str, int]:
+        """Return one of the two lanes."""
+        return self.urgent if urgent else self.bulk
+
+    def pop_first(self) -> str:
+        """Take the first task."""
+        return (self.urgent or self.bulk).popitem(last=False)[0]
+
+    def remove(self, task_id: str) -> None:
+        """Remove a task."""
+        if self.urgent.pop(task_id, None) is None:
+            del self.bulk[task_id]
+
+    def ahead_of(self, task_id: str) -> int:
+        """Return how many tasks come before this one, counted before others were removed."""
+        urgent = task_id in self.urgent
+        lane = self.lane(urgent=urgent)
+        first = next(iter(lane.values()))
+        return lane[task_id] - first + (0 if urgent else len(self.urgent))
+
 
 class FairQueue:
     """The tasks that wait for a slot.
 
     The next task is the oldest of the account with the fewest tasks running; among equal ones, of
     the account that was served least recently. A bulk run of ten thousand tracks therefore delays
-    other accounts by one render at most.
+    other accounts by one render at most. Urgent tasks, which a person waits for, come before the
+    other ones of their account.
     """
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[str, OrderedDict[str, int]] = OrderedDict()
+        self._waiting: OrderedDict[str, _Lanes] = OrderedDict()
         self._account_of: dict[str, str] = {}
         self._running: dict[str, str] = {}
         self._next_number = 0
@@ -23,15 +57,19 @@ class FairQueue:
     def __contains__(self, task_id: str) -> bool:
         return task_id in self._account_of
 
-    def put(self, account: str, task_id: str) -> None:
+    def count(self, account: str) -> int:
+        """Return the number of waiting tasks of an account."""
+        return len(self._waiting.get(account, ()))
+
+    def put(self, account: str, task_id: str, *, urgent: bool = False) -> None:
         """Add a task behind the others of its account."""
-        self._waiting.setdefault(account, OrderedDict())[task_id] = self._next_number
+        self._lane(account, urgent=urgent)[task_id] = self._next_number
         self._account_of[task_id] = account
         self._next_number += 1
 
-    def put_back(self, account: str, task_id: str) -> None:
+    def put_back(self, account: str, task_id: str, *, urgent: bool = False) -> None:
         """Add a task before the others of its account."""
-        tasks = self._waiting.setdefault(account, OrderedDict())
+        tasks = self._lane(account, urgent=urgent)
         tasks[task_id] = next(iter(tasks.values()), self._next_number) - 1
         tasks.move_to_end(task_id, last=False)
         self._account_of[task_id] = account
@@ -44,7 +82,7 @@ class FairQueue:
         running = list(self._running.values())
         account = min(accounts, key=running.count)
         self._waiting.move_to_end(account)
-        task_id, _ = self._waiting[account].popitem(last=False)
+        task_id = self._waiting[account].pop_first()
         del self._account_of[task_id]
         self._running[task_id] = account
         return task_id
@@ -60,7 +98,7 @@ class FairQueue:
         account = self._account_of.pop(task_id, None)
         if account is None:
             return False
-        del self._waiting[account][task_id]
+        self._waiting[account].remove(task_id)
         self._forget_if_idle(account)
         return True
 
@@ -69,10 +107,11 @@ class FairQueue:
 
         The number is a little too large after tasks of its account were removed.
         """
-        account = self._account_of[task_id]
-        tasks = self._waiting[account]
-        first = next(iter(tasks.values()))
-        return min((tasks[task_id] - first) * len(self._waiting), len(self) - 1)
+        ahead = self._waiting[self._account_of[task_id]].ahead_of(task_id)
+        return min(ahead * len(self._waiting), len(self) - 1)
+
+    def _lane(self, account: str, *, urgent: bool) -> OrderedDict[str, int]:
+        return self._waiting.setdefault(account, _Lanes()).lane(urgent=urgent)
 
     def _forget_if_idle(self, account: str) -> None:
         if not self._waiting.get(account):

@@ -83,6 +83,10 @@ class RenderScheduler:
         """The number of queued tasks, also of those that wait to be tried again."""
         return len(self._queue) + len(self._postponed)
 
+    def queued_of(self, account: str) -> int:
+        """Return the number of queued tasks of an account, without those to be tried again."""
+        return self._queue.count(account)
+
     @property
     def rendering(self) -> int:
         """The number of running renders."""
@@ -114,12 +118,12 @@ class RenderScheduler:
                 # The clock may have been set back.
                 self._postpone(task, min(wait, MAX_DELAY))
             else:
-                self._queue.put(task.account, task.task_id)
+                self._queue.put(task.account, task.task_id, urgent=task.is_urgent)
         self._start_next()
 
     def submit(self, task: Task) -> None:
         """Queue a stored task."""
-        self._queue.put(task.account, task.task_id)
+        self._queue.put(task.account, task.task_id, urgent=task.is_urgent)
         self._on_change()
         self._start_next()
 
@@ -213,7 +217,7 @@ class RenderScheduler:
     def _postpone(self, task: Task, delay: float) -> None:
         def put_back() -> None:
             del self._postponed[task.task_id]
-            self._queue.put_back(task.account, task.task_id)
+            self._queue.put_back(task.account, task.task_id, urgent=task.is_urgent)
             self._start_next()
 
         loop = asyncio.get_running_loop()

@@ -99,6 +99,11 @@ class Task:
         return self.state in {TaskState.DONE, TaskState.FAILED}
 
     @property
+    def is_urgent(self) -> bool:
+        """Whether a person waits for it: it was created on the page."""
+        return bool(self.render_variant)
+
+    @property
     def status(self) -> VideoStatus:
         """The status in the API (docs.sunoapi.org, "Get Music Video Details")."""
         if self.state is TaskState.FAILED:
