@@ -12,6 +12,7 @@ from typing import Annotated
 import attrs
 from cyclopts import Parameter
 
+from mp4gen.errors import ConfigurationError
 from mp4gen.server import Server, ServerConfig
 from mp4gen.server.config import default_data
 from mp4gen.server.data_dir import DataDirectory
@@ -19,7 +20,7 @@ from mp4gen.server.library.library import Library, LibraryTrack
 from mp4gen.server.preflight import run_checks
 from mp4gen.server.queue.backup import back_up
 
-from .exit_codes import BAD_INPUT, DONE, InterruptedBySignal
+from .exit_codes import BAD_INPUT, DONE, InterruptedBySignal, UsageError
 from .options import AsJson
 from .output import Output, escape_control_chars
 from .runner import InterruptHandler, run
@@ -32,6 +33,7 @@ from .serve_options import (
     Limits,
     Service,
     Video,
+    read_keys,
     server_config,
 )
 
@@ -54,7 +56,9 @@ def serve(
     if backup is not None:
         return _back_up(service.data or default_data(), backup, output)
     config = server_config(service, access, video, limits)
-    return run(_run_checks(config, output)) if check else _run_server(config, output)
+    if check:
+        return run(_run_checks(config, output))
+    return _run_server(config, access, output)
 
 
 def _back_up(data: Path, target: Path, output: Output) -> int:
@@ -73,14 +77,14 @@ async def _run_checks(config: ServerConfig, output: Output) -> int:
     return DONE if passed else BAD_INPUT
 
 
-def _run_server(config: ServerConfig, output: Output) -> int:
+def _run_server(config: ServerConfig, access: Access, output: Output) -> int:
     log = logging.getLogger("mp4gen.server")
     handler = _StderrHandler()
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     interrupts = InterruptHandler()
     try:
-        return run(_serve(config, output, interrupts), interrupts)
+        return run(_serve(config, access, output, interrupts), interrupts)
     except InterruptedBySignal as stopped:
         if stopped.code == 128 + signal.SIGTERM:
             # A service manager's stop is a success.
@@ -90,8 +94,13 @@ def _run_server(config: ServerConfig, output: Output) -> int:
         log.removeHandler(handler)
 
 
-async def _serve(config: ServerConfig, output: Output, interrupts: InterruptHandler) -> int:
+async def _serve(
+    config: ServerConfig, access: Access, output: Output, interrupts: InterruptHandler
+) -> int:
     async with Server(config) as server:
+        if access.key_file is not None or access.accounts is not None:
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, _read_keys_again, server, access)
         _announce(config, output, config.public_url or server.url)
         stop = asyncio.Event()
         interrupts.on_first_interrupt = stop.set
@@ -101,6 +110,18 @@ async def _serve(config: ServerConfig, output: Output, interrupts: InterruptHand
             "Press Ctrl-C again to stop immediately."
         )
     return DONE
+
+
+def _read_keys_again(server: Server, access: Access) -> None:
+    log = logging.getLogger("mp4gen.server")
+    try:
+        key, accounts = read_keys(access)
+        server.replace_keys(key, accounts)
+    except (UsageError, ConfigurationError) as error:
+        # The old keys still work.
+        log.error("the keys stay as they are: %s", error)  # noqa: TRY400 - the text says it all
+    else:
+        log.info("the keys were read again: accounts=%d", len(accounts) + (key is not None))
 
 
 def _announce(config: ServerConfig, output: Output, url: str) -> None:

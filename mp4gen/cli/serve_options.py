@@ -28,6 +28,7 @@ _FIELDS = {
     "key_file": "key",
     "accounts": "account_keys",
     "allowed_host": "allowed_hosts",
+    "trusted_proxy": "trusted_proxies",
     "callback_secret_file": "callback_secret",
     "min_free": "min_free_bytes",
     "max_upload": "max_upload_bytes",
@@ -41,6 +42,8 @@ _HELP = {
     "see an option.",
     "accounts": "File with one name=key a line. An account sees only its own videos.",
     "allowed_host": "Further allowed host name; repeatable.",
+    "trusted_proxy": "Address or network of a proxy whose X-Forwarded-For is believed; repeatable. "
+    "With --public-url also a proxy on this machine.",
     "callback_secret_file": "File that contains the secret that signs callbacks.",
     "rate_limit": "Submits that each account may send, as requests/seconds.",
     "min_free": "Free disk space below which no new task is accepted.",
@@ -111,6 +114,7 @@ class Access:
     key: str | None
     accounts: Path | None
     allowed_host: list[str] | None
+    trusted_proxy: list[str] | None
     allow_local_callbacks: bool
     callback_secret_file: Path | None
 
@@ -154,9 +158,9 @@ def server_config(service: Service, access: Access, video: Video, limits: Limits
     for group in (service, access, limits):
         options |= attrs.asdict(group, recurse=False)  # type: ignore[arg-type]  # made by _options
     secret = options["callback_secret_file"]
+    options |= dict(zip(("key_file", "accounts"), read_keys(access), strict=True))
+    del options["key"]
     options |= {
-        "key_file": resolve_secret(options.pop("key"), options["key_file"]),
-        "accounts": _read_accounts(options["accounts"]) if options["accounts"] else None,
         "callback_secret_file": read_secret(secret, "--callback-secret-file") if secret else None,
         "rate_limit": parse_rate_limit(options["rate_limit"]),
     }
@@ -166,6 +170,16 @@ def server_config(service: Service, access: Access, video: Video, limits: Limits
         _FIELDS.get(name, name): value for name, value in options.items() if value is not None
     }
     return ServerConfig(style=video.style(), **settings)
+
+
+def read_keys(access: Access) -> tuple[str | None, dict[str, str]]:
+    """Return the server's own key, and those of its accounts by name.
+
+    Raises:
+        UsageError: A file cannot be read.
+    """
+    accounts = _read_accounts(access.accounts) if access.accounts else {}
+    return resolve_secret(access.key, access.key_file), accounts
 
 
 def _read_accounts(path: Path) -> dict[str, str]:

@@ -6,12 +6,15 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
+import attrs
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
+
+from mp4gen.errors import ConfigurationError
 
 from .callbacks.sender import CallbackSender
 from .config import ServerConfig
@@ -32,10 +35,13 @@ from .rendering.pool import ProcessExecutor, WorkerSlot
 from .web.accounts import Accounts
 from .web.api import MAX_BODY_BYTES, Api
 from .web.change_feed import ChangeFeed
+from .web.client_address import ClientAddresses
 from .web.connection_limit import ConnectionLimit, raise_fd_limit
 from .web.health import Health
+from .web.key_guard import KeyGuard
 from .web.page_api import PageApi
 from .web.page_assets import PageAssets
+from .web.public_path import below_public_path
 from .web.security import security_middleware
 from .web.services import Services
 from .web.sessions import Sessions
@@ -85,6 +91,18 @@ class Server:
         progress = self._scheduler.progress(task_id)
         return (progress.done, progress.total) if progress and progress.total else None
 
+    def replace_keys(self, key: str | None, account_keys: Mapping[str, str]) -> None:
+        """Replace the keys of all accounts; sessions of a replaced key end.
+
+        Raises:
+            ConfigurationError: A key is invalid, or there is none; nothing has changed then.
+        """
+        keys: dict[str, Any] = {"key": key, "account_keys": account_keys}
+        replaced = attrs.evolve(self.config, **keys)
+        if not replaced.accounts:
+            raise ConfigurationError("All keys are gone. Add a key, or restart the server.")
+        self._accounts.replace(replaced.accounts)
+
     async def delete_expired(self) -> int:
         """Delete the expired tasks without waiting for the next sweep; return how many."""
         return await self._retention.sweep()
@@ -109,21 +127,21 @@ class Server:
         for one in sockets:
             self._cleanup.callback(one.close)
         self._url = url_of(self.config, sockets)
-        services = self._build()
+        services = self._build(sockets[0].getsockname()[1])
         await recover(services.store, services.data)
         await self._listen(_app(services), sockets, certificate)
         self._callbacks.start()
         self._retention.start()
         self._scheduler.start()
 
-    def _build(self) -> Services:
+    def _build(self, port: int) -> Services:
         """Make every part, and register how it is stopped."""
         config, cleanup = self.config, self._cleanup
         data, store = self._open_data()
         library = LibraryReader(Library(config.music))
         cleanup.callback(library.close)
         uploads.remove_partial_uploads(library.root / uploads.FOLDER)
-        feed, accounts = ChangeFeed(), Accounts(config.accounts)
+        feed, self._accounts = ChangeFeed(), Accounts(config.accounts)
         self._callbacks = CallbackSender(config, store, self._base_url)
         cleanup.push_async_callback(self._callbacks.stop)
         fingerprints = Fingerprints(config.style)
@@ -154,9 +172,12 @@ class Server:
             library=library,
             metadata_cache=metadata_cache,
             scheduler=self._scheduler,
-            admission=Admission(config, data, store, self._scheduler, fingerprints, library),
-            accounts=accounts,
-            sessions=Sessions(config, accounts, data.secret()),
+            admission=Admission(
+                config, data, store, self._scheduler, fingerprints, library, self._accounts.names
+            ),
+            accounts=self._accounts,
+            guard=KeyGuard(self._accounts, ClientAddresses(config)),
+            sessions=Sessions(config, self._accounts, data.secret(), port=port),
             feed=feed,
         )
 
@@ -209,12 +230,12 @@ def _app(services: Services) -> web.Application:
     )
     for handlers in (
         Api(services),
-        PageAssets(services.sessions),
+        PageAssets(services.sessions, services.guard),
         PageApi(services),
         Health(services),
         VideoFiles(services.data.videos),
     ):
-        app.add_routes(handlers.routes())
+        app.add_routes(below_public_path(services.config, handlers.routes()))
 
     async def release_waiters(_: web.Application) -> None:
         services.feed.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -107,6 +108,8 @@ class ServerConfig:
         tls_cert: PEM file with the certificate, and those of its issuers, to serve https.
         tls_key: PEM file with the key of `tls_cert`.
         public_url: The URL that clients use, if it is not the address listened on (a proxy).
+        trusted_proxies: Addresses or networks of proxies whose `X-Forwarded-For` is believed; with
+            `public_url` also a proxy on this machine.
         allowed_hosts: Further allowed host names, beside addresses, localhost and `public_url`.
         workers: Videos rendered at once; by default one for each processor.
         executor: Makes the executor of one render slot; by default a worker process.
@@ -138,6 +141,7 @@ class ServerConfig:
     tls_cert: Path | None = attrs.field(default=None, converter=_expand_optional_path)
     tls_key: Path | None = attrs.field(default=None, converter=_expand_optional_path)
     public_url: str | None = attrs.field(default=None, converter=_strip_slash)
+    trusted_proxies: tuple[str, ...] = attrs.field(default=(), converter=tuple)
     allowed_hosts: tuple[str, ...] = attrs.field(default=(), converter=tuple)
     workers: int = attrs.field(
         factory=_cpus, validator=_whole(1, _MAX_WORKERS, f"a whole number from 1 to {_MAX_WORKERS}")
@@ -183,6 +187,8 @@ class ServerConfig:
             )
         if self.public_url is not None:
             _check_public_url(self.public_url)
+        for proxy in self.trusted_proxies:
+            _check_network(proxy)
 
     @property
     def accounts(self) -> dict[str, str]:
@@ -204,3 +210,12 @@ def _check_public_url(url: str) -> None:
     parts = parse_http_url(url)
     if parts is None or parts.query:
         raise invalid_setting("public_url", url, "an http:// or https:// URL")
+
+
+def _check_network(text: str) -> None:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise invalid_setting(
+            "trusted_proxies", text, "an address or a network, for instance 172.16.0.0/12"
+        ) from None

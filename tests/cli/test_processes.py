@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -154,6 +154,41 @@ def test_serve_answers_until_sigterm(tmp_path: Path) -> None:
     assert server.returncode == 0
     assert "The music folder contains no audio yet" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_serve_reads_its_keys_again_on_sighup(tmp_path: Path) -> None:
+    """A new key counts at once; a file that cannot be read leaves the old keys as they are."""
+    (tmp_path / "music").mkdir()
+    keys = tmp_path / "keys"
+    keys.write_text("anna = key-a\n")
+    server = start("serve", "--music", tmp_path / "music", "--port", 0, "--json",
+                   "--accounts", keys, MP4GEN_SERVE_DATA=str(tmp_path / "data"))  # fmt: skip
+    assert server.stdout is not None
+    url = json.loads(server.stdout.readline())["url"]
+
+    def code_of(key: str) -> int:
+        headers = {"Authorization": f"Bearer {key}"}
+        request = Request(f"{url}/api/v1/generate/credit", headers=headers)  # noqa: S310 - as above
+        with urlopen(request) as answer:  # noqa: S310 - our own loopback
+            return int(json.load(answer)["code"])
+
+    before = [code_of("key-a"), code_of("key-b")]
+    keys.write_text("anna = key-b\n")
+    server.send_signal(signal.SIGHUP)
+    wait_until(lambda: code_of("key-b") == 200, server)
+    after = code_of("key-a")
+    keys.write_text("nonsense\n")
+    server.send_signal(signal.SIGHUP)
+    last = code_of("key-b")
+    server.terminate()
+    _, err = server.communicate(timeout=30)
+
+    assert (before, after, last) == ([200, 401], 401, 200)
+    assert "the keys were read again: accounts=1" in err
+    assert "the keys stay as they are: Invalid line" in err
+    assert "key-a" not in err
+    assert "key-b" not in err
 
 
 @pytest.mark.slow

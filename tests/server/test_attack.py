@@ -263,7 +263,8 @@ async def test_undecodable_credentials_are_rejected(caller: Caller) -> None:
     """Invalid UTF-8 in a cookie or a token is rejected like any other value."""
     port = int(caller.url.rpartition(":")[2])
     async with caller.session.get(caller.url) as answer:
-        cookie = f"Cookie: mp4gen_session={answer.cookies['mp4gen_session'].value}\r\n"
+        name = f"mp4gen_session_{port}"
+        cookie = f"Cookie: {name}={answer.cookies[name].value}\r\n"
     change = f"POST /page/videos HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\n"
     read = "GET /page/state HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
@@ -279,7 +280,7 @@ async def test_undecodable_credentials_are_rejected(caller: Caller) -> None:
         for value in values
     ]
     cookie_responses = [
-        await send_raw(caller, read, b"Cookie: mp4gen_session=%s\r\n" % value, CLOSE)
+        await send_raw(caller, read, b"Cookie: %s=%s\r\n" % (name.encode(), value), CLOSE)
         for value in values
     ]
 

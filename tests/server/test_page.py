@@ -149,8 +149,8 @@ async def test_videos_are_created_listed_and_deleted(serve: Serve, visit: Any) -
     assert [video["id"] for video in videos] == created[::-1]
     assert videos[1]["aspect_ratio"] == "1:1"
     assert videos[1]["days_remaining"] == 14
-    assert (await visitor.ask("GET", videos[1]["url"]))[0] == 404
-    assert (await visitor.ask("GET", videos[0]["url"]))[0] == 200
+    assert (await visitor.ask("GET", "/" + videos[1]["url"]))[0] == 404
+    assert (await visitor.ask("GET", "/" + videos[0]["url"]))[0] == 200
     assert deleted[0] == 200
     assert (await visitor.ask("DELETE", f"/page/videos/{created[0]}"))[0] == 404
     assert [video["id"] for video in (await visitor.state())["videos"]] == created[1:]

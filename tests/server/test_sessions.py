@@ -71,7 +71,8 @@ async def test_session_cookie_is_secure_over_https(
 async def test_forged_cookie_is_rejected(serve: Serve, value: str) -> None:
     """Only a cookie with the server's signature is a session."""
     caller = await serve(account_keys={"anna": "key-a"})
-    caller.headers = {"Cookie": f"mp4gen_session={value}"}
+    name = f"mp4gen_session_{caller.url.rpartition(':')[2]}"
+    caller.headers = {"Cookie": f"{name}={value}"}
 
     assert (await caller.get_response("/page/state"))[0] == 401
 
@@ -98,12 +99,13 @@ async def test_session_ends_when_the_key_changes(serve: Serve, visit: Any) -> No
     """A restart keeps the session; a new key of the account invalidates it."""
     caller = await serve(key="key-a")
     login = await visit(caller).ask("POST", "/page/login", json={"key": "key-a"})
-    cookie = login[1]["Set-Cookie"].partition(";")[0]
+    name, _, cookie = login[1]["Set-Cookie"].partition(";")[0].partition("=")
+    port = int(name.rpartition("_")[2])
     statuses = []
     for key in ("key-a", "key-b"):
         await caller.server.__aexit__(None, None, None)
-        caller = await serve(key=key)
-        caller.headers = {"Cookie": cookie}
+        caller = await serve(key=key, port=port)
+        caller.headers = {"Cookie": f"{name}={cookie}"}
         statuses.append((await caller.get_response("/page/state"))[0])
 
     assert statuses == [200, 401]

@@ -16,7 +16,7 @@ const covers = new LazyImages(1);
 function coverFor(track) {
   const key = keyOf(track);
   if (!coverCache.has(key)) {
-    coverCache.set(key, track.problem ? placeholder(key, "cover") : covers.create(key, "cover", `/page/cover?${queryOf(track)}`));
+    coverCache.set(key, track.problem ? placeholder(key, "cover") : covers.create(key, "cover", `page/cover?${queryOf(track)}`));
   }
   return coverCache.get(key);
 }
@@ -98,7 +98,7 @@ function togglePlayback(track) {
   const key = keyOf(track);
   if (playing === key) { audio.pause(); return; }
   setPlaying(key);
-  audio.src = `/page/music?${queryOf(track)}`;
+  audio.src = `page/music?${queryOf(track)}`;
   audio.play().catch(() => { if (playing === key) setPlaying(null); });
 }
 // Also when a video starts to play; not when another song replaces this one.
@@ -157,7 +157,7 @@ function preview(wait = 0) {
     if (pendingImage) pendingImage.src = "";
     const image = new Image();
     pendingImage = image;
-    image.src = `/page/preview?${query}`;
+    image.src = `page/preview?${query}`;
     const drawn = await image.decode().then(() => true, () => false);
     if (image !== pendingImage) return;
     pendingImage = null;
@@ -180,7 +180,7 @@ byId("create-form").addEventListener("submit", async (event) => {
   creating = true;
   try {
     const body = JSON.stringify({ task: track.task, audio: track.audio, ...formValues() });
-    await request("/page/videos", { method: "POST", body });
+    await request("page/videos", { method: "POST", body });
     byId("estimate").textContent = "Queued. Progress is shown below.";
   } catch (error) {
     byId("create-problem").textContent = error.message;
@@ -244,7 +244,7 @@ document.addEventListener("drop", (event) => {
 // --- state and events ----------------------------------------------------------------------
 
 async function refresh() {
-  const newState = await request("/page/state");
+  const newState = await request("page/state");
   Object.assign(state, newState);
   // Natural order: song 9 before song 10.
   const { compare } = new Intl.Collator(undefined, { numeric: true });
@@ -264,7 +264,7 @@ let source = null;
 let disconnected = false;
 function follow() {
   source?.close();
-  source = new EventSource("/page/events");
+  source = new EventSource("page/events");
   source.addEventListener("open", () => {
     // The state may have changed in the meantime, including this page's token.
     if (disconnected) refresh().catch(() => {});
@@ -291,7 +291,7 @@ byId("login-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   byId("login-problem").textContent = "";
   try {
-    await request("/page/login", { method: "POST", body: JSON.stringify({ key: byId("key").value }) });
+    await request("page/login", { method: "POST", body: JSON.stringify({ key: byId("key").value }) });
     byId("key").value = "";
     await begin();
     byId("music-title").focus();

@@ -29,7 +29,7 @@ export async function request(path, options = {}) {
   } catch {
     throw new Error("The server does not respond. Is it running?");
   }
-  if (response.status === 401 && path !== "/page/login") { showLogin(); throw new Error(""); }
+  if (response.status === 401 && path !== "page/login") { showLogin(); throw new Error(""); }
   const body = await response.json();
   if (!response.ok) throw new Error(body.msg);
   return body;

@@ -3,7 +3,7 @@ export function upload(file, token, onProgress) {
   return new Promise((resolve, reject) => {
     // fetch() does not report the progress of an upload.
     const request = new XMLHttpRequest();
-    request.open("POST", `/page/upload?${new URLSearchParams({ name: file.name })}`);
+    request.open("POST", `page/upload?${new URLSearchParams({ name: file.name })}`);
     request.setRequestHeader("X-Mp4gen-Token", token);
     request.upload.addEventListener("progress", (event) => onProgress(event.loaded / event.total));
     request.addEventListener("load", () => {

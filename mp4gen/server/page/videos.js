@@ -90,14 +90,14 @@ function videoRow(video, before) {
   const finished = video.state === "done" || video.state === "failed";
   button(finished ? "" : "Cancel", finished ? "Delete" : "Cancel", () => deleteVideo(video, finished), finished ? "x" : "");
   const frame = video.state === "failed" ? placeholder(keyOf(video), "frame")
-    : before?.querySelector(".frame") ?? thumbnails.create(keyOf(video), "frame", `/page/thumbnail?id=${video.id}`);
+    : before?.querySelector(".frame") ?? thumbnails.create(keyOf(video), "frame", `page/thumbnail?id=${video.id}`);
   return updateRow(createElement("li", { className: `row ${video.state}` }, frame, text, actions), video);
 }
 
 async function deleteVideo(video, confirmFirst) {
   if (confirmFirst && video.url && !confirm(`Delete the video of ${titleOf(video)}?`)) return;
   try {
-    await request(`/page/videos/${video.id}`, { method: "DELETE" });
+    await request(`page/videos/${video.id}`, { method: "DELETE" });
   } catch (error) {
     byId("create-problem").textContent = error.message;
   }

@@ -24,6 +24,7 @@ from mp4gen.server.troubles import TRANSIENT_ERRORS, describe_trouble
 
 from .operations import OPERATIONS
 from .responses import UNKNOWN_TRACK, api_response, error_response
+from .security import host_header
 from .services import Services
 
 MAX_BODY_BYTES = 64 << 10
@@ -55,9 +56,11 @@ class Api:
         """Return `handler` with the checks and the error responses of all operations."""
 
         async def check(request: web.Request) -> web.Response:
-            account = self._services.accounts.authenticate(request.headers.get("Authorization"))
-            if account is None:
-                return error_response(401)
+            try:
+                account = self._services.guard.authenticate(request)
+            except ApiError as error:
+                retry_after = None if error.retry_after is None else math.ceil(error.retry_after)
+                return error_response(error.code, error.message, retry_after=retry_after)
             if self._services.admission.maintenance:
                 return error_response(455)
             try:
@@ -115,14 +118,14 @@ class Api:
         tracks = [_api_track(one, info) for one, info in zip(found, infos, strict=True)]
         return api_response(protocol.build_tracks_response(task_id, tracks))
 
-    async def credits(self, _: web.Request, __: str) -> web.Response:
+    async def credits(self, _: web.Request, account: str) -> web.Response:
         """Answer "Get Remaining Credits": the number of videos that can still be queued."""
-        available = max(0, self._services.config.queue_limit - self._services.scheduler.queued)
+        available = max(0, self._services.admission.room_for(account))
         return api_response(protocol.build_data_response(available))
 
     def _reject_if_unavailable(self, account: str) -> web.Response | None:
         """Return the error response if no submit can be accepted now, else None."""
-        match self._services.admission.reject_reason:
+        match self._services.admission.reject_reason_for(account):
             case RejectReason.MAINTENANCE:
                 return error_response(455)
             case RejectReason.DISK_FULL:
@@ -131,7 +134,7 @@ class Api:
                 )
             case RejectReason.QUEUE_FULL:
                 config = self._services.config
-                message = f"The queue is full: {config.queue_limit} tasks. Please try again later."
+                message = "The queue has no room for more tasks of yours. Please try again later."
                 return error_response(430, message, retry_after=math.ceil(config.rate_limit.per))
         wait = self._windows[account].try_acquire(
             self._services.config.rate_limit, asyncio.get_running_loop().time()
@@ -169,7 +172,7 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
 
 def request_base_url(request: web.Request, config: ServerConfig) -> str:
     """Return the URL under which the client knows the server, without a trailing slash."""
-    return config.public_url or f"{request.scheme}://{request.host}"
+    return config.public_url or f"{request.scheme}://{host_header(request)}"
 
 
 def new_task(

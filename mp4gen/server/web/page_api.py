@@ -89,7 +89,7 @@ class PageApi:
             for track, info in await self._services.metadata_cache.tracks()
         ]
         settings = {
-            "token": self._services.sessions.csrf_token(request),
+            "token": self._services.sessions.csrf_token(account),
             "library": library,
             "extensions": SUFFIXES,
             "max_upload_bytes": self._services.config.max_upload_bytes,
@@ -99,7 +99,12 @@ class PageApi:
 
     async def events(self, request: web.Request, account: str) -> web.StreamResponse:
         """Send the queue and the videos as server-sent events whenever they change."""
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        headers = {
+            "Content-Type": "text/event-stream",
+            "Cache-Control": "no-store",
+            # Otherwise nginx collects events before it passes them on.
+            "X-Accel-Buffering": "no",
+        }
         response = web.StreamResponse(headers=SECURITY_HEADERS | headers)
         await response.prepare(request)
         version = -1
@@ -147,7 +152,7 @@ class PageApi:
             "total": progress.total if progress else None,
             "seconds_remaining": math.ceil(progress.remaining(now)) if progress else None,
             "size": task.size,
-            "url": f"/files/{task.filename}" if task.state is TaskState.DONE else None,
+            "url": f"files/{task.filename}" if task.state is TaskState.DONE else None,
             "days_remaining": self._days_remaining(task),
             "error": task.error_message,
             "trouble": task.last_trouble,
@@ -226,7 +231,7 @@ class PageApi:
 
     async def create_video(self, request: web.Request, account: str) -> web.StreamResponse:
         """Queue a video; on the page a track may have any number of videos."""
-        self._require_capacity()
+        self._require_capacity(account)
         body = await read_json(request)
         track = await self._find(body.get("task"), body.get("audio"))
         task = new_task(
@@ -249,9 +254,9 @@ class PageApi:
         self._services.feed.notify()
         return web.json_response({})
 
-    async def upload(self, request: web.Request, _: str) -> web.StreamResponse:
+    async def upload(self, request: web.Request, account: str) -> web.StreamResponse:
         """Add an audio file to the library if it can be decoded."""
-        self._require_capacity()
+        self._require_capacity(account)
         config = self._services.config
         library = self._services.library
         name = uploads.safe_name(request.query.get("name", ""))
@@ -277,8 +282,8 @@ class PageApi:
             raise InvalidRequestError("This video does not exist any more.", code=404)
         return task
 
-    def _require_capacity(self) -> None:
-        if reject_reason := self._services.admission.reject_reason:
+    def _require_capacity(self, account: str) -> None:
+        if reject_reason := self._services.admission.reject_reason_for(account):
             status, message = _REJECTIONS[reject_reason]
             raise InvalidRequestError(message, code=status)
 

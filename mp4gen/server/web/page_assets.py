@@ -1,7 +1,9 @@
 """Serves the page and its assets, and protects its requests with sessions."""
 
 import asyncio
+import functools
 import json
+import math
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,16 +14,20 @@ from mp4gen.errors import ApiError, InvalidRequestError, Mp4GenError, Validation
 from mp4gen.server.troubles import TRANSIENT_ERRORS, describe_trouble
 
 from .api import MAX_BODY_BYTES, read_body
+from .compression import Text, compress, send_text
+from .key_guard import KeyGuard
 from .responses import error_response
 from .sessions import Sessions
 
 _HERE = Path(__file__).parents[1] / "page"
 _FONTS = Path(__file__).parents[2] / "render" / "fonts"
 SCRIPTS = ("app.js", "base.js", "images.js", "uploads.js", "videos.js")
-_ASSETS = {
+_TEXTS = {
     **dict.fromkeys(SCRIPTS, (_HERE, "text/javascript")),
     "style.css": (_HERE, "text/css"),
     "icon.svg": (_HERE, "image/svg+xml"),
+}
+_FONT_FILES = {
     "Inter-Regular.ttf": (_FONTS, "font/ttf"),
     "Inter-Medium.ttf": (_FONTS, "font/ttf"),
     "InterDisplay-SemiBold.ttf": (_FONTS, "font/ttf"),
@@ -35,6 +41,8 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+_HEADERS = {**SECURITY_HEADERS, "Cache-Control": "no-cache"}
+
 SessionHandler = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
 
 
@@ -43,10 +51,11 @@ class PageAssets:
 
     Args:
         sessions: The sessions of the page's users.
+        guard: Checks the keys that they enter.
     """
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
+    def __init__(self, sessions: Sessions, guard: KeyGuard) -> None:
+        self._sessions, self._guard = sessions, guard
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes that need no session."""
@@ -58,22 +67,23 @@ class PageAssets:
 
     async def index(self, request: web.Request) -> web.StreamResponse:
         """Answer with the page, and start a session if the server needs no key."""
-        content = await asyncio.to_thread((_HERE / "index.html").read_bytes)
-        headers = {**SECURITY_HEADERS, "Cache-Control": "no-cache"}
-        response = web.Response(body=content, content_type="text/html", headers=headers)
-        response.charset = "utf-8"
+        text = await asyncio.to_thread(_read_text, _HERE / "index.html", "text/html")
+        response = send_text(request, text, _HEADERS)
         if self._sessions.is_open and self._sessions.account_of(request) is None:
-            self._sessions.start(response, None)
+            self._sessions.start(response, "")
         return response
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
         """Answer with a script, a font or another asset."""
         name = request.match_info["name"]
-        if name not in _ASSETS:
-            raise web.HTTPNotFound
-        folder, kind = _ASSETS[name]
-        headers = {**SECURITY_HEADERS, "Content-Type": kind, "Cache-Control": "no-cache"}
-        return web.FileResponse(folder / name, headers=headers)
+        if name in _TEXTS:
+            folder, kind = _TEXTS[name]
+            text = await asyncio.to_thread(_read_text, folder / name, kind)
+            return send_text(request, text, _HEADERS)
+        if name in _FONT_FILES:
+            folder, kind = _FONT_FILES[name]
+            return web.FileResponse(folder / name, headers={**_HEADERS, "Content-Type": kind})
+        raise web.HTTPNotFound
 
     async def login(self, request: web.Request) -> web.StreamResponse:
         """Start a session for the owner of a key."""
@@ -81,15 +91,27 @@ class PageAssets:
             return error_response(403, status=403)
         try:
             raw_key = (await read_json(request)).get("key")
-        except InvalidRequestError as error:
-            return error_response(error.code, error.message, status=error.code)
+            account = self._guard.check(request, raw_key if isinstance(raw_key, str) else None)
+        except ApiError as error:
+            return _login_error(error)
         response = web.json_response({})
-        key = raw_key if isinstance(raw_key, str) else None
         # Behind a proxy only the browser knows whether the page came over https.
         secure = request.secure or request.headers.get("Origin", "").startswith("https://")
-        if self._sessions.start(response, key, secure=secure) is None:
-            return error_response(401, "Wrong key.", status=401)
+        self._sessions.start(response, account, secure=secure)
         return response
+
+
+def _login_error(error: ApiError) -> web.Response:
+    if error.code == 401:
+        return error_response(401, "Wrong key.", status=401)
+    status = 429 if error.code == 430 else error.code
+    retry_after = None if error.retry_after is None else math.ceil(error.retry_after)
+    return error_response(error.code, error.message, status=status, retry_after=retry_after)
+
+
+@functools.cache
+def _read_text(path: Path, content_type: str) -> Text:
+    return compress(path.read_bytes(), content_type)
 
 
 def require_session(
@@ -101,7 +123,7 @@ def require_session(
         account = sessions.account_of(request)
         if account is None:
             return error_response(401, status=401)
-        if needs_csrf_token and not sessions.verify_csrf_token(request):
+        if needs_csrf_token and not sessions.verify_csrf_token(request, account):
             return error_response(403, "Reload the page and try again.", status=403)
         try:
             response = await handler(request, account)

@@ -6,7 +6,8 @@ answered, since no other page can have them as its origin.
 
 Such a page can also make a browser send a simple POST, for which CORS asks no permission, to a
 server without a key. Browsers add an `Origin` header, other clients do not. A request that changes
-something and comes from another site is rejected.
+something and comes from another site is rejected. A proxy may change the `Host` header, so the
+origin of `public_url` is this site, too.
 """
 
 import ipaddress
@@ -30,20 +31,26 @@ _HOST = re.compile(
     r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\s\\/@?#:,\[\]]+))(?::[0-9]{1,5})?", re.IGNORECASE
 )
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_CROSS_SITE = (
+    "Another site must not send requests. Behind a proxy, start the server with its --public-url."
+)
 
 
 def security_middleware(config: ServerConfig) -> Middleware:
     """Return the middleware of a server."""
     allowed_hosts = _allowed_hosts(config)
+    public_origin = None if config.public_url is None else _parse_origin(config.public_url)
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        host_header = request.headers.get("Host", "")
-        host = _host_of(host_header)
-        if host not in allowed_hosts and not _is_address(host):
-            response: web.StreamResponse = _host_rejected(host or host_header)
-        elif request.method not in _SAFE_METHODS and _is_cross_site(request):
-            response = error_response(403, "Another site must not send requests.", status=403)
+        header = request.headers.get("Host")
+        host = _host_of(header or "")
+        # Browsers always send a host; a health check in HTTP/1.0 does not.
+        if header is not None and host not in allowed_hosts and not _is_address(host):
+            response: web.StreamResponse = _host_rejected(host or header)
+        elif request.method not in _SAFE_METHODS and _is_cross_site(request, public_origin):
+            response = error_response(403, _CROSS_SITE, status=403)
         else:
             try:
                 response = await handler(request)
@@ -79,11 +86,32 @@ def _host_of(header: str) -> str:
     return (found["address"] or found["name"]).lower().rstrip(".") if found else ""
 
 
-def _is_cross_site(request: web.Request) -> bool:
+def host_header(request: web.Request) -> str:
+    """Return the `Host` header; if there is none, the address and port that the client reached."""
+    if host := request.headers.get("Host"):
+        return host
+    own = request.transport.get_extra_info("sockname") if request.transport else None
+    address, port = own[:2] if isinstance(own, tuple) else ("localhost", 80)
+    return f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
+
+
+def _is_cross_site(request: web.Request, public_origin: tuple[str, str, int] | None) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
+    if public_origin is not None and _parse_origin(origin) == public_origin:
+        return False
     return origin.partition("://")[2].lower() != request.headers.get("Host", "").strip().lower()
+
+
+def _parse_origin(url: str) -> tuple[str, str, int] | None:
+    """Return the scheme, the host and the port of a URL; None if it has none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _DEFAULT_PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        return None
+    return parts.scheme, parts.hostname or "", port
 
 
 def _is_address(host: str) -> bool:

@@ -12,6 +12,7 @@ from mp4gen.server.queue.store import Store
 
 from .accounts import Accounts
 from .change_feed import ChangeFeed
+from .key_guard import KeyGuard
 from .sessions import Sessions
 
 
@@ -27,5 +28,6 @@ class Services:
     scheduler: RenderScheduler
     admission: Admission
     accounts: Accounts
+    guard: KeyGuard
     sessions: Sessions
     feed: ChangeFeed
