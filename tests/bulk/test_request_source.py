@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -196,3 +197,23 @@ async def test_stop_is_noticed_while_the_loop_sleeps(
             signal.signal(signal.SIGUSR1, before)
 
     assert (found, error, run.summary.stop_reason) == ([], None, "stop")
+
+
+async def test_blocking_iterable_keeps_the_limit_exact() -> None:
+    """Failure mode 64: the loop is late for everything, but no call comes too early."""
+
+    def blocking() -> Iterator[mp4gen.VideoRequest]:
+        for n in range(30):
+            # What the documentation asks not to do.
+            time.sleep(0.01)
+            yield track(n)
+
+    limit = mp4gen.RateLimit(5, per=0.05)
+    async with (
+        FakeService(rate_limit=limit) as service,
+        service.client(rate_limit=limit, polling=mp4gen.Polling(initial_delay=0.01)) as client,
+    ):
+        found, error = await outcome(client.convert_many(blocking()))
+
+    assert (error, {conversion.error for conversion in found}) == (None, {None})
+    assert not any(call.rate_limited for call in service.requests)
