@@ -20,7 +20,7 @@ LAYERS = (
     "__main__",
 )
 SERVER_LAYERS = (
-    "config data_ownership",
+    "config counters data_ownership",
     "data_dir",
     "rendering",
     "library",

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import shlex
 import signal
-import sys
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +21,7 @@ from mp4gen.server.queue.backup import back_up
 
 from .exit_codes import BAD_INPUT, DONE, InterruptedBySignal, UsageError
 from .options import AsJson
-from .output import Output, escape_control_chars
+from .output import Output
 from .runner import InterruptHandler, run
 from .serve_options import (
     DEFAULT_ACCESS,
@@ -36,6 +35,7 @@ from .serve_options import (
     read_keys,
     server_config,
 )
+from .server_log import LogFormat, ServerLogHandler
 
 
 def serve(
@@ -49,6 +49,10 @@ def serve(
         Path | None,
         Parameter(help="Copy the database of --data to this file and exit; a server may run."),
     ] = None,
+    log_format: Annotated[
+        LogFormat,
+        Parameter(help="Format of the log on stderr.", env_var="MP4GEN_SERVE_LOG_FORMAT"),
+    ] = "text",
     as_json: AsJson = False,
 ) -> int:
     """Serve the API from a music folder."""
@@ -58,7 +62,8 @@ def serve(
     config = server_config(service, access, video, limits)
     if check:
         return run(_run_checks(config, output))
-    return _run_server(config, access, output)
+    secrets = (*config.accounts.values(), config.callback_secret)
+    return _run_server(config, access, output, ServerLogHandler(log_format, secrets))
 
 
 def _back_up(data: Path, target: Path, output: Output) -> int:
@@ -77,9 +82,10 @@ async def _run_checks(config: ServerConfig, output: Output) -> int:
     return DONE if passed else BAD_INPUT
 
 
-def _run_server(config: ServerConfig, access: Access, output: Output) -> int:
+def _run_server(
+    config: ServerConfig, access: Access, output: Output, handler: ServerLogHandler
+) -> int:
     log = logging.getLogger("mp4gen.server")
-    handler = _StderrHandler()
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     interrupts = InterruptHandler()
@@ -121,6 +127,9 @@ def _read_keys_again(server: Server, access: Access) -> None:
         # The old keys still work.
         log.error("the keys stay as they are: %s", error)  # noqa: TRY400 - the text says it all
     else:
+        for handler in log.handlers:
+            if isinstance(handler, ServerLogHandler):
+                handler.hide((key, *accounts.values()))
         log.info("the keys were read again: accounts=%d", len(accounts) + (key is not None))
 
 
@@ -139,18 +148,3 @@ def _example_command(config: ServerConfig, url: str, track: LibraryTrack) -> str
     task = shlex.quote(track.task_id)
     trust = f" --ca-file {shlex.quote(str(config.tls_cert))}" if config.tls_cert else ""
     return f"MP4GEN_BASE_URL={url}{key} mp4gen convert --music-task {task} --to videos/{trust}"
-
-
-class _StderrHandler(logging.Handler):
-    """Writes each record of the server's log as one escaped line on stderr."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        time = logging.Formatter().formatTime(record, "%Y-%m-%d %H:%M:%S")
-        try:
-            sys.stderr.write(
-                escape_control_chars(f"{time} {record.levelname} {record.getMessage()}") + "\n"
-            )
-            sys.stderr.flush()
-        except OSError:
-            # The reader of the log is gone; the server goes on.
-            return

@@ -104,6 +104,8 @@ class Service:
     tls_cert: Path | None
     tls_key: Path | None
     public_url: str | None
+    access_log: bool
+    metrics: bool
 
 
 @_options(Group("Access", sort_key=5))

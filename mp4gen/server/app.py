@@ -18,6 +18,7 @@ from mp4gen.errors import ConfigurationError
 
 from .callbacks.sender import CallbackSender
 from .config import ServerConfig
+from .counters import Counters
 from .data_dir import DataDirectory
 from .library import uploads
 from .library.library import Library
@@ -32,6 +33,8 @@ from .queue.scheduler import RenderScheduler
 from .queue.store import Store
 from .queue.task import Task
 from .rendering.pool import ProcessExecutor, WorkerSlot
+from .web.access_log import AccessLogger
+from .web.access_log import log as access_log
 from .web.accounts import Accounts
 from .web.api import MAX_BODY_BYTES, Api
 from .web.change_feed import ChangeFeed
@@ -39,6 +42,7 @@ from .web.client_address import ClientAddresses
 from .web.connection_limit import ConnectionLimit, raise_fd_limit
 from .web.health import Health
 from .web.key_guard import KeyGuard
+from .web.metrics import Metrics
 from .web.page_api import PageApi
 from .web.page_assets import PageAssets
 from .web.public_path import below_public_path
@@ -142,7 +146,8 @@ class Server:
         cleanup.callback(library.close)
         uploads.remove_partial_uploads(library.root / uploads.FOLDER)
         feed, self._accounts = ChangeFeed(), Accounts(config.accounts)
-        self._callbacks = CallbackSender(config, store, self._base_url)
+        counters = Counters()
+        self._callbacks = CallbackSender(config, store, self._base_url, counters)
         cleanup.push_async_callback(self._callbacks.stop)
         fingerprints = Fingerprints(config.style)
         self._scheduler = RenderScheduler(
@@ -153,6 +158,7 @@ class Server:
             fingerprints,
             on_finished=self._callbacks.send,
             on_change=feed.notify,
+            counters=counters,
         )
         cleanup.push_async_callback(self._scheduler.stop, config.shutdown_timeout)
         self._retention = Retention(config.retention_days, store, data, clock=time.time)
@@ -179,6 +185,7 @@ class Server:
             guard=KeyGuard(self._accounts, ClientAddresses(config)),
             sessions=Sessions(config, self._accounts, data.secret(), port=port),
             feed=feed,
+            counters=counters,
         )
 
     def _open_data(self) -> tuple[DataDirectory, Store]:
@@ -195,7 +202,8 @@ class Server:
         # The API has no compressed bodies, and they may grow a thousandfold.
         runner = web.AppRunner(
             app,
-            access_log=None,
+            access_log=access_log if self.config.access_log else None,
+            access_log_class=AccessLogger,
             logger=_http_log(),
             shutdown_timeout=_SHUTDOWN_TIMEOUT,
             keepalive_timeout=_KEEPALIVE_TIMEOUT,
@@ -233,6 +241,7 @@ def _app(services: Services) -> web.Application:
         PageAssets(services.sessions, services.guard),
         PageApi(services),
         Health(services),
+        Metrics(services),
         VideoFiles(services.data.videos),
     ):
         app.add_routes(below_public_path(services.config, handlers.routes()))

@@ -122,6 +122,8 @@ class ServerConfig:
         max_upload_bytes: Maximum size in bytes of a file uploaded on the page.
         allow_local_callbacks: Also send callbacks to loopback and private addresses.
         callback_secret: Signs callbacks (`X-Webhook-Signature`); None for unsigned callbacks.
+        access_log: Log one line for each request, without keys and unguessable names.
+        metrics: Answer `GET /metrics` with figures for Prometheus; it needs no key.
         maintenance: Answer every API call with code 455; queued tasks are still rendered.
         render_timeout: Maximum seconds that one render may take.
         progress_timeout: Maximum seconds without progress, before a render is stopped.
@@ -156,6 +158,8 @@ class ServerConfig:
     max_upload_bytes: int = attrs.field(default=512 * MIB, validator=_min(1))
     allow_local_callbacks: bool = False
     callback_secret: str | None = attrs.field(default=None, repr=False)
+    access_log: bool = False
+    metrics: bool = False
     maintenance: bool = False
     render_timeout: float = attrs.field(default=3600.0, validator=_seconds(1))
     progress_timeout: float = attrs.field(default=120.0, validator=_seconds(1))

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from mp4gen.api import protocol
 from mp4gen.server.config import ServerConfig
+from mp4gen.server.counters import Counters
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import CallbackState, Task, TaskState
 
@@ -43,9 +44,17 @@ class CallbackSender:
         config: The server's settings, for the secret and the allowed addresses.
         store: Keeps the callbacks that are due.
         base_url: Returns the URL under which a task's caller knows the server.
+        counters: Count the callbacks.
     """
 
-    def __init__(self, config: ServerConfig, store: Store, base_url: Callable[[Task], str]) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        store: Store,
+        base_url: Callable[[Task], str],
+        counters: Counters | None = None,
+    ) -> None:
+        self._counters = counters or Counters()
         self._config, self._store, self._base_url = config, store, base_url
         self._sending: set[asyncio.Task[None]] = set()
         self._attempts = SharedSlots(_MAX_ATTEMPTS_PER_ACCOUNT, _MAX_ATTEMPTS)
@@ -78,6 +87,7 @@ class CallbackSender:
         target = parse_target(task.callback_url)
         async with self._hosts.hold(target.host or "" if target else ""):
             delivered = await self._deliver(task)
+        self._counters.callbacks["delivered" if delivered else "failed"] += 1
         state = CallbackState.SENT if delivered else CallbackState.FAILED
         await self._store.set_callback_state(task.task_id, state)
 
@@ -105,6 +115,7 @@ class CallbackSender:
     async def _attempt(
         self, task: Task, timeout: float, connect_timeout: float
     ) -> DeliveryError | None:
+        self._counters.callback_attempts += 1
         body, headers = self._body(task), self._signature(task)
         allow_local = self._config.allow_local_callbacks
         try:

@@ -22,6 +22,14 @@ def log_finished(task: Task, elapsed: float) -> None:
         f"{task.duration:.1f}s" if task.duration else "-",
         task.size or "-",
         f" error={task.error_message!r}" if task.error_message else "",
+        extra={
+            "fields": {
+                "task": task.task_id,
+                "state": task.state.value,
+                "code": task.error_code or 200,
+                "seconds": round(elapsed, 3),
+            }
+        },
     )
     for warning in task.warnings:
         log.warning("task=%s warning=%r", task.task_id, warning)

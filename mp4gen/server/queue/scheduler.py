@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 
 from mp4gen.server.config import MIB, ServerConfig
+from mp4gen.server.counters import Counters
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.reader import LibraryReader
 from mp4gen.server.rendering.eta import RenderProgress, RenderSpeed, retry_after
@@ -60,8 +61,10 @@ class RenderScheduler:
         *,
         on_finished: Callable[[Task], None],
         on_change: Callable[[], None],
+        counters: Counters | None = None,
     ) -> None:
         self._config, self._store, self._data = config, store, data
+        self._counters = counters or Counters()
         self._renderer = TaskRenderer(
             config, store, library, data, fingerprints, on_change=on_change
         )
@@ -292,7 +295,8 @@ class RenderScheduler:
         attempts = task.attempts + crashed
         troubles = task.troubles + (not crashed)
         delay = retry_delay(attempts if crashed else troubles)
-        log.warning("task=%s waits=%.0fs trouble=%r", task.task_id, delay, trouble)
+        self._counters.troubles["crash" if crashed else "place"] += 1
+        log.warning("task=%s waits=%.0fs trouble=%r", task.task_id, delay, trouble, exc_info=error)
         if not crashed:
             self._record_trouble(trouble)
         self._postpone(task, delay)
@@ -324,6 +328,9 @@ class RenderScheduler:
         if finished is not None and finished.is_finished:
             elapsed = asyncio.get_running_loop().time() - render.progress.started_at
             log_finished(finished, elapsed)
+            self._counters.record_end(
+                finished.error_code, elapsed, finished.duration, finished.size
+            )
             self._on_finished(finished)
 
     def _seconds_until_done(self, task: Task, now: float) -> float:

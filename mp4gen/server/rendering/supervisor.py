@@ -192,7 +192,7 @@ def _failure(error: Exception) -> Mp4GenError:
         case MemoryError():
             failure = RenderCrashedError("The render exceeded its memory limit.")
         case _:
-            log.error("a render raised %r", error)
+            log.error("a render failed unexpectedly", exc_info=error)
             failure = RenderFailedError(
                 RENDER_FAILED, f"The render failed: {type(error).__name__}."
             )

@@ -3,6 +3,7 @@
 import attrs
 
 from mp4gen.server.config import ServerConfig
+from mp4gen.server.counters import Counters
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.metadata_cache import MetadataCache
 from mp4gen.server.library.reader import LibraryReader
@@ -31,3 +32,4 @@ class Services:
     guard: KeyGuard
     sessions: Sessions
     feed: ChangeFeed
+    counters: Counters

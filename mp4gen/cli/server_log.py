@@ -1,0 +1,104 @@
+"""Writes the log of `mp4gen serve` to stderr, as text or as JSON; decides nothing.
+
+Each record is one line that controls no terminal and contains no secret. As text, the traceback of
+an error follows in indented lines. A warning names its causes on its own line.
+"""
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from mp4gen.secret import Secret
+
+from .output import escape_control_chars, to_json_line
+
+LogFormat = Literal["text", "json"]
+
+
+class ServerLogHandler(logging.Handler):
+    """Writes records to stderr.
+
+    Args:
+        log_format: The format of a line.
+        secrets: Texts that no line shows.
+    """
+
+    def __init__(self, log_format: LogFormat, secrets: Iterable[str | None]) -> None:
+        super().__init__()
+        self._format = log_format
+        self._secrets: list[Secret] = []
+        self.hide(secrets)
+
+    def hide(self, secrets: Iterable[str | None]) -> None:
+        """Hide further texts."""
+        self._secrets += [Secret(one) for one in secrets if one]
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        text = self._as_json(record) if self._format == "json" else self._as_text(record)
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            # The reader of the log is gone; the server goes on.
+            return
+
+    def _as_text(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        error = _error_of(record)
+        causes = f" cause={_causes(error)!r}" if error else ""
+        lines = [f"{time} {record.levelname} {record.getMessage()}{causes}"]
+        if error is not None and record.levelno >= logging.ERROR:
+            lines += [f"  {line}" for line in _traceback(error)]
+        return "".join(escape_control_chars(self._redact(line)) + "\n" for line in lines)
+
+    def _as_json(self, record: logging.LogRecord) -> str:
+        values: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if error := _error_of(record):
+            values |= {"error": _causes(error), "traceback": list(_traceback(error))}
+        return to_json_line(self._redact_all(values)) + "\n"
+
+    def _redact(self, text: str) -> str:
+        for secret in self._secrets:
+            text = secret.redact(text)
+        return text
+
+    def _redact_all(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self._redact(value)
+            case list() | tuple():
+                return [self._redact_all(one) for one in value]
+            case dict():
+                return {name: self._redact_all(one) for name, one in value.items()}
+        return value
+
+
+def _error_of(record: logging.LogRecord) -> BaseException | None:
+    return record.exc_info[1] if record.exc_info else None
+
+
+def _traceback(error: BaseException) -> Iterator[str]:
+    for part in traceback.format_exception(error):
+        yield from part.splitlines()
+
+
+def _causes(error: BaseException) -> str:
+    """Return an error and what caused it, in one line."""
+    parts: list[str] = []
+    found: BaseException | None = error
+    while found is not None and len(parts) < 5:
+        # A process pool adds the traceback of its worker as a cause.
+        if type(found).__name__ != "_RemoteTraceback":
+            parts.append(f"{type(found).__name__}: {found}")
+        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)
+    return " <- ".join(parts)
