@@ -15,7 +15,12 @@ import pytest
 from mp4gen import DownloadError, Retry
 from mp4gen.downloads.fetch import DownloadLimits, FileSessions
 from mp4gen.downloads.hosts import FileHosts
-from mp4gen.downloads.retry_budget import HostDownError, RetryableError, RetryBudget
+from mp4gen.downloads.retry_budget import (
+    HostDownError,
+    NotThereYetError,
+    RetryableError,
+    RetryBudget,
+)
 from mp4gen.testing.media import tiny_mp4
 from mp4gen.transport.rate_limit import Priority
 from mp4gen.transport.sleeper import Sleeper
@@ -115,6 +120,28 @@ async def test_host_that_has_no_file_receives_few_requests(
     assert len(failed) == 400
     assert not any("is down" in error for error in failed)
     assert len(host.requests) <= 500
+
+
+@pytest.mark.looptime
+async def test_link_is_looked_up_for_a_host_that_has_no_file(
+    sessions: FileSessions, tmp_path: Path
+) -> None:
+    """The API names another host meanwhile; also those that only waited get their files."""
+    looked_up = []
+    async with FaultyHost() as host, FileHost() as other:
+        host.fault = Response(status=404, headers={"Content-Length": "0"})
+
+        async def refresh() -> str:
+            looked_up.append(now())
+            return other.url
+
+        new = {"new_until": datetime.max.replace(tzinfo=UTC), "refresh_url": refresh}
+        for _ in range(3):
+            await miss(sessions.hosts, f"127.0.0.1:{host.port}")
+        failed = await errors(start(host, sessions, tmp_path, 20, **new))
+
+    assert failed == []
+    assert len(looked_up) == 20
 
 
 @pytest.mark.looptime
@@ -376,6 +403,16 @@ async def fail(hosts: FileHosts, one: RetryBudget) -> None:
     except RetryableError as caught:
         if caught is not error:
             raise
+
+
+async def miss(hosts: FileHosts, name: str) -> None:
+    """Miss a file for longer than a host may need."""
+    one = budget()
+    assert one.elapsed == 0
+    await asyncio.sleep(61)
+    with pytest.raises(NotThereYetError):
+        async with hosts.attempt(name, one):
+            raise NotThereYetError("The file is not there yet.")
 
 
 async def opened() -> FileHosts:
