@@ -53,10 +53,10 @@ async def full_disk(one: Server, _: Path) -> AsyncIterator[None]:
 @asynccontextmanager
 async def little_space(_: Server, __: Path) -> AsyncIterator[None]:
     """Report a disk with less free space than the server needs."""
-    real = DataDirectory.free_bytes
-    DataDirectory.free_bytes = lambda _: -1  # type: ignore[method-assign]
+    real = DataDirectory.space_trouble
+    DataDirectory.space_trouble = lambda *_: "The disk is full."  # type: ignore[method-assign]
     yield
-    DataDirectory.free_bytes = real  # type: ignore[method-assign]
+    DataDirectory.space_trouble = real  # type: ignore[method-assign]
 
 
 @asynccontextmanager

@@ -25,7 +25,8 @@ from mp4gen.errors import ConfigurationError
 
 from .data_ownership import check_own, mark
 
-MAX_CACHE_BYTES = 128 << 20
+MIB = 1 << 20
+MAX_CACHE_BYTES = 128 * MIB
 MAX_CACHE_AGE = 90 * 86400.0
 # The names that the server makes.
 _VIDEO = re.compile(r"[A-Za-z0-9_-]{24}\.mp4")
@@ -93,8 +94,24 @@ class DataDirectory:
         return os.path.exists(self._maintenance)  # noqa: PTH110 - fast: called for every request
 
     def free_bytes(self) -> int:
-        """Return the free bytes of the disk."""
-        return shutil.disk_usage(self.root).free
+        """Return the free bytes of the disk; 0 if the folder cannot be read."""
+        try:
+            return shutil.disk_usage(self.root).free
+        except OSError:
+            return 0
+
+    def space_trouble(self, min_free_bytes: int) -> str | None:
+        """Return why nothing should be written now, as a sentence; None if there is space."""
+        try:
+            free = shutil.disk_usage(self.root).free
+        except OSError as error:
+            return f"The data folder cannot be used: {error.strerror or type(error).__name__}."
+        if free >= min_free_bytes:
+            return None
+        return (
+            f"The disk of the data folder has {free // MIB} MB free and needs "
+            f"{min_free_bytes // MIB} MB. Free some space."
+        )
 
     def secret(self) -> bytes:
         """Return the secret, which survives restarts and which only its owner can read."""

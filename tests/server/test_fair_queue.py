@@ -77,3 +77,23 @@ def test_put_back_keeps_the_lane_of_a_task() -> None:
     queue.put_back("a", "a-first")
 
     assert take(queue, 4) == ["a-again", "a-click", "a-first", "a0"]
+
+
+def test_put_back_goes_before_the_others_of_its_account() -> None:
+    """A task that is tried again keeps its turn, and others are counted behind it."""
+    queue = FairQueue()
+    for task_id in ("1", "2", "3"):
+        queue.put("a", task_id)
+    first = queue.get()
+    queue.task_done(first)
+
+    queue.put_back("a", first)
+    queue.put_back("b", "9")
+
+    assert [queue.ahead_of(task_id) for task_id in ("1", "9")] == [0, 0]
+    assert queue.ahead_of("3") > queue.ahead_of("2") > 0
+    order = []
+    while (task_id := queue.get()) is not None:
+        order.append(task_id)
+        queue.task_done(task_id)
+    assert [task_id for task_id in order if task_id != "9"] == ["1", "2", "3"]

@@ -1,6 +1,7 @@
 """Worker slots: the end of one worker does not affect others."""
 
 import asyncio
+import errno
 import os
 import signal
 import time
@@ -8,7 +9,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from mp4gen.server.rendering.pool import ProcessExecutor, WorkerDiedError, WorkerSlot
+from mp4gen.server.rendering import worker
+from mp4gen.server.rendering.pool import (
+    NoWorkerError,
+    ProcessExecutor,
+    WorkerDiedError,
+    WorkerSlot,
+)
 
 MIB = 1 << 20
 
@@ -72,3 +79,24 @@ async def test_close_leaves_no_process() -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert slot.pids == []
+
+
+@pytest.mark.slow
+async def test_job_ends_at_its_processor_limit(slot: WorkerSlot) -> None:
+    """A file that keeps a decoder busy for ever costs one job of the page's reader."""
+    with pytest.raises(WorkerDiedError):
+        await slot.run(worker.run_limited, 0.0, sum, range(10**12))
+
+    assert await slot.run(worker.run_limited, 60.0, sum, range(4)) == 6
+
+
+async def test_failing_start_is_reported_as_such() -> None:
+    """Failure mode 60: without memory or processes there is no worker, for now."""
+
+    def fail() -> ProcessExecutor:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    slot = WorkerSlot(fail)
+
+    with pytest.raises(NoWorkerError, match="No worker can be started"):
+        await slot.run(os.getpid)

@@ -293,6 +293,22 @@ async def test_queue_waits_while_the_disk_is_nearly_full(
     assert_all_done_once(queue)
 
 
+async def test_missing_data_folder_fails_no_task(queue: Queue, tmp_path: Path) -> None:
+    """Failure mode 60: a data disk that was unplugged may come back."""
+    scheduler = await queue.start()
+    queue.data.root.rename(tmp_path / "unplugged")
+
+    await queue.submit_all()
+    await asyncio.sleep(6.0)
+    trouble, free = scheduler.trouble, queue.data.free_bytes()
+    (tmp_path / "unplugged").rename(queue.data.root)
+    await queue.wait_for(TASKS)
+
+    assert trouble == "The data folder cannot be used: No such file or directory."
+    assert free == 0
+    assert_all_done_once(queue)
+
+
 async def test_full_database_fails_no_task(queue: Queue) -> None:
     """Failure mode 60: a task whose start or end cannot be recorded is tried again."""
     await queue.start()
@@ -468,6 +484,21 @@ async def test_render_has_a_lease(queue: Queue) -> None:
     assert leased.lease_until - leased.started_at == pytest.approx(160.0)
     assert leased.attempts == 1
     assert queue.store.get("00").lease_until is None
+
+
+async def test_poll_is_told_to_wait_for_the_next_try(queue: Queue) -> None:
+    """`Retry-After` grows with the pause of a task that is tried again."""
+    queue.worker.outcome = lambda _: FULL
+    scheduler = await queue.start()
+    task_id = await queue.submit(0)
+
+    await asyncio.sleep(1.0)
+    first = scheduler.retry_after(queue.store.get(task_id))
+    await asyncio.sleep(100.0)
+    later = scheduler.retry_after(queue.store.get(task_id))
+
+    assert 1 <= first <= 2
+    assert later >= 5
 
 
 async def test_deleted_task_is_not_tried_again(queue: Queue) -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from mp4gen.server.config import MIB, ServerConfig
+from mp4gen.server.config import ServerConfig
 from mp4gen.server.counters import Counters
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.reader import LibraryReader
@@ -103,12 +103,8 @@ class RenderScheduler:
     @property
     def trouble(self) -> str | None:
         """Why the whole queue waits, as a sentence; None if it does not."""
-        free, least = self._data.free_bytes(), self._config.min_free_bytes
-        if free < least:
-            return (
-                f"The disk of the data folder has {free // MIB} MB free and needs {least // MIB} "
-                "MB. Free some space."
-            )
+        if trouble := self._data.space_trouble(self._config.min_free_bytes):
+            return trouble
         return self._hold.reason if self._hold.is_active else None
 
     def start(self) -> None:
@@ -204,7 +200,7 @@ class RenderScheduler:
         if self._stopping:
             return False
         wait = self._hold.until - asyncio.get_running_loop().time()
-        if self._data.free_bytes() < self._config.min_free_bytes:
+        if self._data.space_trouble(self._config.min_free_bytes):
             wait = max(wait, _DISK_CHECK_INTERVAL)
         if wait > 0:
             self._check_again_in(wait)

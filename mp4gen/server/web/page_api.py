@@ -268,7 +268,8 @@ class PageApi:
             track = LibraryTrack(uploads.FOLDER, name, part, stat.st_size, stat.st_mtime)
             info = await self._services.metadata_cache.info(track)
             if info.problem is not None:
-                raise InvalidRequestError(info.problem.replace(part.name, name), code=400)
+                code = 503 if info.is_temporary else 400
+                raise InvalidRequestError(info.problem.replace(part.name, name), code=code)
             path = await library.run(uploads.commit_upload, part, name)
         finally:
             await uploads.remove_part(library, part)
