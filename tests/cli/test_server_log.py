@@ -42,7 +42,7 @@ def test_text_keeps_the_cause_of_an_error(capsys: pytest.CaptureFixture[str]) ->
 
     first, *rest = capsys.readouterr().err.splitlines()
     assert (
-        " ERROR a task failed cause='RuntimeError: The render broke. <- FileNotFoundError:" in first
+        ' ERROR a task failed cause="RuntimeError: The render broke. <- FileNotFoundError:' in first
     )
     assert any("in fail" in line for line in rest)
     assert all(line.startswith("  ") for line in rest)
@@ -57,7 +57,7 @@ def test_warning_with_a_cause_is_one_line(capsys: pytest.CaptureFixture[str]) ->
             log.warning("task=%s waits", "t1", exc_info=error)
 
     (line,) = capsys.readouterr().err.splitlines()
-    assert "task=t1 waits cause='RuntimeError" in line
+    assert 'task=t1 waits cause="RuntimeError' in line
 
 
 def test_json_has_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
