@@ -27,7 +27,7 @@ from mp4gen.server.queue.recovery import encode_record
 
 from .conftest import FAST_STYLE, FINISHED_TASK, Caller, Visitor, read_tasks
 from .test_schema import old_database
-from .zygote import POINTS, REMOVAL_POINTS, REVIVAL_POINTS, START_POINTS
+from .zygote import POINTS, REMOVAL_POINTS, REVIVAL_POINTS, START_POINTS, TROUBLE_POINTS
 
 
 class Zygote:
@@ -136,7 +136,7 @@ async def wait_for_callback(bodies: list[dict[str, Any]], task_id: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", [*POINTS, *TROUBLE_POINTS])
 async def test_restart_after_a_kill_loses_nothing(
     zygote: Zygote, music: Path, tmp_path: Path, point: str
 ) -> None:

@@ -15,12 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mp4gen.api import protocol
+from mp4gen.errors import RenderIOError
 from mp4gen.render import RenderStyle
 from mp4gen.server import Server, ServerConfig, data_dir
 from mp4gen.server.callbacks import sender
 from mp4gen.server.library import library
-from mp4gen.server.queue import scheduler, store, task_renderer
-from mp4gen.server.rendering import supervisor
+from mp4gen.server.queue import retries, scheduler, store, task_renderer
+from mp4gen.server.rendering import supervisor, worker
 
 STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
 BEFORE, AFTER = "before", "after"
@@ -167,12 +168,37 @@ REMOVAL_POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
     "the deletion is about to be recorded": (store.Store, store.Store.forget_video, BEFORE, 1),
     "the deletion is recorded": (store.Store, store.Store.forget_video, AFTER, 1),
 }
-_ALL_POINTS = POINTS | START_POINTS | REVIVAL_POINTS | REMOVAL_POINTS
+# The same for a server whose first render fails by the disk.
+TROUBLE_POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
+    "the trouble is about to be recorded": (store.Store, store.Store.requeue, BEFORE, 1),
+    "the trouble is recorded": (store.Store, store.Store.requeue, AFTER, 1),
+    "the second try is about to be recorded": (store.Store, store.Store.mark_started, BEFORE, 2),
+    "the second try is recorded": (store.Store, store.Store.mark_started, AFTER, 2),
+}
+
+_ALL_POINTS = POINTS | START_POINTS | REVIVAL_POINTS | REMOVAL_POINTS | TROUBLE_POINTS
+
+
+def fail_first_render() -> None:
+    """Let the first render of this process meet a full disk, and the second one come soon."""
+    real, calls = worker.render, 0
+
+    def render(job: worker.RenderJob) -> worker.RenderedVideo:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise RenderIOError("Cannot write video.mp4: No space left on device.")
+        return real(job)
+
+    worker.render = render
+    retries.INITIAL_DELAY = 0.05
 
 
 def arm(point: str) -> None:
     """Kill this process when it reaches `point`."""
     owner, original, side, count = _ALL_POINTS[point]
+    if point in TROUBLE_POINTS:
+        fail_first_render()
     calls = 0
 
     def kill_at(at: str) -> None:
