@@ -226,8 +226,10 @@ async def test_address_that_says_nothing_is_passed_over(monkeypatch: pytest.Monk
     """
     loop = asyncio.get_running_loop()
     connected: list[tuple[str, float]] = []
+    connections: list[asyncio.Task[Any] | None] = []
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(asyncio.current_task())
         connected.append((writer.get_extra_info("sockname")[0], loop.time()))
         with contextlib.suppress(ConnectionError):
             await reader.read(-1)
@@ -251,6 +253,7 @@ async def test_address_that_says_nothing_is_passed_over(monkeypatch: pytest.Monk
         ("127.0.0.1", 3),
     ]
     server.close()
+    await asyncio.wait([one for one in connections if one is not None])
 
 
 async def test_private_target_is_refused_by_default(store: Store, receiver: Receiver) -> None:
