@@ -19,7 +19,7 @@ from mp4gen.transport.caller import ApiCaller, CallOptions
 from mp4gen.transport.http import Delivery
 from mp4gen.transport.retry import RetryDecision, classify
 from mp4gen.transport.retry_loop import RetryLoop
-from mp4gen.unexpected import typed_errors
+from mp4gen.unexpected import unexpected_error
 
 from .callbacks import CallbackSubscription
 from .resubmit_policy import ResubmitPolicy
@@ -143,8 +143,13 @@ class SubmitOperation:
             asyncio.CancelledError: Also if it was not accepted before `is_stopping` became true.
         """
         try:
-            with typed_errors():
+            # A context manager would take 380 bytes of each submit that waits for its slot.
+            try:
                 submission = attrs.evolve(await self._run(), subscription=self.subscription)
+            except Mp4GenError:
+                raise
+            except Exception as cause:
+                raise unexpected_error(cause) from cause
         except BaseException as error:
             if self._has_reported_sending and not self.may_be_accepted:
                 # A record that cannot be changed is no reason to hide why the submit ended.
