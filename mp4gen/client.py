@@ -15,8 +15,6 @@ from weakref import WeakSet
 
 from .api import protocol
 from .api.dialects import Dialect
-from .arguments import checked
-from .cleanup import run_clean_up
 from .conversion.callbacks import CallbackReceiver
 from .conversion.resubmit_policy import OnUncertainSubmit, ResubmitPolicy
 from .conversion.service import DEFAULT_POLLING, ConversionService
@@ -24,18 +22,20 @@ from .conversion.submission import SubmissionCache
 from .events import Event, EventEmitter
 from .models import Track, Video, VideoDetails, VideoRequest
 from .options import Polling, RateLimit, Retry
-from .proxies import resolve_proxy
 from .secret import Secret
-from .settings import (
+from .settings.account import (
     KeySource,
     forget_client,
     resolve_api_key,
     resolve_base_url,
     warn_about_duplicate_client,
 )
+from .settings.arguments import checked
 from .transport.caller import ApiCaller, CallOptions
+from .transport.cleanup import run_clean_up
 from .transport.http import Transport
 from .transport.network import Network
+from .transport.proxies import resolve_proxy
 from .transport.rate_limit import RateLimiter
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from mp4gen.cleanup import wait_for_clean_up
 from mp4gen.conversion.service import ConversionService
 from mp4gen.errors import (
     ApiError,
@@ -25,7 +24,8 @@ from mp4gen.errors import (
 )
 from mp4gen.models import Conversion, RunSummary, VideoRequest
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
-from mp4gen.unexpected import unexpected_error
+from mp4gen.transport.cleanup import wait_for_clean_up
+from mp4gen.transport.unexpected import unexpected_error
 
 from .ledger_entry import LedgerEntry
 from .places import Places

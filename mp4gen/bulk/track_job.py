@@ -16,7 +16,7 @@ from mp4gen.downloads.filenames import safe_stem
 from mp4gen.errors import DownloadError, Mp4GenError
 from mp4gen.models import Conversion, Video, VideoRequest
 from mp4gen.task_errors import SubmitUncertainError
-from mp4gen.unexpected import unexpected_error
+from mp4gen.transport.unexpected import unexpected_error
 
 from .ledger_entry import LedgerEntry, LedgerState
 from .places import Places

@@ -7,10 +7,10 @@ from typing import Annotated
 import attrs
 from cyclopts import Parameter
 
-from mp4gen.arguments import checked
 from mp4gen.client import Client
 from mp4gen.models import VideoRequest
 from mp4gen.options import Retry
+from mp4gen.settings.arguments import checked
 
 from .arguments import expand_user_text
 from .bulk_command import LEDGER, BulkCommand, report_dry_run

@@ -19,7 +19,7 @@ from mp4gen.api.dialects import Dialect
 from mp4gen.client import Client
 from mp4gen.events import Event
 from mp4gen.options import RateLimit
-from mp4gen.settings import resolve_base_url
+from mp4gen.settings.account import resolve_base_url
 
 from .exit_codes import DONE, AfterSendingError, UsageError
 from .output import Output

@@ -7,12 +7,12 @@ from typing import Annotated
 import attrs
 from cyclopts import Parameter
 
-from mp4gen.arguments import checked
 from mp4gen.client import Client
 from mp4gen.conversion.poller import video_from_details
 from mp4gen.errors import Mp4GenError
 from mp4gen.events import Event, PollEvent
 from mp4gen.models import Video, VideoDetails, VideoRequest
+from mp4gen.settings.arguments import checked
 
 from .arguments import expand_user_text
 from .exit_codes import DONE, FAILED

@@ -26,7 +26,7 @@ from mp4gen.transport.caller import ApiCaller, CallOptions
 from mp4gen.transport.retry import RetryDecision, classify
 from mp4gen.transport.sleeper import WakeableSleep
 from mp4gen.transport.stopwatch import Stopwatch
-from mp4gen.unexpected import unexpected_error
+from mp4gen.transport.unexpected import unexpected_error
 
 from .callbacks import CallbackSubscription, trusted_video_url
 from .poll_schedule import cap_retry_after, poll_intervals

@@ -19,7 +19,7 @@ from mp4gen.transport.caller import ApiCaller, CallOptions
 from mp4gen.transport.http import Delivery
 from mp4gen.transport.retry import RetryDecision, classify
 from mp4gen.transport.retry_loop import RetryLoop
-from mp4gen.unexpected import unexpected_error
+from mp4gen.transport.unexpected import unexpected_error
 
 from .callbacks import CallbackSubscription
 from .resubmit_policy import ResubmitPolicy

@@ -15,7 +15,6 @@ import attrs
 from mp4gen.addresses import PrivateAddressError, public_socket
 from mp4gen.errors import DownloadError
 from mp4gen.options import Retry
-from mp4gen.proxies import Proxy, request_options
 from mp4gen.transport.http import (
     MAX_HEADER_BYTES,
     MAX_HEADERS,
@@ -26,6 +25,7 @@ from mp4gen.transport.http import (
     user_agent,
 )
 from mp4gen.transport.network import Network
+from mp4gen.transport.proxies import Proxy, request_options
 from mp4gen.transport.rate_limit import Priority
 from mp4gen.transport.sleeper import Sleeper, require_running_loop
 

@@ -19,7 +19,6 @@ from mp4gen.api.responses import HttpResponse
 from mp4gen.errors import ApiError, Mp4GenError
 from mp4gen.events import EventEmitter, MaintenanceEvent, PausedEvent
 from mp4gen.options import Retry
-from mp4gen.unexpected import typed_errors, unexpected_error
 
 from .gates import Gates, retry_after
 from .health_check import HealthCheck
@@ -30,6 +29,7 @@ from .retry_loop import RetryLoop
 from .sleeper import Sleeper
 from .slots import SlotQueue
 from .stopwatch import Stopwatch
+from .unexpected import typed_errors, unexpected_error
 
 T = TypeVar("T")
 

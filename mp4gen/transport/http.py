@@ -18,11 +18,11 @@ from mp4gen.addresses import PublicAddressError, is_loopback, private_socket
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import MAX_BODY_BYTES, HttpResponse
 from mp4gen.errors import ConfigurationError, ProtocolError, TransportError
-from mp4gen.proxies import request_options
 from mp4gen.secret import HiddenHeader, Secret
 from mp4gen.version import UNKNOWN, package_version
 
 from .network import Network
+from .proxies import request_options
 from .sleeper import client_closed_error, require_running_loop
 
 _CONNECT_TIMEOUT = 10.0

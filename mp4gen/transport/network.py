@@ -6,7 +6,8 @@ from typing import Any
 import attrs
 
 from mp4gen.options import invalid_setting
-from mp4gen.proxies import Proxy, proxy_from_env
+
+from .proxies import Proxy, proxy_from_env
 
 
 def _validate_ssl_context(_: object, __: object, value: Any) -> None:

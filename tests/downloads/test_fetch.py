@@ -18,8 +18,8 @@ from mp4gen import ConfigurationError, DownloadError, Retry
 from mp4gen.downloads.download import Download
 from mp4gen.downloads.fetch import DownloadLimits, FileSessions
 from mp4gen.downloads.links import validate_url
-from mp4gen.proxies import Proxy, resolve_proxy
 from mp4gen.transport.http import user_agent
+from mp4gen.transport.proxies import Proxy, resolve_proxy
 from tests.support_cdn import (
     IMMEDIATE_RETRY,
     MOVIE,

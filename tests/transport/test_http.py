@@ -16,12 +16,12 @@ from aiohttp import web
 import mp4gen
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import MAX_BODY_BYTES
-from mp4gen.proxies import Proxy
 from mp4gen.secret import Secret
 from mp4gen.testing import FakeService, ScriptedResponse
 from mp4gen.testing.service import FAKE_KEY
 from mp4gen.transport.http import Delivery, Transport, user_agent
 from mp4gen.transport.network import Network
+from mp4gen.transport.proxies import Proxy
 from tests.support_proxy import ConnectionFault, FaultProxy, full_backlog
 
 pytestmark = pytest.mark.looptime

@@ -13,12 +13,12 @@ from typing import Any, NoReturn
 
 import attrs
 
-from .api.dialects import Dialect
-from .conversion.callbacks import CallbackReceiver
-from .errors import ConfigurationError, ValidationError
-from .models import Track, Video, VideoRequest, to_video_request
-from .options import Polling, RateLimit, Retry, invalid_setting, is_number, short_repr
-from .transport.rate_limit import RateLimiter, SlidingWindowLimiter
+from mp4gen.api.dialects import Dialect
+from mp4gen.conversion.callbacks import CallbackReceiver
+from mp4gen.errors import ConfigurationError, ValidationError
+from mp4gen.models import Track, Video, VideoRequest, to_video_request
+from mp4gen.options import Polling, RateLimit, Retry, invalid_setting, is_number, short_repr
+from mp4gen.transport.rate_limit import RateLimiter, SlidingWindowLimiter
 
 _MAX_ID_LENGTH = 1000
 _DIALECTS = {"suno": Dialect.SUNO, "kie": Dialect.KIE}

@@ -10,7 +10,7 @@ import pytest
 
 import mp4gen
 from mp4gen import Client, Dialect, RateLimit, Retry, Track, VideoRequest, models
-from mp4gen.arguments import _RULES, checked
+from mp4gen.settings.arguments import _RULES, checked
 from mp4gen.testing import FakeService
 from mp4gen.testing.service import FAKE_KEY
 

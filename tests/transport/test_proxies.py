@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mp4gen import Client, ConfigurationError
-from mp4gen.proxies import Proxy, proxy_from_env, request_options, resolve_proxy
 from mp4gen.secret import Secret
+from mp4gen.transport.proxies import Proxy, proxy_from_env, request_options, resolve_proxy
 from tests.support_sentinels import PROXY_PASSWORD, traceback_text
 
 API = "https://api.example.com"

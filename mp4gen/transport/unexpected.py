@@ -4,8 +4,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .errors import Mp4GenError, UnexpectedError
-from .events import printable
+from mp4gen.errors import Mp4GenError, UnexpectedError
+from mp4gen.events import printable
 
 _log = logging.getLogger("mp4gen")
 

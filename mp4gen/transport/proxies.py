@@ -13,9 +13,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import attrs
 
-from .addresses import is_loopback, is_public, parse_http_url
-from .errors import ConfigurationError
-from .secret import HiddenHeader, Secret
+from mp4gen.addresses import is_loopback, is_public, parse_http_url
+from mp4gen.errors import ConfigurationError
+from mp4gen.secret import HiddenHeader, Secret
 
 # The first one that is set counts. HTTP_PROXY is not read: a web server sets it from a header of
 # the same name (CVE-2016-5385).

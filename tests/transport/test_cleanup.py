@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from mp4gen.cleanup import wait_for_clean_up
+from mp4gen.transport.cleanup import wait_for_clean_up
 from tests.support_async import now
 
 pytestmark = pytest.mark.looptime

@@ -12,12 +12,12 @@ from functools import partial
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from .addresses import is_loopback, is_public, parse_http_url
-from .errors import ConfigurationError, Mp4GenError
-from .options import invalid_setting
-from .secret import Secret
-from .transport.http import validate_api_key
-from .transport.rate_limit import RateLimiter
+from mp4gen.addresses import is_loopback, is_public, parse_http_url
+from mp4gen.errors import ConfigurationError, Mp4GenError
+from mp4gen.options import invalid_setting
+from mp4gen.secret import Secret
+from mp4gen.transport.http import validate_api_key
+from mp4gen.transport.rate_limit import RateLimiter
 
 DEFAULT_BASE_URL = "https://api.api.box"
 
