@@ -42,7 +42,9 @@ from .web.client_address import ClientAddresses
 from .web.connection_limit import ConnectionLimit, raise_fd_limit
 from .web.health import Health
 from .web.key_guard import KeyGuard
+from .web.linked_files import LinkedFiles
 from .web.metrics import Metrics
+from .web.music_links import MusicLinks
 from .web.page_api import PageApi
 from .web.page_assets import PageAssets
 from .web.public_path import below_public_path
@@ -183,6 +185,7 @@ class Server:
             ),
             accounts=self._accounts,
             guard=KeyGuard(self._accounts, ClientAddresses(config)),
+            links=MusicLinks(self._accounts, data.secret()),
             sessions=Sessions(config, self._accounts, data.secret(), port=port),
             feed=feed,
             counters=counters,
@@ -243,6 +246,7 @@ def _app(services: Services) -> web.Application:
         Health(services),
         Metrics(services),
         VideoFiles(services.data.videos),
+        LinkedFiles(services),
     ):
         app.add_routes(below_public_path(services.config, handlers.routes()))
 

@@ -145,7 +145,7 @@ FAULTS: Mapping[str, ScriptedResponse] = {
     "gzip_bomb": ScriptedResponse(body=_gzip_bomb(), headers={"Content-Encoding": "gzip"}),
     # Errors and empty responses of the API.
     "unauthorized": _api_error(401, "Unauthorized access"),
-    "unknown_track": _api_error(404, "record does not exist"),
+    "unknown_track": _api_error(422, "Record does not exist"),
     "server_error": _api_error(500, "Server error"),
     "record_null": _api_error(422, "recordInfo is null"),
     "data_null": ScriptedResponse(body=build_data_response(None)),

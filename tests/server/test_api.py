@@ -127,9 +127,9 @@ async def test_failed_track_can_be_submitted_again(serve: Serve, music: Path) ->
         ),
         ([], 400, "JSON object"),
         ("text", 400, "JSON object"),
-        ({"taskId": "no", "audioId": "one", "callBackUrl": CALLBACK}, 404, "does not exist"),
-        ({"taskId": "album", "audioId": "no", "callBackUrl": CALLBACK}, 404, "does not exist"),
-        ({"taskId": "..", "audioId": "one", "callBackUrl": CALLBACK}, 404, "does not exist"),
+        ({"taskId": "no", "audioId": "one", "callBackUrl": CALLBACK}, 422, "does not exist"),
+        ({"taskId": "album", "audioId": "no", "callBackUrl": CALLBACK}, 422, "does not exist"),
+        ({"taskId": "..", "audioId": "one", "callBackUrl": CALLBACK}, 422, "does not exist"),
         ({"taskId": "a", "audioId": "o" * 70_000, "callBackUrl": CALLBACK}, 413, "more than 65536"),
     ],
 )
@@ -219,7 +219,7 @@ async def test_accounts_do_not_see_each_other(serve: Serve) -> None:
 async def test_submit_beyond_the_rate_limit_is_code_430(serve: Serve) -> None:
     """After 20 submits in 10 s the next is code 430; polls are not limited."""
     caller = await serve()
-    expected = [404] * 20 + [430]
+    expected = [422] * 20 + [430]
 
     answers = await asyncio.gather(*(caller.generate("album", f"no-{i}") for i in range(21)))
 
@@ -238,7 +238,7 @@ async def test_rate_limit_applies_to_each_account(serve: Serve) -> None:
         caller.headers = {"Authorization": f"Bearer {key}"}
         codes.append((await caller.generate("album", "no"))["code"])
 
-    assert codes == [404, 430, 404]
+    assert codes == [422, 430, 422]
 
 
 async def test_full_queue_is_code_430(serve: Serve) -> None:

@@ -63,7 +63,12 @@ async def test_openapi_lists_all_operations_and_fields(serve: Serve) -> None:
 
     _, _, openapi = await caller.get_response("/openapi.json")
 
-    assert set(openapi["paths"]) == {op.path for op in OPERATIONS} | {"/files/{name}", "/healthz"}
+    assert set(openapi["paths"]) == {op.path for op in OPERATIONS} | {
+        "/files/{name}",
+        "/music/{name}",
+        "/covers/{name}",
+        "/healthz",
+    }
     fields = openapi["components"]["schemas"]["VideoRequest"]["properties"]
     assert set(fields) == set(converters.VIDEO_REQUEST.values())
     assert fields["author"]["maxLength"] == 50

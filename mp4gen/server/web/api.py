@@ -82,7 +82,7 @@ class Api:
         video_request = protocol.parse_create_body(await read_body(request, MAX_BODY_BYTES))
         track = await self._services.library.find(video_request.task_id, video_request.audio_id)
         if track is None:
-            return error_response(404, UNKNOWN_TRACK)
+            return error_response(422, UNKNOWN_TRACK)
         task = new_task(
             account, video_request, track, request_base_url(request, self._services.config)
         )
@@ -108,20 +108,40 @@ class Api:
         }
         return api_response(protocol.build_data_response(fields), retry_after=retry_after)
 
-    async def tracks(self, request: web.Request, _: str) -> web.Response:
+    async def tracks(self, request: web.Request, account: str) -> web.Response:
         """Answer "Get Music Generation Details", for a folder of the library."""
         task_id = _task_id(request)
         found = await self._services.library.tracks(task_id)
         if not found:
             return api_response(protocol.build_data_response(None))
         infos = await self._services.metadata_cache.infos(found)
-        tracks = [_api_track(one, info) for one, info in zip(found, infos, strict=True)]
+        base = request_base_url(request, self._services.config)
+        tracks = [
+            self._api_track(account, base, one, info)
+            for one, info in zip(found, infos, strict=True)
+        ]
         return api_response(protocol.build_tracks_response(task_id, tracks))
 
     async def credits(self, _: web.Request, account: str) -> web.Response:
         """Answer "Get Remaining Credits": the number of videos that can still be queued."""
         available = max(0, self._services.admission.room_for(account))
         return api_response(protocol.build_data_response(available))
+
+    async def kie_credits(self, request: web.Request, account: str) -> web.Response:
+        """Answer the same on kie.ai's path."""
+        return await self.credits(request, account)
+
+    def _api_track(self, account: str, base: str, found: LibraryTrack, info: MusicInfo) -> Track:
+        path, ids, now = self._services.links.path, (found.task_id, found.audio_id), time.time()
+        return Track(
+            found.task_id,
+            found.audio_id,
+            title=info.title or found.path.stem,
+            duration=info.duration,
+            audio_url=base + path("music", found.path.name, account, ids, now),
+            image_url=base + path("covers", f"{found.path.stem}.jpg", account, ids, now),
+            created_at=datetime.fromtimestamp(found.modified, UTC),
+        )
 
     def _reject_if_unavailable(self, account: str) -> web.Response | None:
         """Return the error response if no submit can be accepted now, else None."""
@@ -203,14 +223,4 @@ def new_task(
         estimated_duration=track.estimated_duration,
         callback=CallbackState.DUE if wants_callback(url) else CallbackState.NONE,
         created_at=time.time(),
-    )
-
-
-def _api_track(found: LibraryTrack, info: MusicInfo) -> Track:
-    return Track(
-        found.task_id,
-        found.audio_id,
-        title=info.title or found.path.stem,
-        duration=info.duration,
-        created_at=datetime.fromtimestamp(found.modified, UTC),
     )

@@ -1,6 +1,7 @@
 """Sends music files to the page; a music folder that hangs never blocks the server."""
 
 import mimetypes
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -17,9 +18,18 @@ _CHUNK = 256 << 10
 
 
 async def send_music(
-    request: web.Request, library: LibraryReader, path: Path
+    request: web.Request,
+    library: LibraryReader,
+    path: Path,
+    headers: Mapping[str, str] = SECURITY_HEADERS,
 ) -> web.StreamResponse:
     """Answer with an audio file, or with the range of it that the request asks for.
+
+    Args:
+        request: The request.
+        library: Reads the file.
+        path: The file.
+        headers: Additional headers of the response.
 
     Raises:
         InvalidRequestError: The file cannot be read (code 404).
@@ -33,7 +43,7 @@ async def send_music(
     try:
         size = await library.run(file.seek, 0, 2)
         start, stop, is_partial = _range(request, size)
-        response = _response(path, size, start, stop, is_partial=is_partial)
+        response = _response(path, size, start, stop, headers, is_partial=is_partial)
         await response.prepare(request)
         is_complete = request.method == hdrs.METH_HEAD or await _send(
             response, library, file, range(start, stop)
@@ -64,10 +74,10 @@ def _range(request: web.Request, size: int) -> tuple[int, int, bool]:
 
 
 def _response(
-    path: Path, size: int, start: int, stop: int, *, is_partial: bool
+    path: Path, size: int, start: int, stop: int, extra: Mapping[str, str], *, is_partial: bool
 ) -> web.StreamResponse:
     headers = {
-        **SECURITY_HEADERS,
+        **extra,
         hdrs.CONTENT_TYPE: mimetypes.guess_type(path.name)[0] or "application/octet-stream",
         hdrs.CONTENT_LENGTH: str(stop - start),
         hdrs.ACCEPT_RANGES: "bytes",

@@ -62,6 +62,12 @@ def document(version: str, *, requires_key: bool) -> dict[str, Any]:
         "paths": {
             **operations,
             "/files/{name}": {"get": _file_operation()},
+            "/music/{name}": {
+                "get": _link_operation("music", "The music file of a track", "audio/*")
+            },
+            "/covers/{name}": {
+                "get": _link_operation("cover", "The cover of a track", "image/jpeg")
+            },
             "/healthz": {"get": _health_operation()},
         },
         "components": {
@@ -143,7 +149,13 @@ def _details_schema() -> dict[str, Any]:
 
 
 def _tracks_schema() -> dict[str, Any]:
-    track = {"audio_id": _TEXT, "title": {"type": ["string", "null"]}}
+    link = {**_TEXT, "format": "uri", "description": "A signed link, valid for 15 days."}
+    track = {
+        "audio_id": _TEXT,
+        "title": {"type": ["string", "null"]},
+        "audio_url": link,
+        "image_url": link,
+    }
     items = _object({converters.TRACK[field]: schema for field, schema in track.items()})
     response = _object({"taskId": _TEXT, "sunoData": {"type": "array", "items": items}})
     return _object({"taskId": _TEXT, "status": {"const": "SUCCESS"}, "response": response})
@@ -154,6 +166,7 @@ _DATA: dict[str, dict[str, Any]] = {
     "details": _or_null(_details_schema()),
     "tracks": _or_null(_tracks_schema()),
     "credits": _or_null({"type": "number"}),
+    "kie_credits": _or_null({"type": "number"}),
 }
 
 
@@ -181,6 +194,28 @@ def _file_operation() -> dict[str, Any]:
             "404": {"description": "Unknown or expired file.", **_json(not_found)},
             "412": {"description": "The file is another version than the requested one."},
             "416": {"description": "The range is beyond the end of the file."},
+        },
+    }
+
+
+def _link_operation(name: str, summary: str, media_type: str) -> dict[str, Any]:
+    content: dict[str, Any] = {"content": {media_type: {}}}
+    error = _json(_object({"code": _INTEGER, "msg": _TEXT, "data": {"type": "null"}}))
+    query = {"in": "query", "required": True, "schema": _NOT_EMPTY}
+    fields = ("taskId", "audioId", "expires", "signature")
+    path = {"name": "name", "in": "path", "required": True, "schema": _NOT_EMPTY}
+    return {
+        "operationId": name,
+        "summary": summary,
+        "description": "A link of `sunoData`; its signature is the only permission.",
+        "security": [],
+        "parameters": [path, *({"name": field, **query} for field in fields)],
+        "responses": {
+            "200": {"description": "The complete file.", **content},
+            "206": {"description": "The requested part of the music.", **content},
+            "404": {"description": "Unknown or expired link.", **error},
+            "416": {"description": "The range is beyond the end of the file."},
+            "503": {"description": "The music cannot be read now.", **error},
         },
     }
 

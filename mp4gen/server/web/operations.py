@@ -36,7 +36,7 @@ OPERATIONS = (
         "POST",
         protocol.GENERATE_PATH,
         "Queue a video of one track. A submit for the same video as an earlier one gets its id.",
-        (200, 400, 401, 404, 409, 413, 430, 455, 500),
+        (200, 400, 401, 409, 413, 422, 430, 455, 500),
     ),
     Operation(
         "details",
@@ -62,6 +62,14 @@ OPERATIONS = (
         "Get Remaining Credits",
         "GET",
         Dialect.SUNO.credits_path,
+        "Get the number of videos that can still be queued.",
+        (200, 401, 455, 500),
+    ),
+    Operation(
+        "kie_credits",
+        "Get Remaining Credits, on kie.ai's path",
+        "GET",
+        Dialect.KIE.credits_path,
         "Get the number of videos that can still be queued.",
         (200, 401, 455, 500),
     ),

@@ -21,11 +21,13 @@ DEFAULT_MESSAGES: Mapping[int, str] = {
     404: "Invalid request method or path",
     409: "Mp4 record already exists",
     413: "The request body is too large",
+    422: "Record does not exist",
     430: "Your call frequency is too high. Please try again later.",
     455: "System maintenance",
     500: "Server error",
 }
-UNKNOWN_TRACK = "record does not exist"
+# As the vendor answers a submit for an unknown track, under code 422.
+UNKNOWN_TRACK = "Record does not exist"
 
 
 def api_response(body: bytes, *, status: int = 200, retry_after: int | None = None) -> web.Response:

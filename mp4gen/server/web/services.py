@@ -14,6 +14,7 @@ from mp4gen.server.queue.store import Store
 from .accounts import Accounts
 from .change_feed import ChangeFeed
 from .key_guard import KeyGuard
+from .music_links import MusicLinks
 from .sessions import Sessions
 
 
@@ -31,5 +32,6 @@ class Services:
     accounts: Accounts
     guard: KeyGuard
     sessions: Sessions
+    links: MusicLinks
     feed: ChangeFeed
     counters: Counters
