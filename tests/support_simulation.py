@@ -3,16 +3,18 @@
 Fifteen tracks; three requests in ten and one connection in ten meet a fault. The program is a
 bulk run with a ledger and downloads, on a host with or without a 409, or a bot that stores ids. A
 killed program's disk is copied at that moment; the next program starts from the copy. Bulk runs are
-also stopped, closed and cancelled at any time, also while their submits are connecting.
+also stopped, closed and cancelled at any time, also while their submits are connecting. In one bulk
+run of two, up to three tracks are refused for ever: by the API, or by the page of a firewall.
 """
 
 import asyncio
 import gc
 import hashlib
+import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +27,7 @@ from aiohttp import web
 import mp4gen
 from mp4gen.api.sliding_window import peak_in_window
 from mp4gen.testing import FakeService, RecordedRequest, ScriptedResponse, lognormal
+from mp4gen.testing.faults import FAULTS
 from mp4gen.testing.service import FAKE_KEY
 
 from .support_chaos import connection_faults, script_faults
@@ -111,13 +114,23 @@ def _run_seed(seed: int, network: Network) -> Outcome:
 
 
 class _Service(FakeService):
-    """Reports each request and response; starts at the same wall-clock time in every run."""
+    """Reports each request and response; starts at the same wall-clock time in every run.
+
+    Args:
+        on_response: Called with each request and its response.
+        refused: The fault that answers every submit of a track, by its audio id.
+        settings: Arguments of `FakeService`.
+    """
 
     def __init__(
-        self, on_response: Callable[[RecordedRequest, web.Response], None], **settings: Any
+        self,
+        on_response: Callable[[RecordedRequest, web.Response], None],
+        refused: Mapping[str, str],
+        **settings: Any,
     ) -> None:
         super().__init__(**settings)
         self._on_response = on_response
+        self._refused = refused
 
     async def _start(self) -> None:
         await super()._start()
@@ -126,6 +139,9 @@ class _Service(FakeService):
     def _build_response(
         self, recorded: RecordedRequest, scripted: ScriptedResponse, now: float
     ) -> web.Response:
+        if recorded.endpoint == "create":
+            fault = self._refused.get(json.loads(recorded.body)["audioId"])
+            scripted = FAULTS[fault] if fault else scripted
         response = super()._build_response(recorded, scripted, now)
         self._on_response(recorded, response)
         return response
@@ -139,6 +155,7 @@ class _Scenario:
         self.random = Random(seed)
         self.program = self.random.choice(["bulk", "bulk", "bulk without 409", "bot"])
         self.rejects_duplicates = self.program != "bulk without 409"
+        self.refused = {} if self.program == "bot" else _draw_refused(Random(f"{seed}/refused"))
         self.results: dict[str, mp4gen.Conversion] = {}
         self.keys: list[str] = []
         self.is_rerun = False
@@ -153,6 +170,7 @@ class _Scenario:
         host, port = network.service
         self.service = _Service(
             self._on_request,
+            self.refused,
             dialect=mp4gen.Dialect.SUNO
             if self.rejects_duplicates
             else mp4gen.Dialect.for_url("http://any"),
@@ -337,6 +355,8 @@ class _Scenario:
         result = self.results.get(track)
         if result is None:
             return False
+        if track in self.refused:
+            return result.error is not None
         if result.path is None:
             return not self.rejects_duplicates and isinstance(
                 result.error, mp4gen.SubmitUncertainError
@@ -421,6 +441,12 @@ async def _end(run: mp4gen.ConversionRun, kind: str, seconds: float) -> None:
         run.stop()
     if kind == "close":
         await run.aclose()
+
+
+def _draw_refused(random: Random) -> dict[str, str]:
+    """Return the tracks that are refused for ever, each with its fault."""
+    tracks = random.sample(TRACKS, random.choice([0, 0, 0, 1, 2, 3]))
+    return {track.audio_id: random.choice(["server_error", "blocked"]) for track in tracks}
 
 
 def _draw_kill_trigger(random: Random) -> tuple[str, int]:
