@@ -440,6 +440,39 @@ async def test_server_that_dies_during_a_render_counts_as_a_crash(queue: Queue) 
     assert (failed.state, failed.error_code) == (TaskState.FAILED, 500)
 
 
+async def test_music_replaced_before_its_render_is_rendered_again(queue: Queue) -> None:
+    """The stored fingerprint is always that of the music in the video."""
+    song = queue.music / "album" / "00.wav"
+
+    def replace_once(_: RenderJob) -> Outcome:
+        if queue.worker.tries == 1:
+            song.write_bytes(b"another song")
+        return None
+
+    queue.worker.outcome = replace_once
+    await queue.start()
+
+    task_id = await queue.submit(0)
+    await queue.wait_for(1)
+
+    done = queue.store.get(task_id)
+    assert queue.worker.tries == 2
+    assert done.state is TaskState.DONE
+    assert done.fingerprint == Fingerprints(None).of(done, song)
+
+
+async def test_leftover_of_a_render_is_replaced(queue: Queue) -> None:
+    """A folder that could not be deleted does not keep its task from being rendered."""
+    await queue.start()
+    (queue.data.render_folder(f"{0:024}.mp4") / "old").mkdir(parents=True)
+
+    await queue.submit(0)
+    await queue.wait_for(1)
+
+    assert queue.states() == {TaskState.DONE: 1}
+    assert list(queue.data.work.iterdir()) == []
+
+
 # --- the store -------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from mp4gen.server.rendering.supervisor import (
     RenderFailedError,
     SupervisedRender,
 )
+from mp4gen.server.troubles import TransientError
 
 from .fingerprint import Fingerprints
 from .recovery import encode_record
@@ -74,10 +75,10 @@ class TaskRenderer:
         if await asyncio.to_thread((self._data.videos / task.filename).is_file):
             await self._finish(task, None, kept[1] if kept else None)
             return None
-        if task.attempts >= MAX_ATTEMPTS:
-            text = f"The render, or its server, crashed {task.attempts} times."
-            raise RenderFailedError(RENDER_FAILED, text)
         if kept is None:
+            if task.attempts >= MAX_ATTEMPTS:
+                text = f"The render, or its server, crashed {task.attempts} times."
+                raise RenderFailedError(RENDER_FAILED, text)
             kept = await self._render(task, render, encoder_threads)
         job, video = kept
         try:
@@ -93,11 +94,23 @@ class TaskRenderer:
         folder = self._data.render_folder(task.filename)
         try:
             job = await self._prepare(task, folder, encoder_threads)
-            await self._mark_started(task, job.audio)
-            return job, await render.run(job)
+            video = await self._render_job(task, job, render)
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             raise
+        return job, video
+
+    async def _render_job(
+        self, task: Task, job: worker.RenderJob, render: SupervisedRender
+    ) -> worker.RenderedVideo:
+        # The music may have changed since the task was accepted.
+        fingerprint = await self._library.read(self._fingerprints.of, task, job.audio)
+        await self._mark_started(task, fingerprint)
+        video = await render.run(job)
+        # The renderer notices changes while it runs; this also covers the moment before.
+        if await self._library.read(self._fingerprints.of, task, job.audio) != fingerprint:
+            raise TransientError("The music changed while it was rendered.")
+        return video
 
     async def _prepare(
         self, task: Task, folder: Path, encoder_threads: int | None
@@ -106,7 +119,7 @@ class TaskRenderer:
         if track is None:
             message = "The music file is not in the music folder any more."
             raise RenderFailedError(NO_AUDIO, message)
-        await asyncio.to_thread(folder.mkdir, mode=0o700)
+        await asyncio.to_thread(_make_empty, folder)
         return worker.RenderJob(
             audio=track.path,
             root=self._library.root,
@@ -119,9 +132,7 @@ class TaskRenderer:
             cpu_seconds=self._config.render_timeout * self._config.workers,
         )
 
-    async def _mark_started(self, task: Task, audio: Path) -> None:
-        # The music may have changed since the task was accepted.
-        fingerprint = await self._library.read(self._fingerprints.of, task, audio)
+    async def _mark_started(self, task: Task, fingerprint: str) -> None:
         now = time.time()
         lease_until = now + self._config.render_timeout + _LEASE_MARGIN
         await self._store.mark_started(task, now, fingerprint, lease_until=lease_until)
@@ -148,3 +159,9 @@ class TaskRenderer:
             if rendered is not None:
                 await asyncio.to_thread(shutil.rmtree, rendered.parent, ignore_errors=True)
             await asyncio.to_thread(self._data.remove_video, task.filename)
+
+
+def _make_empty(folder: Path) -> None:
+    # An earlier try may have left it.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
