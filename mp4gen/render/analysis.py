@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mp4gen.errors import RenderError
 
+from . import aac
 from .cancellation import CancelToken
 from .colour import Bytes, Floats
 from .decode import DECODING_ERRORS, Decoder, check_duration, display_name, too_long_error
@@ -37,6 +38,8 @@ FLOOR_DB, STEP_DB = -110.0, 0.5
 MAX_SAMPLE = 1e6
 # An AAC decoder may find the true rate and channels only after some packets.
 FORMAT_PROBE_SECONDS = 1
+# The side of a stereo track below this is not audible, and is not worth an analysis of its own.
+SILENT_SIDE = 1e-4
 _BLOCK = 64
 
 
@@ -50,13 +53,17 @@ class Features:
         damaged_packets: packets that could not be decoded and were left out.
         format_changes: whether the sample rate or the channels change within the track.
         digest: 32 bytes that identify the audio, at any size and frame rate.
+        peak: largest sample of any channel, mixed down to stereo; full scale is 1.
+        profile: variant of the codec that was decoded, such as "LC" of AAC, or "".
     """
 
     levels: Bytes
     duration: float
-    damaged_packets: int
-    format_changes: bool
-    digest: bytes
+    damaged_packets: int = 0
+    format_changes: bool = False
+    digest: bytes = b""
+    peak: float = 0.0
+    profile: str = ""
 
 
 def analyse(
@@ -76,15 +83,17 @@ def analyse(
     check_duration(path, max_duration, cancel)
     decoder, name = Decoder(path, cancel), display_name(path)
     meter, digest = _LevelMeter(fps, bands), hashlib.sha256()
-    seconds, formats = Fraction(0), set()
-    for frame, samples in _mono(decoder, name):
+    seconds, formats, peak = Fraction(0), set(), 0.0
+    for frame, samples, frame_peak in _stereo(decoder, name):
         seconds += Fraction(frame.samples, frame.sample_rate)
         if seconds > max_duration:
             raise too_long_error(name, max_duration)
         if seconds > FORMAT_PROBE_SECONDS:
             formats.add((frame.sample_rate, frame.layout.name))
+        peak = max(peak, frame_peak)
+        # One channel is half the work, and no two tracks share one.
+        digest.update(samples[0].data)
         meter.feed(samples)
-        digest.update(samples.data)
     decoder.check(float(seconds))
     return Features(
         # Rounded up: the video never ends before the audio.
@@ -93,42 +102,64 @@ def analyse(
         damaged_packets=decoder.damaged_packets,
         format_changes=len(formats) > 1,
         digest=digest.digest(),
+        peak=peak,
+        profile=decoder.profile,
     )
 
 
-def _mono(decoder: Decoder, name: str) -> Iterator[tuple[AudioFrame, Floats]]:
-    """Yield each decoded frame with its samples as one channel at `RATE`.
+def _stereo(decoder: Decoder, name: str) -> Iterator[tuple[AudioFrame, Floats, float]]:
+    """Yield each decoded frame, its samples (2, n) at `RATE`, and its peak.
 
-    Each stretch of equal rate and layout gets its own resampler.
+    Each stretch of equal rate and layout gets its own resamplers.
     """
-    resampler, previous_format = _resampler(), None
+    stretch: _Stretch | None = None
     for frame in decoder:
-        frame_format = (frame.format.name, frame.layout.name, frame.sample_rate)
         frame.pts = None
-        late: list[AudioFrame] = []
         try:
-            if previous_format not in (None, frame_format):
-                late, resampler = resampler.resample(None), _resampler()
-            parts = [_samples(part) for part in late + resampler.resample(frame)]
+            late: list[Floats] = []
+            if stretch is None or stretch.format != _format_of(frame):
+                late = stretch.resample(None)[0] if stretch else []
+                stretch = _Stretch(frame)
+            parts, peak = stretch.resample(frame)
         except DECODING_ERRORS as error:
             raise RenderError(
                 f"Cannot mix down the audio of {name}: {frame.layout.nb_channels} channels at "
                 f"{frame.sample_rate} Hz. Use mono or stereo."
             ) from error
-        previous_format = frame_format
-        samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-        if not (np.abs(samples) <= MAX_SAMPLE).all():
+        if not peak <= MAX_SAMPLE:
             raise RenderError(f"NaN or out-of-range samples in the file: {name}.")
-        yield frame, samples
+        yield frame, np.concatenate([np.zeros((2, 0), np.float32), *late, *parts], axis=1), peak
 
 
-def _resampler() -> AudioResampler:
-    return AudioResampler(format="flt", layout="mono", rate=RATE)
+def _format_of(frame: AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+class _Stretch:
+    """Converts frames of one format: as the AAC encoder gets them for the peak, then to `RATE`."""
+
+    def __init__(self, first: AudioFrame) -> None:
+        self.format = _format_of(first)
+        layout, rate = aac.layout_for(first.layout.nb_channels), aac.rate_for(first.sample_rate)
+        self._encoded = AudioResampler(format="fltp", layout=layout, rate=rate)
+        self._analysed = AudioResampler(format="fltp", layout=layout, rate=RATE)
+
+    def resample(self, frame: AudioFrame | None) -> tuple[list[Floats], float]:
+        """Return the samples at `RATE`, and the largest of those to encode; None flushes."""
+        encoded = self._encoded.resample(frame)
+        peak = max((float(np.abs(_samples(part)).max(initial=0)) for part in encoded), default=0.0)
+        parts: list[AudioFrame | None] = [*encoded] if frame else [*encoded, None]
+        return [
+            np.broadcast_to(_samples(small), (2, small.samples))
+            for part in parts
+            for small in self._analysed.resample(part)
+        ], peak
 
 
 def _samples(frame: AudioFrame) -> Floats:
-    # `to_ndarray` would copy the plane twice.
-    return np.frombuffer(memoryview(frame.planes[0]), np.float32, frame.samples).copy()
+    # `to_ndarray` would copy the planes twice.
+    planes = (np.frombuffer(memoryview(plane), np.float32, frame.samples) for plane in frame.planes)
+    return np.stack([*planes])
 
 
 class _LevelMeter:
@@ -143,24 +174,24 @@ class _LevelMeter:
             np.hanning(size).astype(np.float32) * np.float32(2 / size)
             for size in (LONG_WINDOW, SHORT_WINDOW)
         )
-        self._buffer: list[Floats] = [np.zeros(LONG_WINDOW_LOOKBACK, np.float32)]
+        self._buffer: list[Floats] = [np.zeros((2, LONG_WINDOW_LOOKBACK), np.float32)]
         self._buffered = LONG_WINDOW_LOOKBACK
         self._start = -LONG_WINDOW_LOOKBACK
         self._row = 0
         self._rows = bytearray()
 
     def feed(self, samples: Floats) -> None:
-        """Add samples, and measure as many blocks of rows as they complete."""
+        """Add samples (2, n), and measure as many blocks of rows as they complete."""
         self._buffer.append(samples)
-        self._buffered += samples.size
+        self._buffered += samples.shape[1]
         while self._buffered >= self._needed(_BLOCK):
             self._measure(_BLOCK)
 
     def finish(self, rows: int) -> Bytes:
         """Return exactly `rows` rows; silence follows the last sample."""
         missing = self._needed(max(rows - self._row, 0)) - self._buffered
-        self._buffer.append(np.zeros(max(missing, 0), np.float32))
-        self._buffered += self._buffer[-1].size
+        self._buffer.append(np.zeros((2, max(missing, 0)), np.float32))
+        self._buffered += self._buffer[-1].shape[1]
         while self._row < rows:
             self._measure(min(_BLOCK, rows - self._row))
         return np.frombuffer(self._rows, np.uint8).reshape(-1, self._bands)[:rows]
@@ -175,17 +206,22 @@ class _LevelMeter:
         return last - LONG_WINDOW_LOOKBACK + LONG_WINDOW - self._start
 
     def _measure(self, rows: int) -> None:
-        samples = np.concatenate(self._buffer)
+        samples = np.concatenate(self._buffer, axis=1)
         positions = np.array([self._at(self._row + row) for row in range(rows)]) - self._start
-        power = self._powers(samples, positions)
+        # Left and right have the power of their middle and their side. Added up first, they would
+        # cancel out if their phases were opposite.
+        left, right = samples[:, : self._needed(rows)] / 2
+        power = self._powers(left + right, positions)
+        if np.abs(side := left - right).max(initial=0) > SILENT_SIDE:
+            power += self._powers(side, positions)
         decibels = 10 * np.log10(power + np.float32(1e-12)) + self._tilt
         steps = np.clip((decibels - FLOOR_DB) / STEP_DB, 0, 255)
         self._rows += steps.astype(np.uint8).tobytes()
         self._row += rows
         used = self._at(self._row) - LONG_WINDOW_LOOKBACK - self._start
         self._start += used
-        self._buffer = [samples[used:]]
-        self._buffered = samples.size - used
+        self._buffer = [samples[:, used:]]
+        self._buffered = samples.shape[1] - used
 
     def _powers(self, samples: Floats, positions: NDArray[np.int64]) -> Floats:
         low = _spectra(samples, positions - LONG_WINDOW_LOOKBACK, self._window_long) @ self._long

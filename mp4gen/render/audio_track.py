@@ -8,16 +8,17 @@ from __future__ import annotations
 from contextlib import ExitStack
 from fractions import Fraction
 
+import numpy as np
 from attrs import frozen
 from av import AudioFifo, AudioFrame, AudioResampler, AudioStream
 from av.container import OutputContainer
 
-from . import decode
+from . import aac, decode
+from .analysis import Features
 from .cancellation import CancelToken
 from .options import AudioMode, PathLike
 
 STEREO_BIT_RATE, MONO_BIT_RATE = 320_000, 192_000
-AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 # A third of the default coder's work, at a slightly better signal-to-noise ratio.
 AAC_OPTIONS = {"aac_coder": "fast", "aac_pns": "0", "aac_is": "0", "aac_tns": "0"}
 COPYABLE_CODECS: dict[AudioMode, tuple[str, ...]] = {
@@ -30,31 +31,46 @@ _PLAYER_LIMITS = {
     "alac": "ALAC plays in Apple's players and is silent in Chrome and Firefox",
     "opus": "Opus in an MP4 does not play in older Safari and on some upload sites",
 }
+_VARIANT_LIMIT = "AAC other than AAC-LC in stereo at 48 kHz does not play in every browser"
 _REENCODED_WARNING = "The audio is damaged or changes its format, so it was encoded as AAC."
 
 
 @frozen
 class AudioPlan:
-    """The audio of the MP4: its codec, copied or encoded, and a known limit of players or ""."""
+    """The audio of the MP4.
+
+    Attributes:
+        codec: "aac", or another if the caller chose it.
+        copied: whether the packets are the input's.
+        warning: a known limit of players, or "".
+        gain: factor for all samples if they are encoded.
+    """
 
     codec: str
     copied: bool
     warning: str
+    gain: float = 1.0
 
 
-def plan_audio(path: PathLike, mode: AudioMode, *, intact: bool) -> AudioPlan:
+def plan_audio(path: PathLike, mode: AudioMode, features: Features) -> AudioPlan:
     """Choose the codec; copy nothing unless all packets are undamaged and of one format."""
     with decode.open_audio(path) as (_, stream):
         codec = decode.codec_of(stream)
-    copyable = codec in COPYABLE_CODECS[mode]
-    if not intact:
+        is_variant = codec == "aac" and not aac.plays_everywhere(stream, features.profile)
+    copyable = codec in COPYABLE_CODECS[mode] and not (is_variant and mode == "compatible")
+    if features.damaged_packets or features.format_changes:
         lost = copyable or mode == "copy"
-        return AudioPlan("aac", copied=False, warning=_REENCODED_WARNING if lost else "")
-    if not copyable:
-        codec = "flac" if mode == "copy" else "aac"
-    limit = _PLAYER_LIMITS.get(codec)
+        return _encoded_aac(features, _REENCODED_WARNING if lost else "")
+    if not copyable and mode == "compatible":
+        return _encoded_aac(features)
+    codec = codec if copyable else "flac"
+    limit = _VARIANT_LIMIT if is_variant else _PLAYER_LIMITS.get(codec)
     warning = f'{limit}. Use audio_mode="compatible" for all players.' if limit else ""
     return AudioPlan(codec, copied=copyable, warning=warning)
+
+
+def _encoded_aac(features: Features, warning: str = "") -> AudioPlan:
+    return AudioPlan("aac", copied=False, warning=warning, gain=aac.gain_for(features.peak))
 
 
 def open_audio_writer(
@@ -63,7 +79,7 @@ def open_audio_writer(
     """Add the audio stream to the output."""
     if audio_plan.copied:
         return StreamCopy(path, output, cancel)
-    return AudioEncoder(audio_plan.codec, path, output, cancel)
+    return AudioEncoder(audio_plan, path, output, cancel)
 
 
 class StreamCopy:
@@ -107,10 +123,11 @@ class AudioEncoder:
     """Decodes and encodes: AAC-LC for all players, or FLAC, lossless up to 24 bits."""
 
     def __init__(
-        self, codec: str, path: PathLike, output: OutputContainer, cancel: CancelToken | None
+        self, plan: AudioPlan, path: PathLike, output: OutputContainer, cancel: CancelToken | None
     ) -> None:
         with decode.open_audio(path) as (_, source):
-            self._stream = (_aac if codec == "aac" else _flac)(output, source)
+            self._stream = (_aac if plan.codec == "aac" else _flac)(output, source)
+        self._gain = np.float32(plan.gain)
         self._frames = iter(decode.Decoder(path, cancel))
         self._output = output
         self._coder = self._stream.codec_context
@@ -159,6 +176,8 @@ class AudioEncoder:
         while (frame := self._fifo.read(size, partial)) is not None:
             frame.pts, frame.time_base = self._sent, self._tick
             self._sent += frame.samples
+            if self._gain != 1:
+                _amplify(frame, self._gain)
             self._output.mux(self._stream.encode(frame))
 
     def _new_resampler(self) -> AudioResampler:
@@ -166,20 +185,18 @@ class AudioEncoder:
         return AudioResampler(format=coder.format, layout=coder.layout, rate=coder.sample_rate)
 
 
-def aac_rate(rate: int) -> int:
-    """Return the sample rate to encode at: the input's up to 48 kHz, else 44.1 or 48 kHz."""
-    if rate > AAC_RATES[-1]:
-        return 44100 if rate % 44100 == 0 else 48000
-    return next(known for known in AAC_RATES if known >= rate)
+def _amplify(frame: AudioFrame, gain: np.float32) -> None:
+    for plane in frame.planes:
+        samples = np.frombuffer(memoryview(plane), np.float32, frame.samples)
+        samples *= gain
 
 
 def _aac(output: OutputContainer, source: AudioStream) -> AudioStream:
-    rate, is_mono = source.codec_context.sample_rate, source.codec_context.layout.nb_channels == 1
-    stream = output.add_stream("aac", rate=aac_rate(rate), options=AAC_OPTIONS)
+    rate, layout = source.codec_context.sample_rate, source.codec_context.layout
+    stream = output.add_stream("aac", rate=aac.rate_for(rate), options=AAC_OPTIONS)
     coder = stream.codec_context
-    coder.format = "fltp"
-    coder.layout = "mono" if is_mono else "stereo"
-    coder.bit_rate = MONO_BIT_RATE if is_mono else STEREO_BIT_RATE
+    coder.format, coder.layout = "fltp", aac.layout_for(layout.nb_channels)
+    coder.bit_rate = MONO_BIT_RATE if coder.layout.name == "mono" else STEREO_BIT_RATE
     return stream
 
 

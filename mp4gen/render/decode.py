@@ -122,11 +122,13 @@ class Decoder:
     Attributes:
         packet_count: packets read so far.
         damaged_packets: those of them that could not be decoded.
+        profile: variant of the codec, known at the end, or "".
     """
 
     def __init__(self, path: PathLike, cancel: CancelToken | None = None) -> None:
         self.packet_count = 0
         self.damaged_packets = 0
+        self.profile = ""
         self._path = path
         self._cancel = cancel
 
@@ -143,8 +145,9 @@ class Decoder:
             try:
                 frames = stream.codec_context.decode(None)
             except DECODING_ERRORS:
-                return
+                frames = []
             yield from frames
+            self.profile = stream.codec_context.profile or ""
 
     def check(self, seconds: float) -> None:
         """Refuse a file that turned out to be noise or almost empty.

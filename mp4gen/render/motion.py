@@ -37,9 +37,9 @@ def animate(features: Features, fps: int) -> Iterator[tuple[int, Floats, Floats]
     """
     levels = features.levels
     bands = levels.shape[1]
-    reference_levels, audible_bands = _reference_levels(levels)
+    reference_levels, lowest, highest = _reference_levels(levels)
     # The audible bands are spread over all bars, so that every bar moves.
-    spread = np.linspace(0, audible_bands - 1, bands, dtype=np.float32)
+    spread = np.linspace(lowest, highest, bands, dtype=np.float32)
     reference_levels = np.interp(spread, np.arange(bands), reference_levels).astype(np.float32)
     height = np.zeros(bands, np.float32)
     drop = np.zeros(bands, np.float32)
@@ -73,19 +73,28 @@ def _decibels(steps: NDArray[np.generic]) -> Floats:
     return (np.asarray(steps, np.float32) * STEP_DB + FLOOR_DB).astype(np.float32)
 
 
-def _reference_levels(levels: Bytes) -> tuple[Floats, int]:
-    """Return (the level in dB that fills each bar, the number of audible bands).
+def _reference_levels(levels: Bytes) -> tuple[Floats, int, int]:
+    """Return (the level in dB that fills each bar, the lowest audible band, the highest).
 
-    A reference is halfway between the track's loudest level and the band's own. At least half of
-    the bands count as audible.
+    A reference is halfway between the track's loudest level and the band's own.
     """
     counts = np.array([np.bincount(band, minlength=256) for band in levels.T])
     loudest = max(float(_percentile(counts.sum(axis=0)[None], 0.995)[0]), MIN_REFERENCE_DB)
     own = _percentile(counts, 0.99)
-    audible_bands = int(np.flatnonzero(own >= loudest - SILENT_DB).max(initial=0)) + 1
+    audible = np.flatnonzero(own >= loudest - SILENT_DB)
     own = np.maximum(own, loudest - BAND_REACH_DB)
     reference_levels: Floats = ((loudest + own) / 2).astype(np.float32)
-    return reference_levels, max(audible_bands, levels.shape[1] // 2)
+    return reference_levels, *_widened(audible, levels.shape[1])
+
+
+def _widened(audible: NDArray[np.int64], bands: int) -> tuple[int, int]:
+    """Return the ends of the audible bands, at least half of all bands apart."""
+    if not audible.size:
+        return 0, bands - 1
+    lowest, highest = int(audible[0]), int(audible[-1])
+    missing = max(bands // 2 - 1 - (highest - lowest), 0)
+    lowest = min(max(lowest - missing // 2, 0), bands - bands // 2)
+    return lowest, max(highest, lowest + bands // 2 - 1)
 
 
 def _percentile(counts: NDArray[np.int64], share: float) -> Floats:

@@ -85,8 +85,10 @@ def render_video(
         title: default: the file's title tag.
         cover: a PNG, JPEG or WEBP; default: the file's own, else one generated from the audio.
         style: size, frame rate and quality.
-        audio_mode: "compatible" copies AAC and encodes the rest as AAC at 320 kb/s, for all
-            players. "copy" copies mp3, aac, flac, alac and opus, and makes the rest FLAC.
+        audio_mode: "compatible" copies AAC-LC in stereo or mono up to 48 kHz, and encodes the
+            rest as such at 320 kb/s, for all players. Tracks that peak above 0.95 are encoded with
+            one constant gain to 0.94. "copy" copies mp3, aac, flac, alac and opus, and makes the
+            rest FLAC.
         max_duration: largest accepted duration of the audio in seconds.
         on_progress: called with (seconds done, seconds in total) in this thread.
         cancel: a `threading.Event` to set in another thread; checked for every packet and frame.
@@ -134,8 +136,7 @@ def _encode(
     check_source: Callable[[], None],
 ) -> RenderResult:
     features, spec, style = prepared.features, prepared.spec, prepared.style
-    intact = not (features.damaged_packets or features.format_changes)
-    audio_plan = audio_track.plan_audio(audio, audio_mode, intact=intact)
+    audio_plan = audio_track.plan_audio(audio, audio_mode, features)
     if audio_plan.warning:
         _log.warning("%s", audio_plan.warning)
     frame, canvas = encode.new_frame(style)

@@ -40,13 +40,15 @@ def encode(
     container, codec, sample_format = ENCODERS.get(kind or path.suffix, (kind or "", "", ""))
     if kind == "alac":
         container, codec, sample_format = "mp4", "alac", "s16p"
+    if kind == "float":
+        container, codec, sample_format = "wav", "pcm_f32le", "flt"
     if kind == "wav24":
         container, codec, sample_format = "wav", "pcm_s24le", "s32"
     with av.open(str(path), "w", format=container) as output:
         output.metadata.update(tags or {})
         stream = output.add_stream(codec, rate=rate, options={"strict": "experimental"})
         context = stream.codec_context
-        context.layout = {1: "mono", 2: "stereo", 8: "7.1"}[samples.shape[0]]
+        context.layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[samples.shape[0]]
         context.format = sample_format
         context.bit_rate = 192_000
         if cover is not None:
@@ -62,7 +64,7 @@ def encode(
             output.mux(packet)
         for start in range(0, samples.shape[1], 4096):
             frame = av.AudioFrame.from_ndarray(
-                samples[:, start : start + 4096].T.reshape(1, -1).copy(),
+                samples[:, start : start + 4096].astype(np.float32).T.reshape(1, -1).copy(),
                 format="flt",
                 layout=context.layout.name,
             )
@@ -134,6 +136,40 @@ def two_formats(folder: Path, extension: str, rates: tuple[int, int] = (44100, 2
     return both
 
 
+def bits(text: str) -> bytes:
+    """Return the bytes of a string of zeros and ones, padded with zeros."""
+    text += "0" * (-len(text) % 8)
+    return int(text, 2).to_bytes(len(text) // 8, "big")
+
+
+def add_hidden_sbr(adts: Path) -> Path:
+    """Add an empty SBR extension to each frame of an ADTS file: AAC-LC becomes HE-AAC."""
+    data, frames, place = adts.read_bytes(), [], 0
+    while place < len(data):
+        size = (data[place + 3] & 3) << 11 | data[place + 4] << 3 | data[place + 5] >> 5
+        body = f"{int.from_bytes(data[place + 7 : place + size], 'big'):b}"
+        body = body.zfill(8 * (size - 7)).rstrip("0").removesuffix("111")
+        new_body = bits(f"{body}11000101101{'0' * 12}111")
+        header, new_size = bytearray(data[place : place + 7]), len(new_body) + 7
+        header[3:6] = (
+            header[3] & 0xFC | new_size >> 11,
+            new_size >> 3 & 0xFF,
+            header[5] & 31 | (new_size & 7) << 5,
+        )
+        frames.append(bytes(header) + new_body)
+        place += size
+    adts.write_bytes(b"".join(frames))
+    return adts
+
+
+def declare(m4a: Path, config: str) -> Path:
+    """Replace the AudioSpecificConfig of an M4A, given as bits."""
+    with av.open(str(m4a)) as container:
+        old = bytes(container.streams.audio[0].codec_context.extradata or b"")
+    m4a.write_bytes(m4a.read_bytes().replace(old, bits(config).ljust(len(old), b"\0")))
+    return m4a
+
+
 def lumas(path: Path) -> list[NDArray[np.uint8]]:
     """Return the luma of every frame of a video."""
     with av.open(str(path)) as container:
@@ -167,6 +203,8 @@ class Tools:
     audible_clicks: Callable[[Path], list[float]] = audible_clicks
     visible_clicks: Callable[..., list[float]] = visible_clicks
     two_formats: Callable[..., Path] = two_formats
+    add_hidden_sbr: Callable[[Path], Path] = add_hidden_sbr
+    declare: Callable[[Path, str], Path] = declare
     lumas: Callable[[Path], list[NDArray[np.uint8]]] = lumas
     packet_bytes: Callable[[Path], list[bytes]] = packet_bytes
     boxes: Callable[[Path], list[str]] = boxes

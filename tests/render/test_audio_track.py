@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from mp4gen.errors import RenderError
-from mp4gen.render import RenderStyle, render_video
-from mp4gen.render.audio_track import aac_rate
+from mp4gen.render import RenderStyle, aac, render_video
 
 SMALL = RenderStyle(width=160, height=160, threads=1)
 
@@ -152,9 +151,97 @@ def test_audio_and_video_are_interleaved(tools, tmp_path, mode):
     [(8000, 8000), (44100, 44100), (48000, 48000), (96000, 48000), (192000, 48000),
      (88200, 44100), (37800, 44100), (6000, 8000)],
 )  # fmt: skip
-def test_aac_rate_keeps_rates_up_to_48_khz(rate, encoded):
+def test_rate_for_keeps_rates_up_to_48_khz(rate, encoded):
     """Higher rates become 44.1 or 48 kHz, odd ones the next that AAC knows."""
-    assert aac_rate(rate) == encoded
+    assert aac.rate_for(rate) == encoded
+
+
+def he_aac_in_adts(tools, folder):
+    return tools.add_hidden_sbr(tools.encode(folder / "t.aac", tools.tone(1.0, 22050), 22050))
+
+
+def he_aac_in_m4a(tools, folder):
+    music = tools.encode(folder / "t.m4a", tools.tone(1.0, 22050), 22050)
+    return tools.declare(music, "0010101110010010000010000")
+
+
+def five_channels(tools, folder):
+    return tools.encode(folder / "t.m4a", tools.tone(1.0, channels=6))
+
+
+def high_rate(tools, folder):
+    return tools.encode(folder / "t.m4a", tools.tone(1.0, 96000), 96000)
+
+
+@pytest.mark.parametrize("make", [he_aac_in_adts, he_aac_in_m4a, five_channels, high_rate])
+def test_aac_that_some_players_lack_is_encoded_as_lc(tools, tmp_path, make):
+    """HE-AAC, declared or hidden, surround and 96 kHz become AAC-LC in stereo up to 48 kHz."""
+    music, video = make(tools, tmp_path), tmp_path / "o.mp4"
+
+    result = render_video(music, video, style=SMALL)
+
+    with av.open(str(video)) as container:
+        context = container.streams.audio[0].codec_context
+        assert (context.profile, context.layout.name) == ("LC", "stereo")
+        assert context.sample_rate in (44100, 48000)
+    assert (result.audio_codec, result.audio_copied, result.warnings) == ("aac", False, ())
+
+
+def test_copy_mode_copies_he_aac_with_a_warning(tools, tmp_path):
+    """Who asks for a copy gets it, and is told of the players."""
+    music = he_aac_in_adts(tools, tmp_path)
+
+    result = render_video(music, tmp_path / "o.mp4", style=SMALL, audio_mode="copy")
+
+    assert result.audio_copied
+    assert "AAC other than AAC-LC" in result.warnings[0]
+
+
+@pytest.mark.parametrize("kind", ["usac", "scalable"])
+def test_other_object_types_are_not_for_every_player(kind):
+    """The type of xHE-AAC is 42, written as an escape and 10 more."""
+    config = {"usac": bytes([0b11111001, 0b01000000]), "scalable": bytes([0b00110000])}[kind]
+
+    class Stream:
+        class codec_context:  # noqa: N801 (the stream's own name)
+            extradata, sample_rate = config, 44100
+            layout = av.AudioLayout("stereo")
+
+    assert not aac.plays_everywhere(Stream(), "LC")
+
+
+def loud_master(tools, seconds: float, peak: float) -> np.ndarray:
+    """Return chords with drums, limited so hard that most of it is at the peak."""
+    rng = np.random.default_rng(3)
+    t = np.arange(int(seconds * 44100)) / 44100
+    drums = rng.standard_normal((2, t.size)) * np.exp(-(t % 0.25) * 60) * 0.3
+    chords = sum(np.sin(2 * np.pi * hz * t) for hz in (55.0, 110.0, 220.0, 277.2, 329.6))
+    return (np.tanh(1.5 * chords + drums) * peak).astype(np.float32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("peak", [1.0, 1.4])
+def test_loud_master_gets_one_constant_gain(tools, tmp_path, peak):
+    """Against the master at that gain the signal-to-noise ratio is at least 33 dB."""
+    master = loud_master(tools, 3.0, peak)
+    master[1] *= 0.5
+    music, video = tmp_path / "t.wav", tmp_path / "o.mp4"
+    tools.encode(music, master, kind="float")
+
+    render_video(music, video, style=SMALL)
+
+    after = tools.decode(video)[0][:, : master.shape[1]]
+    expected = master[:, : after.shape[1]] * (0.94 / np.abs(master).max())
+    noise = float(np.square(after - expected).mean())
+    assert 10 * np.log10(float(np.square(expected).mean()) / noise) > 33
+
+
+@pytest.mark.parametrize(
+    ("peak", "gain"), [(0.0, 1.0), (0.95, 1.0), (0.96, 0.94 / 0.96), (1.4, 0.94 / 1.4)]
+)
+def test_gain_is_for_loud_tracks_only(peak, gain):
+    """A track that the encoder leaves alone keeps its level."""
+    assert aac.gain_for(peak) == pytest.approx(gain)
 
 
 @pytest.mark.slow
