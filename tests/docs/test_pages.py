@@ -78,7 +78,8 @@ def test_each_example_is_shown() -> None:
         for name in re.findall(r'^--8<-- "(.+)"', page.read_text(), re.MULTILINE)
     }
 
-    assert included == {path.name for path in (DOCS / "examples").glob("*.py")}
+    examples = {path.name for path in (DOCS / "examples").glob("*.py")}
+    assert included == examples | {path.name for path in (DOCS / "deploy").iterdir()}
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
