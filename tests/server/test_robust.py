@@ -3,9 +3,11 @@
 Failure mode 38.
 """
 
+import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,3 +101,38 @@ async def test_deleted_file_is_code_451(serve: Serve) -> None:
 
     assert failed["errorCode"] == 451
     assert "not in the music folder" in failed["errorMessage"]
+
+
+@pytest.mark.slow
+async def test_health_says_why_the_queue_waits(
+    serve: Serve, visit: Any, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failure mode 60: with the music away, `/healthz`, the details and the page say so."""
+    monkeypatch.setattr(retries, "INITIAL_DELAY", 0.2)
+    caller = await serve()
+    visitor = visit(caller)
+    await visitor.open()
+    write_song(music / "album" / "three.wav", 20.0)
+    names = ("three", "one", "two")
+    ids = [(await caller.generate("album", name))["data"]["taskId"] for name in names]
+    music.rename(tmp_path / "away")  # noqa: ASYNC240 - takes no time
+
+    while (health := await caller.get_response("/healthz"))[0] == 200:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    waiting = await caller.details(ids[1])
+    refused = await caller.generate("album", "one")
+    state = await visitor.state()
+    (tmp_path / "away").rename(music)
+    ended = [await caller.wait_until_finished(task_id) for task_id in ids]
+
+    text = "The music folder cannot be read: No such file or directory."
+    assert (health[0], health[2]["status"]) == (503, "waiting")
+    assert text in health[2]["trouble"]
+    assert waiting["successFlag"] == "PENDING"
+    assert text in waiting["trouble"]
+    assert refused["code"] == 455
+    assert text in refused["msg"]
+    assert text in state["trouble"]
+    assert len(state["library"]) == 4
+    assert [data["successFlag"] for data in ended] == ["SUCCESS"] * 3
+    assert (await caller.get_response("/healthz"))[0] == 200
