@@ -5,6 +5,7 @@ Reads character maps and opens fonts. Shaping and drawing happen in `text`.
 
 import bisect
 import functools
+import io
 import itertools
 import operator
 import os
@@ -12,6 +13,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import resources
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -53,7 +55,7 @@ class Coverage:
 
 def bundled(weight: Weight) -> str:
     """Return the file of the bundled family in a weight."""
-    return str(Path(__file__).parent / "fonts" / _BUNDLED[weight])
+    return _bundled_path(_BUNDLED[weight])
 
 
 def find_font(
@@ -71,6 +73,18 @@ def is_loadable(path: str) -> bool:
     return load_font(path, 20) is not None
 
 
+def source(path: str) -> str | io.BytesIO:
+    """Return the path of a font file, or the content of a bundled one that is in a zip file."""
+    name = Path(path).name
+    if path != _bundled_path(name) or Path(path).exists():
+        return path
+    return io.BytesIO(resources.files("mp4gen").joinpath("render", "fonts", name).read_bytes())
+
+
+def _bundled_path(name: str) -> str:
+    return str(Path(__file__).parent / "fonts" / name)
+
+
 def load_font(path: str, size: float) -> tuple[ImageFont.FreeTypeFont, float] | None:
     """Open a font at `size`, or at its bitmaps' size; None if neither works.
 
@@ -79,7 +93,7 @@ def load_font(path: str, size: float) -> tuple[ImageFont.FreeTypeFont, float] | 
     """
     for actual_size in (size, *_BITMAP_SIZES):
         with suppress(OSError):
-            return ImageFont.truetype(path, actual_size), size / actual_size
+            return ImageFont.truetype(source(path), actual_size), size / actual_size
     return None
 
 
@@ -144,7 +158,8 @@ def _normalize_name(path: str) -> str:
 def coverage(path: str) -> Coverage:
     """Read a font file's character map; an unreadable font covers nothing."""
     try:
-        with Path(path).open("rb") as file:
+        opened = source(path)
+        with Path(opened).open("rb") if isinstance(opened, str) else opened as file:
             table = _cmap_table(file)
         return Coverage(tuple(sorted(_ranges(table)))[:_MAX_RANGES])
     except (OSError, struct.error, ValueError, IndexError):

@@ -218,7 +218,7 @@ def _script(cluster: str) -> str:
 def _loaded(path: str, size: float) -> tuple[ImageFont.FreeTypeFont, float]:
     """Return (the font or the bundled one, the scale from its size to `size`)."""
     fallback = fonts.bundled("regular")
-    return fonts.load_font(path, size) or (ImageFont.truetype(fallback, size), 1.0)
+    return fonts.load_font(path, size) or (ImageFont.truetype(fonts.source(fallback), size), 1.0)
 
 
 def _direction(run: Run) -> str | None:

@@ -45,5 +45,6 @@ def send_text(request: web.Request, text: Text, headers: dict[str, str]) -> web.
     if "gzip" in accepted and text.compressed is not text.plain:
         kept[hdrs.CONTENT_ENCODING] = "gzip"
         body = text.compressed
-    kept[hdrs.CONTENT_TYPE] = f"{text.content_type}; charset=utf-8"
+    is_font = text.content_type.startswith("font/")
+    kept[hdrs.CONTENT_TYPE] = text.content_type + ("" if is_font else "; charset=utf-8")
     return web.Response(body=body, headers=kept)

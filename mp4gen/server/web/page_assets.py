@@ -5,7 +5,7 @@ import functools
 import json
 import math
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from importlib import resources
 from typing import Any
 
 from aiohttp import web
@@ -19,15 +19,13 @@ from .key_guard import KeyGuard
 from .responses import error_response
 from .sessions import Sessions
 
-_HERE = Path(__file__).parents[1] / "page"
-_FONTS = Path(__file__).parents[2] / "render" / "fonts"
+# Below the package, which may be in a zip file.
+_HERE, _FONTS = ("server", "page"), ("render", "fonts")
 SCRIPTS = ("app.js", "base.js", "images.js", "uploads.js", "videos.js")
-_TEXTS = {
+_ASSETS = {
     **dict.fromkeys(SCRIPTS, (_HERE, "text/javascript")),
     "style.css": (_HERE, "text/css"),
     "icon.svg": (_HERE, "image/svg+xml"),
-}
-_FONT_FILES = {
     "Inter-Regular.ttf": (_FONTS, "font/ttf"),
     "Inter-Medium.ttf": (_FONTS, "font/ttf"),
     "InterDisplay-SemiBold.ttf": (_FONTS, "font/ttf"),
@@ -67,7 +65,7 @@ class PageAssets:
 
     async def index(self, request: web.Request) -> web.StreamResponse:
         """Answer with the page, and start a session if the server needs no key."""
-        text = await asyncio.to_thread(_read_text, _HERE / "index.html", "text/html")
+        text = await asyncio.to_thread(_read_text, _HERE, "index.html", "text/html")
         response = send_text(request, text, _HEADERS)
         if self._sessions.is_open and self._sessions.account_of(request) is None:
             self._sessions.start(response, "")
@@ -76,13 +74,10 @@ class PageAssets:
     async def asset(self, request: web.Request) -> web.StreamResponse:
         """Answer with a script, a font or another asset."""
         name = request.match_info["name"]
-        if name in _TEXTS:
-            folder, kind = _TEXTS[name]
-            text = await asyncio.to_thread(_read_text, folder / name, kind)
+        if name in _ASSETS:
+            folder, kind = _ASSETS[name]
+            text = await asyncio.to_thread(_read_text, folder, name, kind)
             return send_text(request, text, _HEADERS)
-        if name in _FONT_FILES:
-            folder, kind = _FONT_FILES[name]
-            return web.FileResponse(folder / name, headers={**_HEADERS, "Content-Type": kind})
         raise web.HTTPNotFound
 
     async def login(self, request: web.Request) -> web.StreamResponse:
@@ -110,8 +105,9 @@ def _login_error(error: ApiError) -> web.Response:
 
 
 @functools.cache
-def _read_text(path: Path, content_type: str) -> Text:
-    return compress(path.read_bytes(), content_type)
+def _read_text(folder: tuple[str, str], name: str, content_type: str) -> Text:
+    content = resources.files("mp4gen").joinpath(*folder, name).read_bytes()
+    return compress(content, content_type)
 
 
 def require_session(
