@@ -19,6 +19,7 @@ from mp4gen.errors import (
     LedgerError,
     MaintenanceError,
     Mp4GenError,
+    ServerError,
     TransportError,
     UnexpectedError,
 )
@@ -50,6 +51,8 @@ _FATAL_ERRORS = (
     MaintenanceError,
     TransportError,
 )
+# Errors that say nothing of a track if they end an outage that is longer than a run waits.
+_OUTAGE_ERRORS = (MaintenanceError, ServerError, TransportError)
 # Errors after which the next run goes on with the track from where it stands.
 _PASSING_ERRORS = (UnexpectedError, WaitTimeoutError)
 # Tracks that may fail by a page or a broken connection, with no submit accepted in between, before
@@ -142,6 +145,8 @@ class ConversionRun:
             )
         self._loop = asyncio.get_running_loop()
         self._runner = self._loop.create_task(self._run(), name="mp4gen-bulk")
+        # Not at the end of `_run`, which never begins if its task is cancelled at once.
+        self._runner.add_done_callback(lambda _: self._results.put_nowait(None))
         try:
             while (conversion := await self._results.get()) is not None:
                 self._places.release()
@@ -191,7 +196,6 @@ class ConversionRun:
                 await asyncio.wait(self._tasks)
             if self._ledger is not None:
                 await self._ledger.close()
-            self._results.put_nowait(None)
 
     async def _check_ledger(self) -> None:
         """Report a ledger that is gone although its run was not stopped by that."""
@@ -289,7 +293,7 @@ class ConversionRun:
             conversion = await job.convert()
         except Exception as cause:
             failure = cause if isinstance(cause, Mp4GenError) else unexpected_error(cause)
-            if isinstance(failure, _FATAL_ERRORS) and not await self._is_own_trouble(failure):
+            if await self._ends_run(failure):
                 failure.audio_id = entry.request.audio_id
                 # Immediately: the slot that this track frees must not serve another submit.
                 self._stop(failure)
@@ -300,6 +304,13 @@ class ConversionRun:
                 await job.ledger.mark_failed(entry.id, failure)
             conversion = Conversion(entry.request, getattr(failure, "task_id", None), error=failure)
         self._emit_result(conversion)
+
+    async def _ends_run(self, error: Mp4GenError) -> bool:
+        """Return whether every later submit would fail, too."""
+        caller, call_options = self._service.caller, self._service.bulk_options
+        if isinstance(error, _OUTAGE_ERRORS) and caller.would_give_up(call_options, submit=True):
+            return True
+        return isinstance(error, _FATAL_ERRORS) and not await self._is_own_trouble(error)
 
     async def _is_own_trouble(self, error: Mp4GenError) -> bool:
         """Return whether `error` is about this track only: other calls get through."""

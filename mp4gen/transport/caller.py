@@ -93,7 +93,7 @@ class ApiCaller:
         self._slots = SlotQueue(limiter, self.sleeper)
         self._health_check = HealthCheck.for_dialect(dialect) if dialect else None
         self._health_lock = asyncio.Lock()
-        self._health_asked_at = float("-inf")
+        self._health_checks = 0
 
     @property
     def closed(self) -> bool:
@@ -201,14 +201,13 @@ class ApiCaller:
 
         Another call may be answered meanwhile; else the health check is sent.
         """
-        before, loop = self.circuit_breaker.proper_responses, asyncio.get_running_loop()
-        asked_at = loop.time()
+        before, checks = self.circuit_breaker.proper_responses, self._health_checks
         async with self._health_lock:
+            # Counted, not timed: two checks can begin at the same time of a coarse clock.
+            was_asked = self._health_checks != checks
             answered = self.circuit_breaker.proper_responses != before
-            if self._health_check is not None and not (
-                answered or self._health_asked_at >= asked_at
-            ):
-                self._health_asked_at = loop.time()
+            if self._health_check is not None and not (answered or was_asked):
+                self._health_checks += 1
                 with suppress(Mp4GenError):
                     await self._send_health_check(self._health_check)
         return self.circuit_breaker.proper_responses != before

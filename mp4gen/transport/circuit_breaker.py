@@ -25,6 +25,7 @@ class CircuitBreaker:
 
     Args:
         sleeper: Holds the sleeps of waiting calls.
+        outage: What it means that the breaker is open, for the error of a call that gives up.
 
     Attributes:
         failures: Failed calls in a row.
@@ -32,11 +33,12 @@ class CircuitBreaker:
         proper_responses: Responses of an API that is up, so far.
     """
 
-    def __init__(self, sleeper: Sleeper | None = None) -> None:
+    def __init__(self, sleeper: Sleeper | None = None, *, outage: str = "The API is down") -> None:
         self.failures = 0
         self.last_failure: Mp4GenError | None = None
         self.proper_responses = 0
         self._sleeper = sleeper or Sleeper()
+        self._outage = outage
         self._error: Mp4GenError | None = None
         self._probe_interval = 0.0
         self._opened_at = 0.0
@@ -139,11 +141,13 @@ class CircuitBreaker:
             if now + CLOCK_RESOLUTION >= self._next_probe_at and not self._probing:
                 self._probing = True
                 return True
-            if self.open_longer_than(max_wait):
-                raise _not_sent_error(self._error)
+            is_over = self.open_longer_than(max_wait)
+            # A client can meet an outage of the night before, which only a probe finds to be over.
+            if is_over and not (self._probing and max_wait > 0):
+                raise self._not_sent_error(self._error)
             if last_error is not None and now + CLOCK_RESOLUTION >= deadline:
                 raise last_error
-            until = min(deadline, self._opened_at + max_wait)
+            until = deadline if is_over else min(deadline, self._opened_at + max_wait)
             waiter = self._sleeper.sleep(
                 (until if self._probing else min(until, self._next_probe_at)) - now
             )
@@ -158,9 +162,8 @@ class CircuitBreaker:
         for waiter in self._waiters:
             waiter.wake()
 
-
-def _not_sent_error(error: Mp4GenError) -> Mp4GenError:
-    """Return the error of a call that stops waiting; its text says that nothing was sent."""
-    if isinstance(error, MaintenanceError):
-        return copy(error)
-    return TransportError(f"The API is down: {error} Nothing was sent.", sent=False)
+    def _not_sent_error(self, error: Mp4GenError) -> Mp4GenError:
+        """Return the error of a call that stops waiting; its text says that nothing was sent."""
+        if isinstance(error, MaintenanceError):
+            return copy(error)
+        return TransportError(f"{self._outage}: {error} Nothing was sent.", sent=False)

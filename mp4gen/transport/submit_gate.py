@@ -22,7 +22,7 @@ class SubmitGate:
     """
 
     def __init__(self, sleeper: Sleeper) -> None:
-        self.breaker = CircuitBreaker(sleeper)
+        self.breaker = CircuitBreaker(sleeper, outage="The API accepts no submits")
         self.accepted = 0
         self._failing = 0
 

@@ -178,16 +178,54 @@ async def test_outage_of_submits_alone_fails_no_track(fault: str) -> None:
 
 
 async def test_run_ends_if_no_submit_is_accepted_for_an_hour() -> None:
-    """Some tracks fail, the run ends, and the rest remains for another run."""
+    """No track fails, since the trouble is not its own: all remain for another run."""
     service = SelectiveService("code_500", "track", duration=5)
     async with service, service.client(polling=FAST) as client:
         run = client.convert_many(tracks(200))
         found, error = await outcome(run)
 
-    assert isinstance(error, mp4gen.TransportError)
-    assert len(found) <= 20
-    assert run.summary.remaining == 200 - len(found)
+    assert isinstance(error, mp4gen.ServerError | mp4gen.TransportError)
+    assert "The API answered 500: scripted" in str(error)
+    assert found == []
+    assert run.summary.remaining == 200
     assert 3600 <= now() <= 3600 + 700
+
+
+@pytest.mark.parametrize("endpoint", ["*", "create"])
+@pytest.mark.parametrize("fault", ["code_500", "html_503", "maintenance", "reset"])
+async def test_run_after_an_outage_of_the_night_before_converts_all(
+    endpoint: Any, fault: str, tmp_path: Path
+) -> None:
+    """Failure mode 66: one client runs every night; nothing has closed its breakers by day."""
+    retry = mp4gen.Retry(maintenance_timeout=900)
+    async with FakeService(duration=5) as service, service.client(retry=retry) as client:
+        client.random.seed(5)
+        service.always(endpoint, fault)
+        first = client.convert_many(tracks(40), ledger=tmp_path / "run.sqlite")
+        await outcome(first)
+        service.clear()
+        await asyncio.sleep(24 * 3600)
+        found, error = await outcome(
+            client.convert_many(tracks(40), ledger=tmp_path / "run.sqlite")
+        )
+
+    assert first.summary.succeeded == 0
+    assert error is None
+    assert [c.error for c in found] == 40 * [None]
+    assert len(service.tasks) == 40
+
+
+async def test_stop_ends_a_run_at_once_while_no_submit_gets_through() -> None:
+    """The run sends a probe now and then for up to an hour; no track waits for its end."""
+    service = SelectiveService("code_500", "track")
+    async with service, service.client() as client:
+        run = client.convert_many(tracks(40))
+        asyncio.get_running_loop().call_later(1000, run.stop)
+        found, error = await outcome(run)
+
+    assert (found, error) == ([], None)
+    assert run.summary == mp4gen.RunSummary(0, 0, 40, "stop")
+    assert now() < 1001
 
 
 @pytest.mark.parametrize("fault", ["retry_after", "html_502"])

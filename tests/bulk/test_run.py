@@ -520,6 +520,22 @@ async def test_repeated_aclose_frees_the_ledger(tmp_path: Path) -> None:
     assert len(service.tasks) == 5
 
 
+@pytest.mark.parametrize("steps", range(6))
+async def test_run_closed_at_its_first_steps_ends_its_loop(steps: int) -> None:
+    """Also before the run itself has made its first step."""
+    async with FakeService() as service, service.client() as client:
+        run = client.convert_many(tracks(3))
+        task = asyncio.create_task(outcome(run))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await run.aclose()
+        async with asyncio.timeout(1):
+            found, _ = await task
+
+    assert found == []
+    assert run.summary.remaining == 3
+
+
 async def test_closing_the_client_ends_its_runs(tmp_path: Path) -> None:
     """`Client.aclose` from elsewhere: the loop ends, no request follows, all tracks remain."""
     ledger = tmp_path / "run.sqlite"

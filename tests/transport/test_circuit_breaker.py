@@ -61,6 +61,31 @@ async def test_max_wait_counts_from_the_opening() -> None:
     assert now() == pytest.approx(150)
 
 
+async def test_old_outage_is_over_if_its_next_probe_says_so() -> None:
+    """A call waits for the probe in progress, however old the outage; then it raises or passes."""
+    breaker, passed = CircuitBreaker(), list[float]()
+    breaker.trip(DOWN, 300)
+    await asyncio.sleep(24 * 3600)
+
+    async def probe(*, succeeds: bool) -> None:
+        async with breaker.permit(600):
+            await asyncio.sleep(2)
+            if succeeds:
+                breaker.reset()
+
+    async def wait() -> None:
+        await asyncio.sleep(1)
+        async with breaker.permit(600):
+            passed.append(now())
+
+    results = await asyncio.gather(probe(succeeds=False), wait(), return_exceptions=True)
+    await asyncio.sleep(300)
+    await asyncio.gather(probe(succeeds=True), wait())
+
+    assert isinstance(results[1], mp4gen.MaintenanceError)
+    assert passed == [24 * 3600 + 2 + 300 + 2]
+
+
 async def test_reset_lets_all_waiters_pass() -> None:
     """One proper response is enough."""
     breaker = CircuitBreaker()
