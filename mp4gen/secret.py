@@ -58,13 +58,19 @@ class Secret:
             raise TypeError(f"Not a string: {self.type_name}.")
         return self._value
 
+    def occurs_in(self, text: str) -> bool:
+        """Return whether `redact` would change `text`."""
+        secret = self.reveal()
+        return len(secret) >= _MIN_REDACTABLE_LENGTH and secret in text
+
     def redact(self, text: AnyStr) -> AnyStr:
         """Return `text` with stars in place of the secret."""
-        if len(self.reveal()) < _MIN_REDACTABLE_LENGTH:
+        secret = self.reveal()
+        if len(secret) < _MIN_REDACTABLE_LENGTH:
             return text
         if isinstance(text, bytes):
-            return text.replace(self.reveal().encode(), b"***")
-        return text.replace(self.reveal(), "***")
+            return text.replace(secret.encode(), b"***")
+        return text.replace(secret, "***")
 
 
 class HiddenHeader(str):

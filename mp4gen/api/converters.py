@@ -118,11 +118,13 @@ def unstructure_track(track: Track) -> dict[str, Any]:
 
 def parse_int(value: object) -> int | None:
     """Return a whole number, also from text; None for other values."""
+    if type(value) is int:
+        return value
     if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) < 20:
         return int(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def parse_id(value: object) -> str | None:
@@ -136,7 +138,7 @@ def parse_id(value: object) -> str | None:
 def parse_url(value: object) -> str | None:
     """Return an absolute http(s) URL without the spaces around it; None for other values."""
     url = value.strip() if isinstance(value, str) else ""
-    return url if "\ufffd" not in url and parse_http_url(url) else None
+    return url if url and "\ufffd" not in url and parse_http_url(url) else None
 
 
 def parse_float(value: Any) -> float | None:

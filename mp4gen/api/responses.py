@@ -33,6 +33,7 @@ from .dialects import Dialect
 # The header and the value with which a host says that it refuses a second submit of a video. Our
 # own server sends it; the vendors do not.
 DUPLICATES_HEADER, DUPLICATES_REJECTED = "Mp4gen-Duplicates", "rejected"
+_DUPLICATES_HEADER = DUPLICATES_HEADER.lower()
 # No published response comes near this size.
 MAX_BODY_BYTES = 1 << 20
 
@@ -61,7 +62,7 @@ _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 @attrs.frozen
 class HttpResponse:
-    """The status, the headers with names in lower case, and the bytes of the body."""
+    """The status, the headers, to be looked up in lower case, and the bytes of the body."""
 
     status: int
     headers: Mapping[str, str]
@@ -70,13 +71,15 @@ class HttpResponse:
     @property
     def rejects_duplicates(self) -> bool:
         """Whether the host says that it refuses a second submit of a video."""
-        said = self.headers.get(DUPLICATES_HEADER.lower(), "")
+        said = self.headers.get(_DUPLICATES_HEADER, "")
         return said.strip().lower() == DUPLICATES_REJECTED
 
     @property
     def retry_after(self) -> float | None:
         """Seconds that the server asks to wait, or None; a date counts from the `Date` header."""
         text = self.headers.get("retry-after", "").strip()
+        if not text:
+            return None
         if _SECONDS.fullmatch(text):
             return float(text)
         until, now = _parse_date(text), self.date
@@ -150,14 +153,23 @@ def load_response_json(body: bytes) -> Any:
     One character or number that cannot be read does not cost the rest: broken UTF-8 and lone
     surrogates become U+FFFD; NaN, infinity and numbers of thousands of digits become None.
     """
+    text = body.removeprefix(BOM_UTF8).decode("utf-8", "replace")
     try:
-        value = _lenient_decoder.decode(body.removeprefix(BOM_UTF8).decode("utf-8", "replace"))
+        value = _decode_leniently(text)
         if _SURROGATE_ESCAPE.search(body):
-            text = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
-            value = _lenient_decoder.decode(text.decode("utf-16", "replace"))
+            utf16 = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
+            value = _decode_leniently(utf16.decode("utf-16", "replace"))
     except (ValueError, RecursionError):
         return None
     return value
+
+
+def _decode_leniently(text: str) -> Any:
+    try:
+        return _lenient_decoder.decode(text)
+    except ValueError:
+        # Maybe because of a number of thousands of digits; to look at each number takes longer.
+        return _most_lenient_decoder.decode(text)
 
 
 def dump_json(value: Any) -> bytes:
@@ -179,7 +191,8 @@ def _parse_json_int(text: str) -> int | None:
 
 
 _decoder = json.JSONDecoder(parse_constant=_reject_nan)
-_lenient_decoder = json.JSONDecoder(
+_lenient_decoder = json.JSONDecoder(parse_constant=lambda _: None, strict=False)
+_most_lenient_decoder = json.JSONDecoder(
     parse_int=_parse_json_int, parse_constant=lambda _: None, strict=False
 )
 

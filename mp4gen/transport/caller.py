@@ -29,7 +29,7 @@ from .retry_loop import RetryLoop
 from .sleeper import Sleeper
 from .slots import SlotQueue
 from .stopwatch import Stopwatch
-from .unexpected import typed_errors, unexpected_error
+from .unexpected import unexpected_error
 
 T = TypeVar("T")
 
@@ -186,15 +186,20 @@ class ApiCaller:
         self, request: ApiRequest, parse: Callable[[HttpResponse], T], call_options: CallOptions
     ) -> T:
         """Send `request`, which costs nothing, until it succeeds; raise the last failure."""
-        retry_loop = RetryLoop(self, request, call_options)
-        with typed_errors():
+        retry_loop: RetryLoop | None = None
+        try:
             while True:
                 try:
                     value, _ = await self.send(request, parse, call_options, retry_loop=retry_loop)
                 except Mp4GenError as error:
+                    retry_loop = retry_loop or RetryLoop(self, request, call_options)
                     await retry_loop.wait(error)
                 else:
                     return value
+        except Mp4GenError:
+            raise
+        except Exception as error:
+            raise unexpected_error(error) from error
 
     async def is_up(self) -> bool:
         """Return whether another call gets through: then a failed call's trouble is its own.

@@ -1,10 +1,8 @@
 """Turn exceptions that mp4gen did not foresee into its own error, with a traceback in the log."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from mp4gen.errors import Mp4GenError, UnexpectedError
+from mp4gen.errors import UnexpectedError
 from mp4gen.events import printable
 
 _log = logging.getLogger("mp4gen")
@@ -20,14 +18,3 @@ def unexpected_error(cause: Exception) -> UnexpectedError:
     )
     error.__cause__ = cause
     return error
-
-
-@contextmanager
-def typed_errors() -> Iterator[None]:
-    """Let no exception out of the block but those of `mp4gen.errors`."""
-    try:
-        yield
-    except Mp4GenError:
-        raise
-    except Exception as error:
-        raise unexpected_error(error) from error
