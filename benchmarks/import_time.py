@@ -15,7 +15,17 @@ from typing import Any
 
 from report import parse_arguments, show
 
-NEVER = ["aiohttp.web", "sqlite3", "numpy", "av", "PIL", "rich", "cyclopts", "mp4gen.testing"]
+NEVER = [
+    "aiohttp.web",
+    "sqlite3",
+    "mutagen",
+    "numpy",
+    "av",
+    "PIL",
+    "rich",
+    "cyclopts",
+    "mp4gen.testing",
+]
 CODES = {"nothing": "pass", "aiohttp": "import aiohttp", "mp4gen": "import mp4gen"}
 
 

@@ -9,7 +9,7 @@ import mp4gen
 from mp4gen import errors, events, task_errors
 
 HEAVY = (
-    "aiohttp.web sqlite3 numpy av PIL rich cyclopts pytest "
+    "aiohttp.web sqlite3 mutagen numpy av PIL rich cyclopts pytest "
     "mp4gen.bulk.run mp4gen.bulk.ledger mp4gen.testing"
 ).split()
 
@@ -59,7 +59,7 @@ def test_importing_the_sdk_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("package", ["av", "numpy", "PIL"])
+@pytest.mark.parametrize("package", ["av", "mutagen", "numpy", "PIL"])
 def test_missing_extra_names_the_install_command(package: str) -> None:
     """Importing the renderer without its extra says what to install."""
     code = f"import sys; sys.modules[{package!r}] = None; import mp4gen.render"

@@ -48,6 +48,7 @@ EDGES = {
     "multiprocessing": {"server"},
     "concurrent": {"server", "bulk", "cli"},
     "av": {"render"},
+    "mutagen": {"render"},
     "numpy": {"render", "server"},
     "PIL": {"render"},
     "cyclopts": {"cli"},

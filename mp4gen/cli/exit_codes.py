@@ -31,7 +31,10 @@ _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SQLITE_DISK_ERRORS = frozenset({10, 13})
 _ACCESS_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 # Package -> the extra that installs it.
-_EXTRAS = {"av": "render", "numpy": "render", "PIL": "render", "cyclopts": "cli", "rich": "cli"}
+_EXTRAS = {
+    **dict.fromkeys(("av", "mutagen", "numpy", "PIL"), "render"),
+    **dict.fromkeys(("cyclopts", "rich"), "cli"),
+}
 
 
 class UsageError(Exception):

@@ -35,7 +35,7 @@ class Content:
 
     author: Annotated[str | None, Parameter(show_default="the artist tag")] = None
     domain_name: str | None = None
-    title: Annotated[str | None, Parameter(show_default="the title tag")] = None
+    title: Annotated[str | None, Parameter(show_default="the title tag, else the file name")] = None
     cover: Annotated[
         Path | None, Parameter(show_default="the embedded cover, or a generated one")
     ] = None

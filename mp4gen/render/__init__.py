@@ -9,7 +9,7 @@ try:
     from .tags import probe
 except ModuleNotFoundError as error:
     package = (error.name or "").partition(".")[0]
-    if package not in ("av", "numpy", "PIL"):
+    if package not in ("av", "mutagen", "numpy", "PIL"):
         raise
     raise ModuleNotFoundError(
         f"Missing package: {package}. Run: pip install 'mp4gen[render]'.",

@@ -224,23 +224,26 @@ class _LevelMeter:
         self._buffered = samples.shape[1] - used
 
     def _powers(self, samples: Floats, positions: NDArray[np.int64]) -> Floats:
-        low = _spectra(samples, positions - LONG_WINDOW_LOOKBACK, self._window_long) @ self._long
+        starts = positions - LONG_WINDOW_LOOKBACK
+        low = _spectra(samples, starts, self._window_long, self._long) @ self._long
         step = RATE / self._fps
         third = round(step / 3)
         # A window that reached a whole frame ahead would show a beat before it is heard.
         lookahead = third + SHORT_WINDOW / 2 - MAX_LOOKAHEAD_FRAMES * step
         positions = positions - max(0, round(lookahead)) - SHORT_WINDOW // 2
         before, here, after = (
-            _spectra(samples, positions + shift, self._window_short) for shift in (-third, 0, third)
+            _spectra(samples, positions + shift, self._window_short, self._short)
+            for shift in (-third, 0, third)
         )
         high = np.maximum(np.maximum(before, here, out=here), after, out=here) @ self._short
         mixed: Floats = low * self._mix + high * (1 - self._mix)
         return mixed
 
 
-def _spectra(samples: Floats, starts: NDArray[np.int64], window: Floats) -> Floats:
+def _spectra(samples: Floats, starts: NDArray[np.int64], window: Floats, weights: Floats) -> Floats:
+    """Return the power of the bins that have weights."""
     pieces = np.lib.stride_tricks.sliding_window_view(samples, window.size)[starts] * window
-    spectrum = np.fft.rfft(pieces, axis=1)
+    spectrum = np.fft.rfft(pieces, axis=1)[:, : weights.shape[0]]
     return (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
 
 
@@ -250,7 +253,13 @@ def _filters(bands: int) -> tuple[Floats, Floats, Floats]:
     centres = np.sqrt(edges[1:] * edges[:-1])
     low, high = np.log(CROSSOVER_HZ)
     share = np.clip((high - np.log(centres)) / (high - low), 0, 1).astype(np.float32)
-    return _filter(edges, LONG_WINDOW), _filter(edges, SHORT_WINDOW), share
+    long, short = _filter(edges, LONG_WINDOW) * (share > 0), _filter(edges, SHORT_WINDOW)
+    return _cut(long), _cut(short), share
+
+
+def _cut(weights: Floats) -> Floats:
+    """Leave out the bins above those that any band needs."""
+    return weights[: int(np.flatnonzero(weights.any(axis=1)).max()) + 1]
 
 
 def _filter(edges: NDArray[np.float64], size: int) -> Floats:

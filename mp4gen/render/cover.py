@@ -4,10 +4,11 @@ import io
 import math
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageDraw, ImageFilter, ImageOps, UnidentifiedImageError, features
 
 from mp4gen.errors import RenderError
 
@@ -15,7 +16,15 @@ from .colour import Bytes, Floats, oklch_to_rgb
 from .decode import display_name
 from .options import PathLike
 
-FORMATS = ("PNG", "JPEG", "WEBP")
+# Pillow before 11.3 does not know the feature.
+_HAS_AVIF = "avif" in features.modules and features.check("avif")
+FORMATS = ("PNG", "JPEG", "WEBP", *(["AVIF"] if _HAS_AVIF else []))
+# A smaller picture inside a file is an icon.
+MIN_ATTACHED_SIDE = 48
+# A cover whose sides differ by less is cropped; another keeps its sides, over its own blur.
+MAX_CROP = 1.05
+_LANCZOS = Image.Resampling.LANCZOS
+BLUR_SHARE, BLUR_BRIGHTNESS = 1 / 16, 0.6
 MAX_PIXELS = 40_000_000
 MAX_BYTES = 32 << 20
 BLOB_LIGHTNESS, BLOB_CHROMA = 0.62, 0.14
@@ -27,26 +36,55 @@ HUES = (178.0, 412.0)
 WARM_HUE, WARM_LIGHTNESS = 60.0, 0.07
 
 
+def first_readable(pictures: Sequence[bytes], side: int, max_side: int) -> Bytes | None:
+    """Read the first usable one of a file's pictures; None if there are none.
+
+    Raises:
+        RenderError: no picture is usable; the error of the first.
+    """
+    first_error: RenderError | None = None
+    for picture in pictures:
+        try:
+            return read_cover(picture, side, max_side)
+        except RenderError as error:
+            first_error = first_error or error
+    if first_error is not None:
+        raise first_error
+    return None
+
+
 def read_cover(source: PathLike | bytes, side: int, max_side: int = 0) -> Bytes:
-    """Read an image file, or its bytes, as (side, side, 3) sRGB, cropped to its middle.
+    """Read an image file, or the bytes of an attached one, as (side, side, 3) sRGB.
 
     A larger image keeps its size up to `max_side`.
 
     Raises:
-        RenderError: the file is missing, too large, or not a PNG, JPEG or WEBP.
+        RenderError: the file is missing, too large, or not a PNG, JPEG, WEBP or AVIF.
     """
     data, name = _bytes_of(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                return _square(image, name, side, max_side)
+                least = MIN_ATTACHED_SIDE if isinstance(source, bytes) else 1
+                _check_size(image, name, least)
+                return _square(image, side, max_side)
     except RenderError:
         raise
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, MemoryError) as error:
         raise RenderError(f"Not a readable image: {name}. Use a PNG, JPEG or WEBP.") from error
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(name) from error
+
+
+def _check_size(image: Image.Image, name: str, least: int) -> None:
+    # Only the header has been read: a decompression bomb is refused before it is decompressed.
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_many_pixels(name)
+    if min(image.size) < least:
+        raise RenderError(
+            f"The image is too small: {name}. Use at least {least} pixels for each side."
+        )
 
 
 def _too_many_pixels(name: str) -> RenderError:
@@ -69,16 +107,37 @@ def _bytes_of(source: PathLike | bytes) -> tuple[bytes, str]:
         raise RenderError(f"Cannot read the cover: {name}.") from error
 
 
-def _square(image: Image.Image, name: str, side: int, max_side: int) -> Bytes:
-    # Only the header has been read: a decompression bomb is refused before it is decompressed.
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_many_pixels(name)
-    side = max(side, min(image.width, image.height, max_side))
+def _square(image: Image.Image, side: int, max_side: int) -> Bytes:
+    side = max(side, min(max(image.size), max_side))
+    profile = image.info.get("icc_profile")
     if image.format == "JPEG":
         image.draft("RGB", (2 * side, 2 * side))
     upright = ImageOps.exif_transpose(image)
-    small = ImageOps.fit(_flatten(upright), (side, side), Image.Resampling.LANCZOS)
-    return np.asarray(small)
+    if max(upright.size) <= MAX_CROP * min(upright.size):
+        return np.asarray(
+            _flatten(_to_srgb(ImageOps.fit(upright, (side, side), _LANCZOS), profile))
+        )
+    inside = _flatten(_to_srgb(ImageOps.contain(upright, (side, side), _LANCZOS), profile))
+    square = ImageOps.fit(inside, (side, side), Image.Resampling.BICUBIC)
+    square = square.filter(ImageFilter.GaussianBlur(side * BLUR_SHARE))
+    square = square.point(lambda level: level * BLUR_BRIGHTNESS)
+    square.paste(inside, ((side - inside.width) // 2, (side - inside.height) // 2))
+    return np.asarray(square)
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Convert an image from its ICC profile, if it has a valid one."""
+    if not profile:
+        return image
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA")
+    mode = image.mode if image.mode == "RGBA" else "RGB"
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        target = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, source, target, outputMode=mode) or image
+    except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError):
+        return image
 
 
 def _flatten(image: Image.Image) -> Image.Image:

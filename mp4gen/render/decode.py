@@ -28,9 +28,9 @@ CONTAINERS = "mp3,mov,flac,ogg,wav,aac,aiff"
 CODECS = ("mp3", "aac", "flac", "alac", "opus", "vorbis")
 MIN_DURATION = 0.5
 MAX_DAMAGED_SHARE = 0.1
-# PyAV before 19 raises on tags in an unknown encoding; later versions keep the bytes as surrogates.
+# PyAV before 19 raises on tags in an unknown encoding; later versions always keep the bytes.
 _METADATA_OPTIONS: dict[str, Any] = (
-    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+    {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
 DECODING_ERRORS = (av.error.FFmpegError, ValueError)
 
@@ -51,9 +51,8 @@ def open_audio(path: PathLike) -> Iterator[tuple[InputContainer, AudioStream]]:
         RenderError: the file is not audio, or has no usable audio stream.
         RenderIOError: the file is missing or cannot be read.
     """
-    file = Path(os.fspath(path))
-    name = display_name(file)
-    with _io_errors(name), _open_file(file, name) as source:
+    name = display_name(path)
+    with open_file(path) as source:
         try:
             container = av.open(
                 source,
@@ -67,6 +66,20 @@ def open_audio(path: PathLike) -> Iterator[tuple[InputContainer, AudioStream]]:
             ) from error
         with container:
             yield container, _audio_stream(container, name)
+
+
+@contextmanager
+def open_file(path: PathLike) -> Iterator[FileIO]:
+    """Open an audio file for reading its bytes.
+
+    Raises:
+        RenderError: not a file, empty, or not permitted.
+        RenderIOError: the file is missing or cannot be read, also within the block.
+    """
+    file = Path(os.fspath(path))
+    name = display_name(file)
+    with _io_errors(name), _open_file(file, name) as source:
+        yield source
 
 
 @contextmanager

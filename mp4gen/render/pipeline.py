@@ -4,7 +4,7 @@ import functools
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -82,8 +82,9 @@ def render_video(
         to: the MP4; replaced if it exists.
         author: shown large at the beginning, then small; default: the file's artist tag.
         domain_name: the watermark at the bottom; default: none.
-        title: default: the file's title tag.
-        cover: a PNG, JPEG or WEBP; default: the file's own, else one generated from the audio.
+        title: default: the file's title tag, else its name.
+        cover: a PNG, JPEG, WEBP or, with Pillow 11.3, AVIF; default: the file's front cover, else
+            its first usable picture, else one generated from the audio.
         style: size, frame rate and quality.
         audio_mode: "compatible" copies AAC-LC in stereo or mono up to 48 kHz, and encodes the
             rest as such at 320 kb/s, for all players. Tracks that peak above 0.95 are encoded with
@@ -216,7 +217,7 @@ def render_cover(audio: PathLike, side: int = 600, *, max_duration: float = MAX_
     Raises:
         RenderError: as for `render_video`.
     """
-    cover_image, _ = _choose_cover(None, tags.read_tags(audio).cover, side)
+    cover_image, _ = _choose_cover(None, tags.read_tags(audio).covers, side)
     if cover_image is not None:
         return cover_jpeg(cover.resize(cover_image, side))
     features = _analyse_cached(audio, fps=30, bands=64, max_duration=max_duration)
@@ -273,7 +274,8 @@ def _prepare(
         if not fonts.is_loadable(path):
             raise RenderError(f"Cannot read the font file: {decode.display_name(path)}.")
     file_tags = tags.read_tags(audio)
-    title = sanitize(file_tags.title if request.title is None else request.title)
+    own_title = file_tags.title or Path(os.fspath(audio)).stem
+    title = sanitize(own_title if request.title is None else request.title)
     author = sanitize(file_tags.artist if request.author is None else request.author)
     scene_layout = layout.layout_for(style.width, style.height, with_text=bool(title or author))
     side = scene_layout.cover.width
@@ -284,7 +286,7 @@ def _prepare(
     features = analyse(
         audio, fps=style.fps, bands=scene_layout.bar_lefts.size, max_duration=max_duration
     )
-    cover_image, warnings = _choose_cover(cover_override, file_tags.cover, side)
+    cover_image, warnings = _choose_cover(cover_override, file_tags.covers, side)
     if cover_image is None:
         cover_pixels = cover.generate_cover(features.digest, side)[0]
     else:
@@ -314,12 +316,12 @@ def _tag_cover(prepared: _Prepared) -> bytes:
 
 
 def _choose_cover(
-    override: Bytes | None, attached: bytes | None, side: int
+    override: Bytes | None, attached: Sequence[bytes], side: int
 ) -> tuple[Bytes | None, list[str]]:
-    if override is not None or attached is None:
+    if override is not None:
         return override, []
     try:
-        return cover.read_cover(attached, side, TAG_SIDE), []
+        return cover.first_readable(attached, side, TAG_SIDE), []
     except RenderError as error:
         # A broken cover does not make the audio unusable.
         return None, [f"{error} A cover generated from the audio is shown."]

@@ -1,16 +1,15 @@
-"""Read a music file's title, artist, cover and duration. Decodes no audio."""
+"""Read a music file's title, artist, covers and duration. Decodes no audio."""
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 
 import av.error
 from attrs import frozen
 from av import AudioStream
 from av.container import InputContainer
 
-from . import decode
+from . import decode, tag_text
+from .embedded import read_embedded
 from .options import AudioInfo, PathLike
-from .text import sanitize
 
 _TITLES = ("title", "tit2", "\u00a9nam")
 _ARTISTS = ("artist", "album_artist", "performer", "author", "tpe1", "\u00a9art")
@@ -19,11 +18,23 @@ _WAV_FACTOR = 1.5
 
 @frozen(eq=False)
 class Tags:
-    """Title and artist of a file, or "", and the bytes of its cover, or None."""
+    """Title and artist of a file, or "", and its pictures, the front cover first."""
 
     title: str
     artist: str
-    cover: bytes | None
+    covers: tuple[bytes, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One sentence for each tag of which letters are unreadable."""
+        return tuple(
+            f"The {name} tag is in an unknown encoding: {text}. Choose the {option} yourself."
+            for name, option, text in (
+                ("title", "title", self.title),
+                ("artist", "author", self.artist),
+            )
+            if tag_text.UNREADABLE in text
+        )
 
 
 def probe(path: PathLike) -> AudioInfo:
@@ -33,7 +44,7 @@ def probe(path: PathLike) -> AudioInfo:
         RenderError: the file is missing, is not audio, or has no audio stream.
     """
     with decode.open_audio(path) as (container, stream):
-        tags = _tags(container, stream)
+        tags = _tags(path, container, stream)
         context = stream.codec_context
         info = AudioInfo(
             duration=_duration(container, stream),
@@ -43,7 +54,7 @@ def probe(path: PathLike) -> AudioInfo:
             sample_rate=context.sample_rate,
             channels=context.layout.nb_channels,
             bit_rate=context.bit_rate or container.bit_rate or 0,
-            has_cover=bool(_cover_streams(container)),
+            has_cover=bool(tags.covers),
         )
     if info.duration <= 0:
         raise decode.too_short_error(path)
@@ -51,48 +62,43 @@ def probe(path: PathLike) -> AudioInfo:
 
 
 def read_tags(path: PathLike) -> Tags:
-    """Read title, artist and attached cover.
+    """Read title, artist and attached pictures.
 
     Raises:
         RenderError: as for `probe`.
     """
     with decode.open_audio(path) as (container, stream):
-        return _tags(container, stream, with_cover=True)
+        return _tags(path, container, stream)
 
 
-def _tags(container: InputContainer, stream: AudioStream, *, with_cover: bool = False) -> Tags:
+def _tags(path: PathLike, container: InputContainer, stream: AudioStream) -> Tags:
     # Ogg keeps its comments with the stream, the other formats with the container.
     found = {**_lowercase_keys(stream.metadata), **_lowercase_keys(container.metadata)}
-    cover = _attached_cover(container) if with_cover else None
-    return Tags(_first(found, _TITLES), _first(found, _ARTISTS), cover)
+    with decode.open_file(path) as file:
+        inside = read_embedded(file, container.format.name, decode.codec_of(stream))
+    return Tags(
+        tag_text.join(inside.titles) or _first(found, _TITLES),
+        tag_text.join(inside.artists) or _first(found, _ARTISTS),
+        inside.pictures or tuple(_attached_pictures(container)),
+    )
 
 
 def _lowercase_keys(metadata: Mapping[str, str]) -> dict[str, str]:
-    # Bytes in an unknown encoding become replacement characters.
-    return {
-        key.lower(): text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        for key, text in metadata.items()
-    }
+    return {key.lower(): text for key, text in metadata.items()}
 
 
 def _first(found: Mapping[str, str], keys: tuple[str, ...]) -> str:
-    return next((text for key in keys if (text := sanitize(found.get(key)))), "")
+    return next((text for key in keys if (text := tag_text.join([found.get(key, "")]))), "")
 
 
-def _cover_streams(container: InputContainer) -> list[int]:
-    return [
-        stream.index
-        for stream in container.streams.video
-        if "attached_pic" in str(stream.disposition).lower() or (stream.disposition.value & 0x400)
-    ]
-
-
-def _attached_cover(container: InputContainer) -> bytes | None:
-    with suppress(av.error.FFmpegError, ValueError):
-        for index in _cover_streams(container)[:1]:
-            packets = container.demux(container.streams[index])
-            return next((bytes(packet) for packet in packets if packet.size), None)
-    return None
+def _attached_pictures(container: InputContainer) -> Iterator[bytes]:
+    for stream in container.streams.video:
+        if "attached_pic" in str(stream.disposition).lower() or (stream.disposition.value & 0x400):
+            try:
+                packets = container.demux(stream)
+                yield from [bytes(packet) for packet in packets if packet.size][:1]
+            except (av.error.FFmpegError, ValueError):
+                continue
 
 
 def _duration(container: InputContainer, stream: AudioStream) -> float:

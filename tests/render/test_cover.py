@@ -11,13 +11,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from mutagen.id3 import APIC, ID3
+from PIL import Image, ImageCms
 
 from mp4gen.errors import RenderError
 from mp4gen.render import RenderStyle, probe, render_cover, render_frame, render_video
 from mp4gen.render.colour import dominant_accent, oklch_to_rgb, rgb_to_yuv420, yuv420_to_rgb
-from mp4gen.render.cover import generate_cover, read_cover
+from mp4gen.render.cover import FORMATS, generate_cover, read_cover
 from mp4gen.render.layout import layout_for
+from mp4gen.render.tags import read_tags
 
 SMALL = RenderStyle(width=320, height=180, threads=1)
 
@@ -178,19 +180,135 @@ def test_invalid_cover_option_is_refused_first(tone_wav, tmp_path, name, data, s
     assert not (tmp_path / "o.mp4").exists()
 
 
-def test_cover_is_cropped_and_made_opaque(tmp_path):
-    """The middle of a portrait image is shown; transparent parts become dark."""
+def test_cover_that_is_not_square_keeps_its_sides(tmp_path):
+    """All of it is shown, over its own blur; no bar is black."""
     upright = Image.new("RGB", (100, 300), "blue")
-    upright.paste((255, 0, 0), (0, 100, 100, 200))
+    upright.paste((255, 0, 0), (0, 0, 100, 20))
     upright.save(tmp_path / "upright.png")
+
+    shown = read_cover(tmp_path / "upright.png", 60).astype(int)
+
+    assert shown.shape == (60, 60, 3)
+    assert shown[1, 30, 0] > 200
+    assert shown[57, 30].tolist() == [0, 0, 255]
+    assert 100 < shown[30, 5, 2] < 200
+
+
+def test_cover_that_is_almost_square_is_cropped(tmp_path):
+    """A hair of blur at two sides would look like a fault."""
+    Image.new("RGB", (300, 290), "red").save(tmp_path / "almost.png")
+
+    assert np.unique(read_cover(tmp_path / "almost.png", 60), axis=0).tolist() == [
+        [[255, 0, 0]] * 60
+    ]
+
+
+def test_transparent_cover_is_made_opaque(tmp_path):
+    """Its clear parts become dark."""
     Image.new("RGBA", (50, 50), (255, 255, 255, 0)).save(tmp_path / "clear.webp", lossless=True)
 
-    red = read_cover(tmp_path / "upright.png", 60)
-    dark = read_cover(tmp_path / "clear.webp", 60)
+    assert read_cover(tmp_path / "clear.webp", 60).max() < 60
 
-    assert red.shape == dark.shape == (60, 60, 3)
-    assert red[30, 30].tolist() == [255, 0, 0]
-    assert dark.max() < 60
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colours_are_converted_from_the_covers_icc_profile(tmp_path, mode):
+    """An image in a profile that swaps nothing but gamma is lighter or darker in sRGB."""
+    grey = Image.new(mode, (50, 50), (128, 128, 128, 255)[: len(mode)])
+    grey.save(tmp_path / "linear.png", icc_profile=linear_profile())
+    grey.save(tmp_path / "plain.png", icc_profile=b"not a profile")
+
+    linear, plain = (read_cover(tmp_path / name, 50) for name in ("linear.png", "plain.png"))
+
+    assert linear[25, 25] == pytest.approx([188, 188, 188], abs=2)
+    assert plain[25, 25].tolist() == [128, 128, 128]
+
+
+def linear_profile() -> bytes:
+    """Return the ICC profile of sRGB's colours with a gamma of 1."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for index in range(struct.unpack_from(">I", profile, 128)[0]):
+        tag, place, size = struct.unpack_from(">4sII", profile, 132 + 12 * index)
+        if tag in (b"rTRC", b"gTRC", b"bTRC"):
+            # A curve without points is a straight line.
+            profile[place : place + size] = (b"curv" + bytes(8)).ljust(size, b"\0")[:size]
+    return bytes(profile)
+
+
+def picture(kind: int, data: bytes, mime: str = "image/jpeg") -> APIC:
+    return APIC(encoding=0, mime=mime, type=kind, desc=str(kind), data=data)
+
+
+def mp3_with(tools, folder: Path, pictures: list[APIC]) -> Path:
+    music = tools.encode(folder / "t.mp3", tools.tone(1.0))
+    tags = ID3()
+    for added in pictures:
+        tags.add(added)
+    tags.save(music)
+    return music
+
+
+RED, BLUE, TINY = image_file(), image_file(colour="blue"), image_file("PNG", (32, 32), "blue")
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [
+        [picture(4, BLUE), picture(3, RED)],
+        [picture(1, TINY, "image/png"), picture(0, RED)],
+        [picture(2, BLUE), picture(0, RED)],
+        [picture(3, BLUE[:60]), picture(4, RED)],
+        [picture(3, b"http://127.0.0.1:9/x.jpg", "-->"), picture(0, RED)],
+        [picture(3, RED, "")],
+    ],
+    ids="back-first icon-first other-icon-first broken-first link-first no-type".split(),
+)
+def test_front_cover_is_shown_whatever_comes_first(tools, tmp_path, pictures):
+    """A back cover, an icon, a broken picture and a link give way to a usable one."""
+    music = mp3_with(tools, tmp_path, pictures)
+
+    result = render_video(music, tmp_path / "o.mp4", style=SMALL)
+
+    red, green, blue = cover_colour(render_frame(music, time=0.5, style=SMALL))
+    assert result.warnings == ()
+    assert red > 200
+    assert max(green, blue) < 60
+
+
+def test_icon_alone_gives_a_generated_cover(tools, tmp_path):
+    """32 pixels are not enough for 300."""
+    music = mp3_with(tools, tmp_path, [picture(1, TINY, "image/png")])
+
+    result = render_video(music, tmp_path / "o.mp4", style=SMALL)
+
+    assert "The image is too small: the cover in the audio file" in result.warnings[0]
+
+
+@pytest.mark.skipif("AVIF" not in FORMATS, reason="Pillow without AVIF")
+def test_avif_cover_is_shown(tools, tmp_path):
+    """Newer programs attach it."""
+    music = mp3_with(tools, tmp_path, [picture(3, image_file("AVIF"), "image/avif")])
+
+    assert cover_colour(render_frame(music, time=0.5, style=SMALL))[0] > 200
+
+
+def test_picture_in_an_unsynchronised_tag_is_whole(tools, tmp_path):
+    """Each 0xFF of it is followed by a zero that is not part of it."""
+    music = tools.encode(tmp_path / "t.mp3", tools.tone(1.0))
+    jpeg = image_file()
+    body = b"\0image/jpeg\0\x03\0" + jpeg
+    frame = (b"APIC" + len(body).to_bytes(4, "big") + bytes(2) + body).replace(b"\xff", b"\xff\0")
+    size = bytes(len(frame) >> shift & 127 for shift in (21, 14, 7, 0))
+    music.write_bytes(b"ID3\x03\0\x80" + size + frame + music.read_bytes())
+
+    assert read_tags(music).covers == (jpeg,)
+
+
+def test_cover_in_the_older_ogg_comment_is_found(tools, tmp_path):
+    """COVERART holds the image alone, in base 64."""
+    tags = {"COVERART": base64.b64encode(RED).decode(), "METADATA_BLOCK_PICTURE": "broken"}
+    music = tools.encode(tmp_path / "t.ogg", tools.tone(1.0), tags=tags)
+
+    assert read_tags(music).covers == (RED,)
 
 
 def test_cover_reads_16_bit_cmyk_and_rotated_images(tmp_path):
