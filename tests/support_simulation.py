@@ -294,7 +294,7 @@ class _Scenario:
     async def _bulk(self, client: mp4gen.Client, home: Path) -> None:
         ledger, videos = home / "run.sqlite", home / "videos"
         # Faults can deny a record three times in a row, which fails the track. A host that rejects
-        # duplicates finds it again; another one would double it.
+        # duplicates finds it again; on another one the user waits for the id.
         retry = self.is_rerun and self.rejects_duplicates
         async with (
             client.convert_many(
@@ -304,6 +304,16 @@ class _Scenario:
         ):
             async for conversion in run:
                 self.results[conversion.request.audio_id] = conversion
+        if self.is_rerun and not self.rejects_duplicates:
+            await self._fetch_denied_videos(client, videos)
+
+    async def _fetch_denied_videos(self, client: mp4gen.Client, videos: Path) -> None:
+        """Wait again for the tasks whose record was denied, by their ids."""
+        for track, result in self.results.items():
+            if isinstance(result.error, mp4gen.NotFoundError) and result.task_id is not None:
+                video = await client.wait_for_video(result.task_id)
+                path = await client.download(video, videos / f"{track}.mp4")
+                self.results[track] = attrs.evolve(result, video=video, path=path, error=None)
 
     async def _bot(self, client: mp4gen.Client, home: Path) -> None:
         await asyncio.gather(*(self._command(client, home, request) for request in TRACKS))
