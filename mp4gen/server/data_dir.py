@@ -18,6 +18,7 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from mp4gen import filesystem
@@ -132,6 +133,11 @@ class DataDirectory:
         # Fast, as above: called for every request about a finished video.
         folder = self._videos
         return not os.path.exists(f"{folder}/{name}") and os.path.exists(folder)  # noqa: PTH110
+
+    def remove_videos(self, names: Iterable[str]) -> None:
+        """Delete several videos."""
+        for name in names:
+            self.remove_video(name)
 
     def remove_video(self, name: str) -> None:
         """Delete a video, its record and its thumbnail, if they exist."""

@@ -3,17 +3,21 @@
 import array
 import asyncio
 import contextlib
+import itertools
 import json
 import math
 import shutil
 import sqlite3
+import time
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import attrs
 import pytest
 
 from mp4gen.render import RenderStyle
@@ -153,12 +157,26 @@ class Visitor:
         return await self.state()
 
     async def state(self) -> dict[str, Any]:
-        """Return the page's state, and keep its CSRF token."""
-        status, _, body = await self.ask("GET", "/page/state")
-        assert status == 200, body
-        state = json.loads(body)
+        """Return all that the page shows, and keep its CSRF token."""
+        state = await self.read("/page/state")
         self.token = state["token"]
-        return state
+        return state | await self.videos() | {"library": await self.library()}
+
+    async def videos(self, **query: str) -> dict[str, Any]:
+        """Return one page of the videos."""
+        return await self.read("/page/videos", **query)
+
+    async def library(self) -> list[dict[str, Any]]:
+        """Return the tracks, with the names of their fields."""
+        tracks = (await self.read("/page/library"))["tracks"]
+        names = ("task", "audio", "title", "artist", "duration", "estimated", "problem")
+        return [dict(itertools.zip_longest(names, track)) for track in tracks]
+
+    async def read(self, path: str, **query: str) -> dict[str, Any]:
+        """Return the JSON of a page's request."""
+        status, _, body = await self.ask("GET", path, params=query)
+        assert status == 200, body
+        return json.loads(body)
 
 
 @pytest.fixture
@@ -177,6 +195,47 @@ def publish(data: DataDirectory, task: Task) -> None:
     rendered = data.root / "rendered"
     rendered.write_bytes(b"video")
     data.publish(rendered, task.filename, encode_record(task))
+
+
+class IdleExecutor(Executor):
+    """Renders nothing: each job waits until the server stops."""
+
+    def __init__(self) -> None:
+        self._jobs: list[Future[Any]] = []
+
+    def submit(self, *_: Any, **__: Any) -> Future[Any]:
+        self._jobs.append(Future())
+        return self._jobs[-1]
+
+    def shutdown(self, *_: Any, **__: Any) -> None:
+        for job in self._jobs:
+            if not job.done():
+                job.set_exception(BrokenExecutor())
+
+
+async def store_videos(data: Path, account: str, **counts: int) -> None:
+    """Store videos of an account, this many in each state, the waiting ones last."""
+    directory = DataDirectory(data)
+    directory.open()
+    store = Store(directory.database)
+    for state in sorted(counts):
+        for number in range(counts[state]):
+            name = f"{account}-{state}-{number}"
+            task = attrs.evolve(
+                FINISHED_TASK,
+                task_id=name,
+                account=account,
+                render_variant=f"page-{name}",
+                filename=f"{name:x<24}.mp4",
+                state=TaskState(state),
+                completed_at=None if state == "queued" else time.time(),
+                error_message="No audio." if state == "failed" else None,
+            )
+            await store.add(task)
+            if state == "done":
+                publish(directory, task)
+    store.close()
+    directory.close()
 
 
 @pytest.fixture

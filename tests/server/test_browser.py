@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
-from .conftest import Serve, write_song
+from mp4gen.server.web.page_state import PageState
+
+from .conftest import IdleExecutor, Serve, store_videos, write_song
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
+
 
 HOSTILE = "<img src=x onerror=\"document.title='mine'\">"
 
@@ -61,7 +64,9 @@ def on(browser: Any) -> Callable[..., Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [(1360, 900), (390, 844)], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    "size", [(1360, 900), (390, 844), (320, 568)], ids=["desktop", "phone", "small phone"]
+)
 @pytest.mark.browser
 async def test_song_is_uploaded_rendered_and_watched(
     serve: Serve, browser: Any, music: Path, tmp_path: Path, size: tuple[int, int]
@@ -90,7 +95,8 @@ async def test_song_is_uploaded_rendered_and_watched(
     await run("document.querySelector('#videos button').click()")
     await until("document.getElementById('player').currentTime > 0.2", browser)
 
-    assert await run("return document.documentElement.scrollWidth <= innerWidth")
+    # A page that is too wide makes the window of a phone wider.
+    assert await run("return Math.max(document.documentElement.scrollWidth, innerWidth)") <= width
     shown = await run(
         "return [...document.querySelectorAll('#tracks .name')].map(one => one.innerText)"
     )
@@ -142,6 +148,7 @@ async def test_page_is_usable_with_the_keyboard(serve: Serve, browser: Any) -> N
     await press(Keys.TAB, "Me", Keys.TAB, Keys.TAB, Keys.ARROW_RIGHT, Keys.TAB)
     made = await press(Keys.TAB, Keys.ENTER)
     await until("document.querySelector('#videos .done')", browser)
+    filtered = await press(Keys.TAB)
     watching = [await press(Keys.TAB), await press(Keys.ENTER), await press(Keys.ESCAPE)]
     tree = await asyncio.to_thread(browser.execute_cdp_cmd, "Accessibility.getFullAXTree", {})
 
@@ -153,9 +160,92 @@ async def test_page_is_usable_with_the_keyboard(serve: Serve, browser: Any) -> N
     assert chosen == titles[1]
     assert playing in {f"Pause {titles[1]}", f"Play {titles[1]}"}
     assert made == "go"
+    assert filtered == ""
     assert watching == [f"Watch {titles[1]}", "player", f"Watch {titles[1]}"]
     assert await run("return document.querySelector('#videos .more').textContent.includes('9:16')")
     used = {"button", "link", "textbox", "radio", "img", "heading", "list", "region", "group"}
     parts = [node for node in tree["nodes"] if not node["ignored"]]
     named = [(node["role"]["value"], node["name"]["value"]) for node in parts if "name" in node]
     assert [role for role, name in named if role in used and not name] == []
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+async def test_every_video_can_be_reached(serve: Serve, browser: Any, tmp_path: Path) -> None:
+    """With 231 videos, 109 of them finished, the filters and pages lead to each."""
+    run = on(browser)
+    await store_videos(tmp_path / "data", "", done=109, failed=5, queued=117)
+    caller = await serve(executor=IdleExecutor)
+    await asyncio.to_thread(browser.get, caller.url)
+    await until("document.querySelectorAll('#videos .row').length > 50", browser)
+    labels = await run(
+        "return [...document.querySelectorAll('#filters label')].map(n => n.innerText.trim())"
+    )
+
+    reached = set()
+    await run("document.querySelector('[value=ready]').click()")
+    for last in (50, 100, 109):
+        shown = f"document.getElementById('range').textContent.includes('{last} of 109')"
+        await until(f"{shown} && !document.querySelector('#videos .queued')", browser)
+        await asyncio.sleep(0.3)
+        links = "return [...document.querySelectorAll('#videos a')].map(one => one.href)"
+        reached |= set(await run(links))
+        await run("document.getElementById('older').click()")
+    await run("window.confirm = () => true; document.querySelector('[value=failed]').click()")
+    await until("document.querySelectorAll('#videos .failed').length === 5", browser)
+    await run("document.getElementById('delete-all').click()")
+    await until("!document.getElementById('no-videos').hidden", browser)
+    await run("document.querySelector('[value=waiting]').click()")
+    await until("document.querySelectorAll('#videos .queued').length === 50", browser)
+    await run("document.getElementById('delete-all').click()")
+    await until("document.getElementById('queue').textContent === '1 rendering'", browser)
+
+    assert labels == ["All 231", "Waiting 116", "Rendering 1", "Ready 109", "Failed 5"]
+    assert len(reached) == 109
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+async def test_eighth_tab_shows_changes_like_the_first(
+    serve: Serve, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser opens six connections to a server; all its tabs share one stream of events."""
+    streams = []
+    events = PageState.events
+
+    async def count(handlers: PageState, *args: Any) -> Any:
+        streams.append(args)
+        return await events(handlers, *args)
+
+    monkeypatch.setattr(PageState, "events", count)
+    caller = await serve(executor=IdleExecutor)
+
+    await asyncio.to_thread(browser.get, caller.url)
+    for _ in range(7):
+        await asyncio.to_thread(browser.switch_to.new_window, "tab")
+        await asyncio.to_thread(browser.get, caller.url)
+        await until("document.querySelectorAll('#tracks .row').length === 4", browser)
+    opened = len(streams)
+    await caller.generate("album", "one")
+    for tab in browser.window_handles:
+        await asyncio.to_thread(browser.switch_to.window, tab)
+        await until("document.querySelectorAll('#videos .row').length === 1", browser)
+
+    assert len(browser.window_handles) == 8
+    assert opened == len(streams) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+async def test_page_without_shared_workers_follows_events(serve: Serve, browser: Any) -> None:
+    """A browser that has none, as on some phones, opens a stream in the visible tab."""
+    caller = await serve(executor=IdleExecutor)
+    script = {"source": "delete window.SharedWorker"}
+    command = "Page.addScriptToEvaluateOnNewDocument"
+    await asyncio.to_thread(browser.execute_cdp_cmd, command, script)
+    await asyncio.to_thread(browser.get, caller.url)
+    await until("document.querySelectorAll('#tracks .row').length === 4", browser)
+
+    await caller.generate("album", "one")
+
+    await until("document.querySelectorAll('#videos .row').length === 1", browser)

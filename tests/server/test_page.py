@@ -17,7 +17,7 @@ from mp4gen.server.library.metadata_cache import MetadataCache
 from mp4gen.server.queue.store import Store
 from mp4gen.server.rendering import previews
 from mp4gen.server.rendering.pool import WorkerSlot
-from mp4gen.server.web import change_feed, page_api, page_assets
+from mp4gen.server.web import change_feed, page_assets, page_state
 
 from .conftest import Serve, write_song
 
@@ -101,7 +101,7 @@ async def test_open_pages_share_the_cost_of_an_event(
     serve: Serve, visit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deletion seen by twenty pages reads the store hardly more often than for one."""
-    monkeypatch.setattr(page_api, "MIN_INTERVAL", 0.0)
+    monkeypatch.setattr(page_state, "MIN_INTERVAL", 0.0)
     caller = await serve()
     visitor = visit(caller)
     await visitor.open()
@@ -110,13 +110,13 @@ async def test_open_pages_share_the_cost_of_an_event(
     reads: list[str] = []
     newest = Store.newest
 
-    def count_reads(store: Store, account: str, limit: int) -> Any:
+    def count_reads(store: Store, account: str, limit: int, **options: Any) -> Any:
         reads.append(account)
-        return newest(store, account, limit)
+        return newest(store, account, limit, **options)
 
     async def watch(events: aiohttp.ClientResponse) -> None:
         async for line in events.content:
-            if line.startswith(b"data:") and not json.loads(line[5:])["videos"]:
+            if line.startswith(b"data:") and not json.loads(line[5:])["counts"]["ready"]:
                 return
 
     async with contextlib.AsyncExitStack() as stack:

@@ -38,6 +38,8 @@ OFTEN: dict[str, Callable[[Store], object]] = {
     "the callbacks that are due": lambda store: store.callbacks_due(),
     "the expired tasks": lambda store: store.finished_before(1.0),
     "the newest tasks of an account": lambda store: store.newest("", 200),
+    "the failed tasks of an account": lambda store: store.newest("", 50, states=["failed"]),
+    "the numbers of tasks of an account": lambda store: store.count_by_state(""),
     "a value": lambda store: store.get_metadata("render_speed"),
     "a submit": lambda store: store._add(FINISHED_TASK),
     "a state": lambda store: store._run(*update("1", {"callback": "sent"})),

@@ -1,9 +1,10 @@
 // Shared by all parts of the page: its elements, its state and its requests.
 
 export const byId = (id) => document.getElementById(id);
-export const state = { token: "", library: [], videos: [], chosen: null, libraryVersion: null };
+export const state = { token: "", library: [], tracks: new Map(), chosen: null, libraryVersion: null, render_seconds: [0, 0] };
 export const keyOf = ({ task, audio }) => JSON.stringify([task, audio]);
 export const queryOf = ({ task, audio }) => new URLSearchParams({ task, audio });
+export const titleOf = (video) => state.tracks.get(keyOf(video))?.title ?? video.audio;
 
 export function createElement(tag, props = {}, ...children) {
   const node = Object.assign(document.createElement(tag), props);
@@ -33,6 +34,21 @@ export async function request(path, options = {}) {
   const body = await response.json();
   if (!response.ok) throw new Error(body.msg);
   return body;
+}
+
+// Returns a function that runs `work` soon: at most once in `pause` ms, and never twice at a time.
+export function throttle(work, pause) {
+  let timer = 0;
+  let running = false;
+  let again = false;
+  return async function run() {
+    if (timer || running) { again = true; return; }
+    running = true;
+    again = false;
+    try { await work(); } catch { /* The next event tries it again. */ }
+    running = false;
+    timer = setTimeout(() => { timer = 0; if (again) run(); }, pause);
+  };
 }
 
 export function showLogin() {

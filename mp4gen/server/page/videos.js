@@ -1,26 +1,76 @@
-// Shows the queue and the videos; plays and deletes videos.
+// Shows the queue and one page of the videos; filters, plays and deletes videos.
 
-import { byId, createElement, formatDuration, formatSize, keyOf, request, state } from "./base.js";
-import { LazyImages, placeholder } from "./images.js";
+import { byId, request, state, titleOf } from "./base.js";
+import { createVideoRow, updateVideoRow } from "./video-row.js";
 
 const rows = new Map();
-const thumbnails = new LazyImages(2);
+const view = { filter: "all", page: 0, videos: [] };
+const radios = [...document.querySelectorAll("[name=filter]")];
 
-export function drawVideos() {
+const countOf = (filter) => filter === "all"
+  ? Object.values(state.counts).reduce((sum, count) => sum + count, 0)
+  : state.counts[filter];
+// Videos that render are on the first page of all, beside a full page of others.
+const pagedCount = () => countOf(view.filter) - (view.filter === "all" ? state.counts.rendering : 0);
+
+// --- what is shown -------------------------------------------------------------------------
+
+// Resolves when the page of videos is that of the server.
+export async function loadVideos() {
+  const lastPage = Math.max(0, Math.ceil(pagedCount() / state.page_size) - 1);
+  view.page = Math.min(view.page, lastPage);
+  const { filter, page } = view;
+  const { videos } = await request(`page/videos?${new URLSearchParams({ state: filter, page })}`);
+  if (filter !== view.filter || page !== view.page) return;
+  view.videos = videos;
+  drawVideos();
+}
+
+export function drawQueue() {
   const { rendering, queued } = state;
-  const counts = [rendering && `${rendering} rendering`, queued && `${queued} queued`].filter(Boolean);
+  const counts = [rendering && `${rendering} rendering`, queued && `${queued.toLocaleString()} queued`].filter(Boolean);
   byId("queue").textContent = counts.join(" · ") || "idle";
   byId("queue").hidden = false;
   byId("trouble").textContent = state.trouble ?? "";
-  byId("no-videos").hidden = state.videos.length > 0;
-  const ids = new Set(state.videos.map((video) => video.id));
+  drawFilters();
+  // Progress arrives with each event, the list only when it changes.
+  const running = new Map(state.running.map((video) => [video.id, video]));
+  view.videos = view.videos.map((video) => running.get(video.id) ?? video);
+  drawVideos();
+}
+
+function drawFilters() {
+  for (const radio of radios) {
+    const count = countOf(radio.value);
+    radio.nextElementSibling.lastElementChild.textContent = count.toLocaleString();
+    radio.parentNode.classList.toggle("none", count === 0);
+  }
+  const total = countOf("all");
+  byId("filters").hidden = total === 0;
+  const count = countOf(view.filter);
+  byId("no-videos").hidden = count > 0;
+  byId("no-videos").textContent = total > 0 ? "No videos here." : "No videos yet.";
+  const paged = pagedCount();
+  const first = view.page * state.page_size;
+  byId("pages").hidden = paged <= state.page_size;
+  byId("range").textContent = `${(first + 1).toLocaleString()}–${Math.min(paged, first + state.page_size).toLocaleString()} of ${paged.toLocaleString()}`;
+  byId("newer").disabled = view.page === 0;
+  byId("older").disabled = first + state.page_size >= paged;
+  const caption = { waiting: `Cancel all ${count.toLocaleString()} waiting`, failed: `Delete all ${count.toLocaleString()} failed` }[view.filter];
+  byId("delete-all").hidden = !caption || count === 0;
+  byId("delete-all").textContent = caption ?? "";
+}
+
+function drawVideos() {
+  const ids = new Set(view.videos.map((video) => video.id));
   for (const [id, row] of rows) if (!ids.has(id)) { moveFocus(row.node); row.node.remove(); rows.delete(id); }
-  state.videos.forEach((video, index) => {
+  view.videos.forEach((video, index) => {
     const text = JSON.stringify([video, titleOf(video)]);
     let row = rows.get(video.id);
     // Only changed rows are replaced, so that the focus stays.
     if (row?.text !== text) {
-      const node = row && row.state === video.state ? updateRow(row.node, video) : videoRow(video, row?.node);
+      const node = row && row.state === video.state ? updateVideoRow(row.node, video)
+        : createVideoRow(video, row?.node, { onWatch: watch, onDelete: deleteVideo });
       if (row && row.node !== node) {
         const focused = row.node.contains(document.activeElement);
         row.node.replaceWith(node);
@@ -41,67 +91,32 @@ function moveFocus(node) {
   (next?.querySelector(".actions > :last-child") ?? byId("videos-title")).focus();
 }
 
-function titleOf(video) {
-  return state.library.find((track) => keyOf(track) === keyOf(video))?.title ?? video.audio;
+// --- filters and pages ---------------------------------------------------------------------
+
+function showPage(filter, page) {
+  Object.assign(view, { filter, page });
+  drawFilters();
+  loadVideos().catch(report);
+}
+for (const radio of radios) radio.addEventListener("change", () => showPage(radio.value, 0));
+byId("newer").addEventListener("click", () => showPage(view.filter, view.page - 1));
+byId("older").addEventListener("click", () => showPage(view.filter, view.page + 1));
+
+// --- changes -------------------------------------------------------------------------------
+
+const report = (error) => { byId("videos-problem").textContent = error.message; };
+
+async function change(path, question) {
+  if (question && !confirm(question)) return;
+  byId("videos-problem").textContent = "";
+  await request(path, { method: "DELETE" }).catch(report);
 }
 
-function statusOf(video) {
-  const ratio = video.aspect_ratio && video.aspect_ratio !== "16:9" ? ` · ${video.aspect_ratio}` : "";
-  if (video.state === "queued") return video.trouble ? [`waiting: ${video.trouble}`, " warn"] : ["queued", ""];
-  if (video.state === "rendering" && video.total) return [`${formatDuration(video.done)} of ${formatDuration(video.total)}`, ""];
-  if (video.state === "rendering") return ["analysing the song", ""];
-  if (video.state === "failed") return [video.error ?? "The render failed.", " bad"];
-  const days = video.days_remaining;
-  if (days !== null && days <= 3) return [days ? `expires in ${days} ${days === 1 ? "day" : "days"}` : "expires today", " warn"];
-  return [[`ready · ${formatSize(video.size ?? 0)}${ratio}`, ...video.warnings].join(" · "), ""];
+function deleteVideo(video, isFinished) {
+  change(`page/videos/${video.id}`, isFinished && video.url ? `Delete the video of ${titleOf(video)}?` : "");
 }
-
-function updateRow(node, video) {
-  const [text, kind] = statusOf(video);
-  node.querySelector(".name").textContent = titleOf(video);
-  const hint = video.warnings.join(" ") || video.trouble || "";
-  Object.assign(node.querySelector(".more"), { textContent: text, className: `more${kind}`, title: hint });
-  const bar = node.querySelector(".bar i");
-  if (bar) {
-    bar.style.width = video.total ? `${(100 * video.done) / video.total}%` : "";
-    bar.className = video.total ? "" : "unknown";
-  }
-  return node;
-}
-
-function videoRow(video, before) {
-  const title = titleOf(video);
-  const text = createElement("div", {}, createElement("span", { className: "name" }), createElement("span", { className: "more" }));
-  if (video.state === "rendering") text.append(createElement("div", { className: "bar" }, createElement("i")));
-  const actions = createElement("div", { className: "actions" });
-  const button = (caption, label, onClick, kind = "") => {
-    const node = createElement("button", { className: `soft ${kind}`, type: "button", textContent: caption });
-    node.setAttribute("aria-label", `${label} ${title}`);
-    node.addEventListener("click", onClick);
-    actions.append(node);
-  };
-  if (video.url) {
-    button("Watch", "Watch", () => watch(video), "watch");
-    const download = createElement("a", { className: "soft save", href: video.url, download: `${title}.mp4` },
-      createElement("span", { textContent: "Download" }));
-    download.setAttribute("aria-label", `Download ${title}`);
-    actions.append(download);
-  }
-  const finished = video.state === "done" || video.state === "failed";
-  button(finished ? "" : "Cancel", finished ? "Delete" : "Cancel", () => deleteVideo(video, finished), finished ? "x" : "");
-  const frame = video.state === "failed" ? placeholder(keyOf(video), "frame")
-    : before?.querySelector(".frame") ?? thumbnails.create(keyOf(video), "frame", `page/thumbnail?id=${video.id}`);
-  return updateRow(createElement("li", { className: `row ${video.state}` }, frame, text, actions), video);
-}
-
-async function deleteVideo(video, confirmFirst) {
-  if (confirmFirst && video.url && !confirm(`Delete the video of ${titleOf(video)}?`)) return;
-  try {
-    await request(`page/videos/${video.id}`, { method: "DELETE" });
-  } catch (error) {
-    byId("create-problem").textContent = error.message;
-  }
-}
+byId("delete-all").addEventListener("click", () =>
+  change(`page/videos?state=${view.filter}`, `${byId("delete-all").textContent}?`));
 
 function watch(video) {
   byId("watch-title").textContent = titleOf(video);

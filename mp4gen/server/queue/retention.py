@@ -9,7 +9,7 @@ from collections.abc import Callable
 from mp4gen.server.data_dir import DataDirectory
 
 from .store import Store
-from .task import Task
+from .task import Task, TaskState
 
 log = logging.getLogger("mp4gen.server")
 
@@ -37,6 +37,18 @@ async def delete_task(store: Store, data: DataDirectory, task: Task, reason: str
         await store.remove(task.task_id)
     await delete_video(store, data, task.filename)
     log.info("task=%s deleted=%s reason=%r", task.task_id, task.filename, reason)
+
+
+async def delete_tasks(
+    store: Store, data: DataDirectory, account: str, state: TaskState, reason: str
+) -> list[Task]:
+    """Delete all tasks of an account in this state, with their videos, and return them."""
+    removed = await store.remove_all(account, state)
+    filenames = [task.filename for task in removed]
+    await asyncio.to_thread(data.remove_videos, filenames)
+    await store.forget_videos(filenames)
+    log.info("tasks=%d deleted: state=%s reason=%r", len(removed), state, reason)
+    return removed
 
 
 async def delete_video(store: Store, data: DataDirectory, filename: str) -> None:

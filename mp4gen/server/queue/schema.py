@@ -46,6 +46,7 @@ MIGRATIONS = (
     CREATE INDEX unfinished ON tasks (seq) WHERE state IN ('queued', 'rendering');
     CREATE INDEX finished ON tasks (completed_at) WHERE state IN ('done', 'failed');
     CREATE INDEX by_account ON tasks (account);
+    CREATE INDEX by_account_and_state ON tasks (account, state);
     """,
 )
 

@@ -7,8 +7,9 @@ transaction. With the write-ahead log neither waits for the other.
 
 import asyncio
 import contextlib
+import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -134,10 +135,18 @@ class Store:
         """Delete a task, and note that its video must be deleted."""
         await self._run_in_writer(self._remove, task_id)
 
+    async def remove_all(self, account: str, state: TaskState) -> list[Task]:
+        """Delete the tasks of an account in this state as `remove` does, and return them."""
+        return await self._run_in_writer(self._remove_all, account, state)
+
     async def forget_video(self, filename: str) -> None:
         """Record that the video of a deleted task is deleted, too."""
-        sql = "DELETE FROM removed_videos WHERE filename = ?"
-        await self._run_in_writer(self._run, sql, (filename,))
+        await self.forget_videos([filename])
+
+    async def forget_videos(self, filenames: Iterable[str]) -> None:
+        """Record the same of several videos."""
+        sql = "DELETE FROM removed_videos WHERE filename IN (SELECT value FROM json_each(?))"
+        await self._run_in_writer(self._run, sql, (json.dumps(list(filenames)),))
 
     async def set_metadata(self, name: str, value: Any) -> None:
         """Record a value about the server itself."""
@@ -164,9 +173,41 @@ class Store:
         """Return every task that finished before `moment`."""
         return self._select("WHERE state IN ('done', 'failed') AND completed_at < ?", (moment,))
 
-    def newest(self, account: str, limit: int) -> list[Task]:
-        """Return the `limit` newest tasks of an account, newest first."""
-        return self._select("WHERE account = ? ORDER BY seq DESC LIMIT ?", (account, limit))
+    @property
+    def version(self) -> int:
+        """A number that changes with every write."""
+        return int(self._read_connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def count_by_state(self, account: str) -> dict[TaskState, int]:
+        """Return how many tasks of an account are in each state."""
+        sql = "SELECT state, count(*) FROM tasks WHERE account = ? GROUP BY state"
+        counts = dict.fromkeys(TaskState, 0)
+        rows = self._read_connection.execute(sql, (account,))
+        return counts | {TaskState(state): count for state, count in rows}
+
+    def newest(
+        self,
+        account: str,
+        limit: int,
+        *,
+        states: Collection[TaskState] = tuple(TaskState),
+        offset: int = 0,
+    ) -> list[Task]:
+        """Return tasks of an account, newest first.
+
+        Args:
+            account: The account.
+            limit: Maximum number of tasks.
+            states: Only tasks in one of these states.
+            offset: Number of newer tasks that are skipped.
+        """
+        # The plus sign hides the index of the states: it does not keep the order of several.
+        column = "state" if len(states) == 1 else "+state"
+        return self._select(
+            f"WHERE account = ? AND {column} IN ({', '.join('?' * len(states))})"
+            " ORDER BY seq DESC LIMIT ? OFFSET ?",
+            (account, *states, limit, offset),
+        )
 
     def done(self) -> list[Task]:
         """Return every task that has a video."""
@@ -224,6 +265,17 @@ class Store:
                 "DELETE FROM tasks WHERE task_id = ?",
             ):
                 connection.execute(sql, (task_id,))
+
+    def _remove_all(self, account: str, state: TaskState) -> list[Task]:
+        where = "FROM tasks WHERE account = ? AND state = ?"
+        with self._transaction() as connection:
+            rows = connection.execute(f"SELECT {statements.COLUMNS} {where}", (account, state))
+            removed = [statements.task_from_row(row) for row in rows]
+            connection.execute(
+                f"INSERT OR IGNORE INTO removed_videos SELECT filename {where}", (account, state)
+            )
+            connection.execute(f"DELETE {where}", (account, state))
+        return removed
 
     def _mark_started(self, task_id: str, fingerprint: str, values: dict[str, Any]) -> None:
         with self._transaction() as connection:

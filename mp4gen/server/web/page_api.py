@@ -1,37 +1,31 @@
-"""Handles the page's requests: its state, its events, images, and changes by its user."""
+"""Handles the page's requests for images and music, and the changes by its user."""
 
 import asyncio
-import contextlib
-import json
-import math
-import time
 from typing import Any
 
-import attrs
 from aiohttp import web
 
 from mp4gen.errors import InvalidRequestError
 from mp4gen.models import VideoRequest
 from mp4gen.server.data_dir import random_token
 from mp4gen.server.library import uploads
-from mp4gen.server.library.library import SUFFIXES, LibraryTrack
+from mp4gen.server.library.library import LibraryTrack
 from mp4gen.server.library.metadata_cache import read_cached, write_cached
 from mp4gen.server.queue.admission import RejectReason
-from mp4gen.server.queue.retention import delete_task
+from mp4gen.server.queue.retention import delete_task, delete_tasks
 from mp4gen.server.queue.task import Task, TaskState
 from mp4gen.server.rendering.aspect_ratio import ASPECT_RATIOS, style_for
 
 from .api import new_task, request_base_url
-from .change_feed import MIN_INTERVAL
 from .music_files import send_music
-from .page_assets import SECURITY_HEADERS, SessionHandler, read_json, require_session
+from .page_assets import SessionHandler, read_json, require_session
+from .page_state import PageState
 from .responses import UNKNOWN_TRACK
 from .services import Services
 
-_MAX_VIDEOS = 200
 _MAX_PREVIEW_SIDE = 540
 _DAY = 86400
-_LOST = "The file of this video is gone. Create the video again."
+_DELETED_TOGETHER = {"waiting": TaskState.QUEUED, "failed": TaskState.FAILED}
 _REJECTIONS = {
     RejectReason.MAINTENANCE: (503, "The server is under maintenance."),
     RejectReason.DISK_FULL: (507, "The server's disk is full."),
@@ -48,7 +42,7 @@ class PageApi:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._event_cache: dict[str, tuple[tuple[int, int] | None, bytes]] = {}
+        self._state = PageState(services)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the page's script; all but GET need the session's token."""
@@ -60,112 +54,19 @@ class PageApi:
             return web.route(method, path, checked, **options)
 
         return [
-            route("GET", "/page/state", self.state),
-            route("GET", "/page/events", self.events, allow_head=False),
+            route("GET", "/page/state", self._state.state),
+            route("GET", "/page/library", self._state.library),
+            route("GET", "/page/videos", self._state.videos),
+            route("GET", "/page/events", self._state.events, allow_head=False),
             route("GET", "/page/cover", self.cover),
             route("GET", "/page/music", self.music),
             route("GET", "/page/preview", self.preview),
             route("GET", "/page/thumbnail", self.thumbnail),
             route("POST", "/page/videos", self.create_video),
             route("DELETE", "/page/videos/{task_id}", self.delete_video),
+            route("DELETE", "/page/videos", self.delete_videos),
             route("POST", "/page/upload", self.upload),
         ]
-
-    # --- state ------------------------------------------------------------------------------
-
-    async def state(self, request: web.Request, account: str) -> web.StreamResponse:
-        """Answer with everything the page shows, and the token for its changes."""
-        estimate = self._services.scheduler.estimate_render_time
-        library = [
-            {
-                "task": track.task_id,
-                "audio": track.audio_id,
-                "title": info.title or track.path.stem,
-                "artist": info.artist,
-                "duration": info.duration,
-                "render_seconds": math.ceil(estimate(info.duration or track.estimated_duration)),
-                "problem": info.problem,
-            }
-            for track, info in await self._services.metadata_cache.tracks()
-        ]
-        settings = {
-            "token": self._services.sessions.csrf_token(account),
-            "library": library,
-            "extensions": SUFFIXES,
-            "max_upload_bytes": self._services.config.max_upload_bytes,
-            "requires_key": not self._services.sessions.is_open,
-        }
-        return web.json_response(settings | self._live_state(account))
-
-    async def events(self, request: web.Request, account: str) -> web.StreamResponse:
-        """Send the queue and the videos as server-sent events whenever they change."""
-        headers = {
-            "Content-Type": "text/event-stream",
-            "Cache-Control": "no-store",
-            # Otherwise nginx collects events before it passes them on.
-            "X-Accel-Buffering": "no",
-        }
-        response = web.StreamResponse(headers=SECURITY_HEADERS | headers)
-        await response.prepare(request)
-        version = -1
-        with contextlib.suppress(ConnectionError):
-            while not self._services.feed.closed:
-                self._services.metadata_cache.refresh_if_changed()
-                version = await self._services.feed.wait_for_change(version)
-                await response.write(self._event(account, version))
-                await asyncio.sleep(MIN_INTERVAL)
-        return response
-
-    def _event(self, account: str, version: int) -> bytes:
-        """Return the event of a version, encoded once for all pages of the account."""
-        # The time is part of the key, since videos also expire without a change.
-        key = version, int(asyncio.get_running_loop().time())
-        cached_key, event = self._event_cache.get(account, (None, b""))
-        if cached_key != key:
-            text = json.dumps(self._live_state(account), ensure_ascii=False)
-            event = f"data: {text}\n\n".encode()
-            self._event_cache[account] = key, event
-        return event
-
-    def _live_state(self, account: str) -> dict[str, Any]:
-        newest = self._services.store.newest(account, _MAX_VIDEOS)
-        return {
-            "rendering": self._services.scheduler.rendering,
-            "queued": self._services.scheduler.queued,
-            "trouble": self._services.scheduler.trouble or self._services.library.trouble,
-            "library_version": self._services.feed.library_version,
-            "videos": [self._video(task) for task in newest],
-        }
-
-    def _video(self, task: Task) -> dict[str, Any]:
-        progress = self._services.scheduler.progress(task.task_id)
-        now = asyncio.get_running_loop().time()
-        if self._services.admission.is_lost(task):
-            task = attrs.evolve(task, state=TaskState.FAILED, error_message=_LOST)
-        return {
-            "id": task.task_id,
-            "task": task.music_task_id,
-            "audio": task.audio_id,
-            "state": task.state,
-            "aspect_ratio": task.aspect_ratio,
-            "done": progress.done if progress else None,
-            "total": progress.total if progress else None,
-            "seconds_remaining": math.ceil(progress.remaining(now)) if progress else None,
-            "size": task.size,
-            "url": f"files/{task.filename}" if task.state is TaskState.DONE else None,
-            "days_remaining": self._days_remaining(task),
-            "error": task.error_message,
-            "trouble": task.last_trouble,
-            "warnings": task.warnings,
-        }
-
-    def _days_remaining(self, task: Task) -> int | None:
-        """Return the full days until a finished task expires; None if it does not."""
-        retention_days = self._services.config.retention_days
-        if task.completed_at is None or not retention_days:
-            return None
-        age_days = (time.time() - task.completed_at) / _DAY
-        return max(0, math.floor(retention_days - age_days))
 
     # --- one track --------------------------------------------------------------------------
 
@@ -253,6 +154,18 @@ class PageApi:
         self._services.scheduler.cancel(task.task_id)
         self._services.feed.notify()
         return web.json_response({})
+
+    async def delete_videos(self, request: web.Request, account: str) -> web.StreamResponse:
+        """Cancel all videos that wait, or delete all that failed."""
+        state = _DELETED_TOGETHER.get(request.query.get("state", ""))
+        if state is None:
+            raise InvalidRequestError("The state must be waiting or failed.", code=400)
+        store, data = self._services.store, self._services.data
+        deleted = await delete_tasks(store, data, account, state, "deleted on the page")
+        for task in deleted:
+            self._services.scheduler.cancel(task.task_id)
+        self._services.feed.notify()
+        return web.json_response({"deleted": len(deleted)})
 
     async def upload(self, request: web.Request, account: str) -> web.StreamResponse:
         """Add an audio file to the library if it can be decoded."""

@@ -21,7 +21,17 @@ from .sessions import Sessions
 
 # Below the package, which may be in a zip file.
 _HERE, _FONTS = ("server", "page"), ("render", "fonts")
-SCRIPTS = ("app.js", "base.js", "images.js", "uploads.js", "videos.js")
+SCRIPTS = (
+    "app.js",
+    "base.js",
+    "events.js",
+    "images.js",
+    "library.js",
+    "shared-events.js",
+    "uploads.js",
+    "video-row.js",
+    "videos.js",
+)
 _ASSETS = {
     **dict.fromkeys(SCRIPTS, (_HERE, "text/javascript")),
     "style.css": (_HERE, "text/css"),
