@@ -61,6 +61,7 @@ async def pages(serve: Serve, visit: Any, tmp_path: Path) -> Any:
     counts = {"done": 109, "failed": 5, "queued": 117}
     await store_videos(tmp_path / "data", "anna", **counts)
     await store_videos(tmp_path / "data", "ben", queued=3, failed=2)
+    # Anna's oldest task is rendered for ever.
     keys = {"anna": "key-anna", "ben": "key-ben"}
     caller = await serve(account_keys=keys, executor=IdleExecutor, retention_days=0, workers=1)
     visitors = []
@@ -68,6 +69,8 @@ async def pages(serve: Serve, visit: Any, tmp_path: Path) -> Any:
         visitors.append(visit(caller))
         await visitors[-1].ask("POST", "/page/login", json={"key": key})
         await visitors[-1].state()
+    while not (await visitors[0].state())["counts"]["rendering"]:  # noqa: ASYNC110 - no event
+        await asyncio.sleep(0.01)
     return visitors
 
 
