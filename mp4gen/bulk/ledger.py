@@ -2,8 +2,7 @@
 
 Each step is committed before the next one begins: the intent before the first byte of a submit,
 the task id before its first use. After a kill, the next run knows for each track whether its
-submit was certainly not sent, certainly accepted, or uncertain. Steps that wait at the same time
-share one commit. The file never holds an API key.
+submit was certainly not sent, certainly accepted, or uncertain. The file never holds an API key.
 """
 
 from __future__ import annotations
@@ -11,15 +10,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
-
-import attrs
+from typing import Any
 
 from mp4gen.errors import LedgerError, Mp4GenError
 from mp4gen.models import Video, VideoRequest
@@ -40,37 +35,20 @@ from .ledger_schema import (
     to_column,
     video_columns,
 )
+from .ledger_thread import LedgerThread
 from .track_files import available_names, file_size
 
-T = TypeVar("T")
 
-
-@attrs.define(eq=False)
-class _Write:
-    """An operation for the ledger's thread, and its result after the commit."""
-
-    operation: partial[Any]
-    done: bool = False
-    result: Any = None
-    error: Exception | None = None
-
-
-class Ledger:
+class Ledger(LedgerThread):
     """A ledger that this process alone has open for writing; made by `Ledger.open`."""
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._thread = ThreadPoolExecutor(1, "mp4gen-ledger")
+        super().__init__(path)
         self._lock: Lock | None = None
-        self._queued_writes: deque[_Write] = deque()
-        self._closed = False
-        # A forked child has neither the lock nor the thread.
-        self._process_id = os.getpid()
         # Rows up to this id are of earlier runs; those of them that this run has read.
         self._last_earlier_id = 0
         self._read_ids: set[int] = set()
         self._retry_failed = False
-        self._db: sqlite3.Connection
 
     @classmethod
     async def open(cls, path: Path | None, base_url: str, *, retry_failed: bool = False) -> Ledger:
@@ -159,49 +137,18 @@ class Ledger:
         """Record that a submit may or may not have been accepted."""
         await self._set(entry_id, state=LedgerState.UNCERTAIN)
 
-    async def reserve_filename(self, entry_id: int, stem: str, folder: Path) -> str:
-        """Return the file name of a track: `stem`, with a number if another file has that name."""
-        return await self._run(Ledger._reserve_filename, entry_id, stem, folder)
+    async def reserve_filename(
+        self, entry_id: int, stem: str, folder: Path, *, taken: int = 0
+    ) -> tuple[str, bool]:
+        """Return the file name of a track, and whether an earlier run has reserved it.
+
+        The name is `stem`, with a number if another file has that name. `taken` is how many names
+        other downloads have taken since this run reserved them.
+        """
+        return await self._run(Ledger._reserve_filename, entry_id, stem, folder, taken)
 
     async def _set(self, entry_id: int, **values: Any) -> None:
         await self._run(Ledger._update, entry_id, values)
-
-    async def _run(self, operation: Callable[..., T], *args: Any) -> T:
-        """Run `operation` in the ledger's thread and commit it."""
-        if self._closed:
-            raise LedgerError(f"The ledger is closed: {self._path}. Start another run.")
-        if os.getpid() != self._process_id:
-            raise LedgerError(
-                f"The ledger belongs to the parent process: {self._path}. Start the run in one "
-                "process."
-            )
-        write = _Write(partial(operation, self, *args))
-        self._queued_writes.append(write)
-        result: T = await self._wait(self._in_thread(self._result_of, write))
-        return result
-
-    async def _wait(self, future: asyncio.Future[T]) -> T:
-        """Return the thread's result; if the caller is cancelled, wait for its end first."""
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            if not future.cancelled():
-                future.exception()
-            raise
-        except sqlite3.Error as error:
-            raise LedgerError(self._error_message(error)) from error
-
-    def _in_thread(self, operation: Callable[..., T], *args: object) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._thread, operation, *args)
-
-    def _error_message(self, error: sqlite3.Error) -> str:
-        code = getattr(error, "sqlite_errorname", "")
-        if code == "SQLITE_FULL":
-            return f"No space left for the ledger: {self._path}. Free some space, then run again."
-        if code in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
-            return f"Not a ledger, or a damaged one: {self._path}. Use another file."
-        return f"Cannot use the ledger {self._path}: {error}. Check the disk, then run again."
 
     # --- in the thread ----------------------------------------------------------------------
 
@@ -234,41 +181,6 @@ class Ledger:
         if self._lock is not None:
             # Last: closing any descriptor of the file drops SQLite's own locks on it.
             self._lock.release()
-
-    def _result_of(self, write: _Write) -> Any:
-        """Return the result of `write`; commit all waiting writes with it."""
-        if not write.done:
-            self._commit([self._queued_writes.popleft() for _ in range(len(self._queued_writes))])
-        if write.error is not None:
-            raise write.error
-        return write.result
-
-    def _commit(self, writes: Sequence[_Write]) -> None:
-        """Run all `writes` in one transaction, or each in its own if one of them fails."""
-        # A disk that failed may have left a transaction, whose steps were reported as failed.
-        self._roll_back()
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            for write in writes:
-                write.result = write.operation()
-            self._db.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 - raised to the caller of the write
-            if len(writes) > 1 and self._roll_back():
-                for write in writes:
-                    self._commit([write])
-                return
-            self._roll_back()
-            for write in writes:
-                write.error = error
-        for write in writes:
-            write.done = True
-
-    def _roll_back(self) -> bool:
-        """End the transaction, if SQLite has not done so by itself; return whether that worked."""
-        with suppress(sqlite3.Error):
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-        return not self._db.in_transaction
 
     def _add_or_get(self, requests: Sequence[VideoRequest]) -> list[LedgerEntry | LedgerError]:
         self._check()
@@ -321,19 +233,22 @@ class Ledger:
         parameters = (*map(to_column, values.values()), entry_id)
         self._db.execute(f"UPDATE tracks SET {columns} WHERE id = ?", parameters)  # noqa: S608 - our own names
 
-    def _reserve_filename(self, entry_id: int, stem: str, folder: Path) -> str:
+    def _reserve_filename(
+        self, entry_id: int, stem: str, folder: Path, taken: int
+    ) -> tuple[str, bool]:
         query = "SELECT name, path FROM tracks WHERE id = ?"
         reserved, path = self._db.execute(query, (entry_id,)).fetchone()
         own = folder / f"{reserved}.mp4"
         # In another folder, a file of that name may be the user's.
-        if reserved is not None and (path in (None, str(own)) or not file_size(own)):
-            return str(reserved)
-        for name in available_names(folder, stem, entry_id):
+        is_own = path in (None, str(own)) or not file_size(own)
+        if reserved is not None and is_own and not taken:
+            return str(reserved), True
+        for name in islice(available_names(folder, stem, entry_id), taken, None):
             # Some file systems do not distinguish upper and lower case.
             with suppress(sqlite3.IntegrityError):
                 self._update(entry_id, {"name": name, "name_key": name.casefold()})
                 break
-        return name
+        return name, False
 
 
 def _entry_or_conflict(row: Row, request: VideoRequest) -> LedgerEntry | LedgerError:

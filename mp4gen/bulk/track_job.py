@@ -13,7 +13,8 @@ from mp4gen.conversion.callbacks import CallbackSubscription
 from mp4gen.conversion.service import ConversionService
 from mp4gen.conversion.submission import Submission, SubmitOperation
 from mp4gen.downloads.filenames import safe_stem
-from mp4gen.errors import DownloadError, Mp4GenError
+from mp4gen.downloads.partial_file import TargetTakenError
+from mp4gen.errors import ConfigurationError, DownloadError, Mp4GenError
 from mp4gen.models import Conversion, Video, VideoRequest
 from mp4gen.task_errors import SubmitUncertainError
 from mp4gen.transport.unexpected import unexpected_error
@@ -169,16 +170,30 @@ class TrackJob:
         conversion = Conversion(entry.request, video.task_id, video)
         if self.downloader is None or folder is None:
             return conversion
-        request = entry.request
-        stem = safe_stem(self.options.name(request) if self.options.name else request.audio_id)
-        filename = f"{await self.ledger.reserve_filename(entry.id, stem, folder)}.mp4"
         try:
-            async with self.places.left_for_download():
-                path = await self.downloader.download(
-                    video, folder / filename, call_options=self.service.bulk_options
-                )
-        except DownloadError as error:
+            path = await self._fetch(self.downloader, video, folder)
+        except (ConfigurationError, DownloadError) as error:
             # The ledger keeps the video: the next run fetches it.
             return attrs.evolve(conversion, error=error)
         await self.ledger.mark_downloaded(entry.id, path)
         return attrs.evolve(conversion, path=path)
+
+    async def _fetch(self, downloader: Downloader, video: Video, folder: Path) -> Path:
+        """Download the video to a name that no other file has, and return its path."""
+        request, options = self.entry.request, self.service.bulk_options
+        stem = safe_stem(self.options.name(request) if self.options.name else request.audio_id)
+        taken = 0
+        while True:
+            name, is_own = await self.ledger.reserve_filename(
+                self.entry.id, stem, folder, taken=taken
+            )
+            try:
+                async with self.places.left_for_download():
+                    return await downloader.download(
+                        video, folder / f"{name}.mp4", call_options=options, replace=is_own
+                    )
+            except TargetTakenError:
+                # Another run with the same folder was faster.
+                if is_own:
+                    raise
+            taken += 1

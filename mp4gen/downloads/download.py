@@ -63,6 +63,7 @@ class Download:
         refresh_url: Returns one fresh link, or None, after the first link has expired.
         on_retry: Called with the reason of a failed attempt and the seconds until the next.
         new_until: The time until which the host may not have the file yet; None if it must.
+        replace: Whether to replace a file at the path.
     """
 
     sessions: FileSessions
@@ -73,16 +74,18 @@ class Download:
     refresh_url: RefreshUrl | None = None
     on_retry: OnRetry | None = None
     new_until: datetime | None = None
+    replace: bool = True
 
     async def save(self, path: Path) -> Path:
         """Fetch the file into `path`, which is replaced only by a complete MP4.
 
         Raises:
+            TargetTakenError: Another download has the same path, or has written it.
             DownloadError: The file could not be fetched; `path` stays as it was.
             ConfigurationError: The client is closed, or belongs to another loop.
         """
         validate_url(self.url, allow_private=self.limits.allow_private)
-        with ResumableFile(path) as file:
+        with ResumableFile(path, replace=self.replace) as file:
             # Refuse an impossible target before a byte is fetched, but do not keep it open: many
             # downloads may wait for a host.
             file.open()

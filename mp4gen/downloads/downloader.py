@@ -71,6 +71,8 @@ class Downloader:
         to: str | os.PathLike[str],
         on_progress: OnProgress | None = None,
         call_options: CallOptions | None = None,
+        *,
+        replace: bool = True,
     ) -> Path:
         """Fetch one video, as `Client.download` describes it.
 
@@ -80,8 +82,10 @@ class Downloader:
             on_progress: Called with the bytes received and the total.
             call_options: Priority of the download, and how calls that refresh its link wait; by
                 default those of single calls.
+            replace: Whether to replace a file at that path.
 
         Raises:
+            TargetTakenError: Another download has the same file, or has written it.
             DownloadError: The video could not be fetched.
         """
         url = video_or_url.url if isinstance(video_or_url, Video) else video_or_url
@@ -103,6 +107,7 @@ class Downloader:
             partial(self._refresh_url, video_or_url, options),
             lambda error, wait: events.emit(RetryEvent(str(path), error, wait)),
             _new_until(video_or_url),
+            replace,
         ).save(resolve_links(path))
         return path
 

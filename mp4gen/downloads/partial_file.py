@@ -41,6 +41,10 @@ _BOX_TYPES: Final = frozenset(
 _MAX_BOXES: Final = 100_000
 
 
+class TargetTakenError(DownloadError):
+    """Another download writes or has written the target."""
+
+
 @attrs.define
 class PartialFile:
     """The bytes so far, and which file they begin.
@@ -134,17 +138,21 @@ class PartialFile:
 
 
 @contextmanager
-def open_partial_file(target: Path) -> Iterator[PartialFile]:
+def open_partial_file(target: Path, *, replace: bool = True) -> Iterator[PartialFile]:
     """Yield an empty `PartialFile` for `target`, and remove it after the block if not committed.
 
     Raises:
-        DownloadError: The folder cannot be written, or another download has the same target.
+        TargetTakenError: Another download has the same target, or it exists against `replace`.
+        DownloadError: The folder cannot be written.
     """
     path = _part_path(target)
     with translate_os_errors(target):
         path.parent.mkdir(parents=True, exist_ok=True)
     with _open_locked(target, path) as file:
         try:
+            # With the lock: until it ends, no other download renames its file to the target.
+            if not replace and os.path.lexists(target):
+                raise TargetTakenError(f"File exists: {target}. Use another path.")
             part = PartialFile(target, file)
             part.restart()
             yield part
@@ -160,8 +168,8 @@ class ResumableFile:
     It is open from its first use to `close`, and can be used again.
     """
 
-    def __init__(self, target: Path) -> None:
-        self._target = target
+    def __init__(self, target: Path, *, replace: bool = True) -> None:
+        self._target, self._replace = target, replace
         # No `ExitStack`: thousands may wait for a host, and one takes 700 bytes.
         self._context: AbstractContextManager[PartialFile] | None = None
         self._part: PartialFile | None = None
@@ -192,10 +200,11 @@ class ResumableFile:
         """Return the open file.
 
         Raises:
-            DownloadError: It cannot be written, or another download has the same target.
+            TargetTakenError: Another download has the same target, or has written it.
+            DownloadError: It cannot be written.
         """
         if self._part is None:
-            context = open_partial_file(self._target)
+            context = open_partial_file(self._target, replace=self._replace)
             self._part = context.__enter__()
             self._context = context
         return self._part
@@ -247,7 +256,7 @@ def translate_os_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except BlockingIOError:
-        raise DownloadError(
+        raise TargetTakenError(
             f"Another download is writing the same file: {target}. Wait until it has ended."
         ) from None
     except OSError as error:

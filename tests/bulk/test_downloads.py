@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import mp4gen
-from mp4gen.testing import FakeService
+from mp4gen.bulk.ledger_schema import read_ledger
+from mp4gen.testing import FakeService, ScriptedResponse
 from tests.support_async import now, outcome
 
 FAST = mp4gen.Polling(initial_delay=1, max_interval=2)
@@ -134,6 +135,53 @@ async def test_file_of_the_user_is_not_replaced(
     assert (tmp_path / "0.mp4").read_bytes() == mine
     assert conversion.path == tmp_path / "0-1.mp4"
     assert conversion.path.read_bytes() == content(service)
+
+
+@pytest.mark.parametrize("prefixes", ["ab", "aa"])
+@pytest.mark.parametrize("with_ledgers", [True, False])
+async def test_runs_that_share_a_folder_keep_all_videos(
+    tmp_path: Path, prefixes: str, with_ledgers: bool
+) -> None:
+    """Each name is taken by one video, although both runs chose it before any file was there."""
+    folder = tmp_path / "videos"
+    async with FakeService(duration=5) as service, service.client(polling=FAST) as client:
+        runs = [
+            client.convert_many(
+                [mp4gen.VideoRequest("music", f"{prefix}{n}") for n in range(5)],
+                ledger=tmp_path / f"{number}.sqlite" if with_ledgers else None,
+                download_to=folder,
+                name=lambda _: "song",
+            )
+            for number, prefix in enumerate(prefixes)
+        ]
+        outcomes = await asyncio.gather(*map(outcome, runs))
+    paths = [one.path for found, _ in outcomes for one in found if one.path is not None]
+
+    assert [error for _, error in outcomes] == [None, None]
+    assert len(set(paths)) == 10
+    assert sorted(paths) == sorted(folder.iterdir())
+
+
+async def test_download_against_a_setting_keeps_its_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that only the file host needs, and that cannot be used, ends no run."""
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    link = {"response": {"videoUrl": "http://files.example.com/video.mp4"}}
+    async with (
+        FakeService(duration=5) as service,
+        service.client(polling=FAST, trust_env=True) as client,
+    ):
+        service.always("details", ScriptedResponse(data=link, force_finished=True))
+        run = client.convert_many(tracks(3), ledger=tmp_path / "run.sqlite", download_to=tmp_path)
+        found, error = await outcome(run)
+
+    assert error is None
+    assert [(one.video is not None, type(one.error)) for one in found] == 3 * [
+        (True, mp4gen.ConfigurationError)
+    ]
+    assert {entry.state for entry in read_ledger(tmp_path / "run.sqlite")[1]} == {"done"}
 
 
 async def test_second_run_without_a_ledger_keeps_the_first_video(tmp_path: Path) -> None:

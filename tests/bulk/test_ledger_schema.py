@@ -277,7 +277,8 @@ async def test_waiting_steps_share_one_commit(path: Path) -> None:
     [again] = read_ledger(path)[1]
     await ledger.close()
 
-    assert (found, transactions) == ([None, None, "track"], ["BEGIN IMMEDIATE", "COMMIT"])
+    assert found == [None, None, ("track", False)]
+    assert transactions == ["BEGIN IMMEDIATE", "COMMIT"]
     assert again.state is LedgerState.SUBMITTED
 
 
