@@ -4,6 +4,8 @@ import asyncio
 import logging
 import shlex
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +21,14 @@ from mp4gen.server.library.library import Library, LibraryTrack
 from mp4gen.server.preflight import run_checks
 from mp4gen.server.queue.backup import back_up
 
-from .exit_codes import BAD_INPUT, DONE, InterruptedBySignal, UsageError
+from .exit_codes import (
+    BAD_INPUT,
+    DONE,
+    InterruptedBySignal,
+    UsageError,
+    error_message,
+    exit_code,
+)
 from .options import AsJson
 from .output import Output
 from .runner import InterruptHandler, run
@@ -36,6 +45,8 @@ from .serve_options import (
     server_config,
 )
 from .server_log import LogFormat, ServerLogHandler
+
+log = logging.getLogger("mp4gen.server")
 
 
 def serve(
@@ -85,19 +96,42 @@ async def _run_checks(config: ServerConfig, output: Output) -> int:
 def _run_server(
     config: ServerConfig, access: Access, output: Output, handler: ServerLogHandler
 ) -> int:
-    log = logging.getLogger("mp4gen.server")
-    log.addHandler(handler)
     log.setLevel(logging.INFO)
     interrupts = InterruptHandler()
+    logs_all = handler.log_format == "json"
+    with _handling(handler):
+        try:
+            shown = _LoggedOutput(as_json=output.as_json) if logs_all else output
+            return run(_serve(config, access, shown, interrupts), interrupts)
+        except Exception as error:
+            if isinstance(error, InterruptedBySignal) and error.code == 128 + signal.SIGTERM:
+                # A service manager's stop is a success.
+                return DONE
+            if not logs_all:
+                raise
+            log.critical("%s", error_message(error))
+            return exit_code(error)
+
+
+@contextmanager
+def _handling(handler: ServerLogHandler) -> Iterator[None]:
+    """Let the handler write the server's log, and what asyncio says about its tasks."""
+    logs = (log, logging.getLogger("asyncio"))
+    for one in logs:
+        one.addHandler(handler)
     try:
-        return run(_serve(config, access, output, interrupts), interrupts)
-    except InterruptedBySignal as stopped:
-        if stopped.code == 128 + signal.SIGTERM:
-            # A service manager's stop is a success.
-            return DONE
-        raise
+        yield
     finally:
-        log.removeHandler(handler)
+        for one in logs:
+            one.removeHandler(handler)
+
+
+class _LoggedOutput(Output):
+    """Writes its messages to the log, so that each line on stderr is JSON."""
+
+    def status(self, text: str) -> None:
+        """Log a message."""
+        log.info("%s", text)
 
 
 async def _serve(
@@ -119,7 +153,6 @@ async def _serve(
 
 
 def _read_keys_again(server: Server, access: Access) -> None:
-    log = logging.getLogger("mp4gen.server")
     try:
         key, accounts = read_keys(access)
         server.replace_keys(key, accounts)

@@ -16,6 +16,7 @@ from mp4gen.secret import Secret
 from .output import escape_control_chars, to_json_line
 
 LogFormat = Literal["text", "json"]
+_MAX_CAUSES = 5
 
 
 class ServerLogHandler(logging.Handler):
@@ -24,11 +25,14 @@ class ServerLogHandler(logging.Handler):
     Args:
         log_format: The format of a line.
         secrets: Texts that no line shows.
+
+    Attributes:
+        log_format: The format of a line.
     """
 
     def __init__(self, log_format: LogFormat, secrets: Iterable[str | None]) -> None:
-        super().__init__()
-        self._format = log_format
+        super().__init__(logging.INFO)
+        self.log_format = log_format
         self._secrets: list[Secret] = []
         self.hide(secrets)
 
@@ -38,7 +42,7 @@ class ServerLogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
-        text = self._as_json(record) if self._format == "json" else self._as_text(record)
+        text = self._as_json(record) if self.log_format == "json" else self._as_text(record)
         try:
             sys.stderr.write(text)
             sys.stderr.flush()
@@ -49,8 +53,10 @@ class ServerLogHandler(logging.Handler):
     def _as_text(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         error = _error_of(record)
-        causes = f" cause={_causes(error)!r}" if error else ""
-        lines = [f"{time} {record.levelname} {record.getMessage()}{causes}"]
+        message = record.getMessage()
+        causes = _causes(error, known=message)
+        cause = f" cause={causes!r}" if causes else ""
+        lines = [f"{time} {record.levelname} {message}{cause}"]
         if error is not None and record.levelno >= logging.ERROR:
             lines += [f"  {line}" for line in _traceback(error)]
         return "".join(escape_control_chars(self._redact(line)) + "\n" for line in lines)
@@ -92,13 +98,14 @@ def _traceback(error: BaseException) -> Iterator[str]:
         yield from part.splitlines()
 
 
-def _causes(error: BaseException) -> str:
-    """Return an error and what caused it, in one line."""
+def _causes(error: BaseException | None, known: str = "") -> str:
+    """Return an error and what caused it, in one line, without the texts that are known."""
     parts: list[str] = []
-    found: BaseException | None = error
-    while found is not None and len(parts) < 5:
+    found = error
+    while found is not None and len(parts) < _MAX_CAUSES:
         # A process pool adds the traceback of its worker as a cause.
-        if type(found).__name__ != "_RemoteTraceback":
+        is_traceback = type(found).__name__ == "_RemoteTraceback"
+        if not is_traceback and (str(found) not in known or not str(found)):
             parts.append(f"{type(found).__name__}: {found}")
         found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)
     return " <- ".join(parts)

@@ -232,8 +232,10 @@ class DataDirectory:
 
 def unusable(root: Path, error: OSError) -> ConfigurationError:
     """Return the error for a data directory that cannot be used."""
+    name = str(error.filename or root)
+    reason = f"{error.strerror}" if name == str(root) else f"{error.strerror} ({name})"
     return ConfigurationError(
-        f"The data folder {root} cannot be used: {error.strerror}. Choose another one with --data."
+        f"The data folder {root} cannot be used: {reason}. Choose another one with --data."
     )
 
 

@@ -321,3 +321,21 @@ def test_render_works_with_closed_streams(tone: Path, tmp_path: Path) -> None:
 
     assert ended.returncode == 0
     assert (tmp_path / "a.mp4").read_bytes()[4:8] == b"ftyp"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_json_log_has_nothing_else_on_stderr(tmp_path: Path, stop: signal.Signals) -> None:
+    """From the start to a stop by any signal, each line is an object."""
+    (tmp_path / "music").mkdir()
+    places = ("--music", tmp_path / "music", "--data", tmp_path / "data", "--port", 0)
+    server = start("serve", *places, "--log-format", "json")
+    assert server.stdout is not None
+    server.stdout.readline()
+
+    server.send_signal(stop)
+    _, log = server.communicate(timeout=30)
+
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert "contains no audio yet" in lines[0]["message"]
+    assert all({"time", "level", "message"} <= line.keys() for line in lines)

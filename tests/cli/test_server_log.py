@@ -117,3 +117,29 @@ def test_closed_stderr_does_not_stop_the_server(monkeypatch: pytest.MonkeyPatch)
 
     with logging_to("text") as log:
         log.warning("still here")
+
+
+def test_warning_does_not_repeat_its_cause(capsys: pytest.CaptureFixture[str]) -> None:
+    """A cause whose text is in the message already is left out."""
+    error = RuntimeError("The music is away.")
+    error.__cause__ = OSError("Stale file handle")
+    with logging_to("text") as log:
+        log.warning("trouble=%r", "The music is away.", exc_info=error)
+        log.warning("trouble=%r", "The music is away.", exc_info=RuntimeError("The music is away."))
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.endswith("trouble='The music is away.' cause='OSError: Stale file handle'")
+    assert second.endswith("trouble='The music is away.'")
+
+
+def test_every_line_on_stderr_is_json(mp4gen: Any, tmp_path: Path) -> None:
+    """Also the sentence that ends a server that cannot start."""
+    (tmp_path / "music").mkdir()
+    places = ("--music", tmp_path / "music", "--data", tmp_path / "music" / "data")
+
+    ended = mp4gen("serve", *places, "--log-format", "json")
+
+    (line,) = ended.err.splitlines()
+    assert ended.code == 2
+    assert json.loads(line)["level"] == "critical"
+    assert "overlap" in json.loads(line)["message"]

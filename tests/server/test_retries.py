@@ -274,9 +274,10 @@ async def test_videos_on_another_file_system(queue: Queue, other_disk: Path) -> 
 
 
 async def test_queue_waits_while_the_disk_is_nearly_full(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Failure mode 60: accepted tasks respect the least free space, too."""
+    """Failure mode 60: accepted tasks respect the least free space, too; the log says it once."""
+    caplog.set_level("WARNING", "mp4gen.server")
     free = 10 << 20
     monkeypatch.setattr(data_dir.shutil, "disk_usage", lambda _: Usage(free=free))
     scheduler = await queue.start(min_free_bytes=20 << 20)
@@ -289,6 +290,7 @@ async def test_queue_waits_while_the_disk_is_nearly_full(
 
     assert tries == 0
     assert trouble == "The disk of the data folder has 10 MB free and needs 20 MB. Free some space."
+    assert caplog.messages == [f"the queue waits: {trouble}", "the queue goes on"]
     assert scheduler.trouble is None
     assert_all_done_once(queue)
 

@@ -33,3 +33,12 @@ def log_finished(task: Task, elapsed: float) -> None:
     )
     for warning in task.warnings:
         log.warning("task=%s warning=%r", task.task_id, warning)
+
+
+def log_change(before: str | None, trouble: str | None) -> str | None:
+    """Log why the queue waits, or that it goes on, if that is new; return the trouble."""
+    if trouble and not before:
+        log.error("the queue waits: %s", trouble)
+    elif before and not trouble:
+        log.warning("the queue goes on")
+    return trouble

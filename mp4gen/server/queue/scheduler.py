@@ -31,7 +31,7 @@ from mp4gen.server.troubles import describe_trouble
 
 from .fair_queue import FairQueue
 from .fingerprint import Fingerprints
-from .reporting import log_finished
+from .reporting import log_change, log_finished
 from .retries import MAX_ATTEMPTS, MAX_DELAY, QueueHold, retry_delay
 from .store import Store
 from .task import Task
@@ -77,6 +77,7 @@ class RenderScheduler:
         self._free_slots = [WorkerSlot(executor) for _ in range(config.workers)]
         self._slots = tuple(self._free_slots)
         self._hold = QueueHold()
+        self._space_trouble: str | None = None
         self._next_check: asyncio.TimerHandle | None = None
         self._stopping = False
         self._render_speed = RenderSpeed()
@@ -200,7 +201,9 @@ class RenderScheduler:
         if self._stopping:
             return False
         wait = self._hold.until - asyncio.get_running_loop().time()
-        if self._data.space_trouble(self._config.min_free_bytes):
+        space_trouble = self._data.space_trouble(self._config.min_free_bytes)
+        self._space_trouble = log_change(self._space_trouble, space_trouble)
+        if space_trouble:
             wait = max(wait, _DISK_CHECK_INTERVAL)
         if wait > 0:
             self._check_again_in(wait)
