@@ -8,6 +8,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from .output import escape_control_chars, to_json_line
 
 LogFormat = Literal["text", "json"]
 _MAX_CAUSES = 5
+_REPEAT_SECONDS = 60.0
 
 
 class ServerLogHandler(logging.Handler):
@@ -35,6 +37,9 @@ class ServerLogHandler(logging.Handler):
         self.log_format = log_format
         self._secrets: list[Secret] = []
         self.hide(secrets)
+        self._last_report = ("", 0.0)
+        # This loads a codec, which a process without free descriptors could not do later.
+        escape_control_chars("\n")
 
     def hide(self, secrets: Iterable[str | None]) -> None:
         """Hide further texts."""
@@ -42,13 +47,21 @@ class ServerLogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
-        text = self._as_json(record) if self.log_format == "json" else self._as_text(record)
-        try:
+        if record.name == "asyncio" and self._is_repeated(record):
+            return
+        # The reader of the log may be gone, or the process out of memory: the server goes on.
+        with suppress(Exception):
+            text = self._as_json(record) if self.log_format == "json" else self._as_text(record)
             sys.stderr.write(text)
             sys.stderr.flush()
-        except (OSError, ValueError):
-            # The reader of the log is gone; the server goes on.
-            return
+
+    def _is_repeated(self, record: logging.LogRecord) -> bool:
+        """Return whether asyncio said the same lately, as it does for each connection refused."""
+        message, (last, at) = record.getMessage(), self._last_report
+        if message == last and record.created - at < _REPEAT_SECONDS:
+            return True
+        self._last_report = message, record.created
+        return False
 
     def _as_text(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M:%S")

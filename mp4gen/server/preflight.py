@@ -27,6 +27,7 @@ from .queue.schema import check_integrity
 from .rendering import worker
 from .rendering.aspect_ratio import style_for
 from .rendering.pool import ProcessExecutor, WorkerSlot
+from .web.connection_limit import check_fd_limit
 from .web.sockets import bind, url_of
 from .web.tls import load_certificate
 
@@ -94,6 +95,7 @@ def _refusals() -> dict[str, Callable[[ServerConfig], object]]:
         "data": _check_data,
         "disk": _check_disk,
         "tls": load_certificate,
+        "port": lambda _: check_fd_limit(),
         "keys": _check_keys,
         "fonts": _check_fonts,
         "renderer": _check_memory,

@@ -143,3 +143,27 @@ def test_every_line_on_stderr_is_json(mp4gen: Any, tmp_path: Path) -> None:
     assert ended.code == 2
     assert json.loads(line)["level"] == "critical"
     assert "overlap" in json.loads(line)["message"]
+
+
+def test_report_of_asyncio_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without free descriptors it reports each connection a hundred times a second."""
+    handler = ServerLogHandler("text", [])
+    log = logging.Logger("asyncio")  # noqa: LOG001 - the test's own
+    log.addHandler(handler)
+
+    for _ in range(100):
+        log.error("socket.accept() out of system resource")
+    log.error("Task exception was never retrieved")
+
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_record_that_cannot_be_formatted_harms_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An error in the log must not become one of the request."""
+    with logging_to("text") as log:
+        log.warning("%d", "no number")
+        log.warning("next")
+
+    assert capsys.readouterr().err.endswith("WARNING next\n")

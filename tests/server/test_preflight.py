@@ -1,6 +1,7 @@
 """The checks before the start: what a server needs, and what to do if it is missing."""
 
 import fcntl
+import resource
 import socket
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,18 @@ async def test_start_refuses_what_the_checks_refuse(case: str, music: Path, tmp_
     assert hint in str(refused.value)
     assert [(result.passed, result.message) for result in results] == [(False, str(refused.value))]
     assert not (tmp_path / "data").exists()
+
+
+async def test_start_refuses_too_few_open_files(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without descriptors a server can accept no connection, and not even read its files."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (40, 40))
+    config = ServerConfig(music=music, data=tmp_path / "data", port=0, min_free_bytes=0)
+
+    with pytest.raises(ConfigurationError, match=r"Too few files may be open: 40\. Allow .* 192"):
+        async with Server(config):
+            pass
 
 
 async def test_start_does_not_refuse_what_passes(serve: Any, tmp_path: Path) -> None:

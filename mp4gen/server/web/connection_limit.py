@@ -12,13 +12,32 @@ from typing import cast
 from aiohttp import web
 
 from mp4gen.api import protocol
-from mp4gen.errors import ApiError
+from mp4gen.errors import ApiError, ConfigurationError
 
 # For the database, the workers' pipes and callbacks.
 _RESERVED_FDS = 128
 _FDS_PER_CONNECTION = 2
 _MIN_CONNECTIONS, _MAX_CONNECTIONS = 32, 10_000
 _RETRY_AFTER = 10
+
+
+def check_fd_limit() -> None:
+    """Check that the process may open enough files for a server.
+
+    Raises:
+        ConfigurationError: It may not.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    needed = _RESERVED_FDS + _FDS_PER_CONNECTION * _MIN_CONNECTIONS
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ConfigurationError(
+            f"Too few files may be open: {hard}. Allow at least {needed}, with ulimit -n or "
+            "LimitNOFILE."
+        )
 
 
 def raise_fd_limit() -> int:
