@@ -1,6 +1,8 @@
 """The exclusive right to write a ledger: one run of one process has it, while the file is there."""
 
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,8 +25,11 @@ class Lock:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists() and _inode_of(path.stat()) in self._locked_inodes:
-                raise self._in_use_error()
+            if path.exists():
+                file_status = path.stat()
+                _check_type(file_status.st_mode)
+                if _inode_of(file_status) in self._locked_inodes:
+                    raise self._in_use_error()
             self._file = filesystem.open_locked(path)
         except BlockingIOError:
             raise self._in_use_error() from None
@@ -66,3 +71,9 @@ class Lock:
 
 def _inode_of(file_status: os.stat_result) -> tuple[int, int]:
     return file_status.st_dev, file_status.st_ino
+
+
+def _check_type(mode: int) -> None:
+    """Raise an `OSError` for a pipe or a device; a folder cannot be opened anyway."""
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "Not a regular file")

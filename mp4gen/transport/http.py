@@ -287,9 +287,7 @@ def describe_network_error(error: BaseException) -> str:
         # Also headers beyond the limits are unreadable.
         is_cut = isinstance(error, aiohttp.ClientPayloadError)
         return "the response was cut off" if is_cut else "the response is not readable HTTP"
-    number = error.errno if isinstance(error, OSError) else None
-    reason = os.strerror(number) if number else None
-    return f"no usable connection ({reason or type(error).__name__})"
+    return f"no usable connection ({_reason(error)})"
 
 
 def _describe_proxy_error(
@@ -297,7 +295,13 @@ def _describe_proxy_error(
 ) -> str:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered {error.status}"
-    return f"the proxy cannot be reached ({error.os_error.strerror})"
+    return f"the proxy cannot be reached ({_reason(error.os_error)})"
+
+
+def _reason(error: BaseException) -> str:
+    """Return the system's words for an error; asyncio's own are for developers."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number else type(error).__name__
 
 
 def _headers() -> dict[str, str]:

@@ -577,11 +577,13 @@ async def test_file_system_without_locks_is_named(
     )
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "file/run.sqlite", "loop"])
+@pytest.mark.parametrize("name", ["x" * 300, "file/run.sqlite", "loop", "pipe", "folder"])
 async def test_path_that_cannot_be_used_is_a_ledger_error(path: Path, name: str) -> None:
     """Failure mode 53: no bare OSError, neither from a run nor from a reader."""
     path.with_name("file").write_bytes(b"")
     path.with_name("loop").symlink_to("loop")
+    path.with_name("folder").mkdir()
+    os.mkfifo(path.with_name("pipe"))
     async with FakeService() as service:
         message = await rejection(service, path.parent / name)
     with pytest.raises(mp4gen.LedgerError):
