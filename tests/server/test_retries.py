@@ -197,6 +197,25 @@ async def test_missing_music_folder_fails_no_task(queue: Queue, tmp_path: Path) 
     assert_all_done_once(queue)
 
 
+async def test_folder_that_loses_its_rights_fails_no_task(queue: Queue, tmp_path: Path) -> None:
+    """Failure mode 60: a file that cannot be read now is no bad song if its folder cannot, too."""
+    await queue.start()
+
+    def lose_rights(job: RenderJob) -> Exception | None:
+        if queue.music.exists():
+            queue.music.rename(tmp_path / "away")
+        return RenderError(f"Cannot read the audio file: {job.audio.name}: Permission denied.")
+
+    queue.worker.outcome = lose_rights
+    await queue.submit_all()
+    await asyncio.sleep(6.0)
+    queue.worker.outcome = lambda _: None
+    (tmp_path / "away").rename(queue.music)
+    await queue.wait_for(TASKS)
+
+    assert_all_done_once(queue)
+
+
 async def test_empty_mount_point_fails_no_task(queue: Queue, tmp_path: Path) -> None:
     """Failure mode 60: an unmounted disk leaves an empty folder, which is no deleted song."""
     await queue.start()

@@ -106,7 +106,12 @@ class TaskRenderer:
         # The music may have changed since the task was accepted.
         fingerprint = await self._library.read(self._fingerprints.of, task, job.audio)
         await self._mark_started(task, fingerprint)
-        video = await render.run(job)
+        try:
+            video = await render.run(job)
+        except RenderFailedError:
+            # This raises an error of its own if the folder lost its rights, or its disk.
+            await self._library.find(task.music_task_id, task.audio_id)
+            raise
         # The renderer notices changes while it runs; this also covers the moment before.
         if await self._library.read(self._fingerprints.of, task, job.audio) != fingerprint:
             raise TransientError("The music changed while it was rendered.")
