@@ -9,6 +9,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _NUMBERS = ("EN", "AN")
+# Deeper brackets are not paired (rule BD16).
+_MAX_DEPTH = 63
+_ODD_PAIRS = {"[": "]", "{": "}", "\u298d": "\u2990", "\u298f": "\u298e"}
 
 
 def embedding_levels(text: str) -> list[int]:
@@ -16,7 +19,9 @@ def embedding_levels(text: str) -> list[int]:
     classes = [unicodedata.bidirectional(char) or "L" for char in text]
     base = next((int(kind != "L") for kind in classes if kind in ("L", "R", "AL")), 0)
     sos = "R" if base else "L"
+    marks = [kind == "NSM" for kind in classes]
     _weak(classes, sos)
+    _brackets(classes, _bracket_pairs(text, classes), marks, sos)
     _neutral(classes, sos)
     return [base + _step(kind, base) for kind in classes]
 
@@ -75,6 +80,46 @@ def _signs(classes: list[str]) -> None:
             if classes[index] == "ET" and before == "EN":
                 classes[index] = "EN"
             before = classes[index]
+
+
+def _bracket_pairs(text: str, classes: list[str]) -> list[tuple[int, int]]:
+    """Return the places of paired brackets, in the order of the opening ones (rule BD16)."""
+    pairs: list[tuple[int, int]] = []
+    waiting: list[tuple[str, int]] = []
+    for index, char in enumerate(text):
+        if classes[index] != "ON" or not unicodedata.mirrored(char):
+            continue
+        kind = unicodedata.category(char)
+        if kind == "Ps":
+            if len(waiting) == _MAX_DEPTH:
+                break
+            waiting.append((_ODD_PAIRS.get(char, chr(ord(char) + 1)), index))
+        elif kind == "Pe":
+            depth = next((d for d, (end, _) in reversed([*enumerate(waiting)]) if end == char), -1)
+            if depth >= 0:
+                pairs.append((waiting[depth][1], index))
+                del waiting[depth:]
+    return sorted(pairs)
+
+
+def _brackets(
+    classes: list[str], pairs: list[tuple[int, int]], marks: list[bool], sos: str
+) -> None:
+    """Give both brackets of a pair one direction, that of their content or context (rule N0)."""
+    for start, end in pairs:
+        inside = {_side(kind) for kind in classes[start + 1 : end]} & {"L", "R"}
+        if not inside:
+            continue
+        before = (_side(kind) for kind in reversed(classes[:start]))
+        context = next((kind for kind in before if kind in ("L", "R")), sos)
+        direction = sos if sos in inside else context
+        for place in (start, end):
+            classes[place] = direction
+            # A mark takes the direction of the bracket that it stands on.
+            for after in range(place + 1, len(classes)):
+                if not marks[after]:
+                    break
+                classes[after] = direction
 
 
 def _neutral(classes: list[str], sos: str) -> None:

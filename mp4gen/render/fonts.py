@@ -34,6 +34,7 @@ _PREFERRED = (
     "wqyzenhei", "droidsansfallback", "arialunicode", "arial",
 )  # fmt: skip
 _AVOIDED = ("mono", "italic", "oblique", "condensed", "serif", "black", "thin", "lastresort")
+_WEIGHT_WORDS = ("bold", "heavy", "light", "medium")
 # A bitmap emoji font has one size only, one of these.
 _BITMAP_SIZES = (109, 136, 160, 96)
 _EXTENSIONS = (".ttf", ".otf", ".ttc", ".otc")
@@ -100,7 +101,7 @@ def load_font(path: str, size: float) -> tuple[ImageFont.FreeTypeFont, float] | 
 def _candidates(weight: Weight, user_fonts: tuple[str, ...], *, emoji: bool) -> Iterator[str]:
     # Lazy: the system's folders are read only if the bundled family lacks a letter.
     if emoji:
-        yield from filter(is_emoji_font, system_fonts(weight))
+        yield from filter(is_emoji_font, (*user_fonts, *system_fonts(weight)))
     yield bundled(weight)
     yield from user_fonts
     yield from itertools.filterfalse(is_emoji_font, system_fonts(weight))
@@ -127,7 +128,7 @@ def _font_files() -> tuple[str, ...]:
         found += [str(Path(root) / name) for name in files if name.lower().endswith(_EXTENSIONS)]
         if len(found) >= _MAX_FILES:
             break
-    return tuple(found)
+    return tuple(found[:_MAX_FILES])
 
 
 def _folders() -> list[Path]:
@@ -146,15 +147,19 @@ def _rank(path: str, weight: Weight) -> tuple[int, int, int]:
     name = _normalize_name(path)
     preference = [name.startswith(family) for family in (*_PREFERRED, "")].index(True)
     avoided = sum(word in name.replace("notosans", "") for word in _AVOIDED)
-    weight_names = ("semibold", "bold", "medium") if weight == "semibold" else (weight, "regular")
-    return avoided, preference, 0 if any(word in name for word in weight_names) else 1
+    wanted = ("semibold", "demibold", "bold", "medium") if weight == "semibold" else (weight,)
+    found = next((index for index, word in enumerate(wanted) if word in name), None)
+    # A file without a weight in its name is regular.
+    other = len(wanted) + any(word in name for word in _WEIGHT_WORDS)
+    return avoided, preference, other if found is None else found
 
 
 def _normalize_name(path: str) -> str:
     return Path(path).name.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
-@functools.lru_cache(maxsize=512)
+# Each search goes through all files in one order: a smaller cache would never hit.
+@functools.lru_cache(maxsize=2 * _MAX_FILES)
 def coverage(path: str) -> Coverage:
     """Read a font file's character map; an unreadable font covers nothing."""
     try:

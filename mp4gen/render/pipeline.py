@@ -291,6 +291,10 @@ def _prepare(
         cover_pixels = cover.generate_cover(features.digest, side)[0]
     else:
         cover_pixels = cover.resize(cover_image, side)
+    warnings += tags.unreadable_warnings(
+        title=file_tags.title if request.title is None else "",
+        author=file_tags.artist if request.author is None else "",
+    )
     if features.damaged_packets:
         name = decode.display_name(audio)
         warnings.append(f"{features.damaged_packets} damaged packets of {name} were left out.")

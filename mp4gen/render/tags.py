@@ -24,17 +24,14 @@ class Tags:
     artist: str
     covers: tuple[bytes, ...]
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """One sentence for each tag of which letters are unreadable."""
-        return tuple(
-            f"The {name} tag is in an unknown encoding: {text}. Choose the {option} yourself."
-            for name, option, text in (
-                ("title", "title", self.title),
-                ("artist", "author", self.artist),
-            )
-            if tag_text.UNREADABLE in text
-        )
+
+def unreadable_warnings(**tags: str) -> list[str]:
+    """Return one sentence for each tag, named by its option, that has unreadable letters."""
+    return [
+        f"The {option} in the file's tags is in an unknown encoding: {text}. Choose the {option}."
+        for option, text in tags.items()
+        if tag_text.UNREADABLE in text
+    ]
 
 
 def probe(path: PathLike) -> AudioInfo:

@@ -97,6 +97,7 @@ class Typesetter:
     def __init__(self, user_fonts: Iterable[str] = ()) -> None:
         self._user_fonts = tuple(user_fonts)
         self._missing: dict[str, str] = {}
+        self._found: dict[tuple[str, Weight], str | None] = {}
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -180,6 +181,12 @@ class Typesetter:
             if previous is None or fonts.is_emoji_font(previous.font):
                 return fonts.bundled(weight)
             return previous.font
+        key = cluster, weight
+        if key not in self._found:
+            self._found[key] = self._search(cluster, weight)
+        return self._found[key]
+
+    def _search(self, cluster: str, weight: Weight) -> str | None:
         codes = frozenset(ord(c) for c in cluster if not _is_invisible(c))
         emoji = _is_emoji(cluster)
         for needed in (codes, frozenset({ord(cluster[0])})):

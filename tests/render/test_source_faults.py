@@ -51,7 +51,7 @@ def test_failed_read_is_never_a_shorter_video(tools, tmp_path, monkeypatch, endi
     """Failure mode 63: a read error anywhere in the file raises, in each pass over it."""
     music = tools.encode(tmp_path / f"tone{ending}", tools.tone(6.0, 48000), 48000)
     (tmp_path / "out").mkdir()
-    for first in (1, 3, 5):
+    for first in (1, 2, 4, 6):
         with monkeypatch.context() as patch:
             fail_reads(patch, errno.EIO, first, share * music.stat().st_size)
             with pytest.raises(RenderIOError, match="Input/output error"):
@@ -67,6 +67,16 @@ def test_probe_reports_each_kind_of_failed_read(tone_wav, monkeypatch, number):
 
     with pytest.raises(RenderIOError, match=os.strerror(number)):
         probe(tone_wav)
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_failed_read_of_the_tags_is_not_a_track_without_tags(tools, tmp_path, monkeypatch, ending):
+    """Failure mode 63: the second reader of the tags reports it, too."""
+    music = tools.encode(tmp_path / f"t{ending}", tools.tone(1.0, 48000), 48000)
+    fail_reads(monkeypatch, errno.EIO, 2, 0)
+
+    with pytest.raises(RenderIOError, match="Input/output error"):
+        probe(music)
 
 
 def test_missing_permission_is_the_files_own_fault(tone_wav, monkeypatch):

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bidi import get_display
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mp4gen.render import bidi, fonts
 from mp4gen.render.text import Typesetter, grapheme_clusters, sanitize
@@ -58,6 +61,46 @@ def test_grapheme_clusters_keep_marks_emoji_and_flags():
 def test_embedding_levels_follow_uax_9(text, levels):
     """Right-to-left text, numbers in it and neutrals get their levels."""
     assert bidi.embedding_levels(text) == levels
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Song (שיר) 2", "Song (ריש) 2"),
+        ("שיר (Song) 2", "2 (Song) ריש"),
+        ("Song (שיר [חי]) x", "Song ([יח] ריש) x"),
+    ],
+)
+def test_brackets_stay_with_their_words(text, shown):
+    """Both of a pair have one direction (rule N0); the drawing mirrors them."""
+    assert displayed(text) == shown
+
+
+def displayed(text: str) -> str:
+    """Return a line from left to right, as it is drawn."""
+    levels = bidi.embedding_levels(text)
+    mirrors = str.maketrans("()[]", ")(][")
+    pairs = zip(text, levels, strict=True)
+    drawn = [char.translate(mirrors) if level % 2 else char for char, level in pairs]
+    return "".join(bidi.reorder_visual(drawn, levels))
+
+
+def reordered(text: str) -> str:
+    """Return a line from left to right, with its brackets as they are written."""
+    return "".join(bidi.reorder_visual(text, bidi.embedding_levels(text)))
+
+
+@given(st.text("ab אבשب12٣ (([]){} .,+%$-!\u0301", max_size=30))
+def test_direction_is_that_of_another_implementation(text):
+    """Letters, numbers, signs and brackets in any order are drawn as `python-bidi` does."""
+    assert reordered(text) == get_display(text)
+
+
+def test_deep_brackets_are_not_paired():
+    """64 levels are beyond the limit of the algorithm."""
+    text = "(" * 64 + "a" + ")" * 64 + "א"
+
+    assert reordered(text) == get_display(text)
 
 
 def test_reorder_visual_reverses_right_to_left_runs():
@@ -168,6 +211,72 @@ def test_bundled_font_is_used_before_user_fonts():
     found = fonts.find_font(frozenset({ord("A")}), "regular", user_fonts, emoji=False)
 
     assert found == fonts.bundled("regular")
+
+
+@pytest.fixture
+def many_fonts(monkeypatch, tmp_path) -> int:
+    """Install 700 files of a font without Chinese, and return their number."""
+    for index in range(700):
+        (tmp_path / f"font{index}.ttf").hardlink_to(template(tmp_path))
+    monkeypatch.setattr(fonts, "_folders", lambda: [tmp_path])
+    caches = fonts.system_fonts, fonts._font_files, fonts.coverage
+    for cache in caches:
+        cache.cache_clear()
+    yield 701
+    for cache in caches:
+        cache.cache_clear()
+
+
+def template(folder: Path) -> Path:
+    file = folder / "template.ttf"
+    if not file.exists():
+        file.write_bytes(Path(fonts.bundled("regular")).read_bytes())
+    return file
+
+
+def test_each_of_many_font_files_is_read_once(many_fonts):
+    """A title with letters that no font has does not read all files for each of them."""
+    typesetter = Typesetter()
+
+    typesetter.fit("夜の東京" * 10, 58, "semibold", 500)
+    typesetter.line("夜の東京" * 10, 58, "regular")
+
+    # The files, and the bundled font in both weights.
+    assert fonts.coverage.cache_info().misses <= many_fonts + 2
+    assert fonts.coverage.cache_info().maxsize > fonts._MAX_FILES
+
+
+FAMILY = ["DejaVuSans-Bold.ttf", "DejaVuSans-ExtraLight.ttf", "DejaVuSans.ttf"]
+NOTO = ["NotoSansHebrew-Black.ttf", "NotoSansHebrew-Bold.ttf", "NotoSansHebrew-ExtraLight.ttf",
+        "NotoSansHebrew-Medium.ttf", "NotoSansHebrew-Regular.ttf"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "weight", "first"),
+    [
+        (FAMILY, "regular", "DejaVuSans.ttf"),
+        (FAMILY, "medium", "DejaVuSans.ttf"),
+        (FAMILY, "semibold", "DejaVuSans-Bold.ttf"),
+        (NOTO, "regular", "NotoSansHebrew-Regular.ttf"),
+        (NOTO, "medium", "NotoSansHebrew-Medium.ttf"),
+        (NOTO, "semibold", "NotoSansHebrew-Bold.ttf"),
+    ],
+)
+def test_system_font_has_the_weight_of_the_line(names, weight, first):
+    """A title is bold and an author is not, in Hebrew and Arabic too."""
+    assert min(names, key=lambda name: (*fonts._rank(name, weight), name)) == first
+
+
+def test_given_emoji_font_is_used_before_the_systems(monkeypatch, tmp_path):
+    """It is tried before the fonts for letters, too."""
+    given, system = (tmp_path / name for name in ("MyEmoji.ttf", "NotoColorEmoji.ttf"))
+    for path in (given, system):
+        path.write_bytes(Path(fonts.bundled("regular")).read_bytes())
+    monkeypatch.setattr(fonts, "system_fonts", lambda _: (str(system),))
+    codes = frozenset({ord("A")})
+
+    assert fonts.find_font(codes, "regular", (str(given),), emoji=True) == str(given)
+    assert fonts.find_font(codes, "regular", (), emoji=True) == str(system)
 
 
 @pytest.mark.parametrize("text", ["Midnight", "W" * 80, "iiii " * 40, "Ж" * 200])
