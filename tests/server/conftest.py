@@ -3,7 +3,6 @@
 import array
 import asyncio
 import contextlib
-import itertools
 import json
 import math
 import shutil
@@ -129,6 +128,31 @@ def read_tasks(data: Path, columns: str) -> list[tuple[Any, ...]]:
         return database.execute(f"SELECT {columns} FROM tasks ORDER BY seq").fetchall()  # noqa: S608
 
 
+def decode_tracks(changes: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the tracks in the columns that the page gets, as its script reads them."""
+    tasks = [task for task, count in changes["folders"] for _ in range(count)]
+    problems = dict(changes["problems"])
+    tracks: list[dict[str, Any]] = []
+    columns = zip(
+        tasks,
+        *(changes[name] for name in ("audios", "titles", "artists", "seconds")),
+        strict=True,
+    )
+    for index, (task, audio, title, artist, seconds) in enumerate(columns):
+        tracks.append(
+            {
+                "task": task,
+                "audio": audio,
+                "title": title if isinstance(title, str) else audio[title:],
+                "artist": tracks[-1]["artist"] if artist == 0 else artist,
+                "duration": seconds if seconds > 0 else None,
+                "estimated": abs(seconds),
+                "problem": problems.get(index),
+            }
+        )
+    return tracks
+
+
 class Visitor:
     """A browser on the page: keeps its cookie and its CSRF token."""
 
@@ -168,9 +192,7 @@ class Visitor:
 
     async def library(self) -> list[dict[str, Any]]:
         """Return the tracks, with the names of their fields."""
-        tracks = (await self.read("/page/library"))["tracks"]
-        names = ("task", "audio", "title", "artist", "duration", "estimated", "problem")
-        return [dict(itertools.zip_longest(names, track)) for track in tracks]
+        return decode_tracks(await self.read("/page/library"))
 
     async def read(self, path: str, **query: str) -> dict[str, Any]:
         """Return the JSON of a page's request."""

@@ -4,12 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mp4gen.server.library.library import LibraryTrack
 from mp4gen.server.rendering.previews import MusicInfo
 from mp4gen.server.web.library_view import LibraryView
+
+from .conftest import decode_tracks
 
 NAMES = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 2))
 
@@ -30,7 +33,7 @@ def apply(known: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     shown = {} if changes["complete"] else dict(known)
     for _, name in changes["removed"]:
         shown.pop(name, None)
-    return shown | {row[1]: row for row in changes["tracks"]}
+    return shown | {track["audio"]: track for track in decode_tracks(changes)}
 
 
 @given(st.lists(NAMES, min_size=1, max_size=8), st.sets(st.integers(0, 7)))
@@ -48,8 +51,8 @@ def test_changes_lead_to_the_same_page_as_all_tracks(
         changes = view.changes(version)
         shown, version = apply(shown, changes), changes["version"]
         assert shown == apply({}, view.changes(""))
-        assert {name: row[2] for name, row in shown.items()} == {
-            name: f"{name}{version}" for name, version in library.items()
+        assert {name: track["title"] for name, track in shown.items()} == {
+            name: f"{name}{edition}" for name, edition in library.items()
         }
 
 
@@ -63,15 +66,12 @@ def test_changes_are_only_what_changed() -> None:
     view.update(tracks(library))
     changes = view.changes(version)
 
-    assert sorted(row[1] for row in changes["tracks"]) == ["5", "new"]
+    assert sorted(changes["audios"]) == ["5", "new"]
     assert changes["removed"] == [("album", "0")]
     assert not changes["complete"]
-    assert view.changes(changes["version"]) == {
-        "version": changes["version"],
-        "complete": False,
-        "tracks": [],
-        "removed": [],
-    }
+    unchanged = view.changes(changes["version"])
+    assert (unchanged["audios"], unchanged["removed"]) == ([], [])
+    assert unchanged["version"] == changes["version"]
 
 
 def test_unknown_versions_get_all_tracks() -> None:
@@ -83,18 +83,33 @@ def test_unknown_versions_get_all_tracks() -> None:
         assert view.changes(version)["complete"], version
 
 
-def test_row_leaves_out_what_is_unknown() -> None:
-    """A row ends with its last known value: 20,000 rows are sent at once."""
-    track, info = tracks({"a": 0})[0]
+@pytest.mark.parametrize(
+    ("audio", "info", "title", "seconds"),
+    [
+        ("01 Slow Harbour", MusicInfo(title="Slow Harbour", duration=61.4), "Slow Harbour", 61),
+        ("Slow Harbour", MusicInfo(title="Slow Harbour", duration=0.2), "Slow Harbour", 1),
+        ("01", MusicInfo(title="Other", artist="An Artist"), "Other", -10),
+        ("𝄞 song", MusicInfo(title="song"), "song", -10),
+        ("夜の窓", MusicInfo(), "夜の窓", -10),
+        ("bad", MusicInfo(problem="It is damaged."), "bad", -10),
+    ],
+)
+def test_columns_keep_what_the_page_shows(
+    audio: str, info: MusicInfo, title: str, seconds: int
+) -> None:
+    """Titles and artists are shortened where they repeat, and come out whole."""
     view = LibraryView("e")
-    rows = []
-    for changed in (info, attrs.evolve(info, title="a"), MusicInfo(), MusicInfo(problem="Bad.")):
-        view.update([(track, changed)])
-        rows.append(view.changes("")["tracks"][0])
+    track = LibraryTrack("album", audio, Path("x.mp3"), 240_000, 1.0)
+    other = attrs.evolve(track, audio_id=f"{audio} again")
 
-    assert rows == [
-        ["album", "a", "a0", None, 12.3],
-        ["album", "a", None, None, 12.3],
-        ["album", "a", None, None, None, 10],
-        ["album", "a", None, None, None, 10, "Bad."],
-    ]
+    view.update([(track, info), (other, info)])
+    changes = view.changes("")
+
+    shown = decode_tracks(changes)
+    assert [one["artist"] for one in shown] == [info.artist] * 2
+    assert shown[0]["title"] == title
+    assert changes["seconds"] == [seconds] * 2
+    assert [one["problem"] for one in shown] == [info.problem] * 2
+    assert changes["folders"] == [["album", 2]]
+    # What Python and a browser count alike.
+    assert isinstance(changes["titles"][0], str) or audio.isascii() or not changes["titles"][0]

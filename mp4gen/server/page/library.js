@@ -22,8 +22,8 @@ export async function loadLibrary() {
   if (changes.complete) state.tracks.clear();
   for (const [task, audio] of changes.removed) state.tracks.delete(keyOf({ task, audio }));
   let isNew = changes.complete || before !== state.tracks.size;
-  for (const row of changes.tracks) {
-    const track = trackOf(row);
+  const tracks = tracksOf(changes);
+  for (const track of tracks) {
     const key = keyOf(track);
     isNew ||= !state.tracks.has(key);
     state.tracks.set(key, track);
@@ -31,15 +31,25 @@ export async function loadLibrary() {
     coverCache.delete(key);
   }
   for (const [key, cover] of coverCache) if ("failed" in cover.dataset) coverCache.delete(key);
+  if (!isNew && tracks.length === 0) return;
   state.library = [...state.tracks.values()];
-  if (isNew || changes.tracks.length > 0) state.library.sort((one, other) => compare(one.task, other.task) || compare(one.audio, other.audio));
-  if (isNew || changes.tracks.length > 0) drawTracks();
+  state.library.sort((one, other) => compare(one.task, other.task) || compare(one.audio, other.audio));
+  drawTracks();
 }
 
-function trackOf([task, audio, title = null, artist = null, duration = null, estimated = null, problem = null]) {
-  const track = { task, audio, title: title ?? audio, artist, duration, length: duration ?? estimated ?? 0, problem };
-  track.text = `${track.title} ${artist ?? ""} ${task}`.toLowerCase();
-  return track;
+// The server sends columns, which are described there.
+function tracksOf({ folders, audios, titles, artists, seconds, problems }) {
+  const tasks = folders.flatMap(([task, count]) => Array(count).fill(task));
+  const problemOf = new Map(problems);
+  let artist = null;
+  return audios.map((audio, index) => {
+    const title = typeof titles[index] === "string" ? titles[index] : audio.slice(titles[index]);
+    if (artists[index] !== 0) artist = artists[index];
+    const length = Math.abs(seconds[index]);
+    const track = { task: tasks[index], audio, title, artist, length, duration: seconds[index] > 0 ? length : null, problem: problemOf.get(index) };
+    track.text = `${title} ${artist ?? ""} ${track.task}`.toLowerCase();
+    return track;
+  });
 }
 
 // --- the list ------------------------------------------------------------------------------
