@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from mp4gen.server.queue.known_tasks import MAX_TASKS, KnownTasks
 from mp4gen.server.queue.statements import update
 from mp4gen.server.queue.store import Store
+from mp4gen.server.queue.task import CallbackState, Task
 
 from .conftest import FINISHED_TASK
 
@@ -68,3 +70,48 @@ def explain(connection: sqlite3.Connection, sql: str) -> list[str]:
     """Return how SQLite runs a statement."""
     connection.set_trace_callback(None)
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
+
+
+async def test_get_returns_what_was_written_last(store: Store) -> None:
+    """Tasks are kept between two writes; after a write nothing old is returned."""
+    assert store.get("1") is None
+    await store.add(FINISHED_TASK)
+    first = store.get("1")
+    again = store.get("1")
+    await store.set_callback_state("1", CallbackState.FAILED)
+    changed = store.get("1")
+    await store.remove("1")
+
+    assert first == FINISHED_TASK
+    assert again is first
+    assert changed.callback is CallbackState.FAILED
+    assert store.get("1") is None
+
+
+def test_read_that_overlaps_a_write_is_not_kept(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before a write ended is read again after it."""
+    store._add(FINISHED_TASK)
+    select = store._select
+
+    def write_after_reading(*args: Any) -> list[Task]:
+        found = select(*args)
+        store._run(*update("1", {"callback": "failed"}))
+        return found
+
+    monkeypatch.setattr(store, "_select", write_after_reading)
+    before = store.get("1")
+    monkeypatch.undo()
+
+    assert before.callback is CallbackState.SENT
+    assert store.get("1").callback is CallbackState.FAILED
+
+
+def test_known_tasks_are_limited() -> None:
+    """Polls of endless unknown ids take no endless memory."""
+    known = KnownTasks()
+    for number in range(2 * MAX_TASKS + 1):
+        known[str(number)] = None
+
+    assert 0 < len(known) <= MAX_TASKS

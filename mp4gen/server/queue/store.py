@@ -19,6 +19,7 @@ import attrs
 from mp4gen.errors import AlreadyExistsError, ConfigurationError
 
 from . import statements
+from .known_tasks import KnownTasks
 from .schema import check_version, damaged, migrate
 from .task import CallbackState, Task, TaskState
 
@@ -47,6 +48,8 @@ class Store:
                 f"The database {path} cannot be used: {error}. Check the space on its disk, or "
                 "choose another folder with --data."
             ) from error
+        # Clients poll tasks that have not changed.
+        self._known = KnownTasks()
         self._write_executor = ThreadPoolExecutor(1, thread_name_prefix="mp4gen-store")
 
     def close(self) -> None:
@@ -158,8 +161,12 @@ class Store:
 
     def get(self, task_id: str) -> Task | None:
         """Return one task; None if it does not exist."""
-        found = self._select("WHERE task_id = ?", (task_id,))
-        return found[0] if found else None
+        # A write replaces it, so that what was read before never gets into the new one.
+        known = self._known
+        if task_id not in known:
+            found = self._select("WHERE task_id = ?", (task_id,))
+            known[task_id] = found[0] if found else None
+        return known[task_id]
 
     def unfinished(self) -> list[Task]:
         """Return every queued or rendering task, oldest first."""
@@ -320,6 +327,7 @@ class Store:
 
     def _commit(self) -> None:
         self._write_connection.execute("COMMIT")
+        self._known = KnownTasks()
 
     def _select(self, where: str, values: tuple[Any, ...] = ()) -> list[Task]:
         sql = f"SELECT {statements.COLUMNS} FROM tasks {where}"  # noqa: S608 - constants

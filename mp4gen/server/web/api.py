@@ -1,6 +1,7 @@
 """Handles the API's operations, as the vendor's pages describe them."""
 
 import asyncio
+import functools
 import math
 import secrets
 import time
@@ -101,12 +102,7 @@ class Api:
         task = await self._services.admission.recover(task)
         base = request_base_url(request, self._services.config)
         retry_after = None if task.is_finished else self._services.scheduler.retry_after(task)
-        # Fields of our own: the vendor's server has no such sentences.
-        fields = converters.unstructure_video_details(task.details(base)) | {
-            "trouble": task.last_trouble,
-            "warnings": task.warnings,
-        }
-        return api_response(protocol.build_data_response(fields), retry_after=retry_after)
+        return api_response(_details_body(task, base), retry_after=retry_after)
 
     async def tracks(self, request: web.Request, account: str) -> web.Response:
         """Answer "Get Music Generation Details", for a folder of the library."""
@@ -160,6 +156,17 @@ class Api:
             self._services.config.rate_limit, asyncio.get_running_loop().time()
         )
         return error_response(430, retry_after=math.ceil(wait)) if wait else None
+
+
+# Clients poll tasks that have not changed.
+@functools.lru_cache(1024)
+def _details_body(task: Task, base_url: str) -> bytes:
+    # Fields of our own: the vendor's server has no such sentences.
+    fields = converters.unstructure_video_details(task.details(base_url)) | {
+        "trouble": task.last_trouble,
+        "warnings": task.warnings,
+    }
+    return protocol.build_data_response(fields)
 
 
 def _task_id(request: web.Request) -> str:

@@ -10,6 +10,7 @@ something and comes from another site is rejected. A proxy may change the `Host`
 origin of `public_url` is this site, too.
 """
 
+import functools
 import ipaddress
 import logging
 import re
@@ -77,6 +78,7 @@ def _allowed_hosts(config: ServerConfig) -> set[str]:
     return names - {""}
 
 
+@functools.lru_cache(256)
 def _host_of(header: str) -> str:
     """Return the name or address in a `Host` header, or an empty string if it is invalid.
 
@@ -114,6 +116,7 @@ def _parse_origin(url: str) -> tuple[str, str, int] | None:
     return parts.scheme, parts.hostname or "", port
 
 
+@functools.lru_cache(256)
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
