@@ -24,6 +24,8 @@ GIB = 1 << 30
 MIB = 1 << 20
 _MAX_SECONDS = 365 * 86400
 _MAX_WORKERS = 1024
+# Also an address, and a port, which is ignored; but not a URL.
+_HOST_NAME = re.compile(r"[^\s\\/@?#,]+")
 _MAX_MEMORY = 1 << 50
 
 
@@ -191,6 +193,9 @@ class ServerConfig:
             )
         if self.public_url is not None:
             _check_public_url(self.public_url)
+        for name in self.allowed_hosts:
+            if not _HOST_NAME.fullmatch(name):
+                raise invalid_setting("allowed_hosts", name, "a host name, such as studio.local")
         for proxy in self.trusted_proxies:
             _check_network(proxy)
 
