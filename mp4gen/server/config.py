@@ -80,6 +80,11 @@ def _strip_slash(url: str | None) -> str | None:
     return None if url is None else url.rstrip("/")
 
 
+def _check_host(_: object, attribute: attrs.Attribute[Any], name: str) -> None:
+    if not _HOST_NAME.fullmatch(name):
+        raise invalid_setting(attribute.name, name, "a host name, such as studio.local")
+
+
 def _cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -146,7 +151,9 @@ class ServerConfig:
     tls_key: Path | None = attrs.field(default=None, converter=_expand_optional_path)
     public_url: str | None = attrs.field(default=None, converter=_strip_slash)
     trusted_proxies: tuple[str, ...] = attrs.field(default=(), converter=tuple)
-    allowed_hosts: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    allowed_hosts: tuple[str, ...] = attrs.field(
+        default=(), converter=tuple, validator=attrs.validators.deep_iterable(_check_host)
+    )
     workers: int = attrs.field(
         factory=_cpus, validator=_whole(1, _MAX_WORKERS, f"a whole number from 1 to {_MAX_WORKERS}")
     )
@@ -193,9 +200,6 @@ class ServerConfig:
             )
         if self.public_url is not None:
             _check_public_url(self.public_url)
-        for name in self.allowed_hosts:
-            if not _HOST_NAME.fullmatch(name):
-                raise invalid_setting("allowed_hosts", name, "a host name, such as studio.local")
         for proxy in self.trusted_proxies:
             _check_network(proxy)
 

@@ -39,7 +39,7 @@ def test_server_without_a_home_folder_needs_a_data_folder(
 @pytest.mark.parametrize("name", ["https://studio.local/", "studio local", "", "a,b", "u@studio"])
 def test_allowed_host_that_never_matches_is_refused(tmp_path: Path, name: str) -> None:
     """A URL in place of a name would be ignored without a word."""
-    with pytest.raises(ConfigurationError, match="Invalid allowed_hosts.* Use a host name"):
+    with pytest.raises(ConfigurationError, match=r"Invalid allowed_hosts.* Use a host name"):
         ServerConfig(music=tmp_path, data=tmp_path / "data", allowed_hosts=[name])
 
 
