@@ -129,7 +129,7 @@ class BulkCommand:
     def _stop(self, bulk: ConversionRun) -> None:
         bulk.stop()
         self.output.status(
-            f"Stopping. Waiting for {self.progress.in_progress} videos in progress; no more are "
+            f"Stopping. Waiting for {self.progress.waits_for} in progress; no more are "
             "submitted. Press Ctrl-C again to stop immediately; nothing is lost."
         )
 

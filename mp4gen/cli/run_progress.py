@@ -81,6 +81,11 @@ class RunProgress:
         return len(self._in_progress)
 
     @property
+    def waits_for(self) -> str:
+        """What a run that stops waits for; downloads of earlier runs' videos are not counted."""
+        return f"{self.in_progress} videos" if self._in_progress else "responses and downloads"
+
+    @property
     def fraction(self) -> float | None:
         """The finished part of the run, 0 to 1; None if there are no tracks."""
         return (self.succeeded + self.failed) / self.total if self.total else None

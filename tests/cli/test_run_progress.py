@@ -31,6 +31,16 @@ def test_counts_follow_the_events() -> None:
     assert progress.fraction == 0.2
 
 
+def test_stop_says_what_it_waits_for() -> None:
+    """A resumed run can wait for downloads alone, of videos that an earlier run has counted."""
+    progress = RunProgress(total=3)
+    before = progress.waits_for
+    for task in ("video_1", "video_2"):
+        progress.handle_event(SubmittedEvent(task, "track", adopted=False))
+
+    assert (before, progress.waits_for) == ("responses and downloads", "2 videos")
+
+
 def test_eta_follows_from_the_finished_videos() -> None:
     """Six a minute leave four minutes for 24; old requests do not count as speed."""
     now = 0.0
