@@ -89,7 +89,7 @@ def read_ledger(path: Path) -> tuple[str, list[LedgerEntry]]:
         finally:
             db.close()
     except (sqlite3.Error, OSError) as error:
-        raise LedgerError(f"Cannot read the ledger {path}: {error}.") from None
+        raise LedgerError(f"Cannot read the ledger {path}: {error}. Check the file.") from None
 
 
 def to_column(value: Any) -> Any:
@@ -114,7 +114,9 @@ def entry_from_row(row: Row, request: VideoRequest | None = None) -> LedgerEntry
     try:
         return _entry_from_row(tuple(map(_from_column, row)), request)
     except Exception as error:  # noqa: BLE001 - the row can hold anything
-        raise LedgerError(f"Cannot read track {row[0]} of the ledger: {error}.") from None
+        raise LedgerError(
+            f"Cannot read track {row[0]} of the ledger: {error}. Use another ledger."
+        ) from None
 
 
 def _entry_from_row(row: Row, request: VideoRequest | None) -> LedgerEntry:

@@ -20,12 +20,14 @@ import attrs
 from mp4gen.errors import DownloadError
 from mp4gen.filesystem import open_locked, sync_folder
 
+_CHECK_FOLDER: Final = " Check the folder and the disk."
 _NO_LOCKS: Final = " Use a folder on another one."
 _NOT_A_FOLDER: Final = " Use a folder, or a path that ends in .mp4."
 _HINTS: Final = {
     errno.ENOSPC: " Free some space, then download again.",
     errno.EDQUOT: " Free some space, then download again.",
     errno.EFBIG: " Raise `ulimit -f`, or use a file system for larger files.",
+    errno.ENOENT: " Use a folder that exists.",
     errno.ENAMETOOLONG: " Use a shorter name.",
     errno.EEXIST: _NOT_A_FOLDER,
     errno.ENOTDIR: _NOT_A_FOLDER,
@@ -260,10 +262,10 @@ def translate_os_errors(target: Path) -> Iterator[None]:
             f"Another download is writing the same file: {target}. Wait until it has ended."
         ) from None
     except OSError as error:
-        hint = _HINTS.get(error.errno or 0, "")
+        hint = _HINTS.get(error.errno or 0, _CHECK_FOLDER)
         raise DownloadError(f"Cannot write {target}: {error.strerror or error}.{hint}") from None
     except ValueError as error:
-        raise DownloadError(f"Cannot write {str(target)!r}: {error}.") from None
+        raise DownloadError(f"Cannot write {str(target)!r}: {error}. Use another name.") from None
 
 
 def _read_at(file: FileIO, offset: int, size: int) -> bytes:

@@ -127,7 +127,7 @@ def _stereo(decoder: Decoder, name: str) -> Iterator[tuple[AudioFrame, Floats, f
                 f"{frame.sample_rate} Hz. Use mono or stereo."
             ) from error
         if not peak <= MAX_SAMPLE:
-            raise RenderError(f"NaN or out-of-range samples in the file: {name}.")
+            raise RenderError(f"NaN or out-of-range samples in the file: {name}. Export it again.")
         yield frame, np.concatenate([np.zeros((2, 0), np.float32), *late, *parts], axis=1), peak
 
 

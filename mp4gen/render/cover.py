@@ -98,13 +98,13 @@ def _bytes_of(source: PathLike | bytes) -> tuple[bytes, str]:
     file, name = Path(os.fspath(source)), display_name(source)
     try:
         if not file.is_file():
-            raise RenderError(f"The cover does not exist: {name}.")
+            raise RenderError(f"The cover does not exist: {name}. Check the path.")
         if file.stat().st_size > MAX_BYTES:
             limit = MAX_BYTES >> 20
             raise RenderError(f"The cover is too large: {name}. Use at most {limit} MB.")
         return file.read_bytes(), name
     except (OSError, ValueError) as error:
-        raise RenderError(f"Cannot read the cover: {name}.") from error
+        raise RenderError(f"Cannot read the cover: {name}. Use another image.") from error
 
 
 def _square(image: Image.Image, side: int, max_side: int) -> Bytes:

@@ -90,11 +90,13 @@ def _io_errors(name: str) -> Iterator[None]:
     except av.error.FFmpegError:
         raise
     except FileNotFoundError as error:
-        raise RenderIOError(f"The audio file does not exist: {name}.") from error
+        raise RenderIOError(f"The audio file does not exist: {name}. Check the path.") from error
     except OSError as error:
         # Missing permissions do not come back by waiting.
         kind = RenderError if isinstance(error, PermissionError) else RenderIOError
-        raise kind(f"Cannot read the audio file: {name}: {error.strerror}.") from error
+        raise kind(
+            f"Cannot read the audio file: {name}: {error.strerror}. Check the file."
+        ) from error
 
 
 def _open_file(file: Path, name: str) -> FileIO:
@@ -102,15 +104,15 @@ def _open_file(file: Path, name: str) -> FileIO:
         if file.exists() and not file.is_file():
             raise RenderError(f"Not a file: {name}. Choose an audio file.")
         if not file.stat().st_size:
-            raise RenderError(f"The audio file is empty: {name}.")
+            raise RenderError(f"The audio file is empty: {name}. Use another file.")
         return FileIO(file)
     except ValueError as error:
-        raise RenderError(f"Cannot read the audio file: {name}.") from error
+        raise RenderError(f"Cannot read the audio file: {name}. Check the path.") from error
 
 
 def _audio_stream(container: InputContainer, name: str) -> AudioStream:
     if not container.streams.audio:
-        raise RenderError(f"No audio in the file: {name}.")
+        raise RenderError(f"No audio in the file: {name}. Choose an audio file.")
     stream = container.streams.audio[0]
     codec = codec_of(stream)
     if codec not in CODECS and not codec.startswith("pcm_"):

@@ -71,7 +71,9 @@ def atomic_output(to: Path) -> Iterator[Path]:
         if not (filled or isinstance(error, av.error.FFmpegError)):
             raise
         reason = error.strerror or type(error).__name__
-        raise RenderIOError(f"Cannot write {display_name(to)}: {reason}.") from error
+        raise RenderIOError(
+            f"Cannot write {display_name(to)}: {reason}. Check the disk and the folder."
+        ) from error
 
 
 def new_frame(style: RenderStyle) -> tuple[VideoFrame, Canvas]:

@@ -56,7 +56,7 @@ class RenderStyle:
             raise RenderError(f'Invalid quality: {self.quality!r}. Use "fast" or "fine".')
         for path in self.fonts:
             if not Path(path).is_file():
-                raise RenderError(f"The font file does not exist: {path}.")
+                raise RenderError(f"The font file does not exist: {path}. Check the path.")
 
 
 @frozen

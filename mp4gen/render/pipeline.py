@@ -253,9 +253,9 @@ def _validate_output(to: PathLike, audio: PathLike) -> Path:
         is_same_file = exists and source.exists() and target.samefile(source)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise RenderIOError(f"Cannot write {name}: {reason}.") from error
+        raise RenderIOError(f"Cannot write {name}: {reason}. Use another path.") from error
     if not folder_exists:
-        raise RenderError(f"The folder of {name} does not exist: {target.parent}.")
+        raise RenderError(f"The folder of {name} does not exist: {target.parent}. Create it.")
     if exists and not target.is_file():
         kind = "a folder" if target.is_dir() else "not a regular file"
         raise RenderError(f"Cannot write {name}: it is {kind}. Use a name that ends in .mp4.")
@@ -272,7 +272,10 @@ def _prepare(
         raise RenderError(f"Invalid max_duration: {max_duration!r}. Use a number above 0.")
     for path in style.fonts:
         if not fonts.is_loadable(path):
-            raise RenderError(f"Cannot read the font file: {decode.display_name(path)}.")
+            font = decode.display_name(path)
+            raise RenderError(
+                f"Cannot read the font file: {font}. Use a TrueType or OpenType file."
+            )
     file_tags = tags.read_tags(audio)
     own_title = file_tags.title or Path(os.fspath(audio)).stem
     title = sanitize(own_title if request.title is None else request.title)

@@ -33,5 +33,5 @@ def extract_frame(video: PathLike, pick_time: Callable[[float], float]) -> Image
             if frame is not None:
                 return frame.to_image()  # type: ignore[no-any-return, no-untyped-call]
     except (OSError, ValueError, IndexError) as error:
-        raise RenderError(f"Cannot read the video: {name}.") from error
-    raise RenderError(f"The video has no frames: {name}.")
+        raise RenderError(f"Cannot read the video: {name}. Render it again.") from error
+    raise RenderError(f"The video has no frames: {name}. Render it again.")

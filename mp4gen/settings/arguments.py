@@ -21,6 +21,7 @@ from mp4gen.options import Polling, RateLimit, Retry, invalid_setting, is_number
 from mp4gen.transport.rate_limit import RateLimiter, SlidingWindowLimiter
 
 _MAX_ID_LENGTH = 1000
+_LEDGER_HINT = "the path of a file, or None to keep no record"
 _DIALECTS = {"suno": Dialect.SUNO, "kie": Dialect.KIE}
 
 
@@ -120,8 +121,9 @@ def _to_usable_path(value: Any) -> Path:
 
 def _to_ledger(value: Any) -> Path:
     """Return the path of a ledger: a file, since the names of databases in memory keep nothing."""
-    if _to_path(value).startswith((":memory:", "file:")):
-        raise ValueError
+    path = _to_path(value)
+    if path.startswith((":memory:", "file:")):
+        raise invalid_setting("ledger", path, _LEDGER_HINT)
     return _to_usable_path(value)
 
 
@@ -186,7 +188,7 @@ _RULES = {
     "on_progress": _Rule(_FUNCTION, "a function that takes two numbers of bytes, or None"),
     # Bulk runs
     "requests": _Rule(_to_requests, "an iterable of VideoRequest or Track values"),
-    "ledger": _Rule(_optional(_to_ledger), "the path of a file, or None to keep no record"),
+    "ledger": _Rule(_optional(_to_ledger), _LEDGER_HINT),
     "download_to": _PATH,
     "retry_failed": _SWITCH,
     "name": _Rule(_FUNCTION, "a function that takes a VideoRequest, or None"),

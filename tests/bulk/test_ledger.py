@@ -546,15 +546,17 @@ async def test_loss_of_the_ledger_is_reported_at_the_end(path: Path) -> None:
     assert isinstance(error, mp4gen.LedgerError)
 
 
-@pytest.mark.parametrize("name", [":memory:", "file:run?mode=memory", "file:///tmp/run.sqlite"])
-async def test_ledger_in_memory_is_refused(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", [":memory:", "file:run?mode=memory", "file:///tmp/run.sqlite", Path(":memory:")]
+)
+async def test_ledger_in_memory_is_refused(name: str | Path) -> None:
     """It would keep no record, although one was asked for."""
     async with FakeService() as service, service.client() as client:
         with pytest.raises(mp4gen.ConfigurationError) as caught:
             client.convert_many([REQUEST], ledger=name)
 
-    assert str(caught.value).startswith("Invalid ledger: ")
-    assert str(caught.value).endswith("Use the path of a file, or None to keep no record.")
+    hint = "Use the path of a file, or None to keep no record."
+    assert str(caught.value) == f"Invalid ledger: {str(name)!r}. {hint}"
 
 
 @pytest.mark.parametrize(

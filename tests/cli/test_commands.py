@@ -202,7 +202,7 @@ def test_key_is_sent_and_never_printed(
         (["nonsense"], "Unknown command: 'nonsense'"),
         (["conver"], "Did you mean 'convert'?"),
         (["--nonsense"], "Unknown"),
-        (["render", "none.mp3", "--to", "x.mp4"], "The audio file does not exist: none.mp3."),
+        (["render", "none.mp3", "--to", "x.mp4"], "does not exist: none.mp3. Check the path."),
         (["render", "a.wav", "--to", "x.mp4", "--size", "big"], "for instance 1280x720"),
         (["render", "a.wav", "--to", "x.mp4", "--size", "13x13"], "even"),
         (["serve"], "Missing argument: --music"),

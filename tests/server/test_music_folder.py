@@ -288,7 +288,7 @@ async def test_unreadable_file_is_read_again_later(
     (music / "one.wav").rename(one.path)
     (back,) = await cache.infos([one])
 
-    assert away.problem == "The audio file does not exist: one.wav."
+    assert away.problem == "The audio file does not exist: one.wav. Check the path."
     assert back == previews.MusicInfo(duration=1.0)
 
 

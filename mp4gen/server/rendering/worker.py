@@ -155,7 +155,7 @@ def _style(job: RenderJob) -> "RenderStyle":
         raise RenderIOError(str(error)) from error
     for path in style.fonts:
         if not fonts.is_loadable(path):
-            raise RenderIOError(f"Cannot read the font file: {Path(path).name}.")
+            raise RenderIOError(f"Cannot read the font file: {Path(path).name}. Check --font.")
     return style
 
 
