@@ -131,7 +131,7 @@ class DirectTransport:
         if self._receiver is not None and len(service.tasks) > task_count:
             self._send_callback(self._receiver)
         if delivery is not None:
-            delivery.settled = True
+            delivery.cannot_arrive = True
         await asyncio.sleep(latency(self._random))
         headers = {name.lower(): value for name, value in response.headers.items()}
         body = response.body if isinstance(response.body, bytes) else b""

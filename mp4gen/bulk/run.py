@@ -29,9 +29,9 @@ from mp4gen.transport.cleanup import wait_for_clean_up
 from mp4gen.transport.unexpected import unexpected_error
 
 from .ledger_entry import LedgerEntry
-from .places import Places
 from .request_source import BATCH_SIZE, RequestSource, VideoRequests
 from .track_job import BulkOptions, TrackJob, finished_conversion
+from .track_slots import TrackSlots
 
 if TYPE_CHECKING:
     from mp4gen.downloads.downloader import Downloader
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _PREFETCH = BATCH_SIZE
 # Tracks whose downloads wait, for example for a host that is down. They take 11 KB each.
 _MAX_DOWNLOADS = 2000
-# Permanent errors that would also fail every later submit, unless they are a track's own trouble.
+# Permanent errors that would also fail every later submit, unless only one track causes them.
 _FATAL_ERRORS = (
     AuthenticationError,
     ConfigurationError,
@@ -83,7 +83,7 @@ class ConversionRun:
         self._tasks: dict[asyncio.Task[None], TrackJob] = {}
         self._duplicates: dict[tuple[str, str], list[VideoRequest]] = {}
         self._reported: set[tuple[str, str]] = set()
-        self._places = Places(service.concurrency + _PREFETCH, _MAX_DOWNLOADS)
+        self._track_slots = TrackSlots(service.concurrency + _PREFETCH, _MAX_DOWNLOADS)
         self._results: asyncio.Queue[Conversion | None] = asyncio.Queue()
         self._error: BaseException | None = None
         self._stop_reason: str | None = None
@@ -149,7 +149,7 @@ class ConversionRun:
         self._runner.add_done_callback(lambda _: self._results.put_nowait(None))
         try:
             while (conversion := await self._results.get()) is not None:
-                self._places.release()
+                self._track_slots.release()
                 yield conversion
         finally:
             await self.aclose()
@@ -174,7 +174,7 @@ class ConversionRun:
         """Count a track, with its duplicates, as left for another run."""
         for _ in (request, *self._duplicates.pop(_key(request), ())):
             self._remaining += 1
-            self._places.release()
+            self._track_slots.release()
 
     # --- the run ----------------------------------------------------------------------------
 
@@ -226,7 +226,7 @@ class ConversionRun:
         not_started = deque(requests)
         try:
             for entry in await ledger.add_or_get(requests):
-                await self._places.acquire()
+                await self._track_slots.acquire()
                 request, current = not_started[0], entry
                 if _key(request) in self._reported:
                     # A duplicate in this batch has ended since the entry was read.
@@ -256,7 +256,7 @@ class ConversionRun:
                 self._options,
                 ledger,
                 entry,
-                self._places,
+                self._track_slots,
                 is_stopping,
             )
             task = asyncio.get_running_loop().create_task(self._run_job(job))
@@ -318,8 +318,8 @@ class ConversionRun:
         if is_refusal or isinstance(error, LedgerError):
             return False
         caller = self._service.caller
-        if caller.submit_gate.accepted != self._accepted_submits:
-            self._accepted_submits, self._blocked_in_row = caller.submit_gate.accepted, 0
+        if caller.submit_breaker.accepted != self._accepted_submits:
+            self._accepted_submits, self._blocked_in_row = caller.submit_breaker.accepted, 0
         self._blocked_in_row += 1
         return self._blocked_in_row <= _MAX_BLOCKED_IN_ROW and await caller.is_up()
 

@@ -20,7 +20,7 @@ from mp4gen.task_errors import SubmitUncertainError
 from mp4gen.transport.unexpected import unexpected_error
 
 from .ledger_entry import LedgerEntry, LedgerState
-from .places import Places
+from .track_slots import TrackSlots
 
 if TYPE_CHECKING:
     from mp4gen.downloads.downloader import Downloader
@@ -71,7 +71,7 @@ class TrackJob:
         options: The options of the run.
         ledger: The ledger of the run.
         entry: The track's entry when the job was created.
-        places: The places of the run.
+        track_slots: The slots of the run.
         is_stopping: Returns whether the run submits nothing more.
     """
 
@@ -80,7 +80,7 @@ class TrackJob:
     options: BulkOptions
     ledger: Ledger
     entry: LedgerEntry
-    places: Places
+    track_slots: TrackSlots
     is_stopping: Callable[[], bool] = lambda: False
     _operation: SubmitOperation | None = attrs.field(default=None, init=False)
 
@@ -188,7 +188,7 @@ class TrackJob:
                 self.entry.id, stem, folder, taken=taken
             )
             try:
-                async with self.places.left_for_download():
+                async with self.track_slots.released_for_download():
                     return await downloader.download(
                         video, folder / f"{name}.mp4", call_options=options, replace=is_own
                     )

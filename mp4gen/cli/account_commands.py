@@ -7,9 +7,9 @@ from cyclopts import Parameter
 
 from mp4gen.client import Client
 
+from .failure_reporter import FailureReporter
 from .options import DEFAULT_CONNECTION, AsJson, Connection
 from .output import Output
-from .trouble import TroubleReporter
 
 
 def tracks(
@@ -31,7 +31,7 @@ def tracks(
         if not found:
             output.status(f"The music task {task_id} has no tracks yet.")
 
-    return connection.run(work, TroubleReporter(output))
+    return connection.run(work, FailureReporter(output))
 
 
 def credits_left(*, connection: Connection = DEFAULT_CONNECTION, as_json: AsJson = False) -> int:
@@ -43,7 +43,7 @@ def credits_left(*, connection: Connection = DEFAULT_CONNECTION, as_json: AsJson
         output.line(f"{remaining:g}")
         output.record({"credits": remaining})
 
-    return connection.run(work, TroubleReporter(output))
+    return connection.run(work, FailureReporter(output))
 
 
 def _format_length(seconds: float | None) -> str | None:

@@ -16,13 +16,13 @@ from .arguments import expand_user_text
 from .bulk_command import LEDGER, BulkCommand, report_dry_run
 from .callback_options import NO_CALLBACKS, CallbackOptions
 from .exit_codes import UsageError
+from .failure_reporter import FailureReporter
 from .filename_template import DEFAULT_TEMPLATE, Template
 from .options import DEFAULT_CONNECTION, AsJson, Connection, ensure_directory, parse_rate_limit
 from .output import Output
 from .run_progress import RunProgress, format_duration
 from .runner import InterruptHandler, run
 from .track_table import InvalidRowsError, Row, Table, read_table
-from .trouble import TroubleReporter
 
 
 @Parameter(name="*")
@@ -124,7 +124,7 @@ def convert(
         return run(report_dry_run(command, None, limit))
     receiver = None if options.dry_run else callbacks.receiver()
     opened = connection.opened(
-        TroubleReporter(output, _RETRY_LIMIT),
+        FailureReporter(output, _RETRY_LIMIT),
         rate_limit=limit,
         concurrency=options.concurrency,
         on_event=progress.handle_event,

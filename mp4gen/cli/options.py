@@ -22,9 +22,9 @@ from mp4gen.options import RateLimit
 from mp4gen.settings.account import resolve_base_url
 
 from .exit_codes import DONE, AfterSendingError, UsageError
+from .failure_reporter import FailureReporter
 from .output import Output
 from .runner import in_background, run
-from .trouble import TroubleReporter
 
 _MAX_SECRET_BYTES = 4096
 
@@ -79,13 +79,13 @@ class Connection:
 
     def client(
         self,
-        trouble: TroubleReporter,
+        reporter: FailureReporter,
         on_event: Callable[[Event], object] | None = None,
         **kwargs: Any,
     ) -> Client:
         """Return a client of the account; `kwargs` are further arguments of `Client`.
 
-        Failures that are retried are reported to `trouble`.
+        Failures that are retried are reported to `reporter`.
 
         Raises:
             UsageError: There is no key, or the key cannot be read.
@@ -108,10 +108,10 @@ class Connection:
             trust_env=self.proxy is None,
             ssl_context=_trusting(self.ca_file) if self.ca_file else None,
             allow_http=self.allow_http,
-            on_event=_handlers(trouble.handle_event, on_event),
+            on_event=_handlers(reporter.handle_event, on_event),
             **kwargs,
         )
-        self._warn_if_unencrypted(base_url, trouble.output)
+        self._warn_if_unencrypted(base_url, reporter.output)
         return client
 
     def _warn_if_unencrypted(self, base_url: str, output: Output) -> None:
@@ -120,13 +120,13 @@ class Connection:
             output.status(f"The key and the videos travel unencrypted to {parts.hostname}.")
 
     @asynccontextmanager
-    async def opened(self, trouble: TroubleReporter, **kwargs: Any) -> AsyncIterator[Client]:
+    async def opened(self, reporter: FailureReporter, **kwargs: Any) -> AsyncIterator[Client]:
         """Yield a client, as `client` returns it, and close it after the block.
 
         Raises:
             AfterSendingError: The block raised an error after the client had sent a request.
         """
-        client = self.client(trouble, **kwargs)
+        client = self.client(reporter, **kwargs)
         try:
             async with client:
                 yield client
@@ -138,15 +138,15 @@ class Connection:
     def run(
         self,
         work: Callable[[Client], Awaitable[int | None]],
-        trouble: TroubleReporter,
+        reporter: FailureReporter,
         **kwargs: Any,
     ) -> int:
         """Run `work` with a client and return its exit code, or 0 if it returns None."""
 
         async def with_client() -> int:
-            async with self.opened(trouble, **kwargs) as client:
+            async with self.opened(reporter, **kwargs) as client:
                 host = urlsplit(client.base_url).hostname or ""
-                async with in_background(trouble.report_silence(host)):
+                async with in_background(reporter.report_silence(host)):
                     return await work(client) or DONE
 
         return run(with_client())

@@ -16,11 +16,11 @@ from mp4gen.settings.arguments import checked
 
 from .arguments import expand_user_text
 from .exit_codes import DONE, FAILED
+from .failure_reporter import FailureReporter
 from .options import DEFAULT_CONNECTION, AsJson, Connection
 from .output import Output, display_path
 from .progress_bars import Bar, ProgressDisplay
 from .run_progress import format_duration
-from .trouble import TroubleReporter
 
 _TaskId = Annotated[str, Parameter(help="Id of the video task, as `mp4gen create` prints it.")]
 _MIB = 1 << 20
@@ -54,7 +54,7 @@ def create(
         output.line(video_task_id)
         output.record({"task_id": video_task_id})
 
-    return connection.run(work, TroubleReporter(output))
+    return connection.run(work, FailureReporter(output))
 
 
 def wait(
@@ -84,8 +84,8 @@ def wait(
             output.line(display_path(path) if path else video.url)
             output.record({**attrs.asdict(video), "path": path and str(path)})
 
-        trouble = TroubleReporter(output, f"up to {format_duration(checked('timeout', timeout))}")
-        return connection.run(work, trouble, on_event=on_event)
+        reporter = FailureReporter(output, f"up to {format_duration(checked('timeout', timeout))}")
+        return connection.run(work, reporter, on_event=on_event)
 
 
 def details(
@@ -107,7 +107,7 @@ def details(
         output.table(("field", "value"), rows)
         return FAILED if found.failed else DONE
 
-    return connection.run(work, TroubleReporter(output))
+    return connection.run(work, FailureReporter(output))
 
 
 def download(
@@ -132,7 +132,7 @@ def download(
         output.line(display_path(path))
         output.record({"path": str(path), "bytes": path.stat().st_size})
 
-    return connection.run(work, TroubleReporter(output))
+    return connection.run(work, FailureReporter(output))
 
 
 def _require_video(found: VideoDetails, client: Client) -> Video:

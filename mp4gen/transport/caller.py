@@ -20,7 +20,7 @@ from mp4gen.errors import ApiError, Mp4GenError
 from mp4gen.events import EventEmitter, MaintenanceEvent, PausedEvent
 from mp4gen.options import Retry
 
-from .gates import Gates, retry_after
+from .breakers import Breakers, retry_after
 from .health_check import HealthCheck
 from .http import Delivery, Transport
 from .rate_limit import Priority, RateLimiter
@@ -83,9 +83,9 @@ class ApiCaller:
         self.random = random
         self.events = events
         self.sleeper = Sleeper()
-        self._gates = Gates(retry, random, self.sleeper)
-        self.circuit_breaker = self._gates.circuit_breaker
-        self.submit_gate = self._gates.submit_gate
+        self._breakers = Breakers(retry, random, self.sleeper)
+        self.circuit_breaker = self._breakers.circuit_breaker
+        self.submit_breaker = self._breakers.submit_breaker
         # Whether the host says that it rejects duplicates; None before its first response.
         self.rejects_duplicates: bool | None = None
         self._failed_health_checks = 0
@@ -152,8 +152,8 @@ class ApiCaller:
             while True:
                 if waits_out:
                     await self._confirm_outage()
-                breaker = self._gates.blocking(request, call_options, retry_loop)
-                async with self._gates.permit(breaker, call_options, retry_loop) as probe:
+                breaker = self._breakers.blocking(request, call_options, retry_loop)
+                async with self._breakers.permit(breaker, call_options, retry_loop) as probe:
                     if probe and waits_out and not await self._may_probe(request):
                         continue
                     async with self._slots.slot(
@@ -161,11 +161,11 @@ class ApiCaller:
                         delivery,
                         limited=request.rate_limited,
                         polite=polite,
-                        patience=retry_loop.remaining if polite and retry_loop else None,
+                        max_wait=retry_loop.remaining if polite and retry_loop else None,
                     ):
                         # Meanwhile a breaker may have opened, or be about to.
                         if not probe and (
-                            self._gates.blocking(request, call_options, retry_loop)
+                            self._breakers.blocking(request, call_options, retry_loop)
                             or (waits_out and self.circuit_breaker.has_common_failures)
                         ):
                             continue
@@ -202,7 +202,7 @@ class ApiCaller:
             raise unexpected_error(error) from error
 
     async def is_up(self) -> bool:
-        """Return whether another call gets through: then a failed call's trouble is its own.
+        """Return whether another call gets through: then only the failed call is affected.
 
         Another call may be answered meanwhile; else the health check is sent.
         """
@@ -219,7 +219,7 @@ class ApiCaller:
 
     def would_give_up(self, call_options: CallOptions, *, submit: bool = False) -> bool:
         """Return whether a breaker blocks the caller for longer than it waits."""
-        return self._gates.would_give_up(call_options, submit=submit)
+        return self._breakers.would_give_up(call_options, submit=submit)
 
     async def _exchange(
         self,
@@ -240,15 +240,15 @@ class ApiCaller:
                 if error.from_api:
                     self._learn(response)
                     if request.is_submit and classify(error, submit=True) is RetryDecision.GIVE_UP:
-                        self.submit_gate.record_response()
+                        self.submit_breaker.record_response()
             raise
         except Exception as error:
             raise unexpected_error(error) from error
         self._learn(response)
         self.circuit_breaker.reset()
         if request.is_submit:
-            self.submit_gate.accepted += 1
-            self.submit_gate.record_response()
+            self.submit_breaker.accepted += 1
+            self.submit_breaker.record_response()
         return value, response.retry_after
 
     def _learn(self, response: HttpResponse) -> None:
@@ -267,12 +267,12 @@ class ApiCaller:
                 raise
 
     async def _confirm_outage(self) -> None:
-        """Open the breaker, unless only the calls that failed in a row are in trouble."""
+        """Open the breaker, unless only the calls that failed in a row are affected."""
         breaker = self.circuit_breaker
         if breaker.is_open or not breaker.has_common_failures or await self.is_up():
             return
         if not breaker.is_open and breaker.last_failure is not None:
-            self._gates.trip(breaker.last_failure)
+            self._breakers.trip(breaker.last_failure)
 
     async def _may_probe(self, request: ApiRequest) -> bool:
         """Return whether a call of a run may be sent as a probe, after the health check.
@@ -286,7 +286,7 @@ class ApiCaller:
         if not request.is_submit or self._failed_health_checks % 4 == 0:
             return True
         if self.circuit_breaker.is_open and self.circuit_breaker.last_failure is not None:
-            self._gates.trip(self.circuit_breaker.last_failure)
+            self._breakers.trip(self.circuit_breaker.last_failure)
         return False
 
     def _record_failure(
@@ -319,6 +319,6 @@ class ApiCaller:
                     is_probe if breaker.is_open else breaker.has_common_failures and may_trip
                 )
                 if is_common and not breaker.is_maintenance:
-                    self._gates.trip(error)
+                    self._breakers.trip(error)
             case RetryDecision.GIVE_UP if isinstance(error, ApiError) and error.from_api:
                 breaker.reset()

@@ -16,7 +16,7 @@ from mp4gen.errors import MaintenanceError, Mp4GenError, TransportError
 from .rate_limit import CLOCK_RESOLUTION
 from .sleeper import Sleeper, WakeableSleep
 
-# Failures in a row that make an outage: fewer can be chance, or a single call's own trouble.
+# Failures in a row that make an outage: fewer can be chance, or the fault of a single call.
 _COMMON_FAILURES = 10
 
 

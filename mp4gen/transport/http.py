@@ -43,12 +43,12 @@ class Delivery:
     Attributes:
         head_sent: Whether the request's head was handed to a connection, so that the request may
             have arrived.
-        settled: Whether it cannot arrive any more: the host responded or closed the connection.
-        latest_arrival: The loop time until which it can arrive, unless it is settled.
+        cannot_arrive: Whether it can arrive no more: the host responded or closed the connection.
+        latest_arrival: The loop time until which it can arrive, unless `cannot_arrive` is set.
     """
 
     head_sent: bool = False
-    settled: bool = False
+    cannot_arrive: bool = False
     latest_arrival: float = 0.0
 
 
@@ -164,7 +164,7 @@ class Transport:
                     "Use https://."
                 ) from None
             problem = describe_network_error(error)
-            delivery.settled = delivery.head_sent and not self._closed
+            delivery.cannot_arrive = delivery.head_sent and not self._closed
         finally:
             self._calls.discard(until)
             self.has_sent = self.has_sent or delivery.head_sent
@@ -200,7 +200,7 @@ class Transport:
             allow_redirects=False,
             **self._options,
         )
-        delivery.settled = True
+        delivery.cannot_arrive = True
         if self._proxy is not None and response.status == PROXY_AUTH_REQUIRED:
             response.close()
             raise ConfigurationError(proxy_refusal(response.status, self._host))

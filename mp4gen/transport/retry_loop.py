@@ -75,7 +75,7 @@ class RetryLoop:
             return now
         outages = self._caller.circuit_breaker.seconds_open
         if self._request.is_submit:
-            outages += self._caller.submit_gate.breaker.seconds_open
+            outages += self._caller.submit_breaker.breaker.seconds_open
         return now - outages
 
     def _next_delay(self, error: Mp4GenError) -> float:
@@ -94,7 +94,7 @@ class RetryLoop:
             case RetryDecision.RETRY:
                 self.failures += 1
                 if self._request.is_submit and call_options.retry_forever and self.failures == 1:
-                    self._caller.submit_gate.record_first_failure(
+                    self._caller.submit_breaker.record_first_failure(
                         error, self._caller.retry.max_delay
                     )
                 delay = self._delay_after_failure(error, call_options.retry_timeout - elapsed)
@@ -107,7 +107,7 @@ class RetryLoop:
         call_options = self._call_options
         delay = next(self._delays)
         if remaining <= CLOCK_RESOLUTION:
-            # A run may have waited for its slots so long that a moment's trouble used up the time.
+            # A run may have waited for its slots so long that one short failure used up the time.
             patient = call_options.retry_forever and call_options.retry_timeout > 0
             return delay if patient and self.failures < _MIN_FAILURES else None
         if self._caller.circuit_breaker.is_open and call_options.retry_forever:

@@ -62,7 +62,7 @@ class CallSlot:
                 queue.end_turn()
 
     async def __aexit__(self, *_: object) -> None:
-        if self._delivery.settled:
+        if self._delivery.cannot_arrive:
             await self._slot.__aexit__(None, None, None)
             return
         error = _unanswered_error(self._delivery)
@@ -95,7 +95,7 @@ class SlotQueue:
         *,
         limited: bool,
         polite: bool,
-        patience: float | None = None,
+        max_wait: float | None = None,
     ) -> CallSlot:
         """Return a slot for one call.
 
@@ -105,14 +105,14 @@ class SlotQueue:
             limited: Whether the call counts towards the rate limit.
             polite: Whether it lets other calls go first: a poll of a wait, or the retry of a call
                 that keeps failing.
-            patience: Seconds for which a call of a bulk run is polite; None for no limit.
+            max_wait: Maximum seconds for which a call of a bulk run is polite; None for no limit.
         """
         if not limited:
             slot: AbstractAsyncContextManager[None] = self._slot_after_pause()
         elif not polite:
             slot = self._limiter.slot(priority)
         elif priority is Priority.BULK:
-            slot = self._bulk_lane_slot(patience)
+            slot = self._bulk_lane_slot(max_wait)
         else:
             slot = self._poll_lane_slot()
         goes_first = limited and not (polite and priority is Priority.INTERACTIVE)
@@ -135,7 +135,7 @@ class SlotQueue:
         return self._turns_of_others > 0 and self.others_waiting > 0
 
     @asynccontextmanager
-    async def _bulk_lane_slot(self, patience: float | None) -> AsyncIterator[None]:
+    async def _bulk_lane_slot(self, max_wait: float | None) -> AsyncIterator[None]:
         """Let one such call of a bulk run queue at a time, so that its first submits go first.
 
         Tasks start earlier, and fewer polls come too early. Over 1,000 tracks this saves a tenth
@@ -144,7 +144,7 @@ class SlotQueue:
         async with AsyncExitStack() as stack:
             async with AsyncExitStack() as lane:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(patience):
+                    async with asyncio.timeout(max_wait):
                         await lane.enter_async_context(self._bulk_lane)
                 await stack.enter_async_context(self._limiter.slot(Priority.BULK))
             yield

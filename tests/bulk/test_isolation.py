@@ -1,4 +1,4 @@
-"""The trouble of one track is its own: it costs neither the others nor the run."""
+"""A track that fails costs neither the other tracks nor the run."""
 
 import asyncio
 from pathlib import Path
@@ -156,7 +156,7 @@ async def test_polls_that_a_firewall_answers_do_not_fail_a_paid_video(fault: str
 
 @pytest.mark.parametrize("fault", ["code_500", "html_502", "reset"])
 async def test_outage_of_submits_alone_fails_no_track(fault: str) -> None:
-    """Failure mode 66: so many submits fail that it is not the trouble of single tracks."""
+    """Failure mode 66: so many submits fail that single tracks are not the cause."""
     async with (
         FakeService(duration=30) as service,
         service.client(polling=FAST, concurrency=100) as client,
@@ -178,7 +178,7 @@ async def test_outage_of_submits_alone_fails_no_track(fault: str) -> None:
 
 
 async def test_run_ends_if_no_submit_is_accepted_for_an_hour() -> None:
-    """No track fails, since the trouble is not its own: all remain for another run."""
+    """No track fails, since none is the cause: all remain for another run."""
     service = SelectiveService("code_500", "track", duration=5)
     async with service, service.client(polling=FAST) as client:
         run = client.convert_many(tracks(200))

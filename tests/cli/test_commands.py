@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from mp4gen import Track
+from mp4gen.cli.failure_reporter import FailureReporter
 from mp4gen.cli.options import Connection
 from mp4gen.cli.output import Output
-from mp4gen.cli.trouble import TroubleReporter
 from mp4gen.testing import FakeService
 
 KEY = "sentinel-key-7f3a"
@@ -152,7 +152,7 @@ def test_allow_http_is_reported_as_what_it_is(capsys: pytest.CaptureFixture[str]
     """The key and the videos can be read on the way."""
     connection = Connection(key="k", base_url="http://192.168.1.5:8787", allow_http=True)
 
-    connection.client(TroubleReporter(Output()))
+    connection.client(FailureReporter(Output()))
 
     assert capsys.readouterr().err == (
         "The key and the videos travel unencrypted to 192.168.1.5.\n"

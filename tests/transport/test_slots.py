@@ -30,7 +30,7 @@ class Traffic:
         self.tasks: list[asyncio.Task[None]] = []
 
     async def one(self, kind: str, priority: Priority, *, polite: bool) -> None:
-        delivery = Delivery(head_sent=True, settled=True)
+        delivery = Delivery(head_sent=True, cannot_arrive=True)
         async with self.queue.slot(priority, delivery, limited=True, polite=polite):
             self.order.append(kind)
 
@@ -261,11 +261,11 @@ async def test_retry_after_of_a_fraction_is_honoured() -> None:
 
 async def test_politeness_of_a_retry_ends_with_its_patience() -> None:
     """The last attempt of a call that keeps failing does not wait behind hundreds of polls."""
-    traffic, delivery = Traffic(RateLimit(1, per=1.0)), Delivery(head_sent=True, settled=True)
+    traffic, delivery = Traffic(RateLimit(1, per=1.0)), Delivery(head_sent=True, cannot_arrive=True)
     traffic.add(300, "bulk poll", Priority.BULK, polite=True)
     await asyncio.sleep(1)
     async with traffic.queue.slot(
-        Priority.BULK, delivery, limited=True, polite=True, patience=20.0
+        Priority.BULK, delivery, limited=True, polite=True, max_wait=20.0
     ):
         entered_at = now()
     await traffic.end()

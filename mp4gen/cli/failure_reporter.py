@@ -22,8 +22,8 @@ _MAX_REASON = 200
 
 
 @attrs.define
-class TroubleReporter:
-    """Prints one line for each new trouble, again after a minute, and five lines a minute at most.
+class FailureReporter:
+    """Prints one line for each new failure, again after a minute, and five lines a minute at most.
 
     Attributes:
         output: Where it prints.
@@ -38,7 +38,7 @@ class TroubleReporter:
     _printed: deque[tuple[float, str]] = attrs.field(factory=lambda: deque(maxlen=_MAX_LINES))
 
     def handle_event(self, event: Event) -> None:
-        """Report an event of the client if it is a new trouble."""
+        """Report an event of the client if it is a new failure."""
         self._has_event = True
         text = self._describe(event)
         now = self.clock()

@@ -1,4 +1,4 @@
-"""What holds a call back before its slot: the breaker of all calls, and the gate of submits."""
+"""Hold calls back before their slot: one circuit breaker for all calls, and one for submits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mp4gen.options import Retry
 from .circuit_breaker import CircuitBreaker
 from .retry import backoff_delays
 from .sleeper import Sleeper
-from .submit_gate import SUBMIT_OUTAGE_TIMEOUT, SubmitGate
+from .submit_breaker import SUBMIT_OUTAGE_TIMEOUT, SubmitBreaker
 
 if TYPE_CHECKING:
     from .caller import CallOptions
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 _NO_PROBE = nullcontext(enter_result=False)
 
 
-class Gates:
+class Breakers:
     """The breakers of one client.
 
     Attributes:
         circuit_breaker: Open during maintenance and outages.
-        submit_gate: Closed while no submit of a bulk run gets through.
+        submit_breaker: Open while no submit of a bulk run gets through.
     """
 
     def __init__(self, retry: Retry, random: Random, sleeper: Sleeper) -> None:
         self.circuit_breaker = CircuitBreaker(sleeper)
-        self.submit_gate = SubmitGate(sleeper)
+        self.submit_breaker = SubmitBreaker(sleeper)
         self._retry, self._random = retry, random
         self._probe_delays: Iterator[float] = backoff_delays(retry, random)
 
@@ -43,13 +43,13 @@ class Gates:
         self, request: ApiRequest, call_options: CallOptions, retry_loop: RetryLoop | None
     ) -> CircuitBreaker | None:
         """Return the breaker that blocks a call: in an outage, not the first try of a single."""
-        breaker, gate = self.circuit_breaker, self.submit_gate.breaker
+        breaker, for_submits = self.circuit_breaker, self.submit_breaker.breaker
         if breaker.is_open:
             retries = retry_loop is not None and retry_loop.last_error is not None
             if call_options.retry_forever or retries or breaker.is_maintenance:
                 return breaker
-        elif gate.is_open and request.is_submit and call_options.retry_forever:
-            return gate
+        elif for_submits.is_open and request.is_submit and call_options.retry_forever:
+            return for_submits
         return None
 
     def permit(
@@ -61,7 +61,7 @@ class Gates:
         """Return the context of a call that `breaker` blocks; it yields whether it is a probe."""
         if breaker is None:
             return _NO_PROBE
-        if breaker is self.submit_gate.breaker:
+        if breaker is self.submit_breaker.breaker:
             return breaker.permit(SUBMIT_OUTAGE_TIMEOUT)
         max_wait = self._max_wait(call_options)
         if retry_loop is None or max_wait < math.inf:
@@ -70,9 +70,9 @@ class Gates:
 
     def would_give_up(self, call_options: CallOptions, *, submit: bool) -> bool:
         """Return whether a breaker blocks a caller for longer than it waits."""
-        gate = self.submit_gate.breaker
-        gated = submit and call_options.retry_forever
-        return (gated and gate.open_longer_than(SUBMIT_OUTAGE_TIMEOUT)) or (
+        breaker = self.submit_breaker.breaker
+        is_bulk_submit = submit and call_options.retry_forever
+        return (is_bulk_submit and breaker.open_longer_than(SUBMIT_OUTAGE_TIMEOUT)) or (
             self.circuit_breaker.open_longer_than(self._max_wait(call_options))
         )
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from mp4gen import RateLimitError, ServerError, TransportError
+from mp4gen.cli.failure_reporter import FailureReporter
 from mp4gen.cli.output import Output
 from mp4gen.cli.runner import in_background
-from mp4gen.cli.trouble import TroubleReporter
 from mp4gen.events import Event, MaintenanceEvent, PausedEvent, PollEvent, RetryEvent
 from mp4gen.testing import FakeService
 
@@ -45,7 +45,7 @@ def test_trouble_is_one_line(
     capsys: pytest.CaptureFixture[str], event: Event, line: str | None
 ) -> None:
     """The hint of an error is left out: it is for a failure that lasts."""
-    TroubleReporter(Output()).handle_event(event)
+    FailureReporter(Output()).handle_event(event)
 
     assert capsys.readouterr().err == (f"{line}\n" if line else "")
 
@@ -53,7 +53,7 @@ def test_trouble_is_one_line(
 def test_repeated_trouble_is_reported_once_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
     """Each of 300 tracks meets the same outage."""
     now = 0.0
-    reporter = TroubleReporter(Output(), clock=lambda: now)
+    reporter = FailureReporter(Output(), clock=lambda: now)
 
     for _ in range(300):
         reporter.handle_event(RetryEvent("/p", REFUSED, 0.5))
@@ -64,7 +64,7 @@ def test_repeated_trouble_is_reported_once_a_minute(capsys: pytest.CaptureFixtur
 
 def test_different_troubles_are_limited(capsys: pytest.CaptureFixture[str]) -> None:
     """A text that changes each time does not flood the terminal."""
-    reporter = TroubleReporter(Output(), clock=lambda: 0.0)
+    reporter = FailureReporter(Output(), clock=lambda: 0.0)
 
     for number in range(300):
         error = TransportError(f"Request {number} failed.", sent=False)
@@ -112,7 +112,7 @@ async def test_silence_is_reported_after_two_seconds(
     capsys: pytest.CaptureFixture[str], seconds: float, event: bool, reported: int
 ) -> None:
     """A server that accepts the connection and does not answer is no failure yet."""
-    reporter = TroubleReporter(Output())
+    reporter = FailureReporter(Output())
 
     async with in_background(reporter.report_silence("x.example")):
         await asyncio.sleep(1)
@@ -127,7 +127,7 @@ def test_command_reports_a_server_that_does_not_answer(
     mp4gen: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says so, long before the request times out."""
-    monkeypatch.setattr("mp4gen.cli.trouble._SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr("mp4gen.cli.failure_reporter._SILENCE_SECONDS", 0.01)
     with FakeService() as service:
         monkeypatch.setenv("MP4GEN_BASE_URL", service.url)
         service.always("credits", "hang")

@@ -7,17 +7,17 @@ from mp4gen.errors import Mp4GenError
 from .circuit_breaker import CircuitBreaker
 from .sleeper import Sleeper
 
-# Different submits that fail, with none accepted in between, before the trouble is not their own.
+# Different submits that fail, with none accepted in between, before the cause is not one of them.
 _MANY_SUBMITS: Final = 20
 # After an hour without an accepted submit, the submits fail, and with them the run.
 SUBMIT_OUTAGE_TIMEOUT: Final = 3600.0
 
 
-class SubmitGate:
-    """Closed to submits, but for one probe at a time, after many different ones have failed.
+class SubmitBreaker:
+    """The circuit breaker of submits: it opens after many different ones have failed in a row.
 
     Attributes:
-        breaker: Open while the gate is closed.
+        breaker: Open while one submit at a time is sent, as a probe.
         accepted: Submits that were accepted so far.
     """
 
