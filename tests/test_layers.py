@@ -156,6 +156,6 @@ def test_imports_run_downwards() -> None:
     assert list(offenders()) == []
 
 
-def test_the_root_is_short() -> None:
+def test_root_has_at_most_twelve_modules() -> None:
     """A reader sees all modules of the root at a glance; the others belong to a subpackage."""
     assert len(list(ROOT.glob("*.py"))) <= 12

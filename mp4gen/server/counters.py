@@ -11,8 +11,8 @@ class Counters:
 
     Attributes:
         renders: Tasks that ended, by their result: "done", or the code of the failure.
-        troubles: Renders that are tried again, by the reason: "crash", or "place" for any reason
-            that is neither the song's nor the renderer's.
+        troubles: Renders that are tried again, by the reason: "crash", or "place" (the disk, a
+            folder, the machine) for any reason that is neither the song's nor the renderer's.
         render_seconds: Seconds that finished renders took.
         music_seconds: Seconds of the videos.
         video_bytes: Bytes of the videos.

@@ -76,7 +76,7 @@ class DataDirectory:
             raise unusable(self.root, error) from error
 
     def _make_private(self) -> None:
-        """Take the folder, the database and the secret from other users, whoever made them."""
+        """Let no other user read the folder, the database and the secret."""
         # SQLite gives its other files the permissions of the database.
         self.database.touch(0o600)
         own = (self.root, self.videos, self.work, self.cache, *self.root.glob("mp4gen.sqlite*"))

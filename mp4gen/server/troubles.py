@@ -1,4 +1,4 @@
-"""The errors of everything that passes by itself or is mended, and is no song's fault."""
+"""Errors that are temporary or can be corrected, and are not the song's fault."""
 
 import logging
 import sqlite3
@@ -17,7 +17,7 @@ TRANSIENT_ERRORS = (TransientError, sqlite3.OperationalError)
 
 
 def describe_trouble(error: Exception) -> str:
-    """Return a failure that passes as a sentence for users, without a path."""
+    """Return a temporary failure as a sentence for users, without a path."""
     match error:
         case Mp4GenError():
             return str(error)

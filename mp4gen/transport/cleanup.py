@@ -8,20 +8,20 @@ from collections.abc import Coroutine
 from typing import Any
 
 # Seconds that a cancelled caller waits for clean-up; then it goes on without its caller.
-_PATIENCE = 10.0
+_CANCELLED_TIMEOUT = 10.0
 # The event loop itself does not keep tasks alive.
 _without_caller: set[asyncio.Task[Any]] = set()
 
 
 async def wait_for_clean_up(task: asyncio.Task[Any]) -> None:
-    """Wait for the end of `task`, whatever that is; raise a cancel of the caller after it."""
+    """Wait until `task` ends, also with an error; raise a cancel of the caller after it."""
     loop = asyncio.get_running_loop()
     deadline, cancel = float("inf"), None
     while not task.done() and loop.time() < deadline:
         try:
             await asyncio.wait([task], timeout=None if cancel is None else deadline - loop.time())
         except asyncio.CancelledError as error:
-            deadline, cancel = min(deadline, loop.time() + _PATIENCE), error
+            deadline, cancel = min(deadline, loop.time() + _CANCELLED_TIMEOUT), error
     if not task.done():
         _without_caller.add(task)
         task.add_done_callback(_without_caller.discard)

@@ -66,7 +66,7 @@ def proxy_from_env(url: str) -> Proxy | None:
     """Return the proxy that the environment sets for an http(s) URL, or None.
 
     A call to this machine, or an unencrypted one to a private address, goes through a proxy only if
-    the proxy is as near. Otherwise another network would see the key.
+    the proxy is on this machine or not public, too: another network must not see the key.
 
     Raises:
         ConfigurationError: The variable is not the URL of an HTTP proxy.

@@ -41,7 +41,7 @@ REFUSED = TransportError("Request to x failed: no usable connection.", sent=Fals
         (PollEvent("t", "PENDING", 1.0), None),
     ],
 )
-def test_trouble_is_one_line(
+def test_retried_failure_is_reported_in_one_line(
     capsys: pytest.CaptureFixture[str], event: Event, line: str | None
 ) -> None:
     """The hint of an error is left out: it is for a failure that lasts."""
@@ -50,7 +50,7 @@ def test_trouble_is_one_line(
     assert capsys.readouterr().err == (f"{line}\n" if line else "")
 
 
-def test_repeated_trouble_is_reported_once_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+def test_repeated_failure_is_reported_once_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
     """Each of 300 tracks meets the same outage."""
     now = 0.0
     reporter = FailureReporter(Output(), clock=lambda: now)
@@ -62,7 +62,7 @@ def test_repeated_trouble_is_reported_once_a_minute(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err.count("\n") == 2
 
 
-def test_different_troubles_are_limited(capsys: pytest.CaptureFixture[str]) -> None:
+def test_different_failures_are_limited(capsys: pytest.CaptureFixture[str]) -> None:
     """A text that changes each time does not flood the terminal."""
     reporter = FailureReporter(Output(), clock=lambda: 0.0)
 
@@ -74,7 +74,7 @@ def test_different_troubles_are_limited(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize("command", ["credits", "create m a", "wait t", "convert t.csv --to v"])
-def test_each_command_reports_trouble_at_once(
+def test_each_command_reports_a_failure_immediately(
     mp4gen: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
 ) -> None:
     """The line is there as soon as the first call has failed, long before the command gives up."""

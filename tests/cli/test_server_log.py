@@ -49,7 +49,7 @@ def test_text_keeps_the_cause_of_an_error(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_warning_with_a_cause_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """A trouble that passes needs no traceback."""
+    """A temporary failure needs no traceback."""
     with logging_to("text") as log:
         try:
             fail()
@@ -79,7 +79,7 @@ def test_json_has_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_no_line_shows_a_key(capsys: pytest.CaptureFixture[str], log_format: LogFormat) -> None:
+def test_server_log_shows_no_key(capsys: pytest.CaptureFixture[str], log_format: LogFormat) -> None:
     """Not in a message, an argument, a field, an error or a traceback."""
     with logging_to(log_format) as log:
         log.info("key %s", KEY, extra={"fields": {"path": f"/{KEY}", "list": [KEY]}})

@@ -48,7 +48,7 @@ def test_systemd_accepts_the_unit(unit: Path) -> None:
     assert (verified.returncode, verified.stderr) == (0, "")
 
 
-def test_unit_exposes_little(unit: Path) -> None:
+def test_systemd_unit_has_a_low_exposure(unit: Path) -> None:
     """Of the ten points of `systemd-analyze security`, two are left: it must use the network."""
     examined = run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
 

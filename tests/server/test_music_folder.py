@@ -38,7 +38,7 @@ def hang(monkeypatch: pytest.MonkeyPatch, music: Path) -> Iterator[threading.Eve
     monkeypatch.setattr(os, "scandir", slow_scandir)
     monkeypatch.setattr(reader, "_TIMEOUT", 0.05)
     monkeypatch.setattr(reader, "_SCAN_TIMEOUT", 0.05)
-    monkeypatch.setattr(metadata_cache, "_PATIENCE", 0.05)
+    monkeypatch.setattr(metadata_cache, "_SCAN_TIMEOUT", 0.05)
     yield hanging
     hanging.clear()
     released.set()

@@ -371,8 +371,8 @@ async def test_three_troubles_in_a_row_hold_the_queue(
     assert_all_done_once(queue)
 
 
-async def test_one_bad_place_holds_no_other_task(queue: Queue) -> None:
-    """A file that changes again and again gets growing pauses, and the others are rendered."""
+async def test_file_that_changes_again_and_again_delays_no_other_task(queue: Queue) -> None:
+    """It is tried again at growing intervals, and the others are rendered."""
     changed = RenderIOError("The audio file changed while it was rendered: 00.wav.")
     queue.worker.outcome = lambda job: changed if job.audio.stem == "00" else None
     scheduler = await queue.start()

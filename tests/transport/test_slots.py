@@ -64,7 +64,9 @@ async def test_polls_of_single_waits_leave_a_share_to_a_bulk_run(traffic: Traffi
     assert traffic.order.count("bulk") == pytest.approx(60, abs=2)
 
 
-async def test_polls_of_single_waits_use_all_slots_that_nobody_else_wants(traffic: Traffic) -> None:
+async def test_polls_of_single_waits_use_all_slots_without_other_calls(
+    traffic: Traffic,
+) -> None:
     """Without other calls none of them waits for a turn of others."""
     traffic.add(50, "poll", Priority.INTERACTIVE, polite=True)
     await asyncio.sleep(40.5)
@@ -112,7 +114,7 @@ async def test_calls_of_others_that_never_get_a_slot_do_not_stop_polls() -> None
 
 
 async def test_cancelled_polls_and_bulk_calls_leave_the_queue_usable(traffic: Traffic) -> None:
-    """Failure mode 40: whoever is cancelled at any moment, the rest is served."""
+    """Failure mode 40: if any call is cancelled at any moment, the others get their slots."""
     chance = Random(5)
     traffic.add(20, "poll", Priority.INTERACTIVE, polite=True)
     traffic.add(20, "bulk", Priority.BULK)
@@ -259,7 +261,7 @@ async def test_retry_after_of_a_fraction_is_honoured() -> None:
     assert 3.5 <= now() < 4
 
 
-async def test_politeness_of_a_retry_ends_with_its_patience() -> None:
+async def test_polite_retry_waits_at_most_max_wait() -> None:
     """The last attempt of a call that keeps failing does not wait behind hundreds of polls."""
     traffic, delivery = Traffic(RateLimit(1, per=1.0)), Delivery(head_sent=True, cannot_arrive=True)
     traffic.add(300, "bulk poll", Priority.BULK, polite=True)

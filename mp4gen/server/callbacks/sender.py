@@ -30,7 +30,7 @@ ATTEMPT_TIMEOUT = 15.0
 RETRY_DELAYS = (1.0, 4.0, 15.0)
 TOTAL_TIMEOUT = 60.0
 _MIN_LAST_ATTEMPT = 5.0
-# Of the first attempt, for each address of the receiver; the next ones have more patience.
+# Seconds of the first attempt for each address of the receiver; the next ones wait longer.
 _FIRST_CONNECT_TIMEOUT = 3.0
 # Each attempt is an open connection.
 _MAX_ATTEMPTS, _MAX_ATTEMPTS_PER_ACCOUNT = 64, 48

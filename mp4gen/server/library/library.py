@@ -13,7 +13,7 @@ the music folder. A link counts only if its target is inside the music folder. T
 names and sizes, and opens no file.
 
 A track is missing only if its folder can be read. If not, or if the whole music folder is empty,
-as a mount point is without its disk, the library is unavailable, and nobody knows what is in it.
+as a mount point is without its disk, the library is unavailable: its content is unknown.
 """
 
 import hashlib

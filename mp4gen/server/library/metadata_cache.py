@@ -28,7 +28,7 @@ _BATCH = 16
 _DAY = 86400.0
 _RESCAN_INTERVAL = 8.0
 # Seconds that a caller waits for a scan before it gets the tracks of the last one.
-_PATIENCE, _FIRST_PATIENCE = 3.0, 20.0
+_SCAN_TIMEOUT, _FIRST_SCAN_TIMEOUT = 3.0, 20.0
 # Seconds that a job of the reader may take: for each file whose tags it reads, and for each second
 # of music that it decodes.
 _MIN_TIMEOUT, _TIMEOUT_PER_FILE, _TIMEOUT_PER_SECOND = 20.0, 5.0, 0.1
@@ -80,8 +80,8 @@ class MetadataCache:
         scan = asyncio.create_task(self._scan())
         self._scans.add(scan)
         scan.add_done_callback(self._scans.discard)
-        patience = _PATIENCE if self._tracks else _FIRST_PATIENCE
-        if not (await asyncio.wait({scan}, timeout=patience))[0]:
+        timeout = _SCAN_TIMEOUT if self._tracks else _FIRST_SCAN_TIMEOUT
+        if not (await asyncio.wait({scan}, timeout=timeout))[0]:
             scan.add_done_callback(lambda _: self._on_change())
         unknown = [track for track in self._tracks if self._is_due(track)]
         if unknown and (self._loading is None or self._loading.done()):

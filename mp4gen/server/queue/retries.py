@@ -1,15 +1,15 @@
 """Decides when a task is tried again, and when the whole queue waits; pure, without a clock.
 
-A failure of a song is final. All other failures pass: the task is tried again after a pause that
-grows with each failure. After several in a row, whatever their tasks, the whole queue waits, and
-one task at a time finds out whether the trouble has passed.
+A failure of a song is final. All other failures are temporary: the task is tried again after a
+delay that grows with each failure. After several in a row, of any tasks, the whole queue waits, and
+one task at a time is the probe that finds out whether renders work again.
 """
 
 import attrs
 
 # How often a render may crash, or its server die, before its task fails.
 MAX_ATTEMPTS = 3
-# Seconds before the first retry, and their maximum; each pause is twice the one before it.
+# Seconds before the first retry, and their maximum; each delay is twice the one before it.
 INITIAL_DELAY, MAX_DELAY = 2.0, 60.0
 HOLD_AFTER = 3
 

@@ -171,7 +171,7 @@ class SupervisedRender:
 
 
 def _failure(error: Exception) -> Mp4GenError:
-    """Return what a failed render means: the song's fault, a crash, or a trouble that passes."""
+    """Return what a failed render means: the song's fault, a crash, or a temporary failure."""
     failure: Mp4GenError
     match error:
         case TransientError() | RenderIOError():

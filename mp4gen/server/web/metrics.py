@@ -56,7 +56,7 @@ class Metrics:
         )
         yield _family(
             "render_retries_total",
-            "Renders that are tried again, after a crash or a trouble of the place.",
+            "Renders that are tried again, by the reason: crash, or place (the disk, a folder).",
             _by("reason", counted.troubles, _TROUBLES),
         )
         yield _family("render_seconds_total", "Seconds of renders.", counted.render_seconds)

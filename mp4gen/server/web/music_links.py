@@ -1,7 +1,8 @@
 """Signs links to music files and covers, and verifies them; no HTTP, no files.
 
-Whoever has a link can open it until it expires, as on the vendors' hosts: players and browsers send
-no key. It is made for a caller whose key may list the track, and a new key of that account ends it.
+Anyone who has a link can open it until it expires, as on the vendors' hosts: players and browsers
+send no key. It is made for a caller whose key may list the track, and a new key of that account
+ends it.
 """
 
 import hmac
