@@ -14,6 +14,7 @@ import pytest
 
 from mp4gen.errors import ConfigurationError
 from mp4gen.server.data_dir import DataDirectory
+from mp4gen.server.data_ownership import MARKER
 from mp4gen.server.queue.backup import back_up
 from mp4gen.server.queue.schema import check_integrity
 from mp4gen.server.queue.store import Store
@@ -96,6 +97,12 @@ def link_to_the_folder(root: Path, data: DataDirectory) -> Path:
     return root / "link" / "mp4gen.sqlite"
 
 
+def database_without_a_marker(root: Path, data: DataDirectory) -> Path:
+    """The database itself, in the folder of an older version."""
+    (data.root / MARKER).unlink()
+    return data.database
+
+
 def log_of_the_database(root: Path, data: DataDirectory) -> Path:
     """What SQLite keeps beside it."""
     return data.database.with_name("mp4gen.sqlite-wal")
@@ -116,6 +123,7 @@ REFUSED: list[Callable[[Path, DataDirectory], Path]] = [
     other_database,
     own_database,
     link_to_the_folder,
+    database_without_a_marker,
     log_of_the_database,
     folder,
     missing_folder,

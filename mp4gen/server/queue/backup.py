@@ -55,7 +55,9 @@ def _copy(database: Path, copy: Path) -> None:
 
 def _check_target(data: DataDirectory, target: Path) -> None:
     """Check that no file is replaced except an earlier backup."""
-    in_use = is_marked(target.parent) and target.name == data.database.name
+    is_marked_one = is_marked(target.parent) and target.name == data.database.name
+    # A folder of an older version has no marker yet.
+    in_use = is_marked_one or (target.exists() and target.samefile(data.database))
     if in_use or (target.exists() and not _is_backup(target)):
         raise ConfigurationError(
             f"The file {target} is not a backup and is not replaced. Choose another file with "
