@@ -17,7 +17,8 @@ from .conftest import Serve, publish, read_tasks
 
 async def test_lost_database_loses_no_video(data: DataDirectory, store: Store) -> None:
     """A task is found again by the record of its video; its callback is not sent again."""
-    publish(data, attrs.evolve(TASK, state="rendering", attempts=1, lease_until=9.0))
+    waited = {"attempts": 1, "troubles": 2, "lease_until": 9.0, "not_before": 9.0}
+    publish(data, attrs.evolve(TASK, state="rendering", last_trouble="Full.", **waited))
 
     await recover(store, data)
 
@@ -102,6 +103,24 @@ async def test_interrupted_deletion_is_finished(data: DataDirectory, store: Stor
     assert store.filenames() == set()
     assert store.removed_videos() == []
     assert list(data.videos.iterdir()) == []
+
+
+async def test_start_on_a_full_disk_loses_no_video(data: DataDirectory, store: Store) -> None:
+    """Failure mode 60: what cannot be recorded now is found again by the next start."""
+    await store.add(TASK)
+    publish(data, TASK)
+    await store.remove("1")
+    found = attrs.evolve(TASK, task_id="2", filename="B" * 24 + ".mp4")
+    publish(data, found)
+
+    store._write_connection.execute("PRAGMA query_only = 1")
+    await recover(store, data)
+    kept = data.video_names()
+    store._write_connection.execute("PRAGMA query_only = 0")
+    await recover(store, data)
+
+    assert kept == data.video_names() == {found.filename} == store.filenames()
+    assert store.removed_videos() == []
 
 
 async def test_leftovers_of_a_kill_are_deleted(data: DataDirectory, store: Store) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import sqlite3
 from typing import Any
 
 import attrs
@@ -16,6 +17,7 @@ import cattrs
 from mp4gen.server.data_dir import DataDirectory, unusable
 
 from .retention import delete_video
+from .statements import NOT_WAITING
 from .store import Store
 from .task import CallbackState, Task, TaskState
 
@@ -43,12 +45,13 @@ async def recover(store: Store, data: DataDirectory) -> None:
 
 
 async def _recover(store: Store, data: DataDirectory) -> None:
-    for name in store.removed_videos():
-        await delete_video(store, data, name)
+    with contextlib.suppress(sqlite3.OperationalError):  # for instance a full disk
+        for name in store.removed_videos():
+            await delete_video(store, data, name)
     unknown = []
     for name in sorted(await asyncio.to_thread(data.video_names) - store.filenames()):
         task = await asyncio.to_thread(_read_record, data, name)
-        if task is not None and await store.adopt(task):
+        if task is not None and await _adopt(store, task):
             log.warning("task=%s is known again by its video %s", task.task_id, name)
         else:
             unknown.append(name)
@@ -61,6 +64,14 @@ async def _recover(store: Store, data: DataDirectory) -> None:
     await asyncio.to_thread(data.remove_leftovers, store.filenames())
 
 
+async def _adopt(store: Store, task: Task) -> bool:
+    """Add the task of a video; return False if that is impossible, or not possible now."""
+    try:
+        return await store.adopt(task)
+    except sqlite3.OperationalError:
+        return False
+
+
 def _read_record(data: DataDirectory, name: str) -> Task | None:
     """Return the task of a finished video by its record; None if there is no valid one."""
     try:
@@ -71,8 +82,9 @@ def _read_record(data: DataDirectory, name: str) -> Task | None:
             "size": (data.videos / name).stat().st_size,
             "state": TaskState.DONE,
             "callback": CallbackState.NONE,
-            "lease_until": None,
             "attempts": 0,
+            "troubles": 0,
+            **NOT_WAITING,
         }
         return cattrs.Converter(detailed_validation=False).structure(record, Task)
     except (OSError, ValueError, TypeError, KeyError):
