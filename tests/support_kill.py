@@ -40,7 +40,7 @@ POINTS: dict[str, tuple[Function, str, str | Function | None]] = {
     "the intent is written": (Ledger._update, "return", "intent"),
     "the intent is committed": (Ledger._result_of, "return", "intent"),
     "before the connection": (http.Transport._request, "call", None),
-    "the submit has left": (http._on_headers_sent, "call", None),
+    "the submit has left": (http._Request.send, "call", None),
     "the answer begins": (http._read_body, "call", None),
     "the answer is there": (protocol.parse_create, "call", None),
     "before a refusal is recorded": (Ledger._update, "call", "new"),

@@ -55,12 +55,13 @@ TRACK = {
     "tags": "tags",
     "created_at": "createTime",
 }
+_STATUSES = {status.value: status for status in VideoStatus}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def prepare_converter() -> None:
     """Build the converter, which a first call could not do without free file descriptors."""
-    _converter()
+    _structure_details()
 
 
 def structure_video_request(data: Mapping[str, Any]) -> VideoRequest:
@@ -91,7 +92,8 @@ def structure_video_details(data: Mapping[str, Any], task_id: str) -> VideoDetai
         "videoUrl": response.get("videoUrl") if isinstance(response, Mapping) else None,
         "raw": data,
     }
-    return _converter().structure(flat, VideoDetails)
+    details: VideoDetails = _structure_details()(flat, VideoDetails)
+    return details
 
 
 def unstructure_video_details(details: VideoDetails) -> dict[str, Any]:
@@ -116,18 +118,17 @@ def unstructure_track(track: Track) -> dict[str, Any]:
     return values
 
 
-def parse_int(value: object) -> int | None:
+# The second argument of these functions is the type that cattrs passes to a hook.
+def parse_int(value: object, _: object = None) -> int | None:
     """Return a whole number, also from text; None for other values."""
-    if type(value) is int:
-        return value
     if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) < 20:
         return int(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    return int(value) if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def parse_id(value: object) -> str | None:
+def parse_id(value: object, _: object = None) -> str | None:
     """Return an id, also from a whole number; None if it could not be sent back to the API."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1e100:
         return str(value)
@@ -135,13 +136,13 @@ def parse_id(value: object) -> str | None:
     return text if text and text.isprintable() and "\ufffd" not in text else None
 
 
-def parse_url(value: object) -> str | None:
+def parse_url(value: object, _: object = None) -> str | None:
     """Return an absolute http(s) URL without the spaces around it; None for other values."""
     url = value.strip() if isinstance(value, str) else ""
     return url if url and "\ufffd" not in url and parse_http_url(url) else None
 
 
-def parse_float(value: Any) -> float | None:
+def parse_float(value: Any, _: object = None) -> float | None:
     """Return a finite number, also from text; None for other values."""
     try:
         number = float(value)
@@ -163,8 +164,7 @@ def _optional_str(value: Any, _: Any) -> str | None:
 def _parse_status(value: Any, _: Any) -> VideoStatus | str:
     text = "" if value is None else str(value).strip()
     # A published schema text reads "SUCCESS-Success" (docs.kie.ai, "Get Music Video Details").
-    known = text.partition("-")[0].upper()
-    return VideoStatus(known) if known in VideoStatus.__members__ else text
+    return _STATUSES.get(text.partition("-")[0].upper(), text)
 
 
 def _parse_time(value: Any, _: Any) -> datetime | None:
@@ -180,6 +180,10 @@ def _parse_time(value: Any, _: Any) -> datetime | None:
         return None
 
 
+def _unchanged(value: Any, _: Any) -> Any:
+    return value
+
+
 def _parse_iso_time(text: str) -> datetime | None:
     try:
         parsed = datetime.fromisoformat(text.strip())
@@ -188,9 +192,7 @@ def _parse_iso_time(text: str) -> datetime | None:
         return None
 
 
-def _register(
-    converter: cattrs.Converter, model: Any, names: dict[str, str], **hooks: Callable[..., Any]
-) -> None:
+def _register(converter: cattrs.Converter, model: Any, names: dict[str, str], **hooks: Any) -> None:
     """Register the names of the fields of `model`, and the hooks that structure them."""
     from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
@@ -205,6 +207,12 @@ def _register(
     converter.register_unstructure_hook(
         model, make_dict_unstructure_fn(model, converter, **unstructure)
     )
+
+
+@functools.cache
+def _structure_details() -> Callable[[Any, Any], Any]:
+    """Return the function that structures details: most calls are polls, and need it alone."""
+    return _converter().get_structure_hook(VideoDetails)
 
 
 @functools.cache
@@ -225,17 +233,17 @@ def _converter() -> cattrs.Converter:
         VIDEO_DETAILS,
         **dict.fromkeys(VIDEO_DETAILS, _optional_str)
         | {
-            "task_id": _strict_str,
-            "music_task_id": lambda value, _: parse_id(value),
-            "audio_id": lambda value, _: parse_id(value),
-            "video_url": lambda value, _: parse_url(value),
+            "task_id": _unchanged,
+            "music_task_id": parse_id,
+            "audio_id": _unchanged,
+            "video_url": parse_url,
             "status": _parse_status,
             # Older pages show 0 and "" if there is no error.
             "error_code": lambda value, _: parse_int(value) or None,
-            "music_index": lambda value, _: parse_int(value),
+            "music_index": parse_int,
             "created_at": _parse_time,
             "completed_at": _parse_time,
-            "raw": lambda value, _: value,
+            "raw": _unchanged,
         },
     )
     _register(
@@ -245,10 +253,10 @@ def _converter() -> cattrs.Converter:
         **dict.fromkeys(TRACK, _optional_str)
         | {
             "task_id": _strict_str,
-            "audio_id": lambda value, _: parse_id(value),
-            "audio_url": lambda value, _: parse_url(value),
-            "image_url": lambda value, _: parse_url(value),
-            "duration": lambda value, _: parse_float(value),
+            "audio_id": parse_id,
+            "audio_url": parse_url,
+            "image_url": parse_url,
+            "duration": parse_float,
             "created_at": _parse_time,
         },
     )

@@ -212,7 +212,8 @@ class VideoPoller:
         return retry_after
 
     def _parse(self, response: HttpResponse) -> VideoDetails:
-        self._server_time = response.date
+        if self.adopted:
+            self._server_time = response.date
         return protocol.parse_details(response, self.dialect, self.task_id)
 
     async def _handle_poll_error(self, error: Mp4GenError, elapsed: float) -> float | None:

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from functools import partial
+from typing import Any
 
 import attrs
 
 from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
 from mp4gen.api.protocol import ApiRequest
+from mp4gen.api.responses import HttpResponse
 from mp4gen.errors import AlreadyExistsError, Mp4GenError, UnexpectedError
 from mp4gen.events import SubmittedEvent
 from mp4gen.models import VideoRequest
@@ -174,7 +175,8 @@ class SubmitOperation:
             url = self.subscription.new_url() if self.subscription is not None else None
             api_request = protocol.build_create_request(self.request, url)
             try:
-                return await self._send(api_request, retry_loop)
+                task_id, retry_after = await self._send(api_request, retry_loop)
+                return Submission(task_id, retry_after=retry_after)
             except AlreadyExistsError as error:
                 return await self._adopt_existing(error)
             except Mp4GenError as error:
@@ -183,19 +185,23 @@ class SubmitOperation:
                 if submission is not None:
                     return submission
 
-    async def _send(self, api_request: ApiRequest, retry_loop: RetryLoop | None) -> Submission:
-        parse = partial(protocol.parse_create, dialect=self.dialect)
+    def _send(
+        self, api_request: ApiRequest, retry_loop: RetryLoop | None
+    ) -> Coroutine[Any, Any, tuple[str, float | None]]:
+        """Return the call, which is not awaited here: 10,000 may wait, and a frame costs memory."""
         if self._delivery.head_sent:
             self._delivery = Delivery()
-        task_id, retry_after = await self.caller.send(
+        return self.caller.send(
             api_request,
-            parse,
+            self._parse,
             self.call_options,
             retry_loop=retry_loop,
             on_start=self._start_attempt,
             delivery=self._delivery,
         )
-        return Submission(task_id, retry_after=retry_after)
+
+    def _parse(self, response: HttpResponse) -> str:
+        return protocol.parse_create(response, self.dialect)
 
     async def _start_attempt(self) -> None:
         if self.is_stopping():

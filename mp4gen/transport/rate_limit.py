@@ -10,8 +10,9 @@ import asyncio
 import enum
 from bisect import insort
 from collections import deque
+from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from mp4gen.errors import ConfigurationError, TransportError
 from mp4gen.options import RateLimit, invalid_setting
@@ -61,9 +62,9 @@ class WindowSlot:
         """Enter if no wait is needed: for each call, that saves more than the limit costs."""
         return self._limiter._try_acquire()  # noqa: SLF001 - its own slot
 
-    async def __aenter__(self) -> None:
-        if not self.enter_now():
-            await self._limiter._wait_for_slot(self._priority)  # noqa: SLF001 - its own slot
+    def __aenter__(self) -> Coroutine[Any, Any, None]:
+        # Returned and not awaited: 10,000 may wait, and a frame costs memory.
+        return self._limiter._acquire(self._priority)  # noqa: SLF001 - its own slot
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._limiter._release(error)  # noqa: SLF001 - its own slot
@@ -114,11 +115,13 @@ class SlidingWindowLimiter:
         self._dispatch()
 
     def _try_acquire(self) -> bool:
-        is_free = not any(self._queues) and self._has_slot(self._running_loop().time())
+        is_free = not self._is_anyone_waiting() and self._has_slot(self._running_loop().time())
         self._in_use += is_free
         return is_free
 
-    async def _wait_for_slot(self, priority: Priority) -> None:
+    async def _acquire(self, priority: Priority) -> None:
+        if self._try_acquire():
+            return
         waiter = self._running_loop().create_future()
         self._queues[priority].append(waiter)
         self._dispatch()
@@ -142,7 +145,12 @@ class SlidingWindowLimiter:
         self._rest_until(now + pending + self.limit.per + CLOCK_RESOLUTION)
         if now + CLOCK_RESOLUTION >= self._paused_until:
             self._single_flight = False
-        self._dispatch()
+        if self._is_anyone_waiting():
+            self._dispatch()
+
+    def _is_anyone_waiting(self) -> bool:
+        interactive, bulk = self._queues
+        return bool(interactive or bulk)
 
     def _rest_until(self, time: float) -> None:
         """Keep one slot taken until `time`."""
@@ -187,7 +195,7 @@ class SlidingWindowLimiter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if any(self._queues) and (wake_at := self._next_wakeup(now)) is not None:
+        if self._is_anyone_waiting() and (wake_at := self._next_wakeup(now)) is not None:
             self._timer = loop.call_at(wake_at, self._dispatch)
 
     def _next_wakeup(self, now: float) -> float | None:

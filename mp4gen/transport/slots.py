@@ -6,7 +6,7 @@ The limiter knows two priorities. This module adds which calls of a priority let
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -61,12 +61,11 @@ class CallSlot:
             if self._goes_first:
                 queue.end_turn()
 
-    async def __aexit__(self, *_: object) -> None:
+    def __aexit__(self, *_: object) -> Awaitable[bool | None]:
+        # Returned and not awaited, which saves a frame.
         if self._delivery.cannot_arrive:
-            await self._slot.__aexit__(None, None, None)
-            return
-        error = _unanswered_error(self._delivery)
-        await self._slot.__aexit__(TransportError, error, None)
+            return self._slot.__aexit__(None, None, None)
+        return self._slot.__aexit__(TransportError, _unanswered_error(self._delivery), None)
 
 
 class SlotQueue:
