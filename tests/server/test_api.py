@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -262,7 +263,7 @@ async def test_full_disk_and_maintenance_are_code_455(serve: Serve, tmp_path: Pa
     response = await full.generate("album", "one")
 
     assert response["code"] == 455
-    assert "disk is full" in response["msg"]
+    assert response["msg"].startswith("The disk of the data folder has ")
     assert (await full.get(CREDITS))["code"] == 200
     assert (await maintained.generate("album", "one"))["code"] == 455
     assert (await maintained.details("x")) is None
@@ -271,6 +272,19 @@ async def test_full_disk_and_maintenance_are_code_455(serve: Serve, tmp_path: Pa
         "msg": "System maintenance",
         "data": None,
     }
+
+
+async def test_data_folder_that_is_away_is_code_455(serve: Serve, tmp_path: Path) -> None:
+    """The response does not say that a disk is full, which nobody could find."""
+    caller = await serve()
+    os.rename(tmp_path / "data", tmp_path / "unplugged")  # noqa: PTH104 - a rename takes no time
+
+    response = await caller.generate("album", "one")
+    os.rename(tmp_path / "unplugged", tmp_path / "data")  # noqa: PTH104 - as above
+
+    assert response["code"] == 455
+    assert response["msg"] == "The data folder cannot be used: No such file or directory."
+    assert (await caller.generate("album", "one"))["code"] == 200
 
 
 async def test_unknown_path_or_method_is_code_404(serve: Serve) -> None:

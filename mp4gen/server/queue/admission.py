@@ -57,7 +57,7 @@ class Admission:
         """Why no new task is accepted now; None if it is."""
         if self.maintenance:
             return RejectReason.MAINTENANCE
-        if self._data.free_bytes() < self._config.min_free_bytes:
+        if self._data.space_trouble(self._config.min_free_bytes):
             return RejectReason.DISK_FULL
         if self._scheduler.queued >= self._config.queue_limit:
             return RejectReason.QUEUE_FULL

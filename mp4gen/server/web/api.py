@@ -145,9 +145,9 @@ class Api:
             case RejectReason.MAINTENANCE:
                 return error_response(455)
             case RejectReason.DISK_FULL:
-                return error_response(
-                    455, "The server's disk is full. Free some space in its data folder."
-                )
+                # None if there is space again meanwhile.
+                trouble = self._services.data.space_trouble(self._services.config.min_free_bytes)
+                return error_response(455, trouble)
             case RejectReason.QUEUE_FULL:
                 config = self._services.config
                 message = "The queue has no room for more tasks of yours. Please try again later."
