@@ -87,7 +87,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
 
 
 def move_durably(source: Path, target: Path) -> None:
-    """Move a file whose content is on the disk; `target` appears complete, also elsewhere.
+    """Move a file whose content is on disk, also to another file system; `target` appears complete.
 
     Raises:
         OSError: The file cannot be moved; then it stays where it was.

@@ -1,4 +1,4 @@
-"""Look at the files in a run's folder; writes nothing."""
+"""Find and read the files in a run's folder; writes nothing."""
 
 import os
 import stat

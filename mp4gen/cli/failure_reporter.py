@@ -69,7 +69,7 @@ class FailureReporter:
 
 
 def _reason(error: Mp4GenError) -> str:
-    """Return the text of an error without its hint, which is for a failure that lasts."""
+    """Return the text of an error without its hint, which is for a final failure."""
     text = str(error)
     if isinstance(error, ApiError):
         text = text.removesuffix(error.hint).rstrip()

@@ -1,4 +1,4 @@
-"""Share what the downloads of one client learn about each file host; sends nothing.
+"""Share what the downloads of one client know about each file host; sends nothing.
 
 Each host has slots for attempts and a circuit breaker of its own, so that a host that is down
 holds up no other. While its breaker is open, one attempt at a time passes as a probe.

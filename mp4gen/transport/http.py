@@ -57,7 +57,7 @@ _delivery: ContextVar[Delivery] = ContextVar("delivery")
 
 
 class _UnexpectedResendError(aiohttp.ClientError):
-    """aiohttp is about to send a GET a second time by itself."""
+    """Raised before aiohttp sends a GET a second time by itself."""
 
 
 class _Request(aiohttp.ClientRequest):

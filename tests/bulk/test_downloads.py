@@ -39,7 +39,7 @@ async def convert_all(
 
 @pytest.mark.parametrize("fault", ["html_503", "hang", "close_without_answer"])
 async def test_dead_file_host_holds_up_no_submit(tmp_path: Path, fault: str) -> None:
-    """Failure mode 65: 150 tracks with 20 places are submitted as fast as without downloads."""
+    """Failure mode 65: 150 tracks with 20 slots are submitted as fast as without downloads."""
     async with FakeService(duration=5) as service:
         _, expected = await convert_all(service, 150, None)
     async with FakeService(duration=5) as service:

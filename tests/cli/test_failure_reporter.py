@@ -44,7 +44,7 @@ REFUSED = TransportError("Request to x failed: no usable connection.", sent=Fals
 def test_retried_failure_is_reported_in_one_line(
     capsys: pytest.CaptureFixture[str], event: Event, line: str | None
 ) -> None:
-    """The hint of an error is left out: it is for a failure that lasts."""
+    """The hint of an error is left out: it is for a failure that is final."""
     FailureReporter(Output()).handle_event(event)
 
     assert capsys.readouterr().err == (f"{line}\n" if line else "")

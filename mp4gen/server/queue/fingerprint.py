@@ -1,6 +1,6 @@
 """Computes what a video is made of, as a short text: equal texts mean the same video.
 
-The text covers the content of the music file and of the lyrics beside it, the words that are shown,
+The text covers the content of the music file and of the lyrics beside it, the texts that are shown,
 and all options, those of the server's style included. Names and times of files do not count, and
 neither does the callback. Of a large file only the ends are read, so its time counts, too: a submit
 must not wait until hundreds of megabytes came over a slow network.
@@ -22,7 +22,7 @@ from .task import Task
 if TYPE_CHECKING:
     from mp4gen.render import RenderStyle
 
-# The first part of a fingerprint is that of the words and options, the rest that of the files.
+# The first part of a fingerprint is that of the texts and options, the rest that of the files.
 REQUEST_CHARS = 32
 # Larger files are lossless; nearly every edit changes their size or one of their ends.
 MAX_READ_BYTES = 16 << 20

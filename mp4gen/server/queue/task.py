@@ -53,7 +53,7 @@ class Task:
         error_message: The text of the error.
         duration: Seconds of the video.
         size: Bytes of the video.
-        fingerprint: What the video is made of: the music file, the words and the options. None in a
+        fingerprint: What the video is made of: the music file, the texts and the options. None in a
             record of an older version.
         attempts: How many renders of the task have begun and were neither finished nor excused.
         troubles: How many renders in a row failed for a reason that is not the song's.
