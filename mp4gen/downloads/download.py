@@ -132,7 +132,7 @@ class Download:
         message = f"{self._failure()}: {error}"
         if delay is None:
             attempts = f" after {budget.attempts} attempts in a row" if budget.attempts > 1 else ""
-            raise DownloadError(f"{message} Gave up{attempts}.")
+            raise DownloadError(f"{message} Gave up{attempts}. Download again later.")
         if self.on_retry:
             self.on_retry(DownloadError(message), delay)
         await asyncio.sleep(delay)

@@ -321,7 +321,9 @@ async def test_download_detects_a_cut_without_a_length(
     async with FileHost(*[Response(body=MOVIE[:size])] * 4) as host:
         message = await download_error(host, sessions, target)
 
-    assert message.endswith(": The MP4 is cut short. Gave up after 4 attempts in a row.")
+    assert message.endswith(
+        ": The MP4 is cut short. Gave up after 4 attempts in a row. Download again later."
+    )
     assert host.offsets == [0, 0, 0, 0]
 
 
@@ -380,7 +382,9 @@ async def test_download_rejects_files_that_are_not_mp4(
         message = await download_error(host, sessions, target)
 
     assert (
-        message == f"Cannot download from 127.0.0.1: {expected}. Gave up after 4 attempts in a row."
+        message
+        == f"Cannot download from 127.0.0.1: {expected}. Gave up after 4 attempts in a row. "
+        "Download again later."
     )
 
 
@@ -740,7 +744,9 @@ async def test_download_gives_up_if_retry_after_is_too_long(
     async with FileHost(Response(status=503, headers={"Retry-After": "3600"})) as host:
         message = await download_error(host, sessions, target)
 
-    assert message == "Cannot download from 127.0.0.1: The host answered 503. Gave up."
+    assert message == (
+        "Cannot download from 127.0.0.1: The host answered 503. Gave up. Download again later."
+    )
 
 
 @pytest.mark.looptime
