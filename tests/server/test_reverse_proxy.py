@@ -128,7 +128,7 @@ async def test_link_from_another_site_keeps_open_tabs_working(serve: Serve, visi
     assert created[0] == 200
 
 
-NGINX = shutil.which("nginx")
+NGINX, CADDY = shutil.which("nginx"), shutil.which("caddy")
 RECIPES = Path(__file__).parents[2] / ".docs" / "pages" / "how-to" / "behind-a-proxy.md"
 
 
@@ -149,25 +149,50 @@ def nginx_config(folder: Path, port: int, backend: str) -> str:
     )
 
 
+def caddy_config(folder: Path, port: int, backend: str, path: str) -> str:
+    """Return the documented recipe of Caddy on loopback, without its certificates."""
+    root, below = re.findall(r"```caddy\n(.*?)```", RECIPES.read_text(), re.DOTALL)
+    site = re.sub(r"^\S+ \{", f"http://127.0.0.1:{port} {{", below if path else root)
+    site = site.replace("127.0.0.1:8787", backend.removeprefix("http://"))
+    return f"{{\nadmin off\nstorage file_system {folder}\n}}\n{site}"
+
+
+def proxy_command(name: str, folder: Path, port: int, backend: str, path: str) -> list[str]:
+    """Write the configuration of a proxy; return the command that runs it."""
+    folder.mkdir()
+    config = folder / "config"
+    if name == "caddy":
+        config.write_text(caddy_config(folder, port, backend, path))
+        return [str(CADDY), "run", "--adapter", "caddyfile", "--config", str(config)]
+    config.write_text(nginx_config(folder, port, backend))
+    return [str(NGINX), "-p", str(folder), "-e", str(folder / "start.log"), "-c", str(config)]
+
+
+PROXIES = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed"),
+    )
+    for name in ("nginx", "caddy")
+]
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 @pytest.mark.parametrize("path", ["", "/video"], ids=["root", "below a path"])
-async def test_documented_nginx_recipe_works(
-    serve: Serve, visit: Any, tmp_path: Path, unused_tcp_port: int, path: str
+@pytest.mark.parametrize("name", PROXIES)
+async def test_documented_proxy_recipe_works(  # noqa: PLR0917 - fixtures
+    serve: Serve, visit: Any, tmp_path: Path, unused_tcp_port: int, name: str, path: str
 ) -> None:
-    """Behind nginx as documented, a user signs in, creates a video and sees its events at once."""
+    """Behind a proxy as documented, a user signs in, creates a video and sees its events."""
     public = f"http://127.0.0.1:{unused_tcp_port}"
     caller = await serve(key="key-a", public_url=public + path)
-    (tmp_path / "nginx").mkdir()
-    config = tmp_path / "nginx.conf"
-    config.write_text(nginx_config(tmp_path / "nginx", unused_tcp_port, caller.url))
-    nginx = await asyncio.create_subprocess_exec(
-        str(NGINX), "-p", tmp_path / "nginx", "-e", tmp_path / "nginx" / "start.log", "-c", config
-    )
+    command = proxy_command(name, tmp_path / "proxy", unused_tcp_port, caller.url, path)
+    proxy = await asyncio.create_subprocess_exec(*command, env={"HOME": str(tmp_path)})
     visitor = visit(caller)
     visitor.url = public + path
     try:
-        while (await probe(visitor)) != 200:  # noqa: ASYNC110 - nginx is starting
+        while (await probe(visitor)) != 200:
+            assert proxy.returncode is None, "the proxy ended"
             await asyncio.sleep(0.05)
         origin = {"Origin": public}
         signed_in = await visitor.ask("POST", "/page/login", json={"key": "key-a"}, headers=origin)
@@ -182,8 +207,9 @@ async def test_documented_nginx_recipe_works(
         async with visitor.session.get(video, headers={"Range": "bytes=0-9"}) as response:
             assert response.status == 206
     finally:
-        nginx.terminate()
-        await nginx.wait()
+        if proxy.returncode is None:
+            proxy.terminate()
+        await proxy.wait()
 
     assert signed_in[0] == 200
     assert created[0] == 200
