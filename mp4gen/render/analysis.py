@@ -20,7 +20,14 @@ from mp4gen.errors import RenderError
 from . import aac
 from .cancellation import CancelToken
 from .colour import Bytes, Floats
-from .decode import DECODING_ERRORS, Decoder, check_duration, display_name, too_long_error
+from .decode import (
+    DECODING_ERRORS,
+    Decoder,
+    check_duration,
+    display_name,
+    promised_duration,
+    too_long_error,
+)
 from .options import PathLike
 
 RATE = 32000
@@ -54,6 +61,7 @@ class Features:
         format_changes: whether the sample rate or the channels change within the track.
         digest: 32 bytes that identify the audio, at any size and frame rate.
         peak: largest sample of any channel, mixed down to stereo; full scale is 1.
+        promised: seconds that the header states, 0 if it states none.
         profile: variant of the codec that was decoded, such as "LC" of AAC, or "".
     """
 
@@ -63,6 +71,7 @@ class Features:
     format_changes: bool = False
     digest: bytes = b""
     peak: float = 0.0
+    promised: float = 0.0
     profile: str = ""
 
 
@@ -103,6 +112,7 @@ def analyse(
         format_changes=len(formats) > 1,
         digest=digest.digest(),
         peak=peak,
+        promised=promised_duration(path),
         profile=decoder.profile,
     )
 

@@ -7,7 +7,7 @@ other file is read. Only decoded audio counts as duration.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -32,6 +32,10 @@ MAX_DAMAGED_SHARE = 0.1
 _METADATA_OPTIONS: dict[str, Any] = (
     {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
+# After so many failures in a row the demuxer does not find back.
+_MAX_DEMUX_FAILURES = 16
+# Programs that write a WAV to a pipe state a size near the largest.
+_UNKNOWN_SIZE = 0x7FFF0000
 DECODING_ERRORS = (av.error.FFmpegError, ValueError)
 
 
@@ -149,7 +153,7 @@ class Decoder:
 
     def __iter__(self) -> Generator[AudioFrame, None, None]:
         with open_audio(self._path) as (container, stream):
-            for packet in packets_of(container, stream, self._cancel):
+            for packet in packets_of(container, stream, self._cancel, self._count_damage):
                 self.packet_count += 1
                 try:
                     frames = packet.decode()
@@ -163,6 +167,10 @@ class Decoder:
                 frames = []
             yield from frames
             self.profile = stream.codec_context.profile or ""
+
+    def _count_damage(self) -> None:
+        self.packet_count += 1
+        self.damaged_packets += 1
 
     def check(self, seconds: float) -> None:
         """Refuse a file that turned out to be noise or almost empty.
@@ -180,23 +188,35 @@ class Decoder:
 
 
 def packets_of(
-    container: InputContainer, stream: AudioStream, cancel: CancelToken | None
+    container: InputContainer,
+    stream: AudioStream,
+    cancel: CancelToken | None,
+    on_damage: Callable[[], None] = lambda: None,
 ) -> Iterator[av.Packet[AudioStream]]:
-    """Yield the packets of the audio stream up to its end or the first invalid data.
+    """Yield the packets of the audio stream up to its end, or as far as the demuxer can follow.
+
+    `on_damage` is called for each gap, and if the rest cannot be followed.
 
     Raises:
         RenderIOError: the file cannot be read any further.
     """
-    demuxed = container.demux(stream)
+    failures = 0
     with _io_errors(display_name(container.name)):
-        while True:
-            check_cancelled(cancel)
+        while failures < _MAX_DEMUX_FAILURES:
             try:
-                packet = next(demuxed)
-            except (StopIteration, *DECODING_ERRORS):
+                for packet in container.demux(stream):
+                    failures = 0
+                    check_cancelled(cancel)
+                    if packet.size:
+                        yield packet
+            except DECODING_ERRORS as error:
+                if isinstance(error, EOFError):
+                    return
+                failures += 1
+                if failures == 1:
+                    on_damage()
+            else:
                 return
-            if packet.size:
-                yield packet
 
 
 def check_duration(path: PathLike, max_duration: float, cancel: CancelToken | None) -> None:
@@ -213,6 +233,24 @@ def check_duration(path: PathLike, max_duration: float, cancel: CancelToken | No
             and packet_duration(container, stream, cancel, max_duration) > max_duration
         ):
             raise too_long_error(display_name(path), max_duration)
+
+
+def promised_duration(path: PathLike) -> float:
+    """Return the seconds that the header states for the complete file, 0 if it states none."""
+    with open_audio(path) as (container, stream):
+        kind, seconds = container.format.name, header_duration(container, stream)
+        # Without a header libavformat estimates it. That of an MP3 also states the
+        # encoder's delay.
+        if kind == "aac" or (kind == "mp3" and not stream.start_time):
+            return 0.0
+        size = container.size
+    if kind not in ("wav", "aiff"):
+        return seconds
+    with open_file(path) as file:
+        head = file.read(8)
+    # libavformat cuts the header's length down to the size of the file.
+    stated = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big") + 8
+    return seconds * stated / size if size < stated < _UNKNOWN_SIZE else 0.0
 
 
 def too_long_error(name: str, max_duration: float) -> RenderError:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mp4gen.errors import RenderError, RenderIOError
 
-from . import analysis, audio_track, cover, decode, encode, fonts, layout, motion, tags
+from . import analysis, audio_track, cover, damage, decode, encode, fonts, layout, motion, tags
 from .cancellation import CancelToken, Deadline
 from .canvas import Canvas
 from .colour import Bytes, dominant_accent
@@ -298,9 +298,7 @@ def _prepare(
         title=file_tags.title if request.title is None else "",
         author=file_tags.artist if request.author is None else "",
     )
-    if features.damaged_packets:
-        name = decode.display_name(audio)
-        warnings.append(f"{features.damaged_packets} damaged packets of {name} were left out.")
+    warnings += damage.warnings_of(decode.display_name(audio), features)
     spec = SceneSpec(
         layout=scene_layout,
         cover=cover_pixels,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from mp4gen.errors import RenderError
-from mp4gen.render import RenderStyle, probe, render_video
+from mp4gen.render import RenderStyle, decode, probe, render_video
 
 SMALL = RenderStyle(width=320, height=180, threads=1)
 
@@ -124,6 +125,74 @@ def test_truncated_file_is_rendered_to_its_end(tools, tmp_path):
     assert result.duration == pytest.approx(samples.shape[1] / rate, abs=0.08)
 
 
+@pytest.mark.parametrize("ending", [".mp3", ".m4a", ".flac", ".wav"])
+def test_incomplete_file_gives_a_warning_with_both_lengths(tools, tmp_path, ending):
+    """A download that was cut is rendered as far as it goes, but not without a word."""
+    whole = tools.encode(tmp_path / f"whole{ending}", tools.tone(8.0))
+    if ending == ".m4a":
+        whole = index_first(whole, tmp_path / "first.m4a")
+    cut = tmp_path / f"cut{ending}"
+    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.55)])
+
+    complete, result = (
+        render_video(music, tmp_path / "o.mp4", style=SMALL) for music in (whole, cut)
+    )
+
+    assert complete.warnings == ()
+    assert re.search(r"not complete: cut\.\w+ has 0:0[34] of the 0:08", " ".join(result.warnings))
+
+
+def index_first(source: Path, target: Path) -> Path:
+    """Move the index of an M4A to its beginning, as for downloads."""
+    options = {"movflags": "+faststart"}
+    with (
+        av.open(str(source)) as given,
+        av.open(str(target), "w", format="mp4", options=options) as output,
+    ):
+        stream = output.add_stream_from_template(given.streams.audio[0])
+        for packet in given.demux(given.streams.audio[0]):
+            if packet.size:
+                packet.stream = stream
+                output.mux(packet)
+    return target
+
+
+class FailingContainer:
+    """A container whose demuxer fails at some packets, or at all from one on."""
+
+    name = "song.mp3"
+
+    def __init__(self, failing: range) -> None:
+        self.failing, self.read, self.calls = failing, 0, 0
+
+    def demux(self, _stream):
+        while self.read < 30:
+            self.calls += 1
+            if self.calls in self.failing:
+                raise av.error.InvalidDataError(1, "damaged")
+            self.read += 1
+            yield av.Packet(b"data")
+
+
+@pytest.mark.parametrize(
+    ("failing", "packets", "gaps"),
+    [
+        (range(0), 30, 0),
+        (range(10, 13), 30, 1),
+        (range(10, 10_000), 9, 1),
+        (range(10, 21, 10), 30, 2),
+    ],
+    ids="none gap rest two-gaps".split(),
+)
+def test_demuxer_that_fails_is_asked_again(failing, packets, gaps):
+    """Only the end of the file ends it silently; each gap is counted as damage."""
+    container, damage = FailingContainer(failing), []
+
+    read = list(decode.packets_of(container, None, None, lambda: damage.append(1)))
+
+    assert (len(read), len(damage)) == (packets, gaps)
+
+
 def test_wav_with_a_false_length_is_measured(tools, tmp_path):
     """Neither the render nor the probe believes a header that claims ten hours."""
     music = tools.encode(tmp_path / "liar.wav", tools.tone(1.0))
@@ -135,6 +204,7 @@ def test_wav_with_a_false_length_is_measured(tools, tmp_path):
 
     result = render_video(music, tmp_path / "o.mp4", style=SMALL)
 
+    assert result.warnings == ()
     assert result.duration == pytest.approx(1.0, abs=0.05)
     assert probe(music).duration == pytest.approx(1.0, abs=0.05)
 
