@@ -64,6 +64,8 @@ LAZY = {
     ("mp4gen.bulk.run", "mp4gen.bulk.ledger"),
     ("mp4gen.conversion", "aiohttp.web"),
     ("mp4gen.api", "cattrs"),
+    ("mp4gen.conversion", "backoff"),
+    ("mp4gen.transport", "backoff"),
 }
 
 MODULES = sorted(ROOT.rglob("*.py"))

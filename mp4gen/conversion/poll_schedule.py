@@ -5,8 +5,6 @@ from functools import partial
 from random import Random
 from typing import Final
 
-import backoff
-
 from mp4gen.options import Polling
 
 # The longest `Retry-After` of a new task, as a multiple of the schedule's initial delay.
@@ -26,6 +24,9 @@ def poll_intervals(polling: Polling, random: Random) -> Iterator[float]:
     average a task takes 7.5 polls and is found 8 % of its duration late. Doubling from one second
     without a cap takes as many polls for a delay of 50 %.
     """
+    # The retries of each new client have loaded it.
+    import backoff
+
     step = polling.initial_delay * (polling.multiplier - 1)
     steps = backoff.expo(base=polling.multiplier, factor=step, max_value=polling.max_interval)
     # The first item of the generator is None and only starts it.

@@ -4,8 +4,6 @@ import enum
 from collections.abc import Iterator
 from random import Random
 
-import backoff
-
 from mp4gen.errors import (
     MaintenanceError,
     Mp4GenError,
@@ -52,9 +50,10 @@ def classify(error: Mp4GenError, *, submit: bool) -> RetryDecision:
 
 
 def backoff_delays(retry: Retry, random: Random) -> Iterator[float]:
-    """Yield the seconds before each retry: exponential, capped, with full jitter; endless."""
+    """Return the seconds before each retry: exponential, capped, with full jitter; endless."""
+    # Each new client calls this: a first call may have no free file descriptor for the import.
+    import backoff
+
     ceilings = backoff.expo(base=2, factor=retry.initial_delay, max_value=retry.max_delay)
-    for ceiling in ceilings:
-        # The generator's first item only starts it.
-        if ceiling is not None:
-            yield random.uniform(0, ceiling)
+    # The generator's first item only starts it.
+    return (random.uniform(0, ceiling) for ceiling in ceilings if ceiling is not None)
