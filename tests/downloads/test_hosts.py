@@ -137,7 +137,7 @@ async def test_link_is_looked_up_for_a_host_that_has_no_file(
 
         new = {"new_until": datetime.max.replace(tzinfo=UTC), "refresh_url": refresh}
         for _ in range(3):
-            await miss(sessions.hosts, f"127.0.0.1:{host.port}")
+            await miss(sessions.hosts, f"127.0.0.1:{host.port}", seconds=61)
         failed = await errors(start(host, sessions, tmp_path, 20, **new))
 
     assert failed == []
@@ -405,11 +405,11 @@ async def fail(hosts: FileHosts, one: RetryBudget) -> None:
             raise
 
 
-async def miss(hosts: FileHosts, name: str) -> None:
-    """Miss a file for longer than a host may need."""
+async def miss(hosts: FileHosts, name: str, seconds: float) -> None:
+    """Miss a file for `seconds`."""
     one = budget()
     assert one.elapsed == 0
-    await asyncio.sleep(61)
+    await asyncio.sleep(seconds)
     with pytest.raises(NotThereYetError):
         async with hosts.attempt(name, one):
             raise NotThereYetError("The file is not there yet.")
