@@ -97,6 +97,37 @@ async def test_events_report_new_files(
 
 
 @pytest.mark.slow
+async def test_file_that_was_half_copied_is_read_again(
+    serve: Serve, visit: Any, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An open page shows a song as soon as its copy is complete, without a reload."""
+    monkeypatch.setattr(change_feed, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(metadata_cache, "_RESCAN_INTERVAL", 0.0)
+    complete = write_song(music.parent / "copied.wav").read_bytes()
+    copied = music / "album" / "copied.wav"
+    copied.write_bytes(complete[:20])
+    visitor = visit(await serve())
+    await visitor.open()
+    problems, version = [], None
+
+    async with visitor.session.get(f"{visitor.url}/page/events") as events:
+        async for line in events.content:
+            # As the page does, the library is asked for only if an event says that it changed.
+            if not line.startswith(b"data:") or (
+                version == (version := json.loads(line[5:])["library_version"])
+            ):
+                continue
+            shown = {one["audio"]: one for one in await visitor.library()}["copied"]
+            if shown["problem"] and not problems:
+                problems.append(shown["problem"])
+                copied.write_bytes(complete)
+            elif shown["duration"]:
+                break
+
+    assert problems
+
+
+@pytest.mark.slow
 async def test_open_pages_share_the_cost_of_an_event(
     serve: Serve, visit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

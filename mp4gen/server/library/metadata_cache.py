@@ -112,6 +112,11 @@ class MetadataCache:
             self._fingerprint = await self._library.fingerprint()
         if before not in {"", self._fingerprint} or self._library.trouble != trouble_before:
             self._on_change()
+        elif any(info.problem for info in self._known.values()):
+            # A file that was still being copied: its folder does not change when it is complete.
+            await self._scan()
+            if any(self._is_due(track) for track in self._tracks):
+                self._on_change()
 
     async def info(self, track: LibraryTrack) -> previews.MusicInfo:
         """Return the metadata of one track, loaded now if it is not yet."""
