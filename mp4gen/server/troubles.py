@@ -1,11 +1,8 @@
 """Errors that are temporary or can be corrected, and are not the song's fault."""
 
-import logging
 import sqlite3
 
 from mp4gen.errors import Mp4GenError
-
-log = logging.getLogger("mp4gen.server")
 
 
 class TransientError(Mp4GenError):
@@ -25,5 +22,9 @@ def describe_trouble(error: Exception) -> str:
             return f"The data folder cannot be used: {error.strerror or type(error).__name__}."
         case sqlite3.Error():
             return f"The database cannot be used: {error}."
-    log.error("a task could not be rendered", exc_info=error)
     return f"The server failed: {type(error).__name__}."
+
+
+def is_expected(error: Exception) -> bool:
+    """Return whether a failure that passes has a known kind; any other one is our own mistake."""
+    return isinstance(error, Mp4GenError | OSError | sqlite3.Error)

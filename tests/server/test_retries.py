@@ -8,8 +8,9 @@ import asyncio
 import errno
 import os
 import shutil
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from pathlib import Path
 from types import SimpleNamespace as Usage
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.looptime
 
 TASKS = 20
 FULL = RenderIOError("Cannot write video.mp4: No space left on device.")
+IMPORT = ImportError("libavcodec.so: cannot open shared object file")
 Outcome = Exception | None
 
 
@@ -86,14 +88,16 @@ class Queue:
         self.finished: list[Task] = []
         self.scheduler: RenderScheduler | None = None
 
-    async def start(self, **settings: Any) -> RenderScheduler:
+    async def start(
+        self, *, library: LibraryReader | None = None, **settings: Any
+    ) -> RenderScheduler:
         """Start a scheduler."""
         values = {"music": self.music, "data": self.data.root, "workers": 2, "min_free_bytes": 0}
         config = ServerConfig(executor=lambda: self.worker, **values | settings)
         self.scheduler = RenderScheduler(
             config,
             self.store,
-            LibraryReader(Library(self.music), Inline()),
+            library or LibraryReader(Library(self.music), Inline()),
             self.data,
             Fingerprints(None),
             on_finished=self.finished.append,
@@ -164,7 +168,7 @@ def assert_all_done_once(queue: Queue) -> None:
         OSError(errno.EROFS, "Read-only file system"),
         RenderIOError("Cannot read the audio file: 01.wav: Input/output error."),
         RenderIOError("The audio file changed while it was rendered: 01.wav. Render it again."),
-        ImportError("libavcodec.so: cannot open shared object file"),
+        IMPORT,
     ],
     ids=repr,
 )
@@ -389,6 +393,70 @@ async def test_file_that_changes_again_and_again_delays_no_other_task(queue: Que
     assert scheduler.queued == 1
 
 
+async def test_lasting_trouble_is_logged_once(
+    queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An hour of the same failure is one cause in the log, not one for each try."""
+    queue.worker.outcome = lambda _: FULL
+    await queue.start()
+
+    await queue.submit_all()
+    await asyncio.sleep(3600.0)
+
+    lines = [line.getMessage() for line in caplog.records if line.levelname != "DEBUG"]
+    assert queue.worker.tries > 60
+    assert [str(FULL) in line for line in lines] == [True, True]
+    assert lines[1].startswith("the queue waits: ")
+
+
+async def test_changed_trouble_is_logged_again(
+    queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A failure of another kind is news, and so is our own mistake, which is an error."""
+    queue.worker.outcome = lambda _: FULL if queue.worker.tries < 4 else IMPORT
+    await queue.start()
+
+    await queue.submit(0)
+    await asyncio.sleep(3600.0)
+
+    lines = [line.getMessage() for line in caplog.records if line.levelname == "WARNING"]
+    assert [f"trouble={str(FULL)!r}" in line for line in lines] == [True, False]
+    assert "cannot open shared object file" in lines[1]
+
+
+async def cancel_all(queue: Queue) -> None:
+    """The user gives up."""
+    for task in queue.store.unfinished():
+        await queue.store.remove(task.task_id)
+        queue.scheduler.cancel(task.task_id)
+
+
+async def fail_all(queue: Queue) -> None:
+    """The trouble is over, and no song can be rendered."""
+    queue.worker.outcome = lambda _: RenderError("The audio file is damaged.")
+    await queue.wait_for(4)
+
+
+@pytest.mark.parametrize("end", [cancel_all, fail_all])
+async def test_trouble_ends_with_the_last_task(
+    queue: Queue, end: Callable[[Queue], Awaitable[None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """An empty queue waits for nothing: no task could ever find out that the trouble is over."""
+    queue.worker.outcome = lambda _: FULL
+    scheduler = await queue.start()
+    for number in range(4):
+        await queue.submit(number)
+    await asyncio.sleep(100.0)
+    held = scheduler.trouble
+
+    await end(queue)
+    await asyncio.sleep(5.0)
+
+    assert held == str(FULL)
+    assert scheduler.trouble is None
+    assert caplog.messages.count("the queue goes on") == 1
+
+
 # --- crashes and songs -----------------------------------------------------------------------
 
 
@@ -459,6 +527,27 @@ async def test_server_that_dies_during_a_render_counts_as_a_crash(queue: Queue) 
 
     failed = queue.store.get(task_id)
     assert (failed.state, failed.error_code) == (TaskState.FAILED, 500)
+
+
+async def test_trouble_that_is_not_recorded_is_no_crash(queue: Queue) -> None:
+    """Failure mode 60: a render that fills the disk of the database costs no attempt."""
+    connection = queue.store._write_connection
+
+    def fill_the_disk(_: RenderJob) -> Outcome:
+        connection.execute("PRAGMA query_only = 1")
+        asyncio.get_running_loop().call_later(1.0, connection.execute, "PRAGMA query_only = 0")
+        return FULL
+
+    queue.worker.outcome = fill_the_disk
+    await queue.start()
+    task_id = await queue.submit(0)
+    await asyncio.sleep(400.0)
+    tries = queue.worker.tries
+    queue.worker.outcome = lambda _: None
+    await queue.wait_for(1)
+
+    assert tries > 2 * MAX_ATTEMPTS
+    assert queue.store.get(task_id).state is TaskState.DONE
 
 
 async def test_music_replaced_before_its_render_is_rendered_again(queue: Queue) -> None:
@@ -568,6 +657,48 @@ async def test_deleted_task_is_not_tried_again(queue: Queue) -> None:
 
     assert queue.worker.tries == 1
     assert scheduler.queued == 0
+
+
+async def test_task_deleted_while_its_video_is_published_leaves_nothing(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The video that could not be published has no task to wait for."""
+    scheduler = await queue.start()
+    task_id = await queue.submit(0)
+
+    async def finish(*_: Any) -> bool:
+        await queue.store.remove(task_id)
+        scheduler.cancel(task_id)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(queue.store, "finish", finish)
+    await asyncio.sleep(10.0)
+
+    assert queue.store.newest("", 10) == []
+    assert scheduler._renderer._unpublished == {}
+    assert list(queue.data.work.iterdir()) == []
+
+
+async def test_stop_does_not_wait_for_music_that_hangs(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failure mode 60: a service manager would kill the server, which counts as a crash."""
+    released = threading.Event()
+    monkeypatch.setattr(Fingerprints, "of", lambda *_: released.wait())
+    library = LibraryReader(Library(queue.music))
+    scheduler = await queue.start(library=library)
+    task_id = await queue.submit(0)
+    while not library._executor._started:  # noqa: ASYNC110 - there is no event
+        await asyncio.sleep(0)
+    began = now()
+
+    await scheduler.stop(1.0)
+    released.set()
+    library.close()
+
+    stopped = queue.store.get(task_id)
+    assert now() < began + 5
+    assert (stopped.state, stopped.attempts) == (TaskState.QUEUED, 0)
 
 
 # --- the rules -------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
-"""Puts the ends of tasks into the log."""
+"""Puts the ends and the troubles of tasks into the log."""
 
 import logging
+
+from mp4gen.server.troubles import is_expected
 
 from .task import Task
 
@@ -35,10 +37,8 @@ def log_finished(task: Task, elapsed: float) -> None:
         log.warning("task=%s warning=%r", task.task_id, warning)
 
 
-def log_change(before: str | None, trouble: str | None) -> str | None:
-    """Log why the queue waits, or that it goes on, if that is new; return the trouble."""
-    if trouble and not before:
-        log.error("the queue waits: %s", trouble)
-    elif before and not trouble:
-        log.warning("the queue goes on")
-    return trouble
+def log_trouble(task: Task, trouble: str, delay: float, error: Exception, *, is_new: bool) -> None:
+    """Log why a task is tried again: its first failure, not each of the same kind."""
+    level = logging.WARNING if is_expected(error) else logging.ERROR
+    text = "task=%s waits=%.0fs trouble=%r"
+    log.log(level if is_new else logging.DEBUG, text, task.task_id, delay, trouble, exc_info=error)

@@ -8,11 +8,13 @@ submit a failed one again.
 
 import asyncio
 import contextlib
-import logging
 import sqlite3
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
+
+import attrs
 
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.counters import Counters
@@ -31,17 +33,15 @@ from mp4gen.server.troubles import describe_trouble
 
 from .fair_queue import FairQueue
 from .fingerprint import Fingerprints
-from .reporting import log_change, log_finished
-from .retries import MAX_ATTEMPTS, MAX_DELAY, QueueHold, retry_delay
+from .gate import StartGate
+from .postponed import PostponedTasks
+from .reporting import log_finished, log_trouble
+from .retries import MAX_ATTEMPTS, MAX_DELAY, retry_delay
 from .store import Store
 from .task import Task
 from .task_renderer import TaskRenderer
 
-log = logging.getLogger("mp4gen.server")
-
 _SPEED_KEY = "render_speed"
-# Seconds between two checks of a full disk.
-_DISK_CHECK_INTERVAL = 5.0
 
 
 class RenderScheduler:
@@ -71,13 +71,14 @@ class RenderScheduler:
         self._on_finished, self._on_change = on_finished, on_change
         self._queue = FairQueue()
         self._running: dict[str, SupervisedRender] = {}
-        self._postponed: dict[str, asyncio.TimerHandle] = {}
+        self._postponed = PostponedTasks(self._put_back)
+        # Fields of waiting tasks that the database could not take.
+        self._unrecorded: dict[str, dict[str, Any]] = {}
         self._renders: set[asyncio.Task[None]] = set()
         executor = config.executor or partial(ProcessExecutor, config.worker_memory_bytes)
         self._free_slots = [WorkerSlot(executor) for _ in range(config.workers)]
         self._slots = tuple(self._free_slots)
-        self._hold = QueueHold()
-        self._space_trouble: str | None = None
+        self._gate = StartGate(partial(data.space_trouble, config.min_free_bytes))
         self._next_check: asyncio.TimerHandle | None = None
         self._stopping = False
         self._render_speed = RenderSpeed()
@@ -104,9 +105,7 @@ class RenderScheduler:
     @property
     def trouble(self) -> str | None:
         """Why the whole queue waits, as a sentence; None if it does not."""
-        if trouble := self._data.space_trouble(self._config.min_free_bytes):
-            return trouble
-        return self._hold.reason if self._hold.is_active else None
+        return self._gate.trouble
 
     def start(self) -> None:
         """Queue the unfinished tasks of the last server, and start rendering."""
@@ -116,7 +115,7 @@ class RenderScheduler:
             wait = (task.not_before or 0.0) - time.time()
             if wait > 0:
                 # The clock may have been set back.
-                self._postpone(task, min(wait, MAX_DELAY))
+                self._postponed.add(task, min(wait, MAX_DELAY))
             else:
                 self._queue.put(task.account, task.task_id, urgent=task.is_urgent)
         self._start_next()
@@ -131,8 +130,9 @@ class RenderScheduler:
         """Remove a deleted task from the queue, or stop its render."""
         self._queue.remove(task_id)
         self._renderer.forget(task_id)
-        if postponed := self._postponed.pop(task_id, None):
-            postponed.cancel()
+        self._postponed.remove(task_id)
+        self._unrecorded.pop(task_id, None)
+        self._open_gate_if_idle()
         if running := self._running.get(task_id):
             running.stop()
 
@@ -175,9 +175,9 @@ class RenderScheduler:
             running.stop()
         if self._renders:
             await asyncio.wait(self._renders)
-        for timer in (self._next_check, *self._postponed.values()):
-            if timer is not None:
-                timer.cancel()
+        self._postponed.clear()
+        if self._next_check is not None:
+            self._next_check.cancel()
         await asyncio.gather(*(slot.close() for slot in self._slots))
 
     # --- starting ---------------------------------------------------------------------------
@@ -191,6 +191,7 @@ class RenderScheduler:
             if task is None:
                 self._queue.task_done(task_id)
                 continue
+            task = attrs.evolve(task, **self._unrecorded.pop(task_id, {}))
             # The last used slot has a process already; the others may never need one.
             render = asyncio.create_task(self._run(task, self._free_slots.pop()))
             self._renders.add(render)
@@ -200,30 +201,21 @@ class RenderScheduler:
         """Return whether a task may start now; if not, it is checked again in time."""
         if self._stopping:
             return False
-        wait = self._hold.until - asyncio.get_running_loop().time()
-        space_trouble = self._data.space_trouble(self._config.min_free_bytes)
-        self._space_trouble = log_change(self._space_trouble, space_trouble)
-        if space_trouble:
-            wait = max(wait, _DISK_CHECK_INTERVAL)
+        wait = self._gate.seconds_to_wait(asyncio.get_running_loop().time())
         if wait > 0:
             self._check_again_in(wait)
             return False
         # While the queue is held, one task finds out whether the trouble has passed.
-        return not (self._hold.is_active and self._running)
+        return not (self._gate.is_held and self._running)
 
     def _check_again_in(self, delay: float) -> None:
         if self._next_check is not None:
             self._next_check.cancel()
         self._next_check = asyncio.get_running_loop().call_later(delay, self._start_next)
 
-    def _postpone(self, task: Task, delay: float) -> None:
-        def put_back() -> None:
-            del self._postponed[task.task_id]
-            self._queue.put_back(task.account, task.task_id, urgent=task.is_urgent)
-            self._start_next()
-
-        loop = asyncio.get_running_loop()
-        self._postponed[task.task_id] = loop.call_later(delay, put_back)
+    def _put_back(self, task: Task) -> None:
+        self._queue.put_back(task.account, task.task_id, urgent=task.is_urgent)
+        self._start_next()
 
     def _encoder_threads(self) -> int | None:
         """Return one thread per job, which wastes the least; None for a job that runs alone."""
@@ -251,6 +243,7 @@ class RenderScheduler:
             render.release_waiters()
             self._queue.task_done(task.task_id)
             self._free_slots.append(slot)
+            self._open_gate_if_idle()
             self._on_change()
             self._start_next()
 
@@ -272,7 +265,7 @@ class RenderScheduler:
                 raise
             await self._fail(task, render, RENDER_FAILED, str(error))
             return
-        self._end_hold()
+        self._gate.open()
         self._notify_finished(task, render)
         if video is not None:
             elapsed = render.progress.elapsed(asyncio.get_running_loop().time())
@@ -286,8 +279,11 @@ class RenderScheduler:
     async def _try_again_later(self, task: Task, error: Exception) -> None:
         with contextlib.suppress(sqlite3.Error):
             current = self._store.get(task.task_id)
-            if current is None or current.is_finished:
-                # It was deleted, or only its speed was not recorded.
+            if current is None:
+                self._renderer.forget(task.task_id)
+                return
+            if current.is_finished:
+                # Only its speed was not recorded.
                 return
         crashed, trouble = isinstance(error, RenderCrashedError), describe_trouble(error)
         # A crash counts as an attempt; any other failure is excused.
@@ -295,31 +291,24 @@ class RenderScheduler:
         troubles = task.troubles + (not crashed)
         delay = retry_delay(attempts if crashed else troubles)
         self._counters.troubles["crash" if crashed else "place"] += 1
-        log.warning("task=%s waits=%.0fs trouble=%r", task.task_id, delay, trouble, exc_info=error)
+        is_new = crashed or trouble not in {task.last_trouble, self._gate.last_failure}
+        log_trouble(task, trouble, delay, error, is_new=is_new)
         if not crashed:
-            self._record_trouble(trouble)
-        self._postpone(task, delay)
-        try:
-            await self._store.requeue(
-                task.task_id,
-                attempts=attempts,
-                troubles=troubles,
-                not_before=time.time() + delay,
-                last_trouble=trouble,
-            )
-        except sqlite3.Error as database_error:
-            log.error("task=%s: its trouble is not recorded: %s", task.task_id, database_error)  # noqa: TRY400 - the text says it all
+            self._gate.record_failure(trouble, asyncio.get_running_loop().time())
+        self._postponed.add(task, delay)
+        await self._requeue(task, delay, attempts=attempts, troubles=troubles, last_trouble=trouble)
 
-    def _record_trouble(self, trouble: str) -> None:
-        was_active = self._hold.is_active
-        self._hold.record_failure(trouble, asyncio.get_running_loop().time())
-        if self._hold.is_active and not was_active:
-            log.error("the queue waits: %s", trouble)
+    async def _requeue(self, task: Task, delay: float, **values: Any) -> None:
+        """Record that a task waits; if the database cannot, remember what its next try needs."""
+        self._unrecorded[task.task_id] = values
+        with contextlib.suppress(sqlite3.Error):
+            await self._store.requeue(task.task_id, not_before=time.time() + delay, **values)
+            self._unrecorded.pop(task.task_id, None)
 
-    def _end_hold(self) -> None:
-        if self._hold.is_active:
-            log.warning("the queue goes on")
-        self._hold.record_success()
+    def _open_gate_if_idle(self) -> None:
+        """Forget the trouble if no task is left that could find out whether it has passed."""
+        if not self.queued and not self._running:
+            self._gate.open()
 
     def _notify_finished(self, task: Task, render: SupervisedRender) -> None:
         render.release_waiters()
@@ -334,8 +323,8 @@ class RenderScheduler:
 
     def _seconds_until_done(self, task: Task, now: float) -> float:
         own = self._render_speed.estimate(task.estimated_duration)
-        if postponed := self._postponed.get(task.task_id):
-            return own + max(0.0, postponed.when() - now)
+        if (wait := self._postponed.seconds_left(task.task_id, now)) is not None:
+            return own + wait
         if task.task_id not in self._queue:
             return own
         running = sum(one.progress.remaining(now) for one in self._running.values())

@@ -93,7 +93,7 @@ class TaskRenderer:
     ) -> tuple[worker.RenderJob, worker.RenderedVideo]:
         folder = self._data.render_folder(task.filename)
         try:
-            job = await self._prepare(task, folder, encoder_threads)
+            job = await self._prepare(task, render, folder, encoder_threads)
             video = await self._render_job(task, job, render)
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -104,7 +104,7 @@ class TaskRenderer:
         self, task: Task, job: worker.RenderJob, render: SupervisedRender
     ) -> worker.RenderedVideo:
         # The music may have changed since the task was accepted.
-        fingerprint = await self._library.read(self._fingerprints.of, task, job.audio)
+        fingerprint = await render.wait_for(self._fingerprint(task, job))
         await self._mark_started(task, fingerprint)
         try:
             video = await render.run(job)
@@ -113,14 +113,17 @@ class TaskRenderer:
             await self._library.find(task.music_task_id, task.audio_id)
             raise
         # The renderer notices changes while it runs; this also covers the moment before.
-        if await self._library.read(self._fingerprints.of, task, job.audio) != fingerprint:
+        if await render.wait_for(self._fingerprint(task, job)) != fingerprint:
             raise TransientError("The music changed while it was rendered.")
         return video
 
+    async def _fingerprint(self, task: Task, job: worker.RenderJob) -> str:
+        return await self._library.read(self._fingerprints.of, task, job.audio)
+
     async def _prepare(
-        self, task: Task, folder: Path, encoder_threads: int | None
+        self, task: Task, render: SupervisedRender, folder: Path, encoder_threads: int | None
     ) -> worker.RenderJob:
-        track = await self._library.find(task.music_task_id, task.audio_id)
+        track = await render.wait_for(self._library.find(task.music_task_id, task.audio_id))
         if track is None:
             message = "The music file is not in the music folder any more."
             raise RenderFailedError(NO_AUDIO, message)

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from mp4gen.errors import Mp4GenError, RenderCancelledError, RenderError, RenderIOError
 from mp4gen.server.troubles import TransientError
@@ -14,6 +15,8 @@ from .pool import NoWorkerError, WorkerDiedError, WorkerSlot
 from .worker_channel import WorkerChannel
 
 log = logging.getLogger("mp4gen.server")
+
+T = TypeVar("T")
 
 # The codes of docs.sunoapi.org, "Music Video Generation Callbacks".
 BAD_AUDIO, NO_AUDIO, RENDER_FAILED = 400, 451, 500
@@ -70,6 +73,7 @@ class SupervisedRender:
         self._stop_error: Mp4GenError | None = None
         self._waiters = 0
         self._done = asyncio.Event()
+        self._stopped = asyncio.Event()
 
     async def wait_for_end(self) -> bool:
         """Wait until `release_waiters`, for `LONG_POLL_SECONDS` seconds at most.
@@ -96,6 +100,27 @@ class SupervisedRender:
         """Interrupt the render."""
         self.release_waiters()
         self._request_stop(RenderInterruptedError("The render was stopped."))
+
+    async def wait_for(self, reading: Coroutine[Any, Any, T]) -> T:
+        """Return the result of `reading`, which goes on alone if the render is stopped before.
+
+        A music folder that hangs must not delay the stop.
+
+        Raises:
+            RenderInterruptedError: `stop` was called.
+        """
+        result, stopped = (
+            asyncio.ensure_future(reading),
+            asyncio.ensure_future(self._stopped.wait()),
+        )
+        try:
+            await asyncio.wait({result, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if self._stop_error is not None:
+                result.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+                raise self._stop_error
+            return await result
+        finally:
+            stopped.cancel()
 
     async def run(self, job: worker.RenderJob) -> worker.RenderedVideo:
         """Render `job` under supervision.
@@ -162,6 +187,7 @@ class SupervisedRender:
             return
         self._stop_requested_at = asyncio.get_running_loop().time()
         self._stop_error = error
+        self._stopped.set()
         if self._channel is None:
             return
         self._channel.cancel()
