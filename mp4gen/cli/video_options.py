@@ -22,11 +22,14 @@ class VideoOptions:
     ] = f"{DEFAULT_STYLE.width}x{DEFAULT_STYLE.height}"
     fps: Annotated[int, Parameter(help="Frames per second, 24 to 60.")] = DEFAULT_STYLE.fps
     quality: Annotated[
-        Quality, Parameter(help="Encoding: fine makes smaller files and needs more time.")
+        Quality,
+        Parameter(
+            help="Encoding: fine makes the same pictures in smaller files and needs more time."
+        ),
     ] = DEFAULT_STYLE.quality
     qp: Annotated[
         int,
-        Parameter(help="Quantizer for --quality fast, 16 (best quality) to 28 (smallest file)."),
+        Parameter(help="Quantizer, 16 (best quality) to 28 (smallest file)."),
     ] = DEFAULT_STYLE.qp
     font: Annotated[
         list[Path] | None,

@@ -30,6 +30,9 @@ _COLOUR_BT709, _RANGE_LIMITED = 1, 1
 # How much finer the quantizer of a key frame is. Still areas are copied from it for 8 seconds;
 # coarser steps would turn the dither of a dark background into bands.
 _KEY_RATIO = 6
+# A beat's light codes the ring round the cover anew, and that stays until the next key frame. With
+# deblocking and a smaller deadzone its error is a sixth less, for 8 % more bits.
+_AFTER_LIGHT = "deblock=1,0,0:deadzone-inter=11"
 
 OnProgress = Callable[[float, float], object]
 
@@ -148,14 +151,14 @@ def video_stream(output: OutputContainer, style: RenderStyle) -> VideoStream:
 
 def _options(style: RenderStyle) -> dict[str, str]:
     keyint = f"keyint={KEYFRAME_SECONDS * style.fps}"
-    if style.quality == "fine":
-        # No B-frames: a fifth less work for an eighth more bits, and nothing to reorder.
-        return {"preset": "veryfast", "crf": "20", "x264-params": f"bframes=0:{keyint}:{_BT709}"}
+    # CABAC codes the same pictures in a seventh fewer bits, for a twentieth more work.
+    cabac = int(style.quality == "fine")
     # A constant quantizer skips still blocks at once; rate control would code them again and
-    # again, and look ahead. CABAC would cost an eighth more work, most of it to code "skipped"
-    # for still blocks, and save a tenth of the bits.
+    # again, and look ahead.
     return {
         "preset": "ultrafast",
         "qp": str(style.qp),
-        "x264-params": f"cabac=0:8x8dct=1:ipratio={_KEY_RATIO}:{keyint}:{_BT709}",
+        "x264-params": (
+            f"cabac={cabac}:8x8dct=1:ipratio={_KEY_RATIO}:{keyint}:{_AFTER_LIGHT}:{_BT709}"
+        ),
     }

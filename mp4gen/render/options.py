@@ -30,8 +30,8 @@ class RenderStyle:
         width: pixels, even, 144 to 2560; width x height is at most 1920x1088 pixels.
         height: pixels, even. Landscape, square and portrait videos have their own layouts.
         fps: frames per second, 24 to 60.
-        quality: "fast" (constant quantizer, least CPU) or "fine" (smaller files, more CPU).
-        qp: quantizer of "fast", 16 (best quality) to 28 (smallest file).
+        quality: "fast" (least CPU) or "fine" (the same pictures in smaller files, more CPU).
+        qp: quantizer, 16 (best quality) to 28 (smallest file).
         threads: encoder threads; 0 lets the encoder choose. The file's bytes depend on it.
         fonts: font files for letters that the bundled font lacks, tried before the system's.
 

@@ -405,6 +405,47 @@ def test_render_frame_rounds_the_time_correctly(tone_wav):
 
 
 @pytest.mark.slow
+def test_fine_has_the_pictures_of_fast_in_fewer_bytes(tools, tmp_path):
+    """Only the coding of the bits differs."""
+    music = tools.encode(tmp_path / "t.wav", tools.clicks([0.3, 0.7, 1.2], 2.0) + tools.tone(2.0))
+    videos = [tmp_path / "fast.mp4", tmp_path / "fine.mp4"]
+    sizes = [
+        render_video(music, video, style=RenderStyle(640, 360, quality=video.stem)).size_bytes
+        for video in videos
+    ]
+
+    fast, fine = map(tools.lumas, videos)
+    assert sizes[1] < sizes[0]
+    np.testing.assert_array_equal(fast, fine)
+
+
+@pytest.mark.slow
+def test_ring_round_the_cover_is_clean_after_a_beat(tools, tmp_path):
+    """Its light leaves no blocks on the dark background, long before the next key frame."""
+    Image.new("RGB", (600, 600), (40, 40, 44)).save(tmp_path / "grey.png")
+    samples = tools.clicks([0.5, 1.0, 1.6], 4.5) + tools.tone(4.5) * 0.02
+    music, video = tools.encode(tmp_path / "t.wav", samples), tmp_path / "o.mp4"
+    shared = {"title": "T", "author": "A", "cover": tmp_path / "grey.png"}
+    render_video(music, video, style=RenderStyle(threads=1), **shared)
+
+    image = render_frame(music, time=4.0, **shared)
+    layout = layout_for(1280, 720)
+    ring = np.zeros((720, 1280), bool)
+    ring[layout.cover.expanded(36, 1280, 720).slices] = True
+    ring[layout.cover.slices] = False
+    drawn = rgb_to_luma(np.asarray(image, float))
+    error = (tools.lumas(video)[120].astype(float) - drawn)[ring]
+
+    assert np.sqrt((error**2).mean()) <= 0.7
+    assert (np.abs(error) >= 2).mean() <= 0.02
+
+
+def rgb_to_luma(rgb: np.ndarray) -> np.ndarray:
+    """Return the BT.709 luma of an 8-bit image in limited range."""
+    return np.rint(rgb @ (0.2126, 0.7152, 0.0722) * 219 / 255 + 16)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("quality", ["fast", "fine"])
 def test_video_has_colour_tags_and_key_frames(tools, tmp_path, quality):
     """BT.709 in limited range, and a key frame every eight seconds."""
