@@ -3,18 +3,20 @@
 import asyncio
 import contextlib
 import errno
+import io
 import json
 import os
+import shutil
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from mp4gen.server.library import library as library_module
-from mp4gen.server.library import metadata_cache, reader
+from mp4gen.server.library import metadata_cache, reader, uploads
 from mp4gen.server.library.library import Library, MusicUnavailableError
 from mp4gen.server.library.metadata_cache import MetadataCache
 from mp4gen.server.library.reader import LibraryReader
@@ -66,7 +68,7 @@ async def test_hung_music_folder_blocks_no_download_and_no_page(
 
     assert {answer["code"] for answer in answers} == {455}
     assert len(state["library"]) == len(before["library"]) == 4
-    assert "does not answer" in state["trouble"]
+    assert state["trouble"].startswith("The music folder ")
     assert status == 200
     assert tracks["code"] == 455
     assert status_of_music == 503
@@ -91,6 +93,49 @@ async def test_hanging_read_makes_the_next_ones_fail_immediately(music: Path) ->
     library.close()
 
     assert "does not answer" in trouble
+
+
+class ClosedFile(io.FileIO):
+    """A file that records which thread closes it."""
+
+    closed_by: ClassVar[list[str]] = []
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed_by.append(threading.current_thread().name)
+        super().close()
+
+
+async def test_upload_into_a_hung_folder_is_closed_off_the_event_loop(
+    serve: Serve, visit: Any, hang: threading.Event, monkeypatch: pytest.MonkeyPatch, music: Path
+) -> None:
+    """Failure mode 60: the garbage collection must not close it, which could hang the server."""
+    released = threading.Event()
+    open_path, disk_usage = Path.open, shutil.disk_usage
+    monkeypatch.setattr(ClosedFile, "closed_by", [])
+
+    def open_recorded(path: Path, *args: Any, **kwargs: Any) -> Any:
+        is_part = path.parent.name == uploads.FOLDER and args == ("wb",)
+        return ClosedFile(path, "wb") if is_part else open_path(path, *args, **kwargs)
+
+    def hanging_disk_usage(path: Path) -> Any:
+        if path.name == uploads.FOLDER:
+            released.wait()
+        return disk_usage(path)
+
+    visitor = visit(await serve())
+    await visitor.open()
+    monkeypatch.setattr(Path, "open", open_recorded)
+    monkeypatch.setattr(uploads.shutil, "disk_usage", hanging_disk_usage)
+
+    answer = await visitor.ask("POST", "/page/upload", params={"name": "a.wav"}, data=b"x" * 100)
+    released.set()
+    async with asyncio.timeout(30):
+        while list((music / uploads.FOLDER).iterdir()):  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(0.01)
+
+    assert answer[0] == 503
+    assert ClosedFile.closed_by == ["mp4gen-library"]
 
 
 # --- what is missing and what is away ---------------------------------------------------------

@@ -78,6 +78,10 @@ class LibraryReader:
         self._trouble = None
         return result
 
+    def run_later(self, func: Callable[[], object]) -> None:
+        """Run a function as soon as a thread is free, also while others hang; drop its errors."""
+        self._executor.submit(func)
+
     def close(self) -> None:
         """End the threads that do not hang."""
         self._executor.shutdown(wait=False)

@@ -75,9 +75,14 @@ async def receive(
 
 
 async def remove_part(library: LibraryReader, part: Path) -> None:
-    """Delete a partial upload, if it exists and can be deleted."""
-    with contextlib.suppress(OSError, MusicUnavailableError):
-        await library.run(partial(part.unlink, missing_ok=True))
+    """Delete a partial upload, if it exists and can be deleted; later if the folder hangs."""
+    delete = partial(part.unlink, missing_ok=True)
+    try:
+        await library.run(delete)
+    except MusicUnavailableError:
+        library.run_later(delete)
+    except OSError:
+        pass
 
 
 async def _write(
@@ -97,8 +102,13 @@ async def _write(
                 raise InvalidRequestError("The server's disk is full.", code=507)
             await library.run(file.write, chunk)
     finally:
-        # It writes what is buffered, and may hang.
-        await library.run(file.close)
+        try:
+            # It writes what is buffered, and may hang.
+            await library.run(file.close)
+        except MusicUnavailableError:
+            # Otherwise the garbage collection closes it, and the whole server hangs.
+            library.run_later(file.close)
+            raise
 
 
 async def _next_chunk(request: web.Request) -> bytes:
