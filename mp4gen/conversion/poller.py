@@ -120,10 +120,8 @@ class VideoPoller:
                 self._forget()
             self.caller.events.emit(FailedEvent(self.task_id, error))
             raise
-        except Exception as cause:
-            failure = unexpected_error(cause)
-            self.caller.events.emit(FailedEvent(self.task_id, failure))
-            raise failure from cause
+        except Exception as error:
+            raise self._wrap(error) from error
 
     @property
     def subscription(self) -> CallbackSubscription | None:
@@ -139,6 +137,12 @@ class VideoPoller:
     def _is_known(self) -> bool:
         """Whether the host has accepted the task, or found it."""
         return self._task_found or self.submission is not None
+
+    def _wrap(self, cause: Exception) -> Mp4GenError:
+        """Return the error of an exception that nobody foresaw, and report it."""
+        error = unexpected_error(cause)
+        self.caller.events.emit(FailedEvent(self.task_id, error))
+        return error
 
     def _sleep(self, seconds: float) -> WakeableSleep:
         """Return a sleep whose result is False after `seconds`, True if a callback ends it."""
