@@ -394,3 +394,34 @@ async def test_server_start_fails_with_configuration_error(tmp_path: Path, music
     async with Server(ServerConfig(music=music, data=tmp_path / "d", port=0)):
         with pytest.raises(ConfigurationError, match="Another server uses"):
             await start(music=music, data=tmp_path / "d", port=0)
+
+
+async def test_every_field_of_a_response_is_documented(serve: Serve) -> None:
+    """The OpenAPI document names what the server sends, down to each track."""
+    caller = await serve()
+    paths = (await caller.get("/openapi.json"))["paths"]
+    done = await caller.create_and_wait("album", "one")
+
+    for path, task_id in (
+        ("/api/v1/generate/record-info", "album"),
+        ("/api/v1/mp4/record-info", done["taskId"]),
+    ):
+        content = paths[path]["get"]["responses"]["200"]["content"]
+        schema = content["application/json"]["schema"]
+        assert undocumented(await caller.get(path, taskId=task_id), schema) == []
+
+
+def undocumented(value: Any, schema: dict[str, Any]) -> list[str]:
+    """Return the names of the fields that the schema does not have."""
+    schema = next((one for one in schema.get("anyOf", [schema]) if one != {"type": "null"}), schema)
+    if isinstance(value, list):
+        return [name for one in value for name in undocumented(one, schema["items"])]
+    if not isinstance(value, dict):
+        return []
+    known = schema["properties"]
+    return [name for name in value if name not in known] + [
+        name
+        for field in value
+        if field in known
+        for name in undocumented(value[field], known[field])
+    ]

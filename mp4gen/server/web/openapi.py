@@ -153,12 +153,18 @@ def _tracks_schema() -> dict[str, Any]:
     track = {
         "audio_id": _TEXT,
         "title": {"type": ["string", "null"]},
+        "duration": {"type": ["number", "null"], "description": "Seconds of music."},
         "audio_url": link,
         "image_url": link,
+        "tags": {"type": "null"},
+        "created_at": {"type": ["integer", "null"], "description": "Milliseconds since 1970."},
     }
     items = _object({converters.TRACK[field]: schema for field, schema in track.items()})
     response = _object({"taskId": _TEXT, "sunoData": {"type": "array", "items": items}})
-    return _object({"taskId": _TEXT, "status": {"const": "SUCCESS"}, "response": response})
+    constants = {"parentMusicId": "", "param": "", "status": "SUCCESS", "type": "GENERATE"}
+    errors: dict[str, Any] = {key: {"type": "null"} for key in ("errorCode", "errorMessage")}
+    fields = {name: {"const": value} for name, value in constants.items()}
+    return _object({"taskId": _TEXT, "response": response, **fields, **errors})
 
 
 _DATA: dict[str, dict[str, Any]] = {
