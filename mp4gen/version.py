@@ -8,7 +8,7 @@ UNKNOWN = "unknown"
 @functools.cache
 def package_version() -> str:
     """Return the version of mp4gen, or "unknown" if its metadata is missing or broken."""
-    # This import takes longer than the rest of the package, so it waits for the first call.
+    # This import takes longer than the rest of the package, so it waits for the first client.
     from importlib.metadata import version
 
     try:

@@ -97,7 +97,8 @@ class Transport:
         # aiohttp would also read netrc, and then refuse our Authorization header.
         self._proxy = network.proxy_for(base_url)
         self._options = request_options(self._proxy, base_url, {})
-        self._proxy_headers: dict[str, str] = self._options.pop("headers")
+        # Made here: without a free file descriptor, the first call could not read the version.
+        self._headers = {**_headers(), **self._options.pop("headers")}
         self._valid_key: Secret | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         # By whether they are for submits.
@@ -226,7 +227,7 @@ class Transport:
                 connector=self._connector(force_close=request.is_submit),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
-                headers={**_headers(), **self._proxy_headers},
+                headers=self._headers,
                 request_class=_Request,
                 max_line_size=MAX_HEADER_BYTES,
                 max_field_size=MAX_HEADER_BYTES,
