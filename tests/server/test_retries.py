@@ -36,6 +36,7 @@ pytestmark = pytest.mark.looptime
 TASKS = 20
 FULL = RenderIOError("Cannot write video.mp4: No space left on device.")
 IMPORT = ImportError("libavcodec.so: cannot open shared object file")
+NO_ROOM = ImportError("libmvec.so.1: failed to map segment from shared object")
 Outcome = Exception | None
 
 
@@ -476,7 +477,7 @@ async def test_crash_is_tried_three_times(queue: Queue) -> None:
     assert scheduler.trouble is None
 
 
-@pytest.mark.parametrize("error", [BrokenExecutor(), MemoryError()], ids=repr)
+@pytest.mark.parametrize("error", [BrokenExecutor(), MemoryError(), NO_ROOM], ids=repr)
 async def test_crash_that_is_not_repeated_costs_an_attempt(queue: Queue, error: Exception) -> None:
     """The next worker renders the task."""
     queue.worker.outcome = lambda _: error if queue.worker.tries == 1 else None

@@ -27,6 +27,9 @@ LONG_POLL_SECONDS = 4.0
 _MAX_WAITERS = 16
 # Seconds after which a render that was asked to stop is killed.
 _KILL_AFTER = 3.0
+_NO_MEMORY = "The render exceeded its memory limit."
+# What the dynamic linker says if a library does not fit into the memory limit of a worker.
+_MAPPING_FAILED = "failed to map segment"
 
 
 class RenderFailedError(Mp4GenError):
@@ -205,6 +208,8 @@ def _failure(error: Exception) -> Mp4GenError:
         case OSError():
             reason = error.strerror or type(error).__name__
             failure = TransientError(f"The render failed: {reason}.")
+        case ImportError() if _MAPPING_FAILED in str(error):
+            failure = RenderCrashedError(_NO_MEMORY)
         case ImportError():
             failure = TransientError(f"The renderer cannot be loaded: {error}.")
         case RenderCancelledError():
@@ -216,7 +221,7 @@ def _failure(error: Exception) -> Mp4GenError:
                 "The render crashed, or exceeded its limit of memory or processor time."
             )
         case MemoryError():
-            failure = RenderCrashedError("The render exceeded its memory limit.")
+            failure = RenderCrashedError(_NO_MEMORY)
         case _:
             log.error("a render failed unexpectedly", exc_info=error)
             failure = RenderFailedError(
