@@ -30,7 +30,7 @@ QUEUED_AGAIN = {"state": TaskState.QUEUED, "attempts": 0, "troubles": 0} | dict.
 )
 
 
-def twin(fingerprint: str | None, task_id: str) -> str:
+def duplicate_fingerprint(fingerprint: str | None, task_id: str) -> str:
     """Return the fingerprint of a video that another task has, too: later submits get that one."""
     return f"{fingerprint} {task_id}"
 

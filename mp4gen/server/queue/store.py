@@ -258,8 +258,8 @@ class Store:
             connection.execute(statements.INSERT, values)
 
     def _adopt(self, task: Task) -> bool:
-        twin = attrs.evolve(task, fingerprint=statements.twin(task.fingerprint, task.task_id))
-        for candidate in (task, twin):
+        fingerprint = statements.duplicate_fingerprint(task.fingerprint, task.task_id)
+        for candidate in (task, attrs.evolve(task, fingerprint=fingerprint)):
             with contextlib.suppress(sqlite3.IntegrityError), self._transaction() as connection:
                 connection.execute(statements.INSERT, statements.encode(attrs.asdict(candidate)))
                 return True
@@ -291,8 +291,8 @@ class Store:
                     *statements.update(task_id, values | {"fingerprint": fingerprint})
                 )
             except sqlite3.IntegrityError:
-                twin = {"fingerprint": statements.twin(fingerprint, task_id)}
-                connection.execute(*statements.update(task_id, values | twin))
+                changed = {"fingerprint": statements.duplicate_fingerprint(fingerprint, task_id)}
+                connection.execute(*statements.update(task_id, values | changed))
 
     def _revive(self, task_id: str, values: dict[str, Any]) -> bool:
         with self._transaction() as connection:
