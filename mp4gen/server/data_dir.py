@@ -25,6 +25,7 @@ from mp4gen import filesystem
 from mp4gen.errors import ConfigurationError
 
 from .data_ownership import check_own, mark
+from .troubles import describe_trouble
 
 MIB = 1 << 20
 MAX_CACHE_BYTES = 128 * MIB
@@ -106,7 +107,7 @@ class DataDirectory:
         try:
             free = shutil.disk_usage(self.root).free
         except OSError as error:
-            return f"The data folder cannot be used: {error.strerror or type(error).__name__}."
+            return describe_trouble(error)
         if free >= min_free_bytes:
             return None
         return (
