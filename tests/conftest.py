@@ -7,6 +7,7 @@ import os
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import settings
@@ -46,6 +47,12 @@ def _assert_no_secret_logged() -> Iterator[None]:
         logger.removeHandler(handler)
         logger.setLevel(level)
     assert shown_in(output.getvalue()) == []
+
+
+@pytest.fixture(autouse=True)
+def _seed_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every client the same jitter in every run."""
+    monkeypatch.setattr("mp4gen.client.Random", lambda: Random("mp4gen"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
