@@ -51,17 +51,17 @@ print(int(lines["VmHWM"].split()[0]) * 1024 / 1e6)
 # turns within one process, a second of video each, so that a slow moment affects all alike.
 LOOP = """
 import itertools, json, sys, time, av
-from mp4gen.render import RenderStyle, analysis, encode, pipeline
+from mp4gen.render import RenderStyle, analysis, encode, preparation
 music, to, kinds = sys.argv[1:4]
 style = RenderStyle(threads=1)
-request = pipeline._RenderRequest(
+request = preparation.RenderRequest(
     "Suno Artist", "music.example.com", "Midnight Over Lisbon", None, style, 7200)
-prepared = pipeline._prepare(music, request, analysis.analyse)
+prepared = preparation.prepare(music, request, analysis.analyse)
 own = encode._options
 
 def turns(number, options, still):
     frame, canvas = encode.new_frame(style)
-    frame_numbers = pipeline._draw_frames(prepared, canvas)
+    frame_numbers = preparation.draw_frames(prepared, canvas)
     if still:
         next(frame_numbers)
         frame_numbers = iter(range(prepared.spec.frame_count))

@@ -5,7 +5,8 @@ Every call blocks. Nothing here knows of HTTP. Needs the `render` extra.
 
 try:
     from .options import AudioInfo, RenderResult, RenderStyle
-    from .pipeline import render_cover, render_frame, render_video
+    from .pipeline import render_video
+    from .stills import render_cover, render_frame
     from .tags import probe
 except ModuleNotFoundError as error:
     package = (error.name or "").partition(".")[0]

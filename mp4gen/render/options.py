@@ -13,6 +13,7 @@ PathLike = str | os.PathLike[str]
 AudioMode = Literal["compatible", "copy"]
 Quality = Literal["fast", "fine"]
 
+MAX_DURATION = 1200.0
 MIN_SIDE = 144
 MAX_SIDE = 2560
 MAX_AREA = 1920 * 1088

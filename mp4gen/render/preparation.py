@@ -1,0 +1,127 @@
+"""Find out everything that a render needs before its first frame. Encodes nothing."""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from mp4gen.errors import RenderError
+
+from . import analysis, cover, damage, decode, fonts, layout, motion, tags
+from .canvas import Canvas
+from .colour import Bytes, dominant_accent
+from .cover import cover_jpeg
+from .options import PathLike, RenderStyle
+from .scene import Scene, SceneSpec
+from .text import Typesetter, sanitize
+
+# Largest side in pixels of the cover among the MP4's tags.
+TAG_SIDE = 640
+
+
+@frozen
+class RenderRequest:
+    """The arguments that a video and a single frame share."""
+
+    author: str | None
+    domain_name: str | None
+    title: str | None
+    cover: PathLike | None
+    style: RenderStyle
+    max_duration: float
+
+
+@frozen(eq=False)
+class Prepared:
+    """Everything that is known before the first frame."""
+
+    style: RenderStyle
+    features: analysis.Features
+    spec: SceneSpec
+    cover_image: Bytes | None
+    typesetter: Typesetter
+    warnings: tuple[str, ...]
+
+
+def prepare(
+    audio: PathLike, request: RenderRequest, analyse: Callable[..., analysis.Features]
+) -> Prepared:
+    """Check the options, analyse the audio and choose words and cover.
+
+    Raises:
+        RenderError: an option or the audio cannot be used.
+        RenderIOError: the audio cannot be read.
+    """
+    style, max_duration = request.style, request.max_duration
+    if not (math.isfinite(max_duration) and max_duration > 0):
+        raise RenderError(f"Invalid max_duration: {max_duration!r}. Use a number above 0.")
+    for path in style.fonts:
+        if not fonts.is_loadable(path):
+            font = decode.display_name(path)
+            raise RenderError(
+                f"Cannot read the font file: {font}. Use a TrueType or OpenType file."
+            )
+    file_tags = tags.read_tags(audio)
+    own_title = file_tags.title or Path(os.fspath(audio)).stem
+    title = sanitize(own_title if request.title is None else request.title)
+    author = sanitize(file_tags.artist if request.author is None else request.author)
+    scene_layout = layout.layout_for(style.width, style.height, with_text=bool(title or author))
+    side = scene_layout.cover.width
+    # Options are checked before minutes are spent on the audio.
+    cover_override = None
+    if request.cover is not None:
+        cover_override = cover.read_cover(request.cover, side, TAG_SIDE)
+    features = analyse(
+        audio, fps=style.fps, bands=scene_layout.bar_lefts.size, max_duration=max_duration
+    )
+    cover_image, warnings = choose_cover(cover_override, file_tags.covers, side)
+    if cover_image is None:
+        cover_pixels = cover.generate_cover(features.digest, side)[0]
+    else:
+        cover_pixels = cover.resize(cover_image, side)
+    warnings += tags.unreadable_warnings(
+        title=file_tags.title if request.title is None else "",
+        author=file_tags.artist if request.author is None else "",
+    )
+    warnings += damage.warnings_of(decode.display_name(audio), features)
+    spec = SceneSpec(
+        layout=scene_layout,
+        cover=cover_pixels,
+        accent=dominant_accent(cover_pixels[::4, ::4], cover.generated_hue(features.digest)),
+        title=title,
+        author=author,
+        domain_name=sanitize(request.domain_name),
+        fps=style.fps,
+        frame_count=features.levels.shape[0],
+    )
+    return Prepared(style, features, spec, cover_image, Typesetter(style.fonts), tuple(warnings))
+
+
+def choose_cover(
+    override: Bytes | None, attached: Sequence[bytes], side: int
+) -> tuple[Bytes | None, list[str]]:
+    """Return (the caller's cover or the first that can be read, warnings)."""
+    if override is not None:
+        return override, []
+    try:
+        return cover.first_readable(attached, side, TAG_SIDE), []
+    except RenderError as error:
+        # A broken cover does not make the audio unusable.
+        return None, [f"{error} A cover generated from the audio is shown."]
+
+
+def tag_cover(prepared: Prepared) -> bytes:
+    """Return the cover for the MP4's tags, which may be larger than the one in the video."""
+    image = prepared.cover_image
+    if image is not None:
+        return cover_jpeg(cover.resize(image, image.shape[0]))
+    return cover_jpeg(cover.generate_cover(prepared.features.digest, TAG_SIDE)[0])
+
+
+def draw_frames(prepared: Prepared, canvas: Canvas) -> Iterator[int]:
+    """Draw the still parts now, then one frame a step; each step yields the frame's number."""
+    scene = Scene(prepared.spec, canvas, prepared.typesetter)
+    runs = motion.animate(prepared.features, prepared.spec.fps)
+    return (number for run in runs for number in scene.draw_frames(*run))

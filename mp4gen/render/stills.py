@@ -1,0 +1,88 @@
+"""Render single pictures of a track: a frame of its video, its cover."""
+
+import functools
+import math
+import os
+from pathlib import Path
+
+from PIL import Image
+
+from mp4gen.errors import RenderError
+
+from . import analysis, cover, motion, tags
+from .canvas import Canvas
+from .cover import cover_jpeg
+from .options import DEFAULT_STYLE, MAX_DURATION, PathLike, RenderStyle
+from .preparation import RenderRequest, choose_cover, prepare
+from .scene import Scene
+
+
+def render_frame(
+    audio: PathLike,
+    *,
+    time: float,
+    author: str | None = None,
+    domain_name: str | None = None,
+    title: str | None = None,
+    cover: PathLike | None = None,
+    style: RenderStyle = DEFAULT_STYLE,
+    max_duration: float = MAX_DURATION,
+) -> Image.Image:
+    """Return the video's frame at `time` seconds, or its last, as an RGB image before encoding.
+
+    The arguments are those of `render_video`. Reflections and the progress line, which a video
+    moves ten times per second, are up to date. The analysis of the last few files is cached.
+
+    Raises:
+        RenderError: as for `render_video`.
+    """
+    request = RenderRequest(author, domain_name, title, cover, style, max_duration)
+    if not math.isfinite(time):
+        raise RenderError(f"Invalid time: {time!r}. Use a finite number of seconds.")
+    prepared = prepare(audio, request, _analyse_cached)
+    canvas = Canvas(style.width, style.height)
+    scene = Scene(prepared.spec, canvas, prepared.typesetter)
+    number = min(max(int(time * style.fps + 1e-6), 0), prepared.spec.frame_count - 1)
+    for first, heights, glows in motion.animate(prepared.features, style.fps):
+        row = slice(number - first, number - first + 1)
+        if row.start < glows.size:
+            next(scene.draw_frames(number, heights[row], glows[row]))
+            break
+    return Image.fromarray(canvas.to_rgb())
+
+
+def render_cover(audio: PathLike, side: int = 600, *, max_duration: float = MAX_DURATION) -> bytes:
+    """Return the cover of the track, the file's own or a generated one, as a square JPEG.
+
+    Args:
+        audio: as for `render_video`.
+        side: pixels.
+        max_duration: largest accepted duration of the audio in seconds.
+
+    Raises:
+        RenderError: as for `render_video`.
+    """
+    cover_image, _ = choose_cover(None, tags.read_tags(audio).covers, side)
+    if cover_image is not None:
+        return cover_jpeg(cover.resize(cover_image, side))
+    features = _analyse_cached(audio, fps=30, bands=64, max_duration=max_duration)
+    return cover_jpeg(cover.generate_cover(features.digest, side)[0])
+
+
+def _analyse_cached(
+    audio: PathLike, *, fps: int, bands: int, max_duration: float
+) -> analysis.Features:
+    try:
+        path = Path(os.fspath(audio)).resolve()
+        stat = path.stat()
+    except (OSError, ValueError):
+        # The analysis raises the error that describes the problem.
+        return analysis.analyse(audio, fps=fps, bands=bands, max_duration=max_duration)
+    return _analyse_version(str(path), (stat.st_mtime_ns, stat.st_size), fps, bands, max_duration)
+
+
+@functools.lru_cache(maxsize=6)
+def _analyse_version(
+    path: str, _version: tuple[int, int], fps: int, bands: int, max_duration: float
+) -> analysis.Features:
+    return analysis.analyse(path, fps=fps, bands=bands, max_duration=max_duration)
