@@ -66,6 +66,30 @@ def open_locked(path: Path, *, follow_links: bool = True, mode: int = 0o600) -> 
         raise
 
 
+def names_folder(to: str | os.PathLike[str]) -> bool:
+    """Return whether a target names a folder: it is one, ends in a slash, or not in `.mp4`."""
+    text = os.fsdecode(to)
+    if text.endswith((os.sep, os.altsep or os.sep)) or os.path.isdir(text):  # noqa: PTH112 - Path.is_dir can raise
+        return True
+    return Path(text).suffix.lower() != ".mp4"
+
+
+def resolve_links(path: Path) -> Path:
+    """Return the file to which `path` leads, so that no symbolic link is replaced by a file.
+
+    Raises:
+        OSError: It leads to a folder, a device or a pipe, or in a circle.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return target
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Not a regular file")
+    return target
+
+
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target`; make its file durable as `target` after the block.

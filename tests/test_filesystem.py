@@ -16,6 +16,7 @@ from mp4gen.filesystem import (
     make_private,
     move_durably,
     move_to_new,
+    names_folder,
     open_locked,
     sync_folder,
 )
@@ -288,3 +289,15 @@ def test_sync_folder_reports_a_failed_sync(path: Path, monkeypatch: pytest.Monke
 
     with pytest.raises(OSError, match="Input/output error"):
         sync_folder(path.parent)
+
+
+def test_names_folder_by_the_ending_unless_it_exists(tmp_path: Path) -> None:
+    """A folder can have a name that ends in .mp4; a slash at the end always means a folder."""
+    (tmp_path / "album.mp4").mkdir()
+    (tmp_path / "file").touch()
+
+    assert names_folder(tmp_path / "album.mp4")
+    assert names_folder(f"{tmp_path}/new.mp4/")
+    assert names_folder("")
+    assert names_folder(tmp_path / "file")
+    assert not names_folder("new.MP4")

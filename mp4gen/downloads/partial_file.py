@@ -28,6 +28,7 @@ _HINTS: Final = {
     errno.EDQUOT: " Free some space, then download again.",
     errno.EFBIG: " Raise `ulimit -f`, or use a file system for larger files.",
     errno.ENOENT: " Use a folder that exists.",
+    errno.EINVAL: " Use another path.",
     errno.ENAMETOOLONG: " Use a shorter name.",
     errno.EEXIST: _NOT_A_FOLDER,
     errno.ENOTDIR: _NOT_A_FOLDER,

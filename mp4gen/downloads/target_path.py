@@ -1,9 +1,9 @@
 """Choose the file that a download becomes; writes nothing."""
 
 import os
-import stat
 from pathlib import Path
 
+from mp4gen import filesystem
 from mp4gen.errors import ConfigurationError, DownloadError
 from mp4gen.models import Video
 
@@ -19,8 +19,8 @@ def target_path(video_or_url: Video | str, to: str | os.PathLike[str]) -> Path:
         DownloadError: `~` leads nowhere.
     """
     path = expand_user("to", to)
-    is_folder = os.fsdecode(to).endswith((os.sep, os.altsep or os.sep)) or os.path.isdir(path)  # noqa: PTH112 - Path.is_dir can raise
-    if path.suffix.lower() == ".mp4" and not is_folder:
+    # A `Path` has lost the slash of a new folder.
+    if not filesystem.names_folder(os.path.expanduser(os.fsdecode(to))):  # noqa: PTH111
         return path
     if isinstance(video_or_url, str):
         return path / filename_from_url(video_or_url)
@@ -51,11 +51,4 @@ def resolve_links(path: Path) -> Path:
         DownloadError: It leads to a folder, a device or a pipe, or cannot be read.
     """
     with translate_os_errors(path):
-        target = Path(os.path.realpath(path))
-        try:
-            is_regular = stat.S_ISREG(target.stat().st_mode)
-        except FileNotFoundError:
-            return target
-    if not is_regular:
-        raise DownloadError(f"Cannot write {path}: Not a regular file. Use another path.")
-    return target
+        return filesystem.resolve_links(path)

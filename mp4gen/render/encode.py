@@ -61,12 +61,14 @@ class EncodeJob:
 def atomic_output(to: Path) -> Iterator[Path]:
     """Yield a temporary file beside `to`, and rename it to `to` once it is complete and on disk.
 
+    If `to` is a symbolic link, the file to which it leads is written.
+
     Raises:
         RenderIOError: the file cannot be written.
     """
     filled = False
     try:
-        with filesystem.atomic_write(to) as part:
+        with filesystem.atomic_write(filesystem.resolve_links(to)) as part:
             yield part
             filled = True
     except OSError as error:

@@ -51,7 +51,8 @@ def render_video(
 
     Args:
         audio: an mp3, m4a, aac, flac, ogg, opus, wav or aiff file.
-        to: the MP4; replaced if it exists.
+        to: the MP4, a name that ends in `.mp4`. An existing file is replaced; of a symbolic link,
+            the file to which it leads.
         author: shown large at the beginning, then small; default: the file's artist tag.
         domain_name: the watermark at the bottom; default: none.
         title: default: the file's title tag, else its name.

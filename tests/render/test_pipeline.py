@@ -336,7 +336,12 @@ def test_invalid_style_is_refused(change, sentence):
 
 
 def test_invalid_target_is_refused(tone_wav, tmp_path):
-    """The error comes before any work."""
+    """The error comes before any work, and what is there stays."""
+    fifo, loop, dangling = (tmp_path / f"{name}.mp4" for name in ("fifo", "loop", "dangling"))
+    os.mkfifo(fifo)
+    loop.symlink_to(loop)
+    dangling.symlink_to(tmp_path / "away" / "video.mp4")
+    (tmp_path / "master.wav").write_bytes(b"a master")
     for target, sentence in (
         (tmp_path / "no" / "o.mp4", "does not exist"),
         (tmp_path, "is a folder"),
@@ -345,11 +350,35 @@ def test_invalid_target_is_refused(tone_wav, tmp_path):
         (tmp_path / f"{'x' * 300}.mp4", r"Cannot write x+\.\.\.: File name too long"),
         (f"{tmp_path}/a\0b.mp4", "its name has a zero byte"),
         ("", r"^Cannot write \.: it is a folder"),
+        (tmp_path / "master.wav", r"the video is an MP4\. Use a name that ends in \.mp4\."),
+        (tmp_path / "no-ending", r"Use a name that ends in \.mp4\."),
+        (fifo, "is not a regular file"),
+        (loop, "Too many levels of symbolic links"),
+        (dangling, f"does not exist: {tmp_path}/away"),
     ):
         with pytest.raises(RenderError, match=sentence):
             render_video(tone_wav, target, style=SMALL)
     with pytest.raises(RenderError, match="Invalid audio_mode: 'best'"):
         render_video(tone_wav, tmp_path / "o.mp4", style=SMALL, audio_mode="best")
+    assert (tmp_path / "master.wav").read_bytes() == b"a master"
+    assert fifo.is_fifo()
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["whole", "dangling"])
+def test_symbolic_link_is_followed(tone_wav, tmp_path, exists):
+    """The file to which the link leads is replaced or created, and the link stays."""
+    (tmp_path / "real").mkdir()
+    real, link = tmp_path / "real" / "video.mp4", tmp_path / "latest.mp4"
+    link.symlink_to(real)
+    if exists:
+        real.write_bytes(b"old")
+
+    result = render_video(tone_wav, link, style=SMALL)
+
+    assert result.path == link
+    assert link.readlink() == real
+    assert real.stat().st_size == result.size_bytes > 1000
+    assert [path.name for path in real.parent.iterdir()] == ["video.mp4"]
 
 
 @pytest.mark.parametrize("at", [float("nan"), float("inf")])
