@@ -34,10 +34,10 @@ from render_contact_sheet import piece
 OURS = """
 import sys
 from mp4gen.render import RenderStyle, render_video
-music, to, quality, threads = sys.argv[1:5]
+music, to, quality = sys.argv[1:4]
 render_video(music, to, author="Suno Artist", title="Midnight Over Lisbon", max_duration=7200,
              domain_name="music.example.com",
-             style=RenderStyle(quality=quality, threads=int(threads)))
+             style=RenderStyle(quality=quality))
 """
 # VmHWM of the process itself: the rusage of an ended child includes the parent's pages.
 MEMORY = (
@@ -53,7 +53,7 @@ LOOP = """
 import itertools, json, sys, time, av
 from mp4gen.render import RenderStyle, analysis, encode, preparation
 music, to, kinds = sys.argv[1:4]
-style = RenderStyle(threads=1)
+style = RenderStyle()
 request = preparation.RenderRequest(
     "Suno Artist", "music.example.com", "Midnight Over Lisbon", None, style, 7200)
 prepared = preparation.prepare(music, request, analysis.analyse)
@@ -223,8 +223,8 @@ def cost(context: Context) -> None:
     png, music = str(context.folder / "still.png"), str(context.music)
     render_frame(music, time=5.0, title="Midnight Over Lisbon", author="Suno Artist").save(png)
     commands = {
-        "ours": python(OURS, music, context.output, "fast", 1),
-        "ours, fine": python(OURS, music, context.output, "fine", 1),
+        "ours": python(OURS, music, context.output, "fast"),
+        "ours, fine": python(OURS, music, context.output, "fine"),
     }
     others = peers(music, png, context.output, context.seconds) if shutil.which("ffmpeg") else {}
     for name, command in others.items():
@@ -303,8 +303,8 @@ def audio(context: Context) -> None:
 
 def speed(context: Context) -> None:
     """Measure seconds of video per second of real time, and the delay of a cancel."""
-    one = [python(OURS, context.music, context.output, "fast", 0)]
-    two = [python(OURS, context.music, context.folder / f"{n}.mp4", "fast", 1) for n in (1, 2)]
+    one = [python(OURS, context.music, context.output, "fast")]
+    two = [python(OURS, context.music, context.folder / f"{n}.mp4", "fast") for n in (1, 2)]
     for name, commands, goal in (("one job", one, 7), ("two jobs side by side", two, 9)):
         took = min(_together(commands) for _ in range(context.repeats))
         rate = len(commands) * context.seconds / took
@@ -346,7 +346,7 @@ def memory(context: Context) -> None:
     for minutes in (3, 60):
         long = context.folder / f"long{context.music.suffix}"
         long.write_bytes(data * round(minutes * 60 / context.seconds))
-        peaks[minutes] = float(run(python(MEMORY, long, context.output, "fast", 1)).output)
+        peaks[minutes] = float(run(python(MEMORY, long, context.output, "fast")).output)
         context.report.add(f"peak of {minutes} minutes, MB", peaks[minutes], max_value=250)
         long.unlink()
     context.report.add("peak of 60 minutes / of 3", peaks[60] / peaks[3], max_value=1.1)

@@ -82,7 +82,7 @@ async def day(folder: Path, *, short: bool) -> list[dict[str, Any]]:
     rounds, each = (4, 25) if short else (10, 100)
     song = write_song(folder / "music" / "f" / "song.wav", 1)
     rendered = folder / "made.mp4"
-    render_video(song, rendered, style=RenderStyle(width=256, height=144, fps=24, threads=1))
+    render_video(song, rendered, style=RenderStyle(width=256, height=144, fps=24))
     tracks = copies(song, rounds, each)
     real, worker.render = worker.render, lambda job: _copy(rendered, job)
     rows = []

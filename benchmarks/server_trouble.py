@@ -32,7 +32,7 @@ from mp4gen.server import Server
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.rendering.supervisor import SupervisedRender
 
-STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
+STYLE = RenderStyle(width=256, height=144, fps=24)
 # Less than any video, and less than the log of the database after some tasks.
 FULL_DISK_BYTES = 20_000
 Trouble = Callable[[Server, Path], AbstractAsyncContextManager[None]]

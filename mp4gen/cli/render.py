@@ -73,7 +73,6 @@ def render(
         ),
     ] = "compatible",
     video: VideoOptions = DEFAULT_VIDEO_OPTIONS,
-    threads: Annotated[int, Parameter(help="Encoder threads; 0 lets the encoder choose.")] = 0,
     limits: Limits = _DEFAULT_LIMITS,
     as_json: AsJson = False,
 ) -> int:
@@ -82,7 +81,7 @@ def render(
         render_video,
         audio,
         to,
-        style=video.style(threads),
+        style=video.style(),
         audio_mode=audio_mode,
         **attrs.asdict(content),
         **attrs.asdict(limits),

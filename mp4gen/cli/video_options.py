@@ -36,8 +36,8 @@ class VideoOptions:
         Parameter(help="Font for characters that the bundled font lacks; repeatable."),
     ] = None
 
-    def style(self, threads: int = DEFAULT_STYLE.threads) -> RenderStyle:
-        """Return the style; `threads` is the number of encoder threads."""
+    def style(self) -> RenderStyle:
+        """Return the style."""
         width, _, height = self.size.lower().partition("x")
         if not all(side.isascii() and side.isdecimal() for side in (width, height)):
             raise UsageError(
@@ -49,7 +49,6 @@ class VideoOptions:
             fps=self.fps,
             quality=self.quality,
             qp=self.qp,
-            threads=threads,
             fonts=tuple(map(str, self.font or ())),
         )
 

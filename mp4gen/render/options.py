@@ -33,7 +33,6 @@ class RenderStyle:
         fps: frames per second, 24 to 60.
         quality: "fast" (least CPU) or "fine" (the same pictures in smaller files, more CPU).
         qp: quantizer, 16 (best quality) to 28 (smallest file).
-        threads: encoder threads; 0 lets the encoder choose. The file's bytes depend on it.
         fonts: font files for letters that the bundled font lacks, tried before the system's.
 
     Raises:
@@ -45,14 +44,12 @@ class RenderStyle:
     fps: int = 30
     quality: Quality = "fast"
     qp: int = 24
-    threads: int = 0
     fonts: tuple[str, ...] = field(default=(), converter=_paths)
 
     def __attrs_post_init__(self) -> None:
         _check_size(self.width, self.height)
         _check_range("fps", self.fps, 24, 60)
         _check_range("qp", self.qp, 16, 28)
-        _check_range("threads", self.threads, 0, 64)
         if self.quality not in ("fast", "fine"):
             raise RenderError(f'Invalid quality: {self.quality!r}. Use "fast" or "fine".')
         for path in self.fonts:

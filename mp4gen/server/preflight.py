@@ -312,7 +312,7 @@ def _job(config: ServerConfig, root: str) -> worker.RenderJob:
         folder=folder,
         author=None,
         domain_name=None,
-        style=style_for(config.style, None, threads=1),
+        style=style_for(config.style, None),
         audio_mode="compatible",
         max_duration=config.max_duration,
         cpu_seconds=config.render_timeout,

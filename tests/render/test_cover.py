@@ -21,7 +21,7 @@ from mp4gen.render.cover import FORMATS, generate_cover, read_cover
 from mp4gen.render.layout import layout_for
 from mp4gen.render.tags import read_tags
 
-SMALL = RenderStyle(width=320, height=180, threads=1)
+SMALL = RenderStyle(width=320, height=180)
 
 
 def image_file(kind: str = "JPEG", size: tuple[int, int] = (64, 64), colour: str = "red") -> bytes:

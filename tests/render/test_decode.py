@@ -13,7 +13,7 @@ import pytest
 from mp4gen.errors import RenderError
 from mp4gen.render import RenderStyle, decode, probe, render_video
 
-SMALL = RenderStyle(width=320, height=180, threads=1)
+SMALL = RenderStyle(width=320, height=180)
 
 
 def assert_refused(music: Path, folder: Path, sentence: str, **options) -> None:

@@ -15,7 +15,7 @@ from mp4gen.errors import RenderCancelledError, RenderError
 from mp4gen.render import RenderStyle, render_frame, render_video
 from mp4gen.render.layout import layout_for
 
-SMALL = RenderStyle(width=320, height=180, threads=1)
+SMALL = RenderStyle(width=320, height=180)
 FORMATS = (".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".wav")
 
 
@@ -105,7 +105,7 @@ def test_every_click_is_in_sync_at_60_fps(tools, tmp_path, ending, mode):
     times = np.cumsum(rng.uniform(0.35, 0.6, 6)) + 0.2
     music = tools.encode(tmp_path / f"clicks{ending}", tools.clicks(times, 4.2, 48000), 48000)
     video = tmp_path / "out.mp4"
-    style = RenderStyle(width=320, height=180, fps=60, threads=1)
+    style = RenderStyle(width=320, height=180, fps=60)
 
     render_video(music, video, style=style, audio_mode=mode)
 
@@ -324,7 +324,6 @@ def test_render_frame_equals_the_videos_frame(tone_wav, tmp_path):
         ({"fps": 5}, r"Invalid fps: 5\. Use a whole number from 24 to 60\."),
         ({"fps": 29.97}, r"Invalid fps: 29\.97\."),
         ({"qp": 51}, "Invalid qp: 51"),
-        ({"threads": -1}, "Invalid threads: -1"),
         ({"quality": "best"}, 'Invalid quality: .best.\\. Use "fast" or "fine"'),
         ({"fonts": ["/nowhere.ttf"]}, r"The font file does not exist: /nowhere\.ttf"),
     ],
@@ -455,7 +454,7 @@ def test_ring_round_the_cover_is_clean_after_a_beat(tools, tmp_path):
     samples = tools.clicks([0.5, 1.0, 1.6], 4.5) + tools.tone(4.5) * 0.02
     music, video = tools.encode(tmp_path / "t.wav", samples), tmp_path / "o.mp4"
     shared = {"title": "T", "author": "A", "cover": tmp_path / "grey.png"}
-    render_video(music, video, style=RenderStyle(threads=1), **shared)
+    render_video(music, video, style=RenderStyle(), **shared)
 
     image = render_frame(music, time=4.0, **shared)
     layout = layout_for(1280, 720)

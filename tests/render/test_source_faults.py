@@ -15,7 +15,7 @@ from mp4gen.render import RenderStyle, decode, probe, render_video
 
 from .conftest import FORMATS
 
-SMALL = RenderStyle(width=256, height=144, fps=24, threads=1)
+SMALL = RenderStyle(width=256, height=144, fps=24)
 
 
 @pytest.fixture

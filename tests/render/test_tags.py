@@ -11,7 +11,7 @@ from mutagen.mp4 import MP4
 
 from mp4gen.render import RenderStyle, probe, render_video, tag_text
 
-SMALL = RenderStyle(width=160, height=160, threads=1)
+SMALL = RenderStyle(width=160, height=160)
 
 
 def mp3_with(tools, folder, *frames):

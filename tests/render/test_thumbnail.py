@@ -8,7 +8,7 @@ from mp4gen.errors import RenderError
 from mp4gen.render import RenderStyle, render_frame, render_video
 from mp4gen.render.thumbnail import extract_frame
 
-STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
+STYLE = RenderStyle(width=256, height=144, fps=24)
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import CallbackState, Task, TaskState
 
 CALLBACK = "https://mp4gen.invalid/none"
-FAST_STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
+FAST_STYLE = RenderStyle(width=256, height=144, fps=24)
 RATE = 16000
 NOW = 1_800_000_000.0
 FINISHED_TASK = Task(

@@ -18,6 +18,6 @@ def test_style_for_returns_arguments_of_render_style() -> None:
     """The worker makes the same style from the arguments."""
     style = RenderStyle(width=640, height=360, qp=24)
 
-    assert RenderStyle(**style_for(None, None, None)) == RenderStyle()
-    made = RenderStyle(**style_for(style, "9:16", threads=1))
-    assert made == attrs.evolve(style, width=360, height=640, threads=1)
+    assert RenderStyle(**style_for(None, None)) == RenderStyle()
+    made = RenderStyle(**style_for(style, "9:16"))
+    assert made == attrs.evolve(style, width=360, height=640)

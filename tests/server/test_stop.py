@@ -19,7 +19,7 @@ PROGRAM = """
 import json, sys
 from mp4gen.render import RenderStyle
 from mp4gen.server import ServerConfig, serve
-style = RenderStyle(width=256, height=144, fps=24, threads=1)
+style = RenderStyle(width=256, height=144, fps=24)
 if __name__ == "__main__":
     settings = json.loads(sys.argv[1])
     config = ServerConfig(port=0, style=style, workers=1, min_free_bytes=0, **settings)

@@ -26,7 +26,7 @@ async def get(session, url):
         return [answer.status, answer.content_type, len(await answer.read())]
 
 async def main():
-    style = RenderStyle(width=256, height=144, fps=24, threads=1)
+    style = RenderStyle(width=256, height=144, fps=24)
     config = ServerConfig(
         music=sys.argv[2], data=sys.argv[3], port=0, style=style, workers=1, min_free_bytes=0
     )

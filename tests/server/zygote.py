@@ -23,7 +23,7 @@ from mp4gen.server.library import library
 from mp4gen.server.queue import retries, scheduler, store, task_renderer
 from mp4gen.server.rendering import supervisor, worker
 
-STYLE = RenderStyle(width=256, height=144, fps=24, threads=1)
+STYLE = RenderStyle(width=256, height=144, fps=24)
 BEFORE, AFTER = "before", "after"
 
 # Name: the owner of a function, the function, before or after it, and which call of it.

@@ -54,11 +54,11 @@ class Fingerprints:
 
     def _style_of(self, aspect_ratio: str | None) -> dict[str, Any]:
         """Return the size and the other values that are not the renderer's defaults."""
-        values = style_for(self._style, aspect_ratio, threads=None)
+        values = style_for(self._style, aspect_ratio)
         fields = () if self._style is None else attrs.fields(type(self._style))
         # A default of a later version must not turn every earlier video into another one.
         defaults = {field.name: field.default for field in fields}
-        ignored = {"threads", "width", "height"}
+        ignored = {"width", "height"}
         return {"width": values["width"], "height": values["height"]} | {
             name: self._content(value)
             for name, value in values.items()

@@ -217,11 +217,6 @@ class RenderScheduler:
         self._queue.put_back(task.account, task.task_id, urgent=task.is_urgent)
         self._start_next()
 
-    def _encoder_threads(self) -> int | None:
-        """Return one thread per job, which wastes the least; None for a job that runs alone."""
-        alone = len(self._running) <= 1 and not len(self._queue)
-        return None if alone else 1
-
     # --- ending -----------------------------------------------------------------------------
 
     async def _run(self, task: Task, slot: WorkerSlot) -> None:
@@ -250,9 +245,7 @@ class RenderScheduler:
     async def _render(self, task: Task, render: SupervisedRender) -> None:
         """Render a task until it is done, failed or interrupted; all other errors are raised."""
         try:
-            video = await self._renderer.render(
-                task, render, encoder_threads=self._encoder_threads()
-            )
+            video = await self._renderer.render(task, render)
         except RenderInterruptedError:
             # This does nothing if the task was deleted.
             await self._store.requeue(task.task_id, attempts=task.attempts)

@@ -57,9 +57,7 @@ class TaskRenderer:
         if unpublished := self._unpublished.pop(task_id, None):
             shutil.rmtree(unpublished[0].folder, ignore_errors=True)
 
-    async def render(
-        self, task: Task, render: SupervisedRender, *, encoder_threads: int | None
-    ) -> worker.RenderedVideo | None:
+    async def render(self, task: Task, render: SupervisedRender) -> worker.RenderedVideo | None:
         """Render a task, publish its video and record it.
 
         Returns:
@@ -79,7 +77,7 @@ class TaskRenderer:
             if task.attempts >= MAX_ATTEMPTS:
                 text = f"The render, or its server, crashed {task.attempts} times."
                 raise RenderFailedError(RENDER_FAILED, text)
-            kept = await self._render(task, render, encoder_threads)
+            kept = await self._render(task, render)
         job, video = kept
         try:
             await self._finish(task, job.video, video)
@@ -89,11 +87,11 @@ class TaskRenderer:
         return video
 
     async def _render(
-        self, task: Task, render: SupervisedRender, encoder_threads: int | None
+        self, task: Task, render: SupervisedRender
     ) -> tuple[worker.RenderJob, worker.RenderedVideo]:
         folder = self._data.render_folder(task.filename)
         try:
-            job = await self._prepare(task, render, folder, encoder_threads)
+            job = await self._prepare(task, render, folder)
             video = await self._render_job(task, job, render)
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -121,7 +119,7 @@ class TaskRenderer:
         return await self._library.read(self._fingerprints.of, task, job.audio)
 
     async def _prepare(
-        self, task: Task, render: SupervisedRender, folder: Path, encoder_threads: int | None
+        self, task: Task, render: SupervisedRender, folder: Path
     ) -> worker.RenderJob:
         track = await render.wait_for(self._library.find(task.music_task_id, task.audio_id))
         if track is None:
@@ -134,7 +132,7 @@ class TaskRenderer:
             folder=folder,
             author=task.author,
             domain_name=task.domain_name,
-            style=style_for(self._config.style, task.aspect_ratio, threads=encoder_threads),
+            style=style_for(self._config.style, task.aspect_ratio),
             audio_mode=task.audio_mode,
             max_duration=self._config.max_duration,
             cpu_seconds=self._config.render_timeout * self._config.workers,

@@ -21,19 +21,14 @@ def size_for(width: int, height: int, aspect_ratio: str | None) -> tuple[int, in
     return sizes.get(aspect_ratio or "", (width, height))
 
 
-def style_for(
-    style: RenderStyle | None, aspect_ratio: str | None, threads: int | None
-) -> dict[str, Any]:
+def style_for(style: RenderStyle | None, aspect_ratio: str | None) -> dict[str, Any]:
     """Return the arguments of the `RenderStyle` of one render.
 
     Args:
         style: The server's style; None for the renderer's default.
         aspect_ratio: One of `ASPECT_RATIOS`; None for the size of `style`.
-        threads: Encoder threads; None for the number of `style`.
     """
     values = {} if style is None else attrs.asdict(style)
     width, height = values.get("width", _WIDTH), values.get("height", _HEIGHT)
     values["width"], values["height"] = size_for(width, height, aspect_ratio)
-    if threads is not None:
-        values["threads"] = threads
     return values

@@ -113,7 +113,7 @@ class PageApi:
         return await cache.thumbnail(track, _captions(task), self._style(task.aspect_ratio))
 
     def _style(self, aspect_ratio: str | None) -> dict[str, Any]:
-        style = style_for(self._services.config.style, aspect_ratio, threads=1)
+        style = style_for(self._services.config.style, aspect_ratio)
         short = min(int(style["width"]), int(style["height"]))
         for side in ("width", "height"):
             style[side] = int(style[side] * min(1, _MAX_PREVIEW_SIDE / short)) // 2 * 2
