@@ -5,22 +5,20 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from random import Random
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
-from .api import protocol
 from .api.dialects import Dialect
+from .calls.single_calls import SingleCalls
 from .conversion.callbacks import CallbackReceiver
 from .conversion.resubmit_policy import OnUncertainSubmit, ResubmitPolicy
 from .conversion.service import DEFAULT_POLLING, ConversionService
-from .conversion.submission import SubmissionCache
 from .events import Event, EventEmitter
-from .models import Track, Video, VideoDetails, VideoRequest
+from .models import Track, Video, VideoRequest
 from .options import Polling, RateLimit, Retry
 from .secret import Secret
 from .settings.account import (
@@ -43,11 +41,10 @@ if TYPE_CHECKING:
     from .bulk.run import ConversionRun
     from .downloads.downloader import Downloader
 
-T = TypeVar("T")
 OnSubmitted = Callable[[str], Awaitable[object] | object]
 
 
-class Client:
+class Client(SingleCalls):
     """A client of the "Create Music Video" API, for one event loop and any number of tasks.
 
     Create one and share it, because it keeps the account's rate limit for all its users. It can be
@@ -127,7 +124,6 @@ class Client:
         )
         self._runs: WeakSet[ConversionRun] = WeakSet()
         self._downloader: Downloader | None = None
-        self._submission_cache = SubmissionCache()
         warn_about_duplicate_client(self, account, self._limiter)
 
     def __repr__(self) -> str:
@@ -166,28 +162,6 @@ class Client:
             if self._downloader is not None:
                 await self._downloader.aclose()
 
-    async def create_music_video(self, request: VideoRequest | Track) -> str:
-        """Submit one track ("Create Music Video") and return the id of the new video task.
-
-        Raises:
-            AlreadyExistsError: The track has a video; `.existing_task_id` names its task.
-            SubmitUncertainError: The response was lost; the submit may have been accepted.
-            Mp4GenError: The submit was not accepted.
-        """
-        video_request = checked("request", request)
-        submission = await self._conversions.submit(video_request, self._call_options, adopt=False)
-        self._submission_cache.add(submission)
-        return submission.task_id
-
-    async def get_music_video_details(self, task_id: str) -> VideoDetails:
-        """Poll a video task once ("Get Music Video Details").
-
-        Raises:
-            Mp4GenError: No usable response; no record of the task (yet) is a `NotFoundError`.
-        """
-        api_request = protocol.build_details_request(checked("task_id", task_id), self.dialect)
-        return await self._fetch(api_request, partial(protocol.parse_details, task_id=task_id))
-
     async def wait_for_video(self, task_id: str, *, timeout: float = 1800.0) -> Video:
         """Poll with exponential backoff until a video task has its single MP4 URL.
 
@@ -201,10 +175,10 @@ class Client:
             WaitTimeoutError: The task is not finished; call again with the same id.
             AuthenticationError: The key was refused.
         """
-        submission = self._submission_cache.get(checked("task_id", task_id))
+        submission = self._conversions.submissions.get(checked("task_id", task_id))
         checked("timeout", timeout)
         return await self._conversions.wait(
-            task_id, self._call_options, timeout, submission, self._submission_cache
+            task_id, self._call_options, timeout, submission, self._conversions.submissions
         )
 
     async def convert(
@@ -232,17 +206,15 @@ class Client:
         checked("on_submitted", on_submitted)
         async with self._conversions.slots:
             submission = await self._conversions.submit(
-                video_request, self._call_options, adopt=True, timeout=timeout
+                video_request, self._call_options, adopt=True, callback_timeout=timeout
             )
             task_id = submission.task_id
-            # From now on `wait_for_video` can resume the task, however this call ends.
-            submission = self._submission_cache.add(submission)
             if on_submitted is not None:
                 result = on_submitted(task_id)
                 if inspect.isawaitable(result):
                     await result
             return await self._conversions.wait(
-                task_id, self._call_options, timeout, submission, self._submission_cache
+                task_id, self._call_options, timeout, submission, self._conversions.submissions
             )
 
     def convert_many(
@@ -315,28 +287,6 @@ class Client:
         video_or_url, to = checked("video_or_url", video_or_url), checked("to", to)
         checked("on_progress", on_progress)
         return await self._get_downloader().download(video_or_url, to, on_progress)
-
-    async def get_tracks(self, task_id: str) -> list[Track]:
-        """Return the tracks of a music task that exist so far ("Get Music Generation Details").
-
-        Raises:
-            Mp4GenError: No usable response; an unknown music task is a `NotFoundError`.
-        """
-        api_request = protocol.build_tracks_request(checked("task_id", task_id), self.dialect)
-        return await self._fetch(api_request, partial(protocol.parse_tracks, task_id=task_id))
-
-    async def get_credits(self) -> float:
-        """Return the credits of the account ("Get Remaining Credits").
-
-        Raises:
-            Mp4GenError: No usable response.
-        """
-        api_request = protocol.build_credits_request(self.dialect)
-        return await self._fetch(api_request, protocol.parse_credits)
-
-    async def _fetch(self, api_request: protocol.ApiRequest, parse: Callable[..., T]) -> T:
-        parse_response = partial(parse, dialect=self.dialect)
-        return await self._caller.send_with_retries(api_request, parse_response, self._call_options)
 
     def _get_downloader(self) -> Downloader:
         from .downloads.downloader import Downloader

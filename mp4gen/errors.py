@@ -13,6 +13,7 @@ Mp4GenError
     MaintenanceError                455
     ServerError                     500 and the like
   TransportError                    no usable connection; .sent
+    RequestTimeoutError(TimeoutError)  the deadline of a single call passed
   ProtocolError                     a response that the vendor's pages do not describe
   SubmitUncertainError              the submit may or may not have been accepted; .request
   GenerationFailedError             the task failed for good; .task_id .details
@@ -181,6 +182,10 @@ class TransportError(Mp4GenError):
         super().__init__(message)
         self.sent = sent
         self.pending = pending
+
+
+class RequestTimeoutError(TransportError, TimeoutError):
+    """The `timeout` of a single call passed; `__cause__` is its last failure, or None."""
 
 
 class ProtocolError(Mp4GenError):

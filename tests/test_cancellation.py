@@ -3,18 +3,27 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 from aiohttp import web
 
 import mp4gen
 from mp4gen.testing import CallbackBehavior, FakeService
+from mp4gen.transport import retried_call
 from tests.support_async import outcome
-from tests.support_cancel import Leftovers, cancelled_again_and_again, cancelled_once
+from tests.support_cancel import (
+    Leftovers,
+    Work,
+    call_after_steps,
+    cancelled_again_and_again,
+    cancelled_once,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.looptime]
 UNKNOWN = mp4gen.Dialect.for_url("http://unknown")
@@ -140,6 +149,61 @@ async def test_cancelled_call_leaves_nothing_behind(tmp_path: Path, name: str, c
             assert (await client.convert(track("known"))).task_id == KNOWN
         receiving = {"callbacks": receiver} if name in {"wait_for_video", "convert"} else {}
         steps, left = await sweep(service, tmp_path, cancel, CALLS[name], **receiving)
+
+    assert left == []
+    assert steps > 5
+
+
+DEADLINES: dict[str, Call] = {
+    "create_music_video": lambda client, _, name: client.create_music_video(
+        track(name), timeout=1e6
+    ),
+    "get_music_video_details": lambda client, *_: client.get_music_video_details(
+        KNOWN, timeout=1e6
+    ),
+    "get_tracks": lambda client, *_: client.get_tracks("music", timeout=1e6),
+    "get_credits": lambda client, *_: client.get_credits(timeout=1e6),
+}
+
+
+async def deadline_passed(work: Work, steps: int) -> bool:
+    """Let the deadline of a call pass after `steps`; return whether it ended the call."""
+    deadlines: list[asyncio.Timeout] = []
+
+    def timeout(seconds: float) -> asyncio.Timeout:
+        deadlines.append(asyncio.timeout(seconds))
+        return deadlines[-1]
+
+    def pass_deadlines() -> None:
+        for deadline in deadlines:
+            with suppress(RuntimeError):  # The call has ended.
+                deadline.reschedule(asyncio.get_running_loop().time())
+
+    only_timeout = SimpleNamespace(timeout=timeout)
+    with (
+        mock.patch.object(retried_call, "asyncio", only_timeout),
+        call_after_steps(steps, pass_deadlines),
+    ):
+        try:
+            await work()
+        except (mp4gen.RequestTimeoutError, mp4gen.SubmitUncertainError):
+            return True
+    return not deadlines
+
+
+@pytest.mark.parametrize(
+    "cancel", [deadline_passed, cancelled_once], ids=["deadline", "cancel before the deadline"]
+)
+@pytest.mark.parametrize("name", DEADLINES)
+async def test_passed_deadline_leaves_nothing_behind(
+    tmp_path: Path, name: str, cancel: Any
+) -> None:
+    """No task, slot, socket or descriptor, whenever the deadline passes."""
+    async with FakeService(duration=2, rate_limit=None) as service:
+        service.music["music"] = [mp4gen.Track("music", "track")]
+        async with service.client(polling=FAST) as client:
+            assert (await client.convert(track("known"))).task_id == KNOWN
+        steps, left = await sweep(service, tmp_path, cancel, DEADLINES[name])
 
     assert left == []
     assert steps > 5

@@ -14,6 +14,7 @@ LAYERS = (
     "transport server",
     "conversion downloads",
     "settings bulk",
+    "calls",
     "client",
     "testing cli __init__",
     "__main__",

@@ -11,7 +11,8 @@ import attrs
 
 from mp4gen.conversion.callbacks import CallbackSubscription
 from mp4gen.conversion.service import ConversionService
-from mp4gen.conversion.submission import Submission, SubmitOperation
+from mp4gen.conversion.submission import SubmitOperation
+from mp4gen.conversion.submission_cache import Submission
 from mp4gen.downloads.filenames import safe_stem
 from mp4gen.downloads.partial_file import TargetTakenError
 from mp4gen.errors import ConfigurationError, DownloadError, Mp4GenError

@@ -30,7 +30,7 @@ from mp4gen.transport.unexpected import unexpected_error
 
 from .callbacks import CallbackSubscription, trusted_video_url
 from .poll_schedule import cap_retry_after, poll_intervals
-from .submission import Submission, SubmissionCache
+from .submission_cache import Submission, SubmissionCache
 
 # A record can be missing for a while after its creation (docs.kie.ai, "Get Task Details").
 GRACE_SECONDS: Final = 60.0

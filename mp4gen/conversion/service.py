@@ -18,7 +18,8 @@ from .callbacks import CallbackReceiver, CallbackSubscription
 from .poll_schedule import cap_retry_after, initial_delay
 from .poller import VideoPoller
 from .resubmit_policy import ResubmitPolicy
-from .submission import OnNotSent, OnSending, Submission, SubmissionCache, SubmitOperation
+from .submission import OnNotSent, OnSending, SubmitOperation
+from .submission_cache import Submission, SubmissionCache
 
 # Without callbacks, and with the user's own schedule for both.
 DEFAULT_POLLING = Polling()
@@ -43,6 +44,7 @@ class ConversionService:
         slots: Permits of single conversions.
         bulk_slots: Permits of all bulk runs, so that these never delay a single conversion.
         bulk_options: Priority and retry limits of bulk runs.
+        submissions: The submissions of single calls.
     """
 
     base_url: str
@@ -55,6 +57,7 @@ class ConversionService:
     slots: asyncio.Semaphore = attrs.field(init=False)
     bulk_slots: asyncio.Semaphore = attrs.field(init=False)
     bulk_options: CallOptions = attrs.field(init=False)
+    submissions: SubmissionCache = attrs.field(factory=SubmissionCache, init=False)
 
     @slots.default
     @bulk_slots.default
@@ -80,21 +83,40 @@ class ConversionService:
         call_options: CallOptions,
         *,
         adopt: bool,
-        timeout: float = 1800.0,
+        timeout: float | None = None,
+        callback_timeout: float = 1800.0,
     ) -> Submission:
-        """Submit `request` for a single call; arguments and errors are those of the operation."""
+        """Submit `request` for a single call, and keep the submission for a later wait.
+
+        Args:
+            request: The video to submit.
+            call_options: Priority and retry limits of the call.
+            adopt: Whether to adopt an existing video of the same track.
+            timeout: Maximum seconds for the whole call; None lets the retry limits decide.
+            callback_timeout: Seconds to wait for a callback after a lost response.
+
+        Raises:
+            Mp4GenError: As `SubmitOperation.run` and `run_within`.
+        """
         subscription = self.subscribe(request)
         try:
             operation = self.prepare_submit(
-                request, call_options, adopt=adopt, timeout=timeout, subscription=subscription
+                request,
+                call_options,
+                adopt=adopt,
+                timeout=callback_timeout,
+                subscription=subscription,
             )
-            return await operation.run()
+            work = operation.run() if timeout is None else operation.run_within(timeout)
+            submission = await work
         except BaseException as error:
             if subscription is not None:
                 subscription.close()
             if isinstance(error, Mp4GenError):
                 self.caller.events.emit(FailedEvent(None, error))
             raise
+        # From now on `wait_for_video` can resume the task, however this call ends.
+        return self.submissions.add(submission)
 
     def prepare_submit(
         self,

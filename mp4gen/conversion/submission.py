@@ -1,7 +1,6 @@
 """Submit one video at most once: resend a refused submit, find the task of a lost response."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,70 +17,17 @@ from mp4gen.models import VideoRequest
 from mp4gen.task_errors import SubmitUncertainError
 from mp4gen.transport.caller import ApiCaller, CallOptions
 from mp4gen.transport.http import Delivery
+from mp4gen.transport.retried_call import before_deadline, late_error
 from mp4gen.transport.retry import RetryDecision, classify
 from mp4gen.transport.retry_loop import RetryLoop
 from mp4gen.transport.unexpected import unexpected_error
 
 from .callbacks import CallbackSubscription
 from .resubmit_policy import ResubmitPolicy
-
-_MAX_CACHED_SUBMISSIONS = 100_000
+from .submission_cache import Submission
 
 OnSending = Callable[[Sequence[str]], Awaitable[None]]
 OnNotSent = Callable[[], Awaitable[None]]
-
-
-@attrs.frozen
-class Submission:
-    """An accepted submit.
-
-    Attributes:
-        task_id: The video task.
-        adopted: Whether an earlier request created the task.
-        via_callback: Whether the task id came from a callback or a ledger, not from the response.
-        retry_after: Seconds that the server asks to wait before the first poll, or None.
-        submitted_at: When it was accepted, in loop time.
-        subscription: The subscription to the task's callbacks, or None.
-    """
-
-    task_id: str
-    adopted: bool = False
-    via_callback: bool = False
-    retry_after: float | None = None
-    submitted_at: float = attrs.field(factory=lambda: asyncio.get_running_loop().time())
-    subscription: CallbackSubscription | None = None
-
-
-class SubmissionCache:
-    """The submissions that a later `wait_for_video` may ask for."""
-
-    def __init__(self) -> None:
-        self._submissions: OrderedDict[str, Submission] = OrderedDict()
-
-    def get(self, task_id: str) -> Submission | None:
-        """Return the submission of a task, or None if it is unknown."""
-        return self._submissions.get(task_id)
-
-    def add(self, submission: Submission) -> Submission:
-        """Store a submission, drop the oldest if there are too many, and return it.
-
-        If an earlier submission of the same task is stored, both share the callbacks of the two.
-        """
-        earlier, own = self._submissions.pop(submission.task_id, None), submission.subscription
-        if earlier is not None and earlier.subscription not in (None, own):
-            if own is not None:
-                earlier.subscription.absorb(own)
-            submission = attrs.evolve(submission, subscription=earlier.subscription)
-        self._submissions[submission.task_id] = submission
-        if len(self._submissions) > _MAX_CACHED_SUBMISSIONS:
-            self.forget(*next(iter(self._submissions.items())))
-        return submission
-
-    def forget(self, task_id: str, submission: Submission | None) -> None:
-        """Drop a finished task and close its subscription."""
-        self._submissions.pop(task_id, None)
-        if submission is not None and submission.subscription is not None:
-            submission.subscription.close()
 
 
 @attrs.define
@@ -122,6 +68,7 @@ class SubmitOperation:
     # How far the attempt got whose outcome is unknown; a new one if there is none.
     _delivery: Delivery = attrs.field(factory=Delivery, init=False)
     _has_reported_sending: bool = attrs.field(default=False, init=False)
+    _retry_loop: RetryLoop | None = attrs.field(default=None, init=False)
 
     @property
     def may_be_accepted(self) -> bool:
@@ -166,8 +113,15 @@ class SubmitOperation:
         self.caller.events.emit(event)
         return submission
 
+    def run_within(self, seconds: float) -> Coroutine[Any, Any, Submission]:
+        """Submit the request before a deadline; see `run`.
+
+        Raises:
+            RequestTimeoutError: The deadline passed, and the submit was certainly not accepted.
+        """
+        return before_deadline(seconds, self.run(), lambda: self._late_error(seconds))
+
     async def _run(self) -> Submission:
-        retry_loop: RetryLoop | None = None
         if self.response_lost and not await self._allows_resubmit():
             return await self._await_callback_or_raise()
         while True:
@@ -175,19 +129,18 @@ class SubmitOperation:
             url = self.subscription.new_url() if self.subscription is not None else None
             api_request = protocol.build_create_request(self.request, url)
             try:
-                task_id, retry_after = await self._send(api_request, retry_loop)
+                task_id, retry_after = await self._send(api_request)
                 return Submission(task_id, retry_after=retry_after)
             except AlreadyExistsError as error:
                 return await self._adopt_existing(error)
             except Mp4GenError as error:
-                retry_loop = retry_loop or RetryLoop(self.caller, api_request, self.call_options)
-                submission = await self._handle_failure(error, retry_loop)
+                if self._retry_loop is None:
+                    self._retry_loop = RetryLoop(self.caller, api_request, self.call_options)
+                submission = await self._handle_failure(error, self._retry_loop)
                 if submission is not None:
                     return submission
 
-    def _send(
-        self, api_request: ApiRequest, retry_loop: RetryLoop | None
-    ) -> Coroutine[Any, Any, tuple[str, float | None]]:
+    def _send(self, api_request: ApiRequest) -> Coroutine[Any, Any, tuple[str, float | None]]:
         """Return the call, which is not awaited here: 10,000 may wait, and a frame costs memory."""
         if self._delivery.head_sent:
             self._delivery = Delivery()
@@ -195,7 +148,7 @@ class SubmitOperation:
             api_request,
             self._parse,
             self.call_options,
-            retry_loop=retry_loop,
+            retry_loop=self._retry_loop,
             on_start=self._start_attempt,
             delivery=self._delivery,
         )
@@ -270,6 +223,11 @@ class SubmitOperation:
     def _uncertain_error(self) -> SubmitUncertainError:
         rejects_duplicates = self.resubmit_policy.rejects_duplicates
         return SubmitUncertainError(self.request, rejects_duplicates=rejects_duplicates)
+
+    def _late_error(self, seconds: float) -> Mp4GenError:
+        if self.may_be_accepted:
+            return self._uncertain_error()
+        return late_error(seconds, self._retry_loop, sent=False)
 
     async def _await_callback(self) -> Submission | None:
         """Return what a callback reports after a lost response, or None after `timeout`."""

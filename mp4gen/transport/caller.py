@@ -6,10 +6,10 @@ The module knows nothing of videos. Its callers decide whether to resend a lost 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -24,6 +24,7 @@ from .breakers import Breakers, retry_after
 from .health_check import HealthCheck
 from .http import Delivery, Transport
 from .rate_limit import Priority, RateLimiter
+from .retried_call import RetriedCall
 from .retry import RetryDecision, classify
 from .retry_loop import RetryLoop
 from .sleeper import Sleeper
@@ -182,24 +183,19 @@ class ApiCaller:
             if stopwatch is not None:
                 stopwatch.start()
 
-    async def send_with_retries(
-        self, request: ApiRequest, parse: Callable[[HttpResponse], T], call_options: CallOptions
-    ) -> T:
-        """Send `request`, which costs nothing, until it succeeds; raise the last failure."""
-        retry_loop: RetryLoop | None = None
-        try:
-            while True:
-                try:
-                    value, _ = await self.send(request, parse, call_options, retry_loop=retry_loop)
-                except Mp4GenError as error:
-                    retry_loop = retry_loop or RetryLoop(self, request, call_options)
-                    await retry_loop.wait(error)
-                else:
-                    return value
-        except Mp4GenError:
-            raise
-        except Exception as error:
-            raise unexpected_error(error) from error
+    def send_with_retries(
+        self,
+        request: ApiRequest,
+        parse: Callable[[HttpResponse], T],
+        call_options: CallOptions,
+        timeout: float | None = None,
+    ) -> Coroutine[Any, Any, T]:
+        """Send `request`, which costs nothing, until it succeeds; raise the last failure.
+
+        After `timeout` seconds, whatever it waits for, it raises a `RequestTimeoutError`.
+        """
+        call = RetriedCall(self, request, parse, call_options)
+        return call.run() if timeout is None else call.run_within(timeout)
 
     async def is_up(self) -> bool:
         """Return whether another call gets through: then only the failed call is affected.

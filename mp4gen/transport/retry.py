@@ -9,6 +9,7 @@ from mp4gen.errors import (
     Mp4GenError,
     ProtocolError,
     RateLimitError,
+    RequestTimeoutError,
     ServerError,
     TransportError,
     UnexpectedError,
@@ -41,6 +42,9 @@ def classify(error: Mp4GenError, *, submit: bool) -> RetryDecision:
             return RetryDecision.PAUSE
         case MaintenanceError():
             return RetryDecision.MAINTENANCE
+        case RequestTimeoutError():
+            # The caller's own deadline.
+            return RetryDecision.GIVE_UP
         case ServerError(from_api=True) | TransportError(sent=False):
             return RetryDecision.RETRY
         case ServerError() | TransportError() | ProtocolError() | UnexpectedError():

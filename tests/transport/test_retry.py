@@ -35,6 +35,7 @@ NEVER = [
     mp4gen.GenerationFailedError("t", "gave up"),
     mp4gen.WaitTimeoutError("t", "late"),
     mp4gen.SubmitUncertainError(REQUEST),
+    mp4gen.RequestTimeoutError("late", sent=False),
     mp4gen.DownloadError("expired"),
     mp4gen.LedgerError("in use"),
     mp4gen.RenderError("silent"),
