@@ -310,7 +310,7 @@ def speed(context: Context) -> None:
         rate = len(commands) * context.seconds / took
         context.report.add(f"{name}: x real time on {os.cpu_count()} cores", rate, min_value=goal)
     spent = lowest({"analysis": python(ANALYSIS, context.music)}, context.repeats)["analysis"]
-    context.report.add("analysis: x real time on one core", context.seconds / spent, min_value=80)
+    context.report.add("analysis: x real time on one core", context.seconds / spent, min_value=200)
     context.report.add("cancel: ms until it has stopped", _cancel_latency(context), max_value=100)
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .analysis import FLOOR_DB, STEP_DB, Features
+from .analysis import Features
 from .colour import Bytes, Floats
+from .spectrum import FLOOR_DB, STEP_DB
 
 WINDOW_DB = 40.0
 MIN_REFERENCE_DB = -50.0

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from mp4gen.errors import RenderCancelledError, RenderError
-from mp4gen.render import analysis
-from mp4gen.render.analysis import FLOOR_DB, STEP_DB, analyse
+from mp4gen.render import analysis, spectrum
+from mp4gen.render.analysis import analyse
 from mp4gen.render.motion import CONTRAST, animate
+from mp4gen.render.spectrum import FLOOR_DB, STEP_DB
 
 
 def measured(path, **options):
@@ -26,7 +27,7 @@ def bars_of(path):
 @pytest.mark.slow
 def test_levels_peak_in_the_band_of_a_tone(tools, tmp_path):
     """A low, a middle and a high tone are loudest in their own bands."""
-    edges = np.geomspace(analysis.MIN_HZ, analysis.MAX_HZ, 65)
+    edges = np.geomspace(spectrum.MIN_HZ, spectrum.MAX_HZ, 65)
     for hz in (60.0, 440.0, 5000.0):
         music = tools.encode(tmp_path / "t.wav", tools.tone(1.0, hz=hz))
 
