@@ -17,7 +17,7 @@ from .calls.single_calls import SingleCalls
 from .conversion.callbacks import CallbackReceiver
 from .conversion.resubmit_policy import OnUncertainSubmit, ResubmitPolicy
 from .conversion.service import DEFAULT_POLLING, ConversionService
-from .events import Event, EventEmitter
+from .events import OnEvent
 from .models import Track, Video, VideoRequest
 from .options import Polling, RateLimit, Retry
 from .secret import Secret
@@ -31,6 +31,7 @@ from .settings.account import (
 from .settings.arguments import checked
 from .transport.caller import ApiCaller, CallOptions
 from .transport.cleanup import run_clean_up
+from .transport.event_emitter import EventEmitter
 from .transport.http import Transport
 from .transport.network import Network
 from .transport.proxies import resolve_proxy
@@ -68,7 +69,8 @@ class Client(SingleCalls):
         trust_env: Whether to use the proxies of the environment, as curl does.
         ssl_context: The TLS settings of all calls and downloads.
         allow_http: Whether the key and the videos may travel unencrypted in a private network.
-        on_event: Called with each `Event`; it must not block.
+        on_event: Plain or async function, called with each `Event` in order. A plain one must not
+            block; an async one is awaited beside the calls, which it does not delay.
 
     Raises:
         ConfigurationError: A setting is invalid.
@@ -90,7 +92,7 @@ class Client(SingleCalls):
         trust_env: bool = False,
         ssl_context: SSLContext | None = None,
         allow_http: bool = False,
-        on_event: Callable[[Event], object] | None = None,
+        on_event: OnEvent | None = None,
     ) -> None:
         # First: a traceback that shows the variables of this frame must not show the secrets.
         key_source = api_key if callable(api_key) else api_key and Secret(api_key)
@@ -161,6 +163,7 @@ class Client(SingleCalls):
             await self._caller.aclose()
             if self._downloader is not None:
                 await self._downloader.aclose()
+            await self._events.aclose()
 
     async def wait_for_video(self, task_id: str, *, timeout: float = 1800.0) -> Video:
         """Poll with exponential backoff until a video task has its single MP4 URL.
@@ -267,7 +270,7 @@ class Client(SingleCalls):
         video_or_url: Video | str,
         to: str | os.PathLike[str],
         *,
-        on_progress: Callable[[int, int | None], object] | None = None,
+        on_progress: Callable[[int, int | None], Awaitable[object] | object] | None = None,
     ) -> Path:
         """Download a finished video, completely or not at all.
 
@@ -275,8 +278,8 @@ class Client(SingleCalls):
             video_or_url: The video, or its URL.
             to: Path of the file if it ends in `.mp4`, else of a folder, which is created. A
                 symbolic link is followed, and `~` is expanded.
-            on_progress: Called with the bytes received and the total (None if unknown). An
-                exception aborts the download.
+            on_progress: Plain or async function, called with the bytes received and the total
+                (None if unknown). The download waits for an async one; an exception aborts it.
 
         Returns:
             The path of the file.

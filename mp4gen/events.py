@@ -1,15 +1,13 @@
 """Events that a client reports: frozen records with a log line each; they contain no key."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 import attrs
 
 from .errors import Mp4GenError
 from .models import Video, VideoStatus
-
-_log = logging.getLogger("mp4gen")
 
 
 @attrs.frozen
@@ -110,21 +108,7 @@ class DownloadProgressEvent(Event):
     total: int | None
 
 
-class EventEmitter:
-    """Sends events to the log and to the user's hook; logs the exceptions of the hook."""
-
-    def __init__(self, hook: Callable[[Event], object] | None = None) -> None:
-        self._hook = hook
-
-    def emit(self, event: Event) -> None:
-        """Log `event` and call the hook with it."""
-        _log.log(event.level, "%s", event)
-        if self._hook is None:
-            return
-        try:
-            self._hook(event)
-        except Exception:  # noqa: BLE001 - a fault of the hook must not end a conversion
-            _log.exception("on_event raised an exception; the conversion continues.")
+OnEvent = Callable[[Event], Awaitable[object] | object]
 
 
 def printable(text: str) -> str:

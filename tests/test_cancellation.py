@@ -48,6 +48,12 @@ async def _download(client: mp4gen.Client, folder: Path, _: str) -> object:
     return await client.download(f"{client.base_url}/files/{KNOWN}.mp4", folder / "video.mp4")
 
 
+async def slow_hook(_: mp4gen.Event) -> None:
+    """Take some steps; time does not pass while anyio cancels again and again."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 KNOWN = "video_000001"
 CALLS: dict[str, Call] = {
     "create_music_video": lambda client, _, name: client.create_music_video(track(name)),
@@ -149,6 +155,18 @@ async def test_cancelled_call_leaves_nothing_behind(tmp_path: Path, name: str, c
             assert (await client.convert(track("known"))).task_id == KNOWN
         receiving = {"callbacks": receiver} if name in {"wait_for_video", "convert"} else {}
         steps, left = await sweep(service, tmp_path, cancel, CALLS[name], **receiving)
+
+    assert left == []
+    assert steps > 5
+
+
+@pytest.mark.parametrize("cancel", CANCELS.values(), ids=CANCELS)
+async def test_cancelled_call_leaves_no_async_hook_behind(tmp_path: Path, cancel: Any) -> None:
+    """The client waits for the events of the call, and leaves no task."""
+    async with FakeService(duration=2, rate_limit=None) as service:
+        steps, left = await sweep(
+            service, tmp_path, cancel, CALLS["create_music_video"], on_event=slow_hook
+        )
 
     assert left == []
     assert steps > 5

@@ -8,7 +8,7 @@ import pytest
 
 import mp4gen
 from mp4gen import events
-from mp4gen.events import EventEmitter
+from mp4gen.transport.event_emitter import EventEmitter
 
 VIDEO = mp4gen.Video("video", "https://files.example/video.mp4")
 ERROR = mp4gen.TransportError("No connection.", sent=False)

@@ -6,6 +6,7 @@ It knows neither the API nor its key.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ from .retry_budget import (
     RetryBudget,
 )
 
-OnProgress = Callable[[int, int | None], object]
+OnProgress = Callable[[int, int | None], Awaitable[object] | object]
 RefreshUrl = Callable[[], Awaitable[str | None]]
 OnRetry = Callable[[DownloadError, float], object]
 
@@ -58,8 +59,8 @@ class Download:
         url: The http(s) URL of the file.
         limits: What the download may do.
         random: The jitter of the delays between attempts.
-        on_progress: Called with the bytes received and the total (None if unknown). An exception
-            aborts the download.
+        on_progress: Plain or async function, called with the bytes received and the total (None
+            if unknown). An exception aborts the download.
         refresh_url: Returns one fresh link, or None, after the first link has expired.
         on_retry: Called with the reason of a failed attempt and the seconds until the next.
         new_until: The time until which the host may not have the file yet; None if it must.
@@ -192,7 +193,9 @@ class Download:
             if part.total is not None and part.received > part.total:
                 raise CorruptFileError(f"Received more than the announced {part.total} bytes.")
             if self.on_progress:
-                self.on_progress(part.received, part.total)
+                result = self.on_progress(part.received, part.total)
+                if inspect.isawaitable(result):
+                    await result
 
 
 def _begin(response: FileResponse, part: PartialFile, new_until: datetime | None) -> bool:

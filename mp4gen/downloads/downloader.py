@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -128,10 +129,9 @@ class Downloader:
 
     def _report_progress(
         self, path: str, on_progress: OnProgress | None, received: int, total: int | None
-    ) -> None:
+    ) -> Awaitable[object] | object:
         self._caller.events.emit(DownloadProgressEvent(path, received, total))
-        if on_progress is not None:
-            on_progress(received, total)
+        return None if on_progress is None else on_progress(received, total)
 
     async def _allows_private(self) -> bool:
         """Return whether the API is on a private address, so that its files may be, too."""

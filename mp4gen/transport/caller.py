@@ -17,10 +17,11 @@ from mp4gen.api.dialects import Dialect
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import HttpResponse
 from mp4gen.errors import ApiError, Mp4GenError
-from mp4gen.events import EventEmitter, MaintenanceEvent, PausedEvent
+from mp4gen.events import MaintenanceEvent, PausedEvent
 from mp4gen.options import Retry
 
 from .breakers import Breakers, retry_after
+from .event_emitter import EventEmitter
 from .health_check import HealthCheck
 from .http import Delivery, Transport
 from .rate_limit import Priority, RateLimiter

@@ -911,6 +911,36 @@ async def test_download_aborts_if_on_progress_raises(
     assert len(host.requests) == 1
 
 
+async def test_download_awaits_an_async_on_progress(sessions: FileSessions, target: Path) -> None:
+    """The reports arrive in order, one at a time."""
+    reports: list[int] = []
+
+    async def on_progress(received: int, _: int | None) -> None:
+        await asyncio.sleep(0)
+        reports.append(received)
+
+    async with FileHost() as host:
+        await download(host, sessions, on_progress=on_progress).save(target)
+
+    assert reports == sorted(reports)
+    assert reports[-1] == target.stat().st_size
+
+
+async def test_download_aborts_if_an_async_on_progress_raises(
+    sessions: FileSessions, target: Path
+) -> None:
+    """As with a plain function."""
+
+    async def on_progress(_: int, __: int | None) -> None:
+        raise KeyError
+
+    async with FileHost() as host:
+        with pytest.raises(KeyError):
+            await download(host, sessions, on_progress=on_progress).save(target)
+
+    assert names_in(target.parent) == []
+
+
 async def test_download_reports_a_full_disk(sessions: FileSessions, target: Path) -> None:
     """Failure mode 23: without a retry, with what to do, and without keeping the part."""
     content = tiny_mp4("large", 2 << 20)

@@ -12,11 +12,11 @@ import pytest
 import mp4gen
 from mp4gen import Dialect, RateLimit, Retry, SlidingWindowLimiter
 from mp4gen.api import protocol
-from mp4gen.events import EventEmitter
 from mp4gen.secret import Secret
 from mp4gen.testing import FakeService, ScriptedResponse
 from mp4gen.testing.service import FAKE_KEY
 from mp4gen.transport.caller import ApiCaller, CallOptions
+from mp4gen.transport.event_emitter import EventEmitter
 from mp4gen.transport.http import Transport
 from tests.support_async import failure, now
 

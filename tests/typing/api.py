@@ -46,10 +46,21 @@ async def single_calls(client: mp4gen.Client) -> None:
     assert_type(await client.get_music_video_details("t"), mp4gen.VideoDetails)
     assert_type(await client.wait_for_video("t", timeout=60), mp4gen.Video)
     assert_type(await client.get_tracks("m"), list[mp4gen.Track])
-    assert_type(await client.get_credits(), float)
+    assert_type(await client.get_credits(timeout=5), float)
+    await client.create_music_video(REQUEST, timeout=5.0)
+    await client.get_music_video_details("t", timeout=None)
+    await client.get_tracks("m", timeout=5)
 
 
 async def on_submitted(task_id: str) -> None:
+    """Serve as a hook that is a coroutine function."""
+
+
+async def on_event(event: mp4gen.Event) -> None:
+    """Serve as a hook that is a coroutine function."""
+
+
+async def on_progress(received: int, total: int | None) -> None:
     """Serve as a hook that is a coroutine function."""
 
 
@@ -60,6 +71,8 @@ async def conversions(client: mp4gen.Client, stored: dict[str, str]) -> None:
     assert_type(video.adopted, bool)
     assert_type(await client.download(video, "videos/"), Path)
     assert_type(await client.download(video.url, Path("v.mp4"), on_progress=print), Path)
+    await client.download(video, "v.mp4", on_progress=on_progress)
+    mp4gen.Client(on_event=on_event)
 
 
 async def many(client: mp4gen.Client, source: AsyncIterator[mp4gen.VideoRequest]) -> None:
