@@ -4,52 +4,60 @@ The package also contains a command line (`mp4gen[cli]`) and a server of the sam
 the videos itself (`mp4gen[server]`). Importing this module loads neither.
 """
 
+import importlib
 import typing
 
-from .api.dialects import Dialect
-from .client import Client
-from .conversion.callbacks import CallbackReceiver
-from .errors import (
-    AlreadyExistsError,
-    ApiError,
-    AuthenticationError,
-    ConfigurationError,
-    DownloadError,
-    InsufficientCreditsError,
-    InvalidRequestError,
-    LedgerError,
-    MaintenanceError,
-    Mp4GenError,
-    NotFoundError,
-    ProtocolError,
-    RateLimitError,
-    RenderCancelledError,
-    RenderError,
-    RenderIOError,
-    RequestTimeoutError,
-    ServerError,
-    TransportError,
-    UnexpectedError,
-    ValidationError,
-)
-from .events import (
-    CompletedEvent,
-    DownloadProgressEvent,
-    Event,
-    FailedEvent,
-    MaintenanceEvent,
-    PausedEvent,
-    PollEvent,
-    RetryEvent,
-    SubmittedEvent,
-)
-from .models import Conversion, RunSummary, Track, Video, VideoDetails, VideoRequest, VideoStatus
-from .options import Polling, RateLimit, Retry
-from .task_errors import GenerationFailedError, SubmitUncertainError, WaitTimeoutError
-from .transport.rate_limit import Priority, RateLimiter, SlidingWindowLimiter
-
 if typing.TYPE_CHECKING:
+    from .api.dialects import Dialect
     from .bulk.run import ConversionRun
+    from .client import Client
+    from .conversion.callbacks import CallbackReceiver
+    from .errors import (
+        AlreadyExistsError,
+        ApiError,
+        AuthenticationError,
+        ConfigurationError,
+        DownloadError,
+        InsufficientCreditsError,
+        InvalidRequestError,
+        LedgerError,
+        MaintenanceError,
+        Mp4GenError,
+        NotFoundError,
+        ProtocolError,
+        RateLimitError,
+        RenderCancelledError,
+        RenderError,
+        RenderIOError,
+        RequestTimeoutError,
+        ServerError,
+        TransportError,
+        UnexpectedError,
+        ValidationError,
+    )
+    from .events import (
+        CompletedEvent,
+        DownloadProgressEvent,
+        Event,
+        FailedEvent,
+        MaintenanceEvent,
+        PausedEvent,
+        PollEvent,
+        RetryEvent,
+        SubmittedEvent,
+    )
+    from .models import (
+        Conversion,
+        RunSummary,
+        Track,
+        Video,
+        VideoDetails,
+        VideoRequest,
+        VideoStatus,
+    )
+    from .options import Polling, RateLimit, Retry
+    from .task_errors import GenerationFailedError, SubmitUncertainError, WaitTimeoutError
+    from .transport.rate_limit import Priority, RateLimiter, SlidingWindowLimiter
 
 __all__ = [
     "AlreadyExistsError",
@@ -104,20 +112,36 @@ __all__ = [
     "WaitTimeoutError",
 ]
 
-# The package claims its public names, wherever they are defined.
-for _name in {*__all__} - {"ConversionRun"}:
-    globals()[_name].__module__ = __name__
-del _name
+# The modules that define the public names, all but a bulk run's: who starts none pays for none.
+_MODULES = (
+    "api.dialects",
+    "client",
+    "conversion.callbacks",
+    "errors",
+    "events",
+    "models",
+    "options",
+    "task_errors",
+    "transport.rate_limit",
+)
 
 
 def __getattr__(name: str) -> object:
-    # Loaded on use: a client that starts no bulk run does not pay for it.
-    if name != "ConversionRun":
+    # Loaded on use: pytest imports the package for its plugin in every project.
+    if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .bulk.run import ConversionRun
-
-    ConversionRun.__module__ = __name__
-    return ConversionRun
+    modules = ["bulk.run"] if name == "ConversionRun" else _MODULES
+    found = [vars(importlib.import_module(f"{__name__}.{module}")) for module in modules]
+    for public in __all__:
+        value = next((names[public] for names in found if public in names), None)
+        if value is not None:
+            # Tracebacks name the package, wherever a name is defined.
+            value.__module__ = __name__
+            globals()[public] = value
+    try:
+        return globals()[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
 
 
 def __dir__() -> list[str]:

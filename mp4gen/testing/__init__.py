@@ -4,13 +4,19 @@
 `mp4gen_service` runs one in its own thread.
 """
 
-from .callbacks import CallbackBehavior, SentCallback
-from .faults import FAULTS, ScriptedResponse
-from .service import FakeService, lognormal
-from .state import FakeTask, RecordedRequest
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from .callbacks import CallbackBehavior, SentCallback
+    from .faults import FAULT_MEANINGS, FAULTS
+    from .scripted_response import ScriptedResponse
+    from .service import FakeService, lognormal
+    from .state import FakeTask, RecordedRequest
 
 __all__ = [
     "FAULTS",
+    "FAULT_MEANINGS",
     "CallbackBehavior",
     "FakeService",
     "FakeTask",
@@ -20,9 +26,19 @@ __all__ = [
     "lognormal",
 ]
 
-# The package claims its public names.
-for _name in __all__:
-    if isinstance(globals()[_name], type):
-        globals()[_name].__module__ = __name__
-lognormal.__module__ = __name__
-del _name
+
+def __getattr__(name: str) -> object:
+    # Loaded on use: the plugin is imported in every project, the service in few.
+    if name in __all__:
+        for module in ("callbacks", "faults", "scripted_response", "service", "state"):
+            found = vars(importlib.import_module(f"{__name__}.{module}"))
+            globals().update({public: found[public] for public in __all__ if public in found})
+        for public in __all__:
+            if hasattr(globals()[public], "__module__"):
+                globals()[public].__module__ = __name__
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

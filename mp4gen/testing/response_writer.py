@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from .faults import ScriptedResponse
+from .scripted_response import ScriptedResponse
 
 
 async def send(

@@ -15,8 +15,9 @@ from mp4gen.api.responses import dump_json, load_json
 from mp4gen.errors import AlreadyExistsError, ApiError, InvalidRequestError
 from mp4gen.models import Track
 
-from .faults import ALREADY_EXISTS_MESSAGE, ScriptedResponse, dialect_error
+from .faults import ALREADY_EXISTS_MESSAGE, dialect_error
 from .media import etag
+from .scripted_response import ScriptedResponse
 from .state import DuplicatePolicy, FakeServiceState, FakeTask, RecordedRequest
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")

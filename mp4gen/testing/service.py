@@ -3,14 +3,13 @@
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
 from aiohttp import web
 
-from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
 from mp4gen.api.responses import DUPLICATES_HEADER, DUPLICATES_REJECTED
 from mp4gen.api.sliding_window import peak_in_window
@@ -20,10 +19,12 @@ from mp4gen.options import RateLimit
 from mp4gen.secret import Secret
 
 from .callbacks import CallbackBehavior, CallbackSender, SentCallback
-from .faults import ScriptedResponse, by_name, dialect_error
+from .endpoints import Endpoint, endpoint_of, known_endpoint, record
+from .faults import FAULT_MEANINGS, by_name, dialect_error
 from .loop_thread import LoopThread
 from .response_writer import send
 from .responses import ResponseBuilder
+from .scripted_response import ScriptedResponse
 from .state import (
     DuplicatePolicy,
     Duration,
@@ -33,7 +34,6 @@ from .state import (
     draw,
 )
 
-Endpoint = Literal["create", "details", "tracks", "credits", "download_url", "file", "*"]
 # The key of `FakeService.client`, which tests search for where no key may appear.
 FAKE_KEY = "fake-key-5d1f0c7e93ab"
 
@@ -165,7 +165,7 @@ class FakeService:
             ValueError: The endpoint or a fault is unknown; the text lists all names.
         """
         responses = [self._scripted_response(step) for step in steps]
-        self._script.setdefault(_known_endpoint(endpoint), deque()).extend(responses)
+        self._script.setdefault(known_endpoint(endpoint), deque()).extend(responses)
 
     def always(self, endpoint: Endpoint, step: str | ScriptedResponse) -> None:
         """Answer every request to `endpoint` with `step` until `clear`, after its script has ended.
@@ -173,7 +173,7 @@ class FakeService:
         Raises:
             ValueError: The endpoint or the fault is unknown; the text lists all names.
         """
-        self._defaults[_known_endpoint(endpoint)] = self._scripted_response(step)
+        self._defaults[known_endpoint(endpoint)] = self._scripted_response(step)
 
     def clear(self) -> None:
         """Drop all scripted responses."""
@@ -186,7 +186,7 @@ class FakeService:
         Raises:
             ValueError: The endpoint is unknown; the text lists all names.
         """
-        expected = _known_endpoint(endpoint)
+        expected = known_endpoint(endpoint)
         return sum(expected in ("*", request.endpoint) for request in self.requests)
 
     def peak_requests(self, window: float = 10.0) -> int:
@@ -210,7 +210,11 @@ class FakeService:
 
     def __enter__(self) -> Self:
         self._thread = LoopThread()
-        self._thread.run(self._start())
+        try:
+            self._thread.run(self._start())
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -245,10 +249,10 @@ class FakeService:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         await self._simulate_latency()
         now = _loop_time()
-        endpoint = _endpoint(request.method, request.path)
+        endpoint = endpoint_of(request.method, request.path)
         counted = self._counts_toward_limit(endpoint)
         rate_limited = counted and not self._state.try_acquire(self.rate_limit, now)
-        recorded = await _record(request, endpoint, now, rate_limited=rate_limited)
+        recorded = await record(request, endpoint, now, rate_limited=rate_limited)
         self.requests.append(recorded)
         scripted = self._next_response(recorded)
         response = self._build_response(recorded, scripted, now)
@@ -301,47 +305,11 @@ def _loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
-_ENDPOINTS: Mapping[tuple[str, str], str] = {
-    ("POST", protocol.GENERATE_PATH): "create",
-    ("GET", protocol.DETAILS_PATH): "details",
-    ("GET", protocol.TRACKS_PATH): "tracks",
-    ("GET", Dialect.SUNO.credits_path): "credits",
-    ("GET", Dialect.KIE.credits_path): "credits",
-    ("POST", Dialect.KIE.download_url_path or ""): "download_url",
-}
+def _describe_faults() -> str:
+    width = max(map(len, FAULT_MEANINGS))
+    lines = (f"            {name:{width}}  {text}" for name, text in sorted(FAULT_MEANINGS.items()))
+    return "\n".join(["\n        Faults:", *lines, ""])
 
 
-def _known_endpoint(endpoint: Endpoint) -> Endpoint:
-    """Return `endpoint`.
-
-    Raises:
-        ValueError: It is unknown; the text lists all names.
-    """
-    if endpoint not in get_args(Endpoint):
-        names = ", ".join(get_args(Endpoint))
-        raise ValueError(f"Unknown endpoint: {endpoint!r}. Use one of: {names}.")
-    return endpoint
-
-
-def _endpoint(method: str, path: str) -> str:
-    if path.startswith("/files/"):
-        return "file"
-    return _ENDPOINTS.get((method, path), "")
-
-
-async def _record(
-    request: web.Request, endpoint: str, now: float, *, rate_limited: bool
-) -> RecordedRequest:
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    scheme, _, key = headers.pop("authorization", "").partition(" ")
-    return RecordedRequest(
-        received_at=now,
-        endpoint=endpoint,
-        method=request.method,
-        path=request.path,
-        query=dict(request.query),
-        headers=headers,
-        key=key if scheme == "Bearer" else None,
-        body=await request.read(),
-        rate_limited=rate_limited,
-    )
+# For `help`: the list is long, and the data has it.
+FakeService.script.__doc__ = f"{FakeService.script.__doc__}{_describe_faults()}"
