@@ -22,7 +22,7 @@ from aiohttp import web
 from report import at_most, parse_arguments, show_figures
 
 from mp4gen import CallbackReceiver, Dialect, SubmitUncertainError, VideoRequest
-from mp4gen.api.protocol import build_callback
+from mp4gen.api.callbacks import build_callback
 from mp4gen.testing import CallbackBehavior, FakeService
 
 PUBLIC_URL = "https://bot.example.com/mp4"

@@ -20,7 +20,8 @@ from urllib.parse import parse_qsl, urlsplit
 from report import Figure, at_most
 
 from mp4gen import CallbackReceiver, Client, VideoRequest
-from mp4gen.api.protocol import ApiRequest, build_callback
+from mp4gen.api.callbacks import build_callback
+from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import HttpResponse
 from mp4gen.errors import ConfigurationError
 from mp4gen.testing import FakeService, lognormal

@@ -8,6 +8,7 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
+    from .api.callbacks import VideoCallback, parse_callback
     from .api.dialects import Dialect
     from .bulk.run import ConversionRun
     from .client import Client
@@ -106,14 +107,17 @@ __all__ = [
     "UnexpectedError",
     "ValidationError",
     "Video",
+    "VideoCallback",
     "VideoDetails",
     "VideoRequest",
     "VideoStatus",
     "WaitTimeoutError",
+    "parse_callback",
 ]
 
 # The modules that define the public names, all but a bulk run's: who starts none pays for none.
 _MODULES = (
+    "api.callbacks",
     "api.dialects",
     "client",
     "conversion.callbacks",
@@ -128,7 +132,7 @@ _MODULES = (
 
 def __getattr__(name: str) -> object:
     # Loaded on use: pytest imports the package for its plugin in every project.
-    if name.startswith("__"):
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     modules = ["bulk.run"] if name == "ConversionRun" else _MODULES
     found = [vars(importlib.import_module(f"{__name__}.{module}")) for module in modules]
@@ -138,10 +142,7 @@ def __getattr__(name: str) -> object:
             # Tracebacks name the package, wherever a name is defined.
             value.__module__ = __name__
             globals()[public] = value
-    try:
-        return globals()[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

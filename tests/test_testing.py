@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import socket
+import subprocess
+import sys
+import threading
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -311,3 +315,76 @@ async def test_proxy_drips_and_hangs(web: aiohttp.ClientSession) -> None:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(30):
                     await post(web, service=proxy)  # type: ignore[arg-type]
+
+
+@pytest.mark.looptime
+async def test_receiver_of_a_client_is_called_without_a_server() -> None:
+    """The service hands callbacks to the receivers of its own clients, at once."""
+    receiver = mp4gen.CallbackReceiver("https://bot.example.com/mp4gen")
+    async with FakeService(duration=40) as service:
+        async with service.client(callbacks=receiver) as client:
+            await client.convert(mp4gen.VideoRequest("music", "track"))
+            ended = asyncio.get_running_loop().time()
+        late = ended - service.tasks["video_000001"].completes_at
+
+    assert [callback.status for callback in service.callbacks] == [200]
+    assert late < 0.1
+
+
+async def test_hosts_are_not_called_unless_asked() -> None:
+    """A `callBackUrl` in a test may name a real host."""
+    async with FakeService() as service, service.client() as client:
+        await client.convert(
+            mp4gen.VideoRequest("music", "track", callback_url=f"{service.url}/callback")
+        )
+
+    assert service.callbacks == []
+    assert service.count("*") == 2
+
+
+@pytest.mark.mp4gen_service(credits=7.0, api_key="key-of-the-fixture")
+def test_marker_configures_the_fixture(mp4gen_service: FakeService) -> None:
+    """Its arguments are those of `FakeService`."""
+    assert mp4gen_service.credits == 7.0
+
+
+async def test_scripted_status_without_a_body_is_sent(web: aiohttp.ClientSession) -> None:
+    """Only the default response has the default status; a submit creates nothing."""
+    async with FakeService() as service:
+        service.script("create", ScriptedResponse(status=503))
+        async with web.post(f"{service.url}/api/v1/mp4/generate", json={}) as response:
+            assert (response.status, await response.read()) == (503, b"")
+
+    assert service.tasks == {}
+
+
+def test_busy_port_leaves_no_thread() -> None:
+    """The error is the system's, and the service's own thread has ended."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        before = threading.active_count()
+        with pytest.raises(OSError, match="address already in use"):
+            FakeService(port=taken.getsockname()[1]).__enter__()
+
+    assert threading.active_count() == before
+
+
+def test_help_explains_each_fault() -> None:
+    """`help(FakeService.script)` has a line for each name that it accepts."""
+    text = FakeService.script.__doc__ or ""
+    lines = {line.split()[0] for line in text.splitlines() if line.strip()}
+
+    assert lines >= {*FAULTS, "code_N", "ok", "maintenance"}
+
+
+def test_plugin_costs_other_projects_nothing() -> None:
+    """Loading it imports neither aiohttp nor the client."""
+    code = (
+        "import sys, mp4gen.testing.plugin\n"
+        "print([n for n in ('aiohttp', 'attrs', 'mp4gen.client') if n in sys.modules])"
+    )
+
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    )
+
+    assert output.stdout == "[]\n"

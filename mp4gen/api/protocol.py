@@ -1,13 +1,11 @@
 """Both sides of the API's protocol as pure functions: no I/O, no clock, no waiting.
 
 The client side builds an `ApiRequest` and parses an `HttpResponse`; the server side parses the body
-of the request and builds that of the response. Callbacks are built, signed, verified and parsed.
+of the request and builds that of the response. Callbacks have a module of their own.
 The `parse_*` functions of the client side raise the errors of `parse_response`.
 """
 
-import base64
-import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +20,6 @@ from mp4gen.errors import (
     ValidationError,
 )
 from mp4gen.models import Track, VideoDetails, VideoRequest
-from mp4gen.secret import Secret
 
 from . import converters
 from .dialects import Dialect
@@ -30,9 +27,7 @@ from .responses import (
     HttpResponse,
     describe_response,
     dump_json,
-    find_task_id,
     load_json,
-    load_response_json,
     parse_response,
     parse_submit,
 )
@@ -245,96 +240,3 @@ def _field_errors(data: dict[str, Any], *found: str) -> str:
             missing = name not in data
             problems.append(f"{name} {'is required' if missing else error.problems[field]}")
     return "; ".join(problems)
-
-
-# --- callbacks, both sides ------------------------------------------------------------------
-
-
-@attrs.frozen
-class VideoCallback:
-    """The content of a callback; it does not prove who sent it.
-
-    Attributes:
-        task_id: Id of the video task.
-        code: 200 for a success, for docs.kie.ai also 0.
-        message: The sender's text.
-        video_url: URL of the video, or None after a failure.
-    """
-
-    task_id: str
-    code: int
-    message: str
-    video_url: str | None
-
-    @property
-    def failed(self) -> bool:
-        """Whether it reports that there will be no video."""
-        return self.code not in {0, 200}
-
-
-def build_callback(task_id: str, video_url: str | None, *, code: int = 200) -> bytes:
-    """Build the body for the end of a task (docs.sunoapi.org, "Music Video Generation Callbacks").
-
-    Unlike all other bodies it uses snake_case. A failure has no `video_url` and its own `code`.
-    """
-    message = "MP4 generated successfully." if code == 200 else "Music video generation failed"
-    data = {"task_id": task_id, "video_url": video_url}
-    return dump_json({"code": code, "msg": message, "data": data})
-
-
-def sign_callback(task_id: str, secret: str | Secret, timestamp: int) -> dict[str, str]:
-    """Return the two headers of a signed callback (docs.kie.ai, "Webhook Security Verification").
-
-    They sign the task id and the time in seconds since 1970, not the body.
-    """
-    text = f"{task_id}.{timestamp}".encode("utf-8", "surrogatepass")
-    signed = hmac.digest(Secret(secret).reveal().encode(), text, "sha256")
-    signature = base64.b64encode(signed).decode("ascii")
-    return {"X-Webhook-Timestamp": str(timestamp), "X-Webhook-Signature": signature}
-
-
-def parse_callback(body: bytes) -> VideoCallback:
-    """Parse the body of a callback; the id may be called `task_id` or `taskId`.
-
-    Raises:
-        ProtocolError: It has no task id.
-    """
-    value = load_response_json(body)
-    data = value.get("data") if isinstance(value, dict) else None
-    task_id = find_task_id(data) or find_task_id(value)
-    if task_id is None:
-        raise ProtocolError("The callback has no task id.")
-    code = converters.parse_int(value.get("code"))
-    url = data.get("video_url") or data.get("videoUrl") if isinstance(data, dict) else None
-    return VideoCallback(
-        task_id,
-        code if code is not None else 200,
-        str(value.get("msg") or "")[:500],
-        converters.parse_url(url),
-    )
-
-
-def verify_signature(
-    headers: Mapping[str, str],
-    task_id: str,
-    secret: str | Secret,
-    now: float,
-    tolerance: float = 300.0,
-) -> bool:
-    """Return whether a callback carries a recent valid signature (docs.kie.ai, as above).
-
-    Args:
-        headers: Headers of the callback, with names in lower case.
-        task_id: Task id from its body.
-        secret: The account's webhook key.
-        now: Seconds since 1970.
-        tolerance: Maximum difference of the clocks in seconds; the vendor documents none.
-    """
-    timestamp = headers.get("x-webhook-timestamp", "")
-    if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) < 20):
-        return False
-    expected = sign_callback(task_id, secret, int(timestamp))["X-Webhook-Signature"]
-    signature = headers.get("x-webhook-signature", "").encode("utf-8", "replace")
-    return (
-        hmac.compare_digest(expected.encode(), signature) and abs(now - int(timestamp)) <= tolerance
-    )

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import secrets
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -19,8 +18,8 @@ from urllib.parse import urlsplit
 import attrs
 
 from mp4gen.addresses import is_loopback, parse_http_url
-from mp4gen.api.protocol import VideoCallback, parse_callback, verify_signature
-from mp4gen.errors import ConfigurationError, ProtocolError
+from mp4gen.api.callbacks import VideoCallback, parse_callback
+from mp4gen.errors import ConfigurationError, ValidationError
 from mp4gen.options import invalid_setting
 from mp4gen.secret import Secret
 from mp4gen.transport.sleeper import WakeableSleep
@@ -180,7 +179,7 @@ class CallbackReceiver:
                 self._retired_tokens.popitem(last=False)
 
     def handle(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | str
     ) -> tuple[int, bytes]:
         """Answer one HTTP request of any framework, from any thread. Never raises.
 
@@ -188,13 +187,14 @@ class CallbackReceiver:
             method: The request's method.
             path: The request's path; only its last part matters.
             headers: The request's headers, in any case.
-            body: The request's raw body.
+            body: The request's raw body, or its text.
 
         Returns:
             The status and the body of the response.
         """
         try:
-            return self._handle(method, path, headers, body)
+            raw_body = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+            return self._handle(method, path, headers, raw_body)
         except Exception as error:  # noqa: BLE001 - no request may break the application
             # Without the traceback: its variables hold the token.
             _log.error("Cannot handle a callback: %s.", type(error).__name__)
@@ -240,13 +240,9 @@ class CallbackReceiver:
         if status := self._rejection_status(path, lowercase_headers, len(body)):
             return status, _REJECTED
         try:
-            callback = parse_callback(body)
-        except ProtocolError:
-            return 400, _REJECTED
-        if self._secret is not None and not verify_signature(
-            lowercase_headers, callback.task_id, self._secret, time.time()
-        ):
-            return 401, _REJECTED
+            callback = parse_callback(body, headers=lowercase_headers, secret=self._secret)
+        except ValidationError as error:
+            return 401 if error.field == "headers" else 400, _REJECTED
         with self._lock:
             subscription = self._subscriptions.get(_token(path))
         if subscription is not None:

@@ -7,7 +7,7 @@ with 200 is sent again.
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import attrs
 
-from mp4gen.api import protocol
+from mp4gen.addresses import is_loopback
+from mp4gen.api import callbacks
+from mp4gen.conversion.callbacks import CallbackReceiver
 from mp4gen.models import FAILED_STATUSES, VideoStatus
 
 from .state import Duration, FakeTask, draw
@@ -75,11 +77,20 @@ class CallbackSender:
         behavior: How the callbacks are sent.
         seed: The seed of all randomness.
         base_url: The base URL of the files.
+        receivers: Those of the service's own clients.
     """
 
-    def __init__(self, behavior: CallbackBehavior, seed: int, base_url: str) -> None:
+    def __init__(
+        self,
+        behavior: CallbackBehavior | None,
+        seed: int,
+        base_url: str,
+        receivers: Sequence[CallbackReceiver],
+    ) -> None:
         self.sent: list[SentCallback] = []
-        self._behavior = behavior
+        self._behavior = behavior or CallbackBehavior()
+        self._only_receivers = behavior is None
+        self._receivers = receivers
         self._seed = seed
         self._base_url = base_url
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
@@ -87,9 +98,12 @@ class CallbackSender:
 
     def schedule(self, task: FakeTask) -> None:
         """Send the callback of `task` when the task ends."""
-        host = urlsplit(task.request.callback_url or "").hostname or ""
+        url = task.request.callback_url or ""
+        host = urlsplit(url).hostname or ""
         # The client's placeholder for tasks that it only polls.
         if host.endswith(".invalid"):
+            return
+        if self._only_receivers and self._receiver_of(url) is None:
             return
         delivery = asyncio.get_running_loop().create_task(self._send_when_finished(task))
         self._deliveries.add(delivery)
@@ -114,14 +128,11 @@ class CallbackSender:
         """Send one callback and return the receiver's status, 0 for no response."""
         url = url or task.request.callback_url or ""
         all_headers = {"Content-Type": "application/json", **(headers or {})}
-        timeout = aiohttp.ClientTimeout(total=_RESPONSE_TIMEOUT)
-        try:
-            async with self._session.post(
-                url, data=body, headers=all_headers, timeout=timeout
-            ) as response:
-                status = response.status
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            status = 0
+        receiver = self._receiver_of(url)
+        if receiver is not None:
+            status, _ = receiver.handle("POST", urlsplit(url).path, all_headers, body)
+        else:
+            status = await self._post_to_host(url, body, all_headers)
         self.sent.append(
             SentCallback(
                 finished_at=asyncio.get_running_loop().time(),
@@ -133,17 +144,37 @@ class CallbackSender:
         )
         return status
 
+    def _receiver_of(self, url: str) -> CallbackReceiver | None:
+        """Return the receiver to hand a callback to without a request, or None.
+
+        One with an address on this machine may be served there: then its own server is asked.
+        """
+        if not self._only_receivers and is_loopback(urlsplit(url).hostname):
+            return None
+        found = (each for each in self._receivers if url.startswith(f"{each.public_url}/"))
+        return next(found, None)
+
+    async def _post_to_host(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        timeout = aiohttp.ClientTimeout(total=_RESPONSE_TIMEOUT)
+        try:
+            async with self._session.post(
+                url, data=body, headers=headers, timeout=timeout
+            ) as response:
+                return response.status
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return 0
+
     def signature_headers(self, task_id: str) -> dict[str, str]:
         """Return the headers that sign a callback about `task_id`; none without a secret."""
         if self._behavior.secret is None:
             return {}
-        return protocol.sign_callback(task_id, self._behavior.secret, int(time.time()))
+        return callbacks.sign_callback(task_id, self._behavior.secret, int(time.time()))
 
     def body(self, task: FakeTask) -> bytes:
         """Return the body of the callback of `task`."""
         if task.status in FAILED_STATUSES:
-            return protocol.build_callback(task.task_id, None, code=500)
-        return protocol.build_callback(task.task_id, f"{self._base_url}/files/{task.task_id}.mp4")
+            return callbacks.build_callback(task.task_id, None, code=500)
+        return callbacks.build_callback(task.task_id, f"{self._base_url}/files/{task.task_id}.mp4")
 
     async def _send_when_finished(self, task: FakeTask) -> None:
         random = Random(f"{self._seed}/callback/{task.task_id}")  # noqa: S311 - a test's chance
@@ -176,5 +207,5 @@ class CallbackSender:
         task_id = task.task_id if number % 2 == 0 else f"{task.task_id}-forged"
         url = guessed_url if number % 2 == 0 else real_url
         await self.post(
-            task, protocol.build_callback(task_id, _FORGED_VIDEO_URL), url=url, forged=True
+            task, callbacks.build_callback(task_id, _FORGED_VIDEO_URL), url=url, forged=True
         )

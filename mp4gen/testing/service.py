@@ -14,6 +14,7 @@ from mp4gen.api.dialects import Dialect
 from mp4gen.api.responses import DUPLICATES_HEADER, DUPLICATES_REJECTED
 from mp4gen.api.sliding_window import peak_in_window
 from mp4gen.client import Client
+from mp4gen.conversion.callbacks import CallbackReceiver
 from mp4gen.models import Track
 from mp4gen.options import RateLimit
 from mp4gen.secret import Secret
@@ -73,7 +74,8 @@ class FakeService:
         api_key: The only accepted key; None to accept any key or none.
         credits: The credits of the account; each task costs one.
         file_size: The minimum size of a video in bytes.
-        callbacks: How callbacks are sent to a submit's `callBackUrl`; None to send none.
+        callbacks: How callbacks are sent to a submit's `callBackUrl`. None: at once, but only to
+            the receivers of clients that `client` made.
         host: The address to listen on.
         port: The port to listen on; 0 for any free port.
         seed: The seed of all randomness.
@@ -121,6 +123,7 @@ class FakeService:
         self._defaults: dict[str, ScriptedResponse] = {}
         self._callbacks, self._seed = callbacks, seed
         self._listen = host, port
+        self._receivers: list[CallbackReceiver] = []
         self._sender: CallbackSender | None = None
         self._runner: web.AppRunner | None = None
         self._thread: LoopThread | None = None
@@ -148,7 +151,12 @@ class FakeService:
         return self._sender.sent if self._sender is not None else []
 
     def client(self, **settings: Any) -> Client:
-        """Return a `Client` of this service; `settings` are its arguments."""
+        """Return a `Client` of this service; `settings` are its arguments.
+
+        The service calls the receiver of `callbacks=` by itself, without a web server.
+        """
+        if isinstance(receiver := settings.get("callbacks"), CallbackReceiver):
+            self._receivers.append(receiver)
         key = self._key or Secret(FAKE_KEY)
         defaults = {"api_key": key, "base_url": self.url, "dialect": self.dialect}
         return Client(**{**defaults, **settings})
@@ -236,8 +244,7 @@ class FakeService:
         host, port = (self._runner.addresses or [self._listen])[0][:2]
         self.url = f"http://{host}:{port}"
         self._epoch = datetime.now(UTC) - timedelta(seconds=_loop_time())
-        if self._callbacks is not None:
-            self._sender = CallbackSender(self._callbacks, self._seed, self.url)
+        self._sender = CallbackSender(self._callbacks, self._seed, self.url, self._receivers)
 
     async def _stop(self) -> None:
         if self._sender is not None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import mp4gen
 from mp4gen import Dialect, Track, VideoDetails, VideoRequest, VideoStatus
-from mp4gen.api import protocol
+from mp4gen.api import callbacks, protocol
 from mp4gen.api.responses import HttpResponse
 
 Sample = Callable[[str], bytes]
@@ -101,11 +101,11 @@ def test_callbacks_match_the_published_samples(sample: Sample) -> None:
     url = "https://example.com/videos/video_847715e66259.mp4"
     success, failure = sample("callback_success"), sample("callback_failure")
 
-    assert protocol.build_callback("taskId_774b9aa0422f", url) == success
-    assert protocol.build_callback("taskId_774b9aa0422f", None, code=400) == failure
-    assert protocol.parse_callback(success).video_url == url
-    assert protocol.parse_callback(failure).code == 400
-    assert protocol.parse_callback(failure).video_url is None
+    assert callbacks.build_callback("taskId_774b9aa0422f", url) == success
+    assert callbacks.build_callback("taskId_774b9aa0422f", None, code=400) == failure
+    assert callbacks.parse_callback(success).video_url == url
+    assert callbacks.parse_callback(failure).code == 400
+    assert callbacks.parse_callback(failure).video_url is None
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
@@ -357,15 +357,15 @@ def test_sign_callback_matches_known_signatures(
     task_id: str, stamp: int, secret: str, signature: str
 ) -> None:
     """The expected values were computed without this package."""
-    headers = protocol.sign_callback(task_id, secret, stamp)
+    headers = callbacks.sign_callback(task_id, secret, stamp)
 
     assert headers["X-Webhook-Signature"] == signature
     lower = {name.lower(): value for name, value in headers.items()}
-    assert protocol.verify_signature(lower, task_id, secret, now=stamp + 299)
-    assert not protocol.verify_signature(lower, task_id, secret, now=stamp + 301)
-    assert not protocol.verify_signature(lower, task_id, secret, now=stamp - 301)
-    assert not protocol.verify_signature(lower, task_id + "x", secret, now=stamp)
-    assert not protocol.verify_signature(lower, task_id, secret + "x", now=stamp)
+    assert callbacks.verify_signature(lower, task_id, secret, now=stamp + 299)
+    assert not callbacks.verify_signature(lower, task_id, secret, now=stamp + 301)
+    assert not callbacks.verify_signature(lower, task_id, secret, now=stamp - 301)
+    assert not callbacks.verify_signature(lower, task_id + "x", secret, now=stamp)
+    assert not callbacks.verify_signature(lower, task_id, secret + "x", now=stamp)
 
 
 @given(st.text(max_size=60), st.text(max_size=30))
@@ -373,21 +373,21 @@ def test_verify_signature_accepts_any_header_text(signature: str, stamp: str) ->
     """Any text is refused; none raises."""
     headers = {"x-webhook-signature": signature, "x-webhook-timestamp": stamp}
 
-    assert not protocol.verify_signature(headers, "t1", "secret", now=0.0)
+    assert not callbacks.verify_signature(headers, "t1", "secret", now=0.0)
 
 
 def test_verify_signature_refuses_a_timestamp_of_thousands_of_digits() -> None:
     """Python refuses to convert such a text, with an error of its own."""
     headers = {"x-webhook-signature": "", "x-webhook-timestamp": "9" * 5000}
 
-    assert not protocol.verify_signature(headers, "t1", "secret", now=0.0)
+    assert not callbacks.verify_signature(headers, "t1", "secret", now=0.0)
 
 
 def test_parse_callback_caps_the_message() -> None:
     """A sender cannot fill a log with one text."""
     body = json.dumps({"code": 501, "msg": "x" * 10_000, "data": {"task_id": "t1"}})
 
-    assert protocol.parse_callback(body.encode()).message == "x" * 500
+    assert callbacks.parse_callback(body.encode()).message == "x" * 500
 
 
 @pytest.mark.parametrize(
@@ -401,7 +401,7 @@ def test_parse_callback_caps_the_message() -> None:
 )
 def test_parse_callback_reads_four_spellings_of_the_id(body: dict[str, Any]) -> None:
     """Other receivers have met each of them."""
-    notice = protocol.parse_callback(json.dumps(body).encode())
+    notice = callbacks.parse_callback(json.dumps(body).encode())
 
     assert (notice.task_id, notice.code) == ("t1", 200)
 
@@ -413,13 +413,52 @@ def test_callback_of_either_success_code_has_not_failed(code: object, *, failed:
     """docs.kie.ai documents 200 and says in the same place that 0 is a success."""
     body = json.dumps({"code": code, "data": {"task_id": "t1"}}).encode()
 
-    assert protocol.parse_callback(body).failed == failed
+    assert callbacks.parse_callback(body).failed == failed
 
 
 @given(st.binary(max_size=200))
 def test_parse_callback_reads_any_bytes(body: bytes) -> None:
-    """Any bytes are a callback or a `ProtocolError`."""
+    """Any bytes are a callback or a `ValidationError`."""
     try:
-        protocol.parse_callback(body)
-    except mp4gen.ProtocolError as error:
-        assert str(error) == "The callback has no task id."  # noqa: PT017 - both ways are right
+        callbacks.parse_callback(body)
+    except mp4gen.ValidationError as error:
+        assert error.field == "body"  # noqa: PT017 - both ways are right
+
+
+@pytest.mark.parametrize("body", [None, 7, [], "", "{", "\ud800", {}, {"data": "taskId"}])
+def test_parse_callback_refuses_what_is_no_callback(body: Any) -> None:
+    """One kind of error for every body, whatever its type."""
+    with pytest.raises(mp4gen.ValidationError, match="Invalid body: it is not"):
+        mp4gen.parse_callback(body)
+
+
+@pytest.mark.parametrize("kind", [str, bytes, bytearray, "object"])
+def test_parse_callback_reads_each_form_of_a_body(kind: Any) -> None:
+    """Frameworks hand over bytes, text (API gateways) or the decoded object."""
+    body = callbacks.build_callback("task", "https://x.example/v.mp4")
+    form = json.loads(body) if kind == "object" else body.decode() if kind is str else kind(body)
+
+    found = mp4gen.parse_callback(form)
+
+    assert found == mp4gen.VideoCallback(
+        "task", 200, "MP4 generated successfully.", "https://x.example/v.mp4"
+    )
+
+
+@pytest.mark.parametrize(
+    ("secret", "age", "accepted"),
+    [("key", 299, True), ("key", 301, False), ("other", 0, False), ("key", None, False)],
+)
+def test_parse_callback_checks_the_signature(secret: str, age: int | None, accepted: bool) -> None:
+    """Of docs.kie.ai: a missing, wrong or old signature is refused, without naming the key."""
+    body = callbacks.build_callback("task", None)
+    headers = {} if age is None else callbacks.sign_callback("task", "key", 1_700_000_000)
+    settings: Any = {"headers": headers, "secret": secret, "now": 1_700_000_000.0 + (age or 0)}
+
+    if accepted:
+        assert mp4gen.parse_callback(body, **settings).task_id == "task"
+        return
+    with pytest.raises(mp4gen.ValidationError) as caught:
+        mp4gen.parse_callback(body, **settings)
+    assert caught.value.field == "headers"
+    assert secret not in str(caught.value).split()

@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 import mp4gen
-from mp4gen.api.protocol import build_callback
+from mp4gen.api.callbacks import build_callback
 from mp4gen.bulk.ledger import Ledger
 from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
 from mp4gen.bulk.ledger_schema import read_ledger

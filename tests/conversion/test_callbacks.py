@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mp4gen
-from mp4gen.api.protocol import build_callback, sign_callback, verify_signature
+from mp4gen.api.callbacks import build_callback, sign_callback, verify_signature
 from mp4gen.conversion.callbacks import MAX_BODY_BYTES
 from mp4gen.testing import CallbackBehavior, FakeService, ScriptedResponse
 from mp4gen.transport.sleeper import WakeableSleep
@@ -728,7 +728,7 @@ async def test_callback_of_an_ended_task_has_no_effect(app: App, end: str) -> No
     """It is answered with 200, and does not prove that callbacks arrive: polls stay frequent."""
     receiver = await app.receiver()
     async with (
-        FakeService(duration=20) as service,
+        FakeService(duration=20, callbacks=CallbackBehavior(loss_rate=1)) as service,
         service.client(callbacks=receiver) as client,
     ):
         if end == "failed":

@@ -22,7 +22,7 @@ from fastapi import FastAPI
 from werkzeug.serving import make_server
 
 import mp4gen
-from mp4gen.testing import FakeService
+from mp4gen.testing import CallbackBehavior, FakeService
 
 EXAMPLES = Path(__file__).parents[2] / ".docs" / "examples"
 LIMIT = 64 * 1024
@@ -155,7 +155,7 @@ class Conversion:
 @pytest.fixture
 async def service() -> AsyncIterator[FakeService]:
     """Run the API without a rate limit; it sends no callbacks itself."""
-    async with FakeService(rate_limit=None) as running:
+    async with FakeService(rate_limit=None, callbacks=CallbackBehavior(loss_rate=1)) as running:
         yield running
 
 

@@ -56,6 +56,9 @@ def test_programs_run_as_written(
         "MP4GEN_API_KEY": "a-key-for-the-readme",
         "DISCORD_TOKEN": "",  # the user who runs the tests may have a bot
         "TELEGRAM_TOKEN": "",
+        "CALLBACK_TOKEN": "a-token-for-the-readme",
+        "PUBLIC_URL": "https://app.example.com",
+        "DATABASE": "videos.db",
     }
 
     ended = subprocess.run(

@@ -18,8 +18,8 @@ import pytest
 
 import mp4gen
 from mp4gen import Client, Dialect, DownloadError, DownloadProgressEvent, RetryEvent, Video
-from mp4gen.api.protocol import build_callback
-from mp4gen.testing import FakeService, ScriptedResponse
+from mp4gen.api.callbacks import build_callback
+from mp4gen.testing import CallbackBehavior, FakeService, ScriptedResponse
 from mp4gen.testing.service import FAKE_KEY
 from tests.support_cdn import (
     IMMEDIATE_RETRY,
@@ -331,7 +331,7 @@ async def test_signed_link_of_the_api_arrives_byte_for_byte(
     url = f"http://127.0.0.1:{host.port}{path}"
     receiver = mp4gen.CallbackReceiver("https://example.com/cb", confirm=False)
     polling = mp4gen.Polling(initial_delay=1e-3, max_interval=1e-2)
-    async with FakeService() as service:
+    async with FakeService(callbacks=CallbackBehavior(loss_rate=1)) as service:
         service.always("details", details_with_url(url if source == "details" else None))
         callbacks = receiver if source == "callback" else None
         async with service.client(polling=polling, callbacks=callbacks) as client:

@@ -14,7 +14,7 @@ import attrs
 import pytest
 from aiohttp import web
 
-from mp4gen.api import protocol
+from mp4gen.api import callbacks
 from mp4gen.server.callbacks.http_post import DeliveryError, parse_target, post, wants_callback
 from mp4gen.server.callbacks.sender import CallbackSender
 from mp4gen.server.config import ServerConfig
@@ -142,7 +142,7 @@ async def test_callback_is_signed_with_secret(store: Store, receiver: Receiver) 
 
     headers = receiver.received[0][1]
     sent = int(headers["X-Webhook-Timestamp"])
-    expected = protocol.sign_callback("task-1", "shared secret", sent)
+    expected = callbacks.sign_callback("task-1", "shared secret", sent)
     assert headers["X-Webhook-Signature"] == expected["X-Webhook-Signature"]
 
 

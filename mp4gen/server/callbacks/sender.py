@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from mp4gen.api import protocol
+from mp4gen.api import callbacks
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.counters import Counters
 from mp4gen.server.queue.store import Store
@@ -135,11 +135,11 @@ class CallbackSender:
 
     def _body(self, task: Task) -> bytes:
         if task.state is TaskState.FAILED:
-            return protocol.build_callback(task.task_id, None, code=task.error_code or 500)
-        return protocol.build_callback(task.task_id, task.video_url(self._base_url(task)))
+            return callbacks.build_callback(task.task_id, None, code=task.error_code or 500)
+        return callbacks.build_callback(task.task_id, task.video_url(self._base_url(task)))
 
     def _signature(self, task: Task) -> dict[str, str]:
         secret = self._config.callback_secret
         if secret is None:
             return {}
-        return protocol.sign_callback(task.task_id, secret, int(time.time()))
+        return callbacks.sign_callback(task.task_id, secret, int(time.time()))
