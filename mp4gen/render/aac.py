@@ -8,6 +8,8 @@ _LOW_COMPLEXITY = 2
 # The encoder turns down every 21 ms frame that peaks above this; the level would wobble.
 MAX_PEAK = 0.95
 _TARGET_PEAK = 0.94
+# A decoder accepts 6. Near that the encoder tries each frame again and again.
+_MAX_BITS_PER_SAMPLE = 5
 
 
 def rate_for(rate: int) -> int:
@@ -20,6 +22,11 @@ def rate_for(rate: int) -> int:
 def layout_for(channels: int) -> str:
     """Return the layout to encode in."""
     return "mono" if channels == 1 else "stereo"
+
+
+def usable_bit_rate(bit_rate: int, rate: int, channels: int) -> int:
+    """Return as much of a bit rate as can be used: more bits would only cost time."""
+    return min(bit_rate, _MAX_BITS_PER_SAMPLE * rate * channels)
 
 
 def gain_for(peak: float) -> float:
