@@ -53,12 +53,14 @@ def write_song(path: Path, seconds: float = 1.0, pitch: float = 440.0) -> Path:
     """Write a WAV file with a sine tone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     step = 2 * math.pi * pitch / RATE
-    samples = array.array("h", (int(9000 * math.sin(step * i)) for i in range(int(RATE * seconds))))
+    # One second repeats without a step: pitches are whole numbers.
+    second = array.array("h", (int(9000 * math.sin(step * i)) for i in range(RATE))).tobytes()
+    frames = (second * math.ceil(seconds))[: 2 * int(RATE * seconds)]
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(RATE)
-        file.writeframes(samples.tobytes())
+        file.writeframes(frames)
     return path
 
 
