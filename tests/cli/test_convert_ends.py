@@ -123,7 +123,8 @@ def test_run_killed_while_connecting_leaves_nothing_uncertain(
         ended = mp4gen(*LINE)
         tasks = len(service.tasks)
 
-    assert process.returncode == 128 + signals[0]
+    # A second Ctrl-C may meet an interpreter that is ending; shells report 130 for both.
+    assert process.returncode in {128 + signals[0], -signals[0]}
     assert left == "not submitted\t6\n"
     assert "may have been accepted" not in err
     assert err.endswith(f"{RESUME}\nmp4gen: Stopped.\n")
