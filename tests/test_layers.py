@@ -46,7 +46,7 @@ EDGES = {
     "aiohttp": {"transport", "downloads", "conversion", "testing", "server", "cli"},
     "sqlite3": {"bulk", "server"},
     "subprocess": {"server", "cli"},
-    "multiprocessing": {"server"},
+    "multiprocessing": {"server", "cli"},
     "concurrent": {"server", "bulk", "cli"},
     "av": {"render"},
     "mutagen": {"render"},

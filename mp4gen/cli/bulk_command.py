@@ -1,7 +1,6 @@
 """Shows one bulk run and its summary; the SDK submits, records and downloads."""
 
 import asyncio
-import itertools
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +20,7 @@ from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 from .exit_codes import DONE, FAILED
 from .filename_template import Template
 from .output import Output, display_path
-from .progress_bars import ProgressDisplay
+from .progress_bars import ProgressDisplay, show_counts
 from .run_progress import RunProgress, format_duration, min_seconds
 from .runner import InterruptHandler, in_background, resume_command
 from .track_table import Row
@@ -39,8 +38,6 @@ _DRY_RUN_LABELS = {
     LedgerState.DONE: "done",
     LedgerState.DOWNLOADED: "done",
 }
-_REFRESH_SECONDS = 0.5
-_PLAIN_INTERVAL_TICKS = 120
 
 
 @attrs.define
@@ -92,7 +89,8 @@ class BulkCommand:
         interrupts.on_first_interrupt = lambda: self._stop(bulk)
         try:
             with ProgressDisplay(self.output, show_elapsed=False) as display:
-                async with bulk, in_background(_show_progress(self, display)):
+                counting = show_counts(self.progress, self.output, display)
+                async with bulk, in_background(counting):
                     async for conversion in bulk:
                         self._report(conversion, rows, before)
         except asyncio.CancelledError:
@@ -192,17 +190,6 @@ class BulkCommand:
                 "Submit uncertain tracks again, which may pay for them twice, with: "
                 f"{resume_command(_RESUBMIT_UNCERTAIN)}"
             )
-
-
-async def _show_progress(command: BulkCommand, display: ProgressDisplay) -> None:
-    """Show the progress twice a second on a terminal, elsewhere once a minute."""
-    bar = display.bar("") if display.is_animated else None
-    for count in itertools.count(1):
-        if bar is not None:
-            bar.update(str(command.progress), command.progress.fraction)
-        elif count % _PLAIN_INTERVAL_TICKS == 0:
-            command.output.status(str(command.progress))
-        await asyncio.sleep(_REFRESH_SECONDS)
 
 
 async def report_dry_run(command: BulkCommand, client: Client | None, limit: RateLimit) -> int:

@@ -26,9 +26,15 @@ browsers. Point any client at it, for instance with MP4GEN_BASE_URL=http://127.0
 SIGTERM stops the server; at the next start it continues unfinished tasks.
 """
 
-RENDER = """Render an audio file as an MP4.
+RENDER = """Render audio files as MP4s.
 
-You need no server and no network. The file appears only when it is complete.
+You need no server and no network. Folders are searched for audio, and their videos keep the names
+of the folders. All processors are used, and a file that fails does not stop the others. A video
+appears only when it is complete.
+
+Videos that exist are skipped, so the same command again resumes a stopped run. A file that is not a
+complete video of mp4gen is never replaced without --overwrite. Ctrl-C drops the videos in progress;
+a second Ctrl-C stops immediately.
 """
 
 CONVERT = """Convert a table of tracks to videos.

@@ -1,14 +1,19 @@
 """Shows progress on stderr: bars on a terminal, elsewhere one line for each new status."""
 
+import asyncio
+import itertools
 import os
 import sys
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
 from .output import Output, escape_control_chars, is_terminal
+
+_REFRESH_SECONDS = 0.5
+_PLAIN_INTERVAL_TICKS = 120
 
 
 class Bar:
@@ -83,6 +88,25 @@ class ProgressDisplay:
     def bar(self, label: str) -> Bar:
         """Add a bar."""
         return Bar(self._output, label, self._progress)
+
+
+class Countable(Protocol):
+    """The counts of a bulk run, and their text as `str`."""
+
+    @property
+    def fraction(self) -> float | None:
+        """The finished part of the run, 0 to 1; None if there is nothing to do."""
+
+
+async def show_counts(counts: Countable, output: Output, display: ProgressDisplay) -> None:
+    """Show the counts twice a second on a terminal, elsewhere once a minute."""
+    bar = display.bar("") if display.is_animated else None
+    for tick in itertools.count(1):
+        if bar is not None:
+            bar.update(str(counts), counts.fraction)
+        elif tick % _PLAIN_INTERVAL_TICKS == 0:
+            output.status(str(counts))
+        await asyncio.sleep(_REFRESH_SECONDS)
 
 
 def _can_animate() -> bool:

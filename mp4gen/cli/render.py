@@ -1,23 +1,29 @@
-"""`mp4gen render`: render one audio file as an MP4, without a server."""
+"""`mp4gen render`: render audio files as MP4s, without a server."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import attrs
 from cyclopts import Parameter
 
-from mp4gen.render import RenderResult, render_video
+from mp4gen.filesystem import names_folder
+from mp4gen.render import RenderResult, probe, render_video
 from mp4gen.render.options import AudioMode
 
-from .exit_codes import DONE
-from .options import AsJson
+from .arguments import expand_user_text
+from .exit_codes import DONE, UsageError
+from .options import AsJson, ensure_directory
 from .output import Output, display_path
 from .progress_bars import ProgressDisplay
+from .render_jobs import RenderJob, check_target, find_jobs
+from .render_report import report_done, report_skipped
+from .render_run import RenderRun, parse_workers, usable_processors
 from .run_progress import format_duration
 from .runner import run, run_in_thread
+from .standard_input import STANDARD_INPUT, standard_input_job
 from .video_options import DEFAULT_VIDEO_OPTIONS, VideoOptions
 
 
@@ -29,7 +35,7 @@ class Content:
     Attributes:
         author: Name shown at the beginning.
         domain_name: Watermark at the bottom.
-        title: Title of the track.
+        title: Title of the track; for a single audio file.
         cover: PNG, JPEG or WEBP image.
     """
 
@@ -48,7 +54,7 @@ class Limits:
 
     Attributes:
         max_duration: Maximum seconds of audio.
-        timeout: Maximum seconds that the render may take.
+        timeout: Maximum seconds that the render of a file may take.
     """
 
     max_duration: float = 1200.0
@@ -59,10 +65,22 @@ _NO_CONTENT, _DEFAULT_LIMITS = Content(), Limits()
 
 
 def render(
-    audio: Annotated[Path, Parameter(help="File: mp3, m4a, aac, flac, ogg, opus, wav or aiff.")],
-    /,
-    *,
-    to: Annotated[Path, Parameter(help="MP4 file to write; an existing file is replaced.")],
+    *audio: Annotated[
+        Path,
+        Parameter(
+            name="AUDIO",
+            allow_leading_hyphen=True,
+            help="Audio files, folders of them, or - for standard input.",
+        ),
+    ],
+    to: Annotated[
+        str, Parameter(help="Folder for the videos, or the MP4 file of a single audio file.")
+    ],
+    overwrite: Annotated[bool, Parameter(help="Render again the videos that exist.")] = False,
+    workers: Annotated[
+        int | None,
+        Parameter(show_default="one for each processor", help="Files rendered at once."),
+    ] = None,
     content: Content = _NO_CONTENT,
     audio_mode: Annotated[
         AudioMode,
@@ -76,34 +94,62 @@ def render(
     limits: Limits = _DEFAULT_LIMITS,
     as_json: AsJson = False,
 ) -> int:
-    """Render an audio file as an MP4."""
-    job = partial(
-        render_video,
-        audio,
-        to,
-        style=video.style(),
-        audio_mode=audio_mode,
+    """Render audio files as MP4s."""
+    # It stays text, since a `Path` drops the slash of a new folder.
+    output, to = Output(as_json=as_json), expand_user_text(to)
+    processes = usable_processors() if workers is None else parse_workers(workers)
+    arguments = {
+        "style": video.style(),
+        "audio_mode": audio_mode,
         **attrs.asdict(content),
         **attrs.asdict(limits),
+    }
+    check_target(to)
+    if STANDARD_INPUT in audio:
+        with standard_input_job(audio, to) as job:
+            title = content.title or probe(job.audio).title or job.video.stem
+            return _render_one(job, {**arguments, "title": title}, output, overwrite=overwrite)
+    unreadable: list[OSError] = []
+    jobs = find_jobs(audio, to, unreadable.append)
+    if names_folder(to):
+        ensure_directory(Path(to))
+    if len(audio) == 1 and not audio[0].is_dir():
+        return _render_one(jobs[0], arguments, output, overwrite=overwrite)
+    if content.title is not None and len(jobs) > 1:
+        raise UsageError(f"One --title for {len(jobs)} audio files. Remove it.")
+    return run(
+        RenderRun(
+            output=output,
+            jobs=jobs,
+            arguments=arguments,
+            processes=processes,
+            overwrite=overwrite,
+            unreadable=unreadable,
+        ).run()
     )
-    return run(_render(job, audio.name, Output(as_json=as_json)))
 
 
-async def _render(job: Callable[..., RenderResult], label: str, output: Output) -> int:
+def _render_one(
+    job: RenderJob, arguments: Mapping[str, Any], output: Output, *, overwrite: bool
+) -> int:
+    if not overwrite and job.is_done():
+        output.status(f"{display_path(job.video)} exists already. Use --overwrite to replace it.")
+        report_skipped(output, job)
+        return DONE
+    work = partial(render_video, job.audio, job.video, **arguments)
+    return run(_show_render(work, job, output))
+
+
+async def _show_render(work: Callable[..., RenderResult], job: RenderJob, output: Output) -> int:
     cancel = threading.Event()
     with ProgressDisplay(output) as display:
-        bar = display.bar(label)
+        bar = display.bar(Path(job.name).name)
 
         def on_progress(done: float, total: float) -> None:
             detail = f"{format_duration(done)} of {format_duration(total)}"
             bar.update("rendering", done / total if total else None, detail)
 
-        work = partial(job, on_progress=on_progress, cancel=cancel)
-        result = await run_in_thread(work, on_cancel=cancel.set)
-    for warning in result.warnings:
-        output.status(warning)
-    size, megabytes = f"{result.width}x{result.height}", result.size_bytes / 1e6
-    facts = f"{format_duration(result.duration)}, {size}, {megabytes:.1f} MB"
-    output.line(f"{display_path(result.path)}  ({facts})")
-    output.record(attrs.asdict(result))
+        rendering = partial(work, on_progress=on_progress, cancel=cancel)
+        result = await run_in_thread(rendering, on_cancel=cancel.set)
+    report_done(output, job, result)
     return DONE

@@ -93,12 +93,7 @@ class RunProgress:
     def __str__(self) -> str:
         now = self.clock()
         remaining = max(0, self._unfinished - self.in_progress)
-        parts = [
-            f"{self.succeeded} done",
-            f"{self.failed} failed",
-            f"{self.in_progress} in progress",
-            f"{remaining} remaining",
-        ]
+        parts = [counts_text(self.succeeded, self.failed, self.in_progress, remaining)]
         while self._request_times and now - self._request_times[0] > _WINDOW_SECONDS:
             self._request_times.popleft()
         if self._request_times:
@@ -117,6 +112,11 @@ class RunProgress:
 
     def _elapsed(self, now: float) -> float:
         return 0.0 if self._started is None else now - self._started
+
+
+def counts_text(done: int, failed: int, in_progress: int, remaining: int) -> str:
+    """Return the counts of a bulk run as text."""
+    return f"{done} done, {failed} failed, {in_progress} in progress, {remaining} remaining"
 
 
 def min_seconds(videos: int, limit: RateLimit) -> float:

@@ -3,8 +3,8 @@
 import asyncio
 import shlex
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -72,6 +72,26 @@ async def _run(coroutine: Coroutine[Any, Any, int], interrupts: InterruptHandler
     if interrupts.received is not None:
         raise InterruptedBySignal(interrupts.received)
     return code
+
+
+@contextmanager
+def raising_on_signals() -> Iterator[None]:
+    """Raise `InterruptedBySignal` in the block on a signal that would end the process.
+
+    For blocking work before `run`, in the main thread.
+    """
+
+    def interrupt(number: int, _: object) -> None:
+        raise InterruptedBySignal(number)
+
+    handled = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
+    for number in handled:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in handled:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @asynccontextmanager

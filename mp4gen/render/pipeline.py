@@ -19,11 +19,11 @@ from .options import (
     RenderResult,
     RenderStyle,
 )
+from .own_video import ENCODER
 from .preparation import Prepared, RenderRequest, draw_frames, prepare, tag_cover
 from .source_version import watch_source
 from .target import validate_target
 
-ENCODER = "mp4gen"
 # The default timeout in seconds per second of audio, at this many pixels per second.
 _TIMEOUT_FACTOR, _REFERENCE_PIXEL_RATE = 10, 1280 * 720 * 30
 _log = logging.getLogger("mp4gen.render")

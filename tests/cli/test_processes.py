@@ -9,7 +9,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import wave
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -239,6 +241,53 @@ def test_render_survives_a_signal_ignored_at_start(tone: Path, tmp_path: Path) -
 
     assert render.returncode == 0
     assert (tmp_path / "a.mp4").read_bytes()[4:8] == b"ftyp"
+
+
+def processes_of(group: int) -> list[str]:
+    """Return the names of the living processes of a group."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            name, _, rest = stat.read_text().rpartition(") ")
+            state, _, pgrp = rest.split()[:3]
+            if int(pgrp) == group and state not in "ZX":
+                found.append(name)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lists processes by /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_stopped_render_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """Of many files: no part of a video and no process, also if the command is killed."""
+    for name in ("a", "b", "c"):
+        with wave.open(str(tmp_path / f"{name}.wav"), "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes(bytes(16_000 * 100))
+    videos = tmp_path / "v"
+    render = subprocess.Popen(
+        [*_PROGRAM, "render", *tmp_path.glob("*.wav"), "--to", videos, "--workers", "2"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+        start_new_session=True,
+    )  # fmt: skip
+    wait_until(lambda: len([*videos.glob(".mp4gen-*")]) == 2, render)
+
+    if number == signal.SIGKILL:
+        render.kill()
+    else:
+        # As a terminal does.
+        os.killpg(render.pid, number)
+    out, err = render.communicate(timeout=30)
+    pause = threading.Event()
+    while processes_of(render.pid):
+        pause.wait(0.01)
+
+    assert [*videos.iterdir()] == []
+    assert "Traceback" not in err
+    if number != signal.SIGKILL:
+        assert render.returncode == 128 + number
+        assert out == "0 videos rendered, 0 skipped, 0 failed, 3 remaining\n"
+        assert "Resume with: mp4gen render" in err
 
 
 @pytest.mark.slow

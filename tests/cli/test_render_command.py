@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -53,3 +54,68 @@ def test_render_rejects_a_file_without_audio(mp4gen: Any, tmp_path: Path) -> Non
     assert ended.code == 2
     assert "Not a readable audio file: x.mp3." in ended.err
     assert not (tmp_path / "x.mp4").exists()
+
+
+@pytest.mark.slow
+def test_render_skips_an_existing_video(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
+    """0, as in a run of many; --overwrite renders it again, and another file is never replaced."""
+    line = ("render", tone, "--to", tmp_path / "v/", "--size", "144x144")
+    mp4gen(*line)
+    video = tmp_path / "v" / "tone.mp4"
+    before = video.stat()
+
+    kept = mp4gen(*line, "--json")
+    replaced = mp4gen(*line, "--overwrite")
+    after = video.stat()
+    video.write_bytes(b"not a video of ours")
+    refused = mp4gen(*line)
+
+    assert kept.code == replaced.code == 0
+    assert kept.records == [{"audio": str(tone), "status": "skipped", "path": str(video)}]
+    assert f"{video} exists already. Use --overwrite to replace it." in kept.err
+    assert before.st_ino != after.st_ino
+    assert refused.code == 2
+    assert f"Not replaced: {video}, which exists" in refused.err
+    assert video.read_bytes() == b"not a video of ours"
+
+
+@pytest.mark.parametrize("title", ["song", "Own"])
+def test_render_reads_standard_input(
+    mp4gen: Any, tone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, title: str
+) -> None:
+    """Without a title, the name of the video is the title."""
+    video = tmp_path / "song.mp4"
+    options = () if title == "song" else ("--title", title)
+    with tone.open("rb") as file:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=file, isatty=lambda: False))
+        ended = mp4gen("render", "-", "--to", video, "--size", "144x144", "--json", *options)
+
+    (record,) = ended.records
+    assert (ended.code, record["audio"], record["path"]) == (0, "standard input", str(video))
+    assert "standard input: rendering" in ended.err
+    with av.open(str(video)) as made:
+        assert made.metadata["title"] == title
+
+
+def test_render_names_standard_input_in_errors(
+    mp4gen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The temporary file has a name that means something to the user."""
+    (tmp_path / "x").write_text("no music")
+    with (tmp_path / "x").open("rb") as file:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=file, isatty=lambda: False))
+        ended = mp4gen("render", "-", "--to", tmp_path / "x.mp4")
+
+    assert ended.code == 2
+    assert "Not a readable audio file: standard input." in ended.err
+
+
+def test_render_expands_the_home_folder(
+    mp4gen: Any, tone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell keeps the `~` of `--to=~/x`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    ended = mp4gen("render", "~/tone.wav", "--to=~/v/", "--size", "144x144", "--json")
+
+    assert ended.records[0]["path"] == str(tmp_path / "v" / "tone.mp4")

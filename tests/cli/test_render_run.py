@@ -1,0 +1,202 @@
+"""`mp4gen render` of many files, on the real renderer in processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mp4gen.cli.output import Output
+from mp4gen.cli.render_jobs import RenderJob
+from mp4gen.cli.render_run import RenderRun
+from mp4gen.cli.render_worker import RenderWorker
+from mp4gen.errors import RenderCancelledError, RenderError, UnexpectedError
+from mp4gen.render import RenderStyle
+from mp4gen.testing.media import tiny_mp4
+
+SMALL = ("--size", "144x144", "--fps", 24)
+OTHER_VIDEO = tiny_mp4("other")
+
+
+@pytest.fixture
+def music(tone: Path, tmp_path: Path) -> Path:
+    """Return a folder with two songs, a broken file, and a song in a folder."""
+    folder = tmp_path / "music"
+    (folder / "more").mkdir(parents=True)
+    for name in ("a.wav", "b.wav", "more/c.wav"):
+        shutil.copy(tone, folder / name)
+    (folder / "bad.mp3").write_text("no music")
+    return folder
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.slow
+def test_failure_never_stops_the_rest(mp4gen: Any, music: Path, tmp_path: Path) -> None:
+    """Each file has a record, and the exit code is 1; the same line skips what is there."""
+    line = ("render", music, "--to", tmp_path / "v", *SMALL, "--author", "Ann", "--json")
+
+    first = mp4gen(*line)
+    second = mp4gen(*line)
+
+    *records, summary = first.records
+    states = {Path(record["audio"]).name: record["status"] for record in records}
+    (failed,) = (record for record in records if record["status"] == "failed")
+    assert first.code == second.code == 1
+    assert states == {"a.wav": "done", "b.wav": "done", "c.wav": "done", "bad.mp3": "failed"}
+    assert "Not a readable audio file: bad.mp3." in failed["message"]
+    assert summary == {"summary": {"succeeded": 3, "skipped": 0, "failed": 1, "remaining": 0}}
+    assert names_in(tmp_path / "v") == ["music/a.mp4", "music/b.mp4", "music/more/c.mp4"]
+    assert second.records[-1] == {
+        "summary": {"succeeded": 0, "skipped": 3, "failed": 1, "remaining": 0}
+    }
+    assert "3 of 4 videos exist already. Use --overwrite to render them again." in second.err
+
+
+@pytest.mark.slow
+def test_overwrite_renders_again(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
+    """Without it, a file that is not a video of mp4gen fails; with it, the file is replaced."""
+    video = tmp_path / "v" / "tone.mp4"
+    video.parent.mkdir()
+    video.write_bytes(OTHER_VIDEO)
+    line = ("render", tone, tone, "--to", video.parent, *SMALL)
+
+    kept = mp4gen(*line)
+    replaced = mp4gen(*line, "--overwrite")
+
+    assert kept.code == 1
+    assert "which exists and is not a complete video of mp4gen." in kept.out
+    assert replaced.code == 0
+    assert replaced.out.endswith("1 videos rendered, 0 skipped, 0 failed, 0 remaining\n")
+    assert video.stat().st_size > len(OTHER_VIDEO)
+
+
+def test_nothing_is_rendered_if_all_exist(
+    mp4gen: Any, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No process is started, and the exit code is 0."""
+    monkeypatch.setattr("mp4gen.cli.render_jobs.RenderJob.is_done", lambda _: True)
+
+    ended = mp4gen("render", music, "--to", tmp_path / "v")
+
+    assert (ended.code, ended.out) == (0, "0 videos rendered, 4 skipped, 0 failed, 0 remaining\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--title", "One"), "One --title for 4 audio files. Remove it."),
+        (("--workers", "0"), "Invalid --workers: 0. Use a number from 1 to 64."),
+        (("--to", "o.mp4"), "The target o.mp4 is one file, but there are 4 audio files."),
+        (("--to", "o.mov"), "Invalid --to: o.mov. The video is an MP4"),
+    ],
+)
+def test_invalid_options_of_many_files(
+    mp4gen: Any, music: Path, tmp_path: Path, options: Any, text: str
+) -> None:
+    """2, before anything is rendered."""
+    target = () if "--to" in options else ("--to", tmp_path / "v")
+
+    ended = mp4gen("render", music, *target, *options)
+
+    assert ended.code == 2
+    assert text in ended.err
+
+
+def test_unreadable_folder_is_a_failure(
+    mp4gen: Any, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its music was not rendered, so the exit code is 1."""
+    scandir = os.scandir
+    monkeypatch.setattr("mp4gen.cli.render_jobs.RenderJob.is_done", lambda _: True)
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("more"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    ended = mp4gen("render", music, "--to", tmp_path / "v")
+
+    assert ended.code == 1
+    assert f"FAILED {music}/more: Permission denied. Choose another place" in ended.out
+    assert ended.out.endswith("0 videos rendered, 3 skipped, 1 failed, 0 remaining\n")
+
+
+@pytest.mark.slow
+def test_worker_is_replaced_after_a_crash(tone: Path, tmp_path: Path) -> None:
+    """A crash costs one video; an error of the renderer and an unforeseen one cost no process."""
+    worker = RenderWorker()
+    arguments = {
+        "audio": tone,
+        "to": tmp_path / "o.mp4",
+        "style": RenderStyle(width=144, height=144, fps=24),
+    }
+    seconds = list[float]()
+    try:
+        with pytest.raises(RenderError, match=r"^The render crashed, perhaps because the memory"):
+            worker.render(arguments, lambda *_: worker.kill())
+        with pytest.raises(RenderError, match="The audio file does not exist"):
+            worker.render({**arguments, "audio": tmp_path / "no"}, print)
+        with pytest.raises(UnexpectedError, match="This is a bug in mp4gen"):
+            worker.render({**arguments, "author": 7}, print)
+        result = worker.render(arguments, lambda done, _: seconds.append(done))
+    finally:
+        worker.stop()
+        worker.join()
+
+    assert result.path == tmp_path / "o.mp4"
+    assert seconds[-1] == 1.0
+
+
+@pytest.mark.slow
+def test_stopped_worker_leaves_nothing(tone: Path, tmp_path: Path) -> None:
+    """The render is cancelled, and another one is not begun."""
+    worker = RenderWorker()
+    arguments = {"audio": tone, "to": tmp_path / "o.mp4"}
+
+    for _ in range(2):
+        with pytest.raises(RenderCancelledError):
+            worker.render(arguments, lambda *_: worker.stop())
+    worker.join()
+
+    assert names_in(tmp_path) == ["tone.wav"]
+
+
+@pytest.mark.slow
+async def test_second_interrupt_kills_the_processes(
+    tone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A render that does not react, on a network mount that hangs, cannot delay it."""
+    jobs = [RenderJob(tone, tmp_path / "o.mp4")]
+    style = RenderStyle(width=144, height=144, fps=24)
+    run = RenderRun(Output(), jobs, {"style": style}, processes=1)
+    started, stopped = asyncio.Event(), asyncio.Event()
+    loop, workers = asyncio.get_running_loop(), list[RenderWorker]()
+
+    def hang(worker: RenderWorker, *_: object) -> None:
+        workers.append(worker)
+        worker._start()
+        loop.call_soon_threadsafe(started.set)
+        worker._process.join()
+        raise RenderCancelledError("The process is gone.")
+
+    monkeypatch.setattr(RenderWorker, "render", hang)
+    monkeypatch.setattr(RenderWorker, "stop", lambda _: stopped.set())
+    task = asyncio.create_task(run.run())
+    await started.wait()
+
+    task.cancel()
+    await stopped.wait()
+    assert not task.done()
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not workers[0]._process.is_alive()
