@@ -58,11 +58,24 @@ def test_importing_the_sdk_loads_nothing_heavy() -> None:
     assert loaded.strip() == "[]"
 
 
+def test_formats_and_options_of_the_renderer_need_no_codecs() -> None:
+    """The server lists music and checks styles without what renders them."""
+    use = "from mp4gen.render import RenderStyle, formats; RenderStyle()"
+    code = f"import sys; {use}; print([m for m in {HEAVY!r} if m in sys.modules])"
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert loaded.strip() == "[]"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("package", ["av", "mutagen", "numpy", "PIL"])
 def test_missing_extra_names_the_install_command(package: str) -> None:
-    """Importing the renderer without its extra says what to install."""
-    code = f"import sys; sys.modules[{package!r}] = None; import mp4gen.render"
+    """Using the renderer without its extra says what to install."""
+    use = "from mp4gen.render import render_video"
+    code = f"import sys; sys.modules[{package!r}] = None; {use}"
     result = subprocess.run(
         [sys.executable, "-c", code], check=False, capture_output=True, text=True
     )

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from mp4gen.filesystem import names_folder
 from mp4gen.render import RenderResult, probe, render_video
+from mp4gen.render.formats import FORMAT_NAMES
 from mp4gen.render.options import AudioMode
 
 from .arguments import expand_user_text
@@ -70,7 +71,7 @@ def render(
         Parameter(
             name="AUDIO",
             allow_leading_hyphen=True,
-            help="Audio files, folders of them, or - for standard input.",
+            help=f"Audio files ({FORMAT_NAMES}), folders of them, or - for standard input.",
         ),
     ],
     to: Annotated[

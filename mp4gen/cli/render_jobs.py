@@ -11,6 +11,7 @@ import attrs
 
 from mp4gen.errors import RenderError, RenderIOError
 from mp4gen.filesystem import names_folder
+from mp4gen.render.formats import SUFFIXES
 from mp4gen.render.own_video import is_own_video
 
 from .exit_codes import UsageError
@@ -112,8 +113,6 @@ def _found(source: Path, on_error: Callable[[OSError], object]) -> Iterator[tupl
 
 def _audio_files(folder: Path, on_error: Callable[[OSError], object]) -> Iterator[Path]:
     """Yield the audio files of a folder and its subfolders, except hidden ones."""
-    from mp4gen.server.library.library import SUFFIXES
-
     for parent, folders, names in os.walk(folder, onerror=on_error):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):

@@ -1,6 +1,6 @@
 """The AAC that every player decodes: AAC-LC, mono or stereo, at most 48 kHz. Encodes nothing."""
 
-from av import AudioStream
+from .header import Header
 
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _MAX_CHANNELS = 2
@@ -34,22 +34,21 @@ def gain_for(peak: float) -> float:
     return _TARGET_PEAK / peak if peak > MAX_PEAK else 1.0
 
 
-def plays_everywhere(stream: AudioStream, decoded_profile: str) -> bool:
-    """Return whether every player decodes the packets of an AAC stream.
+def plays_everywhere(header: Header, decoded_profile: str) -> bool:
+    """Return whether every player decodes the packets of an AAC file.
 
     Args:
-        stream: the stream, which may declare an extension.
+        header: that of the file, which may declare an extension.
         decoded_profile: the profile after decoding, which reveals an extension not declared.
     """
-    context = stream.codec_context
     return (
         decoded_profile == "LC"
-        and _object_type(context.extradata) == _LOW_COMPLEXITY
-        and context.layout.nb_channels <= _MAX_CHANNELS
-        and context.sample_rate <= RATES[-1]
+        and _object_type(header.config) == _LOW_COMPLEXITY
+        and header.channels <= _MAX_CHANNELS
+        and header.sample_rate <= RATES[-1]
     )
 
 
-def _object_type(config: bytes | None) -> int:
+def _object_type(config: bytes) -> int:
     """Return the audio object type of an AudioSpecificConfig (ISO 14496-3); ADTS has none."""
     return config[0] >> 3 if config else _LOW_COMPLEXITY

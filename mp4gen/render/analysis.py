@@ -17,11 +17,10 @@ from .colour import Bytes, Floats
 from .decode import (
     DECODING_ERRORS,
     Decoder,
-    check_duration,
     display_name,
-    promised_duration,
     too_long_error,
 )
+from .header import NO_HEADER, Header
 from .options import PathLike
 from .spectrum import RATE, LevelMeter
 
@@ -46,7 +45,7 @@ class Features:
         format_changes: whether the sample rate or the channels change within the track.
         digest: 32 bytes that identify the audio, at any size and frame rate.
         peak: largest sample of any channel, mixed down to stereo; full scale is 1.
-        promised: seconds that the header states, 0 if it states none.
+        header: what the file states about itself.
         profile: variant of the codec that was decoded, such as "LC" of AAC, or "".
     """
 
@@ -56,7 +55,7 @@ class Features:
     format_changes: bool = False
     digest: bytes = b""
     peak: float = 0.0
-    promised: float = 0.0
+    header: Header = NO_HEADER
     profile: str = ""
 
 
@@ -74,8 +73,7 @@ def analyse(
         RenderError: not audio, damaged, too short, or longer than `max_duration` seconds.
         RenderCancelledError: `cancel` was set.
     """
-    check_duration(path, max_duration, cancel)
-    decoder, name = Decoder(path, cancel), display_name(path)
+    decoder, name = Decoder(path, cancel, max_duration), display_name(path)
     digest = hashlib.sha256()
     counter = _Counter(_identified(decoder, digest.update), name, max_duration)
     meter, peak = LevelMeter(fps, bands), 0.0
@@ -92,7 +90,7 @@ def analyse(
         format_changes=len(counter.formats) > 1,
         digest=digest.digest(),
         peak=peak,
-        promised=promised_duration(path),
+        header=decoder.header,
         profile=decoder.profile,
     )
 

@@ -17,6 +17,7 @@ from . import aac, decode
 from .aac_encoder import FAST_OPTIONS, AacEncoder
 from .analysis import Features
 from .cancellation import CancelToken
+from .header import Header
 from .options import AudioMode, PathLike
 
 STEREO_BIT_RATE, MONO_BIT_RATE = 320_000, 192_000
@@ -24,6 +25,8 @@ COPYABLE_CODECS: dict[AudioMode, tuple[str, ...]] = {
     "compatible": ("aac",),
     "copy": ("aac", "mp3", "flac", "alac", "opus"),
 }
+# Matroska rounds times to milliseconds, which an MP4 would keep.
+_INEXACT_CONTAINERS = ("matroska",)
 _PLAYER_LIMITS = {
     "mp3": "MP3 in an MP4 is silent in Safari, QuickTime and every browser on iOS",
     "flac": "FLAC in an MP4 does not play in older Safari and on many upload sites",
@@ -40,23 +43,29 @@ class AudioPlan:
 
     Attributes:
         codec: "aac", or another if the caller chose it.
+        source: header of the audio file.
         copied: whether the packets are the input's.
         warning: a known limit of players, or "".
         gain: factor for all samples if they are encoded.
     """
 
     codec: str
+    source: Header
     copied: bool
     warning: str
     gain: float = 1.0
 
 
-def plan_audio(path: PathLike, mode: AudioMode, features: Features) -> AudioPlan:
+def plan_audio(mode: AudioMode, features: Features) -> AudioPlan:
     """Choose the codec; copy nothing unless all packets are undamaged and of one format."""
-    with decode.open_audio(path) as (_, stream):
-        codec = decode.codec_of(stream)
-        is_variant = codec == "aac" and not aac.plays_everywhere(stream, features.profile)
-    copyable = codec in COPYABLE_CODECS[mode] and not (is_variant and mode == "compatible")
+    header = features.header
+    codec = header.codec
+    is_variant = codec == "aac" and not aac.plays_everywhere(header, features.profile)
+    copyable = (
+        codec in COPYABLE_CODECS[mode]
+        and header.container not in _INEXACT_CONTAINERS
+        and not (is_variant and mode == "compatible")
+    )
     if features.damaged_packets or features.format_changes:
         lost = copyable or mode == "copy"
         return _encoded_aac(features, _REENCODED_WARNING if lost else "")
@@ -65,11 +74,12 @@ def plan_audio(path: PathLike, mode: AudioMode, features: Features) -> AudioPlan
     codec = codec if copyable else "flac"
     limit = _VARIANT_LIMIT if is_variant else _PLAYER_LIMITS.get(codec)
     warning = f'{limit}. Use audio_mode="compatible" for all players.' if limit else ""
-    return AudioPlan(codec, copied=copyable, warning=warning)
+    return AudioPlan(codec, header, copied=copyable, warning=warning)
 
 
 def _encoded_aac(features: Features, warning: str = "") -> AudioPlan:
-    return AudioPlan("aac", copied=False, warning=warning, gain=aac.gain_for(features.peak))
+    gain = aac.gain_for(features.peak)
+    return AudioPlan("aac", features.header, copied=False, warning=warning, gain=gain)
 
 
 def open_audio_writer(
@@ -124,8 +134,7 @@ class AudioEncoder:
     def __init__(
         self, plan: AudioPlan, path: PathLike, output: OutputContainer, cancel: CancelToken | None
     ) -> None:
-        with decode.open_audio(path) as (_, source):
-            self._stream = (_aac if plan.codec == "aac" else _flac)(output, source)
+        self._stream = (_aac if plan.codec == "aac" else _flac)(output, plan.source)
         self._gain = np.float32(plan.gain)
         self._frames = iter(decode.Decoder(path, cancel))
         self._output = output
@@ -197,20 +206,19 @@ def _amplify(frame: AudioFrame, gain: np.float32) -> None:
         samples *= gain
 
 
-def _aac(output: OutputContainer, source: AudioStream) -> AudioStream:
-    rate, layout = source.codec_context.sample_rate, source.codec_context.layout
-    stream = output.add_stream("aac", rate=aac.rate_for(rate), options=FAST_OPTIONS)
+def _aac(output: OutputContainer, source: Header) -> AudioStream:
+    rate = aac.rate_for(source.sample_rate)
+    stream = output.add_stream("aac", rate=rate, options=FAST_OPTIONS)
     coder = stream.codec_context
-    coder.format, coder.layout = "fltp", aac.layout_for(layout.nb_channels)
+    coder.format, coder.layout = "fltp", aac.layout_for(source.channels)
     bit_rate = MONO_BIT_RATE if coder.layout.name == "mono" else STEREO_BIT_RATE
     coder.bit_rate = aac.usable_bit_rate(bit_rate, coder.sample_rate, coder.layout.nb_channels)
     return stream
 
 
-def _flac(output: OutputContainer, source: AudioStream) -> AudioStream:
-    context = source.codec_context
-    stream = output.add_stream("flac", rate=context.sample_rate)
-    name = context.format.name if context.format else ""
-    stream.codec_context.format = "s16" if name in ("u8", "u8p", "s16", "s16p") else "s32"
-    stream.codec_context.layout = context.layout.name
+def _flac(output: OutputContainer, source: Header) -> AudioStream:
+    stream = output.add_stream("flac", rate=source.sample_rate)
+    is_short = source.sample_format in ("u8", "u8p", "s16", "s16p")
+    stream.codec_context.format = "s16" if is_short else "s32"
+    stream.codec_context.layout = source.layout
     return stream

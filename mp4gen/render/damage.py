@@ -12,10 +12,11 @@ def warnings_of(name: str, features: Features) -> Iterator[str]:
     """Yield one sentence for each fault that the analysis found."""
     if features.damaged_packets:
         yield f"{features.damaged_packets} damaged packets of {name} were left out."
-    if features.duration < PROMISE_SHARE * features.promised - 0.5:
+    promised = features.header.promised
+    if features.duration < PROMISE_SHARE * promised - 0.5:
         yield (
             f"The audio file is not complete: {name} has {_clock(features.duration)} of the "
-            f"{_clock(features.promised)} that its header states. Check its download."
+            f"{_clock(promised)} that its header states. Check its download."
         )
 
 

@@ -6,6 +6,7 @@ other file is read. Only decoded audio counts as duration.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -21,11 +22,16 @@ from av.container import InputContainer
 from mp4gen.errors import RenderError, RenderIOError
 
 from .cancellation import CancelToken, check_cancelled
+from .formats import FORMAT_NAMES, FORMATS
+from .header import Header, codec_of, read_header
 from .options import PathLike
 
 # Without these lists libavformat would open a text file that names other files, and read those.
-CONTAINERS = "mp3,mov,flac,ogg,wav,aac,aiff"
-CODECS = ("mp3", "aac", "flac", "alac", "opus", "vorbis")
+CONTAINERS = ",".join(dict.fromkeys(each.demuxer for each in FORMATS))
+CODECS = (
+    "mp3", "aac", "flac", "alac", "opus", "vorbis", "mp2", "ac3", "eac3", "wavpack",
+    "adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt",
+)  # fmt: skip
 MIN_DURATION = 0.5
 MAX_DAMAGED_SHARE = 0.1
 # PyAV before 19 raises on tags in an unknown encoding; later versions always keep the bytes.
@@ -34,8 +40,6 @@ _METADATA_OPTIONS: dict[str, Any] = (
 )
 # After so many failures in a row the demuxer does not find back.
 _MAX_DEMUX_FAILURES = 16
-# Programs that write a WAV to a pipe state a size near the largest.
-_UNKNOWN_SIZE = 0x7FFF0000
 DECODING_ERRORS = (av.error.FFmpegError, ValueError)
 
 
@@ -64,10 +68,7 @@ def open_audio(path: PathLike) -> Iterator[tuple[InputContainer, AudioStream]]:
                 **_METADATA_OPTIONS,
             )
         except DECODING_ERRORS as error:
-            raise RenderError(
-                f"Not a readable audio file: {name}. "
-                "Use mp3, m4a, aac, flac, ogg, opus, wav or aiff."
-            ) from error
+            raise RenderError(f"Not a readable audio file: {name}. Use {FORMAT_NAMES}.") from error
         with container:
             yield container, _audio_stream(container, name)
 
@@ -127,32 +128,39 @@ def _audio_stream(container: InputContainer, name: str) -> AudioStream:
     return stream
 
 
-def codec_of(stream: AudioStream) -> str:
-    """Return the codec's canonical name: "mp3", also if the decoder is "mp3float"."""
-    context = stream.codec_context
-    return context.codec.canonical_name if context is not None else ""
-
-
 class Decoder:
     """Decodes one file from its start, once.
 
-    Iterating yields frames. Packets that cannot be decoded are counted and left out.
+    Iterating yields frames. Packets that cannot be decoded are counted and left out. A file whose
+    header and packets exceed `max_duration` seconds is refused before the first. A header can also
+    claim too little: the caller must count.
 
     Attributes:
+        header: complete with the first frame.
         packet_count: packets read so far.
         damaged_packets: those of them that could not be decoded.
         profile: variant of the codec, known at the end, or "".
     """
 
-    def __init__(self, path: PathLike, cancel: CancelToken | None = None) -> None:
+    def __init__(
+        self,
+        path: PathLike,
+        cancel: CancelToken | None = None,
+        max_duration: float = float("inf"),
+    ) -> None:
+        self.header = Header()
         self.packet_count = 0
         self.damaged_packets = 0
         self.profile = ""
         self._path = path
         self._cancel = cancel
+        self._max_duration = max_duration
 
     def __iter__(self) -> Generator[AudioFrame, None, None]:
         with open_audio(self._path) as (container, stream):
+            with open_file(self._path) as file:
+                self.header = read_header(container, stream, file)
+            self._check_duration(self.header.duration)
             for packet in packets_of(container, stream, self._cancel, self._count_damage):
                 self.packet_count += 1
                 try:
@@ -167,6 +175,14 @@ class Decoder:
                 frames = []
             yield from frames
             self.profile = stream.codec_context.profile or ""
+
+    def _check_duration(self, claimed: float) -> None:
+        limit = self._max_duration
+        if claimed <= limit:
+            return
+        with open_audio(self._path) as (container, stream):
+            if packet_duration(container, stream, self._cancel, limit) > limit:
+                raise too_long_error(display_name(self._path), limit)
 
     def _count_damage(self) -> None:
         self.packet_count += 1
@@ -219,40 +235,6 @@ def packets_of(
                 return
 
 
-def check_duration(path: PathLike, max_duration: float, cancel: CancelToken | None) -> None:
-    """Refuse a file if its header and its packets exceed `max_duration`; decodes nothing.
-
-    A header can also claim too little: the caller must count while it decodes.
-
-    Raises:
-        RenderError: longer than `max_duration` seconds.
-    """
-    with open_audio(path) as (container, stream):
-        if (
-            header_duration(container, stream) > max_duration
-            and packet_duration(container, stream, cancel, max_duration) > max_duration
-        ):
-            raise too_long_error(display_name(path), max_duration)
-
-
-def promised_duration(path: PathLike) -> float:
-    """Return the seconds that the header states for the complete file, 0 if it states none."""
-    with open_audio(path) as (container, stream):
-        kind, seconds = container.format.name, header_duration(container, stream)
-        # Without a header libavformat estimates it. That of an MP3 also states the
-        # encoder's delay.
-        if kind == "aac" or (kind == "mp3" and not stream.start_time):
-            return 0.0
-        size = container.size
-    if kind not in ("wav", "aiff"):
-        return seconds
-    with open_file(path) as file:
-        head = file.read(8)
-    # libavformat cuts the header's length down to the size of the file.
-    stated = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big") + 8
-    return seconds * stated / size if size < stated < _UNKNOWN_SIZE else 0.0
-
-
 def too_long_error(name: str, max_duration: float) -> RenderError:
     """Build the error for audio longer than `max_duration` seconds."""
     return RenderError(
@@ -263,17 +245,12 @@ def too_long_error(name: str, max_duration: float) -> RenderError:
 
 def too_short_error(path: PathLike, seconds: float = 0.0) -> RenderError:
     """Build the error for audio shorter than `MIN_DURATION`."""
+    # Rounded down: 0.4996 s would become the minimum.
     return RenderError(
-        f"Only {seconds:.2f} s of audio in the file: {display_name(path)}. "
+        f"Only {math.floor(seconds * 1000) / 1000:.3f} s of audio in the file: "
+        f"{display_name(path)}. "
         f"Use at least {MIN_DURATION} s."
     )
-
-
-def header_duration(container: InputContainer, stream: AudioStream) -> float:
-    """Return the seconds that the header claims, 0 if it claims none."""
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration else 0.0
 
 
 def packet_duration(

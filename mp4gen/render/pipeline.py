@@ -50,7 +50,8 @@ def render_video(
     it, which only a killed process leaves behind.
 
     Args:
-        audio: an mp3, m4a, aac, flac, ogg, opus, wav or aiff file.
+        audio: a file in one of these formats: flac, wav, aiff, w64, caf, au, wv, m4a, opus, ogg,
+            webm, mka, mp3, mp2, aac, ac3 or eac3.
         to: the MP4, a name that ends in `.mp4`. An existing file is replaced; of a symbolic link,
             the file to which it leads.
         author: shown large at the beginning, then small; default: the file's artist tag.
@@ -62,7 +63,7 @@ def render_video(
         audio_mode: "compatible" copies AAC-LC in stereo or mono up to 48 kHz, and encodes the
             rest as such at 320 kb/s, for all players. Tracks that peak above 0.95 are encoded with
             one constant gain to 0.94. "copy" copies mp3, aac, flac, alac and opus, and makes the
-            rest FLAC.
+            rest FLAC. Audio in Matroska or WebM, whose times are rounded, is always encoded.
         max_duration: largest accepted duration of the audio in seconds.
         on_progress: called with (seconds done, seconds in total) in this thread.
         cancel: a `threading.Event` to set in another thread; checked for every packet and frame.
@@ -110,7 +111,7 @@ def _encode(
     check_source: Callable[[], None],
 ) -> RenderResult:
     features, spec, style = prepared.features, prepared.spec, prepared.style
-    audio_plan = audio_track.plan_audio(audio, audio_mode, features)
+    audio_plan = audio_track.plan_audio(audio_mode, features)
     if audio_plan.warning:
         _log.warning("%s", audio_plan.warning)
     frame, canvas = encode.new_frame(style)

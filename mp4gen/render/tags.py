@@ -9,11 +9,12 @@ from av.container import InputContainer
 
 from . import decode, tag_text
 from .embedded import read_embedded
+from .header import HEADERLESS, codec_of, fits, header_duration
 from .options import AudioInfo, PathLike
 
 _TITLES = ("title", "tit2", "\u00a9nam")
 _ARTISTS = ("artist", "album_artist", "performer", "author", "tpe1", "\u00a9art")
-_WAV_FACTOR = 1.5
+_SIZE_FACTOR = 1.5
 
 
 @frozen(eq=False)
@@ -47,7 +48,7 @@ def probe(path: PathLike) -> AudioInfo:
             duration=_duration(container, stream),
             title=tags.title or None,
             artist=tags.artist or None,
-            codec=decode.codec_of(stream),
+            codec=codec_of(stream),
             sample_rate=context.sample_rate,
             channels=context.layout.nb_channels,
             bit_rate=context.bit_rate or container.bit_rate or 0,
@@ -72,7 +73,7 @@ def _tags(path: PathLike, container: InputContainer, stream: AudioStream) -> Tag
     # Ogg keeps its comments with the stream, the other formats with the container.
     found = {**_lowercase_keys(stream.metadata), **_lowercase_keys(container.metadata)}
     with decode.open_file(path) as file:
-        inside = read_embedded(file, container.format.name, decode.codec_of(stream))
+        inside = read_embedded(file, container.format.name, codec_of(stream))
     return Tags(
         tag_text.join(inside.titles) or _first(found, _TITLES),
         tag_text.join(inside.artists) or _first(found, _ARTISTS),
@@ -99,16 +100,9 @@ def _attached_pictures(container: InputContainer) -> Iterator[bytes]:
 
 
 def _duration(container: InputContainer, stream: AudioStream) -> float:
-    claimed = decode.header_duration(container, stream)
-    # Raw AAC has no header at all, and libavformat's guess from the first packets is far off.
-    if claimed > 0 and container.format.name != "aac" and _is_plausible(container, stream, claimed):
+    claimed = header_duration(container, stream)
+    # Estimates by the first packets are far off, and so are some headers.
+    is_stated = claimed > 0 and container.format.name not in HEADERLESS
+    if is_stated and fits(claimed, stream, _SIZE_FACTOR * container.size):
         return claimed
     return decode.packet_duration(container, stream)
-
-
-def _is_plausible(container: InputContainer, stream: AudioStream, seconds: float) -> bool:
-    """Return whether PCM of that length fits into the file."""
-    rate = stream.codec_context.bit_rate or 0
-    if not decode.codec_of(stream).startswith("pcm_") or not rate:
-        return True
-    return seconds * rate / 8 <= container.size * _WAV_FACTOR

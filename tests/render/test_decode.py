@@ -109,7 +109,14 @@ def test_too_short_audio_is_refused(tools, tmp_path):
     """A tenth of a second is not a track."""
     music = tools.encode(tmp_path / "blip.wav", tools.tone(0.1))
 
-    assert_refused(music, tmp_path / "out", r"Only 0\.10 s of audio")
+    assert_refused(music, tmp_path / "out", r"Only 0\.100 s of audio")
+
+
+def test_almost_the_shortest_audio_is_not_rounded_up(tools, tmp_path):
+    """The length in the error is below the limit that it names."""
+    music = tools.encode(tmp_path / "blip.wav", tools.tone(0.49999, 48000), 48000)
+
+    assert_refused(music, tmp_path / "out", r"Only 0\.499 s of audio.* Use at least 0\.5 s\.")
 
 
 def test_truncated_file_is_rendered_to_its_end(tools, tmp_path):

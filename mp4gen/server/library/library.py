@@ -25,14 +25,10 @@ from pathlib import Path
 
 import attrs
 
+from mp4gen.render.formats import BYTES_PER_SECOND, SUFFIXES
 from mp4gen.server.troubles import TransientError
 
-# The extensions that the renderer reads, lossless ones first.
-SUFFIXES = (".flac", ".wav", ".aif", ".aiff", ".m4a", ".opus", ".ogg", ".oga", ".mp3", ".aac")
 ROOT_ID = "."
-# Typical bytes per second, to estimate a duration by the size.
-_BYTES_PER_SECOND = {".flac": 100_000, ".wav": 176_400, ".aif": 176_400, ".aiff": 176_400}
-_COMPRESSED = 24_000
 
 
 @attrs.frozen
@@ -56,7 +52,7 @@ class LibraryTrack:
     @property
     def estimated_duration(self) -> float:
         """The duration in seconds, estimated by the size."""
-        return self.size / _BYTES_PER_SECOND.get(self.path.suffix.lower(), _COMPRESSED)
+        return self.size / BYTES_PER_SECOND[self.path.suffix.lower()]
 
 
 class MusicUnavailableError(TransientError):

@@ -13,9 +13,10 @@ from aiohttp import web
 
 from mp4gen import filesystem
 from mp4gen.errors import InvalidRequestError, RenderError
+from mp4gen.render.formats import SUFFIXES
 from mp4gen.server.data_dir import random_token
 
-from .library import SUFFIXES, MusicUnavailableError
+from .library import MusicUnavailableError
 from .reader import LibraryReader
 
 FOLDER = "Uploads"

@@ -155,7 +155,8 @@ async function refresh() {
   const newState = await request("page/state");
   byId("login").hidden = true;
   byId("app").hidden = false;
-  byId("extensions").textContent = ["mp3", "m4a", "flac", "ogg", "opus", "wav"].join(", ");
+  byId("extensions").textContent = "mp3, m4a, flac, wav, ogg and others";
+  byId("extensions").title = newState.extensions.join(", ");
   byId("file").accept = newState.extensions.join(",");
   show(newState);
 }

@@ -10,8 +10,8 @@ from typing import Any
 import attrs
 from aiohttp import web
 
+from mp4gen.render.formats import SUFFIXES
 from mp4gen.server.data_dir import random_token
-from mp4gen.server.library.library import SUFFIXES
 from mp4gen.server.queue.task import Task, TaskState
 
 from .change_feed import MIN_INTERVAL
