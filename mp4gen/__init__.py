@@ -8,6 +8,7 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
+    from . import sync as sync
     from .api.callbacks import VideoCallback, parse_callback
     from .api.dialects import Dialect
     from .bulk.run import ConversionRun
@@ -132,6 +133,8 @@ _MODULES = (
 
 def __getattr__(name: str) -> object:
     # Loaded on use: pytest imports the package for its plugin in every project.
+    if name == "sync":
+        return importlib.import_module(f"{__name__}.sync")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     modules = ["bulk.run"] if name == "ConversionRun" else _MODULES

@@ -10,7 +10,7 @@ from mp4gen import errors, events, task_errors
 
 HEAVY = (
     "aiohttp.web sqlite3 mutagen numpy av PIL rich cyclopts pytest "
-    "mp4gen.bulk.run mp4gen.bulk.ledger mp4gen.testing"
+    "mp4gen.bulk.run mp4gen.bulk.ledger mp4gen.sync mp4gen.testing"
 ).split()
 
 
@@ -68,6 +68,17 @@ def test_formats_and_options_of_the_renderer_need_no_codecs() -> None:
     ).stdout
 
     assert loaded.strip() == "[]"
+
+
+def test_blocking_client_is_loaded_on_use() -> None:
+    """`mp4gen.sync` needs no import of its own."""
+    code = "import mp4gen; print(mp4gen.sync.Client, mp4gen.sync.ConversionRun)"
+
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert shown == "<class 'mp4gen.sync.Client'> <class 'mp4gen.sync.ConversionRun'>\n"
 
 
 @pytest.mark.slow

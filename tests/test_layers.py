@@ -16,6 +16,7 @@ LAYERS = (
     "settings bulk",
     "calls",
     "client",
+    "sync",
     "testing cli __init__",
     "__main__",
 )
@@ -47,7 +48,7 @@ EDGES = {
     "sqlite3": {"bulk", "server"},
     "subprocess": {"server", "cli"},
     "multiprocessing": {"server", "cli"},
-    "concurrent": {"server", "bulk", "cli"},
+    "concurrent": {"server", "bulk", "cli", "sync"},
     "av": {"render"},
     "mutagen": {"render"},
     "numpy": {"render", "server"},

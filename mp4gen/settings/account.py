@@ -6,6 +6,9 @@ All functions raise `ConfigurationError` for an invalid value.
 import logging
 import os
 import re
+import sys
+import threading
+import traceback
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -31,6 +34,8 @@ KeySource = str | Callable[[], str]
 Account = tuple[str, object | None]
 
 _open: WeakKeyDictionary[object, tuple[Account, RateLimiter]] = WeakKeyDictionary()
+# Each blocking client has a thread of its own. A destructor may run while it is held.
+_open_lock = threading.RLock()
 
 
 def resolve_base_url(value: str | None) -> str:
@@ -115,18 +120,29 @@ def warn_about_duplicate_client(client: object, account: Account, limiter: RateL
     """Warn if an open client has the same account and another limiter."""
     if account[1] is None:
         return
-    if any(other == account and kept is not limiter for other, kept in _open.values()):
+    with _open_lock:
+        others = [kept for other, kept in _open.values() if other == account]
+        _open[client] = (account, limiter)
+    if any(kept is not limiter for kept in others):
         warnings.warn(
             f"Two clients of one key each keep their own rate limit: {account[0]}. "
             "Share one client, or pass one rate_limit object to both.",
-            stacklevel=3,
+            stacklevel=_level_of_user(),
         )
-    _open[client] = (account, limiter)
+
+
+def _level_of_user() -> int:
+    """Return the `stacklevel` with which the caller warns of the line outside of this package."""
+    for level, (frame, _) in enumerate(traceback.walk_stack(sys._getframe(1)), 1):  # noqa: SLF001
+        if frame.f_globals.get("__name__", "").partition(".")[0] != "mp4gen":
+            return level
+    return 1
 
 
 def forget_client(client: object) -> None:
     """Remove `client`, which is closed, from the open clients."""
-    _open.pop(client, None)
+    with _open_lock:
+        _open.pop(client, None)
 
 
 def _fits_dns(host: str) -> bool:

@@ -18,11 +18,12 @@ from mp4gen.conversion.callbacks import CallbackReceiver
 from mp4gen.models import Track
 from mp4gen.options import RateLimit
 from mp4gen.secret import Secret
+from mp4gen.sync import Client as SyncClient
+from mp4gen.sync.loop_thread import LoopThread
 
 from .callbacks import CallbackBehavior, CallbackSender, SentCallback
 from .endpoints import Endpoint, endpoint_of, known_endpoint, record
 from .faults import FAULT_MEANINGS, by_name, dialect_error
-from .loop_thread import LoopThread
 from .response_writer import send
 from .responses import ResponseBuilder
 from .scripted_response import ScriptedResponse
@@ -52,7 +53,8 @@ class FakeService:
     """A server of the API on loopback, for tests.
 
     `async with` runs it in the test's own loop, in virtual time too; `with` runs it in its own
-    thread, for any framework. Point the app at `service.url`, or use `service.client()`.
+    thread, for any framework. Point the app at `service.url`, or use `service.client()` or
+    `service.sync_client()`.
 
         async with FakeService() as service, service.client() as client:
             service.script("create", "reset_after_accept")
@@ -155,11 +157,18 @@ class FakeService:
 
         The service calls the receiver of `callbacks=` by itself, without a web server.
         """
+        return Client(**self._client_settings(settings))
+
+    def sync_client(self, **settings: Any) -> SyncClient:
+        """Return a `mp4gen.sync.Client` of this service, as `client` does."""
+        return SyncClient(**self._client_settings(settings))
+
+    def _client_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         if isinstance(receiver := settings.get("callbacks"), CallbackReceiver):
             self._receivers.append(receiver)
         key = self._key or Secret(FAKE_KEY)
         defaults = {"api_key": key, "base_url": self.url, "dialect": self.dialect}
-        return Client(**{**defaults, **settings})
+        return {**defaults, **settings}
 
     def script(self, endpoint: Endpoint, *steps: str | ScriptedResponse) -> None:
         """Answer the next requests to `endpoint` with `steps`, one each, in order.
@@ -217,9 +226,9 @@ class FakeService:
         await self._stop()
 
     def __enter__(self) -> Self:
-        self._thread = LoopThread()
+        self._thread = LoopThread("FakeService", self._stop)
         try:
-            self._thread.run(self._start())
+            self._thread.run(self._start)
         except BaseException:
             self.__exit__()
             raise
@@ -227,7 +236,6 @@ class FakeService:
 
     def __exit__(self, *_: object) -> None:
         if self._thread is not None:
-            self._thread.run(self._stop())
             self._thread.close()
             self._thread = None
 

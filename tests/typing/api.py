@@ -89,6 +89,30 @@ async def many(client: mp4gen.Client, source: AsyncIterator[mp4gen.VideoRequest]
     client.convert_many(await client.get_tracks("m"))
 
 
+def blocking() -> None:
+    """Use the blocking client: the same arguments and results without `await`."""
+    mp4gen.sync.Client(lambda: os.environ["KEY"], dialect="kie", rate_limit=10, on_event=print)
+    mp4gen.sync.Client("key", "https://api.kie.ai")  # type: ignore[call-arg]
+    mp4gen.sync.Client(polling=5)  # type: ignore[arg-type]
+    with mp4gen.sync.Client() as client:
+        assert_type(client, mp4gen.sync.Client)
+        assert_type(client.create_music_video(REQUEST), str)
+        assert_type(client.get_music_video_details("t"), mp4gen.VideoDetails)
+        video = client.convert(REQUEST, timeout=60, on_submitted=print)
+        assert_type(video, mp4gen.Video)
+        assert_type(client.wait_for_video(task_id="t"), mp4gen.Video)
+        assert_type(client.download(video, "videos/", on_progress=print), Path)
+        assert_type(client.get_tracks("m"), list[mp4gen.Track])
+        assert_type(client.get_credits(), float)
+        client.convert("track")  # type: ignore[arg-type]
+        client.convert(REQUEST, 60)  # type: ignore[call-arg]
+        with client.convert_many(client.get_tracks("m"), ledger="run.sqlite") as run:
+            for conversion in run:
+                assert_type(conversion, mp4gen.Conversion)
+        run.stop()
+        assert_type(run.summary, mp4gen.RunSummary)
+
+
 def values(track: mp4gen.Track, details: mp4gen.VideoDetails) -> None:
     """Read the fields of values, and refuse wrong arguments."""
     assert_type(track.video_request(author="Ada"), mp4gen.VideoRequest)
@@ -129,4 +153,5 @@ async def fakes() -> None:
         assert_type(service.url, str)
     with FakeService(rate_limit=None) as threaded:
         assert_type(threaded.client(), mp4gen.Client)
+        assert_type(threaded.sync_client(), mp4gen.sync.Client)
         threaded.script("nothing", "reset")  # type: ignore[arg-type]
