@@ -80,7 +80,10 @@ def render(
     overwrite: Annotated[bool, Parameter(help="Render again the videos that exist.")] = False,
     workers: Annotated[
         int | None,
-        Parameter(show_default="one for each processor", help="Files rendered at once."),
+        Parameter(
+            show_default="one for each processor",
+            help="Processes: one for each file, or several for a single file.",
+        ),
     ] = None,
     content: Content = _NO_CONTENT,
     audio_mode: Annotated[
@@ -109,12 +112,14 @@ def render(
     if STANDARD_INPUT in audio:
         with standard_input_job(audio, to) as job:
             title = content.title or probe(job.audio).title or job.video.stem
-            return _render_one(job, {**arguments, "title": title}, output, overwrite=overwrite)
+            own = {"title": title, "workers": processes}
+            return _render_one(job, arguments | own, output, overwrite=overwrite)
     unreadable: list[OSError] = []
     jobs = find_jobs(audio, to, unreadable.append)
     if names_folder(to):
         ensure_directory(Path(to))
     if len(audio) == 1 and not audio[0].is_dir():
+        arguments["workers"] = processes
         return _render_one(jobs[0], arguments, output, overwrite=overwrite)
     if content.title is not None and len(jobs) > 1:
         raise UsageError(f"One --title for {len(jobs)} audio files. Remove it.")

@@ -1,15 +1,17 @@
 """Encode frames and audio into one MP4 that appears under its name only when it is complete."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import av.error
 import numpy as np
 from attrs import frozen
-from av import VideoFrame, VideoStream
+from av import VideoCodecContext, VideoFrame, VideoStream
+from av.codec.context import Flags
 from av.container import OutputContainer
 from av.stream import Disposition
 
@@ -25,6 +27,7 @@ from .options import PathLike, RenderStyle
 # The audio is written this far ahead of the video.
 AUDIO_LEAD_SECONDS = 0.5
 KEYFRAME_SECONDS = 8
+REPORT_SECONDS = 0.5
 _BT709 = "colorprim=bt709:transfer=bt709:colormatrix=bt709"
 _COLOUR_BT709, _RANGE_LIMITED = 1, 1
 # How much finer the quantizer of a key frame is. Still areas are copied from it for 8 seconds;
@@ -34,26 +37,25 @@ _KEY_RATIO = 6
 # deblocking and a smaller deadzone its error is a sixth less, for 8 % more bits.
 _AFTER_LIGHT = "deblock=1,0,0:deadzone-inter=11"
 
-OnProgress = Callable[[float, float], object]
+
+class EncodedFrame(NamedTuple):
+    """One frame of H.264, decoded and shown at its number."""
+
+    number: int
+    is_key: bool
+    data: bytes
 
 
 @frozen(eq=False)
 class EncodeJob:
-    """The content of one video.
-
-    Each step of `frame_numbers` draws the next frame into `frame` and yields its number. `cover`
-    is a JPEG for the tags, `duration` the seconds of decoded audio.
-    """
+    """The content of one video; `cover` is a JPEG for the tags."""
 
     audio: PathLike
     audio_plan: AudioPlan
     style: RenderStyle
     tags: dict[str, str]
     cover: bytes
-    duration: float
-    frame: VideoFrame
-    frame_numbers: Iterable[int]
-    on_progress: OnProgress | None
+    frames: Iterable[EncodedFrame]
     cancel: CancelToken | None
 
 
@@ -109,22 +111,20 @@ def write(part: Path, job: EncodeJob) -> None:
 
 
 def _mux(output: OutputContainer, job: EncodeJob) -> None:
-    fps, on_progress = job.style.fps, job.on_progress
+    fps = job.style.fps
     video = video_stream(output, job.style)
     with closing(open_audio_writer(job.audio_plan, job.audio, output, job.cancel)) as audio_writer:
         _attach_cover(output, job.cover)
-        for number in job.frame_numbers:
+        for frame in job.frames:
             check_cancelled(job.cancel)
-            if on_progress is not None and number % (fps // 2) == 0:
-                on_progress(min(number / fps, job.duration), job.duration)
-            job.frame.pts = number
-            output.mux(video.encode(job.frame))
-            audio_writer.advance(number / fps + AUDIO_LEAD_SECONDS)
-        output.mux(video.encode(None))
+            packet = av.Packet(frame.data)
+            packet.stream, packet.time_base = video, 1 / Fraction(fps)
+            packet.pts = packet.dts = frame.number
+            packet.is_keyframe = frame.is_key
+            output.mux(packet)
+            audio_writer.advance(frame.number / fps + AUDIO_LEAD_SECONDS)
         audio_writer.finish()
         check_cancelled(job.cancel)
-    if on_progress is not None:
-        on_progress(job.duration, job.duration)
 
 
 def _attach_cover(output: OutputContainer, jpeg: bytes) -> None:
@@ -141,19 +141,43 @@ def _attach_cover(output: OutputContainer, jpeg: bytes) -> None:
 
 
 def video_stream(output: OutputContainer, style: RenderStyle) -> VideoStream:
-    """Add the H.264 stream: High profile, BT.709, tuned for frames that are mostly still."""
+    """Add the stream for the frames of encoders of this style."""
     stream = output.add_stream("libx264", rate=style.fps, options=_options(style))
-    context = stream.codec_context
-    context.width, context.height, context.pix_fmt = style.width, style.height, "yuv420p"
-    # More would share each small frame among slices: no faster, up to half more work.
-    context.thread_count = 1
-    context.color_primaries = context.color_trc = context.colorspace = _COLOUR_BT709
-    context.color_range = _RANGE_LIMITED
+    _configure(stream.codec_context, style)
     return stream
 
 
+def new_encoder(style: RenderStyle) -> VideoCodecContext:
+    """Create an H.264 encoder: High profile, BT.709, tuned for frames that are mostly still."""
+    encoder = VideoCodecContext.create("libx264", "w")
+    encoder.options = _options(style)
+    encoder.time_base, encoder.framerate = 1 / Fraction(style.fps), Fraction(style.fps)
+    # The header of an MP4 has the parameters of all frames.
+    encoder.flags |= Flags.global_header
+    _configure(encoder, style)
+    return encoder
+
+
+def _configure(encoder: VideoCodecContext, style: RenderStyle) -> None:
+    encoder.width, encoder.height, encoder.pix_fmt = style.width, style.height, "yuv420p"
+    # More would share each small frame among slices: no faster, up to half more work.
+    encoder.thread_count = 1
+    encoder.color_primaries = encoder.color_trc = encoder.colorspace = _COLOUR_BT709
+    encoder.color_range = _RANGE_LIMITED
+
+
+def keyframe_interval(style: RenderStyle) -> int:
+    """Return the number of frames from one key frame to the next."""
+    return round(KEYFRAME_SECONDS * style.fps)
+
+
+def report_interval(style: RenderStyle) -> int:
+    """Return the number of frames from one report of progress to the next."""
+    return max(round(style.fps * REPORT_SECONDS), 1)
+
+
 def _options(style: RenderStyle) -> dict[str, str]:
-    keyint = f"keyint={KEYFRAME_SECONDS * style.fps}"
+    keyint = f"keyint={keyframe_interval(style)}"
     # CABAC codes the same pictures in a seventh fewer bits, for a twentieth more work.
     cabac = int(style.quality == "fine")
     # A constant quantizer skips still blocks at once; rate control would code them again and

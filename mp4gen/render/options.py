@@ -48,8 +48,8 @@ class RenderStyle:
 
     def __attrs_post_init__(self) -> None:
         _check_size(self.width, self.height)
-        _check_range("fps", self.fps, 24, 60)
-        _check_range("qp", self.qp, 16, 28)
+        check_range("fps", self.fps, 24, 60)
+        check_range("qp", self.qp, 16, 28)
         if self.quality not in ("fast", "fine"):
             raise RenderError(f'Invalid quality: {self.quality!r}. Use "fast" or "fine".')
         for path in self.fonts:
@@ -127,7 +127,12 @@ def _check_size(width: int, height: int) -> None:
     raise RenderError(f"Invalid size: {width!r}x{height!r}. {hint}")
 
 
-def _check_range(name: str, value: int, low: int, high: int) -> None:
+def check_range(name: str, value: int, low: int, high: int) -> None:
+    """Refuse a value that is not a whole number from `low` to `high`.
+
+    Raises:
+        RenderError: with the name and the range.
+    """
     if not (isinstance(value, int) and low <= value <= high):
         raise RenderError(f"Invalid {name}: {value!r}. Use a whole number from {low} to {high}.")
 

@@ -4,13 +4,13 @@ import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from mp4gen.errors import RenderError
 
-from . import analysis, audio_track, encode
+from . import analysis, audio_track, decode, encode
 from .cancellation import CancelToken, Deadline
-from .encode import OnProgress
+from .header import header_duration
 from .options import (
     DEFAULT_STYLE,
     MAX_DURATION,
@@ -18,12 +18,16 @@ from .options import (
     PathLike,
     RenderResult,
     RenderStyle,
+    check_range,
 )
 from .own_video import ENCODER
-from .preparation import Prepared, RenderRequest, draw_frames, prepare, tag_cover
+from .preparation import Prepared, RenderRequest, prepare, tag_cover
+from .progress_report import OnProgress, ProgressReport
+from .side_by_side import PieceProcesses, SideBySide, Workers
 from .source_version import watch_source
 from .target import validate_target
 
+MAX_WORKERS = 64
 # The default timeout in seconds per second of audio, at this many pixels per second.
 _TIMEOUT_FACTOR, _REFERENCE_PIXEL_RATE = 10, 1280 * 720 * 30
 _log = logging.getLogger("mp4gen.render")
@@ -40,6 +44,7 @@ def render_video(
     style: RenderStyle = DEFAULT_STYLE,
     audio_mode: AudioMode = "compatible",
     max_duration: float = MAX_DURATION,
+    workers: Workers = 1,
     on_progress: OnProgress | None = None,
     cancel: CancelToken | None = None,
     timeout: float | None = None,
@@ -65,6 +70,10 @@ def render_video(
             one constant gain to 0.94. "copy" copies mp3, aac, flac, alac and opus, and makes the
             rest FLAC. Audio in Matroska or WebM, whose times are rounded, is always encoded.
         max_duration: largest accepted duration of the audio in seconds.
+        workers: largest number of processes, this one included, that render the video side by
+            side, in pieces of 8 seconds; at most one for every 20 seconds of music. The file has
+            the same bytes with any number. A function is called often, and can lower the number
+            during the render.
         on_progress: called with (seconds done, seconds in total) in this thread.
         cancel: a `threading.Event` to set in another thread; checked for every packet and frame.
         timeout: seconds of real time; default: 60 and 10 times the duration, more for large sizes.
@@ -78,10 +87,12 @@ def render_video(
     target = validate_target(to, audio)
     if audio_mode not in get_args(AudioMode):
         raise RenderError(f'Invalid audio_mode: {audio_mode!r}. Use "compatible" or "copy".')
+    if not callable(workers):
+        check_range("workers", workers, 1, MAX_WORKERS)
     request = RenderRequest(author, domain_name, title, cover, style, max_duration)
     deadline = Deadline(cancel, 60 + max_duration if timeout is None else timeout)
-    with watch_source(audio) as check_source:
-        prepared = prepare(audio, request, functools.partial(analysis.analyse, cancel=deadline))
+    with watch_source(audio) as check_source, PieceProcesses(workers) as processes:
+        prepared = prepare(audio, request, functools.partial(_analyse, processes, deadline))
         if timeout is None:
             deadline.extend(_default_timeout(prepared.features.duration, style))
         return _encode(
@@ -89,10 +100,22 @@ def render_video(
             target,
             prepared,
             audio_mode=audio_mode,
+            processes=processes,
             on_progress=on_progress,
             deadline=deadline,
             check_source=check_source,
         )
+
+
+def _analyse(
+    processes: PieceProcesses, cancel: CancelToken, path: PathLike, **options: Any
+) -> analysis.Features:
+    """Analyse the audio while the processes start."""
+    if processes.limit > 1:
+        with decode.open_audio(path) as (container, stream):
+            duration = header_duration(container, stream)
+        processes.start(duration)
+    return analysis.analyse(path, cancel=cancel, **options)
 
 
 def _default_timeout(duration: float, style: RenderStyle) -> float:
@@ -106,6 +129,7 @@ def _encode(
     prepared: Prepared,
     *,
     audio_mode: AudioMode,
+    processes: PieceProcesses,
     on_progress: OnProgress | None,
     deadline: Deadline,
     check_source: Callable[[], None],
@@ -114,21 +138,23 @@ def _encode(
     audio_plan = audio_track.plan_audio(audio_mode, features)
     if audio_plan.warning:
         _log.warning("%s", audio_plan.warning)
-    frame, canvas = encode.new_frame(style)
+    # The estimate may have been too low.
+    processes.start(features.duration)
+    report = ProgressReport(on_progress, spec.frame_count, features.duration)
     job = encode.EncodeJob(
         audio=audio,
         audio_plan=audio_plan,
         style=style,
         tags={"title": spec.title, "artist": spec.author, "comment": ENCODER},
         cover=tag_cover(prepared),
-        duration=features.duration,
-        frame=frame,
-        frame_numbers=draw_frames(prepared, canvas),
-        on_progress=on_progress,
+        frames=report.count_written(
+            SideBySide(prepared, processes, report.count_encoded, deadline)
+        ),
         cancel=deadline,
     )
     with encode.atomic_output(target) as part:
         encode.write(part, job)
+        report.finish()
         check_source()
     warnings = (*prepared.warnings, *prepared.typesetter.warnings, audio_plan.warning)
     return RenderResult(

@@ -2,19 +2,18 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from attrs import frozen
 
 from mp4gen.errors import RenderError
 
-from . import analysis, cover, damage, decode, fonts, layout, motion, tags
-from .canvas import Canvas
+from . import analysis, cover, damage, decode, fonts, layout, tags
 from .colour import Bytes, dominant_accent
 from .cover import cover_jpeg
 from .options import PathLike, RenderStyle
-from .scene import Scene, SceneSpec
+from .scene import SceneSpec
 from .text import Typesetter, sanitize
 
 # Largest side in pixels of the cover among the MP4's tags.
@@ -118,10 +117,3 @@ def tag_cover(prepared: Prepared) -> bytes:
     if image is not None:
         return cover_jpeg(cover.resize(image, image.shape[0]))
     return cover_jpeg(cover.generate_cover(prepared.features.digest, TAG_SIDE)[0])
-
-
-def draw_frames(prepared: Prepared, canvas: Canvas) -> Iterator[int]:
-    """Draw the still parts now, then one frame a step; each step yields the frame's number."""
-    scene = Scene(prepared.spec, canvas, prepared.typesetter)
-    runs = motion.animate(prepared.features, prepared.spec.fps)
-    return (number for run in runs for number in scene.draw_frames(*run))

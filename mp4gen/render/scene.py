@@ -64,6 +64,10 @@ class Scene:
         self._bars = Bars(canvas, pixels, layout, colours)
         self._glow = _Glow(canvas, pixels, layout, colours[colours.shape[0] // 4])
 
+    def independent_frame(self, number: int) -> int:
+        """Return the last frame up to `number` that is the same whatever was drawn before it."""
+        return number - number % self._slow_interval
+
     def draw_frames(self, first: int, heights: Floats, glows: Floats) -> Iterator[int]:
         """Draw the frames from number `first`, and yield the number of each.
 

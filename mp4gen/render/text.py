@@ -4,6 +4,8 @@ Text from tags and requests is untrusted, so it is sanitized before it is measur
 a box for a missing glyph and never exceeds its width.
 """
 
+from __future__ import annotations
+
 import functools
 import unicodedata
 from collections.abc import Iterable
@@ -98,6 +100,10 @@ class Typesetter:
         self._user_fonts = tuple(user_fonts)
         self._missing: dict[str, str] = {}
         self._found: dict[tuple[str, Weight], str | None] = {}
+
+    def __reduce__(self) -> tuple[type[Typesetter], tuple[tuple[str, ...]]]:
+        # What it found is found again in another process, and warned of in this one.
+        return Typesetter, (self._user_fonts,)
 
     @property
     def warnings(self) -> tuple[str, ...]:

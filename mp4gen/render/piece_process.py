@@ -1,0 +1,101 @@
+"""Start, feed and end one process that encodes pieces beside this one. Draws nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Pipe
+
+from .encode import EncodedFrame
+from .pieces import Piece, PieceProcessError
+from .preparation import Prepared
+
+# The caller's main module is not run again: its scripts need no guard.
+_PROGRAM = (
+    "import sys; descriptor, parent, *sys.path = sys.argv[1:]; "
+    "from mp4gen.render import piece_worker; piece_worker.main(int(descriptor), int(parent))"
+)
+# It multiplies no matrices.
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+# The next frames of the piece, or the error of the process; None if it is ready for a piece.
+Report = list[EncodedFrame] | Exception | None
+
+
+class PieceProcess:
+    """A process that encodes one piece at a time.
+
+    It ends with this process, also if this one is killed, and it ignores Ctrl-C, which is this
+    one's to handle.
+
+    Attributes:
+        piece: the piece that it encodes, or None.
+        is_ready: whether it can be given a piece.
+
+    Raises:
+        OSError: no process can be started.
+    """
+
+    def __init__(self) -> None:
+        self.piece: Piece | None = None
+        self.is_ready = False
+        self._is_prepared = False
+        self._connection, theirs = Pipe()
+        descriptor = theirs.fileno()
+        path = [entry for entry in sys.path if isinstance(entry, str)]
+        with theirs, _interrupts_blocked():
+            self._process = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-c", _PROGRAM, str(descriptor), str(os.getpid()), *path],
+                pass_fds=[descriptor],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, **_ENVIRONMENT},
+            )
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable with the next report."""
+        return self._connection.fileno()
+
+    def receive(self) -> Report:
+        """Return the next report.
+
+        Raises:
+            PieceProcessError: the process has ended.
+        """
+        try:
+            report: Report = self._connection.recv()
+        except (EOFError, OSError) as error:
+            self.close()
+            raise PieceProcessError(
+                "A render process ended unexpectedly, with the status "
+                f"{self._process.returncode}. Check the free memory, or use one worker."
+            ) from error
+        return report
+
+    def encode(self, prepared: Prepared, piece: Piece) -> None:
+        """Let the process, which is ready, encode a piece of the video."""
+        self.piece, self.is_ready = piece, False
+        # If it has ended, the next report says why.
+        with suppress(OSError):
+            if not self._is_prepared:
+                self._connection.send(prepared)
+                self._is_prepared = True
+            self._connection.send(piece)
+
+    def close(self) -> None:
+        """End the process; it has nothing to finish."""
+        self._connection.close()
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block Ctrl-C in this thread, and for the whole life of the processes that it starts."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,95 @@
+"""Cut a video into pieces at its key frames, and draw and encode one of them. Starts no process.
+
+A piece needs no other piece: it begins with a key frame, and its first frame is drawn complete. So
+pieces can be encoded in any order and in several processes, and give the same video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import frozen
+from av import Packet
+
+from mp4gen.errors import RenderError
+
+from . import motion
+from .canvas import Canvas
+from .colour import Floats
+from .encode import EncodedFrame, keyframe_interval, new_encoder, new_frame
+from .options import RenderStyle
+from .preparation import Prepared
+from .scene import Scene
+
+
+class PieceProcessError(RenderError):
+    """A process that encodes pieces ended before they were done, or hangs."""
+
+
+@frozen(order=True)
+class Piece:
+    """The frames from number `first` up to, but not including, `end`."""
+
+    first: int
+    end: int
+
+
+def cut(frame_count: int, style: RenderStyle) -> list[Piece]:
+    """Return the pieces of a video, in order; each ends where the next key frame is due."""
+    step = keyframe_interval(style)
+    return [Piece(first, min(first + step, frame_count)) for first in range(0, frame_count, step)]
+
+
+class PieceEncoder:
+    """Draws and encodes pieces of one video, one after the other; later ones next is cheapest."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._style = prepared.style
+        self._frame, canvas = new_frame(prepared.style)
+        self._drawing = Drawing(prepared, canvas)
+
+    def encode(self, piece: Piece) -> Iterator[EncodedFrame]:
+        """Yield the frames of a piece as they are encoded."""
+        encoder = new_encoder(self._style)
+        for number in self._drawing.draw(piece):
+            self._frame.pts = number
+            yield from map(_encoded_frame, encoder.encode(self._frame))
+        yield from map(_encoded_frame, encoder.encode(None))
+
+
+class Drawing:
+    """The frames of one video, drawn on one canvas in stretches that may begin anywhere."""
+
+    def __init__(self, prepared: Prepared, canvas: Canvas) -> None:
+        self._features, self._fps = prepared.features, prepared.spec.fps
+        self._scene = Scene(prepared.spec, canvas, prepared.typesetter)
+        self._runs = motion.animate(self._features, self._fps)
+        self._run = next(self._runs)
+
+    def draw(self, piece: Piece) -> Iterator[int]:
+        """Draw the frames of a piece, one a step, and yield the number of each."""
+        start = self._scene.independent_frame(piece.first)
+        for run in self._runs_of(start, piece.end):
+            for number in self._scene.draw_frames(*run):
+                if number >= piece.first:
+                    yield number
+
+    def _runs_of(self, first: int, end: int) -> Iterator[tuple[int, Floats, Floats]]:
+        """Yield the movement of some frames, in runs."""
+        if first < self._run[0]:
+            self._runs = motion.animate(self._features, self._fps)
+            self._run = next(self._runs)
+        while True:
+            start, heights, glows = self._run
+            part = slice(max(first - start, 0), max(end - start, 0))
+            if glows[part].size:
+                yield start + part.start, heights[part], glows[part]
+            if end <= start + glows.size:
+                return
+            self._run = next(self._runs)
+
+
+def _encoded_frame(packet: Packet[Any]) -> EncodedFrame:
+    # Each of our frames has a number.
+    return EncodedFrame(packet.pts or 0, packet.is_keyframe, bytes(packet))

@@ -1,0 +1,203 @@
+"""Encode the pieces of one video in this process and in others, and join their frames in order.
+
+The bytes of a video do not depend on the processes: each piece gives the same frames everywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Self
+
+from . import pieces
+from .cancellation import CancelToken, check_cancelled
+from .encode import EncodedFrame
+from .pieces import Piece, PieceEncoder, PieceProcessError
+from .preparation import Prepared
+
+if TYPE_CHECKING:
+    from .piece_process import PieceProcess
+
+# So many seconds of music are worth a process of their own, which takes 0.3 CPU s to start.
+SECONDS_PER_PROCESS = 20.0
+# Pieces for each process that may be encoded before those before them: they take memory.
+_PIECES_AHEAD = 2
+# Seconds to wait for the other processes before the next look at the cancel token.
+_WAIT = 0.05
+# If no process reports for so many seconds, one hangs.
+_MAX_SILENCE = 60.0
+
+Workers = int | Callable[[], int]
+_log = logging.getLogger("mp4gen.render")
+
+
+class PieceProcesses:
+    """The processes beside this one; they end with the block.
+
+    Args:
+        workers: largest number of processes, with this one; a function may lower it meanwhile.
+    """
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._started: dict[int, PieceProcess] = {}
+        self._poll = select.poll()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for process in self._started.values():
+            process.close()
+
+    @property
+    def count(self) -> int:
+        """The number of processes, with this one."""
+        return len(self._started) + 1
+
+    @property
+    def ready(self) -> list[PieceProcess]:
+        """Those that can be given a piece."""
+        return [process for process in self._started.values() if process.is_ready]
+
+    @property
+    def limit(self) -> int:
+        """The largest number of processes, with this one."""
+        return self._workers if isinstance(self._workers, int) else self._workers()
+
+    def start(self, duration: float) -> None:
+        """Start as many as are worth it for `duration` seconds of music."""
+        # Most renders start none, and then need no module for it.
+        from .piece_process import PieceProcess
+
+        worth = min(self.limit, int(duration / SECONDS_PER_PROCESS))
+        while self.count < worth:
+            try:
+                process = PieceProcess()
+            except OSError as error:
+                _log.warning("The render has fewer processes than requested: %s.", error)
+                return
+            self._started[process.fileno()] = process
+            self._poll.register(process, select.POLLIN)
+
+    def wait(self, timeout: float) -> list[PieceProcess]:
+        """Return the processes that have reported, after `timeout` seconds at the latest."""
+        return [self._started[descriptor] for descriptor, _ in self._poll.poll(timeout * 1000)]
+
+    def end_one(self) -> Piece | None:
+        """End one process, and return the piece that it had in work."""
+        descriptor, process = self._started.popitem()
+        self._poll.unregister(descriptor)
+        process.close()
+        return process.piece
+
+
+class _Part:
+    """A piece as far as it is encoded."""
+
+    def __init__(self, piece: Piece) -> None:
+        self.piece = piece
+        self.frames: deque[EncodedFrame] = deque()
+        self._next = piece.first
+
+    @property
+    def is_complete(self) -> bool:
+        return self._next == self.piece.end
+
+    def add(self, frames: Iterable[EncodedFrame]) -> int:
+        """Add the next frames, and return their number; those of a piece begun again are known."""
+        new = [frame for frame in frames if frame.number >= self._next]
+        self.frames += new
+        self._next += len(new)
+        return len(new)
+
+
+class SideBySide:
+    """The encoded frames of one video, in order.
+
+    This process, which also writes the file, encodes while no frame is ready to be written.
+
+    Args:
+        prepared: the video.
+        processes: the other processes.
+        on_frames: called with the number of frames that were encoded, each time.
+        cancel: checked before each frame.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        processes: PieceProcesses,
+        on_frames: Callable[[int], None],
+        cancel: CancelToken | None,
+    ) -> None:
+        self._prepared, self._processes = prepared, processes
+        self._on_frames, self._cancel = on_frames, cancel
+        cut = pieces.cut(prepared.spec.frame_count, prepared.style)
+        # Those that are not joined yet, and those of them that no process has begun.
+        self._parts = {piece: _Part(piece) for piece in cut}
+        self._waiting = cut
+        self._encoder = PieceEncoder(prepared)
+        self._own: tuple[Piece, Iterator[EncodedFrame]] | None = None
+        self._heard_at = time.monotonic()
+
+    def __iter__(self) -> Iterator[EncodedFrame]:
+        for piece, part in [*self._parts.items()]:
+            while part.frames or not part.is_complete:
+                if part.frames:
+                    yield part.frames.popleft()
+                    self._attend()
+                else:
+                    self._encode_or_wait()
+            del self._parts[piece]
+
+    def _encode_or_wait(self) -> None:
+        check_cancelled(self._cancel)
+        if self._own is None and self._has_next():
+            piece = self._waiting.pop(0)
+            self._own = piece, self._encoder.encode(piece)
+        if self._own is None:
+            self._attend(_WAIT)
+            return
+        piece, frames = self._own
+        if (frame := next(frames, None)) is None:
+            self._own = None
+        else:
+            self._add(piece, [frame])
+        self._attend()
+
+    def _has_next(self) -> bool:
+        """Return whether a piece waits that is not too far ahead of those to be written."""
+        begun = len(self._parts) - len(self._waiting)
+        most = _PIECES_AHEAD * self._processes.count
+        return bool(self._waiting) and (self._waiting[0] == next(iter(self._parts)) or begun < most)
+
+    def _attend(self, timeout: float = 0.0) -> None:
+        """Take what the other processes have encoded, and give pieces to those without."""
+        while self._processes.count > max(self._processes.limit, 1):
+            piece = self._processes.end_one()
+            if piece in self._parts and not self._parts[piece].is_complete:
+                self._waiting = sorted([piece, *self._waiting])
+        for process in self._processes.wait(timeout):
+            self._take(process)
+        for process in self._processes.ready:
+            if self._has_next():
+                process.encode(self._prepared, self._waiting.pop(0))
+        if timeout and time.monotonic() - self._heard_at > _MAX_SILENCE:
+            raise PieceProcessError("A render process hangs. Render again, or use one worker.")
+
+    def _take(self, process: PieceProcess) -> None:
+        report = process.receive()
+        if isinstance(report, Exception):
+            raise report
+        if report is None:
+            process.piece, process.is_ready = None, True
+        elif process.piece is not None:
+            self._add(process.piece, report)
+
+    def _add(self, piece: Piece, frames: list[EncodedFrame]) -> None:
+        self._heard_at = time.monotonic()
+        self._on_frames(self._parts[piece].add(frames))
