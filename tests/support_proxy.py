@@ -16,6 +16,14 @@ import attrs
 _CHUNK_SIZE = 1 << 16
 
 
+def free_port() -> int:
+    """Return a port at which no server listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 @contextmanager
 def full_backlog() -> Iterator[str]:
     """Yield the URL of a listener to which every connection stays in its handshake (Linux)."""

@@ -12,32 +12,21 @@ from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
 from mp4gen.bulk.ledger_schema import read_ledger
 from mp4gen.bulk.run import ConversionRun
 from mp4gen.client import Client
-from mp4gen.errors import DownloadError, LedgerError, Mp4GenError
+from mp4gen.errors import DownloadError, LedgerError
 from mp4gen.models import Conversion, RunSummary, VideoRequest
-from mp4gen.options import RateLimit
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 
 from .exit_codes import DONE, FAILED
 from .filename_template import Template
 from .output import Output, display_path
 from .progress_bars import ProgressDisplay, show_counts
-from .run_progress import RunProgress, format_duration, min_seconds
+from .run_progress import RunProgress
 from .runner import InterruptHandler, in_background, resume_command
 from .track_table import Row
 
 LEDGER = "mp4gen-ledger.sqlite"
 _RETRY_FAILED, _RESUBMIT_UNCERTAIN = "--retry-failed", "--resubmit-uncertain"
 _ADOPTED_NOTE = " (made by an earlier request, which may have had another author or watermark)"
-# Other states count as submitted.
-_DRY_RUN_LABELS = {
-    None: "new",
-    LedgerState.NEW: "new",
-    LedgerState.INTENT: "uncertain",
-    LedgerState.UNCERTAIN: "uncertain",
-    LedgerState.FAILED: "failed",
-    LedgerState.DONE: "done",
-    LedgerState.DOWNLOADED: "done",
-}
 
 
 @attrs.define
@@ -84,7 +73,7 @@ class BulkCommand:
             download_to=self.to,
             retry_failed=self.retry_failed,
             timeout=self.timeout,
-            name=lambda request: self.template.render(rows[_key(request)]),
+            name=lambda request: self.template.render(rows[request_key(request)]),
         )
         interrupts.on_first_interrupt = lambda: self._stop(bulk)
         try:
@@ -103,7 +92,7 @@ class BulkCommand:
     def _finished_before(self, host: str) -> set[tuple[str, str]]:
         """Return the keys of the rows whose files exist from earlier runs."""
         existing = {
-            _key(entry.request)
+            request_key(entry.request)
             for entry in self.entries(host)
             if entry.state is LedgerState.DOWNLOADED and entry.path and entry.path.exists()
         }
@@ -138,7 +127,7 @@ class BulkCommand:
         before: set[tuple[str, str]],
     ) -> None:
         self.progress.add_result(conversion)
-        key = _key(conversion.request)
+        key = request_key(conversion.request)
         row = rows[key]
         self.output.record(_record(conversion, row))
         if conversion.error is not None:
@@ -157,7 +146,9 @@ class BulkCommand:
             return
         with suppress(LedgerError):
             entries = self.entries(client.base_url)
-            number = sum(e.state is LedgerState.INTENT and _key(e.request) in keys for e in entries)
+            number = sum(
+                e.state is LedgerState.INTENT and request_key(e.request) in keys for e in entries
+            )
             if number:
                 self.output.status(
                     f"{number} submits were interrupted and may have been accepted. The next run "
@@ -192,47 +183,8 @@ class BulkCommand:
             )
 
 
-async def report_dry_run(command: BulkCommand, client: Client | None, limit: RateLimit) -> int:
-    """Report what a run would submit, how long that takes, and the credits left."""
-    entries = command.entries(client.base_url) if client else []
-    states = {_key(entry.request): entry.state for entry in entries}
-    counts = {"done": 0, "failed": 0, "submitted": 0, "new": 0, "uncertain": 0}
-    for row in command.rows:
-        counts[_DRY_RUN_LABELS.get(states.get(row.key), "submitted")] += 1
-    credits_left, problem = await _credits(client)
-    to_submit = counts["new"] + (counts["failed"] if command.retry_failed else 0)
-    # The response about the credits may have said that the host rejects duplicates.
-    if command.resubmit_uncertain or (client is not None and client.rejects_duplicates):
-        to_submit += counts["uncertain"]
-    submit_seconds = min_seconds(to_submit, limit)
-    record: dict[str, Any] = {"tracks": len(command.rows), **counts, "to_submit": to_submit}
-    record |= {"min_seconds": submit_seconds, "credits": credits_left}
-    command.output.record({"dry_run": record})
-    command.output.line(
-        f"{len(command.rows)} tracks: {counts['done']} done, {counts['submitted']} in progress, "
-        f"{counts['failed']} failed, {counts['new']} new"
-        + (f", {counts['uncertain']} uncertain" if counts["uncertain"] else "")
-    )
-    command.output.line(
-        f"{to_submit} to submit, in {format_duration(submit_seconds)} or more at "
-        f"{limit.requests} requests in {limit.per:g} s"
-    )
-    known = f"unknown ({problem})" if credits_left is None else f"{credits_left:g}"
-    command.output.line(f"Credits left: {known}")
-    return DONE
-
-
-async def _credits(client: Client | None) -> tuple[float | None, str]:
-    """Return the credits left, or None and the reason."""
-    if client is None:
-        return None, "no API key"
-    try:
-        return await client.get_credits(), ""
-    except Mp4GenError as error:
-        return None, str(error)
-
-
-def _key(request: VideoRequest) -> tuple[str, str]:
+def request_key(request: VideoRequest) -> tuple[str, str]:
+    """Return what identifies a track in a table and in a ledger."""
     return request.task_id, request.audio_id
 
 

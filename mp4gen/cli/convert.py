@@ -11,12 +11,14 @@ from mp4gen.client import Client
 from mp4gen.models import VideoRequest
 from mp4gen.options import Retry
 from mp4gen.settings.arguments import checked
+from mp4gen.transport.caller import CallOptions
 
 from .arguments import expand_user_text
-from .bulk_command import LEDGER, BulkCommand, report_dry_run
+from .bulk_command import LEDGER, BulkCommand
 from .callback_options import NO_CALLBACKS, CallbackOptions
+from .dry_run import DRY_RUN_TIMEOUT, report_dry_run
 from .exit_codes import UsageError
-from .failure_reporter import FailureReporter
+from .failure_reporter import FailureReporter, RetryLimit
 from .filename_template import DEFAULT_TEMPLATE, Template
 from .options import DEFAULT_CONNECTION, AsJson, Connection, ensure_directory, parse_rate_limit
 from .output import Output
@@ -72,7 +74,10 @@ class RunOptions:
     concurrency: int = 300
 
 
-_RETRY_LIMIT = f"up to {format_duration(Retry().timeout)} a track, or until the outage ends"
+_BULK_LIMIT = RetryLimit(
+    CallOptions.for_bulk_run(Retry()).max_maintenance,
+    f"Retrying each track for {format_duration(Retry().timeout)}, and an outage until {{until}}.",
+)
 _NO_DEFAULTS, _DEFAULT_OPTIONS = RowDefaults(), RunOptions()
 
 
@@ -123,8 +128,9 @@ def convert(
     elif not connection.can_connect and not music_task:
         return run(report_dry_run(command, None, limit))
     receiver = None if options.dry_run else callbacks.receiver()
+    reporter = FailureReporter(output)
     opened = connection.opened(
-        FailureReporter(output, _RETRY_LIMIT),
+        reporter,
         rate_limit=limit,
         concurrency=options.concurrency,
         on_event=progress.handle_event,
@@ -137,7 +143,9 @@ def convert(
         async with callbacks.listening(receiver), opened as client:
             await _add_tracks(command, client, music_task or [], defaults)
             if options.dry_run:
+                reporter.limit = RetryLimit(DRY_RUN_TIMEOUT)
                 return await report_dry_run(command, client, limit)
+            reporter.limit = _BULK_LIMIT
             return await command.run(client, interrupts)
 
     return run(work(), interrupts)

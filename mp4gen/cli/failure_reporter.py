@@ -5,20 +5,43 @@ import textwrap
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import attrs
 
 from mp4gen.errors import ApiError, MaintenanceError, Mp4GenError, RateLimitError
-from mp4gen.events import Event, MaintenanceEvent, PausedEvent, RetryEvent
+from mp4gen.events import (
+    CompletedEvent,
+    Event,
+    MaintenanceEvent,
+    PausedEvent,
+    PollEvent,
+    RetryEvent,
+    SubmittedEvent,
+)
 from mp4gen.options import Retry
 
 from .output import Output
 from .run_progress import format_duration
 
-_SILENCE_SECONDS = 2.0
+# With the start of Python, the first word comes within two seconds.
+_SILENCE_SECONDS = 1.0
 _REPEAT_SECONDS = 60.0
 _MAX_LINES = 5
 _MAX_REASON = 200
+
+
+@attrs.define
+class RetryLimit:
+    """How long a command retries.
+
+    Attributes:
+        seconds: Seconds from the first failure.
+        text: What the command reports; `{until}` is the time of day at which they are over.
+    """
+
+    seconds: float = Retry().timeout
+    text: str = "Retrying until {until}."
 
 
 @attrs.define
@@ -27,14 +50,17 @@ class FailureReporter:
 
     Attributes:
         output: Where it prints.
-        limit: How long a failed call is retried.
+        limit: How long failed calls are retried.
         clock: Returns monotonic seconds.
+        now: Returns the local time.
     """
 
     output: Output
-    limit: str = f"up to {format_duration(Retry().timeout)}"
+    limit: RetryLimit = attrs.field(factory=RetryLimit)
     clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now().astimezone()
     _has_event: bool = False
+    _failing_since: datetime | None = None
     _printed: deque[tuple[float, str]] = attrs.field(factory=lambda: deque(maxlen=_MAX_LINES))
 
     def handle_event(self, event: Event) -> None:
@@ -48,18 +74,24 @@ class FailureReporter:
             self.output.status(text)
 
     async def report_silence(self, host: str) -> None:
-        """Say after two seconds what the command waits for, unless an event has come."""
+        """Say after a second what the command waits for, unless an event has come."""
         await asyncio.sleep(_SILENCE_SECONDS)
         if not self._has_event:
-            self.output.status(f"No response from {host} yet. Waiting.")
+            self.output.status(
+                f"No response from {host} yet. Check the server, the network and the firewall. "
+                f"{self._limit_text(self.now())}"
+            )
 
     def _describe(self, event: Event) -> str | None:
         match event:
+            case SubmittedEvent() | PollEvent() | CompletedEvent():
+                self._failing_since = None
             case RetryEvent(error=RateLimitError() | MaintenanceError()):
                 # Their own events say how long they last.
                 return None
             case RetryEvent(error=error):
-                return f"{_reason(error)}. Retrying for {self.limit}."
+                self._failing_since = self._failing_since or self.now()
+                return f"{_reason(error)}. {self._limit_text(self._failing_since)}"
             case PausedEvent(delay=delay):
                 return f"The API refused a call by its rate limit. Pausing for {delay:.0f} s."
             case MaintenanceEvent(delay=delay):
@@ -67,10 +99,20 @@ class FailureReporter:
                 return f"The API is down for maintenance. The next probe is in {wait}."
         return None
 
+    def _limit_text(self, since: datetime) -> str:
+        until = since + timedelta(seconds=self.limit.seconds)
+        # Seconds would be more precise than the delays between the attempts.
+        return self.limit.text.format(until=f"{until:%H:%M}")
+
 
 def _reason(error: Mp4GenError) -> str:
     """Return the text of an error without its hint, which is for a final failure."""
     text = str(error)
     if isinstance(error, ApiError):
         text = text.removesuffix(error.hint).rstrip()
+        if not error.from_api:
+            text = (
+                f"A server answered {error.code}, but not as the API does: a gateway, or another "
+                "server. Check --base-url"
+            )
     return textwrap.shorten(text.rstrip("."), _MAX_REASON, placeholder="...")

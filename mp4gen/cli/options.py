@@ -20,9 +20,11 @@ from mp4gen.client import Client
 from mp4gen.events import Event
 from mp4gen.options import RateLimit
 from mp4gen.settings.account import resolve_base_url
+from mp4gen.transport.proxies import proxy_from_env, resolve_proxy
 
 from .exit_codes import DONE, AfterSendingError, UsageError
 from .failure_reporter import FailureReporter
+from .host_names import require_known_name
 from .output import Output
 from .runner import in_background, run
 
@@ -127,8 +129,10 @@ class Connection:
             AfterSendingError: The block raised an error after the client had sent a request.
         """
         client = self.client(reporter, **kwargs)
+        address = urlsplit(client.base_url).netloc
         try:
-            async with client:
+            async with client, in_background(reporter.report_silence(address)):
+                await self.require_known_host(client.base_url)
                 yield client
         except Exception as error:
             if client.has_sent:
@@ -145,11 +149,20 @@ class Connection:
 
         async def with_client() -> int:
             async with self.opened(reporter, **kwargs) as client:
-                host = urlsplit(client.base_url).hostname or ""
-                async with in_background(reporter.report_silence(host)):
-                    return await work(client) or DONE
+                return await work(client) or DONE
 
         return run(with_client())
+
+    async def require_known_host(self, url: str) -> None:
+        """Check that the name of a URL's host, or of its proxy, exists.
+
+        Raises:
+            UsageError: It does not.
+        """
+        proxy = resolve_proxy(self.proxy or None)
+        if self.proxy is None:
+            proxy = proxy_from_env(url)
+        await require_known_name(url if proxy is None else proxy.url, is_proxy=proxy is not None)
 
 
 DEFAULT_CONNECTION = Connection()

@@ -16,11 +16,10 @@ from mp4gen.settings.arguments import checked
 
 from .arguments import expand_user_text
 from .exit_codes import DONE, FAILED
-from .failure_reporter import FailureReporter
+from .failure_reporter import FailureReporter, RetryLimit
 from .options import DEFAULT_CONNECTION, AsJson, Connection
 from .output import Output, display_path
 from .progress_bars import Bar, ProgressDisplay
-from .run_progress import format_duration
 
 _TaskId = Annotated[str, Parameter(help="Id of the video task, as `mp4gen create` prints it.")]
 _MIB = 1 << 20
@@ -84,7 +83,7 @@ def wait(
             output.line(display_path(path) if path else video.url)
             output.record({**attrs.asdict(video), "path": path and str(path)})
 
-        reporter = FailureReporter(output, f"up to {format_duration(checked('timeout', timeout))}")
+        reporter = FailureReporter(output, RetryLimit(checked("timeout", timeout)))
         return connection.run(work, reporter, on_event=on_event)
 
 
@@ -125,7 +124,9 @@ def download(
 
     async def work(client: Client) -> None:
         video: Video | str = source
-        if not source.startswith(("http://", "https://")):
+        if source.startswith(("http://", "https://")):
+            await connection.require_known_host(source)
+        else:
             video = _require_video(await client.get_music_video_details(source), client)
         with ProgressDisplay(output) as display:
             path = await _download(client, video, to, display.bar("video"))

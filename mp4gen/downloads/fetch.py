@@ -15,16 +15,14 @@ import attrs
 from mp4gen.addresses import PrivateAddressError, public_socket
 from mp4gen.errors import DownloadError
 from mp4gen.options import Retry
-from mp4gen.transport.http import (
-    MAX_HEADER_BYTES,
-    MAX_HEADERS,
+from mp4gen.transport.http import MAX_HEADER_BYTES, MAX_HEADERS, user_agent
+from mp4gen.transport.network import Network
+from mp4gen.transport.network_errors import (
     PROXY_AUTH_REQUIRED,
     PROXY_REFUSALS,
     describe_network_error,
     proxy_refusal,
-    user_agent,
 )
-from mp4gen.transport.network import Network
 from mp4gen.transport.proxies import Proxy, request_options
 from mp4gen.transport.rate_limit import Priority
 from mp4gen.transport.sleeper import Sleeper, require_running_loop
@@ -244,7 +242,7 @@ def _translate_errors(host: str, timeout_message: str) -> Iterator[None]:
     except (aiohttp.ClientError, OSError) as error:
         if isinstance(getattr(error, "os_error", None), PrivateAddressError):
             raise private_address_error(host) from None
-        raise RetryableError(f"Network error: {describe_network_error(error)}.") from None
+        raise RetryableError(f"Network error: {describe_network_error(error, host)}.") from None
 
 
 def _session(network: Network, *, unchecked: bool) -> aiohttp.ClientSession:

@@ -6,7 +6,6 @@ can be printed: no aiohttp error, which holds the request headers, leaves this m
 
 import asyncio
 import functools
-import os
 import zlib
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -24,6 +23,13 @@ from mp4gen.secret import HiddenHeader, Secret
 from mp4gen.version import UNKNOWN, package_version
 
 from .network import Network
+from .network_errors import (
+    PROXY_AUTH_REQUIRED,
+    PROXY_REFUSALS,
+    UnexpectedResendError,
+    describe_network_error,
+    proxy_refusal,
+)
 from .proxies import request_options
 from .sleeper import client_closed_error, require_running_loop
 
@@ -31,9 +37,6 @@ _CONNECT_TIMEOUT = 10.0
 # aiohttp's limits of 8,190 bytes and 128 headers are below what some hosts send.
 MAX_HEADER_BYTES: Final = 1 << 16
 MAX_HEADERS: Final = 1024
-PROXY_AUTH_REQUIRED = 407
-# A proxy that answers one of these to CONNECT has refused it for good.
-PROXY_REFUSALS = frozenset({403, PROXY_AUTH_REQUIRED})
 
 
 @attrs.define(eq=False)
@@ -56,10 +59,6 @@ class Delivery:
 _delivery: ContextVar[Delivery] = ContextVar("delivery")
 
 
-class _UnexpectedResendError(aiohttp.ClientError):
-    """Raised before aiohttp sends a GET a second time by itself."""
-
-
 class _Request(aiohttp.ClientRequest):
     """A request that records that it is sent; aiohttp's own traces cost a tenth of a call."""
 
@@ -68,7 +67,7 @@ class _Request(aiohttp.ClientRequest):
         delivery = _delivery.get()
         # No limiter has counted a second request.
         if delivery.head_sent:
-            raise _UnexpectedResendError
+            raise UnexpectedResendError
         delivery.head_sent = True
         return await super().send(conn)
 
@@ -93,6 +92,7 @@ class Transport:
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._host, self._network = urlsplit(base_url).hostname, network
+        self._address = urlsplit(base_url).netloc
         self._get_key = get_key
         # aiohttp would also read netrc, and then refuse our Authorization header.
         self._proxy = network.proxy_for(base_url)
@@ -143,7 +143,10 @@ class Transport:
             async with until:
                 return await self._request(session, request, key, timeout, delivery)
         except aiohttp.ConnectionTimeoutError:
-            problem = f"no connection within {min(timeout, _CONNECT_TIMEOUT):g} s"
+            problem = (
+                f"no connection within {min(timeout, _CONNECT_TIMEOUT):g} s. Check the network, "
+                "the firewall and the proxy"
+            )
         except TimeoutError:
             closed = self._closed
             problem = "the client was closed" if closed else f"no response within {timeout:g} s"
@@ -157,20 +160,22 @@ class Transport:
         except aiohttp.ClientHttpProxyError as error:
             if error.status in PROXY_REFUSALS:
                 raise ConfigurationError(proxy_refusal(error.status, self._host)) from None
-            problem = describe_network_error(error)
+            problem = describe_network_error(error, self._host)
         except (aiohttp.ClientError, OSError, zlib.error) as error:
             if isinstance(getattr(error, "os_error", None), PublicAddressError):
                 raise ConfigurationError(
                     f"The key would be sent unencrypted to a public address: {self._host}. "
                     "Use https://."
                 ) from None
-            problem = describe_network_error(error)
+            problem = describe_network_error(error, self._host)
             delivery.cannot_arrive = delivery.head_sent and not self._closed
         finally:
             self._calls.discard(until)
             self.has_sent = self.has_sent or delivery.head_sent
         # Raised outside of the handlers: an aiohttp error as context would show the headers.
-        raise TransportError(f"Request to {self._host} failed: {problem}.", sent=delivery.head_sent)
+        raise TransportError(
+            f"Request to {self._address} failed: {problem}.", sent=delivery.head_sent
+        )
 
     async def aclose(self) -> None:
         """Close all connections. A second call does nothing."""
@@ -259,50 +264,6 @@ def validate_api_key(key: Secret | None) -> Secret | None:
             "header can carry. Copy it again."
         )
     return key
-
-
-def proxy_refusal(status: int, host: str | None) -> str:
-    """Return the text for a proxy that answered 403 or 407 itself; another try does not help."""
-    if status == PROXY_AUTH_REQUIRED:
-        return (
-            "Refused by the proxy: it requires a user and a password (407). "
-            "Use http://user:password@host:port as its URL."
-        )
-    return (
-        f"Refused by the proxy: it does not connect to {host} ({status}). "
-        "Ask its operator, or exclude the host with NO_PROXY."
-    )
-
-
-def describe_network_error(error: BaseException) -> str:
-    """Return a network failure in words; the error's own text may show the key."""
-    if isinstance(error, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
-        return _describe_proxy_error(error)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the host name is unknown; check base_url and the network"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return "no secure connection could be made (TLS)"
-    if isinstance(error, aiohttp.ServerDisconnectedError | _UnexpectedResendError):
-        return "the server closed the connection without a response"
-    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError):
-        # Also headers beyond the limits are unreadable.
-        is_cut = isinstance(error, aiohttp.ClientPayloadError)
-        return "the response was cut off" if is_cut else "the response is not readable HTTP"
-    return f"no usable connection ({_reason(error)})"
-
-
-def _describe_proxy_error(
-    error: aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError,
-) -> str:
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"the proxy answered {error.status}"
-    return f"the proxy cannot be reached ({_reason(error.os_error)})"
-
-
-def _reason(error: BaseException) -> str:
-    """Return the system's words for an error; asyncio's own are for developers."""
-    number = error.errno if isinstance(error, OSError) else None
-    return os.strerror(number) if number else type(error).__name__
 
 
 def _headers() -> dict[str, str]:

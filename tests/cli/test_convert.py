@@ -176,6 +176,39 @@ def test_dry_run_reports_and_submits_nothing(service: FakeService, mp4gen: Any) 
     assert len(service.tasks) == 3
 
 
+@pytest.mark.parametrize(
+    ("fault", "code", "reason"),
+    [
+        ("unauthorized", 3, "The API answered 401: Unauthorized access. Check the API key"),
+        ("html_404", 1, "Correct base_url."),
+        ("ok", 0, "1000"),
+    ],
+)
+def test_dry_run_ends_with_the_code_of_what_it_found(
+    service: FakeService, mp4gen: Any, fault: Any, code: int, reason: str
+) -> None:
+    """The run itself would end with it, too."""
+    service.always("credits", fault)
+
+    ended = mp4gen("convert", "t.csv", "--to", "v", "--dry-run")
+
+    assert ended.code == code
+    assert reason in ended.out
+
+
+def test_dry_run_fails_if_the_server_is_down(
+    service: FakeService, mp4gen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks for a short time, and says why it does not know the credits."""
+    monkeypatch.setattr("mp4gen.cli.dry_run.DRY_RUN_TIMEOUT", 0.05)
+    service.always("credits", "hang")
+
+    ended = mp4gen("convert", "t.csv", "--to", "v", "--dry-run")
+
+    assert ended.code == 1
+    assert "Credits left: unknown (No result within 0.05 s: the server has not resp" in ended.out
+
+
 def test_dry_run_needs_no_key(mp4gen: Any, tmp_path: Path) -> None:
     """Without a key only the credits are unknown."""
     (tmp_path / "t.csv").write_text("taskId,audioId\nm,a\n")

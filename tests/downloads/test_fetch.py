@@ -419,7 +419,7 @@ async def test_fetch_retries_refused_connections(sessions: FileSessions, tmp_pat
 
     assert host.failures
     assert message.startswith(
-        "Cannot download from 127.0.0.1: Network error: no usable connection ("
+        "Cannot download from 127.0.0.1: Network error: connection refused. Start `mp4gen serve`"
     )
 
 

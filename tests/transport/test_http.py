@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import socket
 import ssl
 import traceback
 import zlib
@@ -22,7 +21,7 @@ from mp4gen.testing.service import FAKE_KEY
 from mp4gen.transport.http import Delivery, Transport, user_agent
 from mp4gen.transport.network import Network
 from mp4gen.transport.proxies import Proxy
-from tests.support_proxy import ConnectionFault, FaultProxy, full_backlog
+from tests.support_proxy import ConnectionFault, FaultProxy, free_port, full_backlog
 
 pytestmark = pytest.mark.looptime
 SUBMIT = ApiRequest("POST", "/api/v1/mp4/generate", b'{"taskId":"m"}', is_submit=True)
@@ -52,13 +51,6 @@ async def failure(transport: Transport, call: ApiRequest, timeout: float = 30.0)
     return caught.value
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 async def test_send_sends_the_documented_headers(
     service: FakeService, transport: Transport
 ) -> None:
@@ -86,13 +78,17 @@ async def test_send_without_key_sends_no_authorization(service: FakeService) -> 
 
 async def test_refused_connection_sent_nothing() -> None:
     """Failure mode 1: no server listens, so the call was certainly not accepted."""
-    transport = transport_to(f"http://127.0.0.1:{free_port()}")
+    port = free_port()
+    transport = transport_to(f"http://127.0.0.1:{port}")
     error = await failure(transport, SUBMIT)
     await transport.aclose()
 
     assert type(error) is mp4gen.TransportError
     assert not error.sent
-    assert str(error) == ("Request to 127.0.0.1 failed: no usable connection (Connection refused).")
+    assert str(error) == (
+        f"Request to 127.0.0.1:{port} failed: connection refused. "
+        "Start `mp4gen serve`, or check the port."
+    )
 
 
 async def test_unknown_host_sent_nothing() -> None:
@@ -116,7 +112,10 @@ async def test_connection_that_is_never_accepted_sent_nothing() -> None:
         await transport.aclose()
 
     assert not error.sent
-    assert str(error) == "Request to 127.0.0.1 failed: no connection within 10 s."
+    assert str(error) == (
+        f"Request to {url.removeprefix('http://')} failed: no connection within 10 s. "
+        "Check the network, the firewall and the proxy."
+    )
 
 
 async def end_by_cancel(_: Transport, call: asyncio.Task[Any]) -> None:
@@ -216,7 +215,8 @@ async def test_broken_response_is_described_in_words(
 
     error = await failure(transport, SUBMIT)
 
-    assert str(error) == f"Request to 127.0.0.1 failed: {expected}."
+    address = service.url.removeprefix("http://")
+    assert str(error) == f"Request to {address} failed: {expected}."
     assert error.sent
 
 
@@ -249,7 +249,8 @@ async def test_slow_response_ends_at_the_total_timeout(
 
     error = await failure(transport, SUBMIT, timeout=20)
 
-    assert str(error) == "Request to 127.0.0.1 failed: no response within 20 s."
+    address = service.url.removeprefix("http://")
+    assert str(error) == f"Request to {address} failed: no response within 20 s."
     assert asyncio.get_running_loop().time() == pytest.approx(20, abs=0.1)
 
 
