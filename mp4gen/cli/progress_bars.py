@@ -6,12 +6,13 @@ import os
 import sys
 from typing import Protocol, Self
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
 from .output import Output, escape_control_chars, is_terminal
 
+_MAX_LABEL_COLUMNS = 32
 _REFRESH_SECONDS = 0.5
 _PLAIN_INTERVAL_TICKS = 120
 
@@ -90,6 +91,15 @@ class ProgressDisplay:
         return Bar(self._output, label, self._progress)
 
 
+class _RoomForCtrlC(Console):
+    """A console that leaves two columns free: terminals print `^C` at the end of the bars."""
+
+    @property  # type: ignore[misc]  # nothing sets it
+    def size(self) -> ConsoleDimensions:
+        columns, rows = super().size
+        return ConsoleDimensions(max(columns - 2, 1), rows)
+
+
 class Countable(Protocol):
     """The counts of a bulk run, and their text as `str`."""
 
@@ -116,11 +126,15 @@ def _can_animate() -> bool:
 def _create_progress(*, keep: bool, show_elapsed: bool) -> Progress:
     return Progress(
         SpinnerColumn(finished_text="*"),
-        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+        TextColumn(
+            "{task.description}",
+            markup=False,
+            table_column=Column(no_wrap=True, max_width=_MAX_LABEL_COLUMNS),
+        ),
         BarColumn(bar_width=24),
         TextColumn("{task.fields[status]}", markup=False, table_column=Column(no_wrap=True)),
         *([TimeElapsedColumn()] if show_elapsed else []),
-        console=Console(stderr=True, highlight=False, markup=False, emoji=False),
+        console=_RoomForCtrlC(stderr=True, highlight=False, markup=False, emoji=False),
         redirect_stdout=False,
         redirect_stderr=False,
         transient=not keep,

@@ -5,6 +5,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -41,7 +42,7 @@ class RenderJob:
         """
         try:
             # The renderer refuses its own audio file and what is not a regular file.
-            if not self.video.is_file() or self.video.samefile(self.audio):
+            if not self.video.is_file() or _is_same_file(self.video, self.audio):
                 return False
             if is_own_video(self.video):
                 return True
@@ -135,16 +136,23 @@ def _without_conflicts(jobs: Sequence[RenderJob]) -> list[RenderJob]:
     conflicts = []
     for job in jobs:
         first = by_video.setdefault(_key(job.video), job)
-        if not first.audio.samefile(job.audio):
+        if not _is_same_file(first.audio, job.audio):
             conflicts.append((first, job))
     if conflicts:
         (first, second), others = conflicts[0], len(conflicts) - 1
-        more = f", and so on for {others} more" if others else ""
+        more = f" (and {others} more like this)" if others else ""
         raise UsageError(
             f"Both {first.audio} and {second.audio} would become {first.video}{more}. "
             "Rename one of them, or use different folders."
         )
     return list(by_video.values())
+
+
+def _is_same_file(first: Path, second: Path) -> bool:
+    # A link in a folder may lead nowhere.
+    with suppress(FileNotFoundError):
+        return first.samefile(second)
+    return first == second
 
 
 def _key(video: Path) -> str:

@@ -55,6 +55,8 @@ class RenderWorker:
                 on_progress(*message)
         except (EOFError, OSError):
             self._discard()
+            if self._stopped:
+                raise RenderCancelledError("The render was cancelled.") from None
             raise RenderError(
                 "The render crashed, perhaps because the memory was exhausted. Render the file "
                 "again, with fewer --workers."

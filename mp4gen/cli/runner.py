@@ -120,6 +120,8 @@ async def run_in_thread(
     except asyncio.CancelledError:
         on_cancel()
         await asyncio.wait([task])
+        # The caller gets the cancellation, and asyncio would log the error of `func`.
+        task.exception()
         raise
 
 

@@ -52,12 +52,15 @@ def test_folders_are_searched_and_keep_their_names(touch: Touch) -> None:
     touch("Album/1.mp3", "Album/disc 2/1.FLAC", "Album/.x.mp3", "Album/.git/y.mp3", "Album/z.txt")
     Path("Album/loop").symlink_to(Path("Album").absolute())
     Path("Album/linked.wav").symlink_to(Path("Album/1.mp3").absolute())
+    Path("Album/away.wav").symlink_to("/nowhere/1.mp3")
 
     found = videos("Album/")
 
     assert found == {
         "Album/1.mp3": "videos/Album/1.mp4",
         "Album/linked.wav": "videos/Album/linked.mp4",
+        # It fails in its turn.
+        "Album/away.wav": "videos/Album/away.mp4",
         "Album/disc 2/1.FLAC": "videos/Album/disc 2/1.mp4",
     }
 
@@ -97,7 +100,7 @@ def test_single_file_can_have_a_name(touch: Touch) -> None:
         (
             ["a.mp3", "e/a.wav", "d/b.wav", "d/b.ogg"],
             "v",
-            "Both a.mp3 and e/a.wav would become v/a.mp4, and so on for 1 more. Rename one",
+            "Both a.mp3 and e/a.wav would become v/a.mp4 (and 1 more like this). Rename one",
         ),
     ],
 )  # fmt: skip

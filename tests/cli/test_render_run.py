@@ -165,6 +165,11 @@ def test_stopped_worker_leaves_nothing(tone: Path, tmp_path: Path) -> None:
         with pytest.raises(RenderCancelledError):
             worker.render(arguments, lambda *_: worker.stop())
     worker.join()
+    killed = RenderWorker()
+    with pytest.raises(RenderCancelledError):
+        killed.render(arguments, lambda *_: (killed.stop(), killed.kill()))
+    for part in tmp_path.glob(".mp4gen-*.part"):
+        part.unlink()
 
     assert names_in(tmp_path) == ["tone.wav"]
 

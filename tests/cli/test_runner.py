@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from mp4gen.cli import runner
 from mp4gen.cli.exit_codes import InterruptedBySignal
+from mp4gen.cli.runner import run_in_thread
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -67,3 +71,28 @@ def test_suggested_command_contains_no_secret(words: str, expected: str) -> None
     runner.argv.reset(token)
 
     assert suggested == expected
+
+
+async def cancel_in_thread() -> None:
+    """Cancel a function in a thread, which ends with an error because it was stopped."""
+    started, stopped = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def work() -> None:
+        loop.call_soon_threadsafe(started.set)
+        stopped.wait()
+        raise RuntimeError("stopped")
+
+    task = asyncio.create_task(run_in_thread(work, on_cancel=stopped.set))
+    await started.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
+def test_run_in_thread_logs_no_error_after_a_cancel(caplog: pytest.LogCaptureFixture) -> None:
+    """The error is no surprise."""
+    asyncio.run(cancel_in_thread())
+    gc.collect()
+
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
