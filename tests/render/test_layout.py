@@ -76,11 +76,21 @@ def test_1280x720_has_the_numbers_of_the_design():
     """The landscape design is not scaled."""
     layout = layout_for(1280, 720)
 
-    assert (layout.cover.left, layout.cover.top, layout.cover.width) == (96, 84, 312)
-    assert (layout.text_box.left, layout.title_base) == (464, 234)
+    assert (layout.cover.left, layout.cover.top, layout.cover.width) == (96, 80, 304)
+    assert (layout.text_box.left, layout.title_base) == (456, 226)
     assert (layout.bar_lefts.size, layout.bar_width, layout.bars_base) == (64, 10, 566)
     assert (layout.progress.left, layout.progress.right, layout.progress.top) == (96, 1184, 646)
     assert layout.watermark_base == 694
+
+
+@pytest.mark.parametrize(
+    "size", [(1280, 720), (720, 1280), (720, 720), (640, 360), (3840, 2160), (2160, 3840)]
+)
+def test_cover_fills_whole_blocks_of_the_encoder(size):
+    """Its light would else cost more bits, and leave more errors."""
+    cover = layout_for(*size).cover
+
+    assert [edge % 16 for edge in (cover.left, cover.top, cover.right, cover.bottom)] == [0] * 4
 
 
 def test_cover_is_centred_without_text():
