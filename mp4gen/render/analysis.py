@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -13,6 +13,7 @@ from mp4gen.errors import RenderError
 
 from . import aac
 from .cancellation import CancelToken
+from .clip import WHOLE, Clip, cut
 from .colour import Bytes, Floats
 from .decode import (
     DECODING_ERRORS,
@@ -36,7 +37,7 @@ _BATCH = 16384
 
 @frozen(eq=False)
 class Features:
-    """The analysis of a complete track.
+    """The analysis of a track, or of the part of it that becomes a video.
 
     Attributes:
         levels: (frames, bands), one byte each: `STEP_DB` steps above `FLOOR_DB`.
@@ -46,6 +47,8 @@ class Features:
         digest: 32 bytes that identify the audio, at any size and frame rate.
         peak: largest sample of any channel, mixed down to stereo; full scale is 1.
         header: what the file states about itself.
+        clip: the part that was analysed.
+        track_seconds: seconds of the track that were decoded, up to the clip's end.
         profile: variant of the codec that was decoded, such as "LC" of AAC, or "".
     """
 
@@ -56,6 +59,8 @@ class Features:
     digest: bytes = b""
     peak: float = 0.0
     header: Header = NO_HEADER
+    clip: Clip = WHOLE
+    track_seconds: float = 0.0
     profile: str = ""
 
 
@@ -65,32 +70,40 @@ def analyse(
     fps: int,
     bands: int,
     max_duration: float,
+    clip: Clip = WHOLE,
     cancel: CancelToken | None = None,
 ) -> Features:
-    """Decode `path` once and measure `bands` levels for each of `fps` frames per second.
+    """Decode `path` once and measure `bands` levels for each of `fps` frames per second of `clip`.
 
     Raises:
-        RenderError: not audio, damaged, too short, or longer than `max_duration` seconds.
+        RenderError: not audio, damaged, too short, or a clip longer than `max_duration` seconds.
         RenderCancelledError: `cancel` was set.
     """
-    decoder, name = Decoder(path, cancel, max_duration), display_name(path)
-    digest = hashlib.sha256()
-    counter = _Counter(_identified(decoder, digest.update), name, max_duration)
+    # Only decoding tells how much of a long file belongs to the clip.
+    decoder = Decoder(path, cancel, max_duration if clip == WHOLE else math.inf)
+    name, digest = display_name(path), hashlib.sha256()
+    track = _Counter(_identified(iter(decoder), digest.update))
+    part = _Counter(cut(iter(track), clip))
     meter, peak = LevelMeter(fps, bands), 0.0
-    for samples, batch_peak in _stereo(counter, name):
+    for samples, batch_peak in _stereo(part, name):
+        if part.seconds > max_duration:
+            raise too_long_error(name, max_duration)
         peak = max(peak, batch_peak)
         meter.feed(samples)
-    seconds = counter.seconds
-    decoder.check(float(seconds))
+    seconds = part.seconds
+    decoder.check(float(track.seconds))
+    clip.check(name, float(track.seconds), float(seconds))
     return Features(
         # Rounded up: the video never ends before the audio.
         levels=meter.finish(math.ceil(seconds * fps)),
         duration=float(seconds),
         damaged_packets=decoder.damaged_packets,
-        format_changes=len(counter.formats) > 1,
+        format_changes=len(part.formats) > 1,
         digest=digest.digest(),
         peak=peak,
         header=decoder.header,
+        clip=clip,
+        track_seconds=float(track.seconds),
         profile=decoder.profile,
     )
 
@@ -111,17 +124,13 @@ def _identified(
 class _Counter:
     """Passes frames on, and counts their seconds and formats.
 
-    Iterating raises RenderError if they exceed `max_duration`.
-
     Attributes:
         formats: the sample rates and layouts after the first second.
     """
 
-    def __init__(self, frames: Iterable[AudioFrame], name: str, max_duration: float) -> None:
+    def __init__(self, frames: Iterable[AudioFrame]) -> None:
         self.formats: set[tuple[str, int]] = set()
         self._frames = frames
-        self._name = name
-        self._max_duration = max_duration
         self._before = Fraction(0)
         self._samples, self._rate = 0, 1
 
@@ -130,15 +139,12 @@ class _Counter:
         """The seconds of all frames up to now."""
         return self._before + Fraction(self._samples, self._rate)
 
-    def __iter__(self) -> Iterator[AudioFrame]:
+    def __iter__(self) -> Generator[AudioFrame, None, None]:
         for frame in self._frames:
             if frame.sample_rate != self._rate:
                 self._before, self._samples, self._rate = self.seconds, 0, frame.sample_rate
             self._samples += frame.samples
-            seconds = float(self._before) + self._samples / self._rate
-            if seconds > self._max_duration:
-                raise too_long_error(self._name, self._max_duration)
-            if seconds > FORMAT_PROBE_SECONDS:
+            if float(self._before) + self._samples / self._rate > FORMAT_PROBE_SECONDS:
                 self.formats.add((frame.layout.name, frame.sample_rate))
             yield frame
 

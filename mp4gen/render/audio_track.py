@@ -17,6 +17,7 @@ from . import aac, decode
 from .aac_encoder import FAST_OPTIONS, AacEncoder
 from .analysis import Features
 from .cancellation import CancelToken
+from .clip import WHOLE, Clip, cut
 from .header import Header
 from .options import AudioMode, PathLike
 
@@ -47,6 +48,7 @@ class AudioPlan:
         copied: whether the packets are the input's.
         warning: a known limit of players, or "".
         gain: factor for all samples if they are encoded.
+        clip: the part of the track that is encoded.
     """
 
     codec: str
@@ -54,6 +56,7 @@ class AudioPlan:
     copied: bool
     warning: str
     gain: float = 1.0
+    clip: Clip = WHOLE
 
 
 def plan_audio(mode: AudioMode, features: Features) -> AudioPlan:
@@ -64,6 +67,7 @@ def plan_audio(mode: AudioMode, features: Features) -> AudioPlan:
     copyable = (
         codec in COPYABLE_CODECS[mode]
         and header.container not in _INEXACT_CONTAINERS
+        and features.clip == WHOLE
         and not (is_variant and mode == "compatible")
     )
     if features.damaged_packets or features.format_changes:
@@ -72,14 +76,15 @@ def plan_audio(mode: AudioMode, features: Features) -> AudioPlan:
     if not copyable and mode == "compatible":
         return _encoded_aac(features)
     codec = codec if copyable else "flac"
-    limit = _VARIANT_LIMIT if is_variant else _PLAYER_LIMITS.get(codec)
+    limit = _VARIANT_LIMIT if is_variant and copyable else _PLAYER_LIMITS.get(codec)
     warning = f'{limit}. Use audio_mode="compatible" for all players.' if limit else ""
-    return AudioPlan(codec, header, copied=copyable, warning=warning)
+    return AudioPlan(codec, header, copied=copyable, warning=warning, clip=features.clip)
 
 
 def _encoded_aac(features: Features, warning: str = "") -> AudioPlan:
     gain = aac.gain_for(features.peak)
-    return AudioPlan("aac", features.header, copied=False, warning=warning, gain=gain)
+    clip = features.clip
+    return AudioPlan("aac", features.header, copied=False, warning=warning, gain=gain, clip=clip)
 
 
 def open_audio_writer(
@@ -136,7 +141,7 @@ class AudioEncoder:
     ) -> None:
         self._stream = (_aac if plan.codec == "aac" else _flac)(output, plan.source)
         self._gain = np.float32(plan.gain)
-        self._frames = iter(decode.Decoder(path, cancel))
+        self._frames = cut(iter(decode.Decoder(path, cancel)), plan.clip)
         self._output = output
         self._coder = self._stream.codec_context
         self._aac = AacEncoder(self._coder) if plan.codec == "aac" else None

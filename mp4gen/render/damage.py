@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from .analysis import Features
+from .times import clock
 
 # A file with less of the length that its header states gives a warning.
 PROMISE_SHARE = 0.95
@@ -12,14 +13,9 @@ def warnings_of(name: str, features: Features) -> Iterator[str]:
     """Yield one sentence for each fault that the analysis found."""
     if features.damaged_packets:
         yield f"{features.damaged_packets} damaged packets of {name} were left out."
-    promised = features.header.promised
-    if features.duration < PROMISE_SHARE * promised - 0.5:
+    promised, decoded = features.header.promised, features.track_seconds
+    if decoded < PROMISE_SHARE * min(promised, features.clip.stop) - 0.5:
         yield (
-            f"The audio file is not complete: {name} has {_clock(features.duration)} of the "
-            f"{_clock(promised)} that its header states. Check its download."
+            f"The audio file is not complete: {name} has {clock(decoded)} of the "
+            f"{clock(promised)} that its header states. Check its download."
         )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}"

@@ -10,6 +10,7 @@ from mp4gen.errors import RenderError
 
 from . import analysis, audio_track, decode, encode
 from .cancellation import CancelToken, Deadline
+from .clip import Clip, clip_of
 from .header import header_duration
 from .options import (
     DEFAULT_STYLE,
@@ -41,6 +42,8 @@ def render_video(
     domain_name: str | None = None,
     title: str | None = None,
     cover: PathLike | None = None,
+    start: float | str = 0.0,
+    length: float | str | None = None,
     style: RenderStyle = DEFAULT_STYLE,
     audio_mode: AudioMode = "compatible",
     max_duration: float = MAX_DURATION,
@@ -64,12 +67,15 @@ def render_video(
         title: default: the file's title tag, else its name.
         cover: a PNG, JPEG, WEBP or, with Pillow 11.3, AVIF; default: the file's front cover, else
             its first usable picture, else one generated from the audio.
+        start: where a clip starts: seconds, "1:15" or "1:02:03.5".
+        length: length of the clip in the same forms; default: up to the track's end. The audio is
+            cut to the sample, faded for 15 ms at the cuts, and never copied.
         style: size, frame rate and quality.
         audio_mode: "compatible" copies AAC-LC in stereo or mono up to 48 kHz, and encodes the
             rest as such at 320 kb/s, for all players. Tracks that peak above 0.95 are encoded with
             one constant gain to 0.94. "copy" copies mp3, aac, flac, alac and opus, and makes the
             rest FLAC. Audio in Matroska or WebM, whose times are rounded, is always encoded.
-        max_duration: largest accepted duration of the audio in seconds.
+        max_duration: largest accepted duration of the video in seconds.
         workers: largest number of processes, this one included, that render the video side by
             side, in pieces of 8 seconds; at most one for every 20 seconds of music. The file has
             the same bytes with any number. A function is called often, and can lower the number
@@ -89,7 +95,8 @@ def render_video(
         raise RenderError(f'Invalid audio_mode: {audio_mode!r}. Use "compatible" or "copy".')
     if not callable(workers):
         check_range("workers", workers, 1, MAX_WORKERS)
-    request = RenderRequest(author, domain_name, title, cover, style, max_duration)
+    clip = clip_of(start, length)
+    request = RenderRequest(author, domain_name, title, cover, style, max_duration, clip)
     deadline = Deadline(cancel, 60 + max_duration if timeout is None else timeout)
     with watch_source(audio) as check_source, PieceProcesses(workers) as processes:
         prepared = prepare(audio, request, functools.partial(_analyse, processes, deadline))
@@ -108,14 +115,14 @@ def render_video(
 
 
 def _analyse(
-    processes: PieceProcesses, cancel: CancelToken, path: PathLike, **options: Any
+    processes: PieceProcesses, cancel: CancelToken, path: PathLike, *, clip: Clip, **options: Any
 ) -> analysis.Features:
     """Analyse the audio while the processes start."""
     if processes.limit > 1:
         with decode.open_audio(path) as (container, stream):
             duration = header_duration(container, stream)
-        processes.start(duration)
-    return analysis.analyse(path, cancel=cancel, **options)
+        processes.start(clip.duration_in(duration))
+    return analysis.analyse(path, cancel=cancel, clip=clip, **options)
 
 
 def _default_timeout(duration: float, style: RenderStyle) -> float:

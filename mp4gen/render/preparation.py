@@ -10,6 +10,7 @@ from attrs import frozen
 from mp4gen.errors import RenderError
 
 from . import analysis, cover, damage, decode, fonts, layout, tags
+from .clip import WHOLE, Clip
 from .colour import Bytes, dominant_accent
 from .cover import cover_jpeg
 from .options import PathLike, RenderStyle
@@ -30,6 +31,7 @@ class RenderRequest:
     cover: PathLike | None
     style: RenderStyle
     max_duration: float
+    clip: Clip = WHOLE
 
 
 @frozen(eq=False)
@@ -73,7 +75,11 @@ def prepare(
     if request.cover is not None:
         cover_override = cover.read_cover(request.cover, side, TAG_SIDE)
     features = analyse(
-        audio, fps=style.fps, bands=scene_layout.bar_lefts.size, max_duration=max_duration
+        audio,
+        fps=style.fps,
+        bands=scene_layout.bar_lefts.size,
+        max_duration=max_duration,
+        clip=request.clip,
     )
     cover_image, warnings = choose_cover(cover_override, file_tags.covers, side)
     if cover_image is None:

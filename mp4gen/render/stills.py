@@ -11,6 +11,7 @@ from mp4gen.errors import RenderError
 
 from . import analysis, cover, motion, tags
 from .canvas import Canvas
+from .clip import WHOLE, Clip, clip_of
 from .cover import cover_jpeg
 from .options import DEFAULT_STYLE, MAX_DURATION, PathLike, RenderStyle
 from .preparation import RenderRequest, choose_cover, prepare
@@ -25,6 +26,8 @@ def render_frame(
     domain_name: str | None = None,
     title: str | None = None,
     cover: PathLike | None = None,
+    start: float | str = 0.0,
+    length: float | str | None = None,
     style: RenderStyle = DEFAULT_STYLE,
     max_duration: float = MAX_DURATION,
 ) -> Image.Image:
@@ -36,7 +39,8 @@ def render_frame(
     Raises:
         RenderError: as for `render_video`.
     """
-    request = RenderRequest(author, domain_name, title, cover, style, max_duration)
+    clip = clip_of(start, length)
+    request = RenderRequest(author, domain_name, title, cover, style, max_duration, clip)
     if not math.isfinite(time):
         raise RenderError(f"Invalid time: {time!r}. Use a finite number of seconds.")
     prepared = prepare(audio, request, _analyse_cached)
@@ -70,19 +74,20 @@ def render_cover(audio: PathLike, side: int = 600, *, max_duration: float = MAX_
 
 
 def _analyse_cached(
-    audio: PathLike, *, fps: int, bands: int, max_duration: float
+    audio: PathLike, *, fps: int, bands: int, max_duration: float, clip: Clip = WHOLE
 ) -> analysis.Features:
     try:
         path = Path(os.fspath(audio)).resolve()
         stat = path.stat()
     except (OSError, ValueError):
         # The analysis raises the error that describes the problem.
-        return analysis.analyse(audio, fps=fps, bands=bands, max_duration=max_duration)
-    return _analyse_version(str(path), (stat.st_mtime_ns, stat.st_size), fps, bands, max_duration)
+        return analysis.analyse(audio, fps=fps, bands=bands, max_duration=max_duration, clip=clip)
+    version = stat.st_mtime_ns, stat.st_size
+    return _analyse_version(str(path), version, fps, bands, max_duration, clip)
 
 
 @functools.lru_cache(maxsize=6)
 def _analyse_version(
-    path: str, _version: tuple[int, int], fps: int, bands: int, max_duration: float
+    path: str, _version: tuple[int, int], fps: int, bands: int, max_duration: float, clip: Clip
 ) -> analysis.Features:
-    return analysis.analyse(path, fps=fps, bands=bands, max_duration=max_duration)
+    return analysis.analyse(path, fps=fps, bands=bands, max_duration=max_duration, clip=clip)

@@ -56,7 +56,7 @@ class PreviewRequest:
 
     audio: Path
     duration: float | None
-    captions: dict[str, str | None]
+    captions: dict[str, Any]
     style: dict[str, Any]
     max_duration: float
 

@@ -1,0 +1,53 @@
+"""Read and write times as people do: seconds, minutes and seconds, or hours as well."""
+
+import math
+import re
+
+from mp4gen.errors import RenderError
+
+_CLOCK = re.compile(r"(?:(?:(\d+):)?([0-5]?\d):)?([0-5]?\d(?:\.\d+)?)")
+_SECONDS = re.compile(r"\d+(?:\.\d*)?|\.\d+")
+
+
+def parse_time(value: float | str, name: str) -> float:
+    """Return a time in seconds.
+
+    Args:
+        value: seconds, as a number or a text, "1:15" or "1:02:03.5".
+        name: the argument's name for the error.
+
+    Raises:
+        RenderError: not a time, negative, or not finite.
+    """
+    seconds = _parsed(value) if isinstance(value, str) else _number(value)
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise RenderError(f"Invalid {name}: {value!r}. Use seconds, 1:15 or 1:02:03.5.")
+    return seconds
+
+
+def clock(seconds: float) -> str:
+    """Return a time as minutes and seconds: "1:15"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"
+
+
+def exact_clock(seconds: float) -> str:
+    """Return a time as minutes, seconds and up to three decimals: "1:15.25"."""
+    minutes, rest = divmod(math.floor(seconds * 1000), 60_000)
+    return f"{minutes}:{rest / 1000:06.3f}".rstrip("0").rstrip(".")
+
+
+def _number(value: object) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else math.nan  # type: ignore[arg-type]
+
+
+def _parsed(text: str) -> float:
+    plain = text.strip()
+    if _SECONDS.fullmatch(plain):
+        return float(plain)
+    match = _CLOCK.fullmatch(plain)
+    if match is None:
+        return math.nan
+    hours, minutes, seconds = match.groups(default="0")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
