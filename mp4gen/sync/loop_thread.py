@@ -22,6 +22,8 @@ from .forks import new_event_loop
 
 T = TypeVar("T")
 
+# Of a call whose task was cancelled before its first step.
+_CANCELLED = asyncio.CancelledError()
 # Seconds between two looks at the calls of other threads when the program ends.
 _EXIT_INTERVAL = 0.1
 # Seconds in which a thread that was not closed may end when the program does.
@@ -78,11 +80,7 @@ class LoopThread:
         except BaseException:
             self._interrupt(call)
             raise
-        try:
-            return call.result()
-        finally:
-            # An exception holds this frame, and the call holds the exception.
-            del call
+        return call.result()
 
     def run_clean_up(self, function: Callable[[], Awaitable[None]]) -> None:
         """Run `function` and wait for its end, for a bounded time; do nothing if closed.
@@ -235,8 +233,10 @@ class _Call(Generic[T]):
         self._function, self._caller = function, caller
         self._context = copy_context()
         self._calls: set[_Call[Any]] = set()
+        self._result: T
+        self._error: BaseException | None = _CANCELLED
         self.thread = threading.current_thread()
-        self.task: asyncio.Task[T] | None = None
+        self.task: asyncio.Task[None] | None = None
         self.is_posted = self.is_done = False
 
     # --- in the caller's thread -------------------------------------------------------------
@@ -246,10 +246,15 @@ class _Call(Generic[T]):
         self._caller.wait(lambda: self.is_done, timeout)
 
     def result(self) -> T:
-        """Return what the task returned, or raise what it raised."""
-        if self.task is None or self.task.cancelled():
-            raise client_closed_error()
-        return self.task.result()
+        """Return what the function returned, or raise what it raised; call it once."""
+        error, self._error = self._error, None
+        if error is None:
+            return self._result
+        try:
+            raise client_closed_error() if isinstance(error, asyncio.CancelledError) else error
+        finally:
+            # It holds this frame.
+            del error
 
     # --- in the loop's thread ---------------------------------------------------------------
 
@@ -266,13 +271,19 @@ class _Call(Generic[T]):
         if self.task is not None:
             self.task.cancel()
 
-    async def _run(self) -> T:
-        return await self._function()
+    async def _run(self) -> None:
+        try:
+            self._result, self._error = await self._function(), None
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            self._error = error
+        # Not when the task has ended, which takes another turn of the loop.
+        self._end()
 
-    def _end(self, _: object) -> None:
-        self._calls.discard(self)
-        self.is_done = True
-        self._caller.wake()
+    def _end(self, _: object = None) -> None:
+        if not self.is_done:
+            self._calls.discard(self)
+            self.is_done = True
+            self._caller.wake()
 
 
 # --- the end of the program -----------------------------------------------------------------------
