@@ -178,8 +178,8 @@ class Client(SingleCalls):
             WaitTimeoutError: The task is not finished; call again with the same id.
             AuthenticationError: The key was refused.
         """
-        submission = self._conversions.submissions.get(checked("task_id", task_id))
-        checked("timeout", timeout)
+        task_id, timeout = checked("task_id", task_id), checked("timeout", timeout)
+        submission = self._conversions.submissions.get(task_id)
         return await self._conversions.wait(
             task_id, self._call_options, timeout, submission, self._conversions.submissions
         )

@@ -1,6 +1,8 @@
 """The values of the API, frozen and in snake_case; no wire names, no I/O."""
 
 import enum
+import math
+import numbers
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
@@ -32,10 +34,68 @@ class VideoStatus(enum.StrEnum):
 FAILED_STATUSES = frozenset({VideoStatus.CREATE_TASK_FAILED, VideoStatus.GENERATE_MP4_FAILED})
 
 
+class Value:
+    """The base class of all values."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as values that `json.dumps` takes.
+
+        Times are ISO 8601 texts, paths are texts, and an error is its name and its text.
+        """
+        fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(type(self))  # type: ignore[arg-type]
+        return {field.name: _to_json(getattr(self, field.name)) for field in fields}
+
+
+def _to_json(value: Any) -> Any:
+    match value:
+        case None | bool() | int():
+            found: Any = value
+        case float():
+            # JSON has neither NaN nor infinity.
+            found = value if math.isfinite(value) else None
+        case Value():
+            found = value.to_dict()
+        case datetime():
+            found = value.isoformat()
+        case Exception():
+            found = {"type": type(value).__name__, "message": str(value)}
+        case Mapping():
+            found = {str(key): _to_json(item) for key, item in value.items()}
+        case list() | tuple():
+            found = [_to_json(item) for item in value]
+        case _:
+            # Also a `VideoStatus`, which is a kind of text.
+            found = str(value)
+    return found
+
+
+def id_text(value: str | int) -> str:
+    """Return an integer as text, since tables hold numeric ids as numbers; else `value` itself."""
+    other: Any = value
+    is_integer = isinstance(other, numbers.Integral) and not isinstance(other, bool)
+    return str(int(other)) if is_integer and 0 <= other < 1 << 64 else other
+
+
+def _type_problem(field: str, value: Any) -> str:
+    """Return why a value that is not text is invalid, and what to do in pandas."""
+    kind, is_id = type(value).__name__, field in {"task_id", "audio_id"}
+    if (isinstance(value, float) and math.isnan(value)) or kind in {"NAType", "NaTType"}:
+        if is_id:
+            return f"must be text, not a missing value ({value}); leave the row out"
+        return (
+            f"must be text or None, not a missing value ({value}); "
+            "use frame.astype(object).where(frame.notna(), None)"
+        )
+    hint = "; read the column as text (dtype=str)" if is_id and kind.startswith("float") else ""
+    return f"must be text, not {kind}{hint}"
+
+
 def _problem(field: str, value: object) -> str | None:
     """Return what is wrong with a field of a `VideoRequest`, or None."""
     if not isinstance(value, str):
-        return f"must be text, not {type(value).__name__}"
+        return _type_problem(field, value)
     if not value.strip():
         return "must not be empty"
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in value):
@@ -55,12 +115,12 @@ def _nfc(value: Any) -> Any:
 
 
 @attrs.frozen
-class VideoRequest:
+class VideoRequest(Value):
     """One "Create Music Video" call: the track, and the text on its video.
 
     Args:
-        task_id: Id of the music task that made the track.
-        audio_id: Id of the track in its music task.
+        task_id: Id of the music task that made the track; an integer becomes text.
+        audio_id: Id of the track in its music task; an integer becomes text.
         author: Text at the beginning, at most 50 code points after NFC; None for none.
         domain_name: Watermark at the bottom, at most 50 code points after NFC; None for none.
         callback_url: URL to which the API reports the end; None for the client's own.
@@ -69,8 +129,8 @@ class VideoRequest:
         ValidationError: Invalid fields; all are reported at once, by name.
     """
 
-    task_id: str
-    audio_id: str
+    task_id: str = attrs.field(converter=id_text)
+    audio_id: str = attrs.field(converter=id_text)
     author: str | None = attrs.field(default=None, kw_only=True, converter=_nfc)
     domain_name: str | None = attrs.field(default=None, kw_only=True, converter=_nfc)
     callback_url: str | None = attrs.field(default=None, kw_only=True)
@@ -87,7 +147,7 @@ class VideoRequest:
 
 
 @attrs.frozen
-class VideoDetails:
+class VideoDetails(Value):
     """The state of a video task ("Get Music Video Details").
 
     Attributes:
@@ -102,6 +162,9 @@ class VideoDetails:
         error_code: The API's number of a failure.
         error_message: The API's text of a failure.
         raw: The `data` of the response as received.
+
+    `ready` and `failed` say how the task ended; while both are False, poll it again. With a
+    `CallbackReceiver`, `callback_url` and `raw` hold the secret of the callback until then.
     """
 
     task_id: str
@@ -135,7 +198,7 @@ class VideoDetails:
 
 
 @attrs.frozen
-class Video:
+class Video(Value):
     """A finished video.
 
     Attributes:
@@ -157,7 +220,7 @@ class Video:
 
 
 @attrs.frozen
-class Track:
+class Track(Value):
     """One track of a music task ("Get Music Generation Details").
 
     Attributes:
@@ -216,7 +279,7 @@ def to_video_request(value: VideoRequest | Track) -> VideoRequest:
 
 
 @attrs.frozen
-class Conversion:
+class Conversion(Value):
     """The result of one request of a bulk run.
 
     Attributes:
@@ -247,7 +310,7 @@ class Conversion:
 
 
 @attrs.frozen
-class RunSummary:
+class RunSummary(Value):
     """The counts of a bulk run so far.
 
     Attributes:

@@ -70,7 +70,7 @@ class RateLimit:
     requests: int = attrs.field(
         default=20, validator=lambda _, attribute, value: positive_int(attribute.name, value)
     )
-    per: float = attrs.field(default=10.0, kw_only=True, validator=_positive)
+    per: float = attrs.field(default=10.0, validator=_positive)
 
 
 @attrs.frozen

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import re
+from typing import Any
 
 import pytest
 
@@ -100,22 +101,72 @@ def test_error_text_says_what_happened_and_what_to_do(
     assert str(error) == expected.format(advice=advice)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        mp4gen.ConfigurationError("no key"),
-        mp4gen.ValidationError({"author": "must not be empty"}),
-        mp4gen.AlreadyExistsError("exists", code=409, task_id="t1", existing_task_id="t0"),
-        mp4gen.ServerError("down", code=500),
-        mp4gen.TransportError("broken", sent=True),
-        mp4gen.SubmitUncertainError(REQUEST),
-        mp4gen.WaitTimeoutError("t1", "late", mp4gen.VideoDetails("t1")),
-        mp4gen.GenerationFailedError("t1", "gave up", mp4gen.VideoDetails("t1")),
-    ],
-)
-def test_errors_survive_pickling_and_copying(error: mp4gen.Mp4GenError) -> None:
-    """An error that travels between processes keeps its attributes."""
-    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):  # noqa: S301 - our own
-        assert type(again) is type(error)
-        assert str(again) == str(error)
-        assert vars(again) == vars(error)
+def with_attributes(error: mp4gen.Mp4GenError, **attributes: object) -> mp4gen.Mp4GenError:
+    """Return `error` with attributes that are set after it is made."""
+    for name, value in attributes.items():
+        setattr(error, name, value)
+    return error
+
+
+DETAILS = mp4gen.VideoDetails("t1", raw={"musicId": "m"})
+OF_API = [
+    with_attributes(kind("text", code=code, task_id="t1"), retry_after=5.0, from_api=False)
+    for kind, code in [
+        (mp4gen.ApiError, 299),
+        (mp4gen.InvalidRequestError, 400),
+        (mp4gen.AuthenticationError, 401),
+        (mp4gen.NotFoundError, 404),
+        (mp4gen.InsufficientCreditsError, 429),
+        (mp4gen.RateLimitError, 430),
+        (mp4gen.MaintenanceError, 455),
+        (mp4gen.ServerError, 500),
+    ]
+]
+EACH_KIND = [
+    *OF_API,
+    *(
+        kind("text")
+        for kind in (
+            mp4gen.Mp4GenError,
+            mp4gen.ConfigurationError,
+            mp4gen.ProtocolError,
+            mp4gen.DownloadError,
+            mp4gen.LedgerError,
+            mp4gen.UnexpectedError,
+            mp4gen.RenderError,
+            mp4gen.RenderCancelledError,
+            mp4gen.RenderIOError,
+        )
+    ),
+    mp4gen.ValidationError({"author": "must not be empty", "audio_id": "must be text"}),
+    mp4gen.AlreadyExistsError("exists", code=409, task_id="t1", existing_task_id="t0"),
+    mp4gen.TransportError("broken", sent=True, pending=3.0),
+    mp4gen.RequestTimeoutError("late", sent=True),
+    mp4gen.SubmitUncertainError(REQUEST, rejects_duplicates=True),
+    mp4gen.WaitTimeoutError("t1", "late", DETAILS),
+    mp4gen.GenerationFailedError("t1", "gave up", DETAILS),
+    with_attributes(mp4gen.ServerError("down", code=500), audio_id="track"),
+]
+
+
+def pickled(error: mp4gen.Mp4GenError) -> object:
+    """Return what another process gets."""
+    return pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+
+
+def test_list_holds_each_kind_of_error() -> None:
+    """A new error must survive pickling, too."""
+    public = {getattr(mp4gen, name) for name in mp4gen.__all__ if name.endswith("Error")}
+
+    assert {type(error) for error in EACH_KIND} == public
+
+
+@pytest.mark.parametrize("error", EACH_KIND, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, pickled])
+def test_errors_survive_pickling_and_copying(error: mp4gen.Mp4GenError, again: Any) -> None:
+    """An error that travels between processes keeps its text and its attributes."""
+    found = again(error)
+
+    assert type(found) is type(error)
+    assert (str(found), found.args) == (str(error), error.args)
+    assert vars(found) == vars(error)

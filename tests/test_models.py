@@ -1,6 +1,8 @@
 """The values of the API and the settings are checked when made, and frozen."""
 
+import math
 import unicodedata
+from enum import IntEnum
 from typing import Any
 
 import attrs
@@ -17,7 +19,26 @@ from mp4gen import Polling, RateLimit, Retry, Track, VideoDetails, VideoRequest,
     [
         ({"task_id": ""}, "Invalid task_id: must not be empty"),
         ({"task_id": "  "}, "Invalid task_id: must not be empty"),
-        ({"audio_id": 7}, "Invalid audio_id: must be text, not int"),
+        ({"audio_id": -1}, "Invalid audio_id: must be text, not int"),
+        ({"audio_id": 10**5000}, "Invalid audio_id: must be text, not int"),
+        ({"audio_id": True}, "Invalid audio_id: must be text, not bool"),
+        ({"audio_id": None}, "Invalid audio_id: must be text, not NoneType"),
+        (
+            {"audio_id": 7.0},
+            "Invalid audio_id: must be text, not float; read the column as text (dtype=str).",
+        ),
+        (
+            {"task_id": math.nan},
+            "Invalid task_id: must be text, not a missing value (nan); leave the row out.",
+        ),
+        ({"author": 7}, "Invalid author: must be text, not int"),
+        (
+            {"author": math.nan},
+            (
+                "Invalid author: must be text or None, not a missing value (nan); "
+                "use frame.astype(object).where(frame.notna(), None)."
+            ),
+        ),
         ({"audio_id": "a\r\nX: 1"}, "Invalid audio_id: must not contain control characters"),
         ({"author": ""}, "Invalid author: must not be empty"),
         ({"author": "x" * 51}, "Invalid author: must be at most 50 characters, not 51"),
@@ -38,6 +59,34 @@ def test_video_request_refuses_invalid_fields(fields: dict[str, Any], expected: 
 
     assert str(caught.value).startswith(expected)
     assert caught.value.field == next(iter(fields))
+
+
+@pytest.mark.parametrize("number", [7, IntEnum("Ids", {"SEVEN": 7}).SEVEN], ids=["int", "enum"])
+def test_integer_id_becomes_text(number: int) -> None:
+    """Tables and databases hold numeric ids as numbers."""
+    request = VideoRequest(number, number)
+
+    assert (request.task_id, request.audio_id) == ("7", "7")
+
+
+@pytest.mark.slow
+def test_values_of_pandas_are_taken_or_refused_with_a_hint() -> None:
+    """Its integers are ids; each of its kinds of missing values is named as such."""
+    pd = pytest.importorskip("pandas", reason="the dev extra installs it")
+    frame = pd.DataFrame({"task_id": [774, 775], "audio_id": ["a", None]})
+    ids = frame["task_id"].to_list() + list(frame["task_id"].to_numpy())
+
+    assert [VideoRequest(one, "a").task_id for one in ids] == ["774", "775"] * 2
+    for missing in (float("nan"), pd.NA, pd.NaT):
+        with pytest.raises(mp4gen.ValidationError, match=r"not a missing value .*; leave the row"):
+            VideoRequest("m", missing)
+        with pytest.raises(mp4gen.ValidationError, match=r"use frame\.astype"):
+            VideoRequest("m", "a", author=missing)
+
+
+def test_rate_limit_takes_both_numbers_by_position() -> None:
+    """1,000 calls in ten seconds."""
+    assert RateLimit(1000, 10) == RateLimit(1000, per=10)
 
 
 def test_video_request_reports_all_problems() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from mp4gen.errors import ValidationError
+from mp4gen.models import Value
 from mp4gen.secret import Secret
 
 from . import converters
@@ -16,7 +17,7 @@ from .responses import dump_json, find_task_id, load_response_json
 
 
 @attrs.frozen
-class VideoCallback:
+class VideoCallback(Value):
     """The content of a callback; it does not prove who sent it.
 
     Attributes:

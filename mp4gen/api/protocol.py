@@ -233,8 +233,12 @@ def _field_errors(data: dict[str, Any], *found: str) -> str:
     for field, name in converters.VIDEO_REQUEST.items():
         if name == "callBackUrl" and found:
             continue
+        value = data.get(name)
+        if value is not None and not isinstance(value, str):
+            problems.append(f"{name} must be text, not {type(value).__name__}")
+            continue
         try:
-            values: Any = {"task_id": "-", "audio_id": "-", field: data.get(name)}
+            values: Any = {"task_id": "-", "audio_id": "-", field: value}
             VideoRequest(**values)
         except ValidationError as error:
             missing = name not in data

@@ -61,7 +61,8 @@ class SingleCalls:
             RequestTimeoutError: The timeout passed.
             Mp4GenError: No usable response; no record of the task (yet) is a `NotFoundError`.
         """
-        api_request = protocol.build_details_request(checked("task_id", task_id), self.dialect)
+        task_id = checked("task_id", task_id)
+        api_request = protocol.build_details_request(task_id, self.dialect)
         return await self._fetch(
             api_request, partial(protocol.parse_details, task_id=task_id), timeout
         )
@@ -77,7 +78,8 @@ class SingleCalls:
             RequestTimeoutError: The timeout passed.
             Mp4GenError: No usable response; an unknown music task is a `NotFoundError`.
         """
-        api_request = protocol.build_tracks_request(checked("task_id", task_id), self.dialect)
+        task_id = checked("task_id", task_id)
+        api_request = protocol.build_tracks_request(task_id, self.dialect)
         return await self._fetch(
             api_request, partial(protocol.parse_tracks, task_id=task_id), timeout
         )

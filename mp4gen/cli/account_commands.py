@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import attrs
 from cyclopts import Parameter
 
 from mp4gen.client import Client
@@ -25,7 +24,7 @@ def tracks(
     async def work(client: Client) -> None:
         found = await client.get_tracks(task_id)
         for track in found:
-            output.record(attrs.asdict(track))
+            output.record(track.to_dict())
         rows = [(one.audio_id, one.title, _format_length(one.duration), one.tags) for one in found]
         output.table(("audio id", "title", "length", "tags"), rows)
         if not found:

@@ -166,7 +166,7 @@ class BulkCommand:
                 return _RETRY_FAILED
 
     def _print_summary(self, summary: RunSummary, before: int) -> None:
-        self.output.record({"summary": attrs.asdict(summary)})
+        self.output.record({"summary": summary.to_dict()})
         earlier = f" ({before} from earlier runs)" if before else ""
         self.output.line(
             f"{summary.succeeded} videos in {display_path(self.to)}{earlier}, "

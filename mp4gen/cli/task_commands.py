@@ -81,7 +81,7 @@ def wait(
             video = await client.wait_for_video(task_id, timeout=timeout)
             path = None if to is None else await _download(client, video, to, bar)
             output.line(display_path(path) if path else video.url)
-            output.record({**attrs.asdict(video), "path": path and str(path)})
+            output.record({**video.to_dict(), "path": path and str(path)})
 
         reporter = FailureReporter(output, RetryLimit(checked("timeout", timeout)))
         return connection.run(work, reporter, on_event=on_event)
@@ -99,8 +99,8 @@ def details(
 
     async def work(client: Client) -> int:
         found = await client.get_music_video_details(task_id)
+        output.record(found.to_dict())
         values = attrs.asdict(found, recurse=False)
-        output.record(values)
         del values["raw"]
         rows = [(name, _format_value(value)) for name, value in values.items()]
         output.table(("field", "value"), rows)

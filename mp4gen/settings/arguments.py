@@ -16,7 +16,7 @@ import attrs
 from mp4gen.api.dialects import Dialect
 from mp4gen.conversion.callbacks import CallbackReceiver
 from mp4gen.errors import ConfigurationError, ValidationError
-from mp4gen.models import Track, Video, VideoRequest, to_video_request
+from mp4gen.models import Track, Video, VideoRequest, id_text, to_video_request
 from mp4gen.options import Polling, RateLimit, Retry, invalid_setting, is_number, short_repr
 from mp4gen.transport.rate_limit import RateLimiter, SlidingWindowLimiter
 
@@ -128,6 +128,7 @@ def _to_ledger(value: Any) -> Path:
 
 
 def _to_id(value: Any) -> str:
+    value = id_text(value)
     # A longer id does not fit into the first line of a request.
     if not isinstance(value, str) or not value.strip() or len(value) > _MAX_ID_LENGTH:
         raise ValueError

@@ -85,7 +85,7 @@ ACCEPTED: dict[str, list[object]] = {
     "ssl_context": [None],
     "allow_http": [True],
     "on_event": [None, hook, int, mp4gen.RateLimiter, Dialect],
-    "task_id": ["text"],
+    "task_id": ["text", 0],
     "request": [REQUEST],
     "timeout": [1.5, math.inf],
     "on_submitted": [None, hook, int, mp4gen.RateLimiter, Dialect],
