@@ -70,6 +70,14 @@ def test_fixture_runs_in_its_own_thread(mp4gen_service: FakeService) -> None:
     assert content == mp4gen_service.tasks[video.task_id].content
 
 
+def test_fixture_has_a_blocking_client(mp4gen_service: FakeService) -> None:
+    """A test without asyncio converts and downloads."""
+    with mp4gen_service.sync_client() as client:
+        video = client.convert(REQUEST)
+
+    assert video.url == mp4gen_service.file_url(video.task_id)
+
+
 async def test_second_submit_gets_409_and_the_first_id() -> None:
     """One video exists for each track, as at the vendor."""
     async with FakeService() as service, aiohttp.ClientSession() as web:

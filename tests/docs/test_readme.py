@@ -22,7 +22,11 @@ SHELL = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 # Before Python 3.13, discord.py imports a deprecated module of the standard library.
 DISCORD_WARNING = "ignore:'audioop' is deprecated:DeprecationWarning"
 # Only these examples import the packages.
-OPTIONAL = {"telegram_bot": "telegram", "pandas_tracks": "pandas"}
+OPTIONAL = {
+    "django_app": "django",
+    "telegram_bot": "telegram",
+    "pandas_tracks": "pandas",
+}
 
 
 def programs() -> Iterator[object]:
