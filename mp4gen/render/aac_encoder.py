@@ -10,7 +10,7 @@ so the packets of one fit among the packets of the other.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from attrs import define, field
@@ -21,7 +21,8 @@ from .colour import Floats
 BLOCK = 1024
 # Noise substitution, intensity stereo and noise shaping change the waveform, and nobody hears
 # what bits above 20 kHz would buy.
-_OPTIONS = {"aac_pns": "0", "aac_is": "0", "aac_tns": "0", "cutoff": "20000"}
+_CUTOFF_HZ = 20_000
+_OPTIONS = {"aac_pns": "0", "aac_is": "0", "aac_tns": "0", "cutoff": str(_CUTOFF_HZ)}
 FAST_OPTIONS = {"aac_coder": "fast", **_OPTIONS}
 _CAREFUL_OPTIONS = {"aac_coder": "twoloop", **_OPTIONS}
 # The noise of an overflow relative to the power of its block, and the power that a block has at
@@ -31,8 +32,24 @@ _MAX_OVERFLOW, _MIN_POWER, _TONAL_BINS = 10**-2.2, 1e-5, 16
 _REMEMBERED_BLOCKS = 12
 # An overflow rarely comes alone: the careful coder goes on for a second.
 _CAREFUL_BLOCKS = 43
+# More bits are spent while the noise of the last second averages above -34 dB. One bad block does
+# not raise the average by itself.
+_DENSE_NOISE, _DENSE_BLOCKS, _CAPPED_NOISE = 10**-3.4, 50, 10**-2.5
 
 _Value = TypeVar("_Value")
+
+
+class _Noise(NamedTuple):
+    """The noise of a block relative to its power, of the channel where it is worst.
+
+    `total` is all of it, `tonal` what stands at few frequencies if there is much: an overflow.
+    """
+
+    total: float
+    tonal: float
+
+
+_NO_NOISE = _Noise(0.0, 0.0)
 
 
 class AacEncoder:
@@ -40,10 +57,13 @@ class AacEncoder:
 
     Args:
         context: an encoder with `FAST_OPTIONS`.
+        dense_bit_rate: bit rate for dense music, which needs more; default: always the same.
     """
 
-    def __init__(self, context: AudioCodecContext) -> None:
+    def __init__(self, context: AudioCodecContext, dense_bit_rate: int | None = None) -> None:
         self._fast = _CheckedCoder(context)
+        self._bit_rates = (context.bit_rate, dense_bit_rate or context.bit_rate)
+        self._average_noise = 0.0
         self._careful: _CheckedCoder | None = None
         self._careful_until = 0
         self._blocks: dict[int, AudioFrame] = {}
@@ -56,12 +76,18 @@ class AacEncoder:
         self._continue_careful(frame)
         for start in self._fast.encode(frame, self._blocks):
             self._held.append(self._fast.packets[start])
-            if self._fast.overflow.get(start, 0.0) > _MAX_OVERFLOW:
+            noise = self._fast.noise.get(start, _NO_NOISE)
+            if noise.tonal > _MAX_OVERFLOW:
                 self._code_again(start, flushed=frame is None)
+            self._choose_bit_rate(noise.total)
         # A packet is part of two blocks. The later one is not decoded yet.
         ready = len(self._held) - (frame is not None and bool(self._held))
         packets, self._held = self._held[:ready], self._held[ready:]
         return packets
+
+    def _choose_bit_rate(self, noise: float) -> None:
+        self._average_noise += (min(noise, _CAPPED_NOISE) - self._average_noise) / _DENSE_BLOCKS
+        self._fast.context.bit_rate = self._bit_rates[self._average_noise > _DENSE_NOISE]
 
     def _continue_careful(self, frame: AudioFrame | None) -> None:
         if self._careful is None:
@@ -78,7 +104,8 @@ class AacEncoder:
             for block in [*self._blocks.values(), *([None] if flushed else [])]:
                 self._careful.encode(block, self._blocks)
         self._careful_until = start + _CAREFUL_BLOCKS * BLOCK
-        if self._careful.overflow.get(start, np.inf) < self._fast.overflow[start]:
+        careful = self._careful.noise.get(start)
+        if careful is not None and careful.tonal < self._fast.noise[start].tonal:
             self._held[-2:] = (self._careful.packets[start - BLOCK], self._careful.packets[start])
 
 
@@ -86,12 +113,12 @@ class AacEncoder:
 class _CheckedCoder:
     """An encoder and a decoder of its packets.
 
-    `packets` and `overflow` hold the last ones by the first sample of their block.
+    `packets` and `noise` hold the last ones by the first sample of their block.
     """
 
     context: AudioCodecContext
     packets: dict[int, Packet[AudioStream]] = field(factory=dict)
-    overflow: dict[int, float] = field(factory=dict)
+    noise: dict[int, _Noise] = field(factory=dict)
     _decoder: AudioCodecContext | None = None
 
     def encode(self, frame: AudioFrame | None, blocks: Mapping[int, AudioFrame]) -> list[int]:
@@ -102,7 +129,7 @@ class _CheckedCoder:
             for decoded in self._decoder_of_packets().decode(packet):
                 start = decoded.pts or 0
                 if start in blocks:
-                    _remember(self.overflow, start, _overflow(blocks[start], decoded))
+                    _remember(self.noise, start, _relative_noise(blocks[start], decoded))
         return [packet.pts or 0 for packet in packets]
 
     def _decoder_of_packets(self) -> AudioCodecContext:
@@ -121,22 +148,25 @@ def _careful_context(fast: AudioCodecContext) -> AudioCodecContext:
     return context
 
 
-def _overflow(source: AudioFrame, decoded: AudioFrame) -> float:
-    """Return the noise at few frequencies relative to the power, of the worst channel."""
-    worst, count = 0.0, source.samples
+def _relative_noise(source: AudioFrame, decoded: AudioFrame) -> _Noise:
+    worst, count = _NO_NOISE, source.samples
     for before, after in zip(source.planes, decoded.planes, strict=True):
         samples = np.frombuffer(memoryview(before), np.float32, count)
         noise = samples - np.frombuffer(memoryview(after), np.float32, count)
         ratio = float(noise @ noise) / (float(samples @ samples) + count * _MIN_POWER)
-        if ratio > worst:
-            worst = max(worst, ratio * _tonal_share(noise) if ratio > _MAX_OVERFLOW else ratio)
+        if ratio > worst.total:
+            tonal = (
+                ratio * _tonal_share(noise, source.sample_rate) if ratio > _MAX_OVERFLOW else 0.0
+            )
+            worst = _Noise(ratio, max(worst.tonal, tonal))
     return worst
 
 
-def _tonal_share(noise: Floats) -> float:
-    """Return the share of the strongest frequencies: that of noise for want of bits is small."""
+def _tonal_share(noise: Floats, rate: int) -> float:
+    """Return the share of the strongest frequencies that are coded; it is small without a tone."""
     power = np.abs(np.fft.rfft(noise * np.hanning(noise.size))) ** 2
-    return float(np.sort(power)[-_TONAL_BINS:].sum() / (power.sum() + _MIN_POWER))
+    coded = np.sort(power[: noise.size * _CUTOFF_HZ // rate])
+    return float(coded[-_TONAL_BINS:].sum() / (power.sum() + _MIN_POWER))
 
 
 def _remember(values: dict[int, _Value], start: int, value: _Value) -> None:

@@ -71,9 +71,12 @@ def analyse(
     bands: int,
     max_duration: float,
     clip: Clip = WHOLE,
+    encoded_rate: int | None = None,
     cancel: CancelToken | None = None,
 ) -> Features:
     """Decode `path` once and measure `bands` levels for each of `fps` frames per second of `clip`.
+
+    The peak is that of the samples at `encoded_rate`, or at the rate for every player.
 
     Raises:
         RenderError: not audio, damaged, too short, or a clip longer than `max_duration` seconds.
@@ -85,7 +88,7 @@ def analyse(
     track = _Counter(_identified(iter(decoder), digest.update))
     part = _Counter(cut(iter(track), clip))
     meter, peak = LevelMeter(fps, bands), 0.0
-    for samples, batch_peak in _stereo(part, name):
+    for samples, batch_peak in _stereo(part, name, encoded_rate):
         if part.seconds > max_duration:
             raise too_long_error(name, max_duration)
         peak = max(peak, batch_peak)
@@ -149,19 +152,23 @@ class _Counter:
             yield frame
 
 
-def _stereo(frames: Iterable[AudioFrame], name: str) -> Iterator[tuple[Floats, float]]:
+def _stereo(
+    frames: Iterable[AudioFrame], name: str, encoded_rate: int | None
+) -> Iterator[tuple[Floats, float]]:
     """Yield the samples (2, n) at `RATE` in batches, each with its peak.
 
     Each stretch of equal rate and layout gets its own resamplers.
     """
-    for parts, peak in _batches(frames, name):
+    for parts, peak in _batches(frames, name, encoded_rate):
         if not peak <= MAX_SAMPLE:
             raise RenderError(f"NaN or out-of-range samples in the file: {name}. Export it again.")
         if parts:
             yield np.concatenate(parts, axis=1), peak
 
 
-def _batches(frames: Iterable[AudioFrame], name: str) -> Iterator[tuple[list[Floats], float]]:
+def _batches(
+    frames: Iterable[AudioFrame], name: str, encoded_rate: int | None
+) -> Iterator[tuple[list[Floats], float]]:
     stretch: _Stretch | None = None
     for frame in frames:
         frame.pts = None
@@ -169,7 +176,7 @@ def _batches(frames: Iterable[AudioFrame], name: str) -> Iterator[tuple[list[Flo
             if stretch is None or stretch.format != _format_of(frame):
                 if stretch is not None:
                     yield from stretch.finish()
-                stretch = _Stretch(frame)
+                stretch = _Stretch(frame, encoded_rate)
             yield from stretch.feed(frame)
         except DECODING_ERRORS as error:
             raise RenderError(
@@ -187,9 +194,10 @@ def _format_of(frame: AudioFrame) -> tuple[str, str, int]:
 class _Stretch:
     """Converts frames of one format: as the AAC encoder gets them for the peak, then to `RATE`."""
 
-    def __init__(self, first: AudioFrame) -> None:
+    def __init__(self, first: AudioFrame, encoded_rate: int | None) -> None:
         self.format = _format_of(first)
-        layout, rate = aac.layout_for(first.layout.nb_channels), aac.rate_for(first.sample_rate)
+        layout = aac.layout_for(first.layout.nb_channels)
+        rate = encoded_rate or aac.rate_for(first.sample_rate)
         self._fifo = AudioFifo()
         self._encoded = AudioResampler(format="fltp", layout=layout, rate=rate)
         self._analysed = AudioResampler(format="fltp", layout=layout, rate=RATE)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 from fractions import Fraction
 
+import attrs
 import numpy as np
 from attrs import frozen
-from av import AudioFifo, AudioFrame, AudioResampler, AudioStream
+from av import AudioCodecContext, AudioFifo, AudioFrame, AudioResampler, AudioStream
 from av.container import OutputContainer
 
 from . import aac, decode
@@ -19,9 +20,13 @@ from .analysis import Features
 from .cancellation import CancelToken
 from .clip import WHOLE, Clip, cut
 from .header import Header
-from .options import AudioMode, PathLike
+from .options import AudioMode, AudioOptions, PathLike
 
 STEREO_BIT_RATE, MONO_BIT_RATE = 320_000, 192_000
+# What dense music may take where no bit rate was asked for, relative to the usual.
+_DENSE_FACTOR = 1.4
+# A header's bit rate may include the container's share.
+_BIT_RATE_TOLERANCE = 1.05
 COPYABLE_CODECS: dict[AudioMode, tuple[str, ...]] = {
     "compatible": ("aac",),
     "copy": ("aac", "mp3", "flac", "alac", "opus"),
@@ -49,21 +54,34 @@ class AudioPlan:
         warning: a known limit of players, or "".
         gain: factor for all samples if they are encoded.
         clip: the part of the track that is encoded.
+        bit_rate: bits per second of encoded AAC; None: the usual, and more for dense music.
+        sample_rate: rate to encode at in Hz; None: the input's if every player knows it.
     """
 
     codec: str
     source: Header
     copied: bool
-    warning: str
+    warning: str = ""
     gain: float = 1.0
     clip: Clip = WHOLE
+    bit_rate: int | None = None
+    sample_rate: int | None = None
 
 
-def plan_audio(mode: AudioMode, features: Features) -> AudioPlan:
+def plan_audio(options: AudioOptions, features: Features) -> AudioPlan:
     """Choose the codec; copy nothing unless all packets are undamaged and of one format."""
-    header = features.header
+    mode, header = options.mode, features.header
     codec = header.codec
     is_variant = codec == "aac" and not aac.plays_everywhere(header, features.profile)
+    encoded = AudioPlan(
+        "aac",
+        header,
+        copied=False,
+        gain=aac.gain_for(features.peak),
+        clip=features.clip,
+        bit_rate=options.bit_rate,
+        sample_rate=options.sample_rate,
+    )
     copyable = (
         codec in COPYABLE_CODECS[mode]
         and header.container not in _INEXACT_CONTAINERS
@@ -72,19 +90,21 @@ def plan_audio(mode: AudioMode, features: Features) -> AudioPlan:
     )
     if features.damaged_packets or features.format_changes:
         lost = copyable or mode == "copy"
-        return _encoded_aac(features, _REENCODED_WARNING if lost else "")
-    if not copyable and mode == "compatible":
-        return _encoded_aac(features)
+        return attrs.evolve(encoded, warning=_REENCODED_WARNING if lost else "")
+    if mode == "compatible" and not (copyable and _fits(header, options)):
+        return encoded
     codec = codec if copyable else "flac"
     limit = _VARIANT_LIMIT if is_variant and copyable else _PLAYER_LIMITS.get(codec)
     warning = f'{limit}. Use audio_mode="compatible" for all players.' if limit else ""
     return AudioPlan(codec, header, copied=copyable, warning=warning, clip=features.clip)
 
 
-def _encoded_aac(features: Features, warning: str = "") -> AudioPlan:
-    gain = aac.gain_for(features.peak)
-    clip = features.clip
-    return AudioPlan("aac", features.header, copied=False, warning=warning, gain=gain, clip=clip)
+def _fits(header: Header, options: AudioOptions) -> bool:
+    """Return whether a file has the bit rate and the sample rate that were asked for."""
+    rate, bit_rate = options.sample_rate, options.bit_rate
+    return (rate is None or header.sample_rate == rate) and (
+        bit_rate is None or header.bit_rate <= bit_rate * _BIT_RATE_TOLERANCE
+    )
 
 
 def open_audio_writer(
@@ -139,12 +159,16 @@ class AudioEncoder:
     def __init__(
         self, plan: AudioPlan, path: PathLike, output: OutputContainer, cancel: CancelToken | None
     ) -> None:
-        self._stream = (_aac if plan.codec == "aac" else _flac)(output, plan.source)
+        self._encoder: AacEncoder | AudioCodecContext
+        if plan.codec == "aac":
+            self._stream, self._encoder = _aac(output, plan)
+        else:
+            self._stream = _flac(output, plan.source)
+            self._encoder = self._stream.codec_context
         self._gain = np.float32(plan.gain)
         self._frames = cut(iter(decode.Decoder(path, cancel)), plan.clip)
         self._output = output
         self._coder = self._stream.codec_context
-        self._aac = AacEncoder(self._coder) if plan.codec == "aac" else None
         self._tick = Fraction(1, self._coder.sample_rate)
         self._fifo = AudioFifo()
         self._resampler = self._new_resampler()
@@ -195,8 +219,7 @@ class AudioEncoder:
             self._mux(frame)
 
     def _mux(self, frame: AudioFrame | None) -> None:
-        packets = (self._aac or self._coder).encode(frame)
-        for packet in packets:
+        for packet in self._encoder.encode(frame):
             packet.stream = self._stream
             self._output.mux(packet)
 
@@ -211,14 +234,18 @@ def _amplify(frame: AudioFrame, gain: np.float32) -> None:
         samples *= gain
 
 
-def _aac(output: OutputContainer, source: Header) -> AudioStream:
-    rate = aac.rate_for(source.sample_rate)
+def _aac(output: OutputContainer, plan: AudioPlan) -> tuple[AudioStream, AacEncoder]:
+    rate = plan.sample_rate or aac.rate_for(plan.source.sample_rate)
     stream = output.add_stream("aac", rate=rate, options=FAST_OPTIONS)
     coder = stream.codec_context
-    coder.format, coder.layout = "fltp", aac.layout_for(source.channels)
-    bit_rate = MONO_BIT_RATE if coder.layout.name == "mono" else STEREO_BIT_RATE
-    coder.bit_rate = aac.usable_bit_rate(bit_rate, coder.sample_rate, coder.layout.nb_channels)
-    return stream
+    coder.format, coder.layout = "fltp", aac.layout_for(plan.source.channels)
+    channels = coder.layout.nb_channels
+    usual = MONO_BIT_RATE if channels == 1 else STEREO_BIT_RATE
+    coder.bit_rate = aac.usable_bit_rate(plan.bit_rate or usual, rate, channels)
+    if plan.bit_rate is not None:
+        return stream, AacEncoder(coder)
+    dense = aac.usable_bit_rate(round(usual * _DENSE_FACTOR), rate, channels)
+    return stream, AacEncoder(coder, dense)
 
 
 def _flac(output: OutputContainer, source: Header) -> AudioStream:

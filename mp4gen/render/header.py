@@ -28,6 +28,7 @@ class Header:
         sample_rate: Hz.
         layout: "stereo", for example.
         channels: number of channels.
+        bit_rate: bits per second, 0 if unknown.
         duration: seconds, 0 if unknown; an estimate for some files.
         promised: seconds of the complete file, 0 if the header states none. An incomplete file
             has less.
@@ -40,6 +41,7 @@ class Header:
     sample_rate: int = 0
     layout: str = ""
     channels: int = 0
+    bit_rate: int = 0
     duration: float = 0.0
     promised: float = 0.0
 
@@ -63,6 +65,7 @@ def read_header(container: InputContainer, stream: AudioStream, file: BinaryIO) 
         sample_rate=context.sample_rate,
         layout=context.layout.name,
         channels=context.layout.nb_channels,
+        bit_rate=stream.bit_rate or container.bit_rate or 0,
         duration=duration,
         promised=_promised(name, stream, duration, container.size, file),
     )

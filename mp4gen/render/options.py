@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from attrs import field, frozen
 
@@ -17,6 +17,7 @@ MAX_DURATION = 1200.0
 MIN_SIDE = 144
 MAX_SIDE = 2560
 MAX_AREA = 1920 * 1088
+MIN_AUDIO_BITRATE, MAX_AUDIO_BITRATE = 32_000, 448_000
 
 
 def _paths(paths: Iterable[PathLike]) -> tuple[str, ...]:
@@ -55,6 +56,38 @@ class RenderStyle:
         for path in self.fonts:
             if not Path(path).is_file():
                 raise RenderError(f"The font file does not exist: {path}. Check the path.")
+
+
+@frozen
+class AudioOptions:
+    """How the audio of a video is stored.
+
+    Attributes:
+        mode: "compatible" or "copy", as of `render_video`.
+        bit_rate: bits per second of encoded AAC; AAC that has more is encoded as well. None: 320
+            kb/s in stereo and 192 kb/s in mono, and more for dense music.
+        sample_rate: 48000 converts to this rate whatever has another; None keeps rates that every
+            player knows.
+
+    Raises:
+        RenderError: a value is out of range, or a bit rate was given for a copy.
+    """
+
+    mode: AudioMode = "compatible"
+    bit_rate: int | None = None
+    sample_rate: Literal[48000] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.mode not in get_args(AudioMode):
+            raise RenderError(f'Invalid audio_mode: {self.mode!r}. Use "compatible" or "copy".')
+        if self.bit_rate is None:
+            return
+        check_range("audio_bitrate", self.bit_rate, MIN_AUDIO_BITRATE, MAX_AUDIO_BITRATE)
+        if self.mode == "copy":
+            raise RenderError(
+                'Invalid audio_bitrate for audio_mode="copy", which keeps the audio as it is. '
+                'Use audio_mode="compatible".'
+            )
 
 
 @frozen
@@ -138,3 +171,4 @@ def check_range(name: str, value: int, low: int, high: int) -> None:
 
 
 DEFAULT_STYLE = RenderStyle()
+DEFAULT_AUDIO = AudioOptions()

@@ -4,9 +4,7 @@ import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
-
-from mp4gen.errors import RenderError
+from typing import Any
 
 from . import analysis, audio_track, decode, encode
 from .cancellation import CancelToken, Deadline
@@ -16,6 +14,7 @@ from .options import (
     DEFAULT_STYLE,
     MAX_DURATION,
     AudioMode,
+    AudioOptions,
     PathLike,
     RenderResult,
     RenderStyle,
@@ -46,6 +45,7 @@ def render_video(
     length: float | str | None = None,
     style: RenderStyle = DEFAULT_STYLE,
     audio_mode: AudioMode = "compatible",
+    audio_bitrate: int | None = None,
     max_duration: float = MAX_DURATION,
     workers: Workers = 1,
     on_progress: OnProgress | None = None,
@@ -72,9 +72,12 @@ def render_video(
             cut to the sample, faded for 15 ms at the cuts, and never copied.
         style: size, frame rate and quality.
         audio_mode: "compatible" copies AAC-LC in stereo or mono up to 48 kHz, and encodes the
-            rest as such at 320 kb/s, for all players. Tracks that peak above 0.95 are encoded with
-            one constant gain to 0.94. "copy" copies mp3, aac, flac, alac and opus, and makes the
-            rest FLAC. Audio in Matroska or WebM, whose times are rounded, is always encoded.
+            rest as such, for all players. Tracks that peak above 0.95 are encoded with one
+            constant gain to 0.94. "copy" copies mp3, aac, flac, alac and opus, and makes the rest
+            FLAC. Audio in Matroska or WebM, whose times are rounded, is always encoded.
+        audio_bitrate: bits per second of encoded AAC, 32000 to 448000. AAC that has more is
+            encoded too. Default: 320000 in stereo and 192000 in mono, up to 448000 where dense
+            music needs it; AAC is copied whatever it has.
         max_duration: largest accepted duration of the video in seconds.
         workers: largest number of processes, this one included, that render the video side by
             side, in pieces of 8 seconds; at most one for every 20 seconds of music. The file has
@@ -91,22 +94,24 @@ def render_video(
         RenderCancelledError: `cancel` was set; nothing is left behind.
     """
     target = validate_target(to, audio)
-    if audio_mode not in get_args(AudioMode):
-        raise RenderError(f'Invalid audio_mode: {audio_mode!r}. Use "compatible" or "copy".')
+    audio_options = AudioOptions(audio_mode, audio_bitrate)
     if not callable(workers):
         check_range("workers", workers, 1, MAX_WORKERS)
     clip = clip_of(start, length)
     request = RenderRequest(author, domain_name, title, cover, style, max_duration, clip)
     deadline = Deadline(cancel, 60 + max_duration if timeout is None else timeout)
     with watch_source(audio) as check_source, PieceProcesses(workers) as processes:
-        prepared = prepare(audio, request, functools.partial(_analyse, processes, deadline))
+        analyse = functools.partial(
+            _analyse, processes, deadline, encoded_rate=audio_options.sample_rate
+        )
+        prepared = prepare(audio, request, analyse)
         if timeout is None:
             deadline.extend(_default_timeout(prepared.features.duration, style))
         return _encode(
             audio,
             target,
             prepared,
-            audio_mode=audio_mode,
+            audio_options=audio_options,
             processes=processes,
             on_progress=on_progress,
             deadline=deadline,
@@ -135,14 +140,14 @@ def _encode(
     target: Path,
     prepared: Prepared,
     *,
-    audio_mode: AudioMode,
+    audio_options: AudioOptions,
     processes: PieceProcesses,
     on_progress: OnProgress | None,
     deadline: Deadline,
     check_source: Callable[[], None],
 ) -> RenderResult:
     features, spec, style = prepared.features, prepared.spec, prepared.style
-    audio_plan = audio_track.plan_audio(audio_mode, features)
+    audio_plan = audio_track.plan_audio(audio_options, features)
     if audio_plan.warning:
         _log.warning("%s", audio_plan.warning)
     # The estimate may have been too low.

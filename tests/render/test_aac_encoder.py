@@ -29,10 +29,10 @@ def frames_of(samples: np.ndarray):
         yield frame
 
 
-def encode(samples: np.ndarray) -> tuple[list, np.ndarray]:
+def encode(samples: np.ndarray, dense_bit_rate: int | None = None) -> tuple[list, np.ndarray]:
     """Return the packets, and the samples that they decode to."""
     context = new_context("mono" if samples.shape[0] == 1 else "stereo")
-    encoder = AacEncoder(context)
+    encoder = AacEncoder(context, dense_bit_rate)
     packets = [packet for frame in [*frames_of(samples), None] for packet in encoder.encode(frame)]
     decoder = CodecContext.create("aac", "r")
     decoder.extradata = context.extradata
@@ -118,3 +118,15 @@ def test_encoder_leaves_dense_music_to_the_fast_coder(monkeypatch):
         encoder.encode(frame)
 
     assert careful == []
+
+
+def test_encoder_spends_more_bits_on_dense_music():
+    """Up to the given rate, and only as long as the noise is high."""
+    noise = np.random.default_rng(2).standard_normal((2, 50 * BLOCK)) * 0.1
+    samples = np.concatenate([noise, tone(300.0, 60 * BLOCK) + tone(700.0, 60 * BLOCK) / 9], axis=1)
+
+    usual, dense = (encode(samples / 2, rate)[0] for rate in (None, 440_000))
+
+    spent = np.array([[packet.size for packet in packets] for packets in (usual, dense)])
+    assert spent[1, 30:50].sum() > 1.15 * spent[0, 30:50].sum()
+    assert spent[1, 90:].sum() < 1.02 * spent[0, 90:].sum()
