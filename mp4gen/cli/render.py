@@ -82,7 +82,7 @@ def render(
         int | None,
         Parameter(
             show_default="one for each processor",
-            help="Processes: one for each file, or several for a single file.",
+            help="Processes: one for each file, several for the last ones.",
         ),
     ] = None,
     content: Content = _NO_CONTENT,

@@ -33,7 +33,7 @@ class RenderRun:
         output: Where it reports.
         jobs: What it renders.
         arguments: Arguments of `render_video` that all files share.
-        processes: Maximum number of files to render at once.
+        processes: Maximum number of processes: one for each file, several for the last ones.
         overwrite: Whether to render again what exists.
         unreadable: The folders that could not be searched.
     """
@@ -128,10 +128,11 @@ class RenderRun:
     async def _render_with(self, worker: RenderWorker, threads: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()
         while self._pending:
+            arguments = {**self.arguments, "workers": self._share()}
             job = self._pending.popleft()
             self._progress.running[job.video] = 0.0
             try:
-                result = await loop.run_in_executor(threads, self._render, worker, job)
+                result = await loop.run_in_executor(threads, self._render, worker, job, arguments)
             except RenderCancelledError:
                 return
             except (Mp4GenError, OSError, MemoryError) as error:
@@ -146,7 +147,14 @@ class RenderRun:
             finally:
                 del self._progress.running[job.video]
 
-    def _render(self, worker: RenderWorker, job: RenderJob) -> RenderResult | None:
+    def _share(self) -> int:
+        """Return how many processes the next file can use: several if few files remain."""
+        unfinished = sum(1 - fraction for fraction in self._progress.running.values())
+        return max(1, round(self.processes / (len(self._pending) + unfinished)))
+
+    def _render(
+        self, worker: RenderWorker, job: RenderJob, arguments: Mapping[str, Any]
+    ) -> RenderResult | None:
         """Render a file; return None if its video exists by now."""
         if not self.overwrite and job.is_done():
             return None
@@ -155,7 +163,7 @@ class RenderRun:
             self._progress.running[job.video] = done / total if total else 0.0
 
         job.video.parent.mkdir(parents=True, exist_ok=True)
-        return worker.render({**self.arguments, "audio": job.audio, "to": job.video}, on_progress)
+        return worker.render({**arguments, "audio": job.audio, "to": job.video}, on_progress)
 
     def _print_summary(self) -> None:
         counts = self._progress

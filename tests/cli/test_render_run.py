@@ -129,6 +129,29 @@ def test_unreadable_folder_is_a_failure(
     assert ended.out.endswith("0 videos rendered, 3 skipped, 1 failed, 0 remaining\n")
 
 
+@pytest.mark.parametrize(
+    ("processes", "pending", "running", "share"),
+    [
+        (2, 100, (), 1),
+        (8, 2, (), 4),
+        (8, 1, (0.0,), 4),
+        (2, 1, (0.5,), 1),
+        (2, 1, (0.9,), 2),
+        (1, 1, (), 1),
+    ],
+)
+def test_last_files_use_all_processors(
+    processes: int, pending: int, running: tuple[float, ...], share: int
+) -> None:
+    """The next file gets more processes if few files remain, and the others are nearly done."""
+    jobs = [RenderJob(Path(f"{n}.wav"), Path(f"{n}.mp4")) for n in range(pending)]
+    run = RenderRun(Output(), jobs, {}, processes)
+    run._pending.extend(jobs)
+    run._progress.running |= {Path(str(n)): fraction for n, fraction in enumerate(running)}
+
+    assert run._share() == share
+
+
 @pytest.mark.slow
 def test_worker_is_replaced_after_a_crash(tone: Path, tmp_path: Path) -> None:
     """A crash costs one video; an error of the renderer and an unforeseen one cost no process."""
