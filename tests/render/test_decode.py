@@ -337,3 +337,32 @@ def test_title_in_an_unknown_encoding_is_read(tmp_path):
     music.write_bytes(_chunk(b"RIFF", b"WAVE" + form + title + _chunk(b"data", bytes(16000))))
 
     assert probe(music).title == "Café Bar"
+
+
+@pytest.mark.parametrize("ending", [".mp3", ".m4a", ".wav"])
+def test_render_opens_the_file_three_times(tools, tmp_path, monkeypatch, ending):
+    """For the tags, the analysis and the audio of the video: each time libavformat probes it."""
+    music = tools.encode(tmp_path / f"song{ending}", tools.tone(0.6))
+    opened, av_open = [], av.open
+
+    def counted(file, *args, **options):
+        opened.append(file)
+        return av_open(file, *args, **options)
+
+    monkeypatch.setattr(av, "open", counted)
+    render_video(music, tmp_path / "o.mp4", style=SMALL)
+
+    assert sum(not isinstance(file, str) for file in opened) == 3
+
+
+def test_compressed_surround_in_a_wav_is_not_rendered_as_noise(tmp_path):
+    """AC-3 and DTS that look like PCM are recognised by their first packets."""
+    rng = np.random.default_rng(1)
+    burst = struct.pack("<4H", 0xF872, 0x4E1F, 0x0001, 1536 * 8) + b"\x77\x0b" + rng.bytes(1534)
+    music = tmp_path / "disc.wav"
+    music.write_bytes(_wav(1, 2, 48000, 2, (burst + bytes(6144 - len(burst))) * 40))
+
+    with av.open(str(music), options=decode._OPTIONS) as container:
+        codec = container.streams.audio[0].codec_context.codec.canonical_name
+
+    assert codec == "ac3"
