@@ -1,19 +1,55 @@
-"""File locks and atomic writes; the only module that depends on the operating system."""
+"""File locks and atomic writes, with what each operating system has for them."""
 
 import errno
-import fcntl
 import os
+import re
 import secrets
 import shutil
 import stat
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
+from urllib.parse import quote
 from weakref import WeakSet
 
 # What network and FUSE file systems answer that lock no files.
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
+# What file systems answer that sync no folders.
+_NO_FOLDER_SYNC = _NO_LOCKS | {errno.EINVAL, errno.EBADF}
+# Seconds between the attempts to rename a file that another program has open.
+_RENAME_DELAYS = (0.01, 0.03, 0.1, 0.3, 0.6)
+_FORBIDDEN_CHARACTERS = re.compile(r'[<>:"/\\|?*]+')
+# Windows reserves these names for devices, with any extension.
+_DEVICES = re.compile(r"(?i)^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)")
+
+if sys.platform == "win32":
+    import msvcrt
+
+    # Windows lets nobody else read a locked byte: take one far beyond those that SQLite needs.
+    _LOCKED_BYTE = 1 << 40
+
+    def _lock(descriptor: int) -> None:
+        _change_lock(descriptor, msvcrt.LK_NBLCK)
+
+    def _change_lock(descriptor: int, mode: int) -> None:
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, mode, 1)
+        except PermissionError:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+        except OSError as error:
+            raise OSError(errno.ENOLCK, error.strerror) from None
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class LockedFile(FileIO):
@@ -27,6 +63,16 @@ class LockedFile(FileIO):
         super().__init__(descriptor, "r+")
         _locked_files.add(self)
 
+    if sys.platform == "win32":
+
+        def close(self) -> None:
+            """Release the lock and close the file."""
+            if not self.closed:
+                # Windows itself releases the lock of a closed file, but not at once.
+                with suppress(OSError):
+                    _change_lock(self.fileno(), msvcrt.LK_UNLCK)
+            super().close()
+
 
 _locked_files: WeakSet[LockedFile] = WeakSet()
 
@@ -38,7 +84,8 @@ def _close_in_child() -> None:
             file.close()
 
 
-os.register_at_fork(after_in_child=_close_in_child)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_close_in_child)
 
 
 def open_locked(path: Path, *, follow_links: bool = True, mode: int = 0o600) -> LockedFile:
@@ -54,16 +101,30 @@ def open_locked(path: Path, *, follow_links: bool = True, mode: int = 0o600) -> 
         OSError: The file cannot be opened or locked. If the file system locks no files, its text
             says so.
     """
-    flags = os.O_RDWR | os.O_CREAT | (0 if follow_links else os.O_NOFOLLOW)
-    descriptor = os.open(path, flags, mode)
+    descriptor = _open(path, mode) if follow_links else _open_without_links(path, mode)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
         return LockedFile(descriptor)
     except OSError as error:
         os.close(descriptor)
         if error.errno in _NO_LOCKS:
             raise OSError(error.errno, "the file system has no file locks") from None
         raise
+
+
+def _open(path: Path, mode: int, flags: int = 0) -> int:
+    # Windows would translate line ends in a text file.
+    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | flags, mode)
+
+
+def _open_without_links(path: Path, mode: int) -> int:
+    if sys.platform == "win32":
+        flags = 0
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    else:
+        flags = os.O_NOFOLLOW
+    return _open(path, mode, flags)
 
 
 def names_folder(to: str | os.PathLike[str]) -> bool:
@@ -103,11 +164,45 @@ def atomic_write(target: Path) -> Iterator[Path]:
     try:
         yield part
         with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(target)
+            sync_file(file.fileno())
+        replace(part, target)
         sync_folder(target.parent)
     finally:
-        part.unlink(missing_ok=True)
+        remove(part)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename a closed file to `target`, which may exist.
+
+    Windows renames and replaces no open file, and virus scanners open new ones for a moment: there,
+    try for a second.
+
+    Raises:
+        OSError: The file cannot be renamed.
+    """
+    for delay in _RENAME_DELAYS if sys.platform == "win32" else ():
+        try:
+            source.replace(target)
+        except PermissionError:
+            time.sleep(delay)
+        else:
+            return
+    source.replace(target)
+
+
+def remove(path: Path) -> bool:
+    """Delete a file if it exists; return False if it is open on Windows, which then keeps it.
+
+    Raises:
+        OSError: The file cannot be deleted.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        if sys.platform == "win32":
+            return False
+        raise
+    return True
 
 
 def move_durably(source: Path, target: Path) -> None:
@@ -117,7 +212,7 @@ def move_durably(source: Path, target: Path) -> None:
         OSError: The file cannot be moved; then it stays where it was.
     """
     try:
-        source.replace(target)
+        replace(source, target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
@@ -143,7 +238,7 @@ def move_to_new(source: Path, target: Path) -> None:
         # exFAT and many network shares have no hard links: reserve the name, then replace it.
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:
-            source.replace(target)
+            replace(source, target)
         except BaseException:
             target.unlink()
             raise
@@ -160,18 +255,45 @@ def make_private(path: Path) -> None:
             path.chmod(mode & ~0o077)
 
 
+def sync_file(descriptor: int) -> None:
+    """Make the content of an open file survive a power cut.
+
+    Raises:
+        OSError: The disk is full or broken.
+    """
+    if sys.platform == "darwin":
+        # There, fsync leaves the content in the cache of the disk. Only some disks know the other.
+        with suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames and new files in `folder` survive a power cut, if its file system can.
 
     Raises:
         OSError: The folder cannot be read.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some network file systems sync no folders.
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF}:
-            raise
-    finally:
-        os.close(descriptor)
+    if sys.platform != "win32":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _NO_FOLDER_SYNC:
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def sqlite_uri(path: Path, options: str) -> str:
+    """Return the URI of a database with `options`, such as `mode=ro`, also on a Windows share."""
+    name = path.absolute().as_posix()
+    # SQLite takes a host after two slashes for an error: a share begins with four.
+    return f"file://{'' if name.startswith('/') else '/'}{quote(name, safe='/:')}?{options}"
+
+
+def portable_name(name: str) -> str:
+    """Return a file name without what Windows forbids: characters, and names of its devices."""
+    allowed = _FORBIDDEN_CHARACTERS.sub("_", name)
+    return f"_{allowed}" if _DEVICES.match(allowed) else allowed

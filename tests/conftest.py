@@ -4,6 +4,8 @@ import asyncio
 import io
 import logging
 import os
+import re
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +15,18 @@ import pytest
 from hypothesis import settings
 
 from tests.support_sentinels import shown_in
+
+# Elsewhere, modules that use these cannot be imported, or fail.
+_NEEDS_LINUX = re.compile(
+    r"^import (fcntl|pwd|resource)$|/proc/|/dev/|signal\.SIG(HUP|KILL|STOP|USR1)|os\.(fork|mkfifo)",
+    re.MULTILINE,
+)
+if sys.platform != "linux":
+    collect_ignore = [
+        str(path)
+        for path in Path(__file__).parent.rglob("test_*.py")
+        if _NEEDS_LINUX.search(path.read_text(encoding="utf-8"))
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,13 @@
 import errno
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
+from contextlib import nullcontext, suppress
+from pathlib import Path, PureWindowsPath
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,11 @@ from mp4gen.filesystem import (
     move_to_new,
     names_folder,
     open_locked,
+    portable_name,
+    remove,
+    replace,
+    sqlite_uri,
+    sync_file,
     sync_folder,
 )
 
@@ -301,3 +308,114 @@ def test_names_folder_by_the_ending_unless_it_exists(tmp_path: Path) -> None:
     assert names_folder("")
     assert names_folder(tmp_path / "file")
     assert not names_folder("new.MP4")
+
+
+def test_sync_folder_does_nothing_on_windows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows opens no folders."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(os, "open", refuse(errno.EACCES))
+
+    sync_folder(path.parent)
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_sync_file_empties_the_cache_of_the_disk_on_macos(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, supported: bool
+) -> None:
+    """There, fsync alone does not survive a power cut; network disks know nothing else."""
+    calls: list[str] = []
+
+    def sync_fully(_: int, command: int) -> None:
+        assert command == 51
+        calls.append("F_FULLFSYNC")
+        if not supported:
+            raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr("fcntl.F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr("fcntl.fcntl", sync_fully)
+    monkeypatch.setattr(os, "fsync", lambda _: calls.append("fsync"))
+    with path.open("wb") as file:
+        sync_file(file.fileno())
+
+    assert calls == (["F_FULLFSYNC"] if supported else ["F_FULLFSYNC", "fsync"])
+
+
+@pytest.mark.parametrize("failures", [0, 3, 6])
+def test_replace_waits_on_windows_for_other_programs(
+    path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """A virus scanner has a new file open for a moment; after a second, it is an error."""
+    attempts: list[Path] = []
+    pauses: list[float] = []
+
+    def rename(_: Path, target: Path) -> None:
+        attempts.append(target)
+        if len(attempts) <= failures:
+            raise PermissionError(errno.EACCES, "The file is in use")
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(Path, "replace", rename)
+    monkeypatch.setattr("time.sleep", pauses.append)
+    with suppress(PermissionError) if failures == 6 else nullcontext():
+        replace(path, path.with_name("target"))
+
+    assert len(attempts) == min(failures + 1, 6)
+    assert len(pauses) == min(failures, 5)
+    assert sum(pauses) < 1.1
+
+
+@pytest.mark.parametrize(("system", "expected"), [("win32", False), ("linux", None)])
+def test_remove_keeps_files_that_windows_has_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch, system: str, expected: bool | None
+) -> None:
+    """Elsewhere, the same error is about permissions."""
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(Path, "unlink", refuse(errno.EACCES))
+
+    if expected is None:
+        with pytest.raises(PermissionError):
+            remove(path)
+    else:
+        assert remove(path) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("plain", "plain"),
+        ("a:b", "a_b"),
+        ('<x>|"y"?*', "_x_y_"),
+        ("AUX", "_AUX"),
+        ("con.tar", "_con.tar"),
+        ("lpt¹", "_lpt¹"),
+        ("console", "console"),
+    ],
+)
+def test_portable_name_replaces_what_windows_forbids(name: str, expected: str) -> None:
+    """A colon would write into a hidden stream of another file there."""
+    assert portable_name(name) == expected
+
+
+def test_sqlite_uri_escapes_and_names_no_host(tmp_path: Path) -> None:
+    """SQLite refuses a host, so that a share begins with four slashes."""
+
+    class Share:
+        def absolute(self) -> PureWindowsPath:
+            return PureWindowsPath(r"\\server\share\100% a#b?.sqlite")
+
+    class Drive:
+        def absolute(self) -> PureWindowsPath:
+            return PureWindowsPath(r"C:\run.sqlite")
+
+    path = tmp_path / "100% a#b?.sqlite"
+    sqlite3.connect(path).close()
+    path.write_bytes(b"")
+    database = sqlite3.connect(sqlite_uri(path, "mode=ro"), uri=True)
+    database.execute("PRAGMA user_version")
+    database.close()
+    share: Any = Share()
+    drive: Any = Drive()
+
+    assert sqlite_uri(share, "mode=ro") == "file:////server/share/100%25%20a%23b%3F.sqlite?mode=ro"
+    assert sqlite_uri(drive, "mode=ro") == "file:///C:/run.sqlite?mode=ro"

@@ -11,6 +11,7 @@ from typing import Any
 
 from mp4gen import errors, task_errors
 from mp4gen.errors import ApiError, LedgerError, Mp4GenError
+from mp4gen.filesystem import sqlite_uri
 from mp4gen.models import Video, VideoRequest
 from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
 
@@ -78,7 +79,7 @@ def read_ledger(path: Path) -> tuple[str, list[LedgerEntry]]:
     if not os.path.isfile(path):  # noqa: PTH113
         raise LedgerError(f"No such ledger: {path}. Check the path.")
     try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        db = sqlite3.connect(sqlite_uri(path, "mode=ro"), uri=True)
         try:
             check_application_id(db, path)
             row = _has_schema(db) and db.execute("SELECT host FROM run").fetchone()

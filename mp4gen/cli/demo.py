@@ -67,7 +67,7 @@ def bundled_music() -> list[Traversable]:
 async def run_demo(music: Sequence[Traversable], to: Path, output: Output) -> int:
     """Convert the files `music` to videos in the folder `to`."""
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="mp4gen-demo-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="mp4gen-demo-", ignore_cleanup_errors=True) as scratch:
         copies = _copy_music(music, Path(scratch) / "music" / _MUSIC_TASK_ID)
         async with Server(_server_config(Path(scratch))) as server:
             output.status(f"Serving the music on {server.url}")

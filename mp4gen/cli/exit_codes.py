@@ -30,6 +30,8 @@ _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 # SQLITE_IOERR and SQLITE_FULL.
 _SQLITE_DISK_ERRORS = frozenset({10, 13})
 _ACCESS_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+# ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION of Windows.
+_OPEN_ELSEWHERE = frozenset({32, 33})
 # Package -> the extra that installs it.
 _EXTRAS = {
     **dict.fromkeys(("av", "mutagen", "numpy", "PIL"), "render"),
@@ -129,6 +131,8 @@ def _os_error_message(error: OSError) -> str:
     place = f"{error.filename}: " if isinstance(error.filename, str) else ""
     if error.errno in _DISK_FULL:
         hint = "Free some space"
+    elif getattr(error, "winerror", 0) in _OPEN_ELSEWHERE:
+        hint = "Close the file in other programs"
     elif error.errno in _ACCESS_DENIED:
         hint = "Choose another place or change its permissions"
     else:

@@ -211,7 +211,7 @@ def read_secret(path: Path, option: str) -> str:
     try:
         with path.open("rb") as file:
             raw = file.read(_MAX_SECRET_BYTES + 1)
-        text = raw.decode().strip()
+        text = raw.decode("utf-8-sig").strip()
     except OSError as error:
         raise UsageError(
             f"Cannot read {path} for {option}: {error.strerror}. Use another file."

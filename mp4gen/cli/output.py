@@ -4,6 +4,7 @@ Text from outside (API messages, tags, names) passes through `escape_control_cha
 terminal.
 """
 
+import errno
 import json
 import sys
 import unicodedata
@@ -53,15 +54,15 @@ class Output:
 
     def raw(self, text: str) -> None:
         """Print a result that is escaped already."""
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        # On Windows, a text stream writes a line feed as both.
+        _write(sys.stdout, text.replace("\r\n", "\n") if sys.platform == "win32" else text)
 
     def status(self, text: str) -> None:
         """Print a message on stderr; escapes `text`."""
         if self.live_console is not None:
             self.live_console.print(Text(escape_control_chars(text)), soft_wrap=True)
         else:
-            _write(sys.stderr, escape_control_chars(text))
+            _write(sys.stderr, f"{escape_control_chars(text)}\n")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print results in columns: aligned on a terminal, else with tabs and without a header."""
@@ -86,7 +87,7 @@ class Output:
             # The live display is on the same terminal and must move down first.
             self.live_console.print(Text(text), soft_wrap=True)
         else:
-            _write(sys.stdout, text)
+            _write(sys.stdout, f"{text}\n")
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -103,8 +104,14 @@ def display_path(path: Path) -> str:
 
 
 def _write(stream: TextIO, text: str) -> None:
-    stream.write(f"{text}\n")
-    stream.flush()
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        # What Windows says of a pipe without a reader.
+        if sys.platform == "win32" and error.errno == errno.EINVAL:
+            raise BrokenPipeError(errno.EPIPE, error.strerror) from None
+        raise
 
 
 def _is_safe(char: str) -> bool:

@@ -120,7 +120,9 @@ async def show_counts(counts: Countable, output: Output, display: ProgressDispla
 
 
 def _can_animate() -> bool:
-    return is_terminal(sys.stderr) and os.environ.get("TERM", "dumb") != "dumb"
+    # Windows sets no TERM.
+    default = "" if sys.platform == "win32" else "dumb"
+    return is_terminal(sys.stderr) and os.environ.get("TERM", default) != "dumb"
 
 
 def _create_progress(*, keep: bool, show_elapsed: bool) -> Progress:

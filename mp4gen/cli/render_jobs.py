@@ -157,6 +157,5 @@ def _is_same_file(first: Path, second: Path) -> bool:
 
 def _key(video: Path) -> str:
     """Return a text that is the same for names that the system takes for one file."""
-    if sys.platform in ("darwin", "win32"):
-        return unicodedata.normalize("NFC", str(video)).casefold()
-    return str(video)
+    folds = sys.platform in ("darwin", "win32")
+    return unicodedata.normalize("NFC", str(video)).casefold() if folds else str(video)

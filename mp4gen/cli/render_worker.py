@@ -1,25 +1,28 @@
 """Renders in a process of its own, so that a crash costs one video only; knows no display."""
 
 import multiprocessing
-import signal
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from mp4gen.errors import Mp4GenError, RenderCancelledError, RenderError, UnexpectedError
 from mp4gen.render import RenderResult, render_video
+from mp4gen.signals import STOP_SIGNALS, held_back, ignore
 
 from .exit_codes import error_message
 
+if sys.platform == "win32":
+    from multiprocessing.connection import PipeConnection as Connection
+else:
+    from multiprocessing.connection import Connection
+
 _CHECK_INTERVAL = 0.1
-# A terminal sends these to all processes of a command: only the first one handles them.
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class RenderWorker:
@@ -88,15 +91,12 @@ class RenderWorker:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=serve_renders, args=(theirs,))
-        # It changes the blocked signals when it starts.
-        resource_tracker.ensure_running()
+        if sys.platform != "win32":
+            # It changes the blocked signals when it starts.
+            resource_tracker.ensure_running()
         # A Ctrl-C must not end the new process before it can ignore it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
+        with theirs, held_back(STOP_SIGNALS):
             self._process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            theirs.close()
         return self._connection
 
     def _discard(self) -> None:
@@ -110,9 +110,8 @@ class RenderWorker:
 
 def serve_renders(connection: Connection) -> None:
     """Render what the parent process sends, until it sends None or ends."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    # A terminal sends these to all processes of a command: only the first one handles them.
+    ignore(STOP_SIGNALS)
     warnings.simplefilter("ignore")
     with suppress(EOFError, OSError):
         while (arguments := connection.recv()) is not None:

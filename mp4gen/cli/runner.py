@@ -3,10 +3,15 @@
 import asyncio
 import shlex
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, TypeVar
+
+from mp4gen.signals import STOP_SIGNALS, on_signal, reset
 
 from .exit_codes import InterruptedBySignal
 
@@ -14,8 +19,6 @@ T = TypeVar("T")
 
 # The arguments of the running command line, without the program's name.
 argv: ContextVar[tuple[str, ...]] = ContextVar("argv", default=())
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class InterruptHandler:
@@ -35,7 +38,7 @@ class InterruptHandler:
         """The first signal received, or None."""
         return self._signals[0] if self._signals else None
 
-    def handle(self, number: signal.Signals, task: asyncio.Task[Any]) -> None:
+    def handle(self, number: int, task: asyncio.Task[Any]) -> None:
         """Stop gently on the first Ctrl-C; cancel `task` on any other signal."""
         first = not self._signals
         self._signals.append(number)
@@ -44,7 +47,7 @@ class InterruptHandler:
             return
         task.cancel()
         if len(self._signals) > 2:  # The task does not end: the next signal ends the process.
-            asyncio.get_running_loop().remove_signal_handler(number)
+            reset(number)
 
 
 def run(coroutine: Coroutine[Any, Any, int], interrupts: InterruptHandler | None = None) -> int:
@@ -57,18 +60,17 @@ def run(coroutine: Coroutine[Any, Any, int], interrupts: InterruptHandler | None
 
 
 async def _run(coroutine: Coroutine[Any, Any, int], interrupts: InterruptHandler) -> int:
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine runs in one
-    for number in _SIGNALS:
-        # `nohup` and a shell's background jobs start a command with some of them ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, interrupts.handle, number, task)
-    try:
-        code = await coroutine
-    except asyncio.CancelledError:
-        if interrupts.received is None:
-            raise
-        raise InterruptedBySignal(interrupts.received) from None
+    with ExitStack() as handlers:
+        for number in STOP_SIGNALS:
+            handlers.enter_context(on_signal(number, partial(interrupts.handle, number, task)))
+        try:
+            code = await coroutine
+        except asyncio.CancelledError:
+            if interrupts.received is None:
+                raise
+            raise InterruptedBySignal(interrupts.received) from None
     if interrupts.received is not None:
         raise InterruptedBySignal(interrupts.received)
     return code
@@ -84,7 +86,7 @@ def raising_on_signals() -> Iterator[None]:
     def interrupt(number: int, _: object) -> None:
         raise InterruptedBySignal(number)
 
-    handled = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
+    handled = [number for number in STOP_SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
     for number in handled:
         signal.signal(number, interrupt)
     try:
@@ -138,4 +140,9 @@ def resume_command(*extra_options: str) -> str:
         # The URL of a proxy may contain a password.
         if option == "--proxy" and "@" not in value:
             kept += [option, value]
-    return shlex.join(["mp4gen", *kept, *extra_options])
+    return join_command(["mp4gen", *kept, *extra_options])
+
+
+def join_command(words: Sequence[str]) -> str:
+    """Return a command line, quoted for the shell of this system."""
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-import shlex
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,7 @@ from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.library import Library, LibraryTrack
 from mp4gen.server.preflight import run_checks
 from mp4gen.server.queue.backup import back_up
+from mp4gen.signals import on_signal
 
 from .exit_codes import (
     BAD_INPUT,
@@ -31,7 +33,7 @@ from .exit_codes import (
 )
 from .options import AsJson
 from .output import Output
-from .runner import InterruptHandler, run
+from .runner import InterruptHandler, join_command, run
 from .serve_options import (
     DEFAULT_ACCESS,
     DEFAULT_LIMITS,
@@ -137,10 +139,11 @@ class _LoggedOutput(Output):
 async def _serve(
     config: ServerConfig, access: Access, output: Output, interrupts: InterruptHandler
 ) -> int:
-    async with Server(config) as server:
-        if access.key_file is not None or access.accounts is not None:
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGHUP, _read_keys_again, server, access)
+    async with Server(config) as server, AsyncExitStack() as handlers:
+        has_key_file = access.key_file is not None or access.accounts is not None
+        if sys.platform != "win32" and has_key_file:
+            read_again = partial(_read_keys_again, server, access)
+            handlers.enter_context(on_signal(signal.SIGHUP, read_again))
         _announce(config, output, config.public_url or server.url)
         stop = asyncio.Event()
         interrupts.on_first_interrupt = stop.set
@@ -177,7 +180,10 @@ def _announce(config: ServerConfig, output: Output, url: str) -> None:
 
 
 def _example_command(config: ServerConfig, url: str, track: LibraryTrack) -> str:
-    key = " MP4GEN_API_KEY=..." if config.accounts else ""
-    task = shlex.quote(track.task_id)
-    trust = f" --ca-file {shlex.quote(str(config.tls_cert))}" if config.tls_cert else ""
-    return f"MP4GEN_BASE_URL={url}{key} mp4gen convert --music-task {task} --to videos/{trust}"
+    words = ["mp4gen", "convert", "--music-task", track.task_id, "--to", "videos/"]
+    words += ["--base-url", url]
+    if config.accounts:
+        words += ["--key-file", "PATH"]
+    if config.tls_cert:
+        words += ["--ca-file", str(config.tls_cert)]
+    return join_command(words)

@@ -187,7 +187,7 @@ def read_keys(access: Access) -> tuple[str | None, dict[str, str]]:
 def _read_accounts(path: Path) -> dict[str, str]:
     """Return the accounts of a file of name=key lines."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise UsageError(

@@ -6,14 +6,11 @@ import unicodedata
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from mp4gen.filesystem import portable_name
+
 # Bytes in UTF-8 with the extension. The temporary file's name is longer; file systems allow 255.
 MAX_NAME_BYTES: Final = 120
 _MAX_STEM_BYTES: Final = MAX_NAME_BYTES - len(".mp4")
-_FORBIDDEN_CHARACTERS: Final = re.compile(r'[<>:"/\\|?*]+')
-# Windows reserves these names for devices, with any extension.
-_WINDOWS_DEVICES: Final = re.compile(
-    r"(?i)^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)"
-)
 
 
 def safe_stem(text: str, *, fallback: str = "video") -> str:
@@ -24,11 +21,9 @@ def safe_stem(text: str, *, fallback: str = "video") -> str:
     """
     normalized = unicodedata.normalize("NFC", text)
     printable = "".join(c if unicodedata.category(c)[0] not in "CZ" else " " for c in normalized)
-    stem = _FORBIDDEN_CHARACTERS.sub("_", " ".join(printable.split())).strip(" .-")
+    stem = portable_name(" ".join(printable.split()).strip(" .-"))
     if not stem.strip("_"):
         stem = fallback
-    if _WINDOWS_DEVICES.match(stem):
-        stem = f"_{stem}"
     if not text or (stem == normalized and len(stem.encode()) <= _MAX_STEM_BYTES):
         return stem
     return _with_digest(stem, normalized)

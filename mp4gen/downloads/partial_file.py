@@ -9,6 +9,7 @@ import asyncio
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from io import FileIO
@@ -18,12 +19,12 @@ from typing import Final, Self
 import attrs
 
 from mp4gen.errors import DownloadError
-from mp4gen.filesystem import open_locked, sync_folder
+from mp4gen.filesystem import open_locked, replace, sync_file, sync_folder
 
 _CHECK_FOLDER: Final = " Check the folder and the disk."
 _NO_LOCKS: Final = " Use a folder on another one."
 _NOT_A_FOLDER: Final = " Use a folder, or a path that ends in .mp4."
-_HINTS: Final = {
+_HINTS = {
     errno.ENOSPC: " Free some space, then download again.",
     errno.EDQUOT: " Free some space, then download again.",
     errno.EFBIG: " Raise `ulimit -f`, or use a file system for larger files.",
@@ -36,7 +37,12 @@ _HINTS: Final = {
     errno.ENOLCK: _NO_LOCKS,
     errno.ENOSYS: _NO_LOCKS,
     errno.EOPNOTSUPP: _NO_LOCKS,
+    errno.ENOTSUP: _NO_LOCKS,
 }
+if sys.platform == "win32":
+    _HINTS[errno.EACCES] = " Close it in other programs, or use another folder."
+# Without the six characters that the temporary name has more.
+_MAX_WINDOWS_PATH: Final = 259 - 6
 _BOX_TYPES: Final = frozenset(
     b"ftyp styp moov mdat moof mfra sidx ssix free skip wide uuid meta meco pdin prft emsg".split()
 )
@@ -133,8 +139,11 @@ class PartialFile:
 
     def _commit(self) -> None:
         with translate_os_errors(self.target):
-            os.fsync(self.file.fileno())
-            _part_path(self.target).replace(self.target)
+            sync_file(self.file.fileno())
+            if sys.platform == "win32":
+                # Windows renames no open file. If another download opens it now, the rename fails.
+                self.file.close()
+            replace(_part_path(self.target), self.target)
         # The file is in its place, even if its folder cannot be read or synced.
         with suppress(OSError):
             sync_folder(self.target.parent)
@@ -160,9 +169,7 @@ def open_partial_file(target: Path, *, replace: bool = True) -> Iterator[Partial
             part.restart()
             yield part
         finally:
-            if _is_same_file(file, path):
-                with suppress(OSError):
-                    path.unlink()
+            _remove(file, path)
 
 
 class ResumableFile:
@@ -242,6 +249,16 @@ def _open_locked(target: Path, path: Path) -> FileIO:
         # Another download renamed or removed it between our open and our lock: open a new one.
 
 
+def _remove(file: FileIO, path: Path) -> None:
+    if sys.platform == "win32":
+        # Windows deletes no open file, also not that of another download.
+        file.close()
+    elif not _is_same_file(file, path):
+        return
+    with suppress(OSError):
+        path.unlink()
+
+
 def _not_a_regular_file(target: Path, path: Path) -> DownloadError:
     return DownloadError(f"Cannot write {target}: {path} is a link or a special file. Remove it.")
 
@@ -264,6 +281,8 @@ def translate_os_errors(target: Path) -> Iterator[None]:
         ) from None
     except OSError as error:
         hint = _HINTS.get(error.errno or 0, _CHECK_FOLDER)
+        if sys.platform == "win32" and len(str(target.absolute())) > _MAX_WINDOWS_PATH:
+            hint = " Use a shorter path: Windows allows 259 characters."
         raise DownloadError(f"Cannot write {target}: {error.strerror or error}.{hint}") from None
     except ValueError as error:
         raise DownloadError(f"Cannot write {str(target)!r}: {error}. Use another name.") from None

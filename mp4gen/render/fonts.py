@@ -135,12 +135,17 @@ def _folders() -> list[Path]:
     # Path.home raises if the user has no home, as in some containers.
     home = Path(os.path.expanduser("~"))  # noqa: PTH111
     if sys.platform == "darwin":
-        return [home / "Library/Fonts", Path("/Library/Fonts"), Path("/System/Library/Fonts")]
-    if sys.platform == "win32":
-        return [Path(os.environ.get("WINDIR", r"C:\Windows")) / "Fonts"]
-    data = os.environ.get("XDG_DATA_HOME") or home / ".local/share"
-    shared = [Path("/usr/local/share/fonts"), Path("/usr/share/fonts")]
-    return [Path(data) / "fonts", home / ".fonts", *shared]
+        folders = [home / "Library/Fonts", Path("/Library/Fonts"), Path("/System/Library/Fonts")]
+    elif sys.platform == "win32":
+        # Users without administrator rights install fonts in the first.
+        local = os.environ.get("LOCALAPPDATA") or home / "AppData/Local"
+        system = os.environ.get("WINDIR", r"C:\Windows")
+        folders = [Path(local) / "Microsoft/Windows/Fonts", Path(system) / "Fonts"]
+    else:
+        data = os.environ.get("XDG_DATA_HOME") or home / ".local/share"
+        shared = [Path("/usr/local/share/fonts"), Path("/usr/share/fonts")]
+        folders = [Path(data) / "fonts", home / ".fonts", *shared]
+    return folders
 
 
 def _rank(path: str, weight: Weight) -> tuple[int, int, int]:

@@ -4,9 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Pipe
+
+from mp4gen.signals import held_back
 
 from .encode import EncodedFrame
 from .pieces import Piece, PieceProcessError
@@ -45,7 +46,8 @@ class PieceProcess:
         self._connection, theirs = Pipe()
         descriptor = theirs.fileno()
         path = [entry for entry in sys.path if isinstance(entry, str)]
-        with theirs, _interrupts_blocked():
+        # For the whole life of the process.
+        with theirs, held_back([signal.SIGINT]):
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-c", _PROGRAM, str(descriptor), str(os.getpid()), *path],
                 pass_fds=[descriptor],
@@ -89,13 +91,3 @@ class PieceProcess:
         self._connection.close()
         self._process.kill()
         self._process.wait()
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Block Ctrl-C in this thread, and for the whole life of the processes that it starts."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -6,7 +6,8 @@ The bytes of a video do not depend on the processes: each piece gives the same f
 from __future__ import annotations
 
 import logging
-import select
+import selectors
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -44,7 +45,7 @@ class PieceProcesses:
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
         self._started: dict[int, PieceProcess] = {}
-        self._poll = select.poll()
+        self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Self:
         return self
@@ -52,6 +53,7 @@ class PieceProcesses:
     def __exit__(self, *error: object) -> None:
         for process in self._started.values():
             process.close()
+        self._selector.close()
 
     @property
     def count(self) -> int:
@@ -66,7 +68,9 @@ class PieceProcesses:
     @property
     def limit(self) -> int:
         """The largest number of processes, with this one."""
-        return self._workers if isinstance(self._workers, int) else self._workers()
+        wanted = self._workers if isinstance(self._workers, int) else self._workers()
+        # The processes get a descriptor, which Windows cannot hand over.
+        return 1 if sys.platform == "win32" else wanted
 
     def start(self, duration: float) -> None:
         """Start as many as are worth it for `duration` seconds of music."""
@@ -81,16 +85,18 @@ class PieceProcesses:
                 _log.warning("The render has fewer processes than requested: %s.", error)
                 return
             self._started[process.fileno()] = process
-            self._poll.register(process, select.POLLIN)
+            self._selector.register(process, selectors.EVENT_READ)
 
     def wait(self, timeout: float) -> list[PieceProcess]:
         """Return the processes that have reported, after `timeout` seconds at the latest."""
-        return [self._started[descriptor] for descriptor, _ in self._poll.poll(timeout * 1000)]
+        if not self._started:
+            return []
+        return [self._started[key.fd] for key, _ in self._selector.select(timeout)]
 
     def end_one(self) -> Piece | None:
         """End one process, and return the piece that it had in work."""
         descriptor, process = self._started.popitem()
-        self._poll.unregister(descriptor)
+        self._selector.unregister(descriptor)
         process.close()
         return process.piece
 

@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from mp4gen.errors import ConfigurationError
+from mp4gen.signals import on_signal, reset
 
 from .callbacks.sender import CallbackSender
 from .config import ServerConfig
@@ -275,18 +276,15 @@ def serve(config: ServerConfig, on_ready: Callable[[str], None] | None = None) -
 
 async def _serve(config: ServerConfig, on_ready: Callable[[str], None] | None) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
 
-    def handle(signum: signal.Signals) -> None:
+    def handle(number: int) -> None:
         stop.set()
         # The next signal kills the process, as it does by default.
-        loop.remove_signal_handler(signum)
+        reset(number)
 
-    async with Server(config) as server:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            # A shell's background jobs start with SIGINT ignored.
-            if signal.getsignal(signum) is not signal.SIG_IGN:
-                loop.add_signal_handler(signum, handle, signum)
+    async with Server(config) as server, contextlib.AsyncExitStack() as handlers:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handlers.enter_context(on_signal(number, partial(handle, number)))
         if on_ready is not None:
             on_ready(server.url)
         await stop.wait()

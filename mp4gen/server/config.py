@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import sys
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from pathlib import Path
@@ -37,8 +38,9 @@ class ExecutorFactory(Protocol):
 
 
 def default_data() -> Path:
-    """Return the default data directory, by the XDG base directory rules."""
-    home = os.environ.get("XDG_DATA_HOME") or _expand_path("~") / ".local" / "share"
+    """Return the default data directory, by the XDG base directory rules or those of Windows."""
+    variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_DATA_HOME"
+    home = os.environ.get(variable) or _expand_path("~") / ".local" / "share"
     return Path(home) / "mp4gen" / "server"
 
 

@@ -135,16 +135,21 @@ class DataDirectory:
         folder = self._videos
         return not os.path.exists(f"{folder}/{name}") and os.path.exists(folder)  # noqa: PTH110
 
-    def remove_videos(self, names: Iterable[str]) -> None:
-        """Delete several videos."""
-        for name in names:
-            self.remove_video(name)
+    def remove_videos(self, names: Iterable[str]) -> list[str]:
+        """Delete several videos, and return the names of those that are gone."""
+        return [name for name in names if self.remove_video(name)]
 
-    def remove_video(self, name: str) -> None:
-        """Delete a video, its record and its thumbnail, if they exist."""
-        (self.videos / name).unlink(missing_ok=True)
-        self.record_path(name).unlink(missing_ok=True)
-        self.thumbnail_path(name).unlink(missing_ok=True)
+    def remove_video(self, name: str) -> bool:
+        """Delete a video, its record and its thumbnail, if they exist.
+
+        Returns:
+            False if the video stays, since Windows deletes no file that is being sent.
+        """
+        if not filesystem.remove(self.videos / name):
+            return False
+        filesystem.remove(self.record_path(name))
+        filesystem.remove(self.thumbnail_path(name))
+        return True
 
     def thumbnail_path(self, name: str) -> Path:
         """Return the path of the thumbnail of a video."""
@@ -177,7 +182,7 @@ class DataDirectory:
             is_of_video = _RECORD.fullmatch(path.name) or _THUMBNAIL.fullmatch(path.name)
             is_orphan = is_of_video and path.stem.removeprefix("thumbnail-") not in stems
             if is_orphan or _PART.fullmatch(path.name):
-                path.unlink(missing_ok=True)
+                filesystem.remove(path)
 
     def prune_cache(self, now: float) -> int:
         """Delete the files of the cache that are too old, and the oldest ones beyond its size.
@@ -199,8 +204,7 @@ class DataDirectory:
         for path, stat in sorted(files, key=lambda one: one[1].st_mtime, reverse=True):
             total_bytes += stat.st_size
             if total_bytes > MAX_CACHE_BYTES or stat.st_mtime < now - MAX_CACHE_AGE:
-                path.unlink(missing_ok=True)
-                removed += 1
+                removed += filesystem.remove(path)
         return removed
 
     def publish(self, rendered: Path, name: str, record: bytes) -> int:

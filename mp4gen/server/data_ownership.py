@@ -10,6 +10,7 @@ import sqlite3
 from pathlib import Path
 
 from mp4gen.errors import ConfigurationError
+from mp4gen.filesystem import sqlite_uri
 
 MARKER = "mp4gen-data-folder.txt"
 _MARKER_TEXT = """This folder belongs to the mp4gen server. It deletes expired videos and its own
@@ -93,7 +94,7 @@ def _is_old_data_folder(root: Path) -> bool:
 
 def _has_database(root: Path) -> bool:
     # Immutable: SQLite then creates no file beside it.
-    uri = f"{(root / _DATABASE).absolute().as_uri()}?mode=ro&immutable=1"
+    uri = sqlite_uri(root / _DATABASE, "mode=ro&immutable=1")
     sql = "SELECT 1 FROM pragma_table_info('tasks') WHERE name = 'music_task_id'"
     with (
         contextlib.suppress(sqlite3.Error),

@@ -286,7 +286,9 @@ async def _renderer(config: ServerConfig) -> str:
     """Render one second of silence in a worker, with the limits of every render."""
     slot = WorkerSlot(partial(ProcessExecutor, config.worker_memory_bytes))
     try:
-        with tempfile.TemporaryDirectory(prefix="mp4gen-check-") as folder:
+        with tempfile.TemporaryDirectory(
+            prefix="mp4gen-check-", ignore_cleanup_errors=True
+        ) as folder:
             job = _job(config, folder)
             await slot.run(worker.render, job)
             size = job.video.stat().st_size

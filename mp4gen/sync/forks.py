@@ -19,10 +19,11 @@ _selectors: WeakKeyDictionary[asyncio.AbstractEventLoop, selectors.BaseSelector]
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """Return a loop whose connections a forked child cannot touch."""
     if sys.platform == "win32":
-        return asyncio.new_event_loop()
-    selector = selectors.DefaultSelector()
-    loop = asyncio.SelectorEventLoop(selector)
-    _selectors[loop] = selector
+        loop = asyncio.new_event_loop()
+    else:
+        selector = selectors.DefaultSelector()
+        loop = asyncio.SelectorEventLoop(selector)
+        _selectors[loop] = selector
     return loop
 
 
@@ -36,11 +37,11 @@ def _disconnect_child() -> None:
         with nowhere, other_end:
             for key in tuple(selector.get_map().values()):
                 os.dup2(nowhere.fileno(), key.fd, inheritable=False)
-        if isinstance(selector, selectors.EpollSelector):
+        if sys.platform == "linux" and isinstance(selector, selectors.EpollSelector):
             # A fork shares what is registered, too.
             with select.epoll() as unshared:
                 os.dup2(unshared.fileno(), selector.fileno(), inheritable=False)
 
 
-if hasattr(os, "register_at_fork"):
+if sys.platform != "win32":
     os.register_at_fork(after_in_child=_disconnect_child)

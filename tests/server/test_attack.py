@@ -355,7 +355,7 @@ def test_raise_fd_limit_reserves_files(
     """The limit of open files is raised as far as allowed, and connections do not use all of it."""
     resource = pytest.importorskip("resource")
     limits_set: list[tuple[int, int]] = []
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: [(soft, hard), *limits_set][-1])
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: limits_set.append(limits))
 
     assert connection_limit.raise_fd_limit() == expected

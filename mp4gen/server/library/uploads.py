@@ -37,7 +37,8 @@ def safe_name(name: str) -> str:
     plain = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
     printable = "".join(char for char in plain if unicodedata.category(char)[0] != "C")
     stem, suffix = os.path.splitext(printable.strip())  # noqa: PTH122 - of a name, not of a path
-    stem = stem.strip(". ").encode()[:_MAX_STEM_BYTES].decode(errors="ignore")
+    stem = filesystem.portable_name(stem.strip(". "))
+    stem = stem.encode()[:_MAX_STEM_BYTES].decode(errors="ignore")
     if suffix.lower() not in SUFFIXES or not stem:
         raise InvalidRequestError(f"Only audio can be added: {', '.join(SUFFIXES)}.", code=400)
     return stem + suffix.lower()

@@ -68,7 +68,7 @@ def _check_target(data: DataDirectory, target: Path) -> None:
 def _is_backup(target: Path) -> bool:
     if not os.access(target, os.R_OK) or not target.is_file():
         return False
-    uri = f"{target.absolute().as_uri()}?mode=ro&immutable=1"
+    uri = filesystem.sqlite_uri(target, "mode=ro&immutable=1")
     try:
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
             return check_version(connection, target) > 0

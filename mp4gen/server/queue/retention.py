@@ -45,16 +45,15 @@ async def delete_tasks(
     """Delete all tasks of an account in this state, with their videos, and return them."""
     removed = await store.remove_all(account, state)
     filenames = [task.filename for task in removed]
-    await asyncio.to_thread(data.remove_videos, filenames)
-    await store.forget_videos(filenames)
+    await store.forget_videos(await asyncio.to_thread(data.remove_videos, filenames))
     log.info("tasks=%d deleted: state=%s reason=%r", len(removed), state, reason)
     return removed
 
 
 async def delete_video(store: Store, data: DataDirectory, filename: str) -> None:
-    """Delete the video of a deleted task."""
-    await asyncio.to_thread(data.remove_video, filename)
-    await store.forget_video(filename)
+    """Delete the video of a deleted task; if Windows keeps it, the next start does so."""
+    if await asyncio.to_thread(data.remove_video, filename):
+        await store.forget_video(filename)
 
 
 class Retention:

@@ -1,7 +1,8 @@
 """Runs one render at a time in a worker process with limits; knows no task and no HTTP.
 
-A worker runs at low priority, with limits of memory, processor time and file size. It ignores
-Ctrl-C, which is its server's to handle, and it ends when its server ends or is killed.
+A worker runs at low priority, with limits of memory, processor time and file size; on Windows with
+neither, on macOS without one of memory. It ignores Ctrl-C, which is its server's to handle, and it
+ends when its server ends or is killed.
 """
 
 import ctypes
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from mp4gen.errors import RenderError, RenderIOError
+from mp4gen.server.process_limits import set_limit
 
 from .worker_channel import WorkerChannel
 
@@ -82,13 +84,17 @@ def initialize(server_pid: int, memory_limit: int) -> None:
     """Set the limits of this process, before its first job; no memory limit if it is 0."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _exit_with_parent(server_pid)
-    os.nice(NICE)
+    if sys.platform == "win32":
+        # Ctrl-Break goes to all programs of a console, as Ctrl-C does.
+        signal.signal(signal.SIGBREAK, signal.SIG_IGN)
+    else:
+        os.nice(NICE)
     # Videos are private until the server hands them out.
     os.umask(0o077)
-    _limit("RLIMIT_CORE", 0)
-    _limit("RLIMIT_FSIZE", _MAX_FILE_BYTES)
+    set_limit("RLIMIT_CORE", 0)
+    set_limit("RLIMIT_FSIZE", _MAX_FILE_BYTES)
     if memory_limit:
-        _limit("RLIMIT_AS", memory_limit)
+        set_limit("RLIMIT_AS", memory_limit)
     # The matrix products are too small for threads.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
@@ -96,7 +102,7 @@ def initialize(server_pid: int, memory_limit: int) -> None:
 
 def limit_cpu(seconds: float) -> None:
     """Let the kernel end this process after `seconds` more seconds of processor time."""
-    _limit("RLIMIT_CPU", int(time.process_time() + seconds) + 1)
+    set_limit("RLIMIT_CPU", int(time.process_time() + seconds) + 1)
 
 
 def run_limited(cpu_seconds: float, func: Callable[..., T], *args: Any) -> T:
@@ -199,7 +205,8 @@ def _exit_with_parent(server_pid: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = parent_process()
-    if parent is None or os.getppid() != server_pid:
+    # In a virtual environment of Windows, a launcher is the parent.
+    if parent is None or (sys.platform != "win32" and os.getppid() != server_pid):
         os._exit(1)
 
     # On systems without that: this end of a pipe becomes ready when the other is closed.
@@ -208,14 +215,3 @@ def _exit_with_parent(server_pid: int) -> None:
         os._exit(1)
 
     threading.Thread(target=exit_when_ready, daemon=True).start()
-
-
-def _limit(name: str, value: int) -> None:
-    """Set a soft limit of the kernel, within the hard one."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    limit = getattr(resource, name)
-    _, hard = resource.getrlimit(limit)
-    resource.setrlimit(limit, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))

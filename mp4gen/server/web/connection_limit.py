@@ -6,19 +6,21 @@ with 503 before the process reaches that limit.
 """
 
 import asyncio
-import sys
 from typing import cast
 
 from aiohttp import web
 
 from mp4gen.api import protocol
 from mp4gen.errors import ApiError, ConfigurationError
+from mp4gen.server.process_limits import open_files, set_limit
 
 # For the database, the workers' pipes and callbacks.
 _RESERVED_FDS = 128
 _FDS_PER_CONNECTION = 2
 _MIN_CONNECTIONS, _MAX_CONNECTIONS = 32, 10_000
 _RETRY_AFTER = 10
+# What macOS allows at most, even if it names no limit.
+_MACOS_FDS = 10_240
 
 
 def check_fd_limit() -> None:
@@ -27,13 +29,9 @@ def check_fd_limit() -> None:
     Raises:
         ConfigurationError: It may not.
     """
-    if sys.platform == "win32":
-        return
-    import resource
-
     needed = _RESERVED_FDS + _FDS_PER_CONNECTION * _MIN_CONNECTIONS
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < needed:
+    _, hard = open_files()
+    if hard is not None and hard < needed:
         raise ConfigurationError(
             f"Too few files may be open: {hard}. Allow at least {needed}, with ulimit -n or "
             "LimitNOFILE."
@@ -42,19 +40,15 @@ def check_fd_limit() -> None:
 
 def raise_fd_limit() -> int:
     """Raise the limit of open files as far as allowed; return the maximum number of connections."""
-    if sys.platform == "win32":
-        return _MAX_CONNECTIONS
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = _RESERVED_FDS + _FDS_PER_CONNECTION * _MAX_CONNECTIONS
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    else:
-        soft = needed
+    soft, _ = open_files()
+    for wanted in (needed, _MACOS_FDS):
+        if soft is None or soft >= wanted or set_limit("RLIMIT_NOFILE", wanted):
+            break
+    soft, _ = open_files()
+    allowed = needed if soft is None else soft
     return min(
-        _MAX_CONNECTIONS, max(_MIN_CONNECTIONS, (soft - _RESERVED_FDS) // _FDS_PER_CONNECTION)
+        _MAX_CONNECTIONS, max(_MIN_CONNECTIONS, (allowed - _RESERVED_FDS) // _FDS_PER_CONNECTION)
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
+from mp4gen import filesystem
 from mp4gen.errors import InvalidRequestError
 from mp4gen.models import VideoRequest
 from mp4gen.server.data_dir import random_token
@@ -102,7 +103,7 @@ class PageApi:
             await asyncio.to_thread(write_cached, cache_path, image)
             if self._services.store.get(task.task_id) is None:
                 # The video was deleted in the meantime.
-                await asyncio.to_thread(cache_path.unlink, missing_ok=True)
+                await asyncio.to_thread(filesystem.remove, cache_path)
         return _jpeg(image, _DAY)
 
     async def _render_thumbnail(self, task: Task) -> bytes:

@@ -2,9 +2,13 @@
 
 import errno
 import socket
+import sys
 
 from mp4gen.errors import ConfigurationError
 from mp4gen.server.config import ServerConfig
+
+# Windows says the same of both.
+_OR_IN_USE = " or in use" if sys.platform == "win32" else ""
 
 
 def bind(config: ServerConfig) -> list[socket.socket]:
@@ -48,7 +52,7 @@ def bind_error(config: ServerConfig, error: OSError) -> ConfigurationError:
         )
     if error.errno == errno.EACCES:
         return ConfigurationError(
-            f"{where} is reserved for the system. Choose one from 1024 on with --port."
+            f"{where} is reserved for the system{_OR_IN_USE}. Choose one from 1024 on with --port."
         )
     reason = error.strerror or "not an address of this machine"
     return ConfigurationError(f"Cannot listen on {where}: {reason}. Choose another with --host.")
@@ -62,8 +66,11 @@ def _addresses(host: str, port: int) -> list[tuple[int, tuple[str, ...]]]:
 
 
 def _bind(one: socket.socket, address: tuple[object, ...]) -> None:
-    # Allows to reuse a port that a server has just left, but not one in use.
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Allow to reuse a port that a server has just left, but not one in use.
+    if sys.platform == "win32":
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    else:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if one.family == socket.AF_INET6:
         # IPv4 has its own socket.
         one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
