@@ -5,6 +5,8 @@ the videos itself (`mp4gen[server]`). Importing this module loads neither.
 """
 
 import importlib
+import logging
+import os
 import typing
 
 if typing.TYPE_CHECKING:
@@ -115,6 +117,15 @@ __all__ = [
     "WaitTimeoutError",
     "parse_callback",
 ]
+
+# The application decides where the log goes; without it, the log goes nowhere.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+if os.environ.get("MP4GEN_LOG"):
+    from .settings.stderr_log import log_to_stderr
+
+    log_to_stderr(os.environ["MP4GEN_LOG"])
+    del log_to_stderr
+
 
 # The modules that define the public names, all but a bulk run's: who starts none pays for none.
 _MODULES = (

@@ -24,8 +24,9 @@ DISCORD_WARNING = "ignore:'audioop' is deprecated:DeprecationWarning"
 # Only these examples import the packages.
 OPTIONAL = {
     "django_app": "django",
-    "telegram_bot": "telegram",
+    "opentelemetry_spans": "opentelemetry.sdk",
     "pandas_tracks": "pandas",
+    "telegram_bot": "telegram",
 }
 
 
