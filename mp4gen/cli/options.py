@@ -251,11 +251,20 @@ def parse_rate_limit(text: str) -> RateLimit:
 
 def parse_bytes(text: str) -> int:
     """Return `512M` in bytes; K, M and G are powers of 1024."""
-    units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    return _parse(text, 1024, "size", "512M")
+
+
+def parse_number(text: str, option: str, example: str) -> int:
+    """Return the value of an option such as `192k`; K, M and G are powers of 1000."""
+    return _parse(text, 1000, f"value for {option}", example)
+
+
+def _parse(text: str, base: int, kind: str, example: str) -> int:
+    units = {"": 1, "K": base, "M": base**2, "G": base**3}
     number, unit = text.rstrip("KkMmGgBb"), text.lstrip("0123456789.").upper().rstrip("B")
     try:
         return int(float(number) * units[unit])
     except (ValueError, KeyError, OverflowError):
         raise UsageError(
-            f"Invalid size: {text!r}. Use a number and K, M or G, for instance 512M."
+            f"Invalid {kind}: {text!r}. Use a number and K, M or G, for instance {example}."
         ) from None

@@ -6,13 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import attrs
 from cyclopts import Parameter
 
 from mp4gen.filesystem import names_folder
 from mp4gen.render import RenderResult, probe, render_video
 from mp4gen.render.formats import FORMAT_NAMES
-from mp4gen.render.options import AudioMode
 
 from .arguments import expand_user_text
 from .exit_codes import DONE, UsageError
@@ -20,6 +18,7 @@ from .options import AsJson, ensure_directory
 from .output import Output, display_path
 from .progress_bars import ProgressDisplay
 from .render_jobs import RenderJob, check_target, find_jobs
+from .render_options import Content, Limits, Sound, check_arguments, render_arguments
 from .render_report import report_done, report_skipped
 from .render_run import RenderRun, parse_workers, usable_processors
 from .run_progress import format_duration
@@ -27,42 +26,7 @@ from .runner import run, run_in_thread
 from .standard_input import STANDARD_INPUT, standard_input_job
 from .video_options import DEFAULT_VIDEO_OPTIONS, VideoOptions
 
-
-@Parameter(name="*")
-@attrs.frozen(kw_only=True)
-class Content:
-    """What the video shows; each option is an argument of `render_video`.
-
-    Attributes:
-        author: Name shown at the beginning.
-        domain_name: Watermark at the bottom.
-        title: Title of the track; for a single audio file.
-        cover: PNG, JPEG or WEBP image.
-    """
-
-    author: Annotated[str | None, Parameter(show_default="the artist tag")] = None
-    domain_name: str | None = None
-    title: Annotated[str | None, Parameter(show_default="the title tag, else the file name")] = None
-    cover: Annotated[
-        Path | None, Parameter(show_default="the embedded cover, or a generated one")
-    ] = None
-
-
-@Parameter(name="*")
-@attrs.frozen(kw_only=True)
-class Limits:
-    """How long the audio and the render may be; each option is an argument of `render_video`.
-
-    Attributes:
-        max_duration: Maximum seconds of audio.
-        timeout: Maximum seconds that the render of a file may take.
-    """
-
-    max_duration: float = 1200.0
-    timeout: Annotated[float | None, Parameter(show_default="60 s and ten times the audio")] = None
-
-
-_NO_CONTENT, _DEFAULT_LIMITS = Content(), Limits()
+_NO_CONTENT, _DEFAULT_SOUND, _DEFAULT_LIMITS = Content(), Sound(), Limits()
 
 
 def render(
@@ -86,14 +50,7 @@ def render(
         ),
     ] = None,
     content: Content = _NO_CONTENT,
-    audio_mode: Annotated[
-        AudioMode,
-        Parameter(
-            name="--audio",
-            help="Sound of the video. compatible: AAC, which plays everywhere. copy: mp3, aac, "
-            "flac, alac and opus bit for bit, other formats as FLAC of up to 24 bits.",
-        ),
-    ] = "compatible",
+    sound: Sound = _DEFAULT_SOUND,
     video: VideoOptions = DEFAULT_VIDEO_OPTIONS,
     limits: Limits = _DEFAULT_LIMITS,
     as_json: AsJson = False,
@@ -102,12 +59,7 @@ def render(
     # It stays text, since a `Path` drops the slash of a new folder.
     output, to = Output(as_json=as_json), expand_user_text(to)
     processes = usable_processors() if workers is None else parse_workers(workers)
-    arguments = {
-        "style": video.style(),
-        "audio_mode": audio_mode,
-        **attrs.asdict(content),
-        **attrs.asdict(limits),
-    }
+    arguments = render_arguments(content, sound, video, limits)
     check_target(to)
     if STANDARD_INPUT in audio:
         with standard_input_job(audio, to) as job:
@@ -123,6 +75,7 @@ def render(
         return _render_one(jobs[0], arguments, output, overwrite=overwrite)
     if content.title is not None and len(jobs) > 1:
         raise UsageError(f"One --title for {len(jobs)} audio files. Remove it.")
+    check_arguments(arguments)
     return run(
         RenderRun(
             output=output,

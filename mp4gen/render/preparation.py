@@ -13,7 +13,7 @@ from . import analysis, cover, damage, decode, fonts, layout, tags
 from .clip import WHOLE, Clip
 from .colour import Bytes, dominant_accent
 from .cover import cover_jpeg
-from .options import PathLike, RenderStyle
+from .options import MIN_SIDE, PathLike, RenderStyle
 from .scene import SceneSpec
 from .text import Typesetter, sanitize
 
@@ -55,15 +55,8 @@ def prepare(
         RenderError: an option or the audio cannot be used.
         RenderIOError: the audio cannot be read.
     """
-    style, max_duration = request.style, request.max_duration
-    if not (math.isfinite(max_duration) and max_duration > 0):
-        raise RenderError(f"Invalid max_duration: {max_duration!r}. Use a number above 0.")
-    for path in style.fonts:
-        if not fonts.is_loadable(path):
-            font = decode.display_name(path)
-            raise RenderError(
-                f"Cannot read the font file: {font}. Use a TrueType or OpenType file."
-            )
+    style = request.style
+    _check_values(request)
     file_tags = tags.read_tags(audio)
     own_title = file_tags.title or Path(os.fspath(audio)).stem
     title = sanitize(own_title if request.title is None else request.title)
@@ -78,7 +71,7 @@ def prepare(
         audio,
         fps=style.fps,
         bands=scene_layout.bar_lefts.size,
-        max_duration=max_duration,
+        max_duration=request.max_duration,
         clip=request.clip,
     )
     cover_image, warnings = choose_cover(cover_override, file_tags.covers, side)
@@ -102,6 +95,29 @@ def prepare(
         frame_count=features.levels.shape[0],
     )
     return Prepared(style, features, spec, cover_image, Typesetter(style.fonts), tuple(warnings))
+
+
+def check_request(request: RenderRequest) -> None:
+    """Check all that does not depend on the audio, for a run over many files.
+
+    Raises:
+        RenderError: an option cannot be used.
+    """
+    _check_values(request)
+    if request.cover is not None:
+        cover.read_cover(request.cover, MIN_SIDE)
+
+
+def _check_values(request: RenderRequest) -> None:
+    max_duration = request.max_duration
+    if not (math.isfinite(max_duration) and max_duration > 0):
+        raise RenderError(f"Invalid max_duration: {max_duration!r}. Use a number above 0.")
+    for path in request.style.fonts:
+        if not fonts.is_loadable(path):
+            font = decode.display_name(path)
+            raise RenderError(
+                f"Cannot read the font file: {font}. Use a TrueType or OpenType file."
+            )
 
 
 def choose_cover(

@@ -24,6 +24,19 @@ def test_render_follows_its_options(mp4gen: Any, tone: Path, tmp_path: Path) -> 
         assert (made.metadata["title"], made.metadata["artist"]) == ("Tone", "Ann")
 
 
+def test_render_makes_a_clip(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
+    """The options are those of `render_video`, with units."""
+    options = ("--start", "0:00.25", "--length", "0.5", "--audio-bitrate", "64k")
+
+    ended = mp4gen(
+        "render", tone, "--to", tmp_path / "x.mp4", "--size", "144x144", *options, "--json"
+    )
+
+    assert ended.records[0]["duration"] == 0.5
+    with av.open(str(tmp_path / "x.mp4")) as made:
+        assert made.streams.audio[0].bit_rate < 100_000
+
+
 def test_render_stops_at_its_timeout(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
     """The error names the option."""
     ended = mp4gen("render", tone, "--to", tmp_path / "x.mp4", "--timeout", "1e-9")

@@ -95,6 +95,14 @@ def test_nothing_is_rendered_if_all_exist(
         (("--workers", "0"), "Invalid --workers: 0. Use a number from 1 to 64."),
         (("--to", "o.mp4"), "The target o.mp4 is one file, but there are 4 audio files."),
         (("--to", "o.mov"), "Invalid --to: o.mov. The video is an MP4"),
+        (("--start", "1:75"), "Invalid start: '1:75'. Use seconds, 1:15 or 1:02:03.5."),
+        (("--length", "0.1"), "Invalid length: '0.1'. Use at least 0.5 s."),
+        (("--audio-bitrate", "1m"), "Invalid audio_bitrate: 1000000. Use"),
+        (("--audio-bitrate", "loud"), "Invalid value for --audio-bitrate: 'loud'. Use a number"),
+        (("--audio", "copy", "--audio-bitrate", "96k"), "Invalid audio_bitrate for audio_mode"),
+        (("--cover", __file__), "Not a readable image: test_render_run.py."),
+        (("--font", __file__), "Cannot read the font file: test_render_run.py."),
+        (("--max-duration", "0"), "Invalid max_duration: 0.0. Use a number above 0."),
     ],
 )
 def test_invalid_options_of_many_files(

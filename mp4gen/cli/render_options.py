@@ -1,0 +1,103 @@
+"""The options of `mp4gen render` that are arguments of `render_video`; renders nothing."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import attrs
+from cyclopts import Parameter
+
+from mp4gen.render.clip import clip_of
+from mp4gen.render.options import AudioMode, AudioOptions
+from mp4gen.render.preparation import RenderRequest, check_request
+
+from .options import parse_number
+from .video_options import VideoOptions
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Content:
+    """What the video shows.
+
+    Attributes:
+        author: Name shown at the beginning.
+        domain_name: Watermark at the bottom.
+        title: Title of the track; for a single audio file.
+        cover: PNG, JPEG or WEBP image.
+        start: Where the video starts in the track: seconds, 1:15 or 1:02:03.5.
+        length: Length of the video, in the same forms.
+    """
+
+    author: Annotated[str | None, Parameter(show_default="the artist tag")] = None
+    domain_name: str | None = None
+    title: Annotated[str | None, Parameter(show_default="the title tag, else the file name")] = None
+    cover: Annotated[
+        Path | None, Parameter(show_default="the embedded cover, or a generated one")
+    ] = None
+    start: Annotated[str, Parameter(show_default="the beginning")] = "0"
+    length: Annotated[str | None, Parameter(show_default="up to the end")] = None
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Sound:
+    """How the audio is stored."""
+
+    audio_mode: Annotated[
+        AudioMode,
+        Parameter(
+            name="--audio",
+            help="Sound of the video. compatible: AAC, which plays everywhere. copy: mp3, aac, "
+            "flac, alac and opus bit for bit, other formats as FLAC of up to 24 bits.",
+        ),
+    ] = "compatible"
+    audio_bitrate: Annotated[
+        str | None,
+        Parameter(
+            show_default="320k in stereo, 192k in mono, up to 448k for dense music",
+            help="Bits per second of the encoded audio, 32k to 448k.",
+        ),
+    ] = None
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How long the video and the render may be.
+
+    Attributes:
+        max_duration: Maximum seconds of the video.
+        timeout: Maximum seconds that the render of a file may take.
+    """
+
+    max_duration: float = 1200.0
+    timeout: Annotated[float | None, Parameter(show_default="60 s and ten times the audio")] = None
+
+
+def render_arguments(
+    content: Content, sound: Sound, video: VideoOptions, limits: Limits
+) -> dict[str, Any]:
+    """Return the arguments of `render_video` that the options stand for.
+
+    Raises:
+        UsageError: A number or a size is invalid.
+        RenderError: Another option is invalid.
+    """
+    arguments: dict[str, Any] = {"style": video.style()}
+    for group in (content, sound, limits):
+        arguments |= attrs.asdict(group)
+    if sound.audio_bitrate is not None:
+        arguments["audio_bitrate"] = parse_number(sound.audio_bitrate, "--audio-bitrate", "192k")
+    return arguments
+
+
+def check_arguments(arguments: dict[str, Any]) -> None:
+    """Check the arguments before many files fail for the same reason.
+
+    Raises:
+        RenderError: An option is invalid for all files.
+    """
+    AudioOptions(arguments["audio_mode"], arguments["audio_bitrate"])
+    names = ("author", "domain_name", "title", "cover", "style", "max_duration")
+    clip = clip_of(arguments["start"], arguments["length"])
+    check_request(RenderRequest(**{name: arguments[name] for name in names}, clip=clip))
