@@ -20,6 +20,7 @@ from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
+from mutagen.wavpack import WavPack
 
 _FRONT, _OTHER, _ICONS = 3, 0, (1, 2)
 # A hostile file may make any of these out of mutagen.
@@ -138,6 +139,18 @@ def _mp4(source: _Source) -> Embedded:
     return Embedded(tuple(tags.get("\u00a9nam", ())), tuple(artists), _ordered(pictures))
 
 
+def _wavpack(source: _Source) -> Embedded:
+    tags: Any = WavPack(source).tags or {}
+    artists = next(filter(None, (tags.get(key) for key in ("artist", "album artist"))), ())
+    # A picture follows its file name.
+    pictures = [
+        (_FRONT if key.lower() == "cover art (front)" else _OTHER, value.value.partition(b"\0")[2])
+        for key, value in tags.items()
+        if key.lower().startswith("cover art")
+    ]
+    return Embedded(tuple(tags.get("title", ())), tuple(artists), _ordered(pictures))
+
+
 _READERS: dict[str, Callable[[_Source], Embedded]] = {
     "mp3": lambda source: _id3(ID3(source)),
     "aac": lambda source: _id3(ID3(source)),
@@ -145,6 +158,7 @@ _READERS: dict[str, Callable[[_Source], Embedded]] = {
     "aiff": lambda source: _id3(AIFF(source).tags),
     "flac": _flac,
     "mov": _mp4,
+    "wv": _wavpack,
     "vorbis": _ogg(OggVorbis),
     "opus": _ogg(OggOpus),
     "ogg": _ogg(OggFLAC),

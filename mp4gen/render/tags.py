@@ -1,6 +1,7 @@
 """Read a music file's title, artist, covers and duration. Decodes no audio."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import av.error
 from attrs import frozen
@@ -15,6 +16,7 @@ from .options import AudioInfo, PathLike
 _TITLES = ("title", "tit2", "\u00a9nam")
 _ARTISTS = ("artist", "album_artist", "performer", "author", "tpe1", "\u00a9art")
 _SIZE_FACTOR = 1.5
+_ATTACHED_PIC = 0x400
 
 
 @frozen(eq=False)
@@ -90,13 +92,21 @@ def _first(found: Mapping[str, str], keys: tuple[str, ...]) -> str:
 
 
 def _attached_pictures(container: InputContainer) -> Iterator[bytes]:
-    for stream in container.streams.video:
-        if "attached_pic" in str(stream.disposition).lower() or (stream.disposition.value & 0x400):
-            try:
-                packets = container.demux(stream)
-                yield from [bytes(packet) for packet in packets if packet.size][:1]
-            except (av.error.FFmpegError, ValueError):
-                continue
+    """Yield the attached pictures, the front cover of a Matroska file first."""
+    attached = [each for each in container.streams.video if each.disposition.value & _ATTACHED_PIC]
+    found: dict[int, bytes] = {}
+    if attached:
+        try:
+            # libavformat yields them before all other packets, and only once.
+            for packet in container.demux(attached):
+                if packet.size:
+                    found.setdefault(packet.stream.index, bytes(packet))
+                if len(found) == len(attached):
+                    break
+        except (av.error.FFmpegError, ValueError):
+            pass
+    names = {each.index: Path(each.metadata.get("filename", "")).stem for each in attached}
+    yield from (found[index] for index in sorted(found, key=lambda one: names[one] != "cover"))
 
 
 def _duration(container: InputContainer, stream: AudioStream) -> float:

@@ -11,7 +11,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.container import OutputContainer
+from mutagen.apev2 import APEBinaryValue
 from mutagen.id3 import APIC, ID3
+from mutagen.wavpack import WavPack
 from PIL import Image, ImageCms
 
 from mp4gen.errors import RenderError
@@ -309,6 +312,35 @@ def test_cover_in_the_older_ogg_comment_is_found(tools, tmp_path):
     music = tools.encode(tmp_path / "t.ogg", tools.tone(1.0), tags=tags)
 
     assert read_tags(music).covers == (RED,)
+
+
+def test_front_cover_of_a_wavpack_file_comes_first(tools, tmp_path):
+    """APEv2 names the kind of each picture, and lists several artists."""
+    music = tools.encode(tmp_path / "t.wv", tools.tone(0.6), kind="wavpack")
+    file = WavPack(music)
+    file["Artist"] = ["Anna", "Béla"]
+    file["Cover Art (Back)"] = APEBinaryValue(b"back.jpg\0" + BLUE)
+    file["Cover Art (Front)"] = APEBinaryValue(b"front.jpg\0" + RED)
+    file.save()
+
+    tags = read_tags(music)
+
+    assert (tags.artist, tags.covers) == ("Anna, Béla", (RED, BLUE))
+
+
+@pytest.mark.skipif(not hasattr(OutputContainer, "add_attachment"), reason="needs PyAV 16")
+def test_front_cover_of_a_matroska_file_comes_first(tmp_path):
+    """Matroska has no kinds: the front cover is the attachment named cover."""
+    music = tmp_path / "t.mka"
+    with av.open(str(music), "w", format="matroska") as output:
+        stream = output.add_stream("pcm_s16le", rate=8000, layout="mono")
+        for name, data in (("back.jpg", BLUE), ("cover.jpg", RED)):
+            output.add_attachment(name, "image/jpeg", data)
+        frame = av.AudioFrame("s16", "mono", 8000)
+        frame.sample_rate, frame.pts = 8000, 0
+        output.mux(stream.encode(frame))
+
+    assert read_tags(music).covers == (RED, BLUE)
 
 
 def test_cover_reads_16_bit_cmyk_and_rotated_images(tmp_path):
