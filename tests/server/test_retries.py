@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 
-from mp4gen.errors import RenderError, RenderIOError
+from mp4gen.errors import RenderCancelledError, RenderError, RenderIOError
 from mp4gen.server import ServerConfig, data_dir
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.library import Library
 from mp4gen.server.library.reader import LibraryReader
+from mp4gen.server.queue import scheduler
 from mp4gen.server.queue.fingerprint import Fingerprints
 from mp4gen.server.queue.retries import MAX_ATTEMPTS, QueueHold, retry_delay
 from mp4gen.server.queue.scheduler import RenderScheduler
@@ -94,7 +95,8 @@ class Queue:
     ) -> RenderScheduler:
         """Start a scheduler."""
         values = {"music": self.music, "data": self.data.root, "workers": 2, "min_free_bytes": 0}
-        config = ServerConfig(executor=lambda: self.worker, **values | settings)
+        values["executor"] = lambda: self.worker
+        config = ServerConfig(**values | settings)
         self.scheduler = RenderScheduler(
             config,
             self.store,
@@ -727,3 +729,40 @@ def test_hold_begins_with_the_third_failure_in_a_row() -> None:
     assert (hold.is_active, hold.until) == (True, 32.0)
     hold.record_failure("full", 32.0)
     assert hold.until == 36.0
+
+
+class Held(Worker):
+    """Begins renders, and ends none."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: None)
+        self.jobs: list[tuple[RenderJob, Future[Any]]] = []
+
+    def submit(self, _: Any, job: RenderJob) -> Future[Any]:  # type: ignore[override]
+        self.jobs.append((job, Future()))
+        return self.jobs[-1][1]
+
+    async def wait_for(self, count: int) -> None:
+        """Wait until this many renders have begun."""
+        while len(self.jobs) < count:  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(0.1)
+
+
+async def test_render_gets_the_slots_that_are_free_until_another_starts(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more processes than slots render: a render is told when the next one starts."""
+    held = Held()
+    monkeypatch.setattr(scheduler, "ProcessExecutor", lambda _: held)
+    await queue.start(executor=None, workers=3)
+    has_to_share = []
+
+    for number in range(3):
+        await queue.submit(number)
+        await held.wait_for(number + 1)
+        has_to_share.append(WorkerChannel(held.jobs[0][0].folder).shared)
+
+    assert [job.workers for job, _ in held.jobs] == [3, 2, 1]
+    assert has_to_share == [False, True, True]
+    for _, render in held.jobs:
+        render.set_exception(RenderCancelledError("The render was cancelled."))

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import resource
+import select
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import attrs
 import pytest
 
 from mp4gen.errors import RenderCancelledError, RenderError, RenderIOError
-from mp4gen.server.rendering import worker
+from mp4gen.server.rendering import supervisor, worker
 from mp4gen.server.rendering.eta import RenderProgress, RenderSpeed
 from mp4gen.server.rendering.pool import ProcessExecutor, WorkerDiedError, WorkerSlot
 from mp4gen.server.rendering.worker_channel import WorkerChannel
@@ -106,6 +108,52 @@ def test_signs_of_life_count_as_progress() -> None:
 
     assert progress.changed_at == 199.0
     assert progress.done == 0.0
+
+
+async def first_child(slot: WorkerSlot) -> int:
+    """Return the process id of a process that the worker has started."""
+    while True:
+        for pid in slot.pids:
+            with open(f"/proc/{pid}/task/{pid}/children") as file:  # noqa: ASYNC230, PTH123 - no disk
+                if children := file.read().split():
+                    return int(children[0])
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.slow
+async def test_render_that_is_not_alone_any_more_goes_on_in_one_process(
+    slot: WorkerSlot, tmp_path: Path
+) -> None:
+    """The other process ends at once, and the video is finished."""
+    job = job_for(write_song(tmp_path / "music" / "long.wav", 120.0), workers=2)
+    render = asyncio.ensure_future(slot.run(worker.render, job))
+    child = await first_child(slot)
+
+    WorkerChannel(job.folder).share()
+    ended = os.pidfd_open(child)
+    with select.epoll() as poll:
+        poll.register(ended, select.EPOLLIN)
+        await asyncio.to_thread(poll.poll)
+    os.close(ended)
+
+    assert not render.done()
+    assert (await render).duration == 120.0
+
+
+@pytest.mark.slow
+async def test_killed_process_of_a_render_counts_as_a_crash(
+    slot: WorkerSlot, tmp_path: Path
+) -> None:
+    """It may have exceeded the memory, so that the song may be at fault, or the machine."""
+    job = job_for(write_song(tmp_path / "music" / "long.wav", 120.0), workers=2)
+    render = asyncio.ensure_future(slot.run(worker.render, job))
+    os.kill(await first_child(slot), signal.SIGKILL)
+
+    with pytest.raises(worker.PieceDiedError, match="ended unexpectedly") as caught:
+        await render
+
+    assert isinstance(supervisor._failure(caught.value), supervisor.RenderCrashedError)
+    assert not job.video.exists()
 
 
 @pytest.mark.slow

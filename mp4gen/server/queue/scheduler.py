@@ -192,6 +192,8 @@ class RenderScheduler:
                 self._queue.task_done(task_id)
                 continue
             task = attrs.evolve(task, **self._unrecorded.pop(task_id, {}))
+            for running in self._running.values():
+                running.share()
             # The last used slot has a process already; the others may never need one.
             render = asyncio.create_task(self._run(task, self._free_slots.pop()))
             self._renders.add(render)
@@ -216,6 +218,12 @@ class RenderScheduler:
     def _put_back(self, task: Task) -> None:
         self._queue.put_back(task.account, task.task_id, urgent=task.is_urgent)
         self._start_next()
+
+    def _workers_of_render(self) -> int:
+        """Return how many processes a render that starts may have: it gets the free slots."""
+        if self._config.executor is not None or len(self._queue):
+            return 1
+        return 1 + len(self._free_slots)
 
     # --- ending -----------------------------------------------------------------------------
 
@@ -245,7 +253,8 @@ class RenderScheduler:
     async def _render(self, task: Task, render: SupervisedRender) -> None:
         """Render a task until it is done, failed or interrupted; all other errors are raised."""
         try:
-            video = await self._renderer.render(task, render)
+            workers = self._workers_of_render()
+            video = await self._renderer.render(task, render, workers=workers)
         except RenderInterruptedError:
             # This does nothing if the task was deleted.
             await self._store.requeue(task.task_id, attempts=task.attempts)

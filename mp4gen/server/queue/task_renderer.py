@@ -57,8 +57,10 @@ class TaskRenderer:
         if unpublished := self._unpublished.pop(task_id, None):
             shutil.rmtree(unpublished[0].folder, ignore_errors=True)
 
-    async def render(self, task: Task, render: SupervisedRender) -> worker.RenderedVideo | None:
-        """Render a task, publish its video and record it.
+    async def render(
+        self, task: Task, render: SupervisedRender, *, workers: int
+    ) -> worker.RenderedVideo | None:
+        """Render a task in up to `workers` processes, publish its video and record it.
 
         Returns:
             The video; None if it was published before, and only not recorded.
@@ -77,7 +79,7 @@ class TaskRenderer:
             if task.attempts >= MAX_ATTEMPTS:
                 text = f"The render, or its server, crashed {task.attempts} times."
                 raise RenderFailedError(RENDER_FAILED, text)
-            kept = await self._render(task, render)
+            kept = await self._render(task, render, workers)
         job, video = kept
         try:
             await self._finish(task, job.video, video)
@@ -87,11 +89,11 @@ class TaskRenderer:
         return video
 
     async def _render(
-        self, task: Task, render: SupervisedRender
+        self, task: Task, render: SupervisedRender, workers: int
     ) -> tuple[worker.RenderJob, worker.RenderedVideo]:
         folder = self._data.render_folder(task.filename)
         try:
-            job = await self._prepare(task, render, folder)
+            job = await self._prepare(task, render, folder, workers)
             video = await self._render_job(task, job, render)
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -119,7 +121,7 @@ class TaskRenderer:
         return await self._library.read(self._fingerprints.of, task, job.audio)
 
     async def _prepare(
-        self, task: Task, render: SupervisedRender, folder: Path
+        self, task: Task, render: SupervisedRender, folder: Path, workers: int
     ) -> worker.RenderJob:
         track = await render.wait_for(self._library.find(task.music_task_id, task.audio_id))
         if track is None:
@@ -136,6 +138,7 @@ class TaskRenderer:
             audio_mode=task.audio_mode,
             max_duration=self._config.max_duration,
             cpu_seconds=self._config.render_timeout * self._config.workers,
+            workers=workers,
         )
 
     async def _mark_started(self, task: Task, fingerprint: str) -> None:

@@ -7,11 +7,9 @@ worker that crashes, hangs or is killed costs only its own job.
 import asyncio
 import multiprocessing
 import os
-import sys
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from multiprocessing.context import SpawnContext, SpawnProcess
-from types import ModuleType
 from typing import Any, TypeVar
 
 from mp4gen.errors import Mp4GenError
@@ -19,8 +17,12 @@ from mp4gen.server.config import ExecutorFactory
 from mp4gen.server.troubles import TransientError
 
 from . import worker
+from .worker_process import WorkerProcess
 
 T = TypeVar("T")
+
+# Seconds after its last job at which a worker process ends: it holds about 100 MB.
+IDLE_SECONDS = 60.0
 
 
 class WorkerDiedError(Mp4GenError):
@@ -58,21 +60,6 @@ class ProcessExecutor(ProcessPoolExecutor):
         return [process.pid for process in alive if process.pid]
 
 
-class _Process(SpawnProcess):
-    """A spawned process that does not import the server's main module again.
-
-    A script that starts a server at its top level would start another one in each worker.
-    """
-
-    def start(self) -> None:
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            super().start()
-        finally:
-            sys.modules["__main__"] = main
-
-
 class _TrackingContext(SpawnContext):
     """A spawn context that keeps a list of its processes."""
 
@@ -81,7 +68,7 @@ class _TrackingContext(SpawnContext):
         self.processes: list[multiprocessing.process.BaseProcess] = []
 
     def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
-        process = _Process(*args, **kwargs)
+        process = WorkerProcess(*args, **kwargs)
         self.processes.append(process)
         return process
 
@@ -96,6 +83,8 @@ class WorkerSlot:
     def __init__(self, factory: ExecutorFactory) -> None:
         self._factory = factory
         self._executor: Executor | None = None
+        self._jobs = 0
+        self._idle_timer: asyncio.TimerHandle | None = None
 
     @property
     def pids(self) -> list[int]:
@@ -112,12 +101,19 @@ class WorkerSlot:
             WorkerDiedError: The worker ended before the job did.
             NoWorkerError: No worker could be started.
         """
+        self._stop_idle_timer()
         executor, future = self._submit(func, *args)
+        self._jobs += 1
         try:
             return await asyncio.wrap_future(future)
         except BrokenExecutor as error:
             self._discard(executor)
             raise WorkerDiedError("The worker died.") from error
+        finally:
+            self._jobs -= 1
+            if not self._jobs and isinstance(self._executor, ProcessExecutor):
+                loop = asyncio.get_running_loop()
+                self._idle_timer = loop.call_later(IDLE_SECONDS, self.kill)
 
     def _submit(self, func: Callable[..., T], *args: Any) -> tuple[Executor, Future[T]]:
         # The second one is new: the first may have died since its last job.
@@ -139,11 +135,17 @@ class WorkerSlot:
 
     async def close(self) -> None:
         """End the worker, and wait for it."""
+        self._stop_idle_timer()
         executor, self._executor = self._executor, None
         if isinstance(executor, ProcessExecutor):
             executor.kill()
         if executor is not None:
             await asyncio.to_thread(executor.shutdown)
+
+    def _stop_idle_timer(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
 
     def _discard(self, executor: Executor) -> None:
         if self._executor is executor:

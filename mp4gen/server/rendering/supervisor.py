@@ -72,6 +72,7 @@ class SupervisedRender:
         self._timeout, self._progress_timeout = timeout, progress_timeout
         self._on_change = on_change
         self._channel: WorkerChannel | None = None
+        self._is_shared = False
         self._stop_requested_at: float | None = None
         self._stop_error: Mp4GenError | None = None
         self._waiters = 0
@@ -103,6 +104,12 @@ class SupervisedRender:
         """Interrupt the render."""
         self.release_waiters()
         self._request_stop(RenderInterruptedError("The render was stopped."))
+
+    def share(self) -> None:
+        """Let the render go on in one process, because another one starts."""
+        self._is_shared = True
+        if self._channel is not None:
+            self._channel.share()
 
     async def wait_for(self, reading: Coroutine[Any, Any, T]) -> T:
         """Return the result of `reading`, which goes on alone if the render is stopped before.
@@ -137,6 +144,8 @@ class SupervisedRender:
         if self._stop_error is not None:
             raise self._stop_error
         self._channel = WorkerChannel(job.folder)
+        if self._is_shared:
+            self._channel.share()
         try:
             return await self._supervise(job, self._channel)
         except Exception as error:
@@ -216,7 +225,7 @@ def _failure(error: Exception) -> Mp4GenError:
             failure = RenderInterruptedError("The render was stopped.")
         case RenderError():
             failure = RenderFailedError(BAD_AUDIO, str(error))
-        case WorkerDiedError():
+        case WorkerDiedError() | worker.PieceDiedError():
             failure = RenderCrashedError(
                 "The render crashed, or exceeded its limit of memory or processor time."
             )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from mp4gen.errors import RenderError, RenderIOError
+from mp4gen.errors import Mp4GenError, RenderError, RenderIOError
 from mp4gen.server.process_limits import set_limit
 
 from .worker_channel import WorkerChannel
@@ -48,7 +48,8 @@ class RenderJob:
         style: The arguments of `RenderStyle`.
         audio_mode: "compatible" or "copy".
         max_duration: Maximum seconds of music.
-        cpu_seconds: Maximum seconds of processor time.
+        cpu_seconds: Maximum seconds of processor time, of each process.
+        workers: Maximum number of processes, the worker included.
     """
 
     audio: Path
@@ -60,6 +61,7 @@ class RenderJob:
     audio_mode: str
     max_duration: float
     cpu_seconds: float
+    workers: int = 1
 
     @property
     def video(self) -> Path:
@@ -78,6 +80,10 @@ class RenderedVideo:
 
     duration: float
     warnings: tuple[str, ...] = ()
+
+
+class PieceDiedError(Mp4GenError):
+    """A process that the worker started ended before its part of the render was done."""
 
 
 def initialize(server_pid: int, memory_limit: int) -> None:
@@ -118,32 +124,39 @@ def render(job: RenderJob) -> RenderedVideo:
         RenderError: The file cannot become a video.
         RenderIOError: A file cannot be read or written now.
         RenderCancelledError: The server cancelled the render.
+        PieceDiedError: A process of the render ended before it was done.
     """
     channel = WorkerChannel(job.folder)
     channel.report_begin()
     limit_cpu(job.cpu_seconds)
     from mp4gen.render import probe, render_video
+    from mp4gen.render.pieces import PieceProcessError
 
     if not job.audio.resolve().is_relative_to(job.root):
         raise RenderError("The music file is outside the music folder.")
     info = probe(job.audio)
     # Until now the server has only an estimate, and the analysis of the music takes a while.
-    reporter = _Reporter(channel, info.duration)
-    result = render_video(
-        job.audio,
-        job.video,
-        # Without a title in the tags, the file name is the title.
-        title=info.title or job.audio.stem,
-        author=job.author,
-        domain_name=job.domain_name,
-        style=_style(job),
-        audio_mode="copy" if job.audio_mode == "copy" else "compatible",
-        max_duration=job.max_duration,
-        on_progress=reporter,
-        cancel=reporter,
-        # The server knows how long a render may take on this machine.
-        timeout=math.inf,
-    )
+    reporter = _Reporter(channel, info.duration, job.workers)
+    try:
+        result = render_video(
+            job.audio,
+            job.video,
+            # Without a title in the tags, the file name is the title.
+            title=info.title or job.audio.stem,
+            author=job.author,
+            domain_name=job.domain_name,
+            style=_style(job),
+            audio_mode="copy" if job.audio_mode == "copy" else "compatible",
+            max_duration=job.max_duration,
+            workers=reporter.workers,
+            on_progress=reporter,
+            cancel=reporter,
+            # The server knows how long a render may take on this machine.
+            timeout=math.inf,
+        )
+    except PieceProcessError as error:
+        # The server does not load the renderer, not even for an error.
+        raise PieceDiedError(str(error)) from error
     return RenderedVideo(result.duration, result.warnings)
 
 
@@ -172,8 +185,8 @@ class _Reporter:
     the render gets on, also while long music is analysed and no second of the video is done.
     """
 
-    def __init__(self, channel: WorkerChannel, total: float) -> None:
-        self._channel = channel
+    def __init__(self, channel: WorkerChannel, total: float, workers: int) -> None:
+        self._channel, self._workers = channel, workers
         self._done, self._total = 0.0, total
         self._signs_of_life = 0
         self._cancelled = False
@@ -193,11 +206,17 @@ class _Reporter:
             self._report(now)
         return self._cancelled
 
+    def workers(self) -> int:
+        """Return how many processes the render may have now."""
+        return self._workers
+
     def _report(self, now: float) -> None:
         self._next = now + _REPORT_INTERVAL
         self._signs_of_life += 1
         self._channel.report_progress(self._done, self._total, self._signs_of_life)
         self._cancelled = self._cancelled or self._channel.cancelled
+        if self._workers > 1 and self._channel.shared:
+            self._workers = 1
 
 
 def _exit_with_parent(server_pid: int) -> None:

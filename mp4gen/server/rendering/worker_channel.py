@@ -12,7 +12,7 @@ _RECORD = struct.Struct("<ddQ")
 
 
 class WorkerChannel:
-    """Progress to the server, a cancellation to the render.
+    """Progress to the server; to the render a cancellation, or that it is not alone any more.
 
     Args:
         folder: The folder of the render, which must exist.
@@ -22,6 +22,7 @@ class WorkerChannel:
         self._begun_path = folder / "begun"
         self._progress_path = folder / "progress"
         self._cancel_path = folder / "cancel"
+        self._share_path = folder / "share"
 
     def report_begin(self) -> None:
         """Report that the worker has the job: from now on its end may be the song's fault."""
@@ -53,11 +54,24 @@ class WorkerChannel:
 
     def cancel(self) -> None:
         """Ask the render to stop."""
-        # The folder of a finished job is gone.
-        with suppress(FileNotFoundError):
-            self._cancel_path.touch()
+        _touch(self._cancel_path)
 
     @property
     def cancelled(self) -> bool:
         """Whether the render was asked to stop."""
         return self._cancel_path.exists()
+
+    def share(self) -> None:
+        """Ask the render to go on in one process, because another render starts."""
+        _touch(self._share_path)
+
+    @property
+    def shared(self) -> bool:
+        """Whether the render was asked to go on in one process."""
+        return self._share_path.exists()
+
+
+def _touch(path: Path) -> None:
+    # The folder of a finished job is gone.
+    with suppress(FileNotFoundError):
+        path.touch()
