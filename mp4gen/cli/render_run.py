@@ -12,6 +12,7 @@ import attrs
 
 from mp4gen.errors import Mp4GenError, RenderCancelledError, RenderError
 from mp4gen.render import RenderResult
+from mp4gen.render.pipeline import MAX_WORKERS
 
 from .exit_codes import DONE, FAILED, UsageError
 from .output import Output
@@ -19,10 +20,8 @@ from .progress_bars import ProgressDisplay, show_counts
 from .render_jobs import RenderJob
 from .render_progress import RenderProgress
 from .render_report import report_done, report_failed, report_skipped, report_unreadable
-from .render_worker import RenderWorker
+from .render_worker import NoWorkerError, RenderWorker
 from .runner import in_background, resume_command
-
-_MAX_WORKERS = 64
 
 
 @attrs.define
@@ -135,6 +134,12 @@ class RenderRun:
                 result = await loop.run_in_executor(threads, self._render, worker, job, arguments)
             except RenderCancelledError:
                 return
+            except NoWorkerError:
+                self._pending.appendleft(job)
+                if len(self._progress.running) == 1:
+                    raise
+                # The processes that run do the rest.
+                return
             except (Mp4GenError, OSError, MemoryError) as error:
                 self._progress.failed += 1
                 report_failed(self.output, job, error)
@@ -177,8 +182,10 @@ class RenderRun:
 
 
 def usable_processors() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of processors that this process may use, 64 at most."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    found = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return min(found, MAX_WORKERS)
 
 
 def parse_workers(workers: int) -> int:
@@ -187,6 +194,6 @@ def parse_workers(workers: int) -> int:
     Raises:
         UsageError: It is out of range.
     """
-    if not 1 <= workers <= _MAX_WORKERS:
-        raise UsageError(f"Invalid --workers: {workers}. Use a number from 1 to {_MAX_WORKERS}.")
+    if not 1 <= workers <= MAX_WORKERS:
+        raise UsageError(f"Invalid --workers: {workers}. Use a number from 1 to {MAX_WORKERS}.")
     return workers

@@ -25,6 +25,10 @@ else:
 _CHECK_INTERVAL = 0.1
 
 
+class NoWorkerError(Mp4GenError):
+    """The process of a worker cannot be started."""
+
+
 class RenderWorker:
     """A process that renders one file at a time, started by the first and after a crash.
 
@@ -33,7 +37,7 @@ class RenderWorker:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self._stopped = False
@@ -47,12 +51,21 @@ class RenderWorker:
             RenderCancelledError: `stop` was called.
             RenderError: The render failed, or its process crashed.
             UnexpectedError: An exception that `render_video` does not describe.
+            NoWorkerError: The process cannot be started.
         """
         with self._lock:
             if self._stopped:
                 raise RenderCancelledError("The render was cancelled.")
-            connection = self._connection or self._start()
-            connection.send(arguments)
+            if self._process is not None and not self._process.is_alive():
+                self._discard()
+            try:
+                connection = self._connection or self._start()
+                connection.send(arguments)
+            except OSError as error:
+                raise NoWorkerError(
+                    f"Cannot start a process: {error.strerror}. Use fewer --workers, or close "
+                    "other programs."
+                ) from error
         try:
             while isinstance(message := connection.recv(), tuple):
                 on_progress(*message)
@@ -89,15 +102,20 @@ class RenderWorker:
 
     def _start(self) -> Connection:
         context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve_renders, args=(theirs,))
-        if sys.platform != "win32":
-            # It changes the blocked signals when it starts.
-            resource_tracker.ensure_running()
-        # A Ctrl-C must not end the new process before it can ignore it.
-        with theirs, held_back(STOP_SIGNALS):
-            self._process.start()
-        return self._connection
+        ours, theirs = context.Pipe()
+        process = context.Process(target=serve_renders, args=(theirs,))
+        try:
+            if sys.platform != "win32":
+                # It changes the blocked signals when it starts.
+                resource_tracker.ensure_running()
+            # A Ctrl-C must not end the new process before it can ignore it.
+            with theirs, held_back(STOP_SIGNALS):
+                process.start()
+        except OSError:
+            ours.close()
+            raise
+        self._connection, self._process = ours, process
+        return ours
 
     def _discard(self) -> None:
         with self._lock:

@@ -13,9 +13,9 @@ import pytest
 from mp4gen.cli.output import Output
 from mp4gen.cli.render_jobs import RenderJob
 from mp4gen.cli.render_run import RenderRun
-from mp4gen.cli.render_worker import RenderWorker
+from mp4gen.cli.render_worker import NoWorkerError, RenderWorker
 from mp4gen.errors import RenderCancelledError, RenderError, UnexpectedError
-from mp4gen.render import RenderStyle
+from mp4gen.render import RenderResult, RenderStyle
 from mp4gen.testing.media import tiny_mp4
 
 SMALL = ("--size", "144x144", "--fps", 24)
@@ -177,6 +177,8 @@ def test_worker_is_replaced_after_a_crash(tone: Path, tmp_path: Path) -> None:
             worker.render({**arguments, "audio": tmp_path / "no"}, print)
         with pytest.raises(UnexpectedError, match="This is a bug in mp4gen"):
             worker.render({**arguments, "author": 7}, print)
+        worker.kill()  # between two files
+        worker.join()
         result = worker.render(arguments, lambda done, _: seconds.append(done))
     finally:
         worker.stop()
@@ -184,6 +186,43 @@ def test_worker_is_replaced_after_a_crash(tone: Path, tmp_path: Path) -> None:
 
     assert result.path == tmp_path / "o.mp4"
     assert seconds[-1] == 1.0
+
+
+async def test_other_processes_do_the_work_of_one_that_cannot_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file fails because the machine has no room for another process."""
+    jobs = [RenderJob(Path(f"{n}.wav"), tmp_path / f"{n}.mp4") for n in range(3)]
+    run = RenderRun(Output(), jobs, {}, processes=2)
+    rendered = list[Path]()
+
+    def render(worker: RenderWorker, arguments: Any, _: object) -> RenderResult:
+        if worker is run._workers[1]:
+            raise NoWorkerError("Cannot start a process.")
+        rendered.append(arguments["audio"])
+        return RenderResult(arguments["to"], 1.0, 2, 2, 1, 1, "aac", False, "h264", 1)
+
+    monkeypatch.setattr(RenderWorker, "render", render)
+
+    assert await run.run() == 0
+    assert sorted(rendered) == [job.audio for job in jobs]
+
+
+def test_run_ends_if_no_process_can_start(
+    mp4gen: Any, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1, with the reason, and all files remain."""
+
+    def fail(_: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", fail)
+
+    ended = mp4gen("render", music, "--to", tmp_path / "v", "--workers", 2)
+
+    assert ended.code == 1
+    assert ended.out == "0 videos rendered, 0 skipped, 0 failed, 4 remaining\n"
+    assert "mp4gen: Cannot start a process: Resource temporarily unavailable. Use" in ended.err
 
 
 @pytest.mark.slow
