@@ -100,7 +100,9 @@ class RenderRun:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
                 for task in done:
                     task.result()
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, asyncio.CancelledError):
+                    self.output.status("Stopping. Press Ctrl-C again to stop immediately.")
                 await self._stop(tasks)
                 raise
         self._end_workers()
@@ -108,7 +110,6 @@ class RenderRun:
     async def _stop(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """Drop the videos in progress; a cancel of this wait kills their processes."""
         self._pending.clear()
-        self.output.status("Stopping. Press Ctrl-C again to stop immediately.")
         for worker in self._workers:
             worker.stop()
         try:
