@@ -18,9 +18,13 @@ class VideoOptions:
     """How videos look; each option is a field of `RenderStyle`."""
 
     size: Annotated[
-        str, Parameter(help="Width x height; also laid out for 720x1280 and 720x720.")
+        str,
+        Parameter(help="Width x height, at most 3840x2160; also for portrait and square videos."),
     ] = f"{DEFAULT_STYLE.width}x{DEFAULT_STYLE.height}"
-    fps: Annotated[int, Parameter(help="Frames per second, 24 to 60.")] = DEFAULT_STYLE.fps
+    fps: Annotated[
+        str,
+        Parameter(help="Frames per second, 24 to 60, for instance 29.97 or 30000/1001."),
+    ] = str(DEFAULT_STYLE.fps)
     quality: Annotated[
         Quality,
         Parameter(

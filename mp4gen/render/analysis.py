@@ -22,7 +22,7 @@ from .decode import (
     too_long_error,
 )
 from .header import NO_HEADER, Header
-from .options import PathLike
+from .options import FrameRate, PathLike
 from .spectrum import RATE, LevelMeter
 
 # Full scale is 1, but a file of floats may contain any number.
@@ -67,7 +67,7 @@ class Features:
 def analyse(
     path: PathLike,
     *,
-    fps: int,
+    fps: FrameRate,
     bands: int,
     max_duration: float,
     clip: Clip = WHOLE,

@@ -124,7 +124,7 @@ def _mux(output: OutputContainer, job: EncodeJob) -> None:
             packet.pts = packet.dts = frame.number
             packet.is_keyframe = frame.is_key
             output.mux(packet)
-            audio_writer.advance(frame.number / fps + AUDIO_LEAD_SECONDS)
+            audio_writer.advance(float(frame.number / fps) + AUDIO_LEAD_SECONDS)
         audio_writer.finish()
         check_cancelled(job.cancel)
 
@@ -166,6 +166,7 @@ def _configure(encoder: VideoCodecContext, style: RenderStyle) -> None:
     encoder.thread_count = 1
     encoder.color_primaries = encoder.color_trc = encoder.colorspace = _COLOUR_BT709
     encoder.color_range = _RANGE_LIMITED
+    encoder.sample_aspect_ratio = Fraction(1)
 
 
 def keyframe_interval(style: RenderStyle) -> int:

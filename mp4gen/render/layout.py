@@ -163,12 +163,13 @@ def layout_for(width: int, height: int, *, with_text: bool = True) -> Layout:
     title_base = round(design.title_base * unit + down)
     count = bar_count(width, height)
     pitch = (width - 2 * margin) / count
-    bar = max(round(0.58 * pitch), 2)
+    bars_height = round(design.bars_height * unit)
+    # A bar in a very wide frame is no wider than high.
+    bar = max(min(round(0.58 * pitch), bars_height - 2), 2)
     lefts = np.floor(margin + (np.arange(count) + 0.5) * pitch - bar / 2 + 0.5).astype(np.int64)
     line = max(round(4 * unit), 2)
     progress_top = round(design.progress_top * unit + down)
     bars_base = round(design.bars_base * unit + down)
-    bars_height = max(round(design.bars_height * unit), bar + 2)
     hero_end = round(title_base + (design.hero_step + 0.4 * design.hero_size) * unit)
     text_box = Box(
         text_left,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .analysis import Features
 from .colour import Bytes, Floats
+from .options import FrameRate
 from .spectrum import FLOOR_DB, STEP_DB
 
 WINDOW_DB = 40.0
@@ -31,7 +32,7 @@ MIN_DB = -72.0
 _BLOCK = 64
 
 
-def animate(features: Features, fps: int) -> Iterator[tuple[int, Floats, Floats]]:
+def animate(features: Features, fps: FrameRate) -> Iterator[tuple[int, Floats, Floats]]:
     """Yield (first frame, heights (frames, bars), glows (frames,)) for each run of frames.
 
     Heights and glows are from 0 to 1.
@@ -103,7 +104,7 @@ def _percentile(counts: NDArray[np.int64], share: float) -> Floats:
     return _decibels((running < running[:, -1:] * share).sum(axis=1))
 
 
-def _glows(levels: Bytes, fps: int) -> Iterator[float]:
+def _glows(levels: Bytes, fps: FrameRate) -> Iterator[float]:
     """Yield each frame's glow: up with an onset above the recent average, then decaying."""
     decay = math.exp(-1 / (fps * GLOW_SECONDS))
     follow = 1 - math.exp(-1 / (fps * AVERAGE_SECONDS))

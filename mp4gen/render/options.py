@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from attrs import field, frozen
 
@@ -12,12 +13,31 @@ from mp4gen.errors import RenderError
 PathLike = str | os.PathLike[str]
 AudioMode = Literal["compatible", "copy"]
 Quality = Literal["fast", "fine"]
+# Exact: a whole number, or a fraction as of NTSC.
+FrameRate = int | Fraction
 
 MAX_DURATION = 1200.0
 MIN_SIDE = 144
-MAX_SIDE = 2560
-MAX_AREA = 1920 * 1088
+MAX_SIDE = 3840
+MAX_AREA = 3840 * 2160
+MIN_FPS, MAX_FPS = 24, 60
+NTSC_RATES = Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001)
+# 23.98 and 59.94 are usual names of such rates.
+_NTSC_ROUNDING = Fraction(1, 200)
 MIN_AUDIO_BITRATE, MAX_AUDIO_BITRATE = 32_000, 448_000
+
+
+def _frame_rate(value: FrameRate | float | str) -> FrameRate:
+    """Return the exact rate that a number stands for, or the value itself if there is none."""
+    try:
+        exact = Fraction(value)
+    except (TypeError, ValueError, ArithmeticError):
+        # The check of the style refuses it.
+        return cast("FrameRate", value)
+    if exact.denominator == 1:
+        return exact.numerator
+    named = (rate for rate in NTSC_RATES if abs(rate - exact) <= _NTSC_ROUNDING)
+    return next(named, cast("FrameRate", value))
 
 
 def _paths(paths: Iterable[PathLike]) -> tuple[str, ...]:
@@ -29,27 +49,29 @@ class RenderStyle:
     """How a video is drawn and encoded.
 
     Attributes:
-        width: pixels, even, 144 to 2560; width x height is at most 1920x1088 pixels.
+        width: pixels, even, 144 to 3840; width x height is at most 3840x2160 pixels.
         height: pixels, even. Landscape, square and portrait videos have their own layouts.
-        fps: frames per second, 24 to 60.
+        fps: frames per second: a whole number from 24 to 60, or 23.976, 29.97 or 59.94, which
+            mean exactly 24000/1001, 30000/1001 and 60000/1001. A `Fraction` or a text such as
+            "30000/1001" is accepted too.
         quality: "fast" (least CPU) or "fine" (the same pictures in smaller files, more CPU).
         qp: quantizer, 16 (best quality) to 28 (smallest file).
         fonts: font files for letters that the bundled font lacks, tried before the system's.
 
     Raises:
-        RenderError: a value is not a whole number or is out of range.
+        RenderError: a value is of the wrong type or out of range.
     """
 
     width: int = 1280
     height: int = 720
-    fps: int = 30
+    fps: FrameRate = field(default=30, converter=_frame_rate)
     quality: Quality = "fast"
     qp: int = 24
     fonts: tuple[str, ...] = field(default=(), converter=_paths)
 
     def __attrs_post_init__(self) -> None:
         _check_size(self.width, self.height)
-        check_range("fps", self.fps, 24, 60)
+        _check_fps(self.fps)
         check_range("qp", self.qp, 16, 28)
         if self.quality not in ("fast", "fine"):
             raise RenderError(f'Invalid quality: {self.quality!r}. Use "fast" or "fine".')
@@ -124,7 +146,7 @@ class RenderResult:
         duration: seconds of video; the audio ends within its last frame.
         width: pixels.
         height: pixels.
-        fps: frames per second.
+        fps: frames per second, a `Fraction` if it is not a whole number.
         frames: number of frames.
         audio_codec: "aac", "mp3", "flac", "alac" or "opus".
         audio_copied: whether the audio packets are the input's, bit for bit.
@@ -137,7 +159,7 @@ class RenderResult:
     duration: float
     width: int
     height: int
-    fps: int
+    fps: FrameRate
     frames: int
     audio_codec: str
     audio_copied: bool
@@ -154,10 +176,18 @@ def _check_size(width: int, height: int) -> None:
     elif min(width, height) < MIN_SIDE:
         hint = f"Use at least {MIN_SIDE} pixels for each side."
     elif max(width, height) > MAX_SIDE or width * height > MAX_AREA:
-        hint = f"Use at most {MAX_SIDE} pixels for a side and as many as 1920x1080 in total."
+        hint = f"Use at most {MAX_SIDE} pixels for a side and as many as 3840x2160 in total."
     else:
         return
     raise RenderError(f"Invalid size: {width!r}x{height!r}. {hint}")
+
+
+def _check_fps(fps: object) -> None:
+    if not (fps in NTSC_RATES or (isinstance(fps, int) and MIN_FPS <= fps <= MAX_FPS)):
+        raise RenderError(
+            f"Invalid fps: {fps}. Use a whole number from {MIN_FPS} to {MAX_FPS}, or 23.976, "
+            "29.97 or 59.94."
+        )
 
 
 def check_range(name: str, value: int, low: int, high: int) -> None:

@@ -131,7 +131,7 @@ def _analyse(
 
 
 def _default_timeout(duration: float, style: RenderStyle) -> float:
-    pixel_ratio = style.width * style.height * style.fps / _REFERENCE_PIXEL_RATE
+    pixel_ratio = float(style.width * style.height * style.fps / _REFERENCE_PIXEL_RATE)
     return 60 + _TIMEOUT_FACTOR * duration * max(pixel_ratio, 1)
 
 
@@ -171,7 +171,7 @@ def _encode(
     warnings = (*prepared.warnings, *prepared.typesetter.warnings, audio_plan.warning)
     return RenderResult(
         path=target,
-        duration=spec.frame_count / style.fps,
+        duration=float(spec.frame_count / style.fps),
         width=style.width,
         height=style.height,
         fps=style.fps,

@@ -14,6 +14,7 @@ from .bars import Bars
 from .canvas import Canvas, crop
 from .colour import Accent, Floats, Planes, rgb_to_yuv420
 from .layout import BLOCK, Box, Layout
+from .options import FrameRate
 from .progress import ProgressLine, draw_line, progress_box
 from .text import Line, Typesetter
 
@@ -38,7 +39,7 @@ class SceneSpec:
     title: str
     author: str
     domain_name: str
-    fps: int
+    fps: FrameRate
     frame_count: int
 
 

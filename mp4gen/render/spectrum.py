@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from .colour import Bytes, Floats
+from .options import FrameRate
 
 Edges = NDArray[np.float64]
 
@@ -41,7 +42,7 @@ _BLOCK_BYTES = 1 << 20
 class LevelMeter:
     """Converts a stream of samples to rows of levels, one row a frame."""
 
-    def __init__(self, fps: int, bands: int) -> None:
+    def __init__(self, fps: FrameRate, bands: int) -> None:
         # Once an array of this size was freed, malloc of glibc keeps as much freed memory. Before
         # that every block maps and clears new pages, which takes as long as the spectra.
         np.empty(_BLOCK_BYTES, np.uint8)

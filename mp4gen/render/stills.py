@@ -13,7 +13,7 @@ from . import analysis, cover, motion, tags
 from .canvas import Canvas
 from .clip import WHOLE, Clip, clip_of
 from .cover import cover_jpeg
-from .options import DEFAULT_STYLE, MAX_DURATION, PathLike, RenderStyle
+from .options import DEFAULT_STYLE, MAX_DURATION, FrameRate, PathLike, RenderStyle
 from .preparation import RenderRequest, choose_cover, prepare
 from .scene import Scene
 
@@ -74,7 +74,7 @@ def render_cover(audio: PathLike, side: int = 600, *, max_duration: float = MAX_
 
 
 def _analyse_cached(
-    audio: PathLike, *, fps: int, bands: int, max_duration: float, clip: Clip = WHOLE
+    audio: PathLike, *, fps: FrameRate, bands: int, max_duration: float, clip: Clip = WHOLE
 ) -> analysis.Features:
     try:
         path = Path(os.fspath(audio)).resolve()
@@ -88,6 +88,11 @@ def _analyse_cached(
 
 @functools.lru_cache(maxsize=6)
 def _analyse_version(
-    path: str, _version: tuple[int, int], fps: int, bands: int, max_duration: float, clip: Clip
+    path: str,
+    _version: tuple[int, int],
+    fps: FrameRate,
+    bands: int,
+    max_duration: float,
+    clip: Clip,
 ) -> analysis.Features:
     return analysis.analyse(path, fps=fps, bands=bands, max_duration=max_duration, clip=clip)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -50,6 +51,11 @@ def test_to_json_line_round_trip(record: dict[str, str]) -> None:
     assert line.isascii()
     assert line.isprintable()
     assert json.loads(line) == record
+
+
+def test_to_json_line_writes_a_fraction_as_a_number() -> None:
+    """A frame rate such as 30000/1001 can be computed with."""
+    assert json.loads(to_json_line({"fps": Fraction(30000, 1001)})) == {"fps": 30000 / 1001}
 
 
 def test_output_prints_either_text_or_records(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,13 +12,14 @@ import pytest
 
 def test_render_follows_its_options(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
     """The video has the size, frame rate and audio of the options, and the record states them."""
-    options = ("--to", tmp_path / "x.mp4", "--size", "256x256", "--fps", 24, "--audio", "copy")
+    options = ("--to", tmp_path / "x.mp4", "--audio", "copy", "--title", "Tone", "--author", "Ann")
+    look = ("--size", "256x256", "--fps", "23.976")
 
-    ended = mp4gen("render", tone, *options, "--title", "Tone", "--author", "Ann", "--json")
+    ended = mp4gen("render", tone, *options, *look, "--json")
 
     (record,) = ended.records
     assert ended.code == 0
-    assert (record["width"], record["height"], record["fps"]) == (256, 256, 24)
+    assert (record["width"], record["height"], record["fps"]) == (256, 256, 24000 / 1001)
     assert record["audio_codec"] == "flac"
     with av.open(str(tmp_path / "x.mp4")) as made:
         assert (made.metadata["title"], made.metadata["artist"]) == ("Tone", "Ann")
