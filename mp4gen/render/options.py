@@ -120,7 +120,7 @@ class AudioInfo:
         duration: seconds, from the header if it is plausible, else counted from the packets.
         title: the title tag, sanitized, or None.
         artist: the artist tag, sanitized, or None.
-        codec: "mp3", "aac", "flac", "opus", "vorbis", "alac" or "pcm_..." ("pcm_s16le").
+        codec: its name in lower case, such as "mp3", "aac" or "pcm_s16le".
         sample_rate: Hz.
         channels: number of channels.
         bit_rate: bits per second, 0 if unknown.

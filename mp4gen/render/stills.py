@@ -55,13 +55,12 @@ def render_frame(
     return Image.fromarray(canvas.to_rgb())
 
 
-def render_cover(audio: PathLike, side: int = 600, *, max_duration: float = MAX_DURATION) -> bytes:
+def render_cover(audio: PathLike, side: int = 600) -> bytes:
     """Return the cover of the track, the file's own or a generated one, as a square JPEG.
 
     Args:
         audio: as for `render_video`.
         side: pixels.
-        max_duration: largest accepted duration of the audio in seconds.
 
     Raises:
         RenderError: as for `render_video`.
@@ -69,7 +68,9 @@ def render_cover(audio: PathLike, side: int = 600, *, max_duration: float = MAX_
     cover_image, _ = choose_cover(None, tags.read_tags(audio).covers, side)
     if cover_image is not None:
         return cover_jpeg(cover.resize(cover_image, side))
-    features = _analyse_cached(audio, fps=30, bands=64, max_duration=max_duration)
+    # No more of the track decides the colours.
+    clip = Clip(length=analysis.DIGEST_SECONDS)
+    features = _analyse_cached(audio, fps=30, bands=64, max_duration=MAX_DURATION, clip=clip)
     return cover_jpeg(cover.generate_cover(features.digest, side)[0])
 
 

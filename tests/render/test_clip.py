@@ -9,9 +9,10 @@ import pytest
 from av import AudioFrame
 
 from mp4gen.errors import RenderError
-from mp4gen.render import RenderStyle, render_frame, render_video
+from mp4gen.render import RenderStyle, render_cover, render_frame, render_video
 from mp4gen.render.analysis import analyse
 from mp4gen.render.clip import FADE_SECONDS, Clip, cut
+from mp4gen.render.cover import cover_jpeg, generate_cover
 from mp4gen.render.times import clock, exact_clock, parse_time
 
 SMALL = RenderStyle(width=160, height=160, fps=24)
@@ -148,6 +149,16 @@ def test_generated_cover_of_a_clip_is_that_of_its_track(tools, tmp_path):
     digests = {analyse(music, clip=clip, **options).digest for clip in (Clip(), Clip(1.0, 2.0))}
 
     assert len(digests) == 1
+
+
+def test_cover_needs_the_beginning_of_a_track_only(tools, tmp_path):
+    """The cover alone is the video's, whatever follows, and a long track is no reason to wait."""
+    music = tools.encode(tmp_path / "song.wav", noise(33.0, 8000)[:1], 8000)
+    video = analyse(music, fps=24, bands=48, max_duration=60.0)
+
+    cover = render_cover(music, 96)
+
+    assert cover == cover_jpeg(generate_cover(video.digest, 96)[0])
 
 
 def test_frame_of_a_clip_is_that_of_its_video(tools, tmp_path):

@@ -178,7 +178,7 @@ class MetadataCache:
         cache_path = self._covers / f"{name}.jpg"
         image = await asyncio.to_thread(read_cached, cache_path)
         if image is None:
-            image = await self._run_background(previews.cover, track.path, self._max_duration)
+            image = await self._run_background(previews.cover, track.path)
             await asyncio.to_thread(write_cached, cache_path, image)
         return image
 

@@ -43,11 +43,11 @@ def probe_files(paths: list[Path]) -> list[MusicInfo]:
     return [_probe_file(path) for path in paths]
 
 
-def cover(path: Path, max_duration: float) -> bytes:
+def cover(path: Path) -> bytes:
     """Return the square cover of a track, as its video shows it, as a small JPEG."""
     from mp4gen.render import render_cover
 
-    return render_cover(path, COVER_SIDE, max_duration=max_duration)
+    return render_cover(path, COVER_SIDE)
 
 
 @attrs.frozen(kw_only=True)
