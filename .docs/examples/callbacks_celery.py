@@ -1,6 +1,5 @@
 """Receive callbacks in Flask, and do the work in Celery: `celery -A callbacks_celery worker`."""
 
-import asyncio
 import os
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import mp4gen
 
 queue = Celery("videos", broker=os.environ.get("BROKER_URL", "memory://"))
 app = Flask(__name__)
+# One for each process: it opens nothing until its first call, after Celery's forks.
+client = mp4gen.sync.Client()
 
 
 @app.post(f"/mp4gen/{os.environ['CALLBACK_TOKEN']}")
@@ -27,12 +28,7 @@ def callback() -> tuple[str, int]:
 @queue.task(acks_late=True)
 def download(task_id: str) -> str:
     """Download a video; a repeated callback finds the file there."""
-    return asyncio.run(_download(task_id, Path(os.environ["VIDEOS"])))
-
-
-async def _download(task_id: str, folder: Path) -> str:
-    file = folder / f"{task_id}.mp4"
+    file = Path(os.environ["VIDEOS"], f"{task_id}.mp4")
     if not file.exists():
-        async with mp4gen.Client() as client:
-            await client.download(await client.wait_for_video(task_id), file)
+        client.download(client.wait_for_video(task_id), file)
     return str(file)

@@ -1,10 +1,12 @@
 """Receive callbacks in AWS Lambda, behind a function URL or an API Gateway: `handler`."""
 
-import asyncio
 import base64
 from typing import Any
 
 import mp4gen
+
+# Kept while the instance is frozen between two calls.
+client = mp4gen.sync.Client()
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -15,12 +17,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         found = mp4gen.parse_callback(raw_body, headers=event.get("headers"))
     except (mp4gen.ValidationError, ValueError) as error:
         return {"statusCode": 400, "body": str(error)}
-    details = asyncio.run(get_details(found.task_id))
+    # Ask the API, since no host signs the link of a callback.
+    details = client.get_music_video_details(found.task_id, timeout=10)
     print(details.task_id, details.video_url)  # or keep it: a function forgets
     return {"statusCode": 200, "body": "received"}
-
-
-async def get_details(task_id: str) -> mp4gen.VideoDetails:
-    """Ask the API, since no host signs the link of a callback."""
-    async with mp4gen.Client() as client:
-        return await client.get_music_video_details(task_id)

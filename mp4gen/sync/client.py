@@ -13,6 +13,7 @@ from mp4gen.api.dialects import Dialect
 from mp4gen.client import Client as AsyncClient
 from mp4gen.events import Event, OnEvent
 from mp4gen.models import VideoRequest
+from mp4gen.settings.account import forget_client
 from mp4gen.settings.arguments import checked
 
 from .caller import Caller
@@ -129,6 +130,8 @@ class Client:
 
     def close(self) -> None:
         """Close all connections and end the thread; calls in progress and later calls fail."""
+        # A client that was never used has no thread that does so.
+        forget_client(self._client)
         self._thread.close()
 
     create_music_video = _blocking(AsyncClient.create_music_video)
@@ -183,7 +186,7 @@ class Client:
         async def on_loop() -> Any:
             return start()
 
-        return ConversionRun(self._thread.run(on_loop), self._thread, caller)
+        return ConversionRun(self._thread.run(on_loop), self, self._thread, caller)
 
 
 def _weakly(client: ref[Client]) -> OnEvent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures.thread  # noqa: F401 - see `_close_at_exit`
+import concurrent.futures.thread
 import os
 import threading
 import time
@@ -54,6 +54,7 @@ class LoopThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._calls: set[_Call[Any]] = set()
+        self._callers: WeakSet[threading.Thread] = WeakSet()
         self._is_closing = self._is_stopped = False
         self._clean_up_error: BaseException | None = None
 
@@ -102,11 +103,11 @@ class LoopThread:
             call.result()
 
     def wait_for_other_threads(self) -> None:
-        """Wait while threads that would keep the program alive are in a call."""
-        main = threading.main_thread()
-        while self.is_running and any(
-            not call.thread.daemon and call.thread is not main for call in tuple(self._calls)
-        ):
+        """Wait for the threads that keep the program alive and have made calls."""
+        while self.is_running and (alive := [one for one in self._callers if _keeps_alive(one)]):
+            alive[0].join()
+        # Those of a thread pool wait for work, and end later.
+        while self.is_running and any(not call.is_daemon for call in tuple(self._calls)):
             time.sleep(_EXIT_INTERVAL)
 
     def close(self, timeout: float = _CLEAN_UP_TIMEOUT) -> None:
@@ -156,6 +157,7 @@ class LoopThread:
                 raise client_closed_error()
             loop = self._loop or self._start()
             call.is_posted = True
+            self._callers.add(threading.current_thread())
             loop.call_soon_threadsafe(call.start, self._calls)
 
     def _start(self) -> asyncio.AbstractEventLoop:
@@ -235,7 +237,7 @@ class _Call(Generic[T]):
         self._calls: set[_Call[Any]] = set()
         self._result: T
         self._error: BaseException | None = _CANCELLED
-        self.thread = threading.current_thread()
+        self.is_daemon = threading.current_thread().daemon
         self.task: asyncio.Task[None] | None = None
         self.is_posted = self.is_done = False
 
@@ -289,6 +291,13 @@ class _Call(Generic[T]):
 # --- the end of the program -----------------------------------------------------------------------
 
 _started: WeakSet[LoopThread] = WeakSet()
+
+
+def _keeps_alive(thread: threading.Thread) -> bool:
+    """Return whether a thread must end by itself before the program can."""
+    is_in_pool = thread in getattr(concurrent.futures.thread, "_threads_queues", ())
+    is_main = thread is threading.main_thread()
+    return thread.is_alive() and not (thread.daemon or is_main or is_in_pool)
 
 
 def _close_at_exit() -> None:

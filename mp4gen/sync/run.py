@@ -27,8 +27,12 @@ class ConversionRun:
     the body of the `for` statement works.
     """
 
-    def __init__(self, run: AsyncConversionRun, thread: LoopThread, caller: Caller) -> None:
+    def __init__(
+        self, run: AsyncConversionRun, client: object, thread: LoopThread, caller: Caller
+    ) -> None:
         self._run, self._thread, self._caller = run, thread, caller
+        # Without a reference, it would be closed.
+        self._client = client
 
     def __repr__(self) -> str:
         return f"<mp4gen.sync.ConversionRun {self.summary if hasattr(self, '_run') else ''}>"

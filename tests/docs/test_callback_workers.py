@@ -65,7 +65,9 @@ def test_lambda_reads_text_and_base64(
     text = base64.b64encode(body).decode() if encoded else body.decode()
     event = {"body": text, "isBase64Encoded": encoded, "headers": {}}
 
-    answer = example("lambda")["handler"](event, None)
+    names = example("lambda")
+    with names["client"]:
+        answer = names["handler"](event, None)
 
     assert answer["statusCode"] == 200
     assert capsys.readouterr().out == f"{task_id} {service.file_url(task_id)}\n"
@@ -87,11 +89,12 @@ def test_celery_downloads_after_the_answer(service: FakeService, tmp_path: Path)
     task_id = finished_task(service)
     web, url = names["app"].test_client(), "/mp4gen/token-of-the-example"
 
-    statuses = [
-        web.post(url, data=build_callback(task_id, None)).status_code,
-        web.post(url, data=build_callback(task_id, None)).status_code,
-        web.post(url, data=b"{}").status_code,
-    ]
+    with names["client"]:
+        statuses = [
+            web.post(url, data=build_callback(task_id, None)).status_code,
+            web.post(url, data=build_callback(task_id, None)).status_code,
+            web.post(url, data=b"{}").status_code,
+        ]
 
     assert statuses == [200, 200, 400]
     assert (tmp_path / f"{task_id}.mp4").read_bytes() == service.tasks[task_id].content

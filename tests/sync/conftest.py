@@ -49,16 +49,17 @@ def client(service: FakeService, make_client: MakeClient) -> mp4gen.sync.Client:
     return make_client(service)
 
 
-def press_ctrl_c(*_: object) -> None:
-    """Interrupt the main thread as the terminal does."""
-    main = threading.main_thread().ident
-    assert main is not None
-    signal.pthread_kill(main, signal.SIGINT)
-
-
 @pytest.fixture
 def ctrl_c() -> Callable[..., None]:
-    """Return a function that interrupts the main thread, to be called in another thread."""
+    """Return a function that interrupts the main thread once, as the terminal does."""
     if sys.platform == "win32":
         pytest.skip("no way to interrupt one thread")
-    return press_ctrl_c
+    main, pressed = threading.main_thread().ident, []
+    assert main is not None
+
+    def press(*_: object) -> None:
+        if not pressed:
+            pressed.append(True)
+            signal.pthread_kill(main, signal.SIGINT)
+
+    return press

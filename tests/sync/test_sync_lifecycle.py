@@ -50,9 +50,10 @@ def test_closed_client_refuses_calls(client: mp4gen.sync.Client) -> None:
 
 
 def test_client_that_was_never_used_can_be_closed(service: FakeService) -> None:
-    """Then it refuses calls, too."""
+    """Then it refuses calls, too, and another one may take its key."""
     client = service.sync_client()
     client.close()
+    service.sync_client().close()
 
     with pytest.raises(mp4gen.ConfigurationError, match="This client is closed"):
         client.get_credits()

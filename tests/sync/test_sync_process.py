@@ -138,16 +138,29 @@ while sum(isinstance(event, mp4gen.SubmittedEvent) for event in events) < 5:
     assert len(slow_service.tasks) == 5
 
 
-def test_program_waits_for_calls_of_its_threads(service: FakeService, tmp_path: Path) -> None:
+THREADS = {
+    "thread": "threading.Thread(target=work).start()",
+    "pool": "ThreadPoolExecutor(1).submit(work)",
+}
+
+
+@pytest.mark.skipif(
+    (3, 12, 0) <= sys.version_info[:3] < (3, 12, 2),
+    reason="These versions of Python start no thread once the main one has ended.",
+)
+@pytest.mark.parametrize("start", THREADS.values(), ids=THREADS)
+def test_program_waits_for_calls_of_its_threads(
+    service: FakeService, tmp_path: Path, start: str
+) -> None:
     """Python keeps a program alive for them, so the client lives as long."""
-    program = """
+    program = f"""
+from concurrent.futures import ThreadPoolExecutor
+
 def work():
-    client.get_credits()
     video = client.convert(mp4gen.VideoRequest("music", "track"))
     print(client.download(video, folder).name)
 
-started = threading.Event()
-threading.Thread(target=work).start()
+{start}
 while not events:
     time.sleep(0.001)
 """

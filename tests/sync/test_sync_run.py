@@ -155,6 +155,21 @@ def test_stop_ends_a_run_gracefully(
     assert len(found) + run.summary.remaining == 30
 
 
+def test_run_keeps_its_client(service: FakeService) -> None:
+    """A program need not keep the client itself; the warning comes when the run is forgotten."""
+    limit = mp4gen.RateLimit(1000, per=0.001)
+
+    def tracks() -> Iterator[mp4gen.VideoRequest]:
+        for request in requests(3):
+            gc.collect()
+            yield request
+
+    with pytest.warns(ResourceWarning, match="Unclosed client"):
+        found = [run.error for run in service.sync_client(rate_limit=limit).convert_many(tracks())]
+
+    assert found == [None] * 3
+
+
 def test_second_iteration_is_refused(client: mp4gen.sync.Client) -> None:
     """A run is iterated once."""
     run = client.convert_many(requests(1))
@@ -201,7 +216,6 @@ def test_abandoned_run_is_closed_by_the_garbage_collector(
 
 def test_ctrl_c_leaves_the_ledger_intact(
     slow_service: FakeService,
-    service: FakeService,
     make_client: MakeClient,
     ctrl_c: Callable[..., None],
     tmp_path: Path,
@@ -218,16 +232,23 @@ def test_ctrl_c_leaves_the_ledger_intact(
     client = make_client(slow_service, on_event=on_event)
     with pytest.raises(KeyboardInterrupt):
         list(client.convert_many(requests(20), ledger=ledger))
-    left = client._thread._calls
+    left, paid = set(client._thread._calls), len(slow_service.tasks)
+    client.close()
     for task in slow_service.tasks.values():
         task.finish()
 
-    with client.convert_many(requests(20), ledger=ledger, timeout=60) as run:
-        first = next(iter(run))
+    def finish(event: mp4gen.Event) -> None:
+        if isinstance(event, mp4gen.SubmittedEvent):
+            slow_service.tasks[event.task_id].finish()
+
+    polling = mp4gen.Polling(initial_delay=0.02, max_interval=0.02)
+    client = make_client(slow_service, on_event=finish, polling=polling)
+    found = list(client.convert_many(requests(20), ledger=ledger))
 
     assert left == set()
-    assert first.error is None
-    assert len(slow_service.tasks) <= 20
+    assert 5 <= paid <= 20
+    assert [conversion.error for conversion in found] == [None] * 20
+    assert len(slow_service.tasks) == 20
 
 
 def test_interrupted_iterable_ends_the_run(client: mp4gen.sync.Client) -> None:
