@@ -59,23 +59,22 @@ def render(
     # It stays text, since a `Path` drops the slash of a new folder.
     output, to = Output(as_json=as_json), expand_user_text(to)
     processes = usable_processors() if workers is None else parse_workers(workers)
-    arguments = render_arguments(content, sound, video, limits)
+    arguments = render_arguments(content, sound, video, limits) | {"workers": processes}
     check_target(to)
     if STANDARD_INPUT in audio:
         with standard_input_job(audio, to) as job:
-            title = content.title or probe(job.audio).title or job.video.stem
-            own = {"title": title, "workers": processes}
-            return _render_one(job, arguments | own, output, overwrite=overwrite)
+            if content.title is None:
+                arguments["title"] = probe(job.audio).title or job.video.stem
+            return _render_one(job, arguments, output, overwrite=overwrite)
     unreadable: list[OSError] = []
     jobs = find_jobs(audio, to, unreadable.append)
-    if names_folder(to):
-        ensure_directory(Path(to))
-    if len(audio) == 1 and not audio[0].is_dir():
-        arguments["workers"] = processes
-        return _render_one(jobs[0], arguments, output, overwrite=overwrite)
     if content.title is not None and len(jobs) > 1:
         raise UsageError(f"One --title for {len(jobs)} audio files. Remove it.")
     check_arguments(arguments)
+    if names_folder(to):
+        ensure_directory(Path(to))
+    if len(audio) == 1 and not audio[0].is_dir():
+        return _render_one(jobs[0], arguments, output, overwrite=overwrite)
     return run(
         RenderRun(
             output=output,

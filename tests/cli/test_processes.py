@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+import mp4gen
 from mp4gen.testing import FakeService
 
 CERTIFICATE = Path(__file__).parents[1] / "support_self_signed.pem"
@@ -81,10 +82,16 @@ def test_missing_cli_extra_names_the_install_command() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["demo", "render", "serve"])
-def test_missing_render_extra_names_the_install_command(command: str) -> None:
+@pytest.mark.parametrize("command", ["demo", "render a.mp3 --to v", "serve --music ."])
+def test_missing_render_extra_names_the_install_command(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each command that renders prints it."""
-    ended = run_without("av mutagen numpy PIL", command, "--help")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(Path(mp4gen.__file__).parents[1]))
+
+    ended = run_without("av mutagen numpy PIL", *command.split())
 
     assert ended.returncode == 2
     assert "pip install 'mp4gen[cli,render]'" in ended.stderr

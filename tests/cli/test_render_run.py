@@ -115,6 +115,7 @@ def test_invalid_options_of_many_files(
 
     assert ended.code == 2
     assert text in ended.err
+    assert not (tmp_path / "v").exists()
 
 
 def test_unreadable_folder_is_a_failure(
