@@ -28,6 +28,8 @@ _MAX_WORKERS = 1024
 # Also an address, and a port, which is ignored; but not a URL.
 _HOST_NAME = re.compile(r"[^\s\\/@?#,]+")
 _MAX_MEMORY = 1 << 50
+# Pixels per second of the largest videos for which `render_timeout` is meant.
+_REFERENCE_PIXEL_RATE = 1920 * 1080 * 30
 
 
 class ExecutorFactory(Protocol):
@@ -134,7 +136,8 @@ class ServerConfig:
         access_log: Log one line for each request, without keys and unguessable names.
         metrics: Answer `GET /metrics` with figures for Prometheus; it needs no key.
         maintenance: Answer every API call with code 455; queued tasks are still rendered.
-        render_timeout: Maximum seconds that one render may take.
+        render_timeout: Maximum seconds that one render may take; more, in proportion, for videos
+            above 1920x1080 pixels at 30 frames per second.
         progress_timeout: Maximum seconds without progress, before a render is stopped.
         worker_memory_bytes: Maximum address space in bytes of one worker; 0 for no limit.
         shutdown_timeout: Seconds that running renders get to finish when the server stops.
@@ -204,6 +207,14 @@ class ServerConfig:
             _check_public_url(self.public_url)
         for proxy in self.trusted_proxies:
             _check_network(proxy)
+
+    @property
+    def scaled_render_timeout(self) -> float:
+        """The maximum seconds for a render of this `style`."""
+        if self.style is None:
+            return self.render_timeout
+        pixel_rate = self.style.width * self.style.height * self.style.fps
+        return self.render_timeout * max(1.0, float(pixel_rate / _REFERENCE_PIXEL_RATE))
 
     @property
     def accounts(self) -> dict[str, str]:

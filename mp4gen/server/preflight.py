@@ -36,7 +36,8 @@ _MIN_KEY_LENGTH = 16
 _SCRIPTS = {"Chinese, Japanese and Korean": "夜", "Arabic": "م", "Hindi": "क", "emoji": "🎵"}
 _MAX_COUNTED = 100_000
 # With less, a worker cannot even load its libraries.
-_MIN_WORKER_MEMORY = 320 * MIB
+# Address space in bytes: for 1280x720 pixels, and for each pixel more.
+_MIN_WORKER_MEMORY, _MEMORY_PER_PIXEL = 320 * MIB, 60
 
 
 @attrs.frozen
@@ -275,10 +276,14 @@ def _fonts(config: ServerConfig) -> str:
 
 
 def _check_memory(config: ServerConfig) -> None:
-    if 0 < config.worker_memory_bytes < _MIN_WORKER_MEMORY:
+    needed = _MIN_WORKER_MEMORY
+    if config.style is not None:
+        more_pixels = config.style.width * config.style.height - 1280 * 720
+        needed += max(more_pixels * _MEMORY_PER_PIXEL // MIB, 0) * MIB
+    if 0 < config.worker_memory_bytes < needed:
         raise ConfigurationError(
             f"No video can be rendered with {config.worker_memory_bytes // MIB} MB. Raise "
-            f"--worker-memory to at least {_MIN_WORKER_MEMORY // MIB}M; the default suits most."
+            f"--worker-memory to at least {needed // MIB}M; the default suits most."
         )
 
 
@@ -317,7 +322,7 @@ def _job(config: ServerConfig, root: str) -> worker.RenderJob:
         style=style_for(config.style, None),
         audio_mode="compatible",
         max_duration=config.max_duration,
-        cpu_seconds=config.render_timeout,
+        cpu_seconds=config.scaled_render_timeout,
     )
 
 

@@ -7,6 +7,7 @@ import attrs
 import pytest
 
 from mp4gen import ConfigurationError
+from mp4gen.render import RenderStyle
 from mp4gen.server import ServerConfig
 
 
@@ -66,3 +67,21 @@ def test_numbers_that_no_machine_can_use_are_refused(
     """Also those that the kernel's limits could not take, when the first render begins."""
     with pytest.raises(ConfigurationError, match=f"Invalid {name}"):
         ServerConfig(music=tmp_path, data=tmp_path / "data", **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("style", "seconds"),
+    [
+        (None, 100),
+        (RenderStyle(width=720, height=1280), 100),
+        (RenderStyle(1920, 1080, fps=60), 200),
+        (RenderStyle(3840, 2160, fps=59.94), 800 / 1.001),
+    ],
+)
+def test_large_videos_may_be_rendered_for_longer(
+    tmp_path: Path, style: RenderStyle | None, seconds: float
+) -> None:
+    """In proportion to the pixels per second, above 1080p at 30 frames per second."""
+    config = ServerConfig(music=tmp_path, data=tmp_path, style=style, render_timeout=100.0)
+
+    assert config.scaled_render_timeout == pytest.approx(seconds)

@@ -92,6 +92,7 @@ OTHER_VIDEO: dict[str, dict[str, Any]] = {
     "another aspect ratio": {"aspect_ratio": "9:16"},
     "the sound as it is": {"audio_mode": "copy"},
     "another size of the server": {"style": attrs.evolve(FAST_STYLE, width=320)},
+    "another rate of the server": {"style": attrs.evolve(FAST_STYLE, fps=23.976)},
     "another quality of the server": {"style": attrs.evolve(FAST_STYLE, qp=20)},
     "no style of the server": {"style": None},
 }

@@ -121,6 +121,11 @@ async def test_database_check_lists_videos_without_a_task(music: Path, tmp_path:
 
 UNUSABLE = {
     "memory": ({"worker_memory_bytes": 1 << 20}, "renderer", "--worker-memory"),
+    "memory for 4K": (
+        {"style": RenderStyle(3840, 2160), "worker_memory_bytes": 512 << 20},
+        "renderer",
+        "at least 741M",
+    ),
     "reserve": ({"min_free_bytes": 1 << 60}, "disk", "--min-free"),
     "font": ({"style": RenderStyle(fonts=(__file__,))}, "fonts", "--font"),
     "key": ({"host": "0.0.0.0", "key": "short"}, "keys", "fewer than 16"),  # noqa: S104

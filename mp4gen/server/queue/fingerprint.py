@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import unicodedata
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,8 @@ class Fingerprints:
         """Return an option's value, or for the path of a file what is in the file."""
         if isinstance(value, list | tuple):
             return [self._content(one) for one in value]
+        if isinstance(value, Fraction):
+            return str(value)
         return (isinstance(value, str) and self._digest(Path(value))) or value
 
     def _digest(self, path: Path) -> str | None:

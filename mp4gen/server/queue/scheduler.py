@@ -232,7 +232,7 @@ class RenderScheduler:
         render = SupervisedRender(
             slot,
             RenderProgress(now, task.estimated_duration, self._render_speed),
-            timeout=self._config.render_timeout,
+            timeout=self._config.scaled_render_timeout,
             progress_timeout=self._config.progress_timeout,
             on_change=self._on_change,
         )

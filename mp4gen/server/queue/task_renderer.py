@@ -137,13 +137,13 @@ class TaskRenderer:
             style=style_for(self._config.style, task.aspect_ratio),
             audio_mode=task.audio_mode,
             max_duration=self._config.max_duration,
-            cpu_seconds=self._config.render_timeout * self._config.workers,
+            cpu_seconds=self._config.scaled_render_timeout * self._config.workers,
             workers=workers,
         )
 
     async def _mark_started(self, task: Task, fingerprint: str) -> None:
         now = time.time()
-        lease_until = now + self._config.render_timeout + _LEASE_MARGIN
+        lease_until = now + self._config.scaled_render_timeout + _LEASE_MARGIN
         await self._store.mark_started(task, now, fingerprint, lease_until=lease_until)
         self._on_change()
 
