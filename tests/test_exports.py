@@ -41,8 +41,8 @@ def test_every_error_and_event_is_public() -> None:
 
 def test_nothing_else_is_public() -> None:
     """The package has no public attribute beyond `__all__` and its modules."""
-    modules = {name for name, value in vars(mp4gen).items() if isinstance(value, type(sys))}
     public = {name for name in dir(mp4gen) if not name.startswith("_")}
+    modules = {name for name in public if isinstance(getattr(mp4gen, name), type(sys))}
 
     assert public - modules - {"annotations"} == set(mp4gen.__all__)
 

@@ -10,20 +10,18 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from contextvars import copy_context
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from mp4gen.errors import ConfigurationError
 from mp4gen.transport.sleeper import client_closed_error
 
+from .call import Call
 from .caller import Caller, wait_slice
 from .forks import new_event_loop
 
 T = TypeVar("T")
 
-# Of a call whose task was cancelled before its first step.
-_CANCELLED = asyncio.CancelledError()
 # Seconds between two looks at the calls of other threads when the program ends.
 _EXIT_INTERVAL = 0.1
 # Seconds in which a thread that was not closed may end when the program does.
@@ -53,7 +51,7 @@ class LoopThread:
         self._process_id: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._calls: set[_Call[Any]] = set()
+        self._calls: set[Call[Any]] = set()
         self._callers: WeakSet[threading.Thread] = WeakSet()
         self._is_closing = self._is_stopped = False
         self._clean_up_error: BaseException | None = None
@@ -74,7 +72,7 @@ class LoopThread:
                 or is the one that calls.
             BaseException: What `function` or a signal handler raises.
         """
-        call = _Call(function, caller or Caller())
+        call = Call(function, caller or Caller())
         try:
             self._post(call)
             call.wait()
@@ -93,7 +91,7 @@ class LoopThread:
         """
         if not self.is_running:
             return
-        call = _Call(function, Caller())
+        call = Call(function, Caller())
         if threading.current_thread() is self._thread:
             call.start(self._calls)
             return
@@ -104,11 +102,15 @@ class LoopThread:
 
     def wait_for_other_threads(self) -> None:
         """Wait for the threads that keep the program alive and have made calls."""
-        while self.is_running and (alive := [one for one in self._callers if _keeps_alive(one)]):
-            alive[0].join()
+        while self.is_running and (thread := self._next_caller()):
+            thread.join()
         # Those of a thread pool wait for work, and end later.
         while self.is_running and any(not call.is_daemon for call in tuple(self._calls)):
             time.sleep(_EXIT_INTERVAL)
+
+    def _next_caller(self) -> threading.Thread | None:
+        with self._lock:
+            return next((thread for thread in self._callers if _keeps_alive(thread)), None)
 
     def close(self, timeout: float = _CLEAN_UP_TIMEOUT) -> None:
         """Run the clean-up, end the calls in progress, and wait for the thread's end.
@@ -142,7 +144,7 @@ class LoopThread:
 
     # --- in the caller's thread -------------------------------------------------------------
 
-    def _post(self, call: _Call[Any]) -> None:
+    def _post(self, call: Call[Any]) -> None:
         """Let the loop start `call`; start the thread if this is the first one."""
         self._check_thread()
         # Before the lock, which stays locked in a fork if another thread had it.
@@ -181,7 +183,7 @@ class LoopThread:
         _started.add(self)
         return loop
 
-    def _interrupt(self, call: _Call[Any]) -> None:
+    def _interrupt(self, call: Call[Any]) -> None:
         """Cancel `call`, and wait a moment for its clean-up."""
         if not call.is_posted or self._loop is None:
             return
@@ -226,66 +228,6 @@ class LoopThread:
                 await asyncio.wait(tasks, timeout=_CALLS_TIMEOUT)
             self._is_stopped = True
             asyncio.get_running_loop().stop()
-
-
-class _Call(Generic[T]):
-    """One blocking call: a task of the loop, and the thread that waits for it."""
-
-    def __init__(self, function: Callable[[], Awaitable[T]], caller: Caller) -> None:
-        self._function, self._caller = function, caller
-        self._context = copy_context()
-        self._calls: set[_Call[Any]] = set()
-        self._result: T
-        self._error: BaseException | None = _CANCELLED
-        self.is_daemon = threading.current_thread().daemon
-        self.task: asyncio.Task[None] | None = None
-        self.is_posted = self.is_done = False
-
-    # --- in the caller's thread -------------------------------------------------------------
-
-    def wait(self, timeout: float | None = None) -> None:
-        """Wait for the end of the task, for at most `timeout` seconds."""
-        self._caller.wait(lambda: self.is_done, timeout)
-
-    def result(self) -> T:
-        """Return what the function returned, or raise what it raised; call it once."""
-        error, self._error = self._error, None
-        if error is None:
-            return self._result
-        try:
-            raise client_closed_error() if isinstance(error, asyncio.CancelledError) else error
-        finally:
-            # It holds this frame.
-            del error
-
-    # --- in the loop's thread ---------------------------------------------------------------
-
-    def start(self, calls: set[_Call[Any]]) -> None:
-        """Start the task; the call is in `calls` until it ends."""
-        self._calls = calls
-        calls.add(self)
-        loop = asyncio.get_running_loop()
-        self.task = loop.create_task(self._run(), context=self._context)
-        self.task.add_done_callback(self._end)
-
-    def cancel(self) -> None:
-        """Cancel the task."""
-        if self.task is not None:
-            self.task.cancel()
-
-    async def _run(self) -> None:
-        try:
-            self._result, self._error = await self._function(), None
-        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
-            self._error = error
-        # Not when the task has ended, which takes another turn of the loop.
-        self._end()
-
-    def _end(self, _: object = None) -> None:
-        if not self.is_done:
-            self._calls.discard(self)
-            self.is_done = True
-            self._caller.wake()
 
 
 # --- the end of the program -----------------------------------------------------------------------

@@ -212,6 +212,21 @@ def test_async_functions_of_a_call_are_awaited(client: mp4gen.sync.Client) -> No
     assert submitted == [video.task_id]
 
 
+def test_async_on_event_is_awaited(service: FakeService, make_client: MakeClient) -> None:
+    """In the client's thread, until the client is closed."""
+    seen = []
+
+    async def on_event(event: mp4gen.Event) -> None:
+        await asyncio.sleep(0)
+        seen.append((type(event), threading.current_thread().name))
+
+    with make_client(service, on_event=on_event) as client:
+        client.convert(REQUEST)
+
+    kinds = [mp4gen.SubmittedEvent, mp4gen.PollEvent, mp4gen.CompletedEvent]
+    assert seen == [(kind, "mp4gen.sync.Client") for kind in kinds]
+
+
 @pytest.mark.parametrize("error", [LookupError("no row"), StopIteration()])
 def test_error_of_a_function_ends_its_call(client: mp4gen.sync.Client, error: Exception) -> None:
     """The caller gets it, and can resume the wait by the id that the function got."""

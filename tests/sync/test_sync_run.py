@@ -185,12 +185,12 @@ def test_left_loop_closes_its_run(
     """After a `break`, the next run can use the ledger at once, and pays for nothing twice."""
     ledger = tmp_path / "run.sqlite"
 
-    for _ in client.convert_many(requests(40), ledger=ledger):
+    for _ in client.convert_many(requests(15), ledger=ledger):
         break
-    found = list(client.convert_many(requests(40), ledger=ledger))
+    found = list(client.convert_many(requests(15), ledger=ledger))
 
-    assert len(found) == 40
-    assert len(service.tasks) == 40
+    assert len(found) == 15
+    assert len(service.tasks) == 15
 
 
 def test_abandoned_run_is_closed_by_the_garbage_collector(
@@ -198,7 +198,7 @@ def test_abandoned_run_is_closed_by_the_garbage_collector(
 ) -> None:
     """Also if the collector runs in the client's own thread, which must not wait for itself."""
     ledger = tmp_path / "run.sqlite"
-    results = iter(client.convert_many(requests(40), ledger=ledger))
+    results = iter(client.convert_many(requests(15), ledger=ledger))
     next(results)
     cycle: list[object] = [results]
     cycle.append(cycle)
@@ -211,7 +211,7 @@ def test_abandoned_run_is_closed_by_the_garbage_collector(
     while client._thread._calls:
         client.get_credits()
 
-    assert len(list(client.convert_many(requests(40), ledger=ledger))) == 40
+    assert len(list(client.convert_many(requests(15), ledger=ledger))) == 15
 
 
 def test_ctrl_c_leaves_the_ledger_intact(
