@@ -113,14 +113,14 @@ def write(part: Path, job: EncodeJob) -> None:
 
 
 def _mux(output: OutputContainer, job: EncodeJob) -> None:
-    fps = job.style.fps
+    fps, tick = job.style.fps, 1 / Fraction(job.style.fps)
     video = video_stream(output, job.style)
     with closing(open_audio_writer(job.audio_plan, job.audio, output, job.cancel)) as audio_writer:
         _attach_cover(output, job.cover)
         for frame in job.frames:
             check_cancelled(job.cancel)
             packet = av.Packet(frame.data)
-            packet.stream, packet.time_base = video, 1 / Fraction(fps)
+            packet.stream, packet.time_base = video, tick
             packet.pts = packet.dts = frame.number
             packet.is_keyframe = frame.is_key
             output.mux(packet)

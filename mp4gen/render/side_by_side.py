@@ -11,6 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Self
 
 from . import pieces
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 SECONDS_PER_PROCESS = 20.0
 # Pieces for each process that may be encoded before those before them: they take memory.
 _PIECES_AHEAD = 2
+# Frames that this process encodes before it looks after the others.
+_FRAMES_AT_ONCE = 4
 # Seconds to wait for the other processes before the next look at the cancel token.
 _WAIT = 0.05
 # If no process reports for so many seconds, one hangs.
@@ -169,10 +172,10 @@ class SideBySide:
             self._attend(_WAIT)
             return
         piece, frames = self._own
-        if (frame := next(frames, None)) is None:
-            self._own = None
+        if encoded := [*islice(frames, _FRAMES_AT_ONCE)]:
+            self._add(piece, encoded)
         else:
-            self._add(piece, [frame])
+            self._own = None
         self._attend()
 
     def _has_next(self) -> bool:
@@ -183,6 +186,8 @@ class SideBySide:
 
     def _attend(self, timeout: float = 0.0) -> None:
         """Take what the other processes have encoded, and give pieces to those without."""
+        if self._processes.count == 1:
+            return
         while self._processes.count > max(self._processes.limit, 1):
             piece = self._processes.end_one()
             if piece in self._parts and not self._parts[piece].is_complete:
