@@ -50,7 +50,10 @@ class EncodedFrame(NamedTuple):
 
 @frozen(eq=False)
 class EncodeJob:
-    """The content of one video; `cover` is a JPEG for the tags."""
+    """The content of one video; `cover` is a JPEG for the tags.
+
+    Without an edit list the encoder's delay stays, and the first frame lasts that much longer.
+    """
 
     audio: PathLike
     audio_plan: AudioPlan
@@ -59,6 +62,7 @@ class EncodeJob:
     cover: bytes
     frames: Iterable[EncodedFrame]
     cancel: CancelToken | None
+    edit_list: bool = True
 
 
 @contextmanager
@@ -100,8 +104,9 @@ def write(part: Path, job: EncodeJob) -> None:
         RenderError: the file cannot be written, or a codec failed.
         RenderCancelledError: the job was cancelled.
     """
+    options = {"movflags": "+faststart", "use_editlist": str(int(job.edit_list))}
     try:
-        with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as output:
+        with av.open(str(part), "w", format="mp4", options=options) as output:
             output.metadata.update({key: text for key, text in job.tags.items() if text})
             _mux(output, job)
     except av.error.FFmpegError as error:

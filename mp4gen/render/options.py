@@ -90,6 +90,10 @@ class AudioOptions:
             kb/s in stereo and 192 kb/s in mono, and more for dense music.
         sample_rate: 48000 converts to this rate whatever has another; None keeps rates that every
             player knows.
+        edit_list: whether an edit list hides the encoder's delay. Without one, the video begins
+            with that much silence (21 ms) and its first frame, and the rest follows in sync.
+            Some platforms ask for this; but then Apple's players assume a delay of 2112 samples,
+            and begin 25 ms too late in the music.
 
     Raises:
         RenderError: a value is out of range, or a bit rate was given for a copy.
@@ -98,6 +102,7 @@ class AudioOptions:
     mode: AudioMode = "compatible"
     bit_rate: int | None = None
     sample_rate: Literal[48000] | None = None
+    edit_list: bool = True
 
     def __attrs_post_init__(self) -> None:
         if self.mode not in get_args(AudioMode):

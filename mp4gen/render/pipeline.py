@@ -163,6 +163,7 @@ def _encode(
             SideBySide(prepared, processes, report.count_encoded, deadline)
         ),
         cancel=deadline,
+        edit_list=audio_options.edit_list,
     )
     with encode.atomic_output(target) as part:
         encode.write(part, job)
