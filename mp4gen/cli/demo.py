@@ -21,11 +21,12 @@ from mp4gen.models import VideoRequest
 from mp4gen.render import AudioInfo, probe
 from mp4gen.server import Server, ServerConfig
 
+from .arguments import expand_user_text
 from .exit_codes import DONE
 from .options import AsJson, ensure_directory
 from .output import Output, display_path
 from .progress_bars import Bar, ProgressDisplay
-from .runner import in_background, run
+from .runner import in_background, program, run
 
 # Readable also from a zip file.
 _MUSIC_FOLDER = files("mp4gen") / "cli" / "demo_music"
@@ -33,9 +34,9 @@ _MUSIC_TASK_ID = "demo"
 _REFRESH_SECONDS = 0.2
 _DOMAIN = "made with mp4gen"
 _NEXT = (
-    ("mp4gen serve --music ~/Music", "the same service with your own music"),
-    ('mp4gen render song.mp3 --to song.mp4 --author "You"', "one file, no server"),
-    ("mp4gen convert tracks.csv --to videos/", "your tracks on the API, with MP4GEN_API_KEY set"),
+    ("serve --music {music}", "the same service with your own music"),
+    ('render song.mp3 --to song.mp4 --author "You"', "one file, no server"),
+    ("convert tracks.csv --to videos/", "your tracks on the API, with MP4GEN_API_KEY set"),
 )
 
 
@@ -164,6 +165,8 @@ def _print_summary(output: Output, tracks: Sequence[_DemoTrack], elapsed: float)
         )
     output.line()
     output.line("Try next:")
-    width = max(len(command) for command, _ in _NEXT)
-    for command, purpose in _NEXT:
+    music = "~/Music" if Path(expand_user_text("~/Music")).is_dir() else "."
+    commands = [f"{program()} {arguments.format(music=music)}" for arguments, _ in _NEXT]
+    width = max(map(len, commands))
+    for command, (_, purpose) in zip(commands, _NEXT, strict=True):
         output.line(f"  {command:<{width}}  {purpose}")

@@ -184,8 +184,10 @@ class RenderRun:
 
 def usable_processors() -> int:
     """Return the number of processors that this process may use, 64 at most."""
-    has_affinity = hasattr(os, "sched_getaffinity")
-    found = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        found = len(os.sched_getaffinity(0))
+    else:
+        found = os.cpu_count() or 1
     return min(found, MAX_WORKERS)
 
 

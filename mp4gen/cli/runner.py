@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,11 +10,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from mp4gen.signals import STOP_SIGNALS, on_signal, reset
 
 from .exit_codes import InterruptedBySignal
+from .output import display_path
 
 T = TypeVar("T")
 
@@ -140,7 +143,17 @@ def resume_command(*extra_options: str) -> str:
         # The URL of a proxy may contain a password.
         if option == "--proxy" and "@" not in value:
             kept += [option, value]
-    return join_command(["mp4gen", *kept, *extra_options])
+    return f"{program()} {join_command([*kept, *extra_options])}"
+
+
+def program() -> str:
+    """Return what starts this program in the user's shell: its name, or its path."""
+    script, found = Path(sys.argv[0]), shutil.which("mp4gen")
+    # Windows names the script without its extension: only the folders can be compared.
+    is_on_path = found is not None and Path(found).parent.samefile(script.parent)
+    return join_command(
+        ["mp4gen" if is_on_path or script.name != "mp4gen" else display_path(script)]
+    )
 
 
 def join_command(words: Sequence[str]) -> str:

@@ -33,7 +33,7 @@ from .exit_codes import (
 )
 from .options import AsJson
 from .output import Output
-from .runner import InterruptHandler, join_command, run
+from .runner import InterruptHandler, join_command, program, run
 from .serve_options import (
     DEFAULT_ACCESS,
     DEFAULT_LIMITS,
@@ -180,10 +180,10 @@ def _announce(config: ServerConfig, output: Output, url: str) -> None:
 
 
 def _example_command(config: ServerConfig, url: str, track: LibraryTrack) -> str:
-    words = ["mp4gen", "convert", "--music-task", track.task_id, "--to", "videos/"]
+    words = ["convert", "--music-task", track.task_id, "--to", "videos/"]
     words += ["--base-url", url]
     if config.accounts:
         words += ["--key-file", "PATH"]
     if config.tls_cert:
         words += ["--ca-file", str(config.tls_cert)]
-    return join_command(words)
+    return f"{program()} {join_command(words)}"

@@ -1,0 +1,119 @@
+"""What an index and an installer see of the package."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from mp4gen.cli import runner
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+@pytest.fixture
+def metadata(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the names of the hook that completes the metadata, without its build system."""
+    names = "hatchling hatchling.metadata hatchling.metadata.plugin".split()
+    interface = ModuleType("hatchling.metadata.plugin.interface")
+    interface.MetadataHookInterface = object  # type: ignore[attr-defined]
+    for module in (*map(ModuleType, names), interface):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    return runpy.run_path(str(ROOT / ".ci" / "hatch_metadata.py"))
+
+
+def test_each_dependency_has_a_lower_bound() -> None:
+    """The workflow installs exactly these versions and runs the suite."""
+    script = ROOT / ".ci" / "lowest.py"
+
+    found = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+
+    lines = found.stdout.splitlines()
+    needed = [*PROJECT["dependencies"], *EXTRAS["cli"], *EXTRAS["render"]]
+    packages = [re.split("[<>=]", one)[0] for one in needed if not one.startswith("mp4gen[")]
+    assert sorted(line.split("==")[0] for line in lines) == sorted(packages)
+    assert "attrs==23.1" in lines
+
+
+def test_rendering_and_serving_bring_the_command_line() -> None:
+    """`pip install 'mp4gen[server]'` is enough for `mp4gen serve`."""
+    assert "mp4gen[cli]" in EXTRAS["render"]
+    assert EXTRAS["server"] == ["mp4gen[render]"]
+    assert EXTRAS["all"] == ["mp4gen[server]"]
+
+
+def test_package_page_has_absolute_links(metadata: Any) -> None:
+    """An index shows the README without the files beside it."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    url = "https://example.com/owner/mp4gen"
+
+    text = metadata["absolute_links"](readme, url, "v1.0")
+
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    inside = [one.removeprefix(f"{url}/") for one in targets if one.startswith(url)]
+    assert all(one.startswith(("https://", "http://", "#")) for one in targets)
+    assert f"![A frame of a video made by mp4gen]({url}/raw/v1.0/.github/frame.png)" in text
+    assert f"]({url}/blob/v1.0/CHANGELOG.md)" in text
+    assert [one for one in inside if not (ROOT / one.split("v1.0/")[1]).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("url", "links", "beginning"),
+    [
+        ("", {}, "# mp4gen\n\n![A frame of a video made by mp4gen](.github/"),
+        ("https://example.com/x/", {"Source": "https://example.com/x"}, "# mp4gen\n\n![A frame"),
+    ],
+)
+def test_links_are_those_of_the_released_repository(
+    metadata: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    links: dict[str, str],
+    beginning: str,
+) -> None:
+    """A build that does not know its repository invents none."""
+    monkeypatch.setenv("MP4GEN_REPOSITORY_URL", url)
+    hook = metadata["RepositoryLinks"]()
+    hook.root = str(ROOT)
+    built: dict[str, Any] = {}
+
+    hook.update(built)
+
+    assert built["urls"].items() >= links.items()
+    assert bool(built["urls"]) is bool(url)
+    assert built["readme"]["text"].startswith(beginning)
+
+
+@pytest.mark.parametrize(
+    ("started", "on_path", "expected"),
+    [
+        (".venv/bin/mp4gen", None, ".venv/bin/mp4gen"),
+        (".venv/bin/mp4gen", "other/mp4gen", ".venv/bin/mp4gen"),
+        (".venv/bin/mp4gen", ".venv/bin/mp4gen", "mp4gen"),
+        ("mp4gen/__main__.py", None, "mp4gen"),
+    ],
+)
+def test_suggested_commands_work_as_printed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    started: str,
+    on_path: str | None,
+    expected: str,
+) -> None:
+    """After `.venv/bin/mp4gen demo`, the shell does not find `mp4gen`."""
+    for folder in (".venv/bin", "other"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / started), "demo"])
+    monkeypatch.setattr("shutil.which", lambda _: on_path and str(tmp_path / on_path))
+
+    assert runner.program() == expected
