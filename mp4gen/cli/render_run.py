@@ -23,6 +23,9 @@ from .render_report import report_done, report_failed, report_skipped, report_un
 from .render_worker import NoWorkerError, RenderWorker
 from .runner import in_background, resume_command
 
+# Seconds that a second interrupt gives the renders, which react within a fraction of them.
+KILL_AFTER = 1.0
+
 
 @attrs.define
 class RenderRun:
@@ -114,6 +117,10 @@ class RenderRun:
             worker.stop()
         try:
             await asyncio.wait(tasks)
+        except asyncio.CancelledError:
+            # Two interrupts in a row must leave no part of a video.
+            await asyncio.wait(tasks, timeout=KILL_AFTER)
+            raise
         finally:
             for worker in self._workers:
                 worker.kill()

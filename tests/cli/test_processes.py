@@ -282,7 +282,8 @@ def test_stopped_render_leaves_nothing(tmp_path: Path, number: signal.Signals) -
     if number == signal.SIGKILL:
         render.kill()
     else:
-        # As a terminal does.
+        # As a terminal does, to someone in a hurry.
+        os.killpg(render.pid, number)
         os.killpg(render.pid, number)
     out, err = render.communicate(timeout=30)
     pause = threading.Event()

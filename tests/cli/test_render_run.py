@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mp4gen.cli import render_run
 from mp4gen.cli.output import Output
 from mp4gen.cli.render_jobs import RenderJob
 from mp4gen.cli.render_run import RenderRun
@@ -263,6 +264,7 @@ async def test_second_interrupt_kills_the_processes(
         worker._process.join()
         raise RenderCancelledError("The process is gone.")
 
+    monkeypatch.setattr(render_run, "KILL_AFTER", 0.01)
     monkeypatch.setattr(RenderWorker, "render", hang)
     monkeypatch.setattr(RenderWorker, "stop", lambda _: stopped.set())
     task = asyncio.create_task(run.run())
