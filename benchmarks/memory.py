@@ -41,7 +41,7 @@ async def bytes_per_task(make: Callable[[int], Awaitable[Any]], count: int) -> i
 
 
 async def compare(count: int) -> list[dict[str, Any]]:
-    """Return a row for sleeping tasks and one for conversions before their first poll."""
+    """Return rows for sleeping tasks, waits before their first poll, and submits before a slot."""
     tracemalloc.start()
     sleeping = await bytes_per_task(lambda _: asyncio.sleep(1e6), count)
     limit = mp4gen.RateLimit(1_000_000, per=0.001)
@@ -53,6 +53,11 @@ async def compare(count: int) -> list[dict[str, Any]]:
             waiting = await bytes_per_task(
                 lambda n: client.wait_for_video(ids[n], timeout=1e9), count
             )
+        # One call takes the only slot for good.
+        one_slot = mp4gen.RateLimit(1, per=1e6)
+        async with service.client(rate_limit=one_slot, concurrency=count) as client:
+            await client.get_credits()
+            queued = await bytes_per_task(lambda n: client.convert(requests[n]), count)
     tracemalloc.stop()
     return [
         {"what": "sleeping task", "count": count, "bytes each": sleeping, "ratio": 1.0},
@@ -61,6 +66,12 @@ async def compare(count: int) -> list[dict[str, Any]]:
             "count": count,
             "bytes each": waiting,
             "ratio": waiting / sleeping,
+        },
+        {
+            "what": "queued for a slot",
+            "count": count,
+            "bytes each": queued,
+            "ratio": queued / sleeping,
         },
     ]
 

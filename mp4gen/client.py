@@ -18,7 +18,7 @@ from .conversion.callbacks import CallbackReceiver
 from .conversion.resubmit_policy import OnUncertainSubmit, ResubmitPolicy
 from .conversion.service import DEFAULT_POLLING, ConversionService
 from .events import OnEvent
-from .models import Track, Video, VideoRequest
+from .models import Track, Video, VideoRequest, to_video_request
 from .options import Polling, RateLimit, Retry
 from .secret import Secret
 from .settings.account import (
@@ -205,19 +205,20 @@ class Client(SingleCalls):
         Raises:
             Mp4GenError: As `create_music_video` and `wait_for_video`.
         """
-        video_request, timeout = checked("request", request), checked("timeout", timeout)
+        request, timeout = checked("request", request), checked("timeout", timeout)
         checked("on_submitted", on_submitted)
         async with self._conversions.slots:
             submission = await self._conversions.submit(
-                video_request, self._call_options, adopt=True, callback_timeout=timeout
+                to_video_request(request), self._call_options, adopt=True, callback_timeout=timeout
             )
-            task_id = submission.task_id
             if on_submitted is not None:
-                result = on_submitted(task_id)
-                if inspect.isawaitable(result):
-                    await result
+                await _call_hook(on_submitted, submission.task_id)
             return await self._conversions.wait(
-                task_id, self._call_options, timeout, submission, self._conversions.submissions
+                submission.task_id,
+                self._call_options,
+                timeout,
+                submission,
+                self._conversions.submissions,
             )
 
     def convert_many(
@@ -298,3 +299,9 @@ class Client(SingleCalls):
             self._caller, self.dialect, self.base_url, self._call_options, self._network
         )
         return self._downloader
+
+
+async def _call_hook(hook: OnSubmitted, task_id: str) -> None:
+    result = hook(task_id)
+    if inspect.isawaitable(result):
+        await result

@@ -195,16 +195,19 @@ class VideoPoller:
         request_timeout = min(self.caller.retry.request_timeout, remaining)
         self._last_poll_at = asyncio.get_running_loop().time()
         self._rate_limited = False
+        # The wait for a slot does not count.
+        stopwatch.stop()
         try:
             details, retry_after = await self.caller.send(
                 api_request,
                 self._parse,
                 self.call_options,
-                stopwatch=stopwatch,
                 timeout=request_timeout,
+                on_start=stopwatch.start,
                 polite=True,
             )
         except Mp4GenError as error:
+            stopwatch.start()
             return await self._handle_poll_error(error, stopwatch.elapsed)
         self._task_found, self._not_found_count, self._last_error = True, 0, None
         self._details = details

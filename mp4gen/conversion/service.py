@@ -77,7 +77,7 @@ class ConversionService:
             return None
         return self.receiver._subscribe(*tokens)
 
-    async def submit(
+    def submit(
         self,
         request: VideoRequest,
         call_options: CallOptions,
@@ -85,7 +85,7 @@ class ConversionService:
         adopt: bool,
         timeout: float | None = None,
         callback_timeout: float = 1800.0,
-    ) -> Submission:
+    ) -> Coroutine[Any, Any, Submission]:
         """Submit `request` for a single call, and keep the submission for a later wait.
 
         Args:
@@ -99,15 +99,21 @@ class ConversionService:
             Mp4GenError: As `SubmitOperation.run` and `run_within`.
         """
         subscription = self.subscribe(request)
+        operation = self.prepare_submit(
+            request,
+            call_options,
+            adopt=adopt,
+            timeout=callback_timeout,
+            subscription=subscription,
+        )
+        work = operation.run() if timeout is None else operation.run_within(timeout)
+        # 10,000 may wait for their slots: a frame without the arguments costs less memory.
+        return self._keep(work, subscription)
+
+    async def _keep(
+        self, work: Coroutine[Any, Any, Submission], subscription: CallbackSubscription | None
+    ) -> Submission:
         try:
-            operation = self.prepare_submit(
-                request,
-                call_options,
-                adopt=adopt,
-                timeout=callback_timeout,
-                subscription=subscription,
-            )
-            work = operation.run() if timeout is None else operation.run_within(timeout)
             submission = await work
         except BaseException as error:
             if subscription is not None:

@@ -20,6 +20,7 @@ from mp4gen.errors import ApiError, Mp4GenError
 from mp4gen.events import MaintenanceEvent, PausedEvent
 from mp4gen.options import Retry
 
+from .attempt import Attempt
 from .breakers import Breakers, retry_after
 from .event_emitter import EventEmitter
 from .health_check import HealthCheck
@@ -30,7 +31,6 @@ from .retry import RetryDecision, classify
 from .retry_loop import RetryLoop
 from .sleeper import Sleeper
 from .slots import SlotQueue
-from .stopwatch import Stopwatch
 from .unexpected import unexpected_error
 
 T = TypeVar("T")
@@ -85,14 +85,14 @@ class ApiCaller:
         self.random = random
         self.events = events
         self.sleeper = Sleeper()
-        self._breakers = Breakers(retry, random, self.sleeper)
-        self.circuit_breaker = self._breakers.circuit_breaker
-        self.submit_breaker = self._breakers.submit_breaker
+        self.breakers = Breakers(retry, random, self.sleeper)
+        self.circuit_breaker = self.breakers.circuit_breaker
+        self.submit_breaker = self.breakers.submit_breaker
         # Whether the host says that it rejects duplicates; None before its first response.
         self.rejects_duplicates: bool | None = None
         self._failed_health_checks = 0
         self._transport = transport
-        self._slots = SlotQueue(limiter, self.sleeper)
+        self.slots = SlotQueue(limiter, self.sleeper)
         self._health_check = HealthCheck.for_dialect(dialect) if dialect else None
         self._health_lock = asyncio.Lock()
         self._health_checks = 0
@@ -112,19 +112,18 @@ class ApiCaller:
         self.sleeper.close()
         await self._transport.aclose()
 
-    async def send(
+    def send(
         self,
         request: ApiRequest,
         parse: Callable[[HttpResponse], T],
         call_options: CallOptions,
         *,
         retry_loop: RetryLoop | None = None,
-        stopwatch: Stopwatch | None = None,
         timeout: float | None = None,
-        on_start: Callable[[], Awaitable[None]] | None = None,
+        on_start: Callable[[], Awaitable[None] | None] | None = None,
         delivery: Delivery | None = None,
         polite: bool = False,
-    ) -> tuple[T, float | None]:
+    ) -> Coroutine[Any, Any, tuple[T, float | None]]:
         """Send `request` once.
 
         Args:
@@ -132,9 +131,9 @@ class ApiCaller:
             parse: Returns the value of a response, or raises the error that it means.
             call_options: How long to wait.
             retry_loop: The retries of the call; None for a call that makes none.
-            stopwatch: Stopped while the call waits for its slot.
             timeout: Seconds for the HTTP request; default `Retry.request_timeout`.
-            on_start: Awaited when the slot is granted, before the first byte.
+            on_start: Called when the slot is granted, before the first byte; what it returns is
+                awaited.
             delivery: A new one, which records whether the request may have arrived.
             polite: Whether the call lets others of its priority go first.
 
@@ -144,45 +143,17 @@ class ApiCaller:
         Raises:
             Mp4GenError: What the response, or its absence, means.
         """
-        delivery = delivery or Delivery()
-        # A call that fails again and again must not take the slots of those that succeed.
-        polite = polite or (retry_loop is not None and retry_loop.failures > 1)
-        waits_out = call_options.retry_forever
-        if stopwatch is not None:
-            stopwatch.stop()
-        try:
-            while True:
-                if waits_out:
-                    await self._confirm_outage()
-                breaker = self._breakers.blocking(request, call_options, retry_loop)
-                async with self._breakers.permit(breaker, call_options, retry_loop) as probe:
-                    if probe and waits_out and not await self._may_probe(request):
-                        continue
-                    async with self._slots.slot(
-                        call_options.priority,
-                        delivery,
-                        limited=request.rate_limited,
-                        polite=polite,
-                        max_wait=retry_loop.remaining if polite and retry_loop else None,
-                    ):
-                        # Meanwhile a breaker may have opened, or be about to.
-                        if not probe and (
-                            self._breakers.blocking(request, call_options, retry_loop)
-                            or (waits_out and self.circuit_breaker.has_common_failures)
-                        ):
-                            continue
-                        if stopwatch is not None:
-                            stopwatch.start()
-                        if on_start is not None:
-                            await on_start()
-                        try:
-                            return await self._exchange(request, parse, timeout, delivery)
-                        except Mp4GenError as error:
-                            self._record_failure(error, is_probe=probe, may_trip=not waits_out)
-                            raise
-        finally:
-            if stopwatch is not None:
-                stopwatch.start()
+        return Attempt(
+            self,
+            request,
+            parse,
+            call_options,
+            retry_loop,
+            timeout,
+            on_start,
+            delivery or Delivery(),
+            polite,
+        ).run()
 
     def send_with_retries(
         self,
@@ -216,9 +187,9 @@ class ApiCaller:
 
     def would_give_up(self, call_options: CallOptions, *, submit: bool = False) -> bool:
         """Return whether a breaker blocks the caller for longer than it waits."""
-        return self._breakers.would_give_up(call_options, submit=submit)
+        return self.breakers.would_give_up(call_options, submit=submit)
 
-    async def _exchange(
+    async def exchange(
         self,
         request: ApiRequest,
         parse: Callable[[HttpResponse], T],
@@ -254,24 +225,24 @@ class ApiCaller:
 
     async def _send_health_check(self, check: HealthCheck) -> None:
         delivery = Delivery()
-        async with self._slots.slot(
+        async with self.slots.slot(
             Priority.INTERACTIVE, delivery, limited=check.request.rate_limited, polite=False
         ):
             try:
-                await self._exchange(check.request, check.parse, None, delivery)
+                await self.exchange(check.request, check.parse, None, delivery)
             except Mp4GenError as error:
-                self._record_failure(error)
+                self.record_failure(error)
                 raise
 
-    async def _confirm_outage(self) -> None:
+    async def confirm_outage(self) -> None:
         """Open the breaker, unless only the calls that failed in a row are affected."""
         breaker = self.circuit_breaker
         if breaker.is_open or not breaker.has_common_failures or await self.is_up():
             return
         if not breaker.is_open and breaker.last_failure is not None:
-            self._breakers.trip(breaker.last_failure)
+            self.breakers.trip(breaker.last_failure)
 
-    async def _may_probe(self, request: ApiRequest) -> bool:
+    async def may_probe(self, request: ApiRequest) -> bool:
         """Return whether a call of a run may be sent as a probe, after the health check.
 
         A submit can cost twice if its response is lost. It is only sent if the check succeeds, or
@@ -283,10 +254,10 @@ class ApiCaller:
         if not request.is_submit or self._failed_health_checks % 4 == 0:
             return True
         if self.circuit_breaker.is_open and self.circuit_breaker.last_failure is not None:
-            self._breakers.trip(self.circuit_breaker.last_failure)
+            self.breakers.trip(self.circuit_breaker.last_failure)
         return False
 
-    def _record_failure(
+    def record_failure(
         self, error: Mp4GenError, *, is_probe: bool = False, may_trip: bool = False
     ) -> None:
         """Apply a failure that concerns every call of the client.
@@ -295,15 +266,15 @@ class ApiCaller:
             error: The failure.
             is_probe: Whether the call was a probe of the open breaker.
             may_trip: Whether the last of many failures in a row opens it. A bulk run first asks
-                whether another call gets through: `_confirm_outage`.
+                whether another call gets through: `confirm_outage`.
         """
         breaker = self.circuit_breaker
         match classify(error, submit=False):
             case RetryDecision.PAUSE:
                 # A request to wait for hours is ignored: asking again costs one call.
                 asked = min(retry_after(error), self.retry.timeout)
-                delay = max(self._slots.period, asked)
-                self._slots.pause(delay)
+                delay = max(self.slots.period, asked)
+                self.slots.pause(delay)
                 self.events.emit(PausedEvent(delay))
                 if not breaker.is_maintenance and getattr(error, "from_api", False):
                     breaker.reset()
@@ -316,6 +287,6 @@ class ApiCaller:
                     is_probe if breaker.is_open else breaker.has_common_failures and may_trip
                 )
                 if is_common and not breaker.is_maintenance:
-                    self._breakers.trip(error)
+                    self.breakers.trip(error)
             case RetryDecision.GIVE_UP if isinstance(error, ApiError) and error.from_api:
                 breaker.reset()

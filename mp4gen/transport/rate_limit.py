@@ -10,9 +10,8 @@ import asyncio
 import enum
 from bisect import insort
 from collections import deque
-from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from mp4gen.errors import ConfigurationError, TransportError
 from mp4gen.options import RateLimit, invalid_setting
@@ -51,7 +50,7 @@ class RateLimiter(Protocol):
 
 
 class WindowSlot:
-    """One use of a window; a generator for each call would cost more than the limit itself."""
+    """The slots of one priority; a generator for each call would cost more than the limit."""
 
     __slots__ = ("_limiter", "_priority")
 
@@ -62,12 +61,30 @@ class WindowSlot:
         """Enter if no wait is needed: for each call, that saves more than the limit costs."""
         return self._limiter._try_acquire()  # noqa: SLF001 - its own slot
 
-    def __aenter__(self) -> Coroutine[Any, Any, None]:
-        # Returned and not awaited: 10,000 may wait, and a frame costs memory.
-        return self._limiter._acquire(self._priority)  # noqa: SLF001 - its own slot
+    def enter_later(self) -> "asyncio.Future[None]":
+        """Queue for the slot; the result of the future grants it."""
+        return self._limiter._queue(self._priority)  # noqa: SLF001 - its own slot
+
+    def give_back(self, waiter: "asyncio.Future[None]") -> None:
+        """Give back a slot that may have been granted in the moment of a cancel."""
+        self._limiter._give_back(waiter)  # noqa: SLF001 - its own slot
+
+    def leave(self, error: TransportError | None) -> None:
+        """Leave the slot; `error` is that of a call without a response."""
+        self._limiter._release(error)  # noqa: SLF001 - its own slot
+
+    async def __aenter__(self) -> None:
+        if self.enter_now():
+            return
+        waiter = self.enter_later()
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            self.give_back(waiter)
+            raise
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
-        self._limiter._release(error)  # noqa: SLF001 - its own slot
+        self.leave(error if isinstance(error, TransportError) else None)
 
 
 class SlidingWindowLimiter:
@@ -92,6 +109,8 @@ class SlidingWindowLimiter:
         self._queues: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        # They have no state of their own, so that all calls share them.
+        self._slots = tuple(WindowSlot(self, priority) for priority in Priority)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_release_times"):
@@ -101,7 +120,7 @@ class SlidingWindowLimiter:
 
     def slot(self, priority: Priority = Priority.INTERACTIVE) -> AbstractAsyncContextManager[None]:
         """Hold one slot of the window."""
-        return WindowSlot(self, priority)
+        return self._slots[priority]
 
     def pause(self, seconds: float) -> None:
         """Hold back all calls for `seconds`, then let a single one go first.
@@ -119,28 +138,25 @@ class SlidingWindowLimiter:
         self._in_use += is_free
         return is_free
 
-    async def _acquire(self, priority: Priority) -> None:
-        if self._try_acquire():
-            return
+    def _queue(self, priority: Priority) -> "asyncio.Future[None]":
         waiter = self._running_loop().create_future()
         self._queues[priority].append(waiter)
         self._dispatch()
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if not waiter.cancelled():
-                # The slot was granted in the moment of the cancel; no call was sent.
-                self._in_use -= 1
-                self._dispatch()
-            raise
+        return waiter
 
-    def _release(self, error: BaseException | None) -> None:
+    def _give_back(self, waiter: "asyncio.Future[None]") -> None:
+        if not waiter.cancel() and not waiter.cancelled() and waiter.exception() is None:
+            # No call was sent.
+            self._in_use -= 1
+            self._dispatch()
+
+    def _release(self, error: TransportError | None) -> None:
         self._in_use -= 1
-        if isinstance(error, TransportError) and not error.sent:
+        if error is not None and not error.sent:
             self._dispatch()
             return
         now = self._running_loop().time()
-        pending = error.pending if isinstance(error, TransportError) else 0.0
+        pending = error.pending if error is not None else 0.0
         # `_has_slot` counts it as free a moment early; this keeps the limit exact.
         self._rest_until(now + pending + self.limit.per + CLOCK_RESOLUTION)
         if now + CLOCK_RESOLUTION >= self._paused_until:
@@ -189,7 +205,8 @@ class SlidingWindowLimiter:
         now = loop.time()
         while (queue := self._queues[0] or self._queues[1]) and self._has_slot(now):
             waiter = queue.popleft()
-            if not waiter.cancelled():
+            # A client that closed has ended its waits.
+            if not waiter.done():
                 waiter.set_result(None)
                 self._in_use += 1
         if self._timer is not None:

@@ -86,6 +86,7 @@ class Sleeper:
         # Ordered, so that a seed of the simulation is reproducible.
         self._active_sleeps: dict[WakeableSleep, None] = {}
         self._timeouts: dict[asyncio.Timeout, None] = {}
+        self._waiters: dict[asyncio.Future[None], None] = {}
 
     def sleep(self, seconds: float) -> WakeableSleep:
         """Return a sleep of `seconds` that `close` ends.
@@ -109,11 +110,23 @@ class Sleeper:
             raise client_closed_error()
         return _CancelOnClose(self._timeouts)
 
+    def fail_on_close(self, waiter: asyncio.Future[None]) -> asyncio.Future[None]:
+        """Return `waiter`, which `close` ends with an error until it is forgotten."""
+        self._waiters[waiter] = None
+        return waiter
+
+    def forget(self, waiter: asyncio.Future[None]) -> None:
+        """Leave `waiter` to its own end."""
+        self._waiters.pop(waiter, None)
+
     def close(self) -> None:
         """End everything that waits. A second call does nothing."""
         self.closed = True
         for active_sleep in tuple(self._active_sleeps):
             active_sleep.wake()
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(client_closed_error())
         for timeout in self._timeouts:
             if not timeout.expired():
                 timeout.reschedule(asyncio.get_running_loop().time())
