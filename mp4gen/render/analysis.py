@@ -172,17 +172,11 @@ def _batches(
     stretch: _Stretch | None = None
     for frame in frames:
         frame.pts = None
-        try:
-            if stretch is None or stretch.format != _format_of(frame):
-                if stretch is not None:
-                    yield from stretch.finish()
-                stretch = _Stretch(frame, encoded_rate)
-            yield from stretch.feed(frame)
-        except DECODING_ERRORS as error:
-            raise RenderError(
-                f"Cannot mix down the audio of {name}: {frame.layout.nb_channels} channels at "
-                f"{frame.sample_rate} Hz. Use mono or stereo."
-            ) from error
+        if stretch is None or stretch.format != _format_of(frame):
+            if stretch is not None:
+                yield from stretch.finish()
+            stretch = _Stretch(frame, name, encoded_rate)
+        yield from stretch.feed(frame)
     if stretch is not None:
         yield from stretch.finish()
 
@@ -194,8 +188,9 @@ def _format_of(frame: AudioFrame) -> tuple[str, str, int]:
 class _Stretch:
     """Converts frames of one format: as the AAC encoder gets them for the peak, then to `RATE`."""
 
-    def __init__(self, first: AudioFrame, encoded_rate: int | None) -> None:
+    def __init__(self, first: AudioFrame, name: str, encoded_rate: int | None) -> None:
         self.format = _format_of(first)
+        self._name, self._channels = name, first.layout.nb_channels
         layout = aac.layout_for(first.layout.nb_channels)
         rate = encoded_rate or aac.rate_for(first.sample_rate)
         self._fifo = AudioFifo()
@@ -215,14 +210,17 @@ class _Stretch:
         yield self._resample(None)
 
     def _resample(self, frame: AudioFrame | None) -> tuple[list[Floats], float]:
-        encoded = self._encoded.resample(frame)
+        try:
+            encoded = self._encoded.resample(frame)
+            parts: list[AudioFrame | None] = [*encoded] if frame else [*encoded, None]
+            small = [each for part in parts for each in self._analysed.resample(part)]
+        except DECODING_ERRORS as error:
+            raise RenderError(
+                f"Cannot mix down the audio of {self._name}: {self._channels} channels at "
+                f"{self.format[-1]} Hz. Use mono or stereo."
+            ) from error
         peak = max((_peak(_samples(part)) for part in encoded), default=0.0)
-        parts: list[AudioFrame | None] = [*encoded] if frame else [*encoded, None]
-        return [
-            np.broadcast_to(_samples(small), (2, small.samples))
-            for part in parts
-            for small in self._analysed.resample(part)
-        ], peak
+        return [np.broadcast_to(_samples(each), (2, each.samples)) for each in small], peak
 
 
 def _samples(frame: AudioFrame) -> Floats:

@@ -6,6 +6,7 @@ other file is read. Only decoded audio counts as duration.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from collections.abc import Callable, Generator, Iterator
@@ -69,7 +70,7 @@ def open_audio(path: PathLike) -> Iterator[tuple[InputContainer, AudioStream]]:
     with open_file(path) as source:
         try:
             container = av.open(
-                source,
+                _Seekable(source),
                 options=_OPTIONS,
                 **_METADATA_OPTIONS,
             )
@@ -77,6 +78,24 @@ def open_audio(path: PathLike) -> Iterator[tuple[InputContainer, AudioStream]]:
             raise RenderError(f"Not a readable audio file: {name}. Use {FORMAT_NAMES}.") from error
         with container:
             yield container, _audio_stream(container, name)
+
+
+class _Seekable:
+    """A file that answers as libavformat expects if its own content names an impossible place."""
+
+    def __init__(self, file: FileIO) -> None:
+        self.name = file.name
+        self.read, self.tell, self.seekable = file.read, file.tell, file.seekable
+        self._file = file
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            # An exception would be taken for a failed disk.
+            return -errno.EINVAL
 
 
 @contextmanager

@@ -119,7 +119,7 @@ def _caf_size(file: BinaryIO) -> int:
         file.seek(place)
         head = file.read(12)
         place += 12 + int.from_bytes(head[4:], "big")
-        if head[:4] == b"data":
+        if head[:4] == b"data" or place > _UNKNOWN_SIZE:
             return place
     return 0
 

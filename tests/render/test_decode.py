@@ -355,6 +355,29 @@ def test_render_opens_the_file_three_times(tools, tmp_path, monkeypatch, ending)
     assert sum(not isinstance(file, str) for file in opened) == 3
 
 
+def test_impossible_place_in_a_file_is_not_a_failed_disk(tmp_path, capfd):
+    """A chunk that claims to be endless is ignored, or the file's fault: no retry would help."""
+    form = struct.pack(">d4s5I", 8000.0, b"lpcm", 0, 2, 1, 1, 16)
+    chunks = _caf_chunk(b"desc", form) + b"free" + struct.pack(">q", 2**55)
+    music = tmp_path / "song.caf"
+    music.write_bytes(b"caff\0\1\0\0" + chunks + _caf_chunk(b"data", bytes(16_000)))
+
+    assert probe(music).duration == pytest.approx(1.0)
+    assert capfd.readouterr().err == ""
+
+
+def _caf_chunk(name: bytes, data: bytes) -> bytes:
+    return name + struct.pack(">q", len(data)) + data
+
+
+def test_short_audio_at_an_odd_rate_is_refused(tmp_path):
+    """The error is a sentence, also if all audio fits into one batch."""
+    music = tmp_path / "odd.wav"
+    music.write_bytes(_wav(1, 9, 44100, 2, bytes(2 * 9 * 10_000)))
+
+    assert_refused(music, tmp_path / "out", "9 channels at 44100 Hz")
+
+
 def test_compressed_surround_in_a_wav_is_not_rendered_as_noise(tmp_path):
     """AC-3 and DTS that look like PCM are recognised by their first packets."""
     rng = np.random.default_rng(1)
