@@ -1,6 +1,6 @@
 """Measure the renderer: CPU time beside other tools, speed, memory, audio quality.
 
-    python benchmarks/render_cost.py [--only cost,frames,audio,speed,memory] [--music FILE]
+    python benchmarks/render_cost.py [--only cost,frames,audio,ring,speed,memory] [--music FILE]
         [--seconds 60] [--repeats 2] [--seewav "python seewav.py"] [--json FILE]
 
 Each tool makes the same 720p30 video of the same music, in turns, in its own process. The lowest
@@ -29,7 +29,9 @@ from pathlib import Path
 import av
 import numpy as np
 import render_audio
+import render_errors
 from attrs import define, field, frozen
+from PIL import Image
 from render_contact_sheet import piece
 
 OURS = """
@@ -347,6 +349,23 @@ def audio(context: Context) -> None:
         context.report.missed += bool(os.environ.get("CI"))
 
 
+def ring(context: Context) -> None:
+    """Measure the errors that beats leave round a dark cover, on the worst of five songs."""
+    cover = context.folder / "grey.png"
+    Image.new("RGB", (600, 600), (40, 40, 44)).save(cover)
+    clips = [
+        clip(song, context.folder / f"ring{number}.wav", 20.0)
+        for number, song in enumerate(songs()[:5])
+    ]
+    found = [render_errors.ring_errors(music, cover) for music in clips or [context.music]]
+    for state in ("at rest", "lit"):
+        rms = max(errors[state].rms for errors in found)
+        percent = max(errors[state].percent for errors in found)
+        name = f"round the cover after a beat, {state}"
+        context.report.add(f"{name}: rms", rms, max_value=0.7)
+        context.report.add(f"{name}: % off", percent, max_value=2)
+
+
 def speed(context: Context) -> None:
     """Measure seconds of video per second of real time, and the delay of a cancel."""
     cores = os.cpu_count() or 1
@@ -415,7 +434,7 @@ def memory(context: Context) -> None:
 
 
 PARTS: dict[str, Callable[[Context], None]] = {
-    "cost": cost, "frames": frames, "audio": audio, "speed": speed, "memory": memory,
+    "cost": cost, "frames": frames, "audio": audio, "ring": ring, "speed": speed, "memory": memory,
 }  # fmt: skip
 
 
