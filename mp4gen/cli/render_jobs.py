@@ -57,11 +57,16 @@ class RenderJob:
 
 
 def check_target(to: str) -> None:
-    """Refuse the name of an audio or video file that is not an MP4.
+    """Refuse a target that is surely not meant as the name of a folder.
 
     Raises:
-        UsageError: It would become the name of a folder.
+        UsageError: It is empty, standard output, or an audio or video file that is not an MP4.
     """
+    if to in ("", "-"):
+        raise UsageError(
+            f"Invalid --to: {to!r}. Use a folder, or a file name that ends in .mp4: the video "
+            "cannot be written to standard output."
+        )
     kind = (mimetypes.guess_type(to)[0] or "").partition("/")[0]
     if kind in ("audio", "video") and names_folder(to) and not Path(to).is_dir():
         raise UsageError(

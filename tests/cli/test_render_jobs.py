@@ -156,6 +156,13 @@ def test_target_of_another_format_is_refused(touch: Touch, to: str) -> None:
         check_target(to)
 
 
+@pytest.mark.parametrize("to", ["", "-"])
+def test_empty_target_and_standard_output_are_refused(to: str) -> None:
+    """An unset variable of a shell is not the current folder."""
+    with pytest.raises(UsageError, match=r"^Invalid --to: '-?'\. Use a folder, or a file name"):
+        check_target(to)
+
+
 def test_target_is_an_mp4_or_a_folder(touch: Touch) -> None:
     """A folder may have any name."""
     Path("live.mov").mkdir()
