@@ -362,7 +362,7 @@ def test_impossible_place_in_a_file_is_not_a_failed_disk(tmp_path, capfd):
     music = tmp_path / "song.caf"
     music.write_bytes(b"caff\0\1\0\0" + chunks + _caf_chunk(b"data", bytes(16_000)))
 
-    assert probe(music).duration == pytest.approx(1.0)
+    assert probe(music).duration == pytest.approx(1.0, abs=0.01)
     assert capfd.readouterr().err == ""
 
 
