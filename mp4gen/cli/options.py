@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import attrs
 from cyclopts import Group, Parameter
 
-from mp4gen.addresses import is_loopback
+from mp4gen.addresses import is_loopback, parse_http_url
 from mp4gen.api.dialects import Dialect
 from mp4gen.client import Client
 from mp4gen.events import Event
@@ -159,6 +159,9 @@ class Connection:
         Raises:
             UsageError: It does not.
         """
+        if parse_http_url(url) is None:
+            # The client has the right error for it.
+            return
         proxy = resolve_proxy(self.proxy or None)
         if self.proxy is None:
             proxy = proxy_from_env(url)

@@ -215,6 +215,18 @@ def test_unknown_name_of_the_proxy_ends_a_command_at_once(
     )
 
 
+@pytest.mark.parametrize("url", ["http://[::1", "https://", "http://a\0b", "https://a b/"])
+def test_link_that_is_no_url_is_reported_by_the_client(
+    mp4gen: Any, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """Its name is not looked up."""
+    monkeypatch.setenv("MP4GEN_BASE_URL", "http://127.0.0.1:9")
+    ended = mp4gen("download", url)
+
+    assert ended.code in {1, 2}
+    assert "bug in mp4gen" not in ended.err
+
+
 @pytest.mark.looptime
 @pytest.mark.parametrize("error", [socket.gaierror(socket.EAI_AGAIN, "Try again"), None])
 async def test_name_server_that_is_away_is_an_outage(
