@@ -12,7 +12,7 @@ PROMISE_SHARE = 0.95
 def warnings_of(name: str, features: Features) -> Iterator[str]:
     """Yield one sentence for each fault that the analysis found."""
     if features.damaged_packets:
-        yield f"{features.damaged_packets} damaged packets of {name} were left out."
+        yield f"Damaged packets of {name} were left out: {features.damaged_packets}."
     promised, decoded = features.header.promised, features.track_seconds
     if decoded < PROMISE_SHARE * min(promised, features.clip.stop) - 0.5:
         yield (
