@@ -84,7 +84,7 @@ def covers(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def images(music: Path, folder: Path) -> Iterator[tuple[str, Image.Image]]:
     """Yield each frame with its label."""
-    for size in (LANDSCAPE, PORTRAIT, SQUARE, (1080, 1350), (1920, 1080), (320, 180)):
+    for size in (LANDSCAPE, PORTRAIT, SQUARE, (1080, 1350), (3840, 2160), (320, 180)):
         style = RenderStyle(width=size[0], height=size[1])
         for time in (0.0, 3.75, 8.03) if size in (LANDSCAPE, PORTRAIT, SQUARE) else (8.03,):
             yield (
