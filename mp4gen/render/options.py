@@ -189,8 +189,9 @@ def _check_size(width: int, height: int) -> None:
 
 def _check_fps(fps: object) -> None:
     if not (fps in NTSC_RATES or (isinstance(fps, int) and MIN_FPS <= fps <= MAX_FPS)):
+        shown = fps if isinstance(fps, Fraction) else repr(fps)
         raise RenderError(
-            f"Invalid fps: {fps}. Use a whole number from {MIN_FPS} to {MAX_FPS}, or 23.976, "
+            f"Invalid fps: {shown}. Use a whole number from {MIN_FPS} to {MAX_FPS}, or 23.976, "
             "29.97 or 59.94."
         )
 
