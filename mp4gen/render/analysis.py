@@ -44,7 +44,8 @@ class Features:
         duration: seconds of decoded audio.
         damaged_packets: packets that could not be decoded and were left out.
         format_changes: whether the sample rate or the channels change within the track.
-        digest: 32 bytes that identify the audio, at any size and frame rate.
+        digest: 32 bytes that identify the track, by its first 30 seconds; the same for each part,
+            size and frame rate.
         peak: largest sample of any channel, mixed down to stereo; full scale is 1.
         header: what the file states about itself.
         clip: the part that was analysed.
