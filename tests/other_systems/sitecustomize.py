@@ -17,6 +17,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -140,6 +141,23 @@ def handle_no_signals(*_: object) -> None:
     raise NotImplementedError
 
 
+def wake_by_signals(loop: Any) -> None:
+    """Let any signal wake a loop of the main thread, as the loops of Windows do by themselves."""
+    make, close = loop._make_self_pipe, loop._close_self_pipe
+
+    def make_self_pipe(self: Any) -> None:
+        make(self)
+        if threading.current_thread() is threading.main_thread():
+            signal.set_wakeup_fd(self._csock.fileno())
+
+    def close_self_pipe(self: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.set_wakeup_fd(-1)
+        close(self)
+
+    loop._make_self_pipe, loop._close_self_pipe = make_self_pipe, close_self_pipe
+
+
 class Windows:
     """What Windows has and Linux lacks."""
 
@@ -154,6 +172,7 @@ def simulate_windows() -> None:
     pipes.PipeConnection = pipes.Connection
     loop: Any = asyncio.SelectorEventLoop
     loop.add_signal_handler = loop.remove_signal_handler = handle_no_signals
+    wake_by_signals(loop)
     views = {
         "msvcrt": Msvcrt("msvcrt"),
         "os": View(os, _WINDOWS_LACKS["os"], open=open_no_folder, O_BINARY=Windows.O_BINARY),
