@@ -7,7 +7,6 @@ submit was certainly not sent, certainly accepted, or uncertain. The file never 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -77,7 +76,7 @@ class Ledger(LedgerThread):
         self._closed = True
         closing = self._in_thread(self._close)
         self._thread.shutdown(wait=False)
-        await asyncio.shield(closing)
+        await self._wait(closing)
 
     async def add_or_get(self, requests: Sequence[VideoRequest]) -> list[LedgerEntry | LedgerError]:
         """Return the entries of `requests`, in their order; store new ones.

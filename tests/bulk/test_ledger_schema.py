@@ -227,6 +227,29 @@ async def test_close_releases_the_lock_last(path: Path, monkeypatch: pytest.Monk
     assert [file for file in open_files if file.parent == path.parent] == [path]
 
 
+async def test_cancelled_close_ends_with_the_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever closes a run that just ends by itself can start the next one at once."""
+    release, may_release = Lock.release, threading.Event()
+
+    def wait(lock: Lock) -> None:
+        may_release.wait(10)
+        release(lock)
+
+    monkeypatch.setattr(Lock, "release", wait)
+    ledger, _ = await opened(path)
+    closing = asyncio.create_task(ledger.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    asyncio.get_running_loop().call_later(0.01, may_release.set)
+    await asyncio.wait([closing])
+    again, _ = await opened(path)
+    await again.close()
+
+    assert closing.cancelled()
+
+
 async def test_commits_survive_a_power_cut(path: Path) -> None:
     """SQLite syncs its journal at each commit: `synchronous` is FULL (2)."""
     ledger, _ = await opened(path)
