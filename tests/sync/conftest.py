@@ -15,6 +15,16 @@ FAST = mp4gen.RateLimit(1000, per=0.001)
 MakeClient = Callable[..., mp4gen.sync.Client]
 
 
+@pytest.fixture(autouse=True)
+def _assert_no_thread_left() -> Iterator[None]:
+    """Each test closes or forgets its clients, and their threads end."""
+    yield
+    left = [one for one in threading.enumerate() if one.name == "mp4gen.sync.Client"]
+    for thread in left:
+        thread.join(10)
+    assert [thread for thread in left if thread.is_alive()] == []
+
+
 @pytest.fixture
 def service() -> Iterator[FakeService]:
     """Run the API without a rate limit; its tasks take no time."""

@@ -144,6 +144,7 @@ def test_unclosed_client_warns_once_and_ends_its_thread(service: FakeService) ->
         def on_event(self, _: mp4gen.Event) -> None:
             """Make a cycle: the client knows the app."""
 
+    gc.collect()
     App().client.convert(REQUEST)
     (thread,) = own_threads()
 
