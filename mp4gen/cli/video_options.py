@@ -33,7 +33,7 @@ class VideoOptions:
     ] = DEFAULT_STYLE.quality
     qp: Annotated[
         int,
-        Parameter(help="Quantizer, 16 (best quality) to 28 (smallest file)."),
+        Parameter(help="Quantizer, 16 (best quality) to 36 (smallest file)."),
     ] = DEFAULT_STYLE.qp
     font: Annotated[
         list[Path] | None,

@@ -19,12 +19,11 @@ from av import AudioCodecContext, AudioFrame, AudioStream, CodecContext, Packet
 from .colour import Floats
 
 BLOCK = 1024
-# Noise substitution, intensity stereo and noise shaping change the waveform, and nobody hears
-# what bits above 20 kHz would buy.
-_CUTOFF_HZ = 20_000
-_OPTIONS = {"aac_pns": "0", "aac_is": "0", "aac_tns": "0", "cutoff": str(_CUTOFF_HZ)}
-FAST_OPTIONS = {"aac_coder": "fast", **_OPTIONS}
-_CAREFUL_OPTIONS = {"aac_coder": "twoloop", **_OPTIONS}
+# Noise substitution, intensity stereo and noise shaping change the waveform.
+_OPTIONS = {"aac_pns": "0", "aac_is": "0", "aac_tns": "0"}
+# Nobody hears what bits above 20 kHz would buy. With fewer bits than this in a second of a
+# channel, the encoder itself ends lower.
+_CUTOFF_HZ, _CUTOFF_BIT_RATE = 20_000, 128_000
 # The noise of an overflow relative to the power of its block, and the power that a block has at
 # least: noise below -72 dBFS is left alone.
 _MAX_OVERFLOW, _MIN_POWER, _TONAL_BINS = 10**-2.2, 1e-5, 16
@@ -52,11 +51,22 @@ class _Noise(NamedTuple):
 _NO_NOISE = _Noise(0.0, 0.0)
 
 
+def fast_options(bit_rate: int, channels: int) -> dict[str, str]:
+    """Return the options of the encoder for a bit rate."""
+    return {"aac_coder": "fast", **_options(bit_rate, channels)}
+
+
+def _options(bit_rate: int, channels: int) -> dict[str, str]:
+    if bit_rate < _CUTOFF_BIT_RATE * channels:
+        return _OPTIONS
+    return {**_OPTIONS, "cutoff": str(_CUTOFF_HZ)}
+
+
 class AacEncoder:
     """Encodes frames of `BLOCK` samples, of which the last may be shorter.
 
     Args:
-        context: an encoder with `FAST_OPTIONS`.
+        context: an encoder with `fast_options`.
         dense_bit_rate: bit rate for dense music, which needs more; default: always the same.
     """
 
@@ -144,7 +154,8 @@ def _careful_context(fast: AudioCodecContext) -> AudioCodecContext:
     context = CodecContext.create("aac", "w")
     context.format, context.layout = fast.format, fast.layout
     context.sample_rate, context.bit_rate = fast.sample_rate, fast.bit_rate
-    context.options = _CAREFUL_OPTIONS
+    options = _options(context.bit_rate or 0, context.layout.nb_channels)
+    context.options = {"aac_coder": "twoloop", **options}
     return context
 
 

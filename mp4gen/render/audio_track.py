@@ -15,7 +15,7 @@ from av import AudioCodecContext, AudioFifo, AudioFrame, AudioResampler, AudioSt
 from av.container import OutputContainer
 
 from . import aac, decode
-from .aac_encoder import FAST_OPTIONS, AacEncoder
+from .aac_encoder import AacEncoder, fast_options
 from .analysis import Features
 from .cancellation import CancelToken
 from .clip import WHOLE, Clip, cut
@@ -24,7 +24,7 @@ from .options import AudioMode, AudioOptions, PathLike
 
 STEREO_BIT_RATE, MONO_BIT_RATE = 320_000, 192_000
 # What dense music may take where no bit rate was asked for, relative to the usual.
-_DENSE_FACTOR = 1.4
+DENSE_FACTOR = 1.4
 # A header's bit rate may include the container's share.
 _BIT_RATE_TOLERANCE = 1.05
 COPYABLE_CODECS: dict[AudioMode, tuple[str, ...]] = {
@@ -54,7 +54,8 @@ class AudioPlan:
         warning: a known limit of players, or "".
         gain: factor for all samples if they are encoded.
         clip: the part of the track that is encoded.
-        bit_rate: bits per second of encoded AAC; None: the usual, and more for dense music.
+        bit_rate: bits per second of encoded AAC; None: the usual, and more for dense music; or
+            the audio is not encoded as such.
         sample_rate: rate to encode at in Hz; None: the input's if every player knows it.
     """
 
@@ -105,6 +106,11 @@ def _fits(header: Header, options: AudioOptions) -> bool:
     return (rate is None or header.sample_rate == rate) and (
         bit_rate is None or header.bit_rate <= bit_rate * _BIT_RATE_TOLERANCE
     )
+
+
+def usual_bit_rate(channels: int) -> int:
+    """Return the bits per second of encoded AAC, if the music is not dense."""
+    return MONO_BIT_RATE if channels == 1 else STEREO_BIT_RATE
 
 
 def open_audio_writer(
@@ -236,15 +242,15 @@ def _amplify(frame: AudioFrame, gain: np.float32) -> None:
 
 def _aac(output: OutputContainer, plan: AudioPlan) -> tuple[AudioStream, AacEncoder]:
     rate = plan.sample_rate or aac.rate_for(plan.source.sample_rate)
-    stream = output.add_stream("aac", rate=rate, options=FAST_OPTIONS)
+    layout, channels = aac.layout_for(plan.source.channels), min(plan.source.channels, 2)
+    usual = usual_bit_rate(channels)
+    bit_rate = aac.usable_bit_rate(plan.bit_rate or usual, rate, channels)
+    stream = output.add_stream("aac", rate=rate, options=fast_options(bit_rate, channels))
     coder = stream.codec_context
-    coder.format, coder.layout = "fltp", aac.layout_for(plan.source.channels)
-    channels = coder.layout.nb_channels
-    usual = MONO_BIT_RATE if channels == 1 else STEREO_BIT_RATE
-    coder.bit_rate = aac.usable_bit_rate(plan.bit_rate or usual, rate, channels)
+    coder.format, coder.layout, coder.bit_rate = "fltp", layout, bit_rate
     if plan.bit_rate is not None:
         return stream, AacEncoder(coder)
-    dense = aac.usable_bit_rate(round(usual * _DENSE_FACTOR), rate, channels)
+    dense = aac.usable_bit_rate(round(usual * DENSE_FACTOR), rate, channels)
     return stream, AacEncoder(coder, dense)
 
 

@@ -24,6 +24,7 @@ MIN_FPS, MAX_FPS = 24, 60
 NTSC_RATES = Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001)
 # 23.98 and 59.94 are usual names of such rates.
 _NTSC_ROUNDING = Fraction(1, 200)
+MIN_QP, MAX_QP = 16, 36
 MIN_AUDIO_BITRATE, MAX_AUDIO_BITRATE = 32_000, 448_000
 
 
@@ -55,7 +56,7 @@ class RenderStyle:
             mean exactly 24000/1001, 30000/1001 and 60000/1001. A `Fraction` or a text such as
             "30000/1001" is accepted too.
         quality: "fast" (least CPU) or "fine" (the same pictures in smaller files, more CPU).
-        qp: quantizer, 16 (best quality) to 28 (smallest file).
+        qp: quantizer, 16 (best quality) to 36 (smallest file).
         fonts: font files for letters that the bundled font lacks, tried before the system's.
 
     Raises:
@@ -72,7 +73,7 @@ class RenderStyle:
     def __attrs_post_init__(self) -> None:
         _check_size(self.width, self.height)
         _check_fps(self.fps)
-        check_range("qp", self.qp, 16, 28)
+        check_range("qp", self.qp, MIN_QP, MAX_QP)
         if self.quality not in ("fast", "fine"):
             raise RenderError(f'Invalid quality: {self.quality!r}. Use "fast" or "fine".')
         for path in self.fonts:
@@ -157,6 +158,8 @@ class RenderResult:
         audio_copied: whether the audio packets are the input's, bit for bit.
         video_codec: always "h264".
         size_bytes: size of the file.
+        audio_bitrate: bits per second of the AAC if `audio_bitrate` or `max_size` set them, or
+            None.
         warnings: one sentence for each deviation from the request and each player limit.
     """
 
@@ -170,6 +173,7 @@ class RenderResult:
     audio_copied: bool
     video_codec: str
     size_bytes: int
+    audio_bitrate: int | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -202,7 +206,7 @@ def check_range(name: str, value: int, low: int, high: int) -> None:
     Raises:
         RenderError: with the name and the range.
     """
-    if not (isinstance(value, int) and low <= value <= high):
+    if isinstance(value, bool) or not (isinstance(value, int) and low <= value <= high):
         raise RenderError(f"Invalid {name}: {value!r}. Use a whole number from {low} to {high}.")
 
 

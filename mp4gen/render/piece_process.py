@@ -77,14 +77,19 @@ class PieceProcess:
         return report
 
     def encode(self, prepared: Prepared, piece: Piece) -> None:
-        """Let the process, which is ready, encode a piece of the video."""
+        """Let the process, which is ready, encode a piece of the video.
+
+        Args:
+            prepared: the video; later calls may only change its quality and its quantizer.
+            piece: the frames.
+        """
         self.piece, self.is_ready = piece, False
         # If it has ended, the next report says why.
         with suppress(OSError):
             if not self._is_prepared:
                 self._connection.send(prepared)
                 self._is_prepared = True
-            self._connection.send(piece)
+            self._connection.send((piece, prepared.style))
 
     def close(self) -> None:
         """End the process; it has nothing to finish."""

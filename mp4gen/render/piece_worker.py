@@ -37,7 +37,7 @@ def _encode_pieces(connection: Connection) -> Exception:
     try:
         encoder = PieceEncoder(prepared)
         while True:
-            frames = encoder.encode(connection.recv())
+            frames = encoder.encode(*connection.recv())
             while part := [*islice(frames, report_interval(prepared.style))]:
                 connection.send(part)
             connection.send(None)

@@ -49,9 +49,14 @@ class PieceEncoder:
         self._frame, canvas = new_frame(prepared.style)
         self._drawing = Drawing(prepared, canvas)
 
-    def encode(self, piece: Piece) -> Iterator[EncodedFrame]:
-        """Yield the frames of a piece as they are encoded."""
-        encoder = new_encoder(self._style)
+    def encode(self, piece: Piece, style: RenderStyle | None = None) -> Iterator[EncodedFrame]:
+        """Yield the frames of a piece as they are encoded.
+
+        Args:
+            piece: the frames.
+            style: that of the video, or one with another quality and quantizer.
+        """
+        encoder = new_encoder(style or self._style)
         for number in self._drawing.draw(piece):
             self._frame.pts = number
             yield from map(_encoded_frame, encoder.encode(self._frame))

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import analysis, audio_track, decode, encode
+from . import analysis, decode, encode
 from .cancellation import CancelToken, Deadline
 from .clip import Clip, clip_of
+from .encoding import Encoding
 from .header import header_duration
 from .options import (
     DEFAULT_STYLE,
@@ -20,14 +21,14 @@ from .options import (
     RenderStyle,
     check_range,
 )
-from .own_video import ENCODER
-from .preparation import Prepared, RenderRequest, prepare, tag_cover
+from .preparation import Prepared, RenderRequest, prepare
 from .progress_report import OnProgress, ProgressReport
-from .side_by_side import PieceProcesses, SideBySide, Workers
+from .side_by_side import PieceProcesses, Workers
 from .source_version import watch_source
 from .target import validate_target
 
 MAX_WORKERS = 64
+MAX_MAX_SIZE = 1 << 40
 # The default timeout in seconds per second of audio, at this many pixels per second.
 _TIMEOUT_FACTOR, _REFERENCE_PIXEL_RATE = 10, 1280 * 720 * 30
 _log = logging.getLogger("mp4gen.render")
@@ -46,6 +47,7 @@ def render_video(
     style: RenderStyle = DEFAULT_STYLE,
     audio_mode: AudioMode = "compatible",
     audio_bitrate: int | None = None,
+    max_size: int | None = None,
     max_duration: float = MAX_DURATION,
     workers: Workers = 1,
     on_progress: OnProgress | None = None,
@@ -78,6 +80,10 @@ def render_video(
         audio_bitrate: bits per second of encoded AAC, 32000 to 448000. AAC that has more is
             encoded too. Default: 320000 in stereo and 192000 in mono, up to 448000 where dense
             music needs it; AAC is copied whatever it has.
+        max_size: bytes that the file may have at most. The quality is "fine" then. The quantizer
+            is raised up to 36 and the audio bit rate lowered down to 96000 as far as necessary,
+            unless `audio_bitrate` or a copy fixes the latter. A tenth of the video is encoded
+            beforehand to choose both; if the result is still too large, all is encoded again.
         max_duration: largest accepted duration of the video in seconds.
         workers: largest number of processes, this one included, that render the video side by
             side, in pieces of 8 seconds; at most one for every 20 seconds of music. The file has
@@ -88,13 +94,16 @@ def render_video(
         timeout: seconds of real time; default: 60 and 10 times the duration, more for large sizes.
 
     Raises:
-        RenderError: invalid input; nothing is left behind.
+        RenderError: invalid input, or the video does not fit into `max_size`; nothing is left
+            behind.
         RenderIOError: the MP4 cannot be written, the audio cannot be read or changed meanwhile;
             nothing is left behind.
         RenderCancelledError: `cancel` was set; nothing is left behind.
     """
     target = validate_target(to, audio)
     audio_options = AudioOptions(audio_mode, audio_bitrate)
+    if max_size is not None:
+        check_range("max_size", max_size, 1, MAX_MAX_SIZE)
     if not callable(workers):
         check_range("workers", workers, 1, MAX_WORKERS)
     clip = clip_of(start, length)
@@ -112,6 +121,7 @@ def render_video(
             target,
             prepared,
             audio_options=audio_options,
+            max_size=max_size,
             processes=processes,
             on_progress=on_progress,
             deadline=deadline,
@@ -141,34 +151,23 @@ def _encode(
     prepared: Prepared,
     *,
     audio_options: AudioOptions,
+    max_size: int | None,
     processes: PieceProcesses,
     on_progress: OnProgress | None,
     deadline: Deadline,
     check_source: Callable[[], None],
 ) -> RenderResult:
     features, spec, style = prepared.features, prepared.spec, prepared.style
-    audio_plan = audio_track.plan_audio(audio_options, features)
-    if audio_plan.warning:
-        _log.warning("%s", audio_plan.warning)
     # The estimate may have been too low.
     processes.start(features.duration)
     report = ProgressReport(on_progress, spec.frame_count, features.duration)
-    job = encode.EncodeJob(
-        audio=audio,
-        audio_plan=audio_plan,
-        style=style,
-        tags={"title": spec.title, "artist": spec.author, "comment": ENCODER},
-        cover=tag_cover(prepared),
-        frames=report.count_written(
-            SideBySide(prepared, processes, report.count_encoded, deadline)
-        ),
-        cancel=deadline,
-        edit_list=audio_options.edit_list,
-    )
+    encoding = Encoding(audio, prepared, processes, report, deadline)
     with encode.atomic_output(target) as part:
-        encode.write(part, job)
+        audio_plan = encoding.write(part, audio_options, max_size)
         report.finish()
         check_source()
+    if audio_plan.warning:
+        _log.warning("%s", audio_plan.warning)
     warnings = (*prepared.warnings, *prepared.typesetter.warnings, audio_plan.warning)
     return RenderResult(
         path=target,
@@ -179,6 +178,7 @@ def _encode(
         frames=spec.frame_count,
         audio_codec=audio_plan.codec,
         audio_copied=audio_plan.copied,
+        audio_bitrate=audio_plan.bit_rate,
         video_codec="h264",
         size_bytes=target.stat().st_size,
         warnings=tuple(filter(None, warnings)),

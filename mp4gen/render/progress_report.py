@@ -22,6 +22,10 @@ class ProgressReport:
         self._done = 0
         self._reported = -REPORT_SECONDS
 
+    def restart(self) -> None:
+        """Begin again, and report nothing until it is as far as before."""
+        self._done = 0
+
     def count_encoded(self, frames: int) -> None:
         """Count frames that were encoded, in any order."""
         self._done += frames

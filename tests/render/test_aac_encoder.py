@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from av import AudioFrame, CodecContext
 
-from mp4gen.render.aac_encoder import BLOCK, FAST_OPTIONS, AacEncoder
+from mp4gen.render.aac_encoder import BLOCK, AacEncoder, fast_options
 
 RATE = 44100
 
@@ -16,7 +16,7 @@ RATE = 44100
 def new_context(layout: str = "stereo"):
     context = CodecContext.create("aac", "w")
     context.format, context.layout, context.sample_rate = "fltp", layout, RATE
-    context.bit_rate, context.options = 320_000, FAST_OPTIONS
+    context.bit_rate, context.options = 320_000, fast_options(320_000, 2)
     return context
 
 
