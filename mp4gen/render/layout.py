@@ -196,14 +196,14 @@ def layout_for(width: int, height: int, *, with_text: bool = True) -> Layout:
 
 
 def _cover_box(design: Design, width: int, unit: float, down: float, *, centred: bool) -> Box:
-    top = _aligned(design.cover_top * unit + down)
+    # In small frames, half a block or less: whole ones would change the design.
+    grid = BLOCK
+    while grid > max(BLOCK * unit, 2):
+        grid //= 2
+    top = int((design.cover_top * unit + down) // grid) * grid
     if centred:
-        left = _aligned((width - design.cover * unit) / 2)
+        left = round((width - design.cover * unit) / 2 / grid) * grid
         side = width - 2 * left
     else:
-        left, side = round(design.margin * unit), _aligned(design.cover * unit)
+        left, side = round(design.margin * unit), round(design.cover * unit / grid) * grid
     return Box(left, top, left + side, top + side)
-
-
-def _aligned(pixels: float) -> int:
-    return round(pixels / BLOCK) * BLOCK

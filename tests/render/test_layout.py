@@ -6,8 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mp4gen.render.layout import LANDSCAPE, PORTRAIT, SQUARE, design_for, layout_for
+from mp4gen.render.layout import LANDSCAPE, PORTRAIT, SQUARE, Layout, design_for, layout_for
 
 SIZES = [
     (1280, 720),
@@ -47,21 +49,35 @@ def test_design_has_the_nearest_aspect_ratio(size, design):
     assert design_for(*size) is design
 
 
+def check_parts(layout: Layout) -> None:
+    tops = [layout.cover.top, layout.bars_base - layout.bars_height, layout.progress.top]
+    ends = [layout.cover.bottom, layout.bars_base, layout.progress.bottom]
+    assert 0 <= layout.cover.top < layout.cover.bottom
+    assert all(end <= top for end, top in zip(ends, tops[1:], strict=False))
+    assert 0 <= layout.cover.left < layout.cover.right <= layout.width
+    assert layout.progress.bottom < layout.watermark_base < layout.height
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_parts_do_not_overlap_or_leave_the_frame(size):
     """Cover, text, bars, line and watermark stay apart and inside."""
     width, height = size
     layout = layout_for(width, height)
 
-    tops = [layout.cover.top, layout.bars_base - layout.bars_height, layout.progress.top]
-    ends = [layout.cover.bottom, layout.bars_base, layout.progress.bottom]
-    assert all(end <= top for end, top in zip(ends, tops[1:], strict=False))
-    assert layout.cover.left >= 0
-    assert layout.cover.right <= width
-    assert layout.progress.bottom < layout.watermark_base < height
+    check_parts(layout)
     assert layout.text_box.bottom <= layout.bars_base - layout.bars_height
     assert layout.text_box.left >= (layout.cover.right if layout.design.text_beside_cover else 0)
     assert layout.text_box.right <= width
+
+
+@given(st.integers(72, 1920), st.integers(72, 1920), st.booleans())
+def test_no_size_makes_parts_overlap(half_width, half_height, with_text):
+    """Also not after the rounding of the cover to the encoder's blocks."""
+    layout = layout_for(2 * half_width, 2 * half_height, with_text=with_text)
+
+    check_parts(layout)
+    if with_text and not layout.design.text_beside_cover:
+        assert layout.cover.bottom <= layout.text_box.top
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -89,7 +105,7 @@ def test_1280x720_has_the_numbers_of_the_design():
 
 
 @pytest.mark.parametrize(
-    "size", [(1280, 720), (720, 1280), (720, 720), (640, 360), (3840, 2160), (2160, 3840)]
+    "size", [(1280, 720), (720, 1280), (720, 720), (1920, 1080), (3840, 2160), (2160, 3840)]
 )
 def test_cover_fills_whole_blocks_of_the_encoder(size):
     """Its light would else cost more bits, and leave more errors."""
