@@ -7,7 +7,8 @@ import attrs
 from cyclopts import Parameter
 
 from mp4gen.render.clip import clip_of
-from mp4gen.render.options import AudioMode, AudioOptions
+from mp4gen.render.options import AudioMode, AudioOptions, check_range
+from mp4gen.render.pipeline import MAX_MAX_SIZE
 from mp4gen.render.preparation import RenderRequest, check_request
 
 from .options import parse_number
@@ -63,13 +64,16 @@ class Sound:
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Limits:
-    """How long the video and the render may be.
+    """How large and long the video may be, and how long its render.
 
     Attributes:
+        max_size: Maximum size of the file, for instance 16M; K, M and G are powers of 1000. The
+            quality of picture and sound is lowered as far as necessary.
         max_duration: Maximum seconds of the video.
         timeout: Maximum seconds that the render of a file may take.
     """
 
+    max_size: str | None = None
     max_duration: float = 1200.0
     timeout: Annotated[float | None, Parameter(show_default="60 s and ten times the audio")] = None
 
@@ -88,6 +92,8 @@ def render_arguments(
         arguments |= attrs.asdict(group)
     if sound.audio_bitrate is not None:
         arguments["audio_bitrate"] = parse_number(sound.audio_bitrate, "--audio-bitrate", "192k")
+    if limits.max_size is not None:
+        arguments["max_size"] = parse_number(limits.max_size, "--max-size", "16M")
     return arguments
 
 
@@ -98,6 +104,8 @@ def check_arguments(arguments: dict[str, Any]) -> None:
         RenderError: An option is invalid for all files.
     """
     AudioOptions(arguments["audio_mode"], arguments["audio_bitrate"])
+    if arguments["max_size"] is not None:
+        check_range("max_size", arguments["max_size"], 1, MAX_MAX_SIZE)
     names = ("author", "domain_name", "title", "cover", "style", "max_duration")
     clip = clip_of(arguments["start"], arguments["length"])
     check_request(RenderRequest(**{name: arguments[name] for name in names}, clip=clip))

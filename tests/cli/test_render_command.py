@@ -38,6 +38,17 @@ def test_render_makes_a_clip(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
         assert made.streams.audio[0].bit_rate < 100_000
 
 
+@pytest.mark.slow
+def test_render_keeps_to_a_maximum_size(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
+    """K is 1000 bytes, so that the file also fits where a platform counts like that."""
+    video = tmp_path / "x.mp4"
+
+    ended = mp4gen("render", tone, "--to", video, "--size", "144x144", "--max-size", "40kB")
+
+    assert ended.code == 0
+    assert video.stat().st_size <= 40_000
+
+
 def test_render_stops_at_its_timeout(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
     """The error names the option."""
     ended = mp4gen("render", tone, "--to", tmp_path / "x.mp4", "--timeout", "1e-9")

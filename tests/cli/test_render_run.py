@@ -101,6 +101,8 @@ def test_nothing_is_rendered_if_all_exist(
         (("--audio-bitrate", "1m"), "Invalid audio_bitrate: 1000000. Use"),
         (("--audio-bitrate", "loud"), "Invalid value for --audio-bitrate: 'loud'. Use a number"),
         (("--audio", "copy", "--audio-bitrate", "96k"), "Invalid audio_bitrate for audio_mode"),
+        (("--max-size", "0"), "Invalid max_size: 0. Use"),
+        (("--max-size", "small"), "Invalid value for --max-size: 'small'. Use a number and K,"),
         (("--cover", __file__), "Not a readable image: test_render_run.py."),
         (("--font", __file__), "Cannot read the font file: test_render_run.py."),
         (("--max-duration", "0"), "Invalid max_duration: 0.0. Use a number above 0."),
