@@ -55,7 +55,8 @@ def kernel(mp4gen_service: FakeService, tmp_path: Path) -> Iterator[Any]:
 
 def reply_to(client: Any, code: str, while_running: Callable[[], None] = lambda: None) -> Any:
     """Run one cell and return the kernel's reply."""
-    message = client.execute(code)
+    # Else the kernel refuses what comes soon after an error.
+    message = client.execute(code, stop_on_error=False)
     while_running()
     while (reply := client.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != message:
         pass
