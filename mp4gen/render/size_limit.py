@@ -22,8 +22,9 @@ _STEPS = (
     (None, 0), (320_000, 26), (256_000, 28), (192_000, 30), (160_000, 32), (128_000, 34),
     (96_000, MAX_QP),
 )  # fmt: skip
-# How much of the picture's bytes each step of the quantizer leaves: 0.92 to 0.93 were measured.
-_LEFT_BY_STEP = 0.93
+# How much of the picture's bytes a step of the quantizer leaves: at least down to the known one,
+# and at most up from it. So the estimate errs on the safe side.
+_LEFT_BELOW, _LEFT_ABOVE = 0.92, 0.94
 _SAMPLE_QP, _SAMPLES, _SAMPLE_SECONDS = 30, 8, 2
 # The samples are right within a few percent. Beyond this excess a video surely does not fit.
 _SAMPLE_MARGIN, _SAMPLE_EXCESS = 0.97, 1.1
@@ -107,7 +108,8 @@ class SizeLimit:
                 yield Settings(attrs.evolve(self._style, qp=qp), audio)
 
     def _size(self, settings: Settings) -> float:
-        picture = self._picture * _LEFT_BY_STEP ** (settings.style.qp - self._picture_qp)
+        steps = settings.style.qp - self._picture_qp
+        picture = self._picture * (_LEFT_ABOVE if steps > 0 else _LEFT_BELOW) ** steps
         return picture + self._rest_scale * self._rest(settings.audio)
 
     def _rest(self, options: AudioOptions) -> float:
