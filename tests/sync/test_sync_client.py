@@ -354,15 +354,13 @@ def test_ctrl_c_does_not_wait_for_a_long_clean_up(
     """It goes on without its caller, whose wait ends within a second."""
     assert loop_thread._INTERRUPTED_TIMEOUT < 1
     monkeypatch.setattr(loop_thread, "_INTERRUPTED_TIMEOUT", 0.01)
-    cleaned_up = threading.Event()
+    may_end, cleaned_up = asyncio.Event(), threading.Event()
 
     async def work() -> None:
-        may_end = asyncio.Event()
         try:
             asyncio.get_running_loop().call_soon(ctrl_c)
-            await asyncio.sleep(1000)
+            await asyncio.Event().wait()
         finally:
-            asyncio.get_running_loop().call_later(0.03, may_end.set)
             await may_end.wait()
             cleaned_up.set()
 
@@ -370,6 +368,7 @@ def test_ctrl_c_does_not_wait_for_a_long_clean_up(
         client._thread.run(work)
 
     assert not cleaned_up.is_set()
+    client._thread._loop.call_soon_threadsafe(may_end.set)
     assert cleaned_up.wait(10)
 
 
