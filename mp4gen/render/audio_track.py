@@ -5,13 +5,22 @@ Both ways start at sample 0 of the decoded audio: a codec's delay becomes an edi
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 
 import attrs
 import numpy as np
 from attrs import frozen
-from av import AudioCodecContext, AudioFifo, AudioFrame, AudioResampler, AudioStream
+from av import (
+    AudioCodecContext,
+    AudioFifo,
+    AudioFrame,
+    AudioResampler,
+    AudioStream,
+    BitStreamFilterContext,
+    Packet,
+)
 from av.container import OutputContainer
 
 from . import aac, decode
@@ -130,7 +139,9 @@ class StreamCopy:
         container, stream = self._closing.enter_context(decode.open_audio(path))
         self._output = output
         self._stream = output.add_stream_from_template(stream)
-        self._packets = decode.packets_of(container, stream, cancel)
+        packets = decode.packets_of(container, stream, cancel)
+        is_adts = container.format.name == "aac"
+        self._packets = _without_headers(packets, stream) if is_adts else packets
         self._start = stream.start_time or 0
         self._tick = float(stream.time_base or 0)
         self._seconds = 0.0
@@ -157,6 +168,15 @@ class StreamCopy:
     def close(self) -> None:
         """Close the input."""
         self._closing.close()
+
+
+def _without_headers(
+    packets: Iterable[Packet[AudioStream]], stream: AudioStream
+) -> Iterator[Packet[AudioStream]]:
+    """Remove the header that each packet of an ADTS file has; an MP4 has one for all."""
+    remover = BitStreamFilterContext("aac_adtstoasc", stream)
+    for packet in packets:
+        yield from remover.filter(packet)
 
 
 class AudioEncoder:

@@ -1,10 +1,13 @@
 """Encode frames and audio into one MP4 that appears under its name only when it is complete."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from fractions import Fraction
+from io import FileIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import av
 import av.error
@@ -18,11 +21,15 @@ from av.stream import Disposition
 from mp4gen import filesystem
 from mp4gen.errors import RenderError, RenderIOError
 
+from . import progressive
 from .audio_track import AudioPlan, open_audio_writer
 from .cancellation import CancelToken, check_cancelled
 from .canvas import Canvas
 from .decode import display_name
 from .options import PathLike, RenderStyle
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 # The audio is written this far ahead of the video.
 AUDIO_LEAD_SECONDS = 0.5
@@ -65,9 +72,30 @@ class EncodeJob:
     edit_list: bool = True
 
 
+class _WriteError(OSError):
+    """The video cannot be written."""
+
+
+class _PartFile(FileIO):
+    """The file as the muxer writes it, which itself would ignore some errors."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w")
+
+    def write(self, data: ReadableBuffer) -> int:
+        """Write all of the data."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            raise _WriteError(error.errno, error.strerror) from error
+        return memoryview(data).nbytes
+
+
 @contextmanager
 def atomic_output(to: Path) -> Iterator[Path]:
-    """Yield a temporary file beside `to`, and rename it to `to` once it is complete and on disk.
+    """Yield a temporary file beside `to` for `write`; rename it once it is complete and on disk.
 
     If `to` is a symbolic link, the file to which it leads is written.
 
@@ -79,9 +107,10 @@ def atomic_output(to: Path) -> Iterator[Path]:
         with filesystem.atomic_write(filesystem.resolve_links(to)) as part:
             yield part
             filled = True
+            progressive.rewrite(part)
     except OSError as error:
         # An OSError from the caller's own callback is raised unchanged.
-        if not (filled or isinstance(error, av.error.FFmpegError)):
+        if not (filled or isinstance(error, _WriteError)):
             raise
         reason = error.strerror or type(error).__name__
         raise RenderIOError(
@@ -104,14 +133,15 @@ def write(part: Path, job: EncodeJob) -> None:
         RenderError: the file cannot be written, or a codec failed.
         RenderCancelledError: the job was cancelled.
     """
-    options = {"movflags": "+faststart", "use_editlist": str(int(job.edit_list))}
+    options = {**progressive.MUXER_OPTIONS, "use_editlist": str(int(job.edit_list))}
     try:
-        with av.open(str(part), "w", format="mp4", options=options) as output:
+        with (
+            _PartFile(part) as file,
+            av.open(file, "w", format="mp4", options=options) as output,
+        ):
             output.metadata.update({key: text for key, text in job.tags.items() if text})
             _mux(output, job)
     except av.error.FFmpegError as error:
-        if isinstance(error, OSError):
-            raise
         # AAC fits every MP4; packets copied from the input may not.
         hint = "" if job.audio_plan.codec == "aac" else ' Use audio_mode="compatible" (--audio).'
         raise RenderError(f"Cannot encode the video: {error.strerror}.{hint}") from error
