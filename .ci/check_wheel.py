@@ -82,8 +82,7 @@ if __name__ == "__main__":
         built = build(Path(scratch, "dist"))
         print(f"{built.name}: built, checked by twine", flush=True)
         for python in sys.argv[1:] or [sys.executable]:
-            for number, extra in enumerate(COMMANDS):
-                folder = Path(scratch, f"{Path(python).name}-{number}")
-                folder.mkdir()
+            for extra in COMMANDS:
+                folder = Path(tempfile.mkdtemp(dir=scratch))
                 use(built, extra, python, folder)
                 print(f"{python}: mp4gen{f'[{extra}]' if extra else ''} works", flush=True)
