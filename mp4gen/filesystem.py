@@ -1,4 +1,4 @@
-"""File locks and atomic writes, with what each operating system has for them."""
+"""File locks and atomic writes, by the means of each operating system."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 # What network and FUSE file systems answer that lock no files.
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
-# What file systems answer that sync no folders.
+# Errors of file systems that cannot sync a folder.
 _NO_FOLDER_SYNC = _NO_LOCKS | {errno.EINVAL, errno.EBADF}
 # Seconds between the attempts to rename a file that another program has open.
 _RENAME_DELAYS = (0.01, 0.03, 0.1, 0.3, 0.6)
@@ -28,7 +28,7 @@ _DEVICES = re.compile(r"(?i)^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²
 if sys.platform == "win32":
     import msvcrt
 
-    # Windows lets nobody else read a locked byte: take one far beyond those that SQLite needs.
+    # On Windows, no other process can read a locked byte: lock one far beyond those of SQLite.
     _LOCKED_BYTE = 1 << 40
 
     def _lock(descriptor: int) -> None:
@@ -139,7 +139,7 @@ def resolve_links(path: Path) -> Path:
     """Return the file to which `path` leads, so that no symbolic link is replaced by a file.
 
     Raises:
-        OSError: It leads to a folder, a device or a pipe, or in a circle.
+        OSError: It leads to a folder, a device or a pipe, or the links form a loop.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -174,8 +174,8 @@ def atomic_write(target: Path) -> Iterator[Path]:
 def replace(source: Path, target: Path) -> None:
     """Rename a closed file to `target`, which may exist.
 
-    Windows renames and replaces no open file, and virus scanners open new ones for a moment: there,
-    try for a second.
+    Windows cannot rename or replace an open file, and virus scanners open new files for a moment.
+    There, the attempts go on for a second.
 
     Raises:
         OSError: The file cannot be renamed.
@@ -262,7 +262,7 @@ def sync_file(descriptor: int) -> None:
         OSError: The disk is full or broken.
     """
     if sys.platform == "darwin":
-        # There, fsync leaves the content in the cache of the disk. Only some disks know the other.
+        # On macOS, fsync leaves the content in the disk's cache. Not all disks support F_FULLFSYNC.
         with suppress(OSError):
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
             return
@@ -289,11 +289,11 @@ def sync_folder(folder: Path) -> None:
 def sqlite_uri(path: Path, options: str) -> str:
     """Return the URI of a database with `options`, such as `mode=ro`, also on a Windows share."""
     name = path.absolute().as_posix()
-    # SQLite takes a host after two slashes for an error: a share begins with four.
+    # SQLite rejects a host after two slashes, so the URI of a share begins with four.
     return f"file://{'' if name.startswith('/') else '/'}{quote(name, safe='/:')}?{options}"
 
 
 def portable_name(name: str) -> str:
-    """Return a file name without what Windows forbids: characters, and names of its devices."""
+    """Return a file name without the characters and device names that Windows forbids."""
     allowed = _FORBIDDEN_CHARACTERS.sub("_", name)
     return f"_{allowed}" if _DEVICES.match(allowed) else allowed

@@ -38,7 +38,7 @@ def on_signal(number: int, callback: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         reset(number)
-        # None: not one of Python.
+        # None: the handler was not set by Python.
         if previous is not None:
             signal.signal(number, previous)
 

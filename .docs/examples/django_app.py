@@ -58,7 +58,7 @@ def start(request: HttpRequest) -> HttpResponse:
 
 
 def video(request: HttpRequest, task_id: str) -> HttpResponse:
-    """Show the video, or a page that looks again after five seconds."""
+    """Show the video, or a page that reloads after five seconds."""
     try:
         details = client.get_music_video_details(task_id, timeout=10)
     except mp4gen.Mp4GenError as error:

@@ -41,13 +41,13 @@ def submit() -> Response:
 
 @app.get("/videos/<task_id>")
 def video(task_id: str) -> str:
-    """Show the video, or a page that looks again after five seconds."""
+    """Show the video, or a page that reloads after five seconds."""
     details = client.get_music_video_details(task_id, timeout=10)
     return render_template_string(PAGE, details=details)
 
 
 @app.errorhandler(mp4gen.Mp4GenError)
 def failed(error: mp4gen.Mp4GenError) -> tuple[str, int]:
-    """Show what is wrong in the error's own words, which contain no secret."""
+    """Show the text of the error, which contains no secret."""
     code = 400 if isinstance(error, mp4gen.ValidationError) else 502
     return render_template_string(PAGE, error=error), code

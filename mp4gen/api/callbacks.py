@@ -34,7 +34,7 @@ class VideoCallback(Value):
 
     @property
     def failed(self) -> bool:
-        """Whether it reports that there will be no video."""
+        """Whether the callback reports a failure."""
         return self.code not in {0, 200}
 
 
@@ -76,7 +76,7 @@ def parse_callback(
         headers: The request's headers, in any case; needed with a `secret`.
         secret: The account's webhook key, to check the signature (docs.kie.ai, "Webhook Security
             Verification"); None for hosts that do not sign.
-        now: Seconds since 1970, for the age of the signature; default: the time.
+        now: Seconds since 1970, for the age of the signature; default: the current time.
 
     Raises:
         ValidationError: The body has no task id (`field` is "body"), or the signature is missing,

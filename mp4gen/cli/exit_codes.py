@@ -1,7 +1,7 @@
 """The exit code and the error text of a command; prints nothing.
 
 0    everything succeeded
-1    something failed: a video, a poll, a download, a render of many, a disk
+1    something failed: a video, a poll, a download, a file to render, a disk
 2    bad input or an invalid setting; nothing was sent or rendered
 3    stopped because the key was refused or the credits are used up
 130  stopped by Ctrl-C (143 by SIGTERM, 129 by SIGHUP)

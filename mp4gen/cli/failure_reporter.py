@@ -24,7 +24,7 @@ from mp4gen.options import Retry
 from .output import Output
 from .run_progress import format_duration
 
-# With the start of Python, the first word comes within two seconds.
+# Python needs up to a second to start, so the first line appears within two.
 _SILENCE_SECONDS = 1.0
 _REPEAT_SECONDS = 60.0
 _MAX_LINES = 5
@@ -37,7 +37,8 @@ class RetryLimit:
 
     Attributes:
         seconds: Seconds from the first failure.
-        text: What the command reports; `{until}` is the time of day at which they are over.
+        text: What the command reports; `{until}` stands for the time of day at which the
+            retries end.
     """
 
     seconds: float = Retry().timeout
@@ -74,7 +75,7 @@ class FailureReporter:
             self.output.status(text)
 
     async def report_silence(self, host: str) -> None:
-        """Say after a second what the command waits for, unless an event has come."""
+        """Report after a second what the command waits for, unless an event has arrived."""
         await asyncio.sleep(_SILENCE_SECONDS)
         if not self._has_event:
             self.output.status(

@@ -22,7 +22,7 @@ async def require_known_name(url: str, *, is_proxy: bool = False) -> None:
 
     Args:
         url: The URL of the API, of a file or of a proxy.
-        is_proxy: Whether it is that of the proxy.
+        is_proxy: Whether the URL is that of the proxy.
     """
     host = urlsplit(url).hostname or ""
     try:
@@ -31,7 +31,7 @@ async def require_known_name(url: str, *, is_proxy: bool = False) -> None:
     except UnicodeError:
         raise _unknown_name_error(host, is_proxy=is_proxy) from None
     except OSError as error:
-        # Also a `TimeoutError`.
+        # Includes `TimeoutError`.
         if error.errno in _UNKNOWN_NAME:
             raise _unknown_name_error(host, is_proxy=is_proxy) from None
 

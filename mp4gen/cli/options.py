@@ -157,10 +157,10 @@ class Connection:
         """Check that the name of a URL's host, or of its proxy, exists.
 
         Raises:
-            UsageError: It does not.
+            UsageError: The host name does not exist.
         """
         if parse_http_url(url) is None:
-            # The client has the right error for it.
+            # The client's own error describes an invalid URL.
             return
         proxy = resolve_proxy(self.proxy or None)
         if self.proxy is None:

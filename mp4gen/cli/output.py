@@ -55,7 +55,7 @@ class Output:
 
     def raw(self, text: str) -> None:
         """Print a result that is escaped already."""
-        # On Windows, a text stream writes a line feed as both.
+        # On Windows, a text stream writes a line feed as CR LF.
         _write(sys.stdout, text.replace("\r\n", "\n") if sys.platform == "win32" else text)
 
     def status(self, text: str) -> None:
@@ -109,7 +109,7 @@ def _write(stream: TextIO, text: str) -> None:
         stream.write(text)
         stream.flush()
     except OSError as error:
-        # What Windows says of a pipe without a reader.
+        # Windows reports a pipe without a reader like this.
         if sys.platform == "win32" and error.errno == errno.EINVAL:
             raise BrokenPipeError(errno.EPIPE, error.strerror) from None
         raise

@@ -57,7 +57,7 @@ class RenderJob:
 
 
 def check_target(to: str) -> None:
-    """Refuse a target that is surely not meant as the name of a folder.
+    """Refuse a target that is certainly not meant as a folder or an MP4.
 
     Raises:
         UsageError: It is empty, standard output, or an audio or video file that is not an MP4.
@@ -154,13 +154,13 @@ def _without_conflicts(jobs: Sequence[RenderJob]) -> list[RenderJob]:
 
 
 def _is_same_file(first: Path, second: Path) -> bool:
-    # A link in a folder may lead nowhere.
+    # A symbolic link in a folder may be broken.
     with suppress(FileNotFoundError):
         return first.samefile(second)
     return first == second
 
 
 def _key(video: Path) -> str:
-    """Return a text that is the same for names that the system takes for one file."""
+    """Return a key that is equal for names that the system treats as one file."""
     folds = sys.platform in ("darwin", "win32")
     return unicodedata.normalize("NFC", str(video)).casefold() if folds else str(video)

@@ -64,7 +64,7 @@ class Sound:
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Limits:
-    """How large and long the video may be, and how long its render.
+    """Limits of the file size, the length of the video and the time of its render.
 
     Attributes:
         max_size: Maximum size of the file, for instance 16M; K, M and G are powers of 1000. The

@@ -41,7 +41,7 @@ class RenderProgress:
 
     @property
     def fraction(self) -> float | None:
-        """The finished part of what is to be rendered, 0 to 1; None if that is nothing."""
+        """The finished part of the work, 0 to 1; None if there is nothing to render."""
         to_render = self.total - self.skipped
         finished = self.succeeded + self.failed + sum(list(self.running.values()))
         return finished / to_render if to_render else None

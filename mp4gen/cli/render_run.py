@@ -23,7 +23,7 @@ from .render_report import report_done, report_failed, report_skipped, report_un
 from .render_worker import NoWorkerError, RenderWorker
 from .runner import in_background, resume_command
 
-# Seconds that a second interrupt gives the renders, which react within a fraction of them.
+# Seconds for the renders to clean up after a second interrupt; they need a fraction of a second.
 KILL_AFTER = 1.0
 
 
@@ -53,7 +53,7 @@ class RenderRun:
     async def run(self) -> int:
         """Render all files and return the exit code.
 
-        A cancel drops the videos in progress and waits for a clean end. The next one does not wait.
+        A cancel drops the videos in progress and waits for the clean-up; a second does not wait.
         """
         for error in self.unreadable:
             report_unreadable(self.output, error)
@@ -146,7 +146,7 @@ class RenderRun:
                 self._pending.appendleft(job)
                 if len(self._progress.running) == 1:
                     raise
-                # The processes that run do the rest.
+                # The processes that did start render the remaining files.
                 return
             except (Mp4GenError, OSError, MemoryError) as error:
                 self._progress.failed += 1

@@ -30,10 +30,10 @@ class NoWorkerError(Mp4GenError):
 
 
 class RenderWorker:
-    """A process that renders one file at a time, started by the first and after a crash.
+    """A process that renders one file at a time; it starts with the first, and again after a crash.
 
-    Its methods block; `stop` and `kill` may be called from another thread. A worker ends with the
-    process that started it, and leaves no part of a video then.
+    Its methods block; `stop` and `kill` may be called from another thread. A worker ends with its
+    parent process, and leaves no partial video then.
     """
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class RenderWorker:
         process = context.Process(target=serve_renders, args=(theirs,))
         try:
             if sys.platform != "win32":
-                # It changes the blocked signals when it starts.
+                # Its start would change the signals that are blocked below.
                 resource_tracker.ensure_running()
             # A Ctrl-C must not end the new process before it can ignore it.
             with theirs, held_back(STOP_SIGNALS):

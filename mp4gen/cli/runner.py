@@ -147,7 +147,7 @@ def resume_command(*extra_options: str) -> str:
 
 
 def program() -> str:
-    """Return what starts this program in the user's shell: its name, or its path."""
+    """Return the command that starts this program in the user's shell: its name or path."""
     script, found = Path(sys.argv[0]), shutil.which("mp4gen")
     # Windows names the script without its extension: only the folders can be compared.
     is_on_path = found is not None and Path(found).parent.samefile(script.parent)

@@ -41,7 +41,7 @@ _HINTS = {
 }
 if sys.platform == "win32":
     _HINTS[errno.EACCES] = " Close it in other programs, or use another folder."
-# Without the six characters that the temporary name has more.
+# The temporary name is six characters longer than the target's.
 _MAX_WINDOWS_PATH: Final = 259 - 6
 _BOX_TYPES: Final = frozenset(
     b"ftyp styp moov mdat moof mfra sidx ssix free skip wide uuid meta meco pdin prft emsg".split()
@@ -141,7 +141,8 @@ class PartialFile:
         with translate_os_errors(self.target):
             sync_file(self.file.fileno())
             if sys.platform == "win32":
-                # Windows renames no open file. If another download opens it now, the rename fails.
+                # Windows cannot rename an open file. If another download opens it now, the rename
+                # fails.
                 self.file.close()
             replace(_part_path(self.target), self.target)
         # The file is in its place, even if its folder cannot be read or synced.
@@ -251,7 +252,7 @@ def _open_locked(target: Path, path: Path) -> FileIO:
 
 def _remove(file: FileIO, path: Path) -> None:
     if sys.platform == "win32":
-        # Windows deletes no open file, also not that of another download.
+        # Windows cannot delete an open file, such as that of another download.
         file.close()
     elif not _is_same_file(file, path):
         return

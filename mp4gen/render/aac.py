@@ -8,7 +8,7 @@ _LOW_COMPLEXITY = 2
 # The encoder turns down every 21 ms frame that peaks above this; the level would wobble.
 MAX_PEAK = 0.95
 _TARGET_PEAK = 0.94
-# A decoder accepts 6. Near that the encoder tries each frame again and again.
+# A decoder accepts 6. Near that limit the encoder tries each frame again and again.
 _MAX_BITS_PER_SAMPLE = 5
 
 

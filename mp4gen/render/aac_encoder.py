@@ -21,11 +21,11 @@ from .colour import Floats
 BLOCK = 1024
 # Noise substitution, intensity stereo and noise shaping change the waveform.
 _OPTIONS = {"aac_pns": "0", "aac_is": "0", "aac_tns": "0"}
-# Nobody hears what bits above 20 kHz would buy. With fewer bits than this in a second of a
-# channel, the encoder itself ends lower.
+# Bits above 20 kHz add nothing audible. Below this bit rate per channel, the encoder itself cuts
+# off lower.
 _CUTOFF_HZ, _CUTOFF_BIT_RATE = 20_000, 128_000
-# The noise of an overflow relative to the power of its block, and the power that a block has at
-# least: noise below -72 dBFS is left alone.
+# The noise of an overflow relative to the power of its block, and the minimum power of a block:
+# noise below -72 dBFS is left alone.
 _MAX_OVERFLOW, _MIN_POWER, _TONAL_BINS = 10**-2.2, 1e-5, 16
 # The windows of a block depend on the blocks before it, and the encoder is ahead.
 _REMEMBERED_BLOCKS = 12
@@ -39,9 +39,10 @@ _Value = TypeVar("_Value")
 
 
 class _Noise(NamedTuple):
-    """The noise of a block relative to its power, of the channel where it is worst.
+    """The noise of a block relative to its power, in the worst channel.
 
-    `total` is all of it, `tonal` what stands at few frequencies if there is much: an overflow.
+    `total` is all of the noise. `tonal` is what lies at few frequencies if that is much, a sign of
+    an overflow.
     """
 
     total: float
@@ -132,7 +133,7 @@ class _CheckedCoder:
     _decoder: AudioCodecContext | None = None
 
     def encode(self, frame: AudioFrame | None, blocks: Mapping[int, AudioFrame]) -> list[int]:
-        """Encode a frame, measure the blocks that it completes, name new packets."""
+        """Encode a frame, measure the blocks that it completes, return the new packets' times."""
         packets = self.context.encode(frame)
         for packet in packets:
             _remember(self.packets, packet.pts or 0, packet)

@@ -29,7 +29,7 @@ from .spectrum import RATE, LevelMeter
 MAX_SAMPLE = 1e6
 # An AAC decoder may find the true rate and channels only after some packets.
 FORMAT_PROBE_SECONDS = 1
-# No two tracks begin alike for so long, and each part of a track has the same digest.
+# Different tracks differ within this time, and each part of a track has the same digest.
 DIGEST_SECONDS = 30
 # Samples at a time: enough to share the cost per call, few enough to stay in the cache.
 _BATCH = 16384
@@ -77,7 +77,7 @@ def analyse(
 ) -> Features:
     """Decode `path` once and measure `bands` levels for each of `fps` frames per second of `clip`.
 
-    The peak is that of the samples at `encoded_rate`, or at the rate for every player.
+    The peak is that of the samples at `encoded_rate`, or at the rate that every player supports.
 
     Raises:
         RenderError: not audio, damaged, too short, or a clip longer than `max_duration` seconds.

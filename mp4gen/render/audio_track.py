@@ -32,7 +32,7 @@ from .header import Header
 from .options import AudioMode, AudioOptions, PathLike
 
 STEREO_BIT_RATE, MONO_BIT_RATE = 320_000, 192_000
-# What dense music may take where no bit rate was asked for, relative to the usual.
+# The bit rate of dense music relative to the usual one, if none was requested.
 DENSE_FACTOR = 1.4
 # A header's bit rate may include the container's share.
 _BIT_RATE_TOLERANCE = 1.05
@@ -63,8 +63,8 @@ class AudioPlan:
         warning: a known limit of players, or "".
         gain: factor for all samples if they are encoded.
         clip: the part of the track that is encoded.
-        bit_rate: bits per second of encoded AAC; None: the usual, and more for dense music; or
-            the audio is not encoded as such.
+        bit_rate: bits per second of encoded AAC; None for the usual rate (more for dense music),
+            or if the audio is not encoded as AAC.
         sample_rate: rate to encode at in Hz; None: the input's if every player knows it.
     """
 

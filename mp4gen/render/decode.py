@@ -81,7 +81,7 @@ def open_audio(path: PathLike) -> Iterator[tuple[InputContainer, AudioStream]]:
 
 
 class _Seekable:
-    """A file that answers as libavformat expects if its own content names an impossible place."""
+    """A file that returns an error code for an impossible seek, as libavformat expects."""
 
     def __init__(self, file: FileIO) -> None:
         self.name = file.name
@@ -94,7 +94,7 @@ class _Seekable:
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-            # An exception would be taken for a failed disk.
+            # An exception would be reported as a failed disk.
             return -errno.EINVAL
 
 

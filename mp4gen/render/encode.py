@@ -40,9 +40,9 @@ _COLOUR_BT709, _RANGE_LIMITED = 1, 1
 # How much finer the quantizer of a key frame is. Still areas are copied from it for 8 seconds;
 # coarser steps would turn the dither of a dark background into bands.
 _KEY_RATIO = 6
-# A beat's light codes the ring round the cover anew, and that stays until the next key frame. So
-# smooth shapes get finer steps than detail (in sixteenths of the quantizer's), small values are
-# kept, and the edges of blocks are smoothed.
+# The light of a beat changes the ring around the cover, and its coding errors stay until the next
+# key frame. So smooth shapes get finer steps than detail (in sixteenths of the quantizer's), small
+# values are kept, and the edges of blocks are smoothed.
 _SMOOTH_SCALE, _DETAIL_SCALE, _DETAIL_FREQUENCY = 8, 20, 4
 _DEBLOCKING = "deblock=1,0,0:deadzone-inter=11"
 

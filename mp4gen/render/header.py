@@ -10,7 +10,7 @@ from av.container import InputContainer
 
 # libavformat estimates the duration of these by their first packets.
 HEADERLESS = ("aac", "ac3", "eac3")
-# Programs that write a WAV to a pipe state a size near the largest.
+# Programs that write a WAV to a pipe state a size near the maximum.
 _UNKNOWN_SIZE = 0x7FFF0000
 # Chunks of a CAF before its audio.
 _MAX_CHUNKS = 64

@@ -196,7 +196,7 @@ def layout_for(width: int, height: int, *, with_text: bool = True) -> Layout:
 
 
 def _cover_box(design: Design, width: int, unit: float, down: float, *, centred: bool) -> Box:
-    # In small frames, half a block or less: whole ones would change the design.
+    # Small frames use half a block or less, since whole blocks would change the design.
     grid = BLOCK
     while grid > max(BLOCK * unit, 2):
         grid //= 2

@@ -33,7 +33,7 @@ def _frame_rate(value: FrameRate | float | str) -> FrameRate:
     try:
         exact = Fraction(value)
     except (TypeError, ValueError, ArithmeticError):
-        # The check of the style refuses it.
+        # The validation of the style refuses it.
         return cast("FrameRate", value)
     if exact.denominator == 1:
         return exact.numerator
@@ -89,8 +89,8 @@ class AudioOptions:
         mode: "compatible" or "copy", as of `render_video`.
         bit_rate: bits per second of encoded AAC; AAC that has more is encoded as well. None: 320
             kb/s in stereo and 192 kb/s in mono, and more for dense music.
-        sample_rate: 48000 converts to this rate whatever has another; None keeps rates that every
-            player knows.
+        sample_rate: 48000 converts audio of any other rate; None keeps the rates that every player
+            supports.
         edit_list: whether an edit list hides the encoder's delay. Without one, the video begins
             with that much silence (21 ms) and its first frame, and the rest follows in sync.
             Some platforms ask for this; but then Apple's players assume a delay of 2112 samples,

@@ -18,7 +18,7 @@ _PROGRAM = (
     "import sys; descriptor, parent, *sys.path = sys.argv[1:]; "
     "from mp4gen.render import piece_worker; piece_worker.main(int(descriptor), int(parent))"
 )
-# It multiplies no matrices.
+# Drawing multiplies no matrices, so numpy's threads would only cost memory.
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 # The next frames of the piece, or the error of the process; None if it is ready for a piece.
@@ -28,8 +28,8 @@ Report = list[EncodedFrame] | Exception | None
 class PieceProcess:
     """A process that encodes one piece at a time.
 
-    It ends with this process, also if this one is killed, and it ignores Ctrl-C, which is this
-    one's to handle.
+    It ends with its parent process, also if that is killed. It ignores Ctrl-C, which the parent
+    handles.
 
     Attributes:
         piece: the piece that it encodes, or None.
@@ -46,7 +46,7 @@ class PieceProcess:
         self._connection, theirs = Pipe()
         descriptor = theirs.fileno()
         path = [entry for entry in sys.path if isinstance(entry, str)]
-        # For the whole life of the process.
+        # The process inherits the blocked signal, and keeps it blocked.
         with theirs, held_back([signal.SIGINT]):
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-c", _PROGRAM, str(descriptor), str(os.getpid()), *path],

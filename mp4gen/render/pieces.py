@@ -42,7 +42,7 @@ def cut(frame_count: int, style: RenderStyle) -> list[Piece]:
 
 
 class PieceEncoder:
-    """Draws and encodes pieces of one video, one after the other; later ones next is cheapest."""
+    """Draws and encodes pieces of one video, one at a time; ascending order is cheapest."""
 
     def __init__(self, prepared: Prepared) -> None:
         self._style = prepared.style
@@ -96,5 +96,5 @@ class Drawing:
 
 
 def _encoded_frame(packet: Packet[Any]) -> EncodedFrame:
-    # Each of our frames has a number.
+    # The time stamp of a packet is the number of its frame, and is never missing.
     return EncodedFrame(packet.pts or 0, packet.is_keyframe, bytes(packet))

@@ -23,15 +23,15 @@ from .preparation import Prepared
 if TYPE_CHECKING:
     from .piece_process import PieceProcess
 
-# So many seconds of music are worth a process of their own, which takes 0.3 CPU s to start.
+# Minimum seconds of music for each process, which takes 0.3 CPU s to start.
 SECONDS_PER_PROCESS = 20.0
-# Pieces for each process that may be encoded before those before them: they take memory.
+# Pieces that may be encoded ahead of their turn, for each process: they take memory.
 _PIECES_AHEAD = 2
-# Frames that this process encodes before it looks after the others.
+# Frames that this process encodes between two checks of the others.
 _FRAMES_AT_ONCE = 4
-# Seconds to wait for the other processes before the next look at the cancel token.
+# Seconds to wait for the other processes between two checks of the cancel token.
 _WAIT = 0.05
-# If no process reports for so many seconds, one hangs.
+# Seconds without a report of any process, after which one is considered to hang.
 _MAX_SILENCE = 60.0
 
 Workers = int | Callable[[], int]
@@ -97,7 +97,7 @@ class PieceProcesses:
         return [self._started[key.fd] for key, _ in self._selector.select(timeout)]
 
     def end_one(self) -> Piece | None:
-        """End one process, and return the piece that it had in work."""
+        """End one process, and return the piece that it was encoding."""
         descriptor, process = self._started.popitem()
         self._selector.unregister(descriptor)
         process.close()

@@ -16,8 +16,8 @@ from .options import MAX_QP, AudioOptions, RenderStyle
 from .pieces import Piece, PieceEncoder
 from .preparation import Prepared
 
-# Sound and picture give way in turns: with each audio bit rate (in stereo), quantizers up to this
-# are tried. The first is for videos that fit as they are.
+# Audio and picture are reduced in turns: with each audio bit rate (in stereo), quantizers up to
+# this are tried. The first is for videos that fit as they are.
 _STEPS = (
     (None, 0), (320_000, 26), (256_000, 28), (192_000, 30), (160_000, 32), (128_000, 34),
     (96_000, MAX_QP),
@@ -43,7 +43,7 @@ class Settings:
 
 
 class SizeLimit:
-    """Chooses settings by samples of the picture, and later by what came out.
+    """Chooses settings by samples of the picture, and later by the actual sizes.
 
     Args:
         max_size: bytes.

@@ -102,7 +102,7 @@ class Typesetter:
         self._found: dict[tuple[str, Weight], str | None] = {}
 
     def __reduce__(self) -> tuple[type[Typesetter], tuple[tuple[str, ...]]]:
-        # What it found is found again in another process, and warned of in this one.
+        # Another process searches the fonts again; this one warns of those that are missing.
         return Typesetter, (self._user_fonts,)
 
     @property

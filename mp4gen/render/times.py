@@ -1,4 +1,4 @@
-"""Read and write times as people do: seconds, minutes and seconds, or hours as well."""
+"""Parse and format times: seconds, minutes and seconds, or hours, minutes and seconds."""
 
 import math
 import re

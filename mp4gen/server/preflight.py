@@ -35,8 +35,7 @@ _MIN_KEY_LENGTH = 16
 # Characters that the bundled font lacks, by the names of their scripts.
 _SCRIPTS = {"Chinese, Japanese and Korean": "夜", "Arabic": "م", "Hindi": "क", "emoji": "🎵"}
 _MAX_COUNTED = 100_000
-# With less, a worker cannot even load its libraries.
-# Address space in bytes: for 1280x720 pixels, and for each pixel more.
+# The address space in bytes that a worker needs for 1280x720 pixels, and for each further pixel.
 _MIN_WORKER_MEMORY, _MEMORY_PER_PIXEL = 320 * MIB, 60
 
 

@@ -34,7 +34,7 @@ KeySource = str | Callable[[], str]
 Account = tuple[str, object | None]
 
 _open: WeakKeyDictionary[object, tuple[Account, RateLimiter]] = WeakKeyDictionary()
-# Each blocking client has a thread of its own. A destructor may run while it is held.
+# Blocking clients have threads of their own. Reentrant: a destructor may run while it is held.
 _open_lock = threading.RLock()
 
 

@@ -14,7 +14,7 @@ from .caller import Caller
 
 T = TypeVar("T")
 
-# Of a call whose task was cancelled before its first step.
+# The error of a call whose task was cancelled before its first step.
 _CANCELLED = asyncio.CancelledError()
 
 
@@ -45,7 +45,7 @@ class Call(Generic[T]):
         try:
             raise client_closed_error() if isinstance(error, asyncio.CancelledError) else error
         finally:
-            # It holds this frame.
+            # The error's traceback refers to this frame: break the cycle.
             del error
 
     # --- in the loop's thread ---------------------------------------------------------------
@@ -68,7 +68,7 @@ class Call(Generic[T]):
             self._result, self._error = await self._function(), None
         except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
             self._error = error
-        # Not when the task has ended, which takes another turn of the loop.
+        # Wake the caller now: the task itself ends only in the next turn of the loop.
         self._end()
 
     def _end(self, _: object = None) -> None:

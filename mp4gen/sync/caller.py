@@ -81,7 +81,7 @@ class Caller:
 
 
 def wait_slice(deadline: float | None) -> float | None:
-    """Return how long a thread may wait at once until `deadline` (monotonic; None for no end)."""
+    """Return the seconds of one wait until `deadline` (monotonic; None for no deadline)."""
     if deadline is None:
         return _LONGEST_WAIT
     remaining = max(deadline - time.monotonic(), 0.0)
@@ -89,7 +89,7 @@ def wait_slice(deadline: float | None) -> float | None:
 
 
 def _do_nothing() -> None:
-    """Only end a wait."""
+    """Do nothing: the job only ends a wait."""
 
 
 def _returns(result: T) -> Callable[[], T]:

@@ -62,7 +62,7 @@ class Client:
     account's rate limit for all its users: a web app creates one for each of its processes.
 
     The first call starts a daemon thread with an event loop. Ctrl-C cancels the call that waits.
-    `close` ends the thread, or `with`, or the end of the program.
+    `close`, the end of a `with` block or the end of the program ends the thread.
 
     The functions that a call gets (`on_submitted`, `on_progress`, and a plain iterable of
     `convert_many`) run in the thread that made the call. What the client gets (`on_event`, an

@@ -1,6 +1,6 @@
 """Event loops whose connections stay with the process that opened them.
 
-A fork shares them: a child that ends, and so closes its copies, would deafen its parent.
+A fork shares them: when the child ends and closes its copies, its parent would lose its events.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def _disconnect_child() -> None:
-    """Replace the descriptors of the parent's loops by some that lead nowhere."""
+    """Replace the descriptors of the parent's loops with unconnected ones."""
     running = [(loop, selector) for loop, selector in _selectors.items() if not loop.is_closed()]
     for loop, selector in running:
-        # aiohttp and asyncio report what nobody has closed; that is the parent's to do.
+        # aiohttp and asyncio would warn of unclosed connections, which the parent closes.
         loop.set_exception_handler(lambda *_: None)
         nowhere, other_end = socket.socketpair()
         with nowhere, other_end:
             for key in tuple(selector.get_map().values()):
                 os.dup2(nowhere.fileno(), key.fd, inheritable=False)
         if sys.platform == "linux" and isinstance(selector, selectors.EpollSelector):
-            # A fork shares what is registered, too.
+            # A fork also shares the set of registered descriptors.
             with select.epoll() as unshared:
                 os.dup2(unshared.fileno(), selector.fileno(), inheritable=False)
 

@@ -22,7 +22,7 @@ from .forks import new_event_loop
 
 T = TypeVar("T")
 
-# Seconds between two looks at the calls of other threads when the program ends.
+# Seconds between two checks of the calls of other threads when the program ends.
 _EXIT_INTERVAL = 0.1
 # Seconds in which a thread that was not closed may end when the program does.
 _EXIT_TIMEOUT = 3.0

@@ -60,7 +60,7 @@ class EventEmitter:
             await asyncio.wait([task], timeout=_CANCEL_TIMEOUT)
 
     def _drops(self, event: Event) -> bool:
-        """Return whether too many events wait for this one; log the first of a row."""
+        """Return whether too many events wait for this one; log the first in a row."""
         if len(self._pending) < MAX_PENDING:
             self._dropped = 0
             return False

@@ -116,7 +116,7 @@ class Sleeper:
         return waiter
 
     def forget(self, waiter: asyncio.Future[None]) -> None:
-        """Leave `waiter` to its own end."""
+        """Stop watching `waiter`: `close` no longer ends it."""
         self._waiters.pop(waiter, None)
 
     def close(self) -> None:

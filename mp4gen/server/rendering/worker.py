@@ -1,8 +1,8 @@
 """Runs one render at a time in a worker process with limits; knows no task and no HTTP.
 
-A worker runs at low priority, with limits of memory, processor time and file size; on Windows with
-neither, on macOS without one of memory. It ignores Ctrl-C, which is its server's to handle, and it
-ends when its server ends or is killed.
+A worker runs at low priority, with limits of memory, processor time and file size. Windows has none
+of these limits, and macOS has none of memory. A worker ignores Ctrl-C, which its server handles,
+and it ends when its server ends or is killed.
 """
 
 import ctypes

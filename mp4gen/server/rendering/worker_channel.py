@@ -12,7 +12,7 @@ _RECORD = struct.Struct("<ddQ")
 
 
 class WorkerChannel:
-    """Progress to the server; to the render a cancellation, or that it is not alone any more.
+    """Reports progress to the server; tells the render of a cancel, or of another render.
 
     Args:
         folder: The folder of the render, which must exist.

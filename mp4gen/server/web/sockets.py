@@ -7,7 +7,7 @@ import sys
 from mp4gen.errors import ConfigurationError
 from mp4gen.server.config import ServerConfig
 
-# Windows says the same of both.
+# Windows reports the same error for both.
 _OR_IN_USE = " or in use" if sys.platform == "win32" else ""
 
 
