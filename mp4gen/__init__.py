@@ -4,10 +4,11 @@ The package also contains a command line (`mp4gen[cli]`) and a server of the sam
 the videos itself (`mp4gen[server]`). Importing this module loads neither.
 """
 
-import importlib
 import logging
 import os
 import typing
+
+from . import lazy
 
 if typing.TYPE_CHECKING:
     from . import sync as sync
@@ -127,37 +128,23 @@ if os.environ.get("MP4GEN_LOG"):
     del log_to_stderr
 
 
-# The modules that define the public names, all but a bulk run's: who starts none pays for none.
-_MODULES = (
-    "api.callbacks",
-    "api.dialects",
-    "client",
-    "conversion.callbacks",
-    "errors",
-    "events",
-    "models",
-    "options",
-    "task_errors",
-    "transport.rate_limit",
-)
-
-
-def __getattr__(name: str) -> object:
+if not typing.TYPE_CHECKING:
     # Loaded on use: pytest imports the package for its plugin in every project.
-    if name == "sync":
-        return importlib.import_module(f"{__name__}.sync")
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    modules = ["bulk.run"] if name == "ConversionRun" else _MODULES
-    found = [vars(importlib.import_module(f"{__name__}.{module}")) for module in modules]
-    for public in __all__:
-        value = next((names[public] for names in found if public in names), None)
-        if value is not None:
-            # Tracebacks name the package, wherever a name is defined.
-            value.__module__ = __name__
-            globals()[public] = value
-    return globals()[name]
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "sync"})
+    __getattr__, __dir__ = lazy.loader(
+        __name__,
+        __all__,
+        (
+            "errors",
+            "options",
+            "models",
+            "events",
+            "task_errors",
+            "api.dialects",
+            "api.callbacks",
+            "transport.rate_limit",
+            "conversion.callbacks",
+            "client",
+            "bulk.run",
+        ),
+        subpackages=("sync",),
+    )

@@ -3,8 +3,9 @@
 Every call blocks. Nothing here knows of HTTP. Needs the `render` extra.
 """
 
-import importlib
 import typing
+
+from mp4gen import lazy
 
 if typing.TYPE_CHECKING:
     from .options import AudioInfo, RenderResult, RenderStyle
@@ -22,32 +23,18 @@ __all__ = [
     "render_video",
 ]
 
-_MODULES = {
-    "AudioInfo": "options",
-    "RenderResult": "options",
-    "RenderStyle": "options",
-    "probe": "tags",
-    "render_cover": "stills",
-    "render_frame": "stills",
-    "render_video": "pipeline",
-}
-
-
-def __getattr__(name: str) -> object:
+if not typing.TYPE_CHECKING:
     # Loaded on use: the options and the list of formats need no codecs.
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in ("av", "mutagen", "numpy", "PIL"):
-            raise
-        raise ModuleNotFoundError(
-            f"Missing package: {package}. Run: pip install 'mp4gen[render]'.",
-            name=error.name,
-        ) from None
+    _load, __dir__ = lazy.loader(__name__, __all__, ("options", "tags", "stills", "pipeline"))
 
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __getattr__(name: str) -> object:
+        try:
+            return _load(name)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package not in ("av", "mutagen", "numpy", "PIL"):
+                raise
+            raise ModuleNotFoundError(
+                f"Missing package: {package}. Run: pip install 'mp4gen[render]'.",
+                name=error.name,
+            ) from None

@@ -2,21 +2,14 @@
 
 import typing
 
+from mp4gen import lazy
+
 if typing.TYPE_CHECKING:
     from .app import Server, serve
     from .config import ServerConfig
 
 __all__ = ["Server", "ServerConfig", "serve"]
 
-
-def __getattr__(name: str) -> object:
+if not typing.TYPE_CHECKING:
     # Loaded on use: a worker needs the renderer only.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import app, config
-
-    return getattr(config if name == "ServerConfig" else app, name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = lazy.loader(__name__, __all__, ("config", "app"))

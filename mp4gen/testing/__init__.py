@@ -4,8 +4,9 @@
 `mp4gen_service` runs one in its own thread.
 """
 
-import importlib
 import typing
+
+from mp4gen import lazy
 
 if typing.TYPE_CHECKING:
     from .callbacks import CallbackBehavior, SentCallback
@@ -26,19 +27,8 @@ __all__ = [
     "lognormal",
 ]
 
-
-def __getattr__(name: str) -> object:
+if not typing.TYPE_CHECKING:
     # Loaded on use: the plugin is imported in every project, the service in few.
-    if name in __all__:
-        for module in ("callbacks", "faults", "scripted_response", "service", "state"):
-            found = vars(importlib.import_module(f"{__name__}.{module}"))
-            globals().update({public: found[public] for public in __all__ if public in found})
-        for public in __all__:
-            if hasattr(globals()[public], "__module__"):
-                globals()[public].__module__ = __name__
-        return globals()[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = lazy.loader(
+        __name__, __all__, ("faults", "scripted_response", "callbacks", "state", "service")
+    )
