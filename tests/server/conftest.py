@@ -3,13 +3,14 @@
 import array
 import asyncio
 import contextlib
+import functools
 import json
 import math
 import shutil
 import sqlite3
 import time
 import wave
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -22,9 +23,11 @@ import pytest
 from mp4gen.render import RenderStyle
 from mp4gen.server import Server, ServerConfig
 from mp4gen.server.data_dir import DataDirectory
+from mp4gen.server.preflight import CheckResult, run_checks
 from mp4gen.server.queue.recovery import encode_record
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import CallbackState, Task, TaskState
+from mp4gen.server.rendering.pool import ProcessExecutor
 
 CALLBACK = "https://mp4gen.invalid/none"
 FAST_STYLE = RenderStyle(width=256, height=144, fps=24)
@@ -49,13 +52,18 @@ FINISHED_TASK = Task(
 )
 
 
+@functools.cache
+def second_of_sine(pitch: float) -> bytes:
+    """Return the samples of one second."""
+    step = 2 * math.pi * pitch / RATE
+    return array.array("h", (int(9000 * math.sin(step * i)) for i in range(RATE))).tobytes()
+
+
 def write_song(path: Path, seconds: float = 1.0, pitch: float = 440.0) -> Path:
     """Write a WAV file with a sine tone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    step = 2 * math.pi * pitch / RATE
     # One second repeats without a step: pitches are whole numbers.
-    second = array.array("h", (int(9000 * math.sin(step * i)) for i in range(RATE))).tobytes()
-    frames = (second * math.ceil(seconds))[: 2 * int(RATE * seconds)]
+    frames = (second_of_sine(pitch) * math.ceil(seconds))[: 2 * int(RATE * seconds)]
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -214,6 +222,15 @@ def music(tmp_path: Path) -> Path:
     return root
 
 
+async def run_check(config: ServerConfig, name: str) -> CheckResult:
+    """Return the result of one check; the checks after it, such as the test video, are not run."""
+    async with contextlib.aclosing(run_checks(config)) as results:
+        async for result in results:
+            if result.name == name:
+                return result
+    raise AssertionError(f"no check {name}")
+
+
 def publish(data: DataDirectory, task: Task) -> None:
     """Put the video of a task into the folder, as a render does."""
     rendered = data.root / "rendered"
@@ -277,18 +294,42 @@ def store(data: DataDirectory) -> Any:
     opened.close()
 
 
+class SharedExecutor(Executor):
+    """Runs the jobs of several servers, and outlives them."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        return self._executor.submit(*args, **kwargs)
+
+    def shutdown(self, *_: Any, **__: Any) -> None:
+        """Leave the executor open for the next server."""
+
+
+@pytest.fixture(scope="module")
+def shared_worker() -> Iterator[Executor]:
+    """Yield a worker process for all servers of a module: loading its libraries takes a second."""
+    with ProcessExecutor() as executor:
+        yield SharedExecutor(executor)
+
+
 Serve = Callable[..., Awaitable[Caller]]
 
 
 @pytest.fixture
-async def serve(music: Path, tmp_path: Path) -> AsyncIterator[Serve]:
-    """Return a function that starts a server; `caller.server` is the server itself."""
+async def serve(music: Path, tmp_path: Path, shared_worker: Executor) -> AsyncIterator[Serve]:
+    """Return a function that starts a server; `caller.server` is the server itself.
+
+    With `executor=None` the server starts a worker process of its own, as in production.
+    """
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
 
         async def start(**settings: Any) -> Caller:
             values = {"music": music, "data": tmp_path / "data", "port": 0, "style": FAST_STYLE}
-            values |= {"workers": 1, "shutdown_timeout": 0.0, "min_free_bytes": 0, **settings}
+            values |= {"workers": 1, "shutdown_timeout": 0.0, "min_free_bytes": 0}
+            values |= {"executor": lambda: shared_worker, **settings}
             server = await stack.enter_async_context(Server(ServerConfig(**values)))
             caller = Caller(session, server.url, settings.get("key"))
             caller.server = server

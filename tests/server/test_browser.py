@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,9 @@ if os.environ.get("CI") is None:
     )
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Any]:
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """Yield one browser for all tests: its start takes seconds."""
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     # Otherwise only a user may start playback, not a script.
@@ -42,14 +43,36 @@ async def browser() -> AsyncIterator[Any]:
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio", autoplay):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = await asyncio.to_thread(webdriver.Chrome, options, Service(DRIVER))
+    driver = webdriver.Chrome(options, Service(DRIVER))
     yield driver
-    await asyncio.to_thread(driver.quit)
+    driver.quit()
+
+
+@pytest.fixture
+async def browser(chromium: Any) -> AsyncIterator[Any]:
+    """Yield the browser with one empty window of its first size and without cookies."""
+    size = chromium.get_window_size()
+    yield chromium
+    await asyncio.to_thread(renew, chromium, size)
+
+
+def renew(chromium: Any, size: dict[str, int]) -> None:
+    """Close all windows, and open one that knows nothing of them."""
+    used = chromium.window_handles
+    chromium.switch_to.new_window("window")
+    unused = chromium.current_window_handle
+    for window in used:
+        chromium.switch_to.window(window)
+        chromium.close()
+    chromium.switch_to.window(unused)
+    chromium.set_window_size(**size)
+    chromium.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    chromium.get_log("browser")
 
 
 async def until(script: str, browser: Any) -> Any:
     """Return the value of a script in the page as soon as it is true."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(100):
         while True:
             if value := await asyncio.to_thread(browser.execute_script, f"return {script}"):
                 return value

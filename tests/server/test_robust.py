@@ -22,7 +22,7 @@ async def test_killed_worker_costs_one_attempt(
 ) -> None:
     """Failure mode 60: a task whose worker was killed is rendered by the next worker."""
     monkeypatch.setattr(retries, "INITIAL_DELAY", 0.01)
-    caller = await serve()
+    caller = await serve(executor=None)
     first = (await caller.generate("album", "one"))["data"]["taskId"]
     second = (await caller.generate("album", "two"))["data"]["taskId"]
 
@@ -35,7 +35,7 @@ async def test_killed_worker_costs_one_attempt(
 @pytest.mark.slow
 async def test_worker_killed_while_idle_costs_nothing(serve: Serve, tmp_path: Path) -> None:
     """Failure mode 60: the next task gets a new worker, and no attempt is counted."""
-    caller = await serve()
+    caller = await serve(executor=None)
     await caller.create_and_wait("album", "one")
 
     os.kill((await wait_for_workers(caller.server))[0], signal.SIGKILL)
@@ -48,7 +48,7 @@ async def test_worker_killed_while_idle_costs_nothing(serve: Serve, tmp_path: Pa
 async def test_hanging_worker_is_killed(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """A render without progress is rendered again by a new worker."""
     monkeypatch.setattr(retries, "INITIAL_DELAY", 0.01)
-    caller = await serve(progress_timeout=8.0)
+    caller = await serve(progress_timeout=8.0, executor=None)
     task = (await caller.generate("album", "one"))["data"]["taskId"]
 
     os.kill((await wait_for_workers(caller.server))[0], signal.SIGSTOP)
@@ -60,7 +60,7 @@ async def test_hanging_worker_is_killed(serve: Serve, monkeypatch: pytest.Monkey
 async def test_slow_render_is_stopped(serve: Serve, music: object) -> None:
     """The error names the time limit of a render."""
     write_song(music / "album" / "long.wav", 60.0)
-    caller = await serve(render_timeout=1.0)
+    caller = await serve(render_timeout=1.0, executor=None)
 
     failed = await caller.create_and_wait("album", "long")
 
@@ -70,7 +70,7 @@ async def test_slow_render_is_stopped(serve: Serve, music: object) -> None:
 
 async def test_memory_limit_fails_the_task(serve: Serve) -> None:
     """A worker with too little memory fails its task; the server goes on."""
-    caller = await serve(worker_memory_bytes=320 << 20)
+    caller = await serve(worker_memory_bytes=320 << 20, executor=None)
 
     failed = await caller.create_and_wait("album", "one")
 
@@ -81,7 +81,7 @@ async def test_memory_limit_fails_the_task(serve: Serve) -> None:
 
 async def test_too_long_music_fails_the_task(serve: Serve) -> None:
     """The error names the file that is too long."""
-    caller = await serve(max_duration=1.0, worker_memory_bytes=0)
+    caller = await serve(max_duration=1.0)
     write_song(caller.server.config.music / "album" / "longer.wav", 3.0)
 
     failed = await caller.create_and_wait("album", "longer")

@@ -12,9 +12,8 @@ import pytest
 
 from mp4gen.errors import ConfigurationError
 from mp4gen.server import Server, ServerConfig
-from mp4gen.server.preflight import run_checks
 
-from .conftest import FAST_STYLE, Serve, write_song
+from .conftest import FAST_STYLE, Serve, run_check, write_song
 from .test_schema import old_database
 
 # As unguessable as the server's names, but made by a person.
@@ -215,12 +214,12 @@ async def test_refused_folder_is_not_touched(tmp_path: Path, situation: str) -> 
 
     with pytest.raises(ConfigurationError) as refused:
         await Server(settings(music, data)).__aenter__()
-    checked = [one async for one in run_checks(settings(music, data)) if one.name == "data"]
+    checked = await run_check(settings(music, data), "data")
 
     assert snapshot(tmp_path) == before
-    assert str(refused.value) == checked[0].message
-    assert "--data" in checked[0].message
-    assert not checked[0].passed
+    assert str(refused.value) == checked.message
+    assert "--data" in checked.message
+    assert not checked.passed
 
 
 @pytest.mark.parametrize("situation", ACCEPTED)
