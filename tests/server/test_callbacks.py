@@ -318,7 +318,7 @@ async def test_deleted_task_sends_no_callback(
     await visitor.session.close()
 
     assert deleted[0] == 200
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(100):
         await receiver.called.wait()
     assert [body["data"]["task_id"] for _, _, body in receiver.received] == [other["taskId"]]
 

@@ -147,7 +147,7 @@ async def test_restart_after_a_kill_loses_nothing(
         answer = await submit(Caller(session, url), callback)
         status = await asyncio.to_thread(zygote.receive)
         published = list((data / "videos").glob("*.mp4"))
-        async with asyncio.timeout(20), restarted(music, data) as server:
+        async with asyncio.timeout(100), restarted(music, data) as server:
             caller = Caller(session, server.url)
             again = await caller.generate("album", "one", callBackUrl=callback)
             task_id = again["data"]["taskId"]
@@ -194,7 +194,7 @@ async def test_kill_at_the_start_loses_nothing(
     data = tmp_path / "data"
     write_old_folder(data)
     status = await asyncio.to_thread(zygote.start_and_die, music, data, point)
-    async with asyncio.timeout(30), restarted(music, data):
+    async with asyncio.timeout(100), restarted(music, data):
         while has_unfinished_tasks(data):  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.05)
 
@@ -232,7 +232,7 @@ async def test_kill_while_a_lost_video_is_made_again(
         url = zygote.start(music, data, point)
         await submit(Caller(session, url), "https://mp4gen.invalid/none")
         status = await asyncio.to_thread(zygote.receive)
-        async with asyncio.timeout(20), restarted(music, data) as server:
+        async with asyncio.timeout(100), restarted(music, data) as server:
             caller = Caller(session, server.url)
             again = await caller.generate("album", "one")
             finished = await caller.wait_until_finished(again["data"]["taskId"])
@@ -278,7 +278,7 @@ async def test_workers_end_when_the_server_is_killed(
         workers = (await asyncio.to_thread(zygote.receive))["workers"]
         os.kill(zygote.pid, signal.SIGKILL)
         await asyncio.to_thread(zygote.receive)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(100):
             await wait_until_gone(workers)
         async with restarted(music, tmp_path / "data") as server:
             finished = await Caller(session, server.url).wait_until_finished(task_id)

@@ -127,7 +127,7 @@ async def test_change_is_small_on_the_wire(pages: Any) -> None:
     """With 231 videos, an event and the page of videos that it leads to are below 5 kB."""
     anna, _ = pages
     async with anna.session.get(anna.url + "/page/events") as events:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(100):
             event = await events.content.readuntil(b"\n\n")
     anna.session._auto_decompress = False
     _, _, videos = await anna.ask("GET", "/page/videos")
