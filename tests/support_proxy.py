@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
 import socket
 import struct
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -15,13 +17,17 @@ import attrs
 
 _CHUNK_SIZE = 1 << 16
 
+# Below the range from which the system gives ports to other programs meanwhile.
+_PORTS = itertools.count(16_000 + os.getpid() * 397 % 14_000)
+
 
 def free_port() -> int:
-    """Return a port at which no server listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Return a port at which no server listens; each call returns another one."""
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 @contextmanager

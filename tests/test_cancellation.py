@@ -1,7 +1,6 @@
 """Failure modes 40 and 54: a cancel after any step of the event loop leaves nothing behind."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ from tests.support_cancel import (
     cancelled_again_and_again,
     cancelled_once,
 )
+from tests.support_proxy import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.looptime]
 UNKNOWN = mp4gen.Dialect.for_url("http://unknown")
@@ -69,9 +69,7 @@ CALLS: dict[str, Call] = {
 @asynccontextmanager
 async def callbacks() -> AsyncIterator[mp4gen.CallbackReceiver]:
     """Yield a receiver in an application on a real port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     receiver = mp4gen.CallbackReceiver(f"http://127.0.0.1:{port}/hooks")
     app = web.Application()
     app.add_routes(receiver.routes())

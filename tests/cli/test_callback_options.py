@@ -8,12 +8,7 @@ from pathlib import Path
 import pytest
 
 from mp4gen.testing import CallbackBehavior, FakeService
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+from tests.support_proxy import free_port
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import base64
 import io
 import json
 import logging
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -26,6 +25,7 @@ from mp4gen.conversion.callbacks import MAX_BODY_BYTES
 from mp4gen.testing import CallbackBehavior, FakeService, ScriptedResponse
 from mp4gen.transport.sleeper import WakeableSleep
 from tests.support_async import now
+from tests.support_proxy import free_port
 from tests.support_sentinels import RECEIVER_SECRET, shown_in, traceback_text
 
 REQUEST = mp4gen.VideoRequest("music", "track")
@@ -40,9 +40,7 @@ class App:
         self._runners: list[web.AppRunner] = []
 
     async def receiver(self, **options: Any) -> mp4gen.CallbackReceiver:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         receiver = mp4gen.CallbackReceiver(f"http://127.0.0.1:{port}/hooks/mp4", **options)
         app = web.Application()
         app.add_routes(receiver.routes())
