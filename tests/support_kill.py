@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
@@ -130,8 +131,20 @@ def child(job: dict[str, Any]) -> None:
     Path(job["folder"], "results.json").write_text(json.dumps(results))
 
 
+async def load() -> None:
+    """Load what the package loads on first use, which is half of a child's work."""
+    with TemporaryDirectory() as folder:
+        async with (
+            mp4gen.Client(base_url="http://127.0.0.1:9") as client,
+            client.convert_many([], ledger=Path(folder, "run.sqlite"), download_to=folder) as run,
+        ):
+            assert [conversion async for conversion in run] == []
+    assert threading.active_count() == 1
+
+
 def main() -> None:
     """Fork for each job."""
+    asyncio.run(load())
     # A background job of a shell starts with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for line in sys.stdin:

@@ -5,15 +5,18 @@ instead of a second. The server does not know the points: they wrap its function
 """
 
 import asyncio
+import importlib
 import inspect
 import json
 import os
+import pkgutil
 import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from mp4gen import render
 from mp4gen.api import protocol
 from mp4gen.errors import RenderIOError
 from mp4gen.render import RenderStyle
@@ -254,8 +257,17 @@ async def serve(music: str, data: str, processes: bool) -> None:
                 processes = False
 
 
+def load() -> None:
+    """Load the renderer, which a server loads for its first render and takes longer than that."""
+    # The threads of numpy's matrix products would not exist in a fork.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    for module in pkgutil.iter_modules(render.__path__, f"{render.__name__}."):
+        importlib.import_module(module.name)
+
+
 def main() -> None:
     """Fork a server for each line of JSON, and report its exit code."""
+    load()
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()
