@@ -19,6 +19,15 @@ from mp4gen.testing import FakeService
 ROOT = Path(__file__).parents[2]
 # Not in the old code pages of Windows.
 TITLE = "Nacht 夜 🎵"
+# Runs the demo with the music of another folder, which takes a tenth of the time.
+DEMO = """
+import sys
+from pathlib import Path
+from mp4gen.cli import demo, main
+if __name__ == "__main__":
+    demo._MUSIC_FOLDER = Path(sys.argv.pop(1))
+    sys.exit(main())
+"""
 # Runs a script that sees the system as a module of mp4gen does.
 AS_MP4GEN = "import sys; exec(sys.argv.pop(1), {'__name__': 'mp4gen.script'})"
 
@@ -98,18 +107,24 @@ except ValueError as error:
 
 
 @pytest.mark.slow
-def test_demo_makes_three_videos(system: str, tmp_path: Path) -> None:
+def test_demo_makes_three_videos(system: str, tone: Path, tmp_path: Path) -> None:
     """The first command of the README works, and leaves nothing else."""
+    music = tmp_path / "music"
+    music.mkdir()
+    for name in "abc":
+        music.joinpath(f"{name}.opus").write_bytes(tone.read_bytes())
     real, scratch = tmp_path / "real", tmp_path / "scratch"
     real.mkdir()
     # As /tmp of macOS.
     scratch.symlink_to(real)
 
-    code, out, err = run(system, "demo", "--to", tmp_path / "videos", TMPDIR=str(scratch))
+    videos = tmp_path / "videos"
+    process = start(system, "-c", DEMO, music, "demo", "--to", videos, TMPDIR=str(scratch))
+    out, err = process.communicate(timeout=200)
 
-    assert code == 0, err
+    assert process.returncode == 0, err
     assert out.count(".mp4") >= 3
-    assert len(list((tmp_path / "videos").iterdir())) == 3
+    assert len(list(videos.iterdir())) == 3
     assert list(real.iterdir()) == []
 
 
