@@ -51,7 +51,8 @@ def test_failed_read_is_never_a_shorter_video(tools, tmp_path, monkeypatch, endi
     """Failure mode 63: a read error anywhere in the file raises, in each pass over it."""
     music = tools.encode(tmp_path / f"tone{ending}", tools.tone(6.0, 48000), 48000)
     (tmp_path / "out").mkdir()
-    for first in (1, 2, 4, 6):
+    # Tags, analysis and audio of the video read the whole file; the others read its head.
+    for first in (1, 3, 5):
         with monkeypatch.context() as patch:
             fail_reads(patch, errno.EIO, first, share * music.stat().st_size)
             with pytest.raises(RenderIOError, match="Input/output error"):
