@@ -38,11 +38,24 @@ def sample() -> Callable[[str], bytes]:
 
 
 class _VerboseFormatter(logging.Formatter):
-    """Formats messages with their arguments, and tracebacks with their local variables."""
+    """Formats messages with their arguments, and errors with the local variables of each frame."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        record.exc_text = None  # pytest shows a usual traceback
+        return text
 
     def formatException(self, ei: object) -> str:  # noqa: N802 - logging's own name
-        formatted = traceback.TracebackException(*ei, capture_locals=True)  # type: ignore[misc]
-        return "".join(formatted.format())
+        # The lines of code contain no secret, and take most of the time of a whole traceback.
+        options = {"capture_locals": True, "lookup_lines": False}
+        errors = [traceback.TracebackException(*ei, **options)]  # type: ignore[misc]
+        parts: list[str] = []
+        for error in errors:
+            parts += error.format_exception_only()
+            parts += [value for frame in error.stack for value in (frame.locals or {}).values()]
+            causes = (error.__cause__, error.__context__, *(error.exceptions or ()))
+            errors += [cause for cause in causes if cause is not None]
+        return "\n".join(parts)
 
 
 @pytest.fixture(autouse=True)
