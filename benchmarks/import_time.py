@@ -1,9 +1,10 @@
-"""Measure the CPU of `import mp4gen` against `import aiohttp`, in fresh interpreters, in turns.
+"""Measure the CPU of importing the SDK and of its pytest plugin, in fresh interpreters, in turns.
 
     python benchmarks/import_time.py [--rounds 20] [--json [FILE]]
 
-Both are compiled beforehand, as installers do. Exits with an error if the import loads a module
-that only a server, a renderer or a terminal needs. About 20 s.
+The SDK is compared with aiohttp, and an empty run of pytest with the plugin with one without it.
+All are compiled beforehand, as installers do. Exits with an error if the import loads a module that
+only a server, a renderer or a terminal needs. About 20 s.
 """
 
 import os
@@ -26,7 +27,22 @@ NEVER = [
     "cyclopts",
     "mp4gen.testing",
 ]
-CODES = {"nothing": "pass", "aiohttp": "import aiohttp", "mp4gen": "import mp4gen"}
+PYTEST = """
+import os, sys, pytest
+os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"], sys.stdout = "1", None
+pytest.main({})
+"""
+PYTEST_ARGUMENTS = ["-q", "-p", "no:cacheprovider", os.devnull]
+CODES = {
+    "nothing": "pass",
+    "aiohttp": "import aiohttp",
+    # The public names are loaded on first use.
+    "mp4gen": "import mp4gen; mp4gen.Client",
+    "pytest": PYTEST.format(PYTEST_ARGUMENTS),
+    "pytest with the plugin": PYTEST.format([*PYTEST_ARGUMENTS, "-p", "mp4gen.testing.plugin"]),
+}
+# What each is compared with.
+BASES = {"pytest": "pytest", "pytest with the plugin": "pytest"}
 
 
 def run(code: str, compiled: str) -> str:
@@ -63,10 +79,12 @@ def main() -> None:
     options = parse_arguments(__doc__, rounds=20)
     with tempfile.TemporaryDirectory() as compiled:
         best = measure(options.rounds, compiled)
-        code = f"import sys, mp4gen; print(*[m for m in {NEVER} if m in sys.modules])"
+        code = (
+            f"import sys, mp4gen; mp4gen.Client; print(*[m for m in {NEVER} if m in sys.modules])"
+        )
         found = run(code, compiled).split()
     rows: list[dict[str, Any]] = [
-        {"import": name, "cpu s": seconds, "ratio": seconds / best["aiohttp"]}
+        {"import": name, "cpu s": seconds, "ratio": seconds / best[BASES.get(name, "aiohttp")]}
         for name, seconds in best.items()
     ]
     show("Imports", rows, options.json)
