@@ -24,6 +24,11 @@ class LedgerState(StrEnum):
     UNCERTAIN = "uncertain"
 
 
+def request_key(request: VideoRequest) -> tuple[str, str]:
+    """Return the ids that identify a track in a table and in a ledger."""
+    return request.task_id, request.audio_id
+
+
 @attrs.frozen
 class LedgerEntry:
     """One track of the ledger.

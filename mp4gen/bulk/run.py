@@ -28,7 +28,7 @@ from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 from mp4gen.transport.cleanup import wait_for_clean_up
 from mp4gen.transport.unexpected import unexpected_error
 
-from .ledger_entry import LedgerEntry
+from .ledger_entry import LedgerEntry, request_key
 from .request_source import BATCH_SIZE, RequestSource, VideoRequests
 from .track_job import BulkOptions, TrackJob, finished_conversion
 from .track_slots import TrackSlots
@@ -158,7 +158,7 @@ class ConversionRun:
 
     def _emit_result(self, conversion: Conversion) -> None:
         """Queue one result for each request of the track."""
-        key = _key(conversion.request)
+        key = request_key(conversion.request)
         self._reported.add(key)
         for request in (conversion.request, *self._duplicates.pop(key, ())):
             self._queue_result(attrs.evolve(conversion, request=request))
@@ -172,7 +172,7 @@ class ConversionRun:
 
     def _count_remaining(self, request: VideoRequest) -> None:
         """Count a track, with its duplicates, as left for another run."""
-        for _ in (request, *self._duplicates.pop(_key(request), ())):
+        for _ in (request, *self._duplicates.pop(request_key(request), ())):
             self._remaining += 1
             self._track_slots.release()
 
@@ -228,7 +228,7 @@ class ConversionRun:
             for entry in await ledger.add_or_get(requests):
                 await self._track_slots.acquire()
                 request, current = not_started[0], entry
-                if _key(request) in self._reported:
+                if request_key(request) in self._reported:
                     # A duplicate in this batch has ended since the entry was read.
                     [current] = await ledger.add_or_get([request])
                 if self._stopping.is_set():
@@ -240,7 +240,7 @@ class ConversionRun:
     def _start(
         self, ledger: Ledger, request: VideoRequest, entry: LedgerEntry | LedgerError
     ) -> None:
-        key = _key(request)
+        key = request_key(request)
         if isinstance(entry, LedgerError):
             self._queue_result(Conversion(request, error=entry))
         elif key in self._duplicates:
@@ -322,10 +322,6 @@ class ConversionRun:
             self._accepted_submits, self._blocked_in_row = caller.submit_breaker.accepted, 0
         self._blocked_in_row += 1
         return self._blocked_in_row <= _MAX_BLOCKED_IN_ROW and await caller.is_up()
-
-
-def _key(request: VideoRequest) -> tuple[str, str]:
-    return request.task_id, request.audio_id
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import attrs
 
-from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
+from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState, request_key
 from mp4gen.bulk.ledger_schema import read_ledger
 from mp4gen.bulk.run import ConversionRun
 from mp4gen.client import Client
 from mp4gen.errors import DownloadError, LedgerError
-from mp4gen.models import Conversion, RunSummary, VideoRequest
+from mp4gen.models import Conversion, RunSummary
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 
 from .exit_codes import DONE, FAILED
@@ -181,11 +181,6 @@ class BulkCommand:
                 "Submit uncertain tracks again, which may pay for them twice, with: "
                 f"{resume_command(_RESUBMIT_UNCERTAIN)}"
             )
-
-
-def request_key(request: VideoRequest) -> tuple[str, str]:
-    """Return what identifies a track in a table and in a ledger."""
-    return request.task_id, request.audio_id
 
 
 def _record(conversion: Conversion, row: Row) -> dict[str, Any]:

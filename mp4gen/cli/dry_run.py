@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from mp4gen.bulk.ledger_entry import LedgerState
+from mp4gen.bulk.ledger_entry import LedgerState, request_key
 from mp4gen.client import Client
 from mp4gen.errors import Mp4GenError
 from mp4gen.options import RateLimit
 
-from .bulk_command import BulkCommand, request_key
+from .bulk_command import BulkCommand
 from .exit_codes import DONE, exit_code
 from .run_progress import format_duration, min_seconds
 

@@ -211,4 +211,3 @@ def check_range(name: str, value: int, low: int, high: int) -> None:
 
 
 DEFAULT_STYLE = RenderStyle()
-DEFAULT_AUDIO = AudioOptions()

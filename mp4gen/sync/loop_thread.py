@@ -216,6 +216,7 @@ class LoopThread:
                     return
 
     def _end(self) -> None:
+        # The attribute holds the task: the loop itself keeps only a weak reference.
         self._end_task = asyncio.get_running_loop().create_task(self._end_calls())
 
     async def _end_calls(self) -> None:
