@@ -136,7 +136,7 @@ async def test_retry_still_ends_a_call_before_its_deadline(service: FakeService)
 async def test_invalid_timeout_sends_nothing(
     service: FakeService, endpoint: Any, call: Call, timeout: Any
 ) -> None:
-    """It is refused before anything is spent."""
+    """An invalid timeout is refused before anything is sent."""
     async with service.client() as client:
         error = await failure(call(client, timeout=timeout))
 

@@ -311,7 +311,7 @@ def test_names_folder_by_the_ending_unless_it_exists(tmp_path: Path) -> None:
 
 
 def test_sync_folder_does_nothing_on_windows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows opens no folders."""
+    """Windows cannot open folders, so they are not synced there."""
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(os, "open", refuse(errno.EACCES))
 
@@ -322,7 +322,7 @@ def test_sync_folder_does_nothing_on_windows(path: Path, monkeypatch: pytest.Mon
 def test_sync_file_empties_the_cache_of_the_disk_on_macos(
     path: Path, monkeypatch: pytest.MonkeyPatch, *, supported: bool
 ) -> None:
-    """There, fsync alone does not survive a power cut; network disks know nothing else."""
+    """On macOS, F_FULLFSYNC is used, and fsync on disks that do not support it."""
     calls: list[str] = []
 
     def sync_fully(_: int, command: int) -> None:
@@ -369,7 +369,7 @@ def test_replace_waits_on_windows_for_other_programs(
 def test_remove_keeps_files_that_windows_has_open(
     path: Path, monkeypatch: pytest.MonkeyPatch, system: str, expected: bool | None
 ) -> None:
-    """Elsewhere, the same error is about permissions."""
+    """Files that Windows has open are kept; elsewhere, the same error is raised."""
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(Path, "unlink", refuse(errno.EACCES))
 
@@ -393,7 +393,7 @@ def test_remove_keeps_files_that_windows_has_open(
     ],
 )
 def test_portable_name_replaces_what_windows_forbids(name: str, expected: str) -> None:
-    """A colon would write into a hidden stream of another file there."""
+    """On Windows, a colon would write into a hidden stream of another file."""
     assert portable_name(name) == expected
 
 

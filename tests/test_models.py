@@ -85,7 +85,7 @@ def test_values_of_pandas_are_taken_or_refused_with_a_hint() -> None:
 
 
 def test_rate_limit_takes_both_numbers_by_position() -> None:
-    """1,000 calls in ten seconds."""
+    """`RateLimit(1000, 10)` takes both numbers by position."""
     assert RateLimit(1000, 10) == RateLimit(1000, per=10)
 
 

@@ -80,7 +80,7 @@ def test_links_are_those_of_the_released_repository(
     links: dict[str, str],
     beginning: str,
 ) -> None:
-    """A build that does not know its repository invents none."""
+    """A build that does not know its repository adds no links."""
     monkeypatch.setenv("MP4GEN_REPOSITORY_URL", url)
     hook = metadata["RepositoryLinks"]()
     hook.root = str(ROOT)

@@ -64,7 +64,7 @@ def test_on_signal_calls_back_and_restores_the_handler() -> None:
 
 @pytest.mark.usefixtures("_loop_handlers")
 def test_on_signal_leaves_ignored_signals_ignored() -> None:
-    """`nohup` relies on it."""
+    """Signals that are ignored stay ignored, as `nohup` requires."""
     assert receive(signal.SIG_IGN) == ([], signal.SIG_IGN)
 
 

@@ -63,7 +63,7 @@ def test_csv_has_one_line_end_for_each_row(monkeypatch: pytest.MonkeyPatch) -> N
 def test_pipe_without_a_reader_is_recognized(
     monkeypatch: pytest.MonkeyPatch, number: int, expected: type[OSError]
 ) -> None:
-    """Windows calls it an invalid argument; other failures stay what they are."""
+    """A pipe without a reader is recognised, which Windows reports as an invalid argument."""
     monkeypatch.setattr(sys, "stdout", Stream(OSError(number, os.strerror(number))))
 
     with pytest.raises(OSError, match=os.strerror(number)) as caught:
@@ -73,7 +73,7 @@ def test_pipe_without_a_reader_is_recognized(
 
 
 def test_commands_are_quoted_for_its_shells() -> None:
-    """They know no single quotes."""
+    """The shells of Windows do not support single quotes."""
     assert join_command(["mp4gen", "convert", "my tracks.csv"]) == 'mp4gen convert "my tracks.csv"'
 
 
@@ -81,7 +81,7 @@ def test_commands_are_quoted_for_its_shells() -> None:
 def test_progress_bars_need_no_variable(
     monkeypatch: pytest.MonkeyPatch, terminal: str | None, *, expected: bool
 ) -> None:
-    """Windows sets no TERM."""
+    """The progress bars work without TERM, which Windows does not set."""
     monkeypatch.setattr(progress_bars, "is_terminal", lambda _: True)
     monkeypatch.delenv("TERM", raising=False)
     if terminal is not None:
@@ -91,7 +91,7 @@ def test_progress_bars_need_no_variable(
 
 
 def test_files_of_its_editors_can_hold_keys(tmp_path: Path) -> None:
-    """They begin with a byte order mark, and lines end in two characters."""
+    """Key files of Windows editors begin with a byte order mark and have CR LF line ends."""
     (tmp_path / "key").write_bytes(b"\xef\xbb\xbfk-7f3a\r\n")
     (tmp_path / "accounts").write_bytes(b"\xef\xbb\xbfann=a-7f3a\r\nben=b-7f3a\r\n")
 
@@ -114,7 +114,7 @@ def test_error_of_an_open_file_says_to_close_it() -> None:
 
 
 def test_long_path_is_named(tmp_path: Path) -> None:
-    """Windows says that the folder does not exist."""
+    """A path that is too long is reported as such, although Windows calls the folder missing."""
     target = tmp_path.joinpath(*["folder" * 8] * 5) / ("a" * 300 + ".mp4")
 
     with pytest.raises(DownloadError, match=r"Use a shorter path: Windows allows 259 characters\."):
@@ -124,7 +124,7 @@ def test_long_path_is_named(tmp_path: Path) -> None:
 def test_download_closes_its_file_before_the_rename(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Windows renames no open file."""
+    """Windows cannot rename an open file, so the download closes it first."""
     target, rename = tmp_path / "a.mp4", Path.replace
     closed: list[bool] = []
 

@@ -230,7 +230,7 @@ async def test_close_releases_the_lock_last(path: Path, monkeypatch: pytest.Monk
 async def test_cancelled_close_ends_with_the_lock(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever closes a run that just ends by itself can start the next one at once."""
+    """A cancelled close ends only when the lock is released, so the next run can start."""
     release, may_release = Lock.release, threading.Event()
 
     def wait(lock: Lock) -> None:

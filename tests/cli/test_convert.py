@@ -187,7 +187,7 @@ def test_dry_run_reports_and_submits_nothing(service: FakeService, mp4gen: Any) 
 def test_dry_run_ends_with_the_code_of_what_it_found(
     service: FakeService, mp4gen: Any, fault: Any, code: int, reason: str
 ) -> None:
-    """The run itself would end with it, too."""
+    """The exit code is the one with which the run itself would end."""
     service.always("credits", fault)
 
     ended = mp4gen("convert", "t.csv", "--to", "v", "--dry-run")
@@ -199,7 +199,7 @@ def test_dry_run_ends_with_the_code_of_what_it_found(
 def test_dry_run_fails_if_the_server_is_down(
     service: FakeService, mp4gen: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It asks for a short time, and says why it does not know the credits."""
+    """The dry run asks for a short time, and reports why the credits are unknown."""
     monkeypatch.setattr("mp4gen.cli.dry_run.DRY_RUN_TIMEOUT", 0.05)
     service.always("credits", "hang")
 

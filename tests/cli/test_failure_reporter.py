@@ -146,7 +146,7 @@ SITUATIONS: dict[str, tuple[Any, str]] = {
 def test_each_command_says_what_it_waits_for(
     mp4gen: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, situation: str
 ) -> None:
-    """What fails, why, until when it tries, and what to check: long before it gives up."""
+    """Each command reports what fails, why, until when it retries, and what to check."""
     monkeypatch.chdir(tmp_path)
     server, expected = SITUATIONS[situation]
     silence = 0.05 if expected.startswith("No response") else 60
@@ -219,7 +219,7 @@ def test_unknown_name_of_the_proxy_ends_a_command_at_once(
 def test_link_that_is_no_url_is_reported_by_the_client(
     mp4gen: Any, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
-    """Its name is not looked up."""
+    """An invalid URL is not looked up: the client reports it."""
     monkeypatch.setenv("MP4GEN_BASE_URL", "http://127.0.0.1:9")
     ended = mp4gen("download", url)
 
@@ -229,7 +229,7 @@ def test_link_that_is_no_url_is_reported_by_the_client(
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("error", [socket.gaierror(socket.EAI_AGAIN, "Try again"), None])
-async def test_name_server_that_is_away_is_an_outage(
+async def test_unreachable_name_server_is_an_outage(
     monkeypatch: pytest.MonkeyPatch, error: OSError | None
 ) -> None:
     """Only a name server can say that a name does not exist; the client retries without one."""

@@ -142,7 +142,7 @@ def test_render_makes_a_video(system: str, music: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_serve_check_passes(system: str, music: Path, tmp_path: Path) -> None:
-    """It renders in a worker, with the limits that the system has."""
+    """The check renders in a worker, with the limits that the system has."""
     folders = ("--music", music, "--data", tmp_path / "data")
 
     code, out, err = run(system, "serve", "--check", *folders, "--port", 0)
@@ -241,7 +241,7 @@ print(path.with_suffix(".new").read_bytes())
 
 
 def test_lock_is_exclusive_and_ends_with_its_file(system: str, tmp_path: Path) -> None:
-    """It locks no byte that another program or SQLite reads, and moves no position."""
+    """The lock covers no byte that SQLite or another program reads, and moves no file position."""
     out = run_python(system, LOCK_SCRIPT, tmp_path / "file")
 
     assert out.splitlines() == ["locked", "0 b''", "False", r"b'a\nb\n'"]

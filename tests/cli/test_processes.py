@@ -266,7 +266,7 @@ def processes_of(group: int) -> list[str]:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="lists processes by /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_stopped_render_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
-    """Of many files: no part of a video and no process, also if the command is killed."""
+    """A stopped render of many files leaves no partial video and no process, even if killed."""
     for name in ("a", "b", "c"):
         with wave.open(str(tmp_path / f"{name}.wav"), "wb") as file:
             file.setparams((1, 2, 8000, 0, "NONE", ""))

@@ -21,7 +21,7 @@ def shown(columns: int, label: str, status: str) -> str:
 
 
 def test_long_name_leaves_room_for_the_status() -> None:
-    """In 80 columns."""
+    """A long name is cut, so that the status fits into 80 columns."""
     line = shown(80, "x" * 120, "rendering 1 s of 9 s")
 
     assert line.count("\n") == 1
@@ -30,7 +30,7 @@ def test_long_name_leaves_room_for_the_status() -> None:
 
 
 def test_counts_fit_into_60_columns() -> None:
-    """The bar goes first."""
+    """In a narrow terminal, the bar is left out before the counts."""
     counts = "12 done, 0 failed, 2 in progress, 13 remaining"
 
     assert counts in shown(60, "", counts)

@@ -83,7 +83,7 @@ def test_render_rejects_a_file_without_audio(mp4gen: Any, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_render_skips_an_existing_video(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
-    """0, as in a run of many; --overwrite renders it again, and another file is never replaced."""
+    """An existing video is skipped, or rendered again with --overwrite; other files are kept."""
     line = ("render", tone, "--to", tmp_path / "v/", "--size", "144x144")
     mp4gen(*line)
     video = tmp_path / "v" / "tone.mp4"

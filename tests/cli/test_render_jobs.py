@@ -72,7 +72,7 @@ def test_folders_are_searched_and_keep_their_names(touch: Touch) -> None:
 def test_content_of_the_current_folder_has_no_folder_of_its_own(
     touch: Touch, monkeypatch: pytest.MonkeyPatch, place: str, folder: str, video: str
 ) -> None:
-    """As with `cp -r . videos`."""
+    """As with `cp -r . videos`, the content goes directly into the folder."""
     touch("b/c/x.mp3")
     monkeypatch.chdir(place)
 
@@ -105,7 +105,7 @@ def test_single_file_can_have_a_name(touch: Touch) -> None:
     ],
 )  # fmt: skip
 def test_invalid_sources_are_refused(touch: Touch, sources: list[str], to: str, text: str) -> None:
-    """Before anything is rendered."""
+    """Invalid sources are refused before anything is rendered."""
     touch("a.mp3", "d/b.wav", "d/b.ogg", "e/a.wav", "empty/readme.txt")
 
     with pytest.raises(UsageError) as refused:
@@ -149,7 +149,7 @@ def test_names_that_differ_in_capitals_only(
 
 @pytest.mark.parametrize("to", ["song.mp3", "song.mov", "a/b.AVI", "x.wav"])
 def test_target_of_another_format_is_refused(touch: Touch, to: str) -> None:
-    """It would replace a master, or become a folder of that name."""
+    """Otherwise the video would replace a master, or a folder would get that name."""
     touch("x.wav")
 
     with pytest.raises(UsageError, match=r"The video is an MP4: use a name that ends in \.mp4"):
@@ -172,7 +172,7 @@ def test_target_is_an_mp4_or_a_folder(touch: Touch) -> None:
 
 
 def test_other_file_is_not_replaced(touch: Touch, tmp_path: Path) -> None:
-    """Neither a video of another program, nor a part of one."""
+    """A video of another program and an incomplete video are not replaced."""
     touch("a.mp3")
     Path("a.mp4").write_bytes(b"\0\0\0\x08ftyp\0\0\0\x08moov\0\0\0\x08mdat")
 
@@ -194,7 +194,7 @@ def test_unreadable_video_is_not_replaced(touch: Touch, monkeypatch: pytest.Monk
 
 
 def test_target_that_the_renderer_refuses_is_not_done(touch: Touch) -> None:
-    """A folder, and the audio file itself."""
+    """A folder and the audio file itself are not taken for finished videos."""
     touch("a.mp4")
     Path("b.mp4").mkdir()
 

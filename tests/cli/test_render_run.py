@@ -62,7 +62,7 @@ def test_failure_never_stops_the_rest(mp4gen: Any, music: Path, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_overwrite_renders_again(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
-    """Without it, a file that is not a video of mp4gen fails; with it, the file is replaced."""
+    """Only with --overwrite is a file replaced that is not a video of mp4gen."""
     video = tmp_path / "v" / "tone.mp4"
     video.parent.mkdir()
     video.write_bytes(OTHER_VIDEO)
@@ -111,7 +111,7 @@ def test_nothing_is_rendered_if_all_exist(
 def test_invalid_options_of_many_files(
     mp4gen: Any, music: Path, tmp_path: Path, options: Any, text: str
 ) -> None:
-    """2, before anything is rendered."""
+    """The exit code is 2, and nothing is rendered."""
     target = () if "--to" in options else ("--to", tmp_path / "v")
 
     ended = mp4gen("render", music, *target, *options)
@@ -124,7 +124,7 @@ def test_invalid_options_of_many_files(
 def test_unreadable_folder_is_a_failure(
     mp4gen: Any, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its music was not rendered, so the exit code is 1."""
+    """The music in the folder was not rendered, so the exit code is 1."""
     scandir = os.scandir
     monkeypatch.setattr("mp4gen.cli.render_jobs.RenderJob.is_done", lambda _: True)
 
@@ -215,7 +215,7 @@ async def test_other_processes_do_the_work_of_one_that_cannot_start(
 def test_run_ends_if_no_process_can_start(
     mp4gen: Any, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """1, with the reason, and all files remain."""
+    """The exit code is 1, the reason is reported, and all files remain."""
 
     def fail(_: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")

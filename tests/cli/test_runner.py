@@ -91,7 +91,7 @@ async def cancel_in_thread() -> None:
 
 
 def test_run_in_thread_logs_no_error_after_a_cancel(caplog: pytest.LogCaptureFixture) -> None:
-    """The error is no surprise."""
+    """The error of a function that was stopped is expected, and not logged."""
     asyncio.run(cancel_in_thread())
     gc.collect()
 

@@ -76,7 +76,7 @@ def test_lambda_reads_text_and_base64(
 @pytest.mark.parametrize(
     "event", [{}, {"body": None}, {"body": "{}"}, {"body": "&&&", "isBase64Encoded": True}]
 )
-def test_lambda_refuses_what_is_no_callback(service: FakeService, event: dict[str, Any]) -> None:
+def test_lambda_refuses_other_bodies(service: FakeService, event: dict[str, Any]) -> None:
     """Status 400 in place of a traceback, and the API is not asked."""
     assert example("lambda")["handler"](event, None)["statusCode"] == 400
     assert service.requests == []

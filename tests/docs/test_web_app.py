@@ -73,7 +73,7 @@ async def test_app_creates_and_polls(
 async def test_request_ends_in_its_time_if_the_api_is_down(
     mp4gen_service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client would retry for minutes."""
+    """A request fails within its own time, although the client could retry for minutes."""
     for endpoint in ("create", "details", "tracks"):
         mp4gen_service.always(endpoint, "reset")
     app = load(monkeypatch, mp4gen_service.url, seconds=0.1)

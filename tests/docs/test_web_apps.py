@@ -90,10 +90,10 @@ def test_form_leads_to_the_video(visit: Callable[..., Page], service: FakeServic
 
 
 @pytest.mark.mp4gen_service(duration=1000.0)
-def test_page_of_an_unfinished_video_looks_again(
+def test_page_of_an_unfinished_video_reloads(
     visit: Callable[..., Page], service: FakeService
 ) -> None:
-    """It says why there is no video when the task has failed."""
+    """The page reloads until the task ends, and then shows why there is no video."""
     address = visit("/", **TRACK).location or ""
     waiting = visit(address)
     next(iter(service.tasks.values())).fail("the renderer <is> down")
@@ -115,7 +115,7 @@ def test_second_submit_leads_to_the_same_video(
 def test_error_is_shown(
     visit: Callable[..., Page], service: FakeService, fault: str | None, status: int
 ) -> None:
-    """In the error's own words: bad input as the user's fault, the rest as the host's."""
+    """The page shows the error's text: status 400 for bad input, 502 for all else."""
     if fault is not None:
         service.script("create", fault)
 
@@ -141,7 +141,7 @@ def test_django_allows_its_database_in_functions_of_a_call(
     assert [conversion.error for conversion in found] == [None]
 
 
-def test_serverless_function_submits_and_looks(service: FakeService) -> None:
+def test_serverless_function_submits_and_polls(service: FakeService) -> None:
     """Its client is made outside of the handler, and kept from one call to the next."""
     names = runpy.run_path(str(EXAMPLES / "serverless.py"), run_name="serverless")
     context = Mock(**{"get_remaining_time_in_millis.return_value": 30_000})

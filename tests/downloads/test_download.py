@@ -929,7 +929,7 @@ async def test_download_awaits_an_async_on_progress(sessions: FileSessions, targ
 async def test_download_aborts_if_an_async_on_progress_raises(
     sessions: FileSessions, target: Path
 ) -> None:
-    """As with a plain function."""
+    """As with a plain function, an exception of an async one aborts the download."""
 
     async def on_progress(_: int, __: int | None) -> None:
         raise KeyError

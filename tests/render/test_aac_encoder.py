@@ -74,7 +74,7 @@ def test_encoder_keeps_a_pure_tone(hz):
 
 
 def test_encoder_keeps_a_bass_drum():
-    """In each 21 ms, and not on average only."""
+    """Each block of 21 ms keeps the bass, not only the average."""
     samples = bass_drum()
 
     _, decoded = encode(samples)
@@ -121,7 +121,7 @@ def test_encoder_leaves_dense_music_to_the_fast_coder(monkeypatch):
 
 
 def test_encoder_spends_more_bits_on_dense_music():
-    """Up to the given rate, and only as long as the noise is high."""
+    """Dense music gets up to the given rate, and only as long as the noise is high."""
     noise = np.random.default_rng(2).standard_normal((2, 50 * BLOCK)) * 0.1
     samples = np.concatenate([noise, tone(300.0, 60 * BLOCK) + tone(700.0, 60 * BLOCK) / 9], axis=1)
 

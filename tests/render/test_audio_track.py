@@ -96,7 +96,7 @@ def test_audio_bitrate_is_kept(tools, tmp_path, kind):
 
 
 def test_aac_below_the_audio_bitrate_is_copied(tools, tmp_path):
-    """It would only lose."""
+    """AAC below the requested bit rate is copied, since encoding would only lose quality."""
     music = tools.encode(tmp_path / "t.m4a", tools.tone(1.0))
 
     result = render_video(music, tmp_path / "o.mp4", style=SMALL, audio_bitrate=256_000)
@@ -104,7 +104,7 @@ def test_aac_below_the_audio_bitrate_is_copied(tools, tmp_path):
     assert result.audio_copied
 
 
-def test_audio_at_48_khz_where_it_is_asked_for(tools, tmp_path):
+def test_audio_is_converted_to_48_khz_on_request(tools, tmp_path):
     """A platform's rate applies to copied AAC too; the peak for the gain is that at this rate."""
     square = np.sign(tools.tone(1.0, 44100, hz=2205.0)) * 0.9
     wav, m4a = (tools.encode(tmp_path / f"t{kind}", square) for kind in (".wav", ".m4a"))
@@ -124,7 +124,7 @@ def test_audio_at_48_khz_where_it_is_asked_for(tools, tmp_path):
 
 @pytest.mark.parametrize("value", [31_999, 448_001, 96.5, "96k", True])
 def test_audio_bitrate_is_checked(value):
-    """In bits per second, and before anything is read."""
+    """The bit rate is checked, in bits per second, before anything is read."""
     with pytest.raises(RenderError, match="Invalid audio_bitrate"):
         render_video("missing.wav", "o.mp4", audio_bitrate=value)
 

@@ -240,7 +240,7 @@ def test_impossible_clips_are_refused(tools, tmp_path, options, text):
         ("nan", None),
     ],
 )
-def test_times_are_read_as_people_write_them(value, seconds):
+def test_times_are_parsed(value, seconds):
     """Minutes and seconds beside hours or minutes stay below 60."""
     if seconds is None:
         with pytest.raises(RenderError, match="Invalid start"):
@@ -249,7 +249,7 @@ def test_times_are_read_as_people_write_them(value, seconds):
         assert parse_time(value, "start") == seconds
 
 
-def test_times_are_written_as_they_are_read():
+def test_times_are_formatted_as_they_are_parsed():
     """Messages have minutes and seconds."""
     assert [clock(seconds) for seconds in (0, 9.6, 75, 3723)] == ["0:00", "0:10", "1:15", "62:03"]
     assert [exact_clock(s) for s in (0, 10, 59.9999, 75.25)] == [

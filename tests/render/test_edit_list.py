@@ -32,7 +32,7 @@ def ratio(before: np.ndarray, after: np.ndarray) -> float:
 
 @pytest.mark.parametrize("kind", [".wav", ".m4a"])
 def test_edit_list_hides_the_delay(tools, tmp_path, kind):
-    """Sound and picture begin at once, as every player reads it."""
+    """Audio and picture begin immediately in every player."""
     before, after, times = render(tools, tmp_path, kind)
 
     assert b"elst" in (tmp_path / "o.mp4").read_bytes()

@@ -38,7 +38,7 @@ def test_incomplete_video_is_not_recognised(video: Path) -> None:
 
 
 def test_video_of_another_program_is_not_recognised(video: Path, tmp_path: Path) -> None:
-    """It has no comment of this package."""
+    """A video without the comment of this package is not recognised."""
     other = tmp_path / "other.mp4"
     with av.open(str(video)) as source, av.open(str(other), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])

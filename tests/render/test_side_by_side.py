@@ -179,7 +179,7 @@ def test_cancel_ends_all_processes(processes, music, tmp_path):
 
 @pytest.mark.slow
 def test_error_of_a_process_is_raised(processes, music, tmp_path, monkeypatch):
-    """It is the same as in this process."""
+    """The error of another process is raised as it would be in this one."""
     encode = PieceProcess.encode
     monkeypatch.setattr(PieceProcess, "encode", lambda self, _, piece: encode(self, (), piece))
 
@@ -254,7 +254,7 @@ render_video(*sys.argv[1:], workers=2)
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_processes_end_with_a_script_that_is_stopped(music, tmp_path, how):
-    """They outlive neither a kill nor Ctrl-C, and add nothing to its message."""
+    """The processes outlive neither a kill nor Ctrl-C of the script, and print nothing."""
     script, to = tmp_path / "script.py", tmp_path / "out" / "o.mp4"
     script.write_text(SCRIPT)
     to.parent.mkdir()

@@ -38,7 +38,7 @@ def limit(max_size, prepared, audio):
 
 @pytest.mark.parametrize("max_size", [200_000, 120_000])
 def test_video_fits_into_the_size(music, tmp_path, max_size):
-    """And uses most of it."""
+    """The video fits into the limit, and uses most of it."""
     result = render_video(music, tmp_path / "o.mp4", style=SMALL, max_size=max_size)
 
     assert 0.75 * max_size < result.size_bytes <= max_size
@@ -55,7 +55,7 @@ def test_video_that_fits_keeps_its_sound_and_quantizer(prepared):
     assert settings.style == attrs.evolve(SMALL, quality="fine")
 
 
-def test_sound_and_picture_give_way_in_turns(prepared):
+def test_audio_and_picture_are_reduced_in_turns(prepared):
     """The smaller the size, the coarser the picture and the lower the bit rate."""
     sizes = [250_000, 190_000, 150_000, 112_000]
 
@@ -70,7 +70,7 @@ def test_sound_and_picture_give_way_in_turns(prepared):
 
 
 def test_audio_bitrate_of_the_caller_is_kept(prepared):
-    """Then only the picture gives way."""
+    """With a given audio bit rate, only the picture is reduced."""
     audio = AudioOptions(bit_rate=128_000)
 
     settings = limit(140_000, prepared, audio).choose()
@@ -90,7 +90,7 @@ def test_size_that_is_too_small_is_refused_before_encoding(music, tmp_path, monk
 
 @pytest.mark.slow
 def test_video_that_is_too_large_is_encoded_again(music, tmp_path, monkeypatch):
-    """What the samples promised too low, the first encoding corrects."""
+    """If the samples estimate too little, the size of the first encoding corrects the estimate."""
     sampled = size_limit._sampled_size
     monkeypatch.setattr(size_limit, "_sampled_size", lambda *video: 0.5 * sampled(*video))
     sizes = []
@@ -135,6 +135,6 @@ def test_limit_needs_no_more_with_several_workers(music, tmp_path):
 
 @pytest.mark.parametrize("value", [0, -1, 10.5, "10M", True])
 def test_max_size_is_checked(value):
-    """In bytes, and before anything is read."""
+    """The limit is checked, in bytes, before anything is read."""
     with pytest.raises(RenderError, match="Invalid max_size"):
         render_video("missing.wav", "o.mp4", max_size=value)

@@ -17,7 +17,7 @@ resource = pytest.importorskip("resource")
 def test_set_limit_skips_what_the_system_refuses(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    """One of memory, on macOS; the log says so."""
+    """A limit that the system refuses, such as that of memory on macOS, is only logged."""
 
     def refuse(*_: object) -> None:
         raise error
@@ -38,7 +38,7 @@ def test_set_limit_skips_what_the_system_lacks(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_there_are_no_limits_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has no module for them."""
+    """Windows has no `resource` module, so no limit is set."""
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setitem(sys.modules, "resource", None)
 
@@ -50,7 +50,7 @@ def test_there_are_no_limits_on_windows(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_raise_fd_limit_takes_what_macos_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It names no hard limit, and refuses more than 10,240 files."""
+    """On macOS, which reports no hard limit, at most 10,240 open files are requested."""
     infinity = (1 << 63) - 1
     current = (256, infinity)
 

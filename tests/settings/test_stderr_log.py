@@ -36,7 +36,7 @@ def stderr(level: str | None, program: str = PROGRAM) -> list[str]:
 
 @pytest.mark.slow
 def test_package_logs_nowhere_by_itself() -> None:
-    """Not even warnings: Python would print them for a library without a handler."""
+    """Without a handler, Python would print the warnings of a library."""
     assert stderr(None) == []
 
 

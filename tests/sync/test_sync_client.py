@@ -101,7 +101,7 @@ def test_each_call_returns_what_the_async_one_does(
 
 
 def test_properties_are_those_of_the_async_client() -> None:
-    """They need no call."""
+    """The properties need no call, and equal those of the async client."""
     client = mp4gen.sync.Client(FAKE_KEY, base_url="https://api.kie.ai/")
 
     assert (client.base_url, client.dialect) == ("https://api.kie.ai", mp4gen.Dialect.KIE)
@@ -110,7 +110,7 @@ def test_properties_are_those_of_the_async_client() -> None:
 
 
 def test_wrong_arguments_raise_in_the_caller(client: mp4gen.sync.Client) -> None:
-    """Those that Python refuses, and those that mp4gen refuses."""
+    """Wrong arguments raise in the caller, whether Python or mp4gen refuses them."""
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'request'"):
         client.convert()  # type: ignore[call-arg]
     with pytest.raises(mp4gen.ValidationError, match="Invalid task_id"):
@@ -138,7 +138,7 @@ def test_half_made_objects_have_a_repr() -> None:
 
 
 def test_warning_about_a_second_client_names_the_users_line() -> None:
-    """Not a line of mp4gen, whichever client it is."""
+    """The warning names the user's line, not one of mp4gen, for both clients."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         clients = [mp4gen.sync.Client("one-key"), mp4gen.sync.Client("one-key")]
@@ -200,7 +200,7 @@ def test_functions_of_a_call_run_in_the_callers_thread(
 
 
 def test_async_functions_of_a_call_are_awaited(client: mp4gen.sync.Client) -> None:
-    """As the async client does."""
+    """Async functions of a call are awaited, as by the async client."""
     submitted = []
 
     async def on_submitted(task_id: str) -> None:

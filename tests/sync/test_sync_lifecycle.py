@@ -118,7 +118,7 @@ def test_close_raises_what_its_clean_up_raises(
 def test_close_from_the_own_thread_is_refused(
     service: FakeService, make_client: MakeClient
 ) -> None:
-    """It would wait for itself."""
+    """A close in the client's own thread would wait for itself."""
     errors: list[BaseException] = []
 
     def on_event(_: mp4gen.Event) -> None:
@@ -162,7 +162,7 @@ def test_unclosed_client_warns_once_and_ends_its_thread(service: FakeService) ->
 
 
 def test_unused_client_needs_no_close(service: FakeService) -> None:
-    """It has nothing open."""
+    """A client that was never used has nothing open, and gives no warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         service.sync_client()

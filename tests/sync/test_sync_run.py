@@ -58,7 +58,7 @@ def test_generator_runs_in_the_callers_thread(
 
 
 def test_async_iterable_runs_in_the_clients_thread(client: mp4gen.sync.Client) -> None:
-    """It needs a loop."""
+    """An async iterable needs the client's loop, so it runs in the client's thread."""
     threads = set()
 
     async def tracks() -> AsyncIterator[mp4gen.VideoRequest]:
@@ -104,7 +104,7 @@ def test_error_of_an_iterable_comes_after_the_results(client: mp4gen.sync.Client
 def test_failed_track_does_not_stop_the_rest(
     client: mp4gen.sync.Client, service: FakeService
 ) -> None:
-    """Its conversion has the error."""
+    """A failed track's conversion has the error, and the other tracks go on."""
     service.script("create", "unknown_track")
 
     found = list(client.convert_many(requests(3)))
@@ -117,7 +117,7 @@ def test_failed_track_does_not_stop_the_rest(
 def test_error_that_stops_a_run_is_raised_after_the_last_result(
     client: mp4gen.sync.Client, service: FakeService
 ) -> None:
-    """As with the async client."""
+    """As with the async client, the error that stops a run comes after the last result."""
     service.always("create", "no_credits")
 
     with pytest.raises(mp4gen.InsufficientCreditsError), client.convert_many(requests(3)) as run:

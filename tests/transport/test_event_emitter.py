@@ -87,7 +87,7 @@ async def test_failing_async_hook_is_logged(
 
 
 async def test_close_does_not_wait_for_a_hook_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
-    """It takes some seconds at most, says how many events are lost, and leaves no task."""
+    """A close takes some seconds at most, logs how many events are lost, and leaves no task."""
 
     async def hang(_: mp4gen.Event) -> None:
         await asyncio.sleep(1e6)
