@@ -17,6 +17,7 @@ from typing import Any
 
 import av
 import av.error
+import numpy as np
 from av import AudioFrame, AudioStream
 from av.container import InputContainer
 
@@ -33,6 +34,9 @@ CODECS = (
     "mp3", "aac", "flac", "alac", "opus", "vorbis", "mp2", "ac3", "eac3", "wavpack",
     "adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt",
 )  # fmt: skip
+_LOSSY_CODECS = ("mp3", "aac", "opus", "vorbis", "mp2", "ac3", "eac3")
+# Full scale is 1. The loudest masters decode to about 2, damaged packets to thousands.
+_MAX_LOSSY_SAMPLE = 8
 MIN_DURATION = 0.5
 MAX_DAMAGED_SHARE = 0.1
 _OPTIONS = {
@@ -156,14 +160,15 @@ def _audio_stream(container: InputContainer, name: str) -> AudioStream:
 class Decoder:
     """Decodes one file from its start, once.
 
-    Iterating yields frames. Packets that cannot be decoded are counted and left out. A file whose
+    Iterating yields frames. Packets that cannot be decoded, or only to samples far above full
+    scale, are counted and left out. A file whose
     header and packets exceed `max_duration` seconds is refused before the first. A header can also
     claim too little: the caller must count.
 
     Attributes:
         header: complete with the first frame.
         packet_count: packets read so far.
-        damaged_packets: those of them that could not be decoded.
+        damaged_packets: those of them that were left out.
         profile: variant of the codec, known at the end, or "".
     """
 
@@ -191,6 +196,9 @@ class Decoder:
                 try:
                     frames = packet.decode()
                 except DECODING_ERRORS:
+                    self.damaged_packets += 1
+                    continue
+                if self.header.codec in _LOSSY_CODECS and any(map(_is_noise, frames)):
                     self.damaged_packets += 1
                     continue
                 yield from frames
@@ -226,6 +234,16 @@ class Decoder:
             )
         if seconds < MIN_DURATION:
             raise too_short_error(self._path, seconds)
+
+
+def _is_noise(frame: AudioFrame) -> bool:
+    """Return whether a lossy codec decoded samples that no music has."""
+    if frame.format.name != "fltp":
+        return False
+    planes = (np.frombuffer(memoryview(plane), np.float32, frame.samples) for plane in frame.planes)
+    limit = _MAX_LOSSY_SAMPLE
+    # So that NaN is noise as well.
+    return not all(-limit <= plane.min() and plane.max() <= limit for plane in planes)
 
 
 def packets_of(

@@ -319,6 +319,24 @@ def test_nan_and_huge_samples_are_refused(tmp_path, value):
     assert_refused(music, tmp_path / "out", "NaN or out-of-range samples")
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_damaged_packets_far_above_full_scale_are_left_out(tools, tmp_path, channels):
+    """One flipped byte of an MP3 would turn the whole track down to silence."""
+    music = tools.encode(tmp_path / "t.mp3", tools.tone(2.0, channels=channels))
+    packets = tools.packet_bytes(music)
+    data = int.from_bytes(packets[30], "big")
+    # The gain of the first granule follows its header and 39 or 41 bits.
+    gain = 0xFF << 8 * len(packets[30]) - (32 + 37 + 2 * channels + 8)
+    packets[30] = (data | gain).to_bytes(len(packets[30]), "big")
+    music.write_bytes(b"".join(packets))
+
+    decoder = decode.Decoder(music)
+    peak = max(np.abs(frame.to_ndarray()).max() for frame in decoder)
+
+    assert peak < 1
+    assert 1 <= decoder.damaged_packets <= 2
+
+
 def _wav(kind: int, channels: int, rate: int, size: int, data: bytes) -> bytes:
     frame = channels * size
     form = struct.pack("<HHIIHH", kind, channels, rate, rate * frame, frame, 8 * size)
