@@ -1,13 +1,12 @@
 """Start, feed and end one process that encodes pieces beside this one. Draws nothing."""
 
 import os
-import signal
 import subprocess
 import sys
 from contextlib import suppress
 from multiprocessing.connection import Pipe
 
-from mp4gen.signals import held_back
+from mp4gen.signals import STOP_SIGNALS, held_back
 
 from .encode import EncodedFrame
 from .pieces import Piece, PieceProcessError
@@ -28,8 +27,8 @@ Report = list[EncodedFrame] | Exception | None
 class PieceProcess:
     """A process that encodes one piece at a time.
 
-    It ends with its parent process, also if that is killed. It ignores Ctrl-C, which the parent
-    handles.
+    It ends with its parent process, also if that is killed. It ignores the signals that end a
+    program, such as Ctrl-C: they reach a whole group, and the parent handles them.
 
     Attributes:
         piece: the piece that it encodes, or None.
@@ -46,8 +45,8 @@ class PieceProcess:
         self._connection, theirs = Pipe()
         descriptor = theirs.fileno()
         path = [entry for entry in sys.path if isinstance(entry, str)]
-        # The process inherits the blocked signal, and keeps it blocked.
-        with theirs, held_back([signal.SIGINT]):
+        # The process inherits the blocked signals, and keeps them blocked.
+        with theirs, held_back(STOP_SIGNALS):
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-c", _PROGRAM, str(descriptor), str(os.getpid()), *path],
                 pass_fds=[descriptor],

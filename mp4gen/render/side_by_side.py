@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import selectors
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -31,7 +30,8 @@ _PIECES_AHEAD = 2
 _FRAMES_AT_ONCE = 4
 # Seconds to wait for the other processes between two checks of the cancel token.
 _WAIT = 0.05
-# Seconds without a report of any process, after which one is considered to hang.
+# Seconds of such waits without a report of any process, after which one is considered to hang. The
+# clock would also count the time in which all of them were stopped, for instance by Ctrl-Z.
 _MAX_SILENCE = 60.0
 
 Workers = int | Callable[[], int]
@@ -151,7 +151,7 @@ class SideBySide:
         self._waiting = cut
         self._encoder = PieceEncoder(prepared)
         self._own: tuple[Piece, Iterator[EncodedFrame]] | None = None
-        self._heard_at = time.monotonic()
+        self._silence = 0.0
 
     def __iter__(self) -> Iterator[EncodedFrame]:
         for piece, part in [*self._parts.items()]:
@@ -192,12 +192,13 @@ class SideBySide:
             piece = self._processes.end_one()
             if piece in self._parts and not self._parts[piece].is_complete:
                 self._waiting = sorted([piece, *self._waiting])
+        self._silence += timeout
         for process in self._processes.wait(timeout):
             self._take(process)
         for process in self._processes.ready:
             if self._has_next():
                 process.encode(self._prepared, self._waiting.pop(0))
-        if timeout and time.monotonic() - self._heard_at > _MAX_SILENCE:
+        if self._silence > _MAX_SILENCE:
             raise PieceProcessError("A render process hangs. Render again, or use one worker.")
 
     def _take(self, process: PieceProcess) -> None:
@@ -210,5 +211,5 @@ class SideBySide:
             self._add(process.piece, report)
 
     def _add(self, piece: Piece, frames: list[EncodedFrame]) -> None:
-        self._heard_at = time.monotonic()
+        self._silence = 0.0
         self._on_frames(self._parts[piece].add(frames))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -28,6 +30,8 @@ from mp4gen.render import (
 from mp4gen.render.canvas import Canvas
 from mp4gen.render.piece_process import PieceProcess
 from mp4gen.render.pieces import Drawing, Piece
+from mp4gen.render.side_by_side import PieceProcesses
+from mp4gen.signals import STOP_SIGNALS
 
 # Its reflections move every fifth frame, and its pieces do not begin with one of those.
 SMALL = RenderStyle(width=160, height=160, fps=48)
@@ -163,6 +167,43 @@ def test_hanging_process_is_an_error(processes, music, tmp_path, monkeypatch):
 
     assert processes.has_ended() == [True]
     assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.slow
+def test_time_in_which_all_were_stopped_is_not_a_hang(processes, music, tmp_path, monkeypatch):
+    """Ctrl-Z stops a whole command, and the clock goes on."""
+    real_wait, real_clock, waits = PieceProcesses.wait, time.monotonic, 0
+
+    def wait(self: PieceProcesses, timeout: float) -> list[PieceProcess]:
+        nonlocal waits
+        waits += bool(timeout)
+        if waits == 3:
+            os.kill(processes[0]._process.pid, signal.SIGCONT)
+        return real_wait(self, timeout)
+
+    monkeypatch.setattr(PieceProcesses, "wait", wait)
+    monkeypatch.setattr(time, "monotonic", lambda: real_clock() + 1000 * waits)
+
+    render_until_begun(
+        music, tmp_path / "o.mp4", processes,
+        lambda: os.kill(processes[0]._process.pid, signal.SIGSTOP), timeout=math.inf,
+    )  # fmt: skip
+
+    assert waits >= 3
+
+
+@pytest.mark.slow
+def test_signals_to_a_whole_group_end_no_process(processes, music, tmp_path):
+    """A service manager and a closed terminal send them to all; the caller handles them."""
+
+    def send() -> None:
+        for number in STOP_SIGNALS:
+            os.kill(processes[0]._process.pid, number)
+
+    render_until_begun(music, tmp_path / "o.mp4", processes, send)
+
+    assert processes.has_ended() == [True]
+    assert (tmp_path / "o.mp4").exists()
 
 
 @pytest.mark.slow
