@@ -84,7 +84,7 @@ def _seed_clients(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set the event loop, Hypothesis, coverage and Ctrl-C for the suite."""
+    """Set the event loop, Hypothesis, coverage and signals for the suite."""
     # Before Python 3.14, pytest-asyncio creates a loop here and does not close it. Its
     # ResourceWarning fails the test that runs at the next garbage collection.
     asyncio.set_event_loop(None)
@@ -93,6 +93,9 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("suite")
     # Coverage measures this process; the programs that tests start run at full speed.
     os.environ.pop("COVERAGE_PROCESS_START", None)
-    # A background job of a script ignores Ctrl-C, and so would the programs that tests interrupt.
+    # The programs that tests start would ignore what a background job or `nohup` ignores. A
+    # handler is not inherited.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
