@@ -177,13 +177,15 @@ def test_convert_stops_and_resumes(system: str, tmp_path: Path) -> None:
     line = ("convert", table, "--to", videos)
     # Ctrl-Break, which the simulation has in place of SIGQUIT.
     stop = signal.SIGQUIT if system == "win32" else signal.SIGTERM
-    with FakeService(duration=3.0, retry_after=0.2) as service:
+    with FakeService(duration=1e6, retry_after=0.2) as service:
         first = start(system, "-m", "mp4gen", *line, **account(service))
         pause = threading.Event()
         while len(service.tasks) < 4:
             pause.wait(0.01)
         first.send_signal(stop)
         _, stopped = first.communicate(timeout=60)
+        for task in service.tasks.values():
+            task.finish()
         code, _, err = run(system, *line, **account(service))
         tasks = len(service.tasks)
 
