@@ -41,7 +41,9 @@ def render(
     to: Annotated[
         str, Parameter(help="Folder for the videos, or the MP4 file of a single audio file.")
     ],
-    overwrite: Annotated[bool, Parameter(help="Render again the videos that exist.")] = False,
+    overwrite: Annotated[
+        bool, Parameter(help="Render existing videos again, and replace them.")
+    ] = False,
     workers: Annotated[
         int | None,
         Parameter(

@@ -48,7 +48,7 @@ class Sound:
         AudioMode,
         Parameter(
             name="--audio",
-            help="Sound of the video. compatible: AAC, which plays everywhere. copy: mp3, aac, "
+            help="Audio of the video. compatible: AAC, which plays everywhere. copy: mp3, aac, "
             "flac, alac and opus bit for bit, other formats as FLAC of up to 24 bits.",
         ),
     ] = "compatible"
@@ -68,7 +68,7 @@ class Limits:
 
     Attributes:
         max_size: Maximum size of the file, for instance 16M; K, M and G are powers of 1000. The
-            quality of picture and sound is lowered as far as necessary.
+            quality of picture and audio is lowered as far as necessary.
         max_duration: Maximum seconds of the video.
         timeout: Maximum seconds that the render of a file may take.
     """

@@ -1,6 +1,6 @@
-"""The audio formats that the renderer reads: their names, file name endings and demuxers.
+"""The audio formats that the renderer reads: their names, file name extensions and demuxers.
 
-One list, so that the endings that the server accepts, the texts that name formats and the files
+One list, so that the extensions that the server accepts, the texts that name formats and the files
 that are opened never differ. Does no I/O.
 """
 
@@ -16,7 +16,7 @@ class AudioFormat:
 
     Attributes:
         name: Its name in texts.
-        suffixes: Its file name endings.
+        suffixes: Its file name extensions.
         demuxer: The name by which libavformat opens it.
         bytes_per_second: Its typical size.
     """
@@ -27,9 +27,10 @@ class AudioFormat:
     bytes_per_second: int = _LOSSY
 
 
-# Lossless ones first: if files differ only in the ending, the first is preferred. All of these hold
-# their audio themselves. Playlists, manifests and concat scripts name other files or addresses, and
-# would read those; MPEG transport streams, ASF and game formats bring large parsers for few songs.
+# Lossless ones first: if files differ only in the extension, the first is preferred. All of these
+# hold their audio themselves. Playlists, manifests and concat scripts name other files or URLs, and
+# would read those; MPEG transport streams, ASF and game formats bring large parsers for few
+# songs.
 FORMATS = (
     AudioFormat("flac", (".flac",), "flac", _LOSSLESS),
     AudioFormat("wav", (".wav",), "wav", _PCM),
