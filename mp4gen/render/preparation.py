@@ -49,7 +49,7 @@ class Prepared:
 def prepare(
     audio: PathLike, request: RenderRequest, analyse: Callable[..., analysis.Features]
 ) -> Prepared:
-    """Check the options, analyse the audio and choose words and cover.
+    """Check the options, analyse the audio and choose texts and cover.
 
     Raises:
         RenderError: an option or the audio cannot be used.
@@ -58,9 +58,7 @@ def prepare(
     style = request.style
     _check_values(request)
     file_tags = tags.read_tags(audio)
-    own_title = file_tags.title or Path(os.fspath(audio)).stem
-    title = sanitize(own_title if request.title is None else request.title)
-    author = sanitize(file_tags.artist if request.author is None else request.author)
+    title, author = _texts(audio, request, file_tags)
     scene_layout = layout.layout_for(style.width, style.height, with_text=bool(title or author))
     side = scene_layout.cover.width
     # Options are checked before minutes are spent on the audio.
@@ -79,10 +77,7 @@ def prepare(
         cover_pixels = cover.generate_cover(features.digest, side)[0]
     else:
         cover_pixels = cover.resize(cover_image, side)
-    warnings += tags.unreadable_warnings(
-        title=file_tags.title if request.title is None else "",
-        author=file_tags.artist if request.author is None else "",
-    )
+    warnings += _tag_warnings(request, file_tags)
     warnings += damage.warnings_of(decode.display_name(audio), features)
     spec = SceneSpec(
         layout=scene_layout,
@@ -118,6 +113,20 @@ def _check_values(request: RenderRequest) -> None:
             raise RenderError(
                 f"Cannot read the font file: {font}. Use a TrueType or OpenType file."
             )
+
+
+def _texts(audio: PathLike, request: RenderRequest, file_tags: tags.Tags) -> tuple[str, str]:
+    """Return (title, author): the caller's, else those of the file."""
+    own_title = file_tags.title or Path(os.fspath(audio)).stem
+    title = sanitize(own_title if request.title is None else request.title)
+    return title, sanitize(file_tags.artist if request.author is None else request.author)
+
+
+def _tag_warnings(request: RenderRequest, file_tags: tags.Tags) -> list[str]:
+    return tags.unreadable_warnings(
+        title=file_tags.title if request.title is None else "",
+        author=file_tags.artist if request.author is None else "",
+    )
 
 
 def choose_cover(
