@@ -85,17 +85,23 @@ class _PartFile(FileIO):
     def write(self, data: ReadableBuffer) -> int:
         """Write all of the data."""
         rest = memoryview(data)
-        try:
+        with _write_errors():
             while rest:
                 rest = rest[super().write(rest) :]
-        except OSError as error:
-            raise _WriteError(error.errno, error.strerror) from error
         return memoryview(data).nbytes
 
 
 @contextmanager
+def _write_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _WriteError(error.errno, error.strerror) from error
+
+
+@contextmanager
 def atomic_output(to: Path) -> Iterator[Path]:
-    """Yield a temporary file beside `to` for `write`; rename it once it is complete and on disk.
+    """Yield a temporary file beside `to`, and rename it to `to` once it is complete and on disk.
 
     If `to` is a symbolic link, the file to which it leads is written.
 
@@ -107,7 +113,6 @@ def atomic_output(to: Path) -> Iterator[Path]:
         with filesystem.atomic_write(filesystem.resolve_links(to)) as part:
             yield part
             filled = True
-            progressive.rewrite(part)
     except OSError as error:
         # An OSError from the caller's own callback is raised unchanged.
         if not (filled or isinstance(error, _WriteError)):
@@ -141,6 +146,8 @@ def write(part: Path, job: EncodeJob) -> None:
         ):
             output.metadata.update({key: text for key, text in job.tags.items() if text})
             _mux(output, job)
+        with _write_errors():
+            progressive.rewrite(part)
     except av.error.FFmpegError as error:
         # AAC fits every MP4; packets copied from the input may not.
         hint = "" if job.audio_plan.codec == "aac" else ' Use audio_mode="compatible" (--audio).'

@@ -79,6 +79,16 @@ def test_audio_bitrate_of_the_caller_is_kept(prepared):
     assert settings.style.qp > SMALL.qp
 
 
+def test_size_is_that_of_the_finished_file(music, tmp_path):
+    """The smallest video fits into exactly its size, with an index smaller than its fragments'."""
+    style = attrs.evolve(SMALL, quality="fine", qp=36)
+    smallest = render_video(music, tmp_path / "a.mp4", style=style, audio_bitrate=96_000)
+
+    result = render_video(music, tmp_path / "b.mp4", style=SMALL, max_size=smallest.size_bytes)
+
+    assert result.size_bytes == smallest.size_bytes
+
+
 def test_size_that_is_too_small_is_refused_before_encoding(music, tmp_path, monkeypatch):
     """The error names the bytes that are needed at least."""
     monkeypatch.setattr(encoding.encode, "write", pytest.fail)
