@@ -1,6 +1,6 @@
 """Receive callbacks in an app with several workers: `uvicorn callbacks_workers:app --workers 4`.
 
-The worker that gets a callback is seldom the one that submitted: nothing is kept in memory.
+Nothing is kept in memory, because another worker may have submitted the track of a callback.
 """
 
 import os
