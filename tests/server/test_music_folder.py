@@ -382,6 +382,7 @@ async def test_page_shows_troubles_and_warnings(serve: Serve, visit: Any, tmp_pa
     state = await visitor.open()
     health = await caller.get_response("/healthz")
 
-    assert state["trouble"].startswith("The disk of the data folder has ")
-    assert health[2]["trouble"] == state["trouble"]
+    # Other programs change the megabytes that are free.
+    for trouble in (state["trouble"], health[2]["trouble"]):
+        assert trouble.startswith("The disk of the data folder has ")
     assert json.dumps(state["videos"]) == "[]"
