@@ -86,7 +86,9 @@ def parse_callback(
     data = value.get("data") if isinstance(value, Mapping) else None
     task_id = find_task_id(data) or find_task_id(value)
     if task_id is None:
-        raise ValidationError({"body": "it is not a callback's JSON with a task id"})
+        raise ValidationError(
+            {"body": "must be the JSON of a callback, with a task id; pass it unchanged"}
+        )
     if secret is not None and not _is_signed(task_id, headers or {}, secret, now):
         raise ValidationError(
             {"headers": "the signature is missing, wrong or too old; check the webhook key"}

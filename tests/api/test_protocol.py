@@ -428,7 +428,7 @@ def test_parse_callback_reads_any_bytes(body: bytes) -> None:
 @pytest.mark.parametrize("body", [None, 7, [], "", "{", "\ud800", {}, {"data": "taskId"}])
 def test_parse_callback_refuses_other_bodies(body: Any) -> None:
     """One kind of error for every body, whatever its type."""
-    with pytest.raises(mp4gen.ValidationError, match="Invalid body: it is not"):
+    with pytest.raises(mp4gen.ValidationError, match="Invalid body: must be the JSON"):
         mp4gen.parse_callback(body)
 
 
