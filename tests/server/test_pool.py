@@ -16,6 +16,7 @@ from mp4gen.server.rendering.pool import (
     WorkerDiedError,
     WorkerSlot,
 )
+from mp4gen.signals import STOP_SIGNALS
 
 MIB = 1 << 20
 
@@ -40,8 +41,8 @@ async def test_slot_survives_crashes_and_memory_limits(slot: WorkerSlot) -> None
     assert first == second != os.getpid()
 
 
-async def test_worker_has_low_priority_and_ignores_ctrl_c(slot: WorkerSlot) -> None:
-    """It runs at low priority, leaves Ctrl-C to the server, and inherits no file or socket."""
+async def test_worker_has_low_priority_and_ignores_signals(slot: WorkerSlot) -> None:
+    """It runs at low priority, leaves signals to the server, and inherits no file or socket."""
     nice = os.nice(0)
     mine = os.open(__file__, os.O_RDONLY)
     others = await slot.run(os.listdir, "/proc/self/fd")
@@ -49,7 +50,8 @@ async def test_worker_has_low_priority_and_ignores_ctrl_c(slot: WorkerSlot) -> N
     os.close(mine)
 
     assert await slot.run(os.nice, 0) == min(19, nice + 10)
-    assert await slot.run(signal.getsignal, signal.SIGINT) == signal.SIG_IGN
+    for number in STOP_SIGNALS:
+        assert await slot.run(signal.getsignal, number) == signal.SIG_IGN
     assert __file__ not in links
     assert not [link for link in links if "socket:" in link]
 

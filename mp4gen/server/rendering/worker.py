@@ -1,7 +1,7 @@
 """Runs one render at a time in a worker process with limits; knows no task and no HTTP.
 
 A worker runs at low priority, with limits of memory, processor time and file size. Windows has none
-of these limits, and macOS has none of memory. A worker ignores Ctrl-C, which its server handles,
+of these limits, and macOS has none of memory. A worker ignores the signals that its server handles,
 and it ends when its server ends or is killed.
 """
 
@@ -21,6 +21,7 @@ import attrs
 
 from mp4gen.errors import Mp4GenError, RenderError, RenderIOError
 from mp4gen.server.process_limits import set_limit
+from mp4gen.signals import STOP_SIGNALS, ignore
 
 from .worker_channel import WorkerChannel
 
@@ -88,12 +89,10 @@ class PieceDiedError(Mp4GenError):
 
 def initialize(server_pid: int, memory_limit: int) -> None:
     """Set the limits of this process, before its first job; no memory limit if it is 0."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A terminal and a service manager send these to all processes. The server lets renders end.
+    ignore(STOP_SIGNALS)
     _exit_with_parent(server_pid)
-    if sys.platform == "win32":
-        # Ctrl-Break goes to all programs of a console, as Ctrl-C does.
-        signal.signal(signal.SIGBREAK, signal.SIG_IGN)
-    else:
+    if sys.platform != "win32":
         os.nice(NICE)
     # Videos are private until the server hands them out.
     os.umask(0o077)
