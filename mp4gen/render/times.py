@@ -32,9 +32,11 @@ def clock(seconds: float) -> str:
 
 
 def exact_clock(seconds: float) -> str:
-    """Return a time as minutes, seconds and up to three decimals: "1:15.25"."""
+    """Return a time to the millisecond as `parse_time` reads it: "1:15.25" or "1:02:03.5"."""
     minutes, rest = divmod(math.floor(seconds * 1000), 60_000)
-    return f"{minutes}:{rest / 1000:06.3f}".rstrip("0").rstrip(".")
+    hours, minutes = divmod(minutes, 60)
+    start = f"{hours}:{minutes:02}" if hours else str(minutes)
+    return f"{start}:{rest / 1000:06.3f}".rstrip("0").rstrip(".")
 
 
 def _number(value: object) -> float:

@@ -252,6 +252,7 @@ def test_times_are_parsed(value, seconds):
 def test_times_are_formatted_as_they_are_parsed():
     """Messages have minutes and seconds."""
     assert [clock(seconds) for seconds in (0, 9.6, 75, 3723)] == ["0:00", "0:10", "1:15", "62:03"]
+    assert exact_clock(3723.5) == "1:02:03.5"
     assert [exact_clock(s) for s in (0, 10, 59.9999, 75.25)] == [
         "0:00",
         "0:10",
