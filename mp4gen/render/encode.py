@@ -81,13 +81,18 @@ class _PartFile(FileIO):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "w")
+        self.error: _WriteError | None = None
 
     def write(self, data: ReadableBuffer) -> int:
         """Write all of the data."""
         rest = memoryview(data)
-        with _write_errors():
-            while rest:
-                rest = rest[super().write(rest) :]
+        try:
+            with _write_errors():
+                while rest:
+                    rest = rest[super().write(rest) :]
+        except _WriteError as error:
+            self.error = error
+            raise
         return memoryview(data).nbytes
 
 
@@ -139,16 +144,17 @@ def write(part: Path, job: EncodeJob) -> None:
         RenderCancelledError: the job was cancelled.
     """
     options = {**progressive.MUXER_OPTIONS, "use_editlist": str(int(job.edit_list))}
+    file = _PartFile(part)
     try:
-        with (
-            _PartFile(part) as file,
-            av.open(file, "w", format="mp4", options=options) as output,
-        ):
+        with file, av.open(file, "w", format="mp4", options=options) as output:
             output.metadata.update({key: text for key, text in job.tags.items() if text})
             _mux(output, job)
         with _write_errors():
             progressive.rewrite(part)
     except av.error.FFmpegError as error:
+        # The muxer's end may hide a failed write behind an error of its own.
+        if file.error is not None:
+            raise file.error from error
         # AAC fits every MP4; packets copied from the input may not.
         hint = "" if job.audio_plan.codec == "aac" else ' Use audio_mode="compatible" (--audio).'
         raise RenderError(f"Cannot encode the video: {error.strerror}.{hint}") from error

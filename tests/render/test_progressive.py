@@ -12,7 +12,7 @@ import av
 import pytest
 
 from mp4gen.errors import RenderIOError
-from mp4gen.render import RenderStyle, progressive, render_video
+from mp4gen.render import RenderStyle, encode, progressive, render_video
 from mp4gen.render.mp4_samples import Track, box, boxes, read_fragment
 
 SMALL = RenderStyle(width=160, height=160, fps=25)
@@ -121,6 +121,24 @@ def test_disk_that_is_full_at_the_end_is_reported(tone_wav, tmp_path, monkeypatc
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(progressive, "rewrite", fail)
+
+    with pytest.raises(RenderIOError, match=r"Cannot write o\.mp4: No space left on device\."):
+        render_video(tone_wav, tmp_path / "o.mp4", style=SMALL)
+
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_failed_write_that_the_muxer_hides_is_reported(tone_wav, tmp_path, monkeypatch):
+    """The muxer fails again at its end, with an error that does not name the disk."""
+    failed = encode._WriteError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def mux(*_: object) -> None:
+        raise av.error.UnknownError(0, "Error in PyAV callback")
+
+    monkeypatch.setattr(
+        encode._PartFile, "error", property(lambda _: failed, lambda *_: None), raising=False
+    )
+    monkeypatch.setattr(encode, "_mux", mux)
 
     with pytest.raises(RenderIOError, match=r"Cannot write o\.mp4: No space left on device\."):
         render_video(tone_wav, tmp_path / "o.mp4", style=SMALL)
