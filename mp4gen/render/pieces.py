@@ -12,7 +12,7 @@ from typing import Any
 from attrs import frozen
 from av import Packet
 
-from mp4gen.errors import RenderError
+from mp4gen.errors import RenderIOError
 
 from . import motion
 from .canvas import Canvas
@@ -23,7 +23,7 @@ from .preparation import Prepared
 from .scene import Scene
 
 
-class PieceProcessError(RenderError):
+class PieceProcessError(RenderIOError):
     """A process that encodes pieces ended before they were done, or hangs."""
 
 

@@ -72,8 +72,9 @@ class PieceProcesses:
     def limit(self) -> int:
         """The largest number of processes, with this one."""
         wanted = self._workers if isinstance(self._workers, int) else self._workers()
-        # The processes get a descriptor, which Windows cannot hand over.
-        return 1 if sys.platform == "win32" else wanted
+        # The processes get a descriptor, which Windows cannot hand over, and need an interpreter,
+        # which a frozen program has not.
+        return 1 if sys.platform == "win32" or getattr(sys, "frozen", False) else wanted
 
     def start(self, duration: float) -> None:
         """Start as many as are worth it for `duration` seconds of music."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mp4gen.errors import RenderCancelledError, RenderError
+from mp4gen.errors import RenderCancelledError, RenderError, RenderIOError
 from mp4gen.render import (
     RenderStyle,
     analysis,
@@ -141,10 +141,19 @@ def render_until_begun(
     assert not steps
 
 
+@pytest.mark.parametrize(("name", "value"), [("frozen", True), ("platform", "win32")])
+def test_programs_without_an_interpreter_use_one_process(monkeypatch, name, value):
+    """A frozen program would start itself again; Windows hands over no descriptor."""
+    monkeypatch.setattr(sys, name, value, raising=False)
+
+    with side_by_side.PieceProcesses(4) as processes:
+        assert processes.limit == 1
+
+
 @pytest.mark.slow
 def test_killed_process_is_an_error(processes, music, tmp_path):
     """The error names its status; no file and no process is left."""
-    with pytest.raises(RenderError, match=r"ended unexpectedly, with the status -9\. Check"):
+    with pytest.raises(RenderIOError, match=r"ended unexpectedly, with the status -9\. Check"):
         render_until_begun(
             music, tmp_path / "o.mp4", processes,
             lambda: os.kill(processes[0]._process.pid, signal.SIGKILL),
@@ -159,7 +168,7 @@ def test_hanging_process_is_an_error(processes, music, tmp_path, monkeypatch):
     """A process that reports nothing for long is ended."""
     monkeypatch.setattr(side_by_side, "_MAX_SILENCE", 0.1)
 
-    with pytest.raises(RenderError, match="A render process hangs"):
+    with pytest.raises(RenderIOError, match="A render process hangs"):
         render_until_begun(
             music, tmp_path / "o.mp4", processes,
             lambda: os.kill(processes[0]._process.pid, signal.SIGSTOP),
