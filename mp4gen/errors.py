@@ -38,6 +38,11 @@ class Mp4GenError(Exception):
 
     audio_id: str | None = None
 
+    @property
+    def ended_task_id(self) -> str | None:
+        """The video task that never finishes, or None if the task may still finish."""
+        return None
+
     def __reduce__(self) -> tuple[object, ...]:
         # Arguments that are keyword-only would be lost in pickles and copies.
         return _rebuild, (type(self), {**self.__dict__, "args": self.args})
@@ -120,6 +125,11 @@ class NotFoundError(ApiError):
     """This account has no such task or track on this host."""
 
     hint = "Check the id, and that it belongs to this key and host."
+
+    @property
+    def ended_task_id(self) -> str | None:
+        """The task that does not exist."""
+        return self.task_id
 
 
 class InsufficientCreditsError(ApiError):

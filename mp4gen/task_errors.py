@@ -44,6 +44,11 @@ class GenerationFailedError(_TaskError):
         details: The last `VideoDetails`.
     """
 
+    @property
+    def ended_task_id(self) -> str | None:
+        """The task that failed."""
+        return self.task_id
+
 
 class WaitTimeoutError(_TaskError, TimeoutError):
     """The wait ended; the task may still finish, so `wait_for_video` can be called again.

@@ -170,3 +170,19 @@ def test_errors_survive_pickling_and_copying(error: mp4gen.Mp4GenError, again: A
     assert type(found) is type(error)
     assert (str(found), found.args) == (str(error), error.args)
     assert vars(found) == vars(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "ended"),
+    [
+        (mp4gen.GenerationFailedError("task_1", "no audio"), "task_1"),
+        (mp4gen.NotFoundError("no record of the task", code=404, task_id="task_1"), "task_1"),
+        (mp4gen.WaitTimeoutError("task_1", "not finished"), None),
+        (mp4gen.AuthenticationError("refused", code=401, task_id="task_1"), None),
+        (mp4gen.ConfigurationError("This client is closed."), None),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_error_names_the_task_that_ended(error: mp4gen.Mp4GenError, ended: str | None) -> None:
+    """`ended_task_id` is the task that never finishes; None if it may still finish."""
+    assert error.ended_task_id == ended

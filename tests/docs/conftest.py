@@ -7,6 +7,7 @@ import pytest
 
 from mp4gen.testing import FakeService
 from mp4gen.testing.service import FAKE_KEY
+from tests.docs.support_telegram import Telegram, serve_telegram
 
 
 @pytest.fixture
@@ -15,7 +16,12 @@ async def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncItera
     async with FakeService(duration=40.0) as service:
         monkeypatch.setenv("MP4GEN_BASE_URL", service.url)
         monkeypatch.setenv("MP4GEN_API_KEY", FAKE_KEY)
-        for token in ("DISCORD_TOKEN", "TELEGRAM_TOKEN"):
-            monkeypatch.delenv(token, raising=False)
         monkeypatch.chdir(tmp_path)
         yield service
+
+
+@pytest.fixture
+async def telegram() -> AsyncIterator[Telegram]:
+    """Run the fake of Telegram's API."""
+    async with serve_telegram() as running:
+        yield running
