@@ -17,8 +17,8 @@ class Bot(discord.Client):
         await tree.sync()
 
     async def close(self) -> None:
-        await client.aclose()
         await super().close()
+        await client.aclose()
 
 
 client, resumed = mp4gen.Client(), set[asyncio.Task[None]]()
@@ -36,10 +36,10 @@ async def deliver(channel: int, conversion: Awaitable[mp4gen.Video]) -> None:
     try:
         done = await conversion
         text, ended = done.url, done.task_id
-    except mp4gen.ConfigurationError:
-        return  # the client was closed: the next start waits again
     except mp4gen.Mp4GenError as error:
         text, ended = f"No video: {error}", error.ended_task_id or ""
+    if bot.is_closed():
+        return  # the next start waits again
     await bot.get_partial_messageable(channel).send(text[:2000])
     jobs.execute("DELETE FROM jobs WHERE channel = ? AND task_id = ?", [channel, ended])
 
