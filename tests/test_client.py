@@ -229,6 +229,20 @@ async def test_closed_client_refuses_every_call(service: FakeService) -> None:
             await work
 
 
+@virtual
+@pytest.mark.parametrize("delay", [1.0, 20.0])
+async def test_wait_ends_when_its_client_is_closed(service: FakeService, delay: float) -> None:
+    """It raises the same error between two polls and during one: the task goes on."""
+    service.always("details", "hang")
+    async with service.client() as client:
+        task_id = await client.create_music_video(REQUEST)
+        wait = asyncio.create_task(client.wait_for_video(task_id))
+        await asyncio.sleep(delay)
+
+    with pytest.raises(mp4gen.ConfigurationError, match="This client is closed"):
+        await wait
+
+
 # --- events -----------------------------------------------------------------------------------
 
 

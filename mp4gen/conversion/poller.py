@@ -24,7 +24,7 @@ from mp4gen.options import Polling
 from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
 from mp4gen.transport.caller import ApiCaller, CallOptions
 from mp4gen.transport.retry import RetryDecision, classify
-from mp4gen.transport.sleeper import WakeableSleep
+from mp4gen.transport.sleeper import WakeableSleep, client_closed_error
 from mp4gen.transport.stopwatch import Stopwatch
 from mp4gen.transport.unexpected import unexpected_error
 
@@ -227,13 +227,16 @@ class VideoPoller:
         """Return the server's Retry-After, unless the error is permanent.
 
         Raises:
-            Mp4GenError: `error` itself.
+            Mp4GenError: `error` itself, or that the client is closed.
         """
+        if self.caller.closed:
+            # However it came to be noticed: the wait can go on in another client.
+            raise client_closed_error() from error
         self._last_error = error
         from_api = getattr(error, "from_api", True)
         # A page of a firewall can be temporary; a 401 is permanent.
         is_unauthorized = isinstance(error, AuthenticationError) and error.code == 401 and from_api
-        if self.caller.closed or is_unauthorized:
+        if is_unauthorized:
             raise error
         if isinstance(error, ConfigurationError) and not self._is_known:
             raise error
