@@ -49,6 +49,8 @@ class RenderRun:
     _pending: deque[RenderJob] = attrs.field(factory=deque, init=False)
     _progress: RenderProgress = attrs.field(factory=RenderProgress, init=False)
     _workers: list[RenderWorker] = attrs.field(factory=list, init=False)
+    # One whose process did start.
+    _proven: RenderWorker | None = attrs.field(default=None, init=False)
 
     async def run(self) -> int:
         """Render all files and return the exit code.
@@ -144,10 +146,13 @@ class RenderRun:
                 return
             except NoWorkerError:
                 self._pending.appendleft(job)
-                if len(self._progress.running) == 1:
+                if len(self._progress.running) > 1:
+                    # The processes that did start render the remaining files.
+                    return
+                if self._proven is None:
                     raise
-                # The processes that did start render the remaining files.
-                return
+                # It has run out of files.
+                worker = self._proven
             except (Mp4GenError, OSError, MemoryError) as error:
                 self._progress.failed += 1
                 report_failed(self.output, job, error)
@@ -155,6 +160,7 @@ class RenderRun:
                 if result is None:
                     self._skip(job)
                     continue
+                self._proven = worker
                 self._progress.succeeded += 1
                 report_done(self.output, job, result)
             finally:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import threading
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -192,18 +194,25 @@ def test_worker_is_replaced_after_a_crash(tone: Path, tmp_path: Path) -> None:
     assert seconds[-1] == 1.0
 
 
+@pytest.mark.parametrize("fails_last", [False, True])
 async def test_other_processes_do_the_work_of_one_that_cannot_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_last: bool
 ) -> None:
-    """No file fails because the machine has no room for another process."""
+    """No file fails because the machine has no room for another process, also the last one."""
     jobs = [RenderJob(Path(f"{n}.wav"), tmp_path / f"{n}.mp4") for n in range(3)]
     run = RenderRun(Output(), jobs, {}, processes=2)
-    rendered = list[Path]()
+    rendered, turn = list[Path](), threading.Event()
 
     def render(worker: RenderWorker, arguments: Any, _: object) -> RenderResult:
-        if worker is run._workers[1]:
+        cannot_start = worker is run._workers[1]
+        if cannot_start == fails_last and not turn.is_set():
+            assert turn.wait(100)
+        if cannot_start:
+            turn.set()
             raise NoWorkerError("Cannot start a process.")
         rendered.append(arguments["audio"])
+        if len(rendered) == 2:
+            turn.set()
         return RenderResult(arguments["to"], 1.0, 2, 2, 1, 1, "aac", False, "h264", 1)
 
     monkeypatch.setattr(RenderWorker, "render", render)
@@ -233,6 +242,10 @@ def test_run_ends_if_no_process_can_start(
 def test_stopped_worker_leaves_nothing(tone: Path, tmp_path: Path) -> None:
     """The render is cancelled, and another one is not begun."""
     worker = RenderWorker()
+    # A render that is done in the tenth of a second between two checks cannot be cancelled.
+    with wave.open(str(tone), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 8000 * 60))
     arguments = {"audio": tone, "to": tmp_path / "o.mp4"}
 
     for _ in range(2):

@@ -284,7 +284,8 @@ async def test_one_timer_serves_all_waiters() -> None:
     await asyncio.sleep(1)
     gc.collect()
 
-    timers = [h for h in gc.get_objects() if isinstance(h, asyncio.TimerHandle)]
+    loop = asyncio.get_running_loop()
+    timers = [h for h in gc.get_objects() if isinstance(h, asyncio.TimerHandle) and h._loop is loop]
     ours = [h for h in timers if not h.cancelled() and "_dispatch" in repr(h)]
     for task in tasks:
         task.cancel()
