@@ -25,8 +25,8 @@ from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import HttpResponse
 from mp4gen.errors import ConfigurationError
 from mp4gen.testing import FakeService, lognormal
+from mp4gen.testing.endpoints import endpoint_of
 from mp4gen.testing.response_writer import _build_response
-from mp4gen.testing.service import _endpoint
 from mp4gen.testing.state import RecordedRequest
 from mp4gen.transport.http import Delivery
 
@@ -109,7 +109,7 @@ class DirectTransport:
             delivery.head_sent = True
         now = asyncio.get_running_loop().time()
         parts = urlsplit(request.path)
-        endpoint = _endpoint(request.method, parts.path)
+        endpoint = endpoint_of(request.method, parts.path)
         service, task_count = self._service, len(self._service.tasks)
         rate_limited = service._counts_toward_limit(endpoint) and not service._state.try_acquire(
             service.rate_limit, now
