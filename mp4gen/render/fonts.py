@@ -1,4 +1,6 @@
-"""Find a font for every letter: the bundled family, then the user's files, then the system's.
+"""Find a font for every letter.
+
+The user's font comes first, then the bundled family, the user's other files and the system's.
 
 Reads character maps and opens fonts. Shaping and drawing happen in `text`.
 """
@@ -60,10 +62,23 @@ def bundled(weight: Weight) -> str:
 
 
 def find_font(
-    codes: frozenset[int], weight: Weight, user_fonts: tuple[str, ...], *, emoji: bool
+    codes: frozenset[int],
+    weight: Weight,
+    user_fonts: tuple[str, ...],
+    *,
+    emoji: bool,
+    first: str | None = None,
 ) -> str | None:
-    """Return the first font file that has all of `codes`, or None."""
-    paths = _candidates(weight, user_fonts, emoji=emoji)
+    """Return the first font file that has all of `codes`, or None.
+
+    Args:
+        codes: code points.
+        weight: chooses among the files of a family.
+        user_fonts: files that are tried after the bundled family.
+        emoji: whether emoji fonts are tried before all others.
+        first: a file that is tried before the bundled family.
+    """
+    paths = _candidates(weight, user_fonts, first, emoji=emoji)
     covering = (path for path in paths if all(map(coverage(path).has, codes)))
     return next(filter(is_loadable, covering), None)
 
@@ -98,10 +113,14 @@ def load_font(path: str, size: float) -> tuple[ImageFont.FreeTypeFont, float] | 
     return None
 
 
-def _candidates(weight: Weight, user_fonts: tuple[str, ...], *, emoji: bool) -> Iterator[str]:
+def _candidates(
+    weight: Weight, user_fonts: tuple[str, ...], first: str | None, *, emoji: bool
+) -> Iterator[str]:
     # Lazy: the system's folders are read only if the bundled family lacks a letter.
     if emoji:
         yield from filter(is_emoji_font, (*user_fonts, *system_fonts(weight)))
+    if first is not None:
+        yield first
     yield bundled(weight)
     yield from user_fonts
     yield from itertools.filterfalse(is_emoji_font, system_fonts(weight))

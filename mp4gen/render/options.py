@@ -1,6 +1,7 @@
 """Validated options and results of a render. Draws and decodes nothing."""
 
 import os
+import re
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,7 @@ Quality = Literal["fast", "fine"]
 # Exact: a whole number, or a fraction as of NTSC.
 FrameRate = int | Fraction
 
+LOOKS = "bars", "ring", "wave", "waveform", "pulse"
 MAX_DURATION = 1200.0
 MIN_SIDE = 144
 MAX_SIDE = 3840
@@ -26,6 +28,7 @@ NTSC_RATES = Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001)
 _NTSC_ROUNDING = Fraction(1, 200)
 MIN_QP, MAX_QP = 16, 36
 MIN_AUDIO_BITRATE, MAX_AUDIO_BITRATE = 32_000, 448_000
+_COLOUR = re.compile(r"#[0-9a-f]{6}")
 
 
 def _frame_rate(value: FrameRate | float | str) -> FrameRate:
@@ -45,11 +48,27 @@ def _paths(paths: Iterable[PathLike]) -> tuple[str, ...]:
     return tuple(os.fspath(path) for path in paths)
 
 
+def _path_or_text(value: PathLike | None) -> str | None:
+    # The validation of the style refuses what is neither.
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _lower_colour(value: PathLike | None) -> str | None:
+    text = _path_or_text(value)
+    if isinstance(text, str) and _COLOUR.fullmatch(text.lower()):
+        return text.lower()
+    return text
+
+
 @frozen
 class RenderStyle:
     """How a video is drawn and encoded.
 
     Attributes:
+        look: "bars", "ring", "wave", "waveform" or "pulse".
+        background: "auto" (made of the cover's colours), "blur" (the cover, blurred), a colour
+            such as "#1d2b53", or the path of a picture.
+        accent: colour of all that moves, such as "#ff8800"; None: chosen from the picture.
         width: pixels, even, 144 to 3840; width x height is at most 3840x2160 pixels.
         height: pixels, even. Landscape, square and portrait videos have their own layouts.
         fps: frames per second: a whole number from 24 to 60, or 23.976, 29.97 or 59.94, which
@@ -57,28 +76,46 @@ class RenderStyle:
             "30000/1001" is accepted too.
         quality: "fast" (least CPU) or "fine" (the same pictures in smaller files, more CPU).
         qp: quantizer, 16 (best quality) to 36 (smallest file).
+        font: font file for all words; None for the bundled font, which also draws the letters
+            that this file lacks.
+        logo: PNG file with transparency for a corner of the video, or None.
         fonts: font files for letters that the bundled font lacks, tried before the system's.
 
     Raises:
-        RenderError: a value is of the wrong type or out of range.
+        RenderError: a value is of the wrong type or out of range, or a file does not exist.
     """
 
+    look: str = "bars"
+    background: str = field(default="auto", converter=_lower_colour)
+    accent: str | None = field(default=None, converter=_lower_colour)
     width: int = 1280
     height: int = 720
     fps: FrameRate = field(default=30, converter=_frame_rate)
     quality: Quality = "fast"
     qp: int = 24
+    font: str | None = field(default=None, converter=_path_or_text)
+    logo: str | None = field(default=None, converter=_path_or_text)
     fonts: tuple[str, ...] = field(default=(), converter=_paths)
 
     def __attrs_post_init__(self) -> None:
+        _check_look(self.look)
+        _check_background(self.background)
+        if self.accent is not None and not _is_colour(self.accent):
+            raise RenderError(f"Invalid accent: {self.accent!r}. Use a colour such as #ff8800.")
         _check_size(self.width, self.height)
         _check_fps(self.fps)
         check_range("qp", self.qp, MIN_QP, MAX_QP)
         if self.quality not in ("fast", "fine"):
             raise RenderError(f'Invalid quality: {self.quality!r}. Use "fast" or "fine".')
-        for path in self.fonts:
-            if not Path(path).is_file():
-                raise RenderError(f"The font file does not exist: {path}. Check the path.")
+        for path in self.font_files:
+            _check_file("font", path)
+        if self.logo is not None:
+            _check_file("logo", self.logo)
+
+    @property
+    def font_files(self) -> tuple[str, ...]:
+        """All font files that the style names, `font` first."""
+        return self.fonts if self.font is None else (self.font, *self.fonts)
 
 
 @frozen
@@ -175,6 +212,38 @@ class RenderResult:
     size_bytes: int
     audio_bitrate: int | None = None
     warnings: tuple[str, ...] = ()
+
+
+def _check_look(look: object) -> None:
+    if look not in LOOKS:
+        raise RenderError(f"Unknown look: {look!r}. Use one of: {', '.join(LOOKS)}.")
+
+
+def _is_colour(value: object) -> bool:
+    return isinstance(value, str) and _COLOUR.fullmatch(value) is not None
+
+
+def _check_background(value: object) -> None:
+    if value in ("auto", "blur") or _is_colour(value):
+        return
+    hint = "Use auto, blur, a colour such as #1d2b53, or the path of a picture."
+    if not isinstance(value, str) or value.startswith("#"):
+        raise RenderError(f"Invalid background: {value!r}. {hint}")
+    if not _is_file(value):
+        raise RenderError(f"The background does not exist: {value}. {hint}")
+
+
+def _check_file(kind: str, path: object) -> None:
+    if not (isinstance(path, str) and _is_file(path)):
+        raise RenderError(f"The {kind} file does not exist: {path}. Check the path.")
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        # A null character, or a name that is too long.
+        return False
 
 
 def _check_size(width: int, height: int) -> None:

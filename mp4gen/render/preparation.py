@@ -89,7 +89,8 @@ def prepare(
         fps=style.fps,
         frame_count=features.levels.shape[0],
     )
-    return Prepared(style, features, spec, cover_image, Typesetter(style.fonts), tuple(warnings))
+    typesetter = Typesetter(style.fonts, style.font)
+    return Prepared(style, features, spec, cover_image, typesetter, tuple(warnings))
 
 
 def check_request(request: RenderRequest) -> None:
@@ -107,7 +108,7 @@ def _check_values(request: RenderRequest) -> None:
     max_duration = request.max_duration
     if not (math.isfinite(max_duration) and max_duration > 0):
         raise RenderError(f"Invalid max_duration: {max_duration!r}. Use a number above 0.")
-    for path in request.style.fonts:
+    for path in request.style.font_files:
         if not fonts.is_loadable(path):
             font = decode.display_name(path)
             raise RenderError(

@@ -94,16 +94,21 @@ def grapheme_clusters(text: str) -> list[str]:
 
 
 class Typesetter:
-    """Draws lines, and remembers the scripts without a font; `user_fonts` are font files."""
+    """Draws lines, and remembers the scripts without a font.
 
-    def __init__(self, user_fonts: Iterable[str] = ()) -> None:
-        self._user_fonts = tuple(user_fonts)
+    Args:
+        user_fonts: font files for letters that the bundled font lacks.
+        font: font file for all letters that it has, in every weight.
+    """
+
+    def __init__(self, user_fonts: Iterable[str] = (), font: str | None = None) -> None:
+        self._user_fonts, self._first_font = tuple(user_fonts), font
         self._missing: dict[str, str] = {}
         self._found: dict[tuple[str, Weight], str | None] = {}
 
-    def __reduce__(self) -> tuple[type[Typesetter], tuple[tuple[str, ...]]]:
+    def __reduce__(self) -> tuple[type[Typesetter], tuple[tuple[str, ...], str | None]]:
         # Another process searches the fonts again; this one warns of those that are missing.
-        return Typesetter, (self._user_fonts,)
+        return Typesetter, (self._user_fonts, self._first_font)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -185,7 +190,7 @@ class Typesetter:
         if cluster.isspace():
             # A space comes from the font before it, but an emoji font's is too wide.
             if previous is None or fonts.is_emoji_font(previous.font):
-                return fonts.bundled(weight)
+                return self._first_font or fonts.bundled(weight)
             return previous.font
         key = cluster, weight
         if key not in self._found:
@@ -196,7 +201,9 @@ class Typesetter:
         codes = frozenset(ord(c) for c in cluster if not _is_invisible(c))
         emoji = _is_emoji(cluster)
         for needed in (codes, frozenset({ord(cluster[0])})):
-            found = fonts.find_font(needed, weight, self._user_fonts, emoji=emoji)
+            found = fonts.find_font(
+                needed, weight, self._user_fonts, emoji=emoji, first=self._first_font
+            )
             if found is not None or len(codes) <= 1:
                 break
         if found is None:

@@ -248,7 +248,7 @@ def _keys(config: ServerConfig) -> str:
 def _check_fonts(config: ServerConfig) -> None:
     from mp4gen.render import fonts
 
-    for path in config.style.fonts if config.style is not None else ():
+    for path in config.style.font_files if config.style is not None else ():
         if not fonts.is_loadable(path):
             raise ConfigurationError(
                 f"Cannot read the font file {path}. Choose a TrueType or OpenType file with --font."
@@ -258,7 +258,7 @@ def _check_fonts(config: ServerConfig) -> None:
 def _fonts(config: ServerConfig) -> str:
     from mp4gen.render import fonts
 
-    user_fonts = config.style.fonts if config.style is not None else ()
+    user_fonts = config.style.font_files if config.style is not None else ()
     missing = [
         script
         for script, char in _SCRIPTS.items()

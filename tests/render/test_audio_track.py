@@ -193,7 +193,7 @@ def test_aac_keeps_the_last_samples_of_the_resampler(tools, tmp_path):
 def test_audio_and_video_are_interleaved(tools, tmp_path, mode):
     """In the order of the file neither is more than half a second ahead, so players can stream."""
     music, video = tools.encode(tmp_path / "t.flac", tools.tone(14.0)), tmp_path / "o.mp4"
-    render_video(music, video, style=RenderStyle(144, 144, fps=24), audio_mode=mode)
+    render_video(music, video, style=RenderStyle(width=144, height=144, fps=24), audio_mode=mode)
     with av.open(str(video)) as container:
         streams = (container.streams.video[0], container.streams.audio[0])
         packets = [

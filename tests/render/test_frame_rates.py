@@ -49,9 +49,9 @@ def test_clicks_stay_in_sync_at_every_frame_rate(tools, tmp_path, fps, seconds):
     ("style", "level"),
     [
         (RenderStyle(), 31),
-        (RenderStyle(1920, 1080, quality="fine"), 40),
-        (RenderStyle(1080, 1920, fps=59.94), 42),
-        (RenderStyle(2160, 3840, fps=60), 52),
+        (RenderStyle(width=1920, height=1080, quality="fine"), 40),
+        (RenderStyle(width=1080, height=1920, fps=59.94), 42),
+        (RenderStyle(width=2160, height=3840, fps=60), 52),
     ],
 )
 def test_h264_level_is_the_lowest_for_its_size_and_rate(tools, tmp_path, style, level):

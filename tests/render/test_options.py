@@ -58,9 +58,34 @@ def test_frame_rate_is_exact(given, exact):
         ({"qp": 51}, "Invalid qp: 51"),
         ({"quality": "best"}, 'Invalid quality: .best.\\. Use "fast" or "fine"'),
         ({"fonts": ["/nowhere.ttf"]}, r"The font file does not exist: /nowhere\.ttf"),
+        ({"font": "/nowhere.ttf"}, r"The font file does not exist: /nowhere\.ttf"),
+        ({"font": "no\0file"}, "The font file does not exist"),
+        ({"logo": "/nowhere.png"}, r"The logo file does not exist: /nowhere\.png"),
+        ({"look": "disco"}, "Unknown look: 'disco'. Use one of: bars, ring, wave, waveform, pulse"),
+        ({"look": ["bars"]}, "Unknown look"),
+        ({"accent": "red"}, "Invalid accent: 'red'. Use a colour such as #ff8800"),
+        ({"accent": "#ff880"}, "Invalid accent: '#ff880'"),
+        ({"accent": 0xFF8800}, "Invalid accent: 16746496"),
+        ({"background": "#ff"}, "Invalid background: '#ff'. Use auto, blur, a colour such as"),
+        ({"background": None}, "Invalid background: None"),
+        ({"background": "/nowhere.jpg"}, r"The background does not exist: /nowhere\.jpg. Use auto"),
     ],
 )
 def test_invalid_style_is_refused(change, sentence):
     """The error has the name, the value and the valid range."""
     with pytest.raises(RenderError, match=sentence):
         RenderStyle(**change)
+
+
+def test_files_and_colours_are_normalized(tmp_path):
+    """Paths become text, and colours become lower case."""
+    picture = tmp_path / "Picture.png"
+    picture.touch()
+
+    style = RenderStyle(background="#AABBCC", accent="#FF8800", logo=picture, font=picture)
+
+    assert style.background == "#aabbcc"
+    assert style.accent == "#ff8800"
+    assert style.logo == str(picture)
+    assert style.font_files == (str(picture),)
+    assert RenderStyle(background=picture).background == str(picture)

@@ -13,7 +13,9 @@ from mp4gen.render.own_video import is_own_video
 
 @pytest.fixture
 def video(tone_wav: Path, tmp_path: Path) -> Path:
-    return render_video(tone_wav, tmp_path / "o.mp4", style=RenderStyle(144, 144, fps=24)).path
+    return render_video(
+        tone_wav, tmp_path / "o.mp4", style=RenderStyle(width=144, height=144, fps=24)
+    ).path
 
 
 def test_complete_video_is_recognised(video: Path) -> None:

@@ -395,7 +395,9 @@ def test_fine_has_the_pictures_of_fast_in_fewer_bytes(tools, tmp_path):
     music = tools.encode(tmp_path / "t.wav", tools.clicks([0.3, 0.7, 1.2], 2.0) + tools.tone(2.0))
     videos = [tmp_path / "fast.mp4", tmp_path / "fine.mp4"]
     sizes = [
-        render_video(music, video, style=RenderStyle(640, 360, quality=video.stem)).size_bytes
+        render_video(
+            music, video, style=RenderStyle(width=640, height=360, quality=video.stem)
+        ).size_bytes
         for video in videos
     ]
 
@@ -442,7 +444,7 @@ def test_video_has_colour_tags_and_key_frames(tools, tmp_path, quality):
     """BT.709 in limited range, and a key frame every eight seconds."""
     music, video = tools.encode(tmp_path / "t.wav", tools.tone(9.0)), tmp_path / "o.mp4"
 
-    render_video(music, video, style=RenderStyle(144, 144, fps=24, quality=quality))
+    render_video(music, video, style=RenderStyle(width=144, height=144, fps=24, quality=quality))
 
     with av.open(str(video)) as container:
         stream = container.streams.video[0]

@@ -213,6 +213,38 @@ def test_bundled_font_is_used_before_user_fonts():
     assert found == fonts.bundled("regular")
 
 
+@pytest.mark.parametrize("weight", ["regular", "medium", "semibold"])
+def test_chosen_font_draws_all_that_it_can(weight, tmp_path):
+    """The font of the style comes before the bundled one, which draws the other letters."""
+    latin = tmp_path / "latin.ttf"
+    latin.write_bytes(Path(fonts.bundled("medium")).read_bytes())
+    typesetter = Typesetter(font=str(latin))
+
+    chosen = [run.font for run in typesetter._runs(" A Title", weight)]
+
+    assert chosen == [str(latin)]
+    assert np.array_equal(
+        typesetter.line("Title", 40, weight).pixels, Typesetter().line("Title", 40, "medium").pixels
+    )
+
+
+def test_letters_that_the_chosen_font_lacks_come_from_the_bundled_one(monkeypatch):
+    """A font of capitals gets its small letters from the bundled font."""
+    capitals, read = "capitals.ttf", fonts.coverage
+    has_capitals = fonts.Coverage(((ord("A"), ord("Z")),))
+    monkeypatch.setattr(
+        fonts, "coverage", lambda path: has_capitals if path == capitals else read(path)
+    )
+    monkeypatch.setattr(fonts, "is_loadable", lambda _: True)
+
+    runs = Typesetter(font=capitals)._runs("Title", "regular")
+
+    assert [(run.text, run.font) for run in runs] == [
+        ("T", capitals),
+        ("itle", fonts.bundled("regular")),
+    ]
+
+
 @pytest.fixture
 def many_fonts(monkeypatch, tmp_path) -> int:
     """Install 700 files of a font without Chinese, and return their number."""

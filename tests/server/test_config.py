@@ -74,8 +74,8 @@ def test_numbers_that_no_machine_can_use_are_refused(
     [
         (None, 100),
         (RenderStyle(width=720, height=1280), 100),
-        (RenderStyle(1920, 1080, fps=60), 200),
-        (RenderStyle(3840, 2160, fps=59.94), 800 / 1.001),
+        (RenderStyle(width=1920, height=1080, fps=60), 200),
+        (RenderStyle(width=3840, height=2160, fps=59.94), 800 / 1.001),
     ],
 )
 def test_large_videos_may_be_rendered_for_longer(

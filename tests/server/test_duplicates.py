@@ -185,26 +185,28 @@ def test_each_field_of_a_task_counts_or_not() -> None:
     assert changed == COUNTS
 
 
-def test_replaced_font_is_another_video(song: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["fonts", "font", "logo", "background"])
+def test_replaced_file_is_another_video(option: str, song: Path, tmp_path: Path) -> None:
     """An option that names a file stands for what is in it."""
-    font = tmp_path / "font.ttf"
-    font.write_bytes(b"one")
-    style = attrs.evolve(FAST_STYLE, fonts=(font,))
+    file = tmp_path / "file"
+    file.write_bytes(b"one")
+    value = (file,) if option == "fonts" else file
+    style = attrs.evolve(FAST_STYLE, **{option: value})
     before = fingerprint(song, style)
 
-    font.write_bytes(b"another")
+    file.write_bytes(b"another")
 
     assert fingerprint(song, style) != before
 
 
 def test_new_option_with_a_default_keeps_old_fingerprints(song: Path) -> None:
     """A later version's new option leaves the videos of today the same."""
-    later = attrs.make_class("RenderStyle", {"look": attrs.field(default="bars")}, (RenderStyle,))
+    later = attrs.make_class("RenderStyle", {"mood": attrs.field(default="calm")}, (RenderStyle,))
 
     new_style = later(**attrs.asdict(FAST_STYLE))
 
     assert fingerprint(song, new_style) == fingerprint(song)
-    assert fingerprint(song, attrs.evolve(new_style, look="ring")) != fingerprint(song)
+    assert fingerprint(song, attrs.evolve(new_style, mood="wild")) != fingerprint(song)
 
 
 async def test_submit_after_a_lost_answer_finds_its_task(serve: Serve) -> None:

@@ -127,7 +127,7 @@ async def test_database_check_lists_videos_without_a_task(music: Path, tmp_path:
 UNUSABLE = {
     "memory": ({"worker_memory_bytes": 1 << 20}, "renderer", "--worker-memory"),
     "memory for 4K": (
-        {"style": RenderStyle(3840, 2160), "worker_memory_bytes": 512 << 20},
+        {"style": RenderStyle(width=3840, height=2160), "worker_memory_bytes": 512 << 20},
         "renderer",
         "at least 741M",
     ),

@@ -171,7 +171,7 @@ def _style(job: RenderJob) -> "RenderStyle":
         style = RenderStyle(**job.style)  # type: ignore[arg-type]
     except RenderError as error:
         raise RenderIOError(str(error)) from error
-    for path in style.fonts:
+    for path in style.font_files:
         if not fonts.is_loadable(path):
             raise RenderIOError(f"Cannot read the font file: {Path(path).name}. Check --font.")
     return style
