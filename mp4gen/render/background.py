@@ -6,25 +6,30 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .colour import Floats
+from .background_colours import dim
+from .colour import Accent, Floats
 from .cover import upscale
 from .layout import Box, Layout
 from .text import Line
 
-BRIGHTNESS = 0.36
+# Units; together they blur over 90. The second also smooths edges at the limits of colours.
+BLUR, SECOND_BLUR = 75, 50
 CORNER = 0.45
-LOWER_THIRD = 0.55
+LOWER_THIRD, PORTRAIT_LOWER_THIRD = 0.55, 0.62
 BORDER = 0.14
 SHADOW = 0.60
 
 
-def draw_background(cover: Floats, layout: Layout) -> Floats:
+def draw_background(cover: Floats, accent: Accent, layout: Layout) -> Floats:
     """Fill the frame with the cover, blurred and dark, darker in the corners and at the bottom."""
     # The blur is so wide that a sixteenth of the size loses nothing.
     width, height = max(layout.width // 16, 9), max(layout.height // 16, 9)
-    blurred = _blur(_fill(cover, width, height), 90 * layout.unit / 16)
-    shade = _vignette(width, height)[..., None]
-    return upscale(blurred * np.float32(BRIGHTNESS) * shade, layout.width, layout.height)
+    unit = layout.unit / 16
+    blurred = _blur(_fill(cover, width, height), BLUR * unit)
+    dark = _blur(dim(blurred, accent), SECOND_BLUR * unit)
+    lower = PORTRAIT_LOWER_THIRD if layout.height > layout.width else LOWER_THIRD
+    shade = _vignette(width, height, lower)[..., None]
+    return upscale(dark * shade, layout.width, layout.height)
 
 
 def _fill(cover: Floats, width: int, height: int) -> Floats:
@@ -53,12 +58,12 @@ def _blur(pixels: Floats, radius: float) -> Floats:
     return pixels
 
 
-def _vignette(width: int, height: int) -> Floats:
+def _vignette(width: int, height: int, lower_third: float) -> Floats:
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     distance = np.clip((x**2 + y**2) / 2, 0, 1)
     corners = 1 - (1 - CORNER) * distance**1.2
     low = np.clip((y - 0.1) / 0.9, 0, 1)
-    lower = 1 - (1 - LOWER_THIRD) * low * low * (3 - 2 * low)
+    lower = 1 - (1 - lower_third) * low * low * (3 - 2 * low)
     shade: Floats = (corners * lower).astype(np.float32)
     return shade
 

@@ -54,13 +54,24 @@ def oklch_to_rgb(lightness: object, chroma: object, hue: object) -> Floats:
     return srgb
 
 
+def rgb_to_oklch(pixels: Floats) -> tuple[Floats, Floats, Floats]:
+    """Convert sRGB (..., 3), 0 to 1, to lightness, chroma, and hue in degrees from 0 to 360."""
+    lab = _oklab(pixels)
+    hue: Floats = np.degrees(np.arctan2(lab[..., 2], lab[..., 1])) % 360
+    return lab[..., 0], np.hypot(lab[..., 1], lab[..., 2]), hue
+
+
+def hue_distance(hues: Floats, hue: float) -> Floats:
+    """Return how far `hues` lie from `hue`, in degrees from -180 to 180."""
+    distance: Floats = (hues - np.float32(hue) + 180) % 360 - 180
+    return distance
+
+
 def dominant_accent(pixels: Floats, fallback_hue: float) -> Accent:
     """Return the hue around which most colour of an sRGB image (h, w, 3) lies."""
-    lab = _oklab(pixels.reshape(-1, 3))
-    chroma = np.hypot(lab[:, 1], lab[:, 2])
-    hues = np.degrees(np.arctan2(lab[:, 2], lab[:, 1])) % 360
+    lightness, chroma, hues = rgb_to_oklch(pixels.reshape(-1, 3))
     # The hue of a nearly black or white pixel is not visible.
-    weight = chroma**1.5 * np.clip(lab[:, 0] / 0.35, 0, 1)
+    weight = chroma**1.5 * np.clip(lightness / 0.35, 0, 1)
     counts = np.bincount((hues / 5).astype(int) % 72, weights=weight, minlength=72)
     around = sum(np.roll(counts, shift) * (4 - abs(shift)) for shift in range(-3, 4))
     strength = float(np.clip(np.percentile(chroma, 80) / 0.05, 0.08, 1))

@@ -48,7 +48,7 @@ class Scene:
 
     def __init__(self, spec: SceneSpec, canvas: Canvas, typesetter: Typesetter) -> None:
         layout = spec.layout
-        pixels = background.draw_background(spec.cover, layout)
+        pixels = background.draw_background(spec.cover, spec.accent, layout)
         background.draw_cover(pixels, spec.cover, layout)
         _draw_watermark(pixels, spec, typesetter)
         self._title_block = _TitleBlock(pixels, spec, canvas, typesetter)
