@@ -25,6 +25,8 @@ from .library import uploads
 from .library.library import Library
 from .library.metadata_cache import MetadataCache
 from .library.reader import LibraryReader
+from .library.reader_jobs import ReaderJobs
+from .library.track_images import TrackImages
 from .preflight import check_start
 from .queue.admission import Admission
 from .queue.fingerprint import Fingerprints
@@ -166,13 +168,10 @@ class Server:
         cleanup.push_async_callback(self._scheduler.stop, config.shutdown_timeout)
         self._retention = Retention(config.retention_days, store, data, clock=time.time)
         cleanup.push_async_callback(self._retention.stop)
-        metadata_cache = MetadataCache(
-            library,
-            WorkerSlot(partial(ProcessExecutor, config.worker_memory_bytes)),
-            data.cache,
-            max_duration=config.max_duration,
-            on_change=feed.notify_library,
-        )
+        slot = WorkerSlot(partial(ProcessExecutor, config.worker_memory_bytes))
+        jobs = ReaderJobs(slot, config.max_duration)
+        cleanup.push_async_callback(jobs.close)
+        metadata_cache = MetadataCache(library, jobs, on_change=feed.notify_library)
         cleanup.push_async_callback(metadata_cache.stop)
         return Services(
             config=config,
@@ -180,6 +179,7 @@ class Server:
             store=store,
             library=library,
             metadata_cache=metadata_cache,
+            images=TrackImages(metadata_cache, jobs, data.cache, max_duration=config.max_duration),
             scheduler=self._scheduler,
             admission=Admission(
                 config, data, store, self._scheduler, fingerprints, library, self._accounts.names

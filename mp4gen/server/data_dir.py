@@ -5,7 +5,7 @@
     videos/         finished videos, each with its record as JSON; a file appears complete, by one
                     rename
     work/           one folder for each running render
-    cache/          small images; limited in size, may be deleted at any time
+    cache/          small images and waveforms; limited in size, may be deleted at any time
     secret          signs the page's cookies
     lock            locked by the running server, until it stops or dies
     maintenance     while a file of this name exists, every call is answered with code 455
@@ -35,7 +35,7 @@ _VIDEO = re.compile(r"[A-Za-z0-9_-]{24}\.mp4")
 _RECORD = re.compile(r"[A-Za-z0-9_-]{24}\.json")
 _RENDER = re.compile(r"render-[A-Za-z0-9_-]{24}")
 _THUMBNAIL = re.compile(r"thumbnail-[A-Za-z0-9_-]{24}\.jpg")
-_COVER = re.compile(r"[0-9a-f]{32}\.jpg")
+_TRACK_IMAGE = re.compile(r"[0-9a-f]{32}\.(jpg|json)")
 _PART = re.compile(r"\.mp4gen-[0-9a-f]{12}\.part")
 
 
@@ -196,7 +196,7 @@ class DataDirectory:
         total_bytes, removed = 0, 0
         files = []
         for path in self.cache.iterdir():
-            if not (_THUMBNAIL.fullmatch(path.name) or _COVER.fullmatch(path.name)):
+            if not (_THUMBNAIL.fullmatch(path.name) or _TRACK_IMAGE.fullmatch(path.name)):
                 continue
             # Another thread may delete it.
             with contextlib.suppress(FileNotFoundError):

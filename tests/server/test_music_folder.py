@@ -16,10 +16,11 @@ from typing import Any, ClassVar
 import pytest
 
 from mp4gen.server.library import library as library_module
-from mp4gen.server.library import metadata_cache, reader, uploads
+from mp4gen.server.library import metadata_cache, reader, reader_jobs, uploads
 from mp4gen.server.library.library import Library, MusicUnavailableError
 from mp4gen.server.library.metadata_cache import MetadataCache
 from mp4gen.server.library.reader import LibraryReader
+from mp4gen.server.library.reader_jobs import ReaderJobs
 from mp4gen.server.rendering import previews
 from mp4gen.server.rendering.pool import ProcessExecutor, WorkerSlot
 
@@ -200,17 +201,13 @@ def test_deleted_songs_and_folders_are_missing(music: Path) -> None:
 
 
 @pytest.fixture
-async def cache(music: Path, tmp_path: Path) -> AsyncIterator[MetadataCache]:
+async def cache(music: Path) -> AsyncIterator[MetadataCache]:
     library = LibraryReader(Library(music))
-    cache = MetadataCache(
-        library,
-        WorkerSlot(ProcessExecutor),
-        tmp_path,
-        max_duration=1200.0,
-        on_change=lambda: None,
-    )
+    jobs = ReaderJobs(WorkerSlot(ProcessExecutor), 1200.0)
+    cache = MetadataCache(library, jobs, on_change=lambda: None)
     yield cache
     await cache.stop()
+    await jobs.close()
     library.close()
 
 
@@ -221,7 +218,7 @@ async def test_killed_reader_marks_no_file_as_unreadable(cache: MetadataCache, m
         write_song(music / "more" / f"{number}.wav", 0.6)
     tracks = list(Library(music).all_tracks())
     loading = asyncio.create_task(cache.infos(tracks))
-    while not (pids := cache._slot.pids):  # noqa: ASYNC110 - there is no event
+    while not (pids := cache._jobs._slot.pids):  # noqa: ASYNC110 - there is no event
         await asyncio.sleep(0.01)
 
     os.kill(pids[0], signal.SIGKILL)
@@ -246,17 +243,18 @@ class DeadlySlot(WorkerSlot):
 
 
 @pytest.mark.slow
-async def test_deadly_file_is_the_only_one_marked(music: Path, tmp_path: Path) -> None:
+async def test_deadly_file_is_the_only_one_marked(music: Path) -> None:
     """It is read again later, with growing pauses; the other files of its batch are readable."""
     slot = DeadlySlot("one.wav", lambda: (os._exit, 3))
     library = LibraryReader(Library(music))
-    cache = MetadataCache(library, slot, tmp_path, max_duration=1200.0, on_change=lambda: None)
+    cache = MetadataCache(library, ReaderJobs(slot, 1200.0), on_change=lambda: None)
     tracks = list(Library(music).all_tracks())
 
     infos = await cache.infos(tracks)
     tries = slot.tries
     again = await cache.infos(tracks)
     await cache.stop()
+    await slot.close()
     library.close()
 
     problems = {track.path.name: info.problem for track, info in zip(tracks, infos, strict=True)}
@@ -267,21 +265,22 @@ async def test_deadly_file_is_the_only_one_marked(music: Path, tmp_path: Path) -
 
 @pytest.mark.slow
 async def test_file_that_blocks_the_reader_is_stopped(
-    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each job has a time limit, and the next job gets a new reader."""
-    monkeypatch.setattr(metadata_cache, "_MIN_TIMEOUT", 0.05)
-    monkeypatch.setattr(metadata_cache, "_TIMEOUT_PER_FILE", 0.0)
+    monkeypatch.setattr(reader_jobs, "_MIN_TIMEOUT", 0.05)
+    monkeypatch.setattr(reader_jobs, "_TIMEOUT_PER_FILE", 0.0)
     slot = DeadlySlot("one.wav", lambda: (signal.pause,))
     library = LibraryReader(Library(music))
-    cache = MetadataCache(library, slot, tmp_path, max_duration=1200.0, on_change=lambda: None)
+    cache = MetadataCache(library, ReaderJobs(slot, 1200.0), on_change=lambda: None)
     (one,) = (track for track in Library(music).tracks("album") if track.audio_id == "one")
 
     (blocked,) = await cache.infos([one])
-    monkeypatch.setattr(metadata_cache, "_MIN_TIMEOUT", 60.0)
+    monkeypatch.setattr(reader_jobs, "_MIN_TIMEOUT", 60.0)
     (two,) = (track for track in Library(music).tracks("album") if track.audio_id == "two")
     (read,) = await cache.infos([two])
     await cache.stop()
+    await slot.close()
     library.close()
 
     assert blocked.problem == "The file takes the reader with it. It is read again later."

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mp4gen.server.library import metadata_cache
-from mp4gen.server.library.metadata_cache import MetadataCache
+from mp4gen.server.library.track_images import TrackImages
 from mp4gen.server.queue.store import Store
 from mp4gen.server.rendering import previews
 from mp4gen.server.rendering.pool import WorkerSlot
@@ -221,6 +221,25 @@ async def test_cover_preview_and_music_are_served(serve: Serve, visit: Any) -> N
 
 
 @pytest.mark.slow
+async def test_waveform_is_measured_once(
+    serve: Serve, visit: Any, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page gets 200 heights and the exact length; the second answer needs no worker."""
+    write_song(music / "album" / "one.wav", 2.5)
+    visitor = visit(await serve())
+    await visitor.open()
+
+    first = await visitor.read("/page/waveform", **ONE)
+    monkeypatch.setattr(WorkerSlot, "run", None)
+    again = await visitor.read("/page/waveform", **ONE)
+
+    assert first["seconds"] == 2.5
+    assert len(first["peaks"]) == 200
+    assert set(first["peaks"]) <= {98, 99, 100}
+    assert again == first
+
+
+@pytest.mark.slow
 async def test_thumbnail_is_served_to_the_owner_until_deletion(
     serve: Serve, visit: Any, music: Path, tmp_path: Path
 ) -> None:
@@ -307,7 +326,7 @@ async def test_abandoned_preview_is_not_rendered(
     rendered: list[Any] = []
     checks: list[Callable[[], bool]] = []
     may_continue = asyncio.Event()
-    run, preview = WorkerSlot.run, MetadataCache.preview
+    run, preview = WorkerSlot.run, TrackImages.preview
 
     async def wait_and_run(slot: WorkerSlot, func: Any, *args: Any) -> Any:
         if previews.preview in args:
@@ -315,14 +334,12 @@ async def test_abandoned_preview_is_not_rendered(
             await may_continue.wait()
         return await run(slot, func, *args)
 
-    async def record(
-        cache: MetadataCache, *args: Any, is_still_needed: Callable[[], bool]
-    ) -> bytes:
+    async def record(images: TrackImages, *args: Any, is_still_needed: Callable[[], bool]) -> bytes:
         checks.append(is_still_needed)
-        return await preview(cache, *args, is_still_needed=is_still_needed)
+        return await preview(images, *args, is_still_needed=is_still_needed)
 
     monkeypatch.setattr(WorkerSlot, "run", wait_and_run)
-    monkeypatch.setattr(MetadataCache, "preview", record)
+    monkeypatch.setattr(TrackImages, "preview", record)
 
     def request_preview(author: str) -> asyncio.Task[Any]:
         request = {**ONE, "author": author}

@@ -5,72 +5,45 @@ A file that cannot be read now, or takes its reader with it, is read again after
 
 import asyncio
 import contextlib
-import hashlib
 import math
 import os
-import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
 
-from mp4gen import filesystem
 from mp4gen.errors import Mp4GenError
-from mp4gen.server.rendering import previews, worker
-from mp4gen.server.rendering.pool import WorkerDiedError, WorkerSlot
-from mp4gen.server.troubles import TransientError
+from mp4gen.server.rendering import previews
+from mp4gen.server.rendering.pool import WorkerDiedError
 
 from .library import LibraryTrack, MusicUnavailableError
 from .reader import LibraryReader
-
-T = TypeVar("T")
+from .reader_jobs import ReaderJobs, ReaderTimeoutError
 
 _BATCH = 16
-_DAY = 86400.0
 _RESCAN_INTERVAL = 8.0
 # Seconds that a caller waits for a scan before it gets the tracks of the last one.
 _SCAN_TIMEOUT, _FIRST_SCAN_TIMEOUT = 3.0, 20.0
-# Seconds that a job of the reader may take: for each file whose tags it reads, and for each second
-# of music that it decodes.
-_MIN_TIMEOUT, _TIMEOUT_PER_FILE, _TIMEOUT_PER_SECOND = 20.0, 5.0, 0.1
 # Seconds before a file is read again, and their maximum.
-_REREAD_DELAY, _MAX_REREAD_DELAY = 60.0, _DAY
-_Version = tuple[str, float, int]
+_REREAD_DELAY, _MAX_REREAD_DELAY = 60.0, 86400.0
+Version = tuple[str, float, int]
 _UNLOADED = previews.MusicInfo()
 
 
-class ReaderTimeoutError(TransientError):
-    """The reader was stopped because a job took too long."""
-
-
 class MetadataCache:
-    """Titles, artists, durations and images of the tracks.
+    """Titles, artists and durations of the tracks.
 
-    It reads the files in `slot`, keeps covers in the folder `covers`, and calls `on_change` when
-    metadata was added.
+    It reads the files by `jobs`, and calls `on_change` when metadata was added.
     """
 
     def __init__(
-        self,
-        library: LibraryReader,
-        slot: WorkerSlot,
-        covers: Path,
-        *,
-        max_duration: float,
-        on_change: Callable[[], None],
+        self, library: LibraryReader, jobs: ReaderJobs, *, on_change: Callable[[], None]
     ) -> None:
-        self._library, self._slot, self._covers = library, slot, covers
-        self._max_duration, self._on_change = max_duration, on_change
-        self._known: dict[_Version, previews.MusicInfo] = {}
+        self._library, self._jobs, self._on_change = library, jobs, on_change
+        self._known: dict[Version, previews.MusicInfo] = {}
         self._tracks: list[LibraryTrack] = []
         self._scans: set[asyncio.Task[None]] = set()
         # When files that could not be read are read again, and how often they failed.
-        self._reread: dict[_Version, tuple[float, int]] = {}
+        self._reread: dict[Version, tuple[float, int]] = {}
         self._loading: asyncio.Task[None] | None = None
         self._fingerprint, self._next_scan = "", 0.0
-        self._lock = asyncio.Lock()
-        self._urgent_count = 0
-        self._no_urgent_jobs = asyncio.Event()
-        self._no_urgent_jobs.set()
 
     async def tracks(self) -> list[tuple[LibraryTrack, previews.MusicInfo]]:
         """Return every track with its metadata, which is empty until it is loaded.
@@ -86,14 +59,14 @@ class MetadataCache:
         unknown = [track for track in self._tracks if self._is_due(track)]
         if unknown and (self._loading is None or self._loading.done()):
             self._loading = asyncio.create_task(self._load_in_background(unknown))
-        return [(track, self._known.get(_version(track), _UNLOADED)) for track in self._tracks]
+        return [(track, self._known.get(version_of(track), _UNLOADED)) for track in self._tracks]
 
     async def _scan(self) -> None:
         with contextlib.suppress(MusicUnavailableError):
             self._tracks = await self._library.all_tracks()
             if self._tracks:
                 # An empty folder may be a mount point without its disk.
-                self._forget_all_but(set(map(_version, self._tracks)))
+                self._forget_all_but(set(map(version_of, self._tracks)))
 
     def refresh_if_changed(self) -> None:
         """Call `on_change` soon if files were added or deleted since the last scan."""
@@ -125,82 +98,18 @@ class MetadataCache:
     async def infos(self, tracks: list[LibraryTrack]) -> list[previews.MusicInfo]:
         """Return the metadata of several tracks, in their order."""
         # The folder may change meanwhile, and with it what is known.
-        infos = {version: self._known.get(version) for version in map(_version, tracks)}
+        infos = {version: self._known.get(version) for version in map(version_of, tracks)}
         if unknown := [track for track in tracks if self._is_due(track)]:
             loaded = await self._load(unknown, urgent=True)
-            infos.update(zip(map(_version, unknown), loaded, strict=True))
-        return [infos[_version(track)] or _UNLOADED for track in tracks]
-
-    async def preview(
-        self,
-        track: LibraryTrack,
-        captions: dict[str, str | None],
-        style: dict[str, object],
-        *,
-        is_still_needed: Callable[[], bool],
-    ) -> bytes:
-        """Return one frame of the video with these `author` and `domain_name`, as a JPEG.
-
-        Raises:
-            Mp4GenError: The file cannot become a video.
-            ConnectionError: When its turn came, `is_still_needed` returned False.
-        """
-        request = await self._preview_request(track, captions, style)
-        return await self._run_urgent(previews.preview, request, is_still_needed=is_still_needed)
-
-    async def thumbnail(
-        self, track: LibraryTrack, captions: dict[str, str | None], style: dict[str, object]
-    ) -> bytes:
-        """Return the same as a small JPEG, for an unfinished video.
-
-        Raises:
-            Mp4GenError: The file cannot become a video.
-        """
-        request = await self._preview_request(track, captions, style)
-        return await self._run_background(previews.preview_thumbnail, request)
-
-    async def video_thumbnail(self, video: Path) -> bytes:
-        """Return one frame of a finished video, as a small JPEG.
-
-        Raises:
-            Mp4GenError: The video was deleted.
-        """
-        # This takes a tenth of a cover's time.
-        return await self._run_urgent(previews.video_thumbnail, video)
-
-    async def cover(self, track: LibraryTrack) -> bytes:
-        """Return the square cover of a track, as a JPEG.
-
-        Raises:
-            Mp4GenError: The file cannot become a video.
-        """
-        name = hashlib.sha256(repr(_version(track)).encode()).hexdigest()[:32]
-        cache_path = self._covers / f"{name}.jpg"
-        image = await asyncio.to_thread(read_cached, cache_path)
-        if image is None:
-            image = await self._run_background(previews.cover, track.path)
-            await asyncio.to_thread(write_cached, cache_path, image)
-        return image
+            infos.update(zip(map(version_of, unknown), loaded, strict=True))
+        return [infos[version_of(track)] or _UNLOADED for track in tracks]
 
     async def stop(self) -> None:
-        """Stop loading, and end the worker."""
+        """Stop loading."""
         tasks = [*self._scans, *([self._loading] if self._loading is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._slot.close()
-
-    async def _preview_request(
-        self, track: LibraryTrack, captions: dict[str, str | None], style: dict[str, object]
-    ) -> previews.PreviewRequest:
-        info = await self.info(track)
-        return previews.PreviewRequest(
-            audio=track.path,
-            duration=info.duration,
-            captions={"title": info.title or track.path.stem, **captions},
-            style=style,
-            max_duration=self._max_duration,
-        )
 
     async def _load_in_background(self, tracks: list[LibraryTrack]) -> None:
         for at in range(0, len(tracks), _BATCH):
@@ -211,7 +120,7 @@ class MetadataCache:
         self, tracks: list[LibraryTrack], *, urgent: bool, retry: bool = True
     ) -> list[previews.MusicInfo]:
         """Return the metadata of these tracks, and keep it."""
-        run = self._run_urgent if urgent else self._run_background
+        run = self._jobs.run_urgent if urgent else self._jobs.run_background
         try:
             infos = await run(previews.probe_files, [track.path for track in tracks])
         except (WorkerDiedError, ReaderTimeoutError) as error:
@@ -230,7 +139,7 @@ class MetadataCache:
         return infos
 
     def _keep(self, track: LibraryTrack, info: previews.MusicInfo) -> None:
-        version, now = _version(track), asyncio.get_running_loop().time()
+        version, now = version_of(track), asyncio.get_running_loop().time()
         self._known[version] = info
         _, failures = self._reread.pop(version, (0.0, 0))
         if info.is_temporary:
@@ -239,70 +148,16 @@ class MetadataCache:
 
     def _is_due(self, track: LibraryTrack) -> bool:
         """Return whether a track is to be read now: for the first time, or again."""
-        version = _version(track)
+        version = version_of(track)
         reread_at, _ = self._reread.get(version, (math.inf, 0))
         return version not in self._known or reread_at <= asyncio.get_running_loop().time()
 
-    def _forget_all_but(self, current: set[_Version]) -> None:
+    def _forget_all_but(self, current: set[Version]) -> None:
         """Forget deleted and replaced files."""
         self._known = {key: info for key, info in self._known.items() if key in current}
         self._reread = {key: value for key, value in self._reread.items() if key in current}
 
-    async def _run_urgent(
-        self, func: Callable[..., T], *args: Any, is_still_needed: Callable[[], bool] = lambda: True
-    ) -> T:
-        """Run one job at a time, this one before all background jobs."""
-        self._urgent_count += 1
-        self._no_urgent_jobs.clear()
-        try:
-            async with self._lock:
-                if not is_still_needed():
-                    raise ConnectionResetError("The client is gone.")
-                return await self._run_job(func, *args)
-        finally:
-            self._urgent_count -= 1
-            if not self._urgent_count:
-                self._no_urgent_jobs.set()
 
-    async def _run_background(self, func: Callable[..., T], *args: Any) -> T:
-        """Run one job at a time, this one once no urgent job waits."""
-        while True:
-            await self._no_urgent_jobs.wait()
-            async with self._lock:
-                if not self._urgent_count:
-                    return await self._run_job(func, *args)
-
-    async def _run_job(self, func: Callable[..., T], *args: Any) -> T:
-        if func is previews.probe_files:
-            timeout = _MIN_TIMEOUT + _TIMEOUT_PER_FILE * len(args[0])
-        else:
-            timeout = _MIN_TIMEOUT + _TIMEOUT_PER_SECOND * self._max_duration
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._slot.run(worker.run_limited, timeout, func, *args)
-        except TimeoutError:
-            self._slot.kill()
-            raise ReaderTimeoutError(f"The file was not read within {timeout:g} s.") from None
-
-
-def _version(track: LibraryTrack) -> _Version:
+def version_of(track: LibraryTrack) -> Version:
+    """Return what changes when the file of a track does."""
     return os.fspath(track.path), track.modified, track.size
-
-
-def read_cached(path: Path) -> bytes | None:
-    """Return a cached image; None if it is not cached."""
-    try:
-        content = path.read_bytes()
-        if time.time() - path.stat().st_mtime > _DAY:
-            # The cache deletes the files first that were not read lately.
-            path.touch(exist_ok=True)
-    except OSError:
-        return None
-    return content
-
-
-def write_cached(path: Path, content: bytes) -> None:
-    """Cache an image."""
-    # On a full disk the image is still shown.
-    with contextlib.suppress(OSError), filesystem.atomic_write(path) as part:
-        part.write_bytes(content)

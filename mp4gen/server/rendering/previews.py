@@ -1,4 +1,4 @@
-"""Reads metadata and draws images for the page, in a worker: decoders may crash.
+"""Reads metadata, and draws images for the page, in a worker: decoders may crash.
 
 Files that cannot become a video, or were deleted, raise `RenderError`.
 """
@@ -48,6 +48,13 @@ def cover(path: Path) -> bytes:
     from mp4gen.render import render_cover
 
     return render_cover(path, COVER_SIDE)
+
+
+def waveform(path: Path, count: int) -> tuple[list[int], float]:
+    """Return the loudness of `count` parts of a track, from 0 to 100, and its seconds."""
+    from mp4gen.render.peaks import measure_peaks
+
+    return measure_peaks(path, count)
 
 
 @attrs.frozen(kw_only=True)

@@ -64,6 +64,6 @@ class LinkedFiles:
 
     async def cover(self, _: web.Request, track: LibraryTrack) -> web.StreamResponse:
         """Answer with a track's square cover."""
-        image = await self._services.metadata_cache.cover(track)
+        image = await self._services.images.cover(track)
         headers = {**_HEADERS, "Cache-Control": f"private, max-age={_MAX_AGE}"}
         return web.Response(body=image, content_type="image/jpeg", headers=headers)

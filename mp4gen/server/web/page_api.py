@@ -1,6 +1,7 @@
 """Handles the page's requests for images and music, and the changes by its user."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -11,7 +12,7 @@ from mp4gen.models import VideoRequest
 from mp4gen.server.data_dir import random_token
 from mp4gen.server.library import uploads
 from mp4gen.server.library.library import LibraryTrack
-from mp4gen.server.library.metadata_cache import read_cached, write_cached
+from mp4gen.server.library.track_images import read_cached, write_cached
 from mp4gen.server.queue.admission import RejectReason
 from mp4gen.server.queue.retention import delete_task, delete_tasks
 from mp4gen.server.queue.task import Task, TaskState
@@ -62,6 +63,7 @@ class PageApi:
             route("GET", "/page/cover", self.cover),
             route("GET", "/page/music", self.music),
             route("GET", "/page/preview", self.preview),
+            route("GET", "/page/waveform", self.waveform),
             route("GET", "/page/thumbnail", self.thumbnail),
             route("POST", "/page/videos", self.create_video),
             route("DELETE", "/page/videos/{task_id}", self.delete_video),
@@ -73,7 +75,7 @@ class PageApi:
 
     async def cover(self, request: web.Request, _: str) -> web.StreamResponse:
         """Answer with a track's square cover."""
-        return _jpeg(await self._services.metadata_cache.cover(await self._track(request)), _DAY)
+        return _jpeg(await self._services.images.cover(await self._track(request)), _DAY)
 
     async def music(self, request: web.Request, _: str) -> web.StreamResponse:
         """Answer with a track's audio file."""
@@ -83,15 +85,22 @@ class PageApi:
     async def preview(self, request: web.Request, _: str) -> web.StreamResponse:
         """Answer with a frame of the video that would be created."""
         track = await self._track(request)
-        image = await self._services.metadata_cache.preview(
+        image = await self._services.images.preview(
             track,
             _captions(_video_request(track, request.query)),
             self._style(_aspect_ratio(request.query)),
-            # The page cancels the preview when the user chooses another track.
-            is_still_needed=lambda: request.transport is not None,
+            is_still_needed=_is_connected(request),
         )
         # The page requests it twice: once to decode it, once to show it.
         return _jpeg(image, 60)
+
+    async def waveform(self, request: web.Request, _: str) -> web.StreamResponse:
+        """Answer with the loudness of a track's parts."""
+        text = await self._services.images.waveform(
+            await self._track(request), is_still_needed=_is_connected(request)
+        )
+        headers = {"Cache-Control": f"private, max-age={_DAY}"}
+        return web.Response(body=text, content_type="application/json", headers=headers)
 
     async def thumbnail(self, request: web.Request, account: str) -> web.StreamResponse:
         """Answer with a small image of a video, also before it is rendered."""
@@ -107,11 +116,11 @@ class PageApi:
         return _jpeg(image, _DAY)
 
     async def _render_thumbnail(self, task: Task) -> bytes:
-        cache = self._services.metadata_cache
+        images = self._services.images
         if task.state is TaskState.DONE:
-            return await cache.video_thumbnail(self._services.data.videos / task.filename)
+            return await images.video_thumbnail(self._services.data.videos / task.filename)
         track = await self._find(task.music_task_id, task.audio_id)
-        return await cache.thumbnail(track, _captions(task), self._style(task.aspect_ratio))
+        return await images.thumbnail(track, _captions(task), self._style(task.aspect_ratio))
 
     def _style(self, aspect_ratio: str | None) -> dict[str, Any]:
         style = style_for(self._services.config.style, aspect_ratio)
@@ -201,6 +210,11 @@ class PageApi:
         if reject_reason := self._services.admission.reject_reason_for(account):
             status, message = _REJECTIONS[reject_reason]
             raise InvalidRequestError(message, code=status)
+
+
+def _is_connected(request: web.Request) -> Callable[[], bool]:
+    """Return a function for `is_still_needed`: the page drops what a later choice replaces."""
+    return lambda: request.transport is not None
 
 
 def _jpeg(image: bytes, max_age: int) -> web.Response:

@@ -7,6 +7,7 @@ from mp4gen.server.counters import Counters
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.metadata_cache import MetadataCache
 from mp4gen.server.library.reader import LibraryReader
+from mp4gen.server.library.track_images import TrackImages
 from mp4gen.server.queue.admission import Admission
 from mp4gen.server.queue.scheduler import RenderScheduler
 from mp4gen.server.queue.store import Store
@@ -27,6 +28,7 @@ class Services:
     store: Store
     library: LibraryReader
     metadata_cache: MetadataCache
+    images: TrackImages
     scheduler: RenderScheduler
     admission: Admission
     accounts: Accounts
