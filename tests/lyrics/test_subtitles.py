@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,12 +94,8 @@ def test_any_text_is_read_or_refused(text, name):
 
 
 @pytest.mark.parametrize("part", ["<rt ", "<rt>", "<c.", "{\\", "&am", "00:01 -", "<00:01"])
-def test_hostile_text_takes_time_in_proportion(part):
-    """Ten times the text takes far less than a hundred times the time."""
+def test_hostile_text_is_read_in_one_pass(part):
+    """Text in which a search could begin anywhere; a quadratic one would take hours."""
+    text = "WEBVTT\n\n00:01.000 --> 00:02.000\n" + part * (1_000_000 // len(part))
 
-    def seconds(count: int) -> float:
-        started = time.process_time()
-        lines_of("WEBVTT\n\n00:01.000 --> 00:02.000\n" + part * count, "song.vtt")
-        return time.process_time() - started
-
-    assert seconds(50_000) < 40 * max(seconds(5_000), 0.002)
+    assert len(lines_of(text, "song.vtt")) <= 1
