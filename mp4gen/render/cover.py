@@ -2,31 +2,23 @@
 
 import io
 import math
-import os
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageDraw, ImageFilter, ImageOps, UnidentifiedImageError, features
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from mp4gen.errors import RenderError
 
 from .colour import Bytes, Floats, oklch_to_rgb
-from .decode import display_name
 from .options import PathLike
+from .picture import draft, flatten, open_picture, to_srgb
 
-# Pillow before 11.3 does not know the feature.
-_HAS_AVIF = "avif" in features.modules and features.check("avif")
-FORMATS = ("PNG", "JPEG", "WEBP", *(["AVIF"] if _HAS_AVIF else []))
 # A smaller picture inside a file is an icon.
 MIN_ATTACHED_SIDE = 48
 # A cover whose sides differ by less is cropped; another keeps its sides, over its own blur.
 MAX_CROP = 1.05
 _LANCZOS = Image.Resampling.LANCZOS
 BLUR_SHARE, BLUR_BRIGHTNESS = 1 / 16, 0.6
-MAX_PIXELS = 40_000_000
-MAX_BYTES = 32 << 20
 BLOB_LIGHTNESS, BLOB_CHROMA = 0.62, 0.14
 SPREAD_DEGREES = 50.0
 # From sea green over blue and red to orange, with room for the spread. The hues left out, yellow
@@ -61,94 +53,24 @@ def read_cover(source: PathLike | bytes, side: int, max_side: int = 0) -> Bytes:
     Raises:
         RenderError: the file is missing, too large, or not a PNG, JPEG, WEBP or AVIF.
     """
-    data, name = _bytes_of(source)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                least = MIN_ATTACHED_SIDE if isinstance(source, bytes) else 1
-                _check_size(image, name, least)
-                return _square(image, side, max_side)
-    except RenderError:
-        raise
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, MemoryError) as error:
-        raise RenderError(f"Not a readable image: {name}. Use a PNG, JPEG or WEBP.") from error
-    except Image.DecompressionBombError as error:
-        raise _too_many_pixels(name) from error
-
-
-def _check_size(image: Image.Image, name: str, least: int) -> None:
-    # Only the header has been read: a decompression bomb is refused before it is decompressed.
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_many_pixels(name)
-    if min(image.size) < least:
-        raise RenderError(
-            f"The image is too small: {name}. Use at least {least} pixels for each side."
-        )
-
-
-def _too_many_pixels(name: str) -> RenderError:
-    limit = MAX_PIXELS // 1_000_000
-    return RenderError(f"The image has too many pixels: {name}. Use at most {limit} million.")
-
-
-def _bytes_of(source: PathLike | bytes) -> tuple[bytes, str]:
-    if isinstance(source, bytes):
-        return source, "the cover in the audio file"
-    file, name = Path(os.fspath(source)), display_name(source)
-    try:
-        if not file.is_file():
-            raise RenderError(f"The cover does not exist: {name}. Check the path.")
-        if file.stat().st_size > MAX_BYTES:
-            limit = MAX_BYTES >> 20
-            raise RenderError(f"The cover is too large: {name}. Use at most {limit} MB.")
-        return file.read_bytes(), name
-    except (OSError, ValueError) as error:
-        raise RenderError(f"Cannot read the cover: {name}. Use another image.") from error
+    min_side = MIN_ATTACHED_SIDE if isinstance(source, bytes) else 1
+    with open_picture(source, "cover", min_side) as image:
+        return _square(image, side, max_side)
 
 
 def _square(image: Image.Image, side: int, max_side: int) -> Bytes:
     side = max(side, min(max(image.size), max_side))
     profile = image.info.get("icc_profile")
-    if image.format == "JPEG":
-        image.draft("RGB", (2 * side, 2 * side))
+    draft(image, 2 * side, 2 * side)
     upright = ImageOps.exif_transpose(image)
     if max(upright.size) <= MAX_CROP * min(upright.size):
-        return np.asarray(
-            _flatten(_to_srgb(ImageOps.fit(upright, (side, side), _LANCZOS), profile))
-        )
-    inside = _flatten(_to_srgb(ImageOps.contain(upright, (side, side), _LANCZOS), profile))
+        return np.asarray(flatten(to_srgb(ImageOps.fit(upright, (side, side), _LANCZOS), profile)))
+    inside = flatten(to_srgb(ImageOps.contain(upright, (side, side), _LANCZOS), profile))
     square = ImageOps.fit(inside, (side, side), Image.Resampling.BICUBIC)
     square = square.filter(ImageFilter.GaussianBlur(side * BLUR_SHARE))
     square = square.point(lambda level: level * BLUR_BRIGHTNESS)
     square.paste(inside, ((side - inside.width) // 2, (side - inside.height) // 2))
     return np.asarray(square)
-
-
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert an image from its ICC profile, if it has a valid one."""
-    if not profile:
-        return image
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA")
-    mode = image.mode if image.mode == "RGBA" else "RGB"
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        target = ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(image, source, target, outputMode=mode) or image
-    except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError):
-        return image
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        # `convert` would clip 16-bit grey at the 8th bit.
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        clear = image.convert("RGBA")
-        background = Image.new("RGBA", clear.size, (24, 24, 28, 255))
-        return Image.alpha_composite(background, clear).convert("RGB")
-    return image.convert("RGB")
 
 
 def generated_hue(seed: bytes) -> float:
