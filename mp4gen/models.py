@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from . import extra_fields
 from .addresses import parse_http_url
 from .errors import ValidationError
 
@@ -124,6 +125,8 @@ class VideoRequest(Value):
         author: Text at the beginning, at most 50 code points after NFC; None for none.
         domain_name: Watermark at the bottom, at most 50 code points after NFC; None for none.
         callback_url: URL to which the API reports the end; None for the client's own.
+        extra: Further fields of the JSON body, by the names of the API, sent as they are: options
+            of mp4gen's own server, or new ones of a vendor. None for none.
 
     Raises:
         ValidationError: Invalid fields; all are reported at once, by name.
@@ -134,16 +137,25 @@ class VideoRequest(Value):
     author: str | None = attrs.field(default=None, kw_only=True, converter=_nfc)
     domain_name: str | None = attrs.field(default=None, kw_only=True, converter=_nfc)
     callback_url: str | None = attrs.field(default=None, kw_only=True)
+    extra: Mapping[str, Any] | None = attrs.field(
+        default=None, kw_only=True, converter=extra_fields.freeze, eq=extra_fields.dump
+    )
 
     def __attrs_post_init__(self) -> None:
         problems = {
             field: problem
-            for field in ("task_id", "audio_id", "author", "domain_name", "callback_url")
+            for field in extra_fields.OWN_FIELDS
             if (value := getattr(self, field)) is not None or field in {"task_id", "audio_id"}
             if (problem := _problem(field, value))
         }
+        if self.extra is not None and (problem := extra_fields.problem(self.extra)):
+            problems["extra"] = problem
         if problems:
             raise ValidationError(problems)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = {name: getattr(self, name) for name in extra_fields.OWN_FIELDS}
+        return partial(VideoRequest, **fields, extra=extra_fields.thaw(self.extra)), ()
 
 
 @attrs.frozen
@@ -249,6 +261,7 @@ class Track(Value):
         author: str | None = None,
         domain_name: str | None = None,
         callback_url: str | None = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> VideoRequest:
         """Return the request for a video of this track.
 
@@ -261,6 +274,7 @@ class Track(Value):
             author=author,
             domain_name=domain_name,
             callback_url=callback_url,
+            extra=extra,
         )
 
 

@@ -1,6 +1,8 @@
 """The values of the API and the settings are checked when made, and frozen."""
 
+import copy
 import math
+import pickle
 import unicodedata
 from enum import IntEnum
 from typing import Any
@@ -12,6 +14,14 @@ from hypothesis import strategies as st
 
 import mp4gen
 from mp4gen import Polling, RateLimit, Retry, Track, VideoDetails, VideoRequest, VideoStatus
+
+
+def nested(levels: int) -> list[Any]:
+    """Return a list in a list in a list."""
+    found: list[Any] = []
+    for _ in range(levels):
+        found = [found]
+    return found
 
 
 @pytest.mark.parametrize(
@@ -50,6 +60,17 @@ from mp4gen import Polling, RateLimit, Retry, Track, VideoDetails, VideoRequest,
         ),
         ({"callback_url": "https://"}, "Invalid callback_url: must be an http:// or https://"),
         ({"callback_url": "http://[::1"}, "Invalid callback_url: must be an http:// or https://"),
+        ({"extra": [1]}, "Invalid extra: must be a mapping of JSON fields, not list"),
+        ({"extra": "{}"}, "Invalid extra: must be a mapping of JSON fields, not str"),
+        ({"extra": {"callBackUrl": 1}}, "Invalid extra: must not hold callBackUrl; use the arg"),
+        ({"extra": {"callbackURL": 1}}, "Invalid extra: must not hold callbackURL; use the arg"),
+        ({"extra": {"task_id": "x"}}, "Invalid extra: must not hold task_id; use the argument"),
+        ({"extra": {1: "x"}}, "Invalid extra: must have names that are text"),
+        ({"extra": {"x": math.inf}}, "Invalid extra: must not hold inf, which JSON lacks"),
+        ({"extra": {"x": [{"y": b""}]}}, "Invalid extra: must hold JSON values, not bytes"),
+        ({"extra": {"x": "\ud800"}}, "Invalid extra: must not hold half a character"),
+        ({"extra": {"x": 10**5000}}, "Invalid extra: must not hold numbers of more than 64 bits"),
+        ({"extra": {"x": nested(5000)}}, "Invalid extra: must not be nested so deeply"),
     ],
 )
 def test_video_request_refuses_invalid_fields(fields: dict[str, Any], expected: str) -> None:
@@ -140,6 +161,37 @@ def test_values_are_frozen_and_slotted(value: Any) -> None:
     assert not hasattr(value, "__dict__")
 
 
+def test_extra_fields_are_a_read_only_copy() -> None:
+    """A request with further fields cannot change, not even deep inside, and can be a key."""
+    source = {"look": "ring", "deep": {"list": [1, {"x": 2}]}}
+    request = VideoRequest("m", "a", extra=source)
+    same = VideoRequest("m", "a", extra={"deep": {"list": (1, {"x": 2})}, "look": "ring"})
+    source["look"] = "wave"
+
+    assert request.extra == {"look": "ring", "deep": {"list": (1, {"x": 2})}}
+    with pytest.raises(TypeError):
+        request.extra["deep"]["list"][1]["x"] = 3  # type: ignore[index]
+    assert {request: 1}[same] == 1
+    assert request != VideoRequest("m", "a", extra={"look": "wave"})
+    assert request != VideoRequest("m", "a")
+
+
+def test_no_extra_fields_are_none() -> None:
+    """Both ways to say it make equal requests."""
+    assert VideoRequest("m", "a", extra={}) == VideoRequest("m", "a")
+    assert VideoRequest("m", "a", extra={}).extra is None
+
+
+@pytest.mark.parametrize("extra", [None, {"look": "ring", "deep": [{"x": None}]}])
+def test_video_request_can_be_pickled_and_copied(extra: Any) -> None:
+    """Errors that carry a request are pickled, too."""
+    request = VideoRequest("m", "a", author="Ada", callback_url="https://x.example", extra=extra)
+
+    assert pickle.loads(pickle.dumps(request)) == request  # noqa: S301 - our own
+    assert copy.deepcopy(request) == request
+    assert attrs.evolve(request, author="Bob").extra == request.extra
+
+
 def test_raw_details_are_read_only() -> None:
     """The response stays as it was received."""
     source = {"successFlag": "PENDING"}
@@ -175,9 +227,13 @@ def test_status_decides_ready_and_failed(
 
 def test_track_video_request_carries_both_ids() -> None:
     """`Track.video_request` passes its arguments on."""
-    expected = VideoRequest("music", "a1", author="Ada", domain_name="example.com")
+    expected = VideoRequest(
+        "music", "a1", author="Ada", domain_name="example.com", extra={"look": "ring"}
+    )
 
-    request = Track("music", "a1").video_request(author="Ada", domain_name="example.com")
+    request = Track("music", "a1").video_request(
+        author="Ada", domain_name="example.com", extra={"look": "ring"}
+    )
 
     assert request == expected
 

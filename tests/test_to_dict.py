@@ -16,12 +16,14 @@ from mp4gen.models import Value
 
 TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada")
+EXTRA = {"look": "ring", "deep": {"list": [1, 2.5, None, {"x": True}]}}
 VIDEO = mp4gen.Video("video", "https://files.example/v.mp4", "track", TIME, expires_at=TIME)
 RAW = {"musicId": "m", "odd": [1, {"deep": math.inf}], "none": None}
 DETAILS = mp4gen.VideoDetails("video", status=mp4gen.VideoStatus.SUCCESS, raw=RAW)
 ERROR = mp4gen.TransportError("Request failed.", sent=False)
 VALUES: list[tuple[Value, dict[str, Any]]] = [
-    (REQUEST, {"task_id": "music", "author": "Ada", "domain_name": None}),
+    (REQUEST, {"task_id": "music", "author": "Ada", "domain_name": None, "extra": None}),
+    (mp4gen.VideoRequest("m", "a", extra=EXTRA), {"extra": EXTRA}),
     (DETAILS, {"status": "SUCCESS", "raw": {**RAW, "odd": [1, {"deep": None}]}}),
     (mp4gen.VideoDetails("video", status="NEW"), {"status": "NEW", "raw": {}}),
     (VIDEO, {"created_at": "2026-01-02T03:04:05+00:00", "completed_at": None, "adopted": False}),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mp4gen import models
+from mp4gen import extra_fields, models
 from mp4gen.addresses import parse_http_url
 from mp4gen.models import Track, VideoDetails, VideoRequest, VideoStatus
 
@@ -73,13 +73,18 @@ def structure_video_request(data: Mapping[str, Any]) -> VideoRequest:
     """
     # As for the vendor, an empty text means None.
     values = {name: value for name, value in data.items() if value not in (None, "")}
-    return _converter().structure(values, VideoRequest)
+    names = VIDEO_REQUEST.values()
+    known = {name: value for name, value in values.items() if name in names}
+    # Nobody can mean a misspelled name of the API's own.
+    extra = {name: values[name] for name in values if not extra_fields.own_field(name)}
+    return _converter().structure(known | {"extra": extra}, VideoRequest)
 
 
 def unstructure_video_request(request: VideoRequest) -> dict[str, Any]:
     """Return the request with the API's names, without fields that are None."""
     values = _converter().unstructure(request)
-    return {name: value for name, value in values.items() if value is not None}
+    own = {name: value for name, value in values.items() if value is not None}
+    return own if request.extra is None else own | extra_fields.thaw(request.extra)
 
 
 def structure_video_details(data: Mapping[str, Any], task_id: str) -> VideoDetails:
@@ -226,7 +231,7 @@ def _converter() -> cattrs.Converter:
     converter = cattrs.Converter()
     converter.register_structure_hook(str, _strict_str)
     converter.register_unstructure_hook(datetime, lambda time: round(time.timestamp() * 1000))
-    _register(converter, VideoRequest, VIDEO_REQUEST)
+    _register(converter, VideoRequest, VIDEO_REQUEST, extra=_unchanged)
     _register(
         converter,
         VideoDetails,

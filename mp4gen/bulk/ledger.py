@@ -31,6 +31,7 @@ from .ledger_schema import (
     migrate,
     renewal,
     request_columns,
+    stored_request,
     to_column,
     video_columns,
 )
@@ -81,8 +82,8 @@ class Ledger(LedgerThread):
     async def add_or_get(self, requests: Sequence[VideoRequest]) -> list[LedgerEntry | LedgerError]:
         """Return the entries of `requests`, in their order; store new ones.
 
-        An error stands for a track that was submitted before with another author, watermark or
-        callback: the API keeps one video for each track.
+        An error stands for a track that was submitted before with another author, watermark,
+        callback or extra: the API keeps one video for each track.
         """
         entries = await self._run(Ledger._add_or_get, requests)
         self._read_ids.update(
@@ -217,9 +218,11 @@ class Ledger(LedgerThread):
         return {(row[1], row[2]): row for row in rows}
 
     def _insert(self, request: VideoRequest) -> Row:
+        columns = request_columns(request)
         self._db.execute(
-            f"INSERT INTO tracks ({', '.join(REQUEST_FIELDS)}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - as above
-            request_columns(request),
+            f"INSERT INTO tracks ({', '.join(REQUEST_FIELDS)})"  # noqa: S608 - as above
+            f" VALUES ({', '.join('?' * len(columns))})",
+            columns,
         )
         return self._rows([request])[request.task_id, request.audio_id]
 
@@ -251,13 +254,13 @@ class Ledger(LedgerThread):
 
 
 def _entry_or_conflict(row: Row, request: VideoRequest) -> LedgerEntry | LedgerError:
-    if row[1:6] == request_columns(request):
+    if stored_request(row) == request_columns(request):
         try:
             return entry_from_row(row, request)
         except LedgerError as error:
             return error
     return LedgerError(
-        "Track submitted before with another author, watermark or callback: audio "
+        "Track submitted before with another author, watermark, callback or extra: audio "
         f"{request.audio_id} of {request.task_id}. Use another ledger: this one keeps one video "
         "for each track."
     )

@@ -9,8 +9,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from mp4gen import errors, task_errors
+from mp4gen import errors, extra_fields, task_errors
 from mp4gen.errors import ApiError, LedgerError, Mp4GenError
+from mp4gen.extra_fields import OWN_FIELDS
 from mp4gen.filesystem import sqlite_uri
 from mp4gen.models import Video, VideoRequest
 from mp4gen.task_errors import GenerationFailedError, WaitTimeoutError
@@ -45,14 +46,18 @@ MIGRATIONS = (
         UNIQUE (task_id, audio_id)
     );
     """,
+    """
+    ALTER TABLE tracks ADD COLUMN extra TEXT;
+    """,
 )
 
-REQUEST_FIELDS = ("task_id", "audio_id", "author", "domain_name", "callback_url")
+REQUEST_FIELDS = (*OWN_FIELDS, "extra")
 _VIDEO_TIMES = ("created_at", "completed_at", "expires_at")
 COLUMNS = (
     f"id, {', '.join(REQUEST_FIELDS)}, state, tokens, video_task_id, adopted, path, size, error,"
     f" url, {', '.join(_VIDEO_TIMES)}"
 )
+_VERSION_WITH_EXTRA = 2
 # Tracks whose submit was accepted, or may have been.
 _ANY_SUBMITTED = (
     "SELECT 1 FROM tracks WHERE video_task_id IS NOT NULL OR state NOT IN ('new', 'failed') LIMIT 1"
@@ -66,7 +71,7 @@ _NEW_AGAIN: dict[str, Any] = {
     "adopted": 0,
 }
 Row = tuple[Any, ...]
-request_columns = attrgetter(*REQUEST_FIELDS)
+_own_columns = attrgetter(*OWN_FIELDS)
 
 
 def read_ledger(path: Path) -> tuple[str, list[LedgerEntry]]:
@@ -85,12 +90,25 @@ def read_ledger(path: Path) -> tuple[str, list[LedgerEntry]]:
             row = _has_schema(db) and db.execute("SELECT host FROM run").fetchone()
             if not row:
                 raise LedgerError(f"The ledger is empty: {path}. Start its run again.")
-            rows = db.execute(f"SELECT {COLUMNS} FROM tracks")  # noqa: S608 - our own names
+            # Reading migrates nothing.
+            old = db.execute("PRAGMA user_version").fetchone()[0] < _VERSION_WITH_EXTRA
+            columns = COLUMNS.replace("extra", "NULL") if old else COLUMNS
+            rows = db.execute(f"SELECT {columns} FROM tracks")  # noqa: S608 - our own names
             return str(row[0]), [entry_from_row(row) for row in rows]
         finally:
             db.close()
     except (sqlite3.Error, OSError) as error:
         raise LedgerError(f"Cannot read the ledger {path}: {error}. Check the file.") from None
+
+
+def request_columns(request: VideoRequest) -> Row:
+    """Return the values of `REQUEST_FIELDS` of a request."""
+    return (*_own_columns(request), extra_fields.dump(request.extra))
+
+
+def stored_request(row: Row) -> Row:
+    """Return the values of `REQUEST_FIELDS` in a row of `COLUMNS`."""
+    return row[1 : 1 + len(REQUEST_FIELDS)]
 
 
 def to_column(value: Any) -> Any:
@@ -123,13 +141,14 @@ def entry_from_row(row: Row, request: VideoRequest | None = None) -> LedgerEntry
 def _entry_from_row(row: Row, request: VideoRequest | None) -> LedgerEntry:
     entry_id, *columns, state, tokens, task_id, adopted, path, size, error, url = row[:-3]
     fields = dict(zip(REQUEST_FIELDS, columns, strict=True))
+    extra = fields.pop("extra")
     state, video = LedgerState(state), None
     if state in (LedgerState.DONE, LedgerState.DOWNLOADED):
         times = dict(zip(_VIDEO_TIMES, map(_parse_time, row[-3:]), strict=True))
         video = Video(task_id, url, fields["audio_id"], adopted=bool(adopted), **times)
     return LedgerEntry(
         entry_id,
-        request if request is not None else VideoRequest(**fields),
+        request or VideoRequest(**fields, extra=json.loads(extra) if extra else None),
         state,
         tuple(tokens.split()),
         task_id,
@@ -193,7 +212,8 @@ def renewal(row: Row, request: VideoRequest, *, retry_failed: bool) -> dict[str,
 
     A track that was never accepted can be corrected: it takes the texts of the new request.
     """
-    state, task_id, is_changed = row[6], row[8], row[1:6] != request_columns(request)
+    state, _, task_id = row[1 + len(REQUEST_FIELDS) :][:3]
+    is_changed = stored_request(row) != request_columns(request)
     if state == LedgerState.FAILED and (retry_failed or (is_changed and task_id is None)):
         return _NEW_AGAIN | dict(zip(REQUEST_FIELDS, request_columns(request), strict=True))
     if state == LedgerState.NEW and is_changed:

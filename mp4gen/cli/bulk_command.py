@@ -13,6 +13,7 @@ from mp4gen.bulk.ledger_schema import read_ledger
 from mp4gen.bulk.run import ConversionRun
 from mp4gen.client import Client
 from mp4gen.errors import DownloadError, LedgerError
+from mp4gen.extra_fields import thaw
 from mp4gen.models import Conversion, RunSummary
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 
@@ -192,6 +193,7 @@ def _record(conversion: Conversion, row: Row) -> dict[str, Any]:
         "audio_id": request.audio_id,
         "author": request.author,
         "domain_name": request.domain_name,
+        "extra": thaw(request.extra) or None,
         "video_task_id": conversion.task_id,
         "video_url": video.url if video else None,
         "adopted": video.adopted if video else None,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import attrs
 from cyclopts import Parameter
@@ -20,7 +20,14 @@ from .dry_run import DRY_RUN_TIMEOUT, report_dry_run
 from .exit_codes import UsageError
 from .failure_reporter import FailureReporter, RetryLimit
 from .filename_template import DEFAULT_TEMPLATE, Template
-from .options import DEFAULT_CONNECTION, AsJson, Connection, ensure_directory, parse_rate_limit
+from .options import (
+    DEFAULT_CONNECTION,
+    AsJson,
+    Connection,
+    ensure_directory,
+    parse_extra,
+    parse_rate_limit,
+)
 from .output import Output
 from .run_progress import RunProgress, format_duration
 from .runner import InterruptHandler, run
@@ -35,10 +42,17 @@ class RowDefaults:
     Attributes:
         author: Author of rows that have none.
         domain_name: Watermark of rows that have none.
+        extra: Further field of the requests as NAME=VALUE, for instance look=ring; repeatable. The
+            value is JSON or text. A row's own extra wins.
     """
 
     author: str | None = None
     domain_name: str | None = None
+    extra: list[str] | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return the values as fields of a `VideoRequest`."""
+        return attrs.asdict(self) | {"extra": parse_extra(self.extra)}
 
 
 @Parameter(name="*")
@@ -109,7 +123,7 @@ def convert(
         raise UsageError("Both INPUT and --music-task name tracks. Remove one of them.")
     # Before any request: the tracks of a music task are known only after one.
     checked("timeout", options.timeout)
-    VideoRequest("task", "audio", **attrs.asdict(defaults))
+    VideoRequest("task", "audio", **defaults.fields())
     table = Table([], [], ["title"]) if music_task else _load_table(output, source, defaults)
     progress, limit = RunProgress(), parse_rate_limit(options.rate_limit)
     command = BulkCommand(
@@ -164,7 +178,7 @@ async def _add_tracks(
     """Add the tracks of the music tasks to the rows of the command."""
     for task_id in music_tasks:
         for track in await client.get_tracks(task_id):
-            request = track.video_request(**attrs.asdict(defaults))
+            request = track.video_request(**defaults.fields())
             command.rows.append(Row(0, request, {"title": track.title or ""}))
     if not command.rows:
         raise UsageError(
@@ -181,7 +195,7 @@ def _load_table(output: Output, source: str | None, defaults: RowDefaults) -> Ta
     if source.startswith("-") and source != "-":
         raise UsageError(f"Unknown option: {source}. See 'mp4gen convert --help'.")
     try:
-        table = read_table(expand_user_text(source), attrs.asdict(defaults))
+        table = read_table(expand_user_text(source), defaults.fields())
     except InvalidRowsError as error:
         for line, problem in error.problems:
             output.status(f"{source}:{line}: {problem}")

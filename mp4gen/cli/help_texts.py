@@ -40,8 +40,8 @@ a second Ctrl-C stops immediately.
 CONVERT = """Convert a table of tracks to videos.
 
 The first line of a CSV file names the columns as the API does: taskId, audioId, author, domainName,
-callBackUrl. You can also write task_id. Only the first two are required. All rows are checked
-before the first one is sent.
+callBackUrl, extra. You can also write task_id. Only the first two are required. All rows are
+checked before the first one is sent.
 
 A ledger beside the videos records what was submitted. Run the same command again to resume a
 stopped run without paying twice. Ctrl-C stops submitting and waits for the videos in progress; a

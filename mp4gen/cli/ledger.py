@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
 from mp4gen.bulk.ledger_schema import read_ledger
+from mp4gen.extra_fields import dump, thaw
 
 from .bulk_command import LEDGER
 from .exit_codes import DONE, UsageError
@@ -25,6 +26,7 @@ _COLUMNS: dict[str, Callable[[LedgerEntry], Any]] = {
     "author": lambda entry: entry.request.author,
     "domainName": lambda entry: entry.request.domain_name,
     "callBackUrl": lambda entry: entry.request.callback_url,
+    "extra": lambda entry: thaw(entry.request.extra) or None,
     "state": lambda entry: entry.state.value,
     "videoTaskId": lambda entry: entry.task_id,
     "videoUrl": lambda entry: entry.video and entry.video.url,
@@ -135,7 +137,11 @@ def _csv(entries: Sequence[LedgerEntry]) -> str:
 
 
 def _format_cell(value: object) -> str:
-    text = value.isoformat() if isinstance(value, datetime) else value
+    text: object = value
+    if isinstance(value, datetime):
+        text = value.isoformat()
+    elif isinstance(value, dict):
+        text = dump(value)
     return "" if text is None else escape_formula(str(text))
 
 

@@ -3,9 +3,10 @@
 Functions raise `UsageError` for an invalid value.
 """
 
+import json
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -271,3 +272,17 @@ def _parse(text: str, base: int, kind: str, example: str) -> int:
         raise UsageError(
             f"Invalid {kind}: {text!r}. Use a number and K, M or G, for instance {example}."
         ) from None
+
+
+def parse_extra(fields: Sequence[str] | None) -> dict[str, Any]:
+    """Return the fields of `--extra NAME=VALUE`; a value that is not JSON is text."""
+    found: dict[str, Any] = {}
+    for field in fields or ():
+        name, equals, value = field.partition("=")
+        if not name or not equals:
+            raise UsageError(f"Invalid --extra: {field!r}. Use NAME=VALUE, for instance look=ring.")
+        try:
+            found[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            found[name] = value
+    return found

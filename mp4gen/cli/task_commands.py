@@ -17,7 +17,7 @@ from mp4gen.settings.arguments import checked
 from .arguments import expand_user_text
 from .exit_codes import DONE, FAILED
 from .failure_reporter import FailureReporter, RetryLimit
-from .options import DEFAULT_CONNECTION, AsJson, Connection
+from .options import DEFAULT_CONNECTION, AsJson, Connection, parse_extra
 from .output import Output, display_path
 from .progress_bars import Bar, ProgressDisplay
 
@@ -39,12 +39,24 @@ def create(
     callback_url: Annotated[
         str | None, Parameter(help="URL that the API notifies when the task ends.")
     ] = None,
+    extra: Annotated[
+        list[str] | None,
+        Parameter(
+            help="Further field of the request as NAME=VALUE, for instance look=ring; repeatable. "
+            "The value is JSON or text."
+        ),
+    ] = None,
     connection: Connection = DEFAULT_CONNECTION,
     as_json: AsJson = False,
 ) -> int:
     """Submit a track ("Create Music Video") and print the id of its video task."""
     request = VideoRequest(
-        task_id, audio_id, author=author, domain_name=domain_name, callback_url=callback_url
+        task_id,
+        audio_id,
+        author=author,
+        domain_name=domain_name,
+        callback_url=callback_url,
+        extra=parse_extra(extra),
     )
     output = Output(as_json=as_json)
 

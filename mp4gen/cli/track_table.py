@@ -10,9 +10,10 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -22,8 +23,9 @@ from mp4gen.models import VideoRequest
 
 from .exit_codes import UsageError
 
+_WIRE_NAMES = VIDEO_REQUEST | {"extra": "extra"}
 # Normalized column name -> field; the API's names and snake_case normalize to the same.
-_FIELDS = {field.replace("_", ""): field for field in VIDEO_REQUEST}
+_FIELDS = {field.replace("_", ""): field for field in _WIRE_NAMES}
 _EXAMPLE_HEADER = "taskId,audioId,author,domainName,callBackUrl"
 _REQUIRED = ("task_id", "audio_id")
 _DELIMITERS = ",;\t|"
@@ -90,12 +92,13 @@ class Table:
     extra_columns: list[str]
 
 
-def read_table(source: str, defaults: Mapping[str, str | None]) -> Table:
+def read_table(source: str, defaults: Mapping[str, Any]) -> Table:
     """Read and validate a complete table.
 
     Args:
         source: A path, or `-` for standard input.
-        defaults: Values for empty cells, by field: author, domain_name, callback_url.
+        defaults: Values for empty cells, by field: author, domain_name, callback_url; and
+            the fields that are added to those of `extra`.
 
     Raises:
         InvalidRowsError: Some rows are invalid.
@@ -197,7 +200,7 @@ def _columns(cells: list[str], name: str) -> list[str]:
                 f"{name} has no column {VIDEO_REQUEST[field]}. Name the columns in its first line, "
                 f"for instance {_EXAMPLE_HEADER}."
             )
-    for field, wire_name in VIDEO_REQUEST.items():
+    for field, wire_name in _WIRE_NAMES.items():
         if fields.count(field) > 1:
             raise UsageError(f"{name} has two columns for {wire_name}. Remove one of them.")
     return cells
@@ -218,7 +221,7 @@ def _json_lines(text: str, name: str) -> Iterator[_Line]:
         yield line, value if isinstance(value, dict) else "The line is not a JSON object."
 
 
-def _build_table(name: str, lines: Iterable[_Line], defaults: Mapping[str, str | None]) -> Table:
+def _build_table(name: str, lines: Iterable[_Line], defaults: Mapping[str, Any]) -> Table:
     problems: list[tuple[int, str]] = []
     rows: dict[tuple[str, str], Row] = {}
     repeated: list[int] = []
@@ -247,9 +250,7 @@ def _build_table(name: str, lines: Iterable[_Line], defaults: Mapping[str, str |
     return Table(list(rows.values()), repeated, list(extra_columns))
 
 
-def _parse_row(
-    line: int, cells: Mapping[str, object] | str, defaults: Mapping[str, str | None]
-) -> Row:
+def _parse_row(line: int, cells: Mapping[str, object] | str, defaults: Mapping[str, Any]) -> Row:
     if isinstance(cells, str):
         raise ValueError(cells)  # noqa: TRY004 - an invalid line, not a wrong type
     values: dict[str, object] = {}
@@ -259,20 +260,31 @@ def _parse_row(
         if field is None:
             extra_columns[column] = "" if value is None else str(value)
         elif field in values:
-            raise ValueError(f"The row has two values for {VIDEO_REQUEST[field]}.")
+            raise ValueError(f"The row has two values for {_WIRE_NAMES[field]}.")
         elif value not in (None, ""):
             values[field] = value.strip() if isinstance(value, str) else value
     for field in _REQUIRED:
         if field not in values:
-            raise ValueError(f"The row has no {VIDEO_REQUEST[field]}.")
-    return Row(line, _build_request({**defaults, **values}), extra_columns)
+            raise ValueError(f"The row has no {_WIRE_NAMES[field]}.")
+    extra = {**(defaults.get("extra") or {}), **_parse_extra(values.get("extra"))}
+    return Row(line, _build_request({**defaults, **values, "extra": extra}), extra_columns)
 
 
-def _build_request(values: Mapping[str, object]) -> VideoRequest:
+def _parse_extra(value: object) -> Mapping[str, Any]:
+    """Return the fields of a cell: a JSON object, which in CSV is text."""
+    if isinstance(value, str):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    if value is not None and not isinstance(value, dict):
+        raise ValueError('The value of extra is not a JSON object such as {"look": "ring"}.')
+    return value or {}
+
+
+def _build_request(values: Mapping[str, Any]) -> VideoRequest:
     try:
-        return VideoRequest(**values)  # type: ignore[arg-type]  # it validates them
+        return VideoRequest(**values)
     except ValidationError as error:
-        problems = {VIDEO_REQUEST[field]: text for field, text in error.problems.items()}
+        problems = {_WIRE_NAMES[field]: text for field, text in error.problems.items()}
         raise ValidationError(problems) from None
 
 
@@ -281,7 +293,7 @@ def _reject_misspelled(name: str, column: str) -> None:
     close = get_close_matches(_normalize_column(column), _FIELDS, n=1, cutoff=0.8)
     if close:
         raise UsageError(
-            f"{name} has a column {column!r}, which looks like {VIDEO_REQUEST[_FIELDS[close[0]]]}. "
+            f"{name} has a column {column!r}, which looks like {_WIRE_NAMES[_FIELDS[close[0]]]}. "
             "Write that, or rename the column."
         )
 

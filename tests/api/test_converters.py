@@ -55,6 +55,30 @@ def test_unstructure_video_request_omits_none() -> None:
     }
 
 
+def test_extra_fields_are_sent_and_received_as_they_are() -> None:
+    """They lie beside the API's own fields, in any depth."""
+    extra = {"look": "ring", "start": 1.5, "none": None, "deep": {"list": [1, {"x": True}]}}
+    body = {"taskId": "m", "audioId": "a", **extra}
+    del body["none"]
+
+    sent = converters.unstructure_video_request(VideoRequest("m", "a", extra=extra))
+
+    assert sent == body | {"none": None}
+    assert json.loads(json.dumps(sent)) == sent
+    assert converters.structure_video_request(sent) == VideoRequest(
+        "m", "a", extra={name: extra[name] for name in extra if name != "none"}
+    )
+
+
+def test_misspelled_fields_of_the_api_are_ignored() -> None:
+    """A client that sends `callbackUrl` is not refused for it."""
+    found = converters.structure_video_request(
+        {"taskId": "m", "audioId": "a", "callbackUrl": "x", "domain_name": 1, "extra": {"x": 1}}
+    )
+
+    assert found == VideoRequest("m", "a", extra={"extra": {"x": 1}})
+
+
 def test_structure_video_request_rejects_null_ids() -> None:
     """A missing or null id is an error, not an id called "None"."""
     with pytest.raises(cattrs.BaseValidationError):

@@ -244,8 +244,12 @@ def test_error_response_round_trip(error: mp4gen.ApiError) -> None:
             b'{"taskId":"m","audioId":"a","callBackUrl":"mailto:me"}',
             "callBackUrl must be an http:// or https:// URL",
         ),
+        (
+            b'{"taskId":"m","audioId":"a","callBackUrl":"https://e.com","look":"\\ud800","x":1}',
+            "look must not hold half a character (a lone surrogate)",
+        ),
     ],
-    ids=["empty", "list", "nothing", "number", "long", "scheme"],
+    ids=["empty", "list", "nothing", "number", "long", "scheme", "extra"],
 )
 def test_parse_create_body_names_every_invalid_field(body: bytes, expected: str) -> None:
     """One sentence, with the names that the sender used."""

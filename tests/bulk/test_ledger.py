@@ -376,9 +376,10 @@ async def test_ledger_of_another_host_is_rejected(path: Path) -> None:
     assert service.requests == []
 
 
-async def test_track_with_another_author_is_rejected(path: Path) -> None:
+@pytest.mark.parametrize("fields", [{"author": "Bob"}, {"author": "Ada", "extra": {"look": "x"}}])
+async def test_track_with_other_fields_is_rejected(path: Path, fields: dict[str, Any]) -> None:
     """One result has the error; the other tracks continue."""
-    changed = mp4gen.VideoRequest("music", "track", author="Bob")
+    changed = mp4gen.VideoRequest("music", "track", **fields)
     async with FakeService() as service:
         await write_ledger(path, service.url, LedgerState.SUBMITTED, service, known=True)
         async with service.client() as client:

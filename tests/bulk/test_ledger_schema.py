@@ -25,7 +25,13 @@ from mp4gen.bulk.ledger_schema import (
 
 UNSTORABLE: Any = object()
 HOST = "https://api.example.com"
-REQUEST = mp4gen.VideoRequest("music", "track", author="Ada", callback_url="https://x.example/cb")
+REQUEST = mp4gen.VideoRequest(
+    "music",
+    "track",
+    author="Ada",
+    callback_url="https://x.example/cb",
+    extra={"look": "ring", "deep": [1, None]},
+)
 VIDEO = mp4gen.Video(
     "video_1",
     "https://cdn.example.com/1.mp4",
@@ -166,6 +172,24 @@ def begin(path: Path, script: str) -> None:
     if script:
         migrate(db)
     db.close()
+
+
+async def test_ledger_without_extra_fields_is_read_and_migrated(path: Path) -> None:
+    """A ledger of version 1 is shown as it is, and the next run adds the column."""
+    request = mp4gen.VideoRequest("music", "track", author="Ada")
+    db = sqlite3.connect(path, isolation_level=None)
+    migrate(db, MIGRATIONS[:1])
+    db.execute("INSERT INTO run (host) VALUES (?)", (HOST,))
+    db.execute("INSERT INTO tracks (task_id, audio_id, author) VALUES ('music', 'track', 'Ada')")
+    db.close()
+
+    before = read_ledger(path)
+    ledger = await Ledger.open(path, HOST)
+    entries = await ledger.add_or_get([request])
+    await ledger.close()
+
+    assert before == read_ledger(path) == (HOST, entries)
+    assert entries == [LedgerEntry(1, request, LedgerState.NEW)]
 
 
 def test_older_version_is_migrated_step_by_step(path: Path) -> None:

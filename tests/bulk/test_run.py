@@ -639,14 +639,16 @@ async def test_duplicate_of_a_failed_track_gets_the_same_error() -> None:
     assert (service.count("create"), run.summary.failed) == (1, 3)
 
 
+@pytest.mark.parametrize("fields", [{"author": "Bob"}, {"author": "Ada", "extra": {"look": "x"}}])
 @pytest.mark.parametrize("pause", [0.0, 200.0])
-async def test_duplicate_with_another_author_is_rejected(pause: float) -> None:
-    """The API keeps one video for each track: the first author's."""
+async def test_duplicate_with_other_fields_is_rejected(pause: float, fields: Any) -> None:
+    """The API keeps one video for each track: that of the first request."""
+    other = track("a", **fields)
 
     async def again() -> AsyncIterator[mp4gen.VideoRequest]:
         yield track("a", author="Ada")
         await asyncio.sleep(pause)
-        yield track("a", author="Bob")
+        yield other
 
     async with FakeService(duration=30) as service, service.client() as client:
         run = client.convert_many(again())
@@ -655,9 +657,9 @@ async def test_duplicate_with_another_author_is_rejected(pause: float) -> None:
 
     assert error is None
     assert len(refused) == 1
-    assert refused[0].request.author == "Bob"
+    assert refused[0].request == other
     assert isinstance(refused[0].error, mp4gen.LedgerError)
-    assert "another author, watermark or callback" in str(refused[0].error)
+    assert "another author, watermark, callback or extra" in str(refused[0].error)
     assert (run.summary.succeeded, run.summary.failed) == (1, 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,33 @@ def test_create_prints_the_task_id(service: FakeService, mp4gen: Any) -> None:
     (task,) = service.tasks.values()
     assert (ended.code, ended.out, ended.err) == (0, f"{task.task_id}\n", "")
     assert (task.request.author, task.request.domain_name) == ("-Ann", "x.example")
+
+
+def test_create_sends_extra_fields(service: FakeService, mp4gen: Any) -> None:
+    """A value is JSON if it can be, else text."""
+    extra = ["look=ring", "start=1.5", 'title="7"', "empty=", "formula=a=b"]
+    ended = mp4gen("create", "m", "a", *(word for one in extra for word in ("--extra", one)))
+
+    (task,) = service.tasks.values()
+    assert ended.code == 0
+    assert task.request.extra == {"look": "ring", "start": 1.5, "title": "7", "formula": "a=b"}
+    assert json.loads(service.requests[-1].body)["empty"] == ""
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ("look", "Invalid --extra: 'look'. Use NAME=VALUE, for instance look=ring."),
+        ("=ring", "Invalid --extra: '=ring'. Use NAME=VALUE"),
+        ("author=x", "Invalid extra: must not hold author; use the argument author."),
+    ],
+)
+def test_invalid_extra_field_is_bad_input(mp4gen: Any, extra: str, expected: str) -> None:
+    """Nothing is sent, and no key is needed to see it."""
+    ended = mp4gen("create", "m", "a", "--extra", extra)
+
+    assert ended.code == 2
+    assert expected in ended.err
 
 
 def test_create_of_a_duplicate_names_the_first_task(service: FakeService, mp4gen: Any) -> None:

@@ -119,6 +119,24 @@ def test_convert_names_files_by_the_template(service: FakeService, mp4gen: Any) 
     assert videos() == ["Song 0.mp4", "Song 1.mp4"]
 
 
+def test_convert_sends_extra_fields(service: FakeService, mp4gen: Any) -> None:
+    """Those of a row and those of the command are one; the row wins."""
+    rows = [
+        '{"taskId": "m", "audioId": "a"}',
+        '{"taskId": "m", "audioId": "b", "extra": {"look": "wave", "start": 7}}',
+    ]
+    Path("t.jsonl").write_text("\n".join(rows))
+
+    ended = mp4gen("convert", "t.jsonl", "--to", "v", "--extra", "look=ring", "--json")
+    Path("again.csv").write_text(mp4gen("ledger", "v", "--csv").out)
+    again = mp4gen("convert", "again.csv", "--to", "v")
+
+    sent = {task.request.audio_id: task.request.extra for task in service.tasks.values()}
+    assert sent == {"a": {"look": "ring"}, "b": {"look": "wave", "start": 7}}
+    assert {record.get("audio_id"): record.get("extra") for record in ended.records[:-1]} == sent
+    assert (again.code, len(service.tasks)) == (0, 2)
+
+
 def test_convert_never_overwrites_another_file(service: FakeService, mp4gen: Any) -> None:
     """Another track's video and a foreign file both stay unchanged."""
     Path("t.csv").write_text("taskId,audioId\nm1,a\nm2,a\nm3,b\n")

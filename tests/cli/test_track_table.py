@@ -41,6 +41,7 @@ def read(tmp_path: Path, text: str | bytes, name: str = "t.csv", **defaults: str
         "\ufefftaskId\taudioId\tauthor\tdomainName\n\nm\t a \tAnn\tx.example\n\n",
         '{"taskId":"m","audioId":"a","author":"Ann","domainName":"x.example"}\n',
         '\n{"task_id":"m","audio_id":"a","author":"Ann","domain_name":"x.example","x":1}',
+        "taskId,audioId,author,domainName,extra\nm,a,Ann,x.example,\nm,a,Ann,x.example,{}",
     ],
 )
 def test_read_table_accepts_the_usual_forms(tmp_path: Path, text: str) -> None:
@@ -155,12 +156,16 @@ def test_read_table_reports_all_invalid_rows(tmp_path: Path) -> None:
 def test_read_table_reports_all_invalid_json_lines(tmp_path: Path) -> None:
     """A number is not an author, and a list is not a row."""
     text = '{"taskId":"m","audioId":"a","author":5}\n{"taskId":null,"audioId":"a"}\n[1]\n{"x"\n'
+    text += '{"taskId":"m","audioId":"a","extra":"look"}\n'
+    text += '{"taskId":"m","audioId":"a","extra":{"author":"x"}}\n'
 
     with pytest.raises(InvalidRowsError) as caught:
         read(tmp_path, text, "t.jsonl")
 
-    assert [line for line, _ in caught.value.problems] == [1, 2, 3, 4]
+    assert [line for line, _ in caught.value.problems] == [1, 2, 3, 4, 5, 6]
     assert caught.value.problems[0][1] == "Invalid author: must be text, not int."
+    assert caught.value.problems[4][1].startswith("The value of extra is not a JSON object")
+    assert caught.value.problems[5][1].startswith("Invalid extra: must not hold author")
 
 
 def test_repeated_row_is_skipped(tmp_path: Path) -> None:
