@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mp4gen.render import RenderStyle, analysis, encode, pieces, preparation
 from mp4gen.render.layout import Layout
-from mp4gen.render.scene import GLOW_REACH
+from mp4gen.render.parts.cover_glow import GLOW_REACH
 
 Ring = NDArray[np.uint8]
 

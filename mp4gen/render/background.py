@@ -1,16 +1,21 @@
 """Draw the still parts of a frame: the blurred background, the cover with its shadow, text."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from .background_colours import dim
-from .colour import Accent, Floats
+from .colour import Floats
 from .cover import upscale
-from .layout import Box, Layout
+from .layout import Box
 from .text import Line
+
+if TYPE_CHECKING:
+    from .looks.look import SceneSpec
 
 # Units; together they blur over 90. The second also smooths edges at the limits of colours.
 BLUR, SECOND_BLUR = 75, 50
@@ -20,13 +25,14 @@ BORDER = 0.14
 SHADOW = 0.60
 
 
-def draw_background(cover: Floats, accent: Accent, layout: Layout) -> Floats:
+def draw_background(spec: SceneSpec) -> Floats:
     """Fill the frame with the cover, blurred and dark, darker in the corners and at the bottom."""
+    layout = spec.layout
     # The blur is so wide that a sixteenth of the size loses nothing.
     width, height = max(layout.width // 16, 9), max(layout.height // 16, 9)
     unit = layout.unit / 16
-    blurred = _blur(_fill(cover, width, height), BLUR * unit)
-    dark = _blur(dim(blurred, accent), SECOND_BLUR * unit)
+    blurred = _blur(_fill(spec.cover, width, height), BLUR * unit)
+    dark = _blur(dim(blurred, spec.accent), SECOND_BLUR * unit)
     lower = PORTRAIT_LOWER_THIRD if layout.height > layout.width else LOWER_THIRD
     shade = _vignette(width, height, lower)[..., None]
     return upscale(dark * shade, layout.width, layout.height)
@@ -68,16 +74,16 @@ def _vignette(width: int, height: int, lower_third: float) -> Floats:
     return shade
 
 
-def draw_cover(pixels: Floats, cover: Floats, layout: Layout) -> None:
+def draw_cover(pixels: Floats, cover: Floats, box: Box, unit: float) -> None:
     """Draw the cover in place, with rounded corners, a hairline and a soft shadow."""
-    box, radius = layout.cover, layout.px(20)
-    blur, drop = 24 * layout.unit, layout.px(14)
-    around = box.expanded(int(blur * 2.5) + drop, layout.width, layout.height)
+    radius = max(round(20 * unit), 1)
+    blur, drop = 24 * unit, max(round(14 * unit), 1)
+    around = box.expanded(int(blur * 2.5) + drop, pixels.shape[1], pixels.shape[0])
     shadow = _shadow(around, box, radius, blur / 2, drop)
     pixels[around.slices] *= 1 - shadow[..., None] * np.float32(SHADOW)
     inside = pixels[box.slices]
     mask = rounded(box.width, box.height, radius)
-    hairline = mask - rounded(box.width, box.height, radius, inset=max(layout.unit, 1.0))
+    hairline = mask - rounded(box.width, box.height, radius, inset=max(unit, 1.0))
     edged = cover + (1 - cover) * (hairline * np.float32(BORDER))[..., None]
     inside += (edged - inside) * mask[..., None]
 

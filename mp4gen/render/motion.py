@@ -4,10 +4,13 @@ Bars rise at once and fall with gravity. Loudness is relative to the whole track
 recording moves as much as a loud one.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
 
 import numpy as np
+from attrs import frozen
 from numpy.typing import NDArray
 
 from .analysis import Features
@@ -28,15 +31,50 @@ GLOW_SECONDS, AVERAGE_SECONDS = 0.12, 1.5
 # Decibels above the average at which an onset begins to count, and from there to its full glow.
 ONSET_FACTOR, ONSET_DB, ONSET_RANGE_DB = 1.4, 0.8, 6.0
 MIN_DB = -72.0
+HISTORY_SECONDS = 1.0
 # Frames at a time: enough to share numpy's cost per call, few enough to stay in the cache.
 _BLOCK = 64
 
 
-def animate(features: Features, fps: FrameRate) -> Iterator[tuple[int, Floats, Floats]]:
-    """Yield (first frame, heights (frames, bars), glows (frames,)) for each run of frames.
+@frozen(eq=False)
+class Run:
+    """The movement of some frames in a row.
 
-    Heights and glows are from 0 to 1.
+    Attributes:
+        first: number of the first frame.
+        heights: (frames, bands) from 0 to 1.
+        glows: (frames,) the light of the beat, from 0 to 1.
+        before: (frames of `HISTORY_SECONDS`, bands) the heights just before the first frame; 0
+            before the video begins.
     """
+
+    first: int
+    heights: Floats
+    glows: Floats
+    before: Floats
+
+    @property
+    def end(self) -> int:
+        """The number after that of the last frame."""
+        return self.first + self.glows.size
+
+    @property
+    def frames(self) -> NDArray[np.int64]:
+        """The number of each frame."""
+        return np.arange(self.first, self.end)
+
+    def part(self, first: int, end: int) -> Run | None:
+        """Return the frames from number `first` up to, but not including, `end`."""
+        start, stop = max(first - self.first, 0), min(end, self.end) - self.first
+        if stop <= start:
+            return None
+        before = np.concatenate([self.before, self.heights[:start]])[start:]
+        heights, glows = self.heights[start:stop], self.glows[start:stop]
+        return Run(self.first + start, heights, glows, before)
+
+
+def animate(features: Features, fps: FrameRate) -> Iterator[Run]:
+    """Yield the movement of all frames, in runs."""
     levels = features.levels
     bands = levels.shape[1]
     reference_levels, lowest, highest = _reference_levels(levels)
@@ -47,13 +85,15 @@ def animate(features: Features, fps: FrameRate) -> Iterator[tuple[int, Floats, F
     drop = np.zeros(bands, np.float32)
     faster = np.float32(GRAVITY / fps**2)
     glows = _glows(levels, fps)
+    before = np.zeros((math.ceil(fps * HISTORY_SECONDS), bands), np.float32)
     for first in range(0, levels.shape[0], _BLOCK):
         heights = _targets(levels[first : first + _BLOCK], spread, reference_levels)
         for target in heights:
             height = height - drop
             drop = (drop + faster) * (height > target)
             height = np.maximum(height, target, out=target)
-        yield first, heights, np.fromiter(glows, np.float32, heights.shape[0])
+        yield Run(first, heights, np.fromiter(glows, np.float32, heights.shape[0]), before)
+        before = np.concatenate([before, heights])[-before.shape[0] :]
 
 
 def _targets(levels: Bytes, places: Floats, reference_levels: Floats) -> Floats:

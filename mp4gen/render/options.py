@@ -11,13 +11,14 @@ from attrs import field, frozen
 
 from mp4gen.errors import RenderError
 
+from .looks import check_look
+
 PathLike = str | os.PathLike[str]
 AudioMode = Literal["compatible", "copy"]
 Quality = Literal["fast", "fine"]
 # Exact: a whole number, or a fraction as of NTSC.
 FrameRate = int | Fraction
 
-LOOKS = "bars", "ring", "wave", "waveform", "pulse"
 MAX_DURATION = 1200.0
 MIN_SIDE = 144
 MAX_SIDE = 3840
@@ -65,7 +66,8 @@ class RenderStyle:
     """How a video is drawn and encoded.
 
     Attributes:
-        look: "bars", "ring", "wave", "waveform" or "pulse".
+        look: "bars", "ring", "wave", "waveform", "pulse", or a name from the entry point group
+            `mp4gen.looks`.
         background: "auto" (made of the cover's colours), "blur" (the cover, blurred), a colour
             such as "#1d2b53", or the path of a picture.
         accent: colour of all that moves, such as "#ff8800"; None: chosen from the picture.
@@ -98,7 +100,7 @@ class RenderStyle:
     fonts: tuple[str, ...] = field(default=(), converter=_paths)
 
     def __attrs_post_init__(self) -> None:
-        _check_look(self.look)
+        check_look(self.look)
         _check_background(self.background)
         if self.accent is not None and not _is_colour(self.accent):
             raise RenderError(f"Invalid accent: {self.accent!r}. Use a colour such as #ff8800.")
@@ -212,11 +214,6 @@ class RenderResult:
     size_bytes: int
     audio_bitrate: int | None = None
     warnings: tuple[str, ...] = ()
-
-
-def _check_look(look: object) -> None:
-    if look not in LOOKS:
-        raise RenderError(f"Unknown look: {look!r}. Use one of: {', '.join(LOOKS)}.")
 
 
 def _is_colour(value: object) -> bool:

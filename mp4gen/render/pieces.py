@@ -16,7 +16,6 @@ from mp4gen.errors import RenderIOError
 
 from . import motion
 from .canvas import Canvas
-from .colour import Floats
 from .encode import EncodedFrame, keyframe_interval, new_encoder, new_frame
 from .options import RenderStyle
 from .preparation import Prepared
@@ -68,7 +67,7 @@ class Drawing:
 
     def __init__(self, prepared: Prepared, canvas: Canvas) -> None:
         self._features, self._fps = prepared.features, prepared.spec.fps
-        self._scene = Scene(prepared.spec, canvas, prepared.typesetter)
+        self._scene = Scene(prepared.spec, prepared.features, canvas, prepared.typesetter)
         self._runs = motion.animate(self._features, self._fps)
         self._run = next(self._runs)
 
@@ -76,21 +75,25 @@ class Drawing:
         """Draw the frames of a piece, one a step, and yield the number of each."""
         start = self._scene.independent_frame(piece.first)
         for run in self._runs_of(start, piece.end):
-            for number in self._scene.draw_frames(*run):
+            for number in self._scene.draw_frames(run):
                 if number >= piece.first:
                     yield number
 
-    def _runs_of(self, first: int, end: int) -> Iterator[tuple[int, Floats, Floats]]:
+    def draw_single(self, number: int) -> None:
+        """Draw one frame with everything up to date, also what a video updates less often."""
+        (run,) = self._runs_of(number, number + 1)
+        next(self._scene.draw_frames(run))
+
+    def _runs_of(self, first: int, end: int) -> Iterator[motion.Run]:
         """Yield the movement of some frames, in runs."""
-        if first < self._run[0]:
+        if first < self._run.first:
             self._runs = motion.animate(self._features, self._fps)
             self._run = next(self._runs)
         while True:
-            start, heights, glows = self._run
-            part = slice(max(first - start, 0), max(end - start, 0))
-            if glows[part].size:
-                yield start + part.start, heights[part], glows[part]
-            if end <= start + glows.size:
+            part = self._run.part(first, end)
+            if part is not None:
+                yield part
+            if end <= self._run.end:
                 return
             self._run = next(self._runs)
 

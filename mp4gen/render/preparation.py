@@ -9,12 +9,13 @@ from attrs import frozen
 
 from mp4gen.errors import RenderError
 
-from . import analysis, cover, damage, decode, fonts, layout, tags
+from . import analysis, cover, damage, decode, fonts, tags
 from .clip import WHOLE, Clip
 from .colour import Bytes, dominant_accent
 from .cover import cover_jpeg
+from .looks import find_look
+from .looks.look import Content, SceneSpec
 from .options import MIN_SIDE, PathLike, RenderStyle
-from .scene import SceneSpec
 from .text import Typesetter, sanitize
 
 # Largest side in pixels of the cover among the MP4's tags.
@@ -59,8 +60,9 @@ def prepare(
     _check_values(request)
     file_tags = tags.read_tags(audio)
     title, author = _texts(audio, request, file_tags)
-    scene_layout = layout.layout_for(style.width, style.height, with_text=bool(title or author))
-    side = scene_layout.cover.width
+    content = Content(has_words=bool(title or author))
+    layout = find_look(style.look)(style.width, style.height, content)
+    side = layout.cover.width
     # Options are checked before minutes are spent on the audio.
     cover_override = None
     if request.cover is not None:
@@ -68,7 +70,7 @@ def prepare(
     features = analyse(
         audio,
         fps=style.fps,
-        bands=scene_layout.bar_lefts.size,
+        bands=layout.bands,
         max_duration=request.max_duration,
         clip=request.clip,
     )
@@ -80,7 +82,7 @@ def prepare(
     warnings += _tag_warnings(request, file_tags)
     warnings += damage.warnings_of(decode.display_name(audio), features)
     spec = SceneSpec(
-        layout=scene_layout,
+        layout=layout,
         cover=cover_pixels,
         accent=dominant_accent(cover_pixels[::4, ::4], cover.generated_hue(features.digest)),
         title=title,

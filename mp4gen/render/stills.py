@@ -9,13 +9,13 @@ from PIL import Image
 
 from mp4gen.errors import RenderError
 
-from . import analysis, cover, motion, tags
+from . import analysis, cover, tags
 from .canvas import Canvas
 from .clip import WHOLE, Clip, clip_of
 from .cover import cover_jpeg
 from .options import DEFAULT_STYLE, MAX_DURATION, FrameRate, PathLike, RenderStyle
+from .pieces import Drawing
 from .preparation import RenderRequest, choose_cover, prepare
-from .scene import Scene
 
 
 def render_frame(
@@ -45,13 +45,8 @@ def render_frame(
         raise RenderError(f"Invalid time: {time!r}. Use a finite number of seconds.")
     prepared = prepare(audio, request, _analyse_cached)
     canvas = Canvas(style.width, style.height)
-    scene = Scene(prepared.spec, canvas, prepared.typesetter)
     number = min(max(int(time * style.fps + 1e-6), 0), prepared.spec.frame_count - 1)
-    for first, heights, glows in motion.animate(prepared.features, style.fps):
-        row = slice(number - first, number - first + 1)
-        if row.start < glows.size:
-            next(scene.draw_frames(number, heights[row], glows[row]))
-            break
+    Drawing(prepared, canvas).draw_single(number)
     return Image.fromarray(canvas.to_rgb())
 
 

@@ -20,8 +20,10 @@ def measured(path, **options):
 
 def bars_of(path):
     """Return the heights of all frames, (frames, bars), and their glows."""
-    _, heights, glows = zip(*animate(measured(path), 30), strict=True)
-    return np.concatenate(heights), np.concatenate(glows)
+    runs = list(animate(measured(path), 30))
+    return np.concatenate([run.heights for run in runs]), np.concatenate(
+        [run.glows for run in runs]
+    )
 
 
 @pytest.mark.slow
@@ -177,7 +179,7 @@ def test_fall_times_are_equal_at_every_frame_rate(fps):
     levels[fps // 2] = 200
     features = analysis.Features(levels, duration=2.0)
 
-    _, *parts = zip(*animate(features, fps), strict=True)
+    parts = zip(*((run.heights, run.glows) for run in animate(features, fps)), strict=True)
     heights, glows = map(np.concatenate, parts)
 
     down = np.flatnonzero(heights[fps // 2 :].max(axis=1) < 1e-3)[0] / fps
@@ -207,7 +209,8 @@ def test_neighbouring_bars_are_smoothed():
     levels[1, [0, 20, 63]] = 200
     features = analysis.Features(levels, duration=0.1)
 
-    ((_, heights, _),) = animate(features, 30)
+    (run,) = animate(features, 30)
+    heights = run.heights
 
     hill = [0.0, 0.2**CONTRAST, 0.6**CONTRAST, 0.2**CONTRAST, 0.0]
     assert heights[1, 18:23].tolist() == pytest.approx(hill, abs=1e-4)

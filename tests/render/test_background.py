@@ -9,7 +9,8 @@ from mp4gen.render.background import draw_background
 from mp4gen.render.background_colours import dim
 from mp4gen.render.colour import Accent, dominant_accent, oklch_to_rgb, rgb_to_oklch
 from mp4gen.render.cover import generate_cover
-from mp4gen.render.layout import layout_for
+from mp4gen.render.looks.bars import layout_for
+from mp4gen.render.looks.look import SceneSpec
 
 
 def one_colour(lightness: float, chroma: float, hue: float) -> np.ndarray:
@@ -89,7 +90,11 @@ def test_background_is_smooth_and_dark(size):
     """No neighbouring pixels differ by a visible step, in any shape."""
     layout = layout_for(*size)
     cover, hue = generate_cover(b"golden--", layout.cover.width)
-    pixels = draw_background(cover, dominant_accent(cover, hue), layout)
+    spec = SceneSpec(
+        layout=layout, cover=cover, accent=dominant_accent(cover, hue), title="", author="",
+        domain_name="", fps=30, frame_count=1,
+    )  # fmt: skip
+    pixels = draw_background(spec)
 
     assert pixels.shape == (size[1], size[0], 3)
     assert max(np.abs(np.diff(pixels, axis=axis)).max() for axis in (0, 1)) < 0.02

@@ -21,7 +21,7 @@ from mp4gen.errors import RenderError
 from mp4gen.render import RenderStyle, probe, render_cover, render_frame, render_video
 from mp4gen.render.colour import dominant_accent, oklch_to_rgb, rgb_to_yuv420, yuv420_to_rgb
 from mp4gen.render.cover import generate_cover, read_cover
-from mp4gen.render.layout import layout_for
+from mp4gen.render.looks.bars import layout_for
 from mp4gen.render.picture import FORMATS
 from mp4gen.render.tags import read_tags
 

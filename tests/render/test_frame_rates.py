@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mp4gen.render import RenderStyle, render_video
-from mp4gen.render.layout import layout_for
+from mp4gen.render.looks.bars import layout_for
 
 
 @pytest.mark.slow

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mp4gen.render.layout import LANDSCAPE, PORTRAIT, SQUARE, Layout, design_for, layout_for
+from mp4gen.render.looks.bars import (
+    LANDSCAPE,
+    PORTRAIT,
+    SQUARE,
+    BarsLayout,
+    design_for,
+    layout_for,
+)
+from mp4gen.render.looks.look import Content
 
 SIZES = [
     (1280, 720),
@@ -49,13 +57,13 @@ def test_design_has_the_nearest_aspect_ratio(size, design):
     assert design_for(*size) is design
 
 
-def check_parts(layout: Layout) -> None:
+def check_parts(layout: BarsLayout) -> None:
     tops = [layout.cover.top, layout.bars_base - layout.bars_height, layout.progress.top]
     ends = [layout.cover.bottom, layout.bars_base, layout.progress.bottom]
     assert 0 <= layout.cover.top < layout.cover.bottom
     assert all(end <= top for end, top in zip(ends, tops[1:], strict=False))
     assert 0 <= layout.cover.left < layout.cover.right <= layout.width
-    assert layout.progress.bottom < layout.watermark_base < layout.height
+    assert layout.progress.bottom < layout.watermark.base < layout.height
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -65,19 +73,19 @@ def test_parts_do_not_overlap_or_leave_the_frame(size):
     layout = layout_for(width, height)
 
     check_parts(layout)
-    assert layout.text_box.bottom <= layout.bars_base - layout.bars_height
-    assert layout.text_box.left >= (layout.cover.right if layout.design.text_beside_cover else 0)
-    assert layout.text_box.right <= width
+    assert layout.words.box.bottom <= layout.bars_base - layout.bars_height
+    assert layout.words.box.left >= (layout.cover.right if layout.design.text_beside_cover else 0)
+    assert layout.words.box.right <= width
 
 
 @given(st.integers(72, 1920), st.integers(72, 1920), st.booleans())
 def test_no_size_makes_parts_overlap(half_width, half_height, with_text):
     """Also not after the rounding of the cover to the encoder's blocks."""
-    layout = layout_for(2 * half_width, 2 * half_height, with_text=with_text)
+    layout = layout_for(2 * half_width, 2 * half_height, Content(has_words=with_text))
 
     check_parts(layout)
     if with_text and not layout.design.text_beside_cover:
-        assert layout.cover.bottom <= layout.text_box.top
+        assert layout.cover.bottom <= layout.words.box.top
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -98,10 +106,10 @@ def test_1280x720_has_the_numbers_of_the_design():
     layout = layout_for(1280, 720)
 
     assert (layout.cover.left, layout.cover.top, layout.cover.width) == (96, 80, 304)
-    assert (layout.text_box.left, layout.title_base) == (456, 226)
+    assert (layout.words.box.left, layout.words.title_base) == (456, 226)
     assert (layout.bar_lefts.size, layout.bar_width, layout.bars_base) == (64, 10, 566)
     assert (layout.progress.left, layout.progress.right, layout.progress.top) == (96, 1184, 646)
-    assert layout.watermark_base == 694
+    assert layout.watermark.base == 694
 
 
 @pytest.mark.parametrize(
@@ -116,6 +124,6 @@ def test_cover_fills_whole_blocks_of_the_encoder(size):
 
 def test_cover_is_centred_without_text():
     """Half of the frame is not left empty."""
-    cover = layout_for(1280, 720, with_text=False).cover
+    cover = layout_for(1280, 720, Content(has_words=False)).cover
 
     assert (cover.left + cover.right) / 2 == 640

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mp4gen.errors import RenderCancelledError, RenderError
 from mp4gen.render import RenderStyle, render_frame, render_video
-from mp4gen.render.layout import layout_for
+from mp4gen.render.looks.bars import layout_for
 
 SMALL = RenderStyle(width=320, height=180)
 FORMATS = (".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".wav")
@@ -121,10 +121,10 @@ def test_author_shrinks_after_the_opening(tools, tmp_path, tone_wav):
     layout = layout_for(640, 360)
     style = RenderStyle(width=640, height=360)
     area = (
-        layout.text_box.left,
-        layout.title_base + 8,
-        layout.text_box.right,
-        layout.text_box.bottom,
+        layout.words.box.left,
+        layout.words.title_base + 8,
+        layout.words.box.right,
+        layout.words.box.bottom,
     )
 
     def lit(at: float, author: str) -> int:
@@ -139,7 +139,7 @@ def test_author_shrinks_after_the_opening(tools, tmp_path, tone_wav):
 def test_watermark_is_in_the_first_and_last_frame(tone_wav):
     """The domain is at the bottom, at low contrast."""
     layout = layout_for(1280, 720)
-    area = (400, layout.watermark_base - 20, 880, layout.watermark_base + 6)
+    area = (400, layout.watermark.base - 20, 880, layout.watermark.base + 6)
 
     def bottom(at: float, domain: str | None) -> np.ndarray:
         image = render_frame(tone_wav, time=at, domain_name=domain, title="T")

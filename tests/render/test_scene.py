@@ -7,11 +7,14 @@ import itertools
 import numpy as np
 import pytest
 
+from mp4gen.render.analysis import Features
 from mp4gen.render.canvas import Canvas
 from mp4gen.render.colour import dominant_accent
 from mp4gen.render.cover import generate_cover
-from mp4gen.render.layout import Layout, layout_for
-from mp4gen.render.scene import Scene, SceneSpec
+from mp4gen.render.looks.bars import BarsLayout, layout_for
+from mp4gen.render.looks.look import SceneSpec
+from mp4gen.render.motion import Run
+from mp4gen.render.scene import Scene
 from mp4gen.render.text import Typesetter
 
 # Mean luma of a 12 x 8 grid over the frame at full bars, after the opening. The comparison is
@@ -64,7 +67,7 @@ def a_scene(width: int, height: int, canvas: Canvas | None = None) -> tuple[Scen
         frame_count=300,
     )
     canvas = canvas or Canvas(width, height)
-    return Scene(spec, canvas, Typesetter()), canvas
+    return Scene(spec, features_of(layout), canvas, Typesetter()), canvas
 
 
 def drawn(
@@ -75,14 +78,18 @@ def drawn(
 ) -> Canvas:
     scene, canvas = a_scene(width, height, canvas)
     for frame, height_of, glow in moments:
-        next(scene.draw_frames(frame, *still(layout_for(width, height), height_of, glow)))
+        next(scene.draw_frames(still(frame, layout_for(width, height), height_of, glow)))
     return canvas
 
 
-def still(layout: Layout, height: float, glow: float) -> tuple[np.ndarray, np.ndarray]:
+def features_of(layout: BarsLayout) -> Features:
+    return Features(np.zeros((300, layout.bands), np.uint8), 10.0)
+
+
+def still(frame: int, layout: BarsLayout, height: float, glow: float) -> Run:
     """Return a run of one frame: all bars at a height, and a glow."""
-    heights = np.full((1, layout.bar_lefts.size), height, np.float32)
-    return heights, np.full(1, glow, np.float32)
+    heights = np.full((1, layout.bands), height, np.float32)
+    return Run(frame, heights, np.full(1, glow, np.float32), heights)
 
 
 def grid(canvas: Canvas) -> list[list[int]]:
@@ -205,15 +212,14 @@ def test_runs_may_be_cut_anywhere(size):
     scenes, canvases = zip(*(a_scene(*size) for _ in range(3)), strict=True)
 
     whole, single, cut = scenes
-    together = whole.draw_frames(100, heights, glows)
+    run = Run(100, heights, glows, np.zeros((30, heights.shape[1]), np.float32))
+    together = whole.draw_frames(run)
     apart = (
-        number
-        for row in range(40)
-        for number in single.draw_frames(100 + row, heights[row : row + 1], glows[row : row + 1])
+        number for row in range(40) for number in single.draw_frames(run.part(100 + row, 101 + row))
     )
     halves = itertools.chain(
-        cut.draw_frames(100, heights[:13], glows[:13]),
-        cut.draw_frames(113, heights[13:], glows[13:]),
+        cut.draw_frames(run.part(0, 113)),
+        cut.draw_frames(run.part(113, 140)),
     )
     for numbers in zip(together, apart, halves, strict=True):
         assert len(set(numbers)) == 1
@@ -263,7 +269,8 @@ def test_margins_stay_empty_with_long_text(size):
             domain_name=text, fps=30, frame_count=300,
         )  # fmt: skip
         canvas = Canvas(width, height)
-        next(Scene(spec, canvas, Typesetter()).draw_frames(0, *still(layout, 0.0, 0.0)))
+        scene = Scene(spec, features_of(layout), canvas, Typesetter())
+        next(scene.draw_frames(still(0, layout, 0.0, 0.0)))
         return canvas.planes[0].astype(int)
 
     ink = np.abs(luma("W" * 300) - luma("")) > 25

@@ -5,16 +5,24 @@ cap. The pixels of every state are precomputed, and the positions of a run of fr
 together. A frame then costs one copy a plane, over the rows that the bars' tops passed.
 """
 
+from __future__ import annotations
+
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .background import rounded
-from .canvas import SCALES, Canvas
-from .colour import Bytes, Floats, Planes, rgb_to_yuv420
-from .layout import Box, Layout
+from mp4gen.render.background import rounded
+from mp4gen.render.canvas import SCALES, Canvas
+from mp4gen.render.colour import Bytes, Floats, Planes, rgb_to_yuv420
+from mp4gen.render.layout import Box
+from mp4gen.render.looks.look import Flags, Stage
+from mp4gen.render.motion import Run
+
+if TYPE_CHECKING:
+    from mp4gen.render.looks.bars import BarsLayout
 
 SUPERSAMPLES = 8
 REFLECTION_SHARE, REFLECTION_OPACITY, REFLECTION_GAP = 0.28, 0.27, 6
@@ -107,14 +115,13 @@ class Bars:
     """All bars of a frame.
 
     Args:
-        canvas: where to draw; it shows the background already.
-        pixels: the background as sRGB floats.
+        stage: where to draw.
         layout: position of the bars.
         colours: one sRGB colour a bar.
     """
 
-    def __init__(self, canvas: Canvas, pixels: Floats, layout: Layout, colours: Floats) -> None:
-        self._canvas, self._layout = canvas, layout
+    def __init__(self, stage: Stage, layout: BarsLayout, colours: Floats) -> None:
+        self._canvas, self._layout = stage.canvas, layout
         self._cap = -(-layout.bar_width // 2)
         self._gap = layout.px(REFLECTION_GAP)
         self._length = layout.px(layout.bars_height * REFLECTION_SHARE / layout.unit)
@@ -122,10 +129,12 @@ class Bars:
         self._box = box = Box(
             int(layout.bar_lefts[0]),
             layout.bars_base - layout.bars_height,
-            int(layout.bar_lefts[-1]) + layout.bar_width,
+            # All chroma samples of a bar that begins in an odd column.
+            (int(layout.bar_lefts[-1]) // 2 + layout.bar_width // 2 + 1) * 2,
             layout.bars_base + self._gap + self._length,
-        ).expanded(4, layout.width, layout.height)
-        area = pixels[box.slices].copy()
+        ).expanded(0, layout.width, layout.height)
+        self.boxes: Sequence[Box] = (box,)
+        area = stage.pixels[box.slices].copy()
         self._draw_full(area, colours)
         full = rgb_to_yuv420(area)
         self._bar_tops = [self._build_bar_tops(planes, full) for planes in ((0,), (1, 2))]
@@ -133,12 +142,12 @@ class Bars:
         self._tops = np.full(layout.bar_lefts.size, layout.bars_base, np.int64)
         self._levels = np.full(layout.bar_lefts.size, -1, np.int64)
 
-    def draw_frames(self, heights: Floats, slow_updates: NDArray[np.bool_]) -> Iterator[None]:
-        """Draw one frame a step, with heights (frames, bars) from 0 (a dot) to 1 (full).
+    def draw_frames(self, run: Run, slow_updates: Flags) -> Iterator[None]:
+        """Draw one frame a step, with heights from 0 (a dot) to 1 (full).
 
         The reflections change in the frames of `slow_updates` only.
         """
-        layout = self._layout
+        layout, heights = self._layout, run.heights
         pixels = np.rint(layout.bar_width + heights * (layout.bars_height - layout.bar_width))
         tops = np.vstack([self._tops, (layout.bars_base - pixels).astype(np.int64)])
         levels = np.rint(pixels * (self._steps / layout.bars_height)).astype(np.int64)

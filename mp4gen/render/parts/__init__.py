@@ -1,0 +1,1 @@
+"""What changes in a frame: each part draws on boxes of its own. Knows no codec and no files."""

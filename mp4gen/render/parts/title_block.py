@@ -1,0 +1,86 @@
+"""Draw the author: large at first, then at a quiet size under the title."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image
+
+from mp4gen.render import background
+from mp4gen.render.colour import rgb_to_yuv420
+from mp4gen.render.layout import Box
+from mp4gen.render.looks.look import Flags, Stage
+from mp4gen.render.motion import Run
+from mp4gen.render.text import Line
+
+from .words import line_left
+
+HERO_OPACITY, QUIET_OPACITY = 0.98, 0.75
+# An author without a title takes the title's place; its quiet size is larger by this factor.
+AUTHOR_ONLY_SCALE = 1.2
+OPENING_SECONDS, SETTLE_SECONDS = 4.0, 0.6
+
+
+class TitleBlock:
+    """The author during and after the opening."""
+
+    def __init__(self, stage: Stage) -> None:
+        spec, words = stage.spec, stage.spec.layout.words
+        self._width, self._words, self._canvas = spec.layout.width, words, stage.canvas
+        # At most half of a short clip is opening.
+        opening = min(OPENING_SECONDS, spec.frame_count / spec.fps / 2)
+        self._settled = round(opening * spec.fps)
+        self._start = max(self._settled - round(SETTLE_SECONDS * spec.fps), 0)
+        self._drawn_progress = -1.0
+        hero_size, quiet_size = words.hero_size, words.author_size
+        self._bases = words.hero_base, words.author_base
+        if not spec.title:
+            hero_size, quiet_size = words.title_size, AUTHOR_ONLY_SCALE * words.author_size
+            self._bases = words.title_base, words.title_base
+        fit, line = stage.typesetter.fit, stage.typesetter.line
+        text, fitted = fit(spec.author, hero_size, "regular", words.box.width)
+        self._hero = line(text, fitted, "regular")
+        quiet = min(quiet_size, fitted)
+        self._quiet = line(text, quiet, "regular")
+        self._shrunk = quiet / fitted
+        self._box = self._author_box(spec.layout.height)
+        self.boxes: Sequence[Box] = (self._box,)
+        self._background = stage.pixels[self._box.slices].copy()
+
+    def draw_frames(self, run: Run, _slow_updates: Flags) -> Iterator[None]:
+        """Draw the author in each frame in which it has moved."""
+        steps = max(self._settled - self._start, 1)
+        for done in np.clip((run.frames - self._start) / steps, 0, 1).tolist():
+            if done != self._drawn_progress:
+                self._drawn_progress = done
+                self._draw(done * done * (3 - 2 * done))
+            yield
+
+    def _draw(self, eased: float) -> None:
+        area = self._background.copy()
+        opacity = HERO_OPACITY + (QUIET_OPACITY - HERO_OPACITY) * eased
+        base = self._bases[0] + (self._bases[1] - self._bases[0]) * eased
+        line = self._quiet if eased == 1.0 else self._scaled(1 + (self._shrunk - 1) * eased)
+        left = line_left(line, self._words, self._width) - self._box.left
+        background.draw_text(area, line, left, base - self._box.top, opacity)
+        self._canvas.put(self._box, rgb_to_yuv420(area))
+
+    def _author_box(self, frame_height: int) -> Box:
+        """Return the box of all pixels that the author touches during and after the opening."""
+        words = self._words.box
+        lines = self._hero, self._quiet
+        rows = [round(base) - line.origin[1] for base, line in zip(self._bases, lines, strict=True)]
+        ends = [row + line.pixels.shape[0] for row, line in zip(rows, lines, strict=True)]
+        top, bottom = max(min(rows), words.top), min(max(ends), words.bottom)
+        box = Box(words.left, top, words.right, max(bottom, top))
+        return box.expanded(0, self._width, frame_height)
+
+    def _scaled(self, scale: float) -> Line:
+        if scale == 1.0:
+            return self._hero
+        image, (x, y) = Image.fromarray(self._hero.pixels), self._hero.origin
+        back = 1 / scale
+        # The line shrinks towards its start.
+        matrix = (back, 0, x - x * back, 0, back, y - y * back)
+        affine, smooth = Image.Transform.AFFINE, Image.Resampling.BICUBIC
+        moved = image.transform(image.size, affine, matrix, smooth)
+        return Line(np.asarray(moved), (x, y), self._hero.advance * scale)
