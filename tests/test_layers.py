@@ -24,6 +24,7 @@ LAYERS = (
 SERVER_LAYERS = (
     "config counters data_ownership process_limits",
     "data_dir",
+    "videos",
     "rendering",
     "library",
     "queue",

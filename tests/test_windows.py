@@ -24,7 +24,8 @@ from mp4gen.render import fonts
 from mp4gen.server import config
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.uploads import safe_name
-from mp4gen.server.queue.retention import delete_video
+from mp4gen.server.queue.retention import delete_videos
+from mp4gen.server.videos.folder import FolderVideos
 
 
 @pytest.fixture(autouse=True)
@@ -177,15 +178,16 @@ def test_video_that_is_being_sent_is_deleted_later(
     data.record_path(name).write_bytes(b"{}")
     forgotten: list[str] = []
 
-    async def forget(filename: str) -> None:
-        forgotten.append(filename)
+    async def forget(filenames: list[str]) -> None:
+        forgotten.extend(filenames)
 
-    store: Any = SimpleNamespace(forget_video=forget)
+    store: Any = SimpleNamespace(forget_videos=forget)
+    videos = FolderVideos(data)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", refuse_access)
-        asyncio.run(delete_video(store, data, name))
+        asyncio.run(delete_videos(store, videos, [name]))
         kept = (list(forgotten), data.record_path(name).exists())
-    asyncio.run(delete_video(store, data, name))
+    asyncio.run(delete_videos(store, videos, [name]))
 
     assert kept == ([], True)
     assert forgotten == [name]

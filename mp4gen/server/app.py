@@ -36,6 +36,7 @@ from .queue.scheduler import RenderScheduler
 from .queue.store import Store
 from .queue.task import Task
 from .rendering.pool import ProcessExecutor, WorkerSlot
+from .videos.folder import FolderVideos
 from .web.access_log import AccessLogger
 from .web.access_log import log as access_log
 from .web.accounts import Accounts
@@ -137,7 +138,8 @@ class Server:
             self._cleanup.callback(one.close)
         self._url = url_of(self.config, sockets)
         services = self._build(sockets[0].getsockname()[1])
-        await recover(services.store, services.data)
+        await services.videos.open()
+        await recover(services.store, services.data, services.videos)
         await self._listen(_app(services), sockets, certificate)
         self._callbacks.start()
         self._retention.start()
@@ -147,6 +149,7 @@ class Server:
         """Make every part, and register how it is stopped."""
         config, cleanup = self.config, self._cleanup
         data, store = self._open_data()
+        videos = FolderVideos(data)
         library = LibraryReader(Library(config.music))
         cleanup.callback(library.close)
         uploads.remove_partial_uploads(library.root / uploads.FOLDER)
@@ -160,13 +163,14 @@ class Server:
             store,
             library,
             data,
-            fingerprints,
+            videos,
+            fingerprints=fingerprints,
             on_finished=self._callbacks.send,
             on_change=feed.notify,
             counters=counters,
         )
         cleanup.push_async_callback(self._scheduler.stop, config.shutdown_timeout)
-        self._retention = Retention(config.retention_days, store, data, clock=time.time)
+        self._retention = Retention(config.retention_days, store, data, videos, clock=time.time)
         cleanup.push_async_callback(self._retention.stop)
         slot = WorkerSlot(partial(ProcessExecutor, config.worker_memory_bytes))
         jobs = ReaderJobs(slot, config.max_duration)
@@ -176,13 +180,21 @@ class Server:
         return Services(
             config=config,
             data=data,
+            videos=videos,
             store=store,
             library=library,
             metadata_cache=metadata_cache,
             images=TrackImages(metadata_cache, jobs, data.cache, max_duration=config.max_duration),
             scheduler=self._scheduler,
             admission=Admission(
-                config, data, store, self._scheduler, fingerprints, library, self._accounts.names
+                config,
+                data,
+                videos,
+                store,
+                self._scheduler,
+                fingerprints,
+                library,
+                self._accounts.names,
             ),
             accounts=self._accounts,
             guard=KeyGuard(self._accounts, ClientAddresses(config)),
@@ -246,7 +258,7 @@ def _app(services: Services) -> web.Application:
         PageApi(services),
         Health(services),
         Metrics(services),
-        VideoFiles(services.data.videos),
+        VideoFiles(services.videos),
         LinkedFiles(services),
     ):
         app.add_routes(below_public_path(services.config, handlers.routes()))

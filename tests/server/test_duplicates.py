@@ -344,7 +344,7 @@ async def test_tasks_without_fingerprint(tmp_path: Path) -> None:
         await added(store, attrs.evolve(submit, author="Another")),
     ]
     await store.mark_failed("2", 400, "The audio is damaged.", 1.0)
-    await store.finish("1", dict, 1.0)
+    await store.finish("1", 1.0)
     ids += [await added(store, attrs.evolve(submit, task_id="3"))]
     store.close()
 

@@ -10,6 +10,7 @@ from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.queue.recovery import encode_record, recover
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import CallbackState
+from mp4gen.server.videos.folder import FolderVideos
 
 from .conftest import FINISHED_TASK as TASK
 from .conftest import Serve, publish, read_tasks
@@ -20,7 +21,7 @@ async def test_lost_database_loses_no_video(data: DataDirectory, store: Store) -
     waited = {"attempts": 1, "troubles": 2, "lease_until": 9.0, "not_before": 9.0}
     publish(data, attrs.evolve(TASK, state="rendering", last_trouble="Full.", **waited))
 
-    await recover(store, data)
+    await recover(store, data, FolderVideos(data))
 
     assert store.get("1") == attrs.evolve(TASK, callback=CallbackState.NONE)
     assert data.video_names() == {TASK.filename}
@@ -46,8 +47,8 @@ async def test_video_without_a_valid_record_is_kept_and_listed(
     if BROKEN_RECORDS[name] is not None:
         data.record_path(TASK.filename).write_bytes(BROKEN_RECORDS[name])
 
-    await recover(store, data)
-    await recover(store, data)
+    await recover(store, data, FolderVideos(data))
+    await recover(store, data, FolderVideos(data))
 
     assert data.video_names() == {TASK.filename}
     assert store.filenames() == set()
@@ -64,7 +65,7 @@ async def test_copy_of_a_video_is_kept_and_listed(
     shutil.copy(data.videos / TASK.filename, data.videos / copy)
     shutil.copy(data.record_path(TASK.filename), data.record_path(copy))
 
-    await recover(store, data)
+    await recover(store, data, FolderVideos(data))
 
     assert store.filenames() == {TASK.filename}
     assert data.video_names() == {TASK.filename, copy}
@@ -76,7 +77,7 @@ async def test_found_twin_of_a_known_task_is_added(data: DataDirectory, store: S
     await store.add(attrs.evolve(TASK, task_id="2", filename="B" * 24 + ".mp4"))
     publish(data, TASK)
 
-    await recover(store, data)
+    await recover(store, data, FolderVideos(data))
 
     assert store.get("1").filename == TASK.filename
     assert store.get("1").fingerprint != store.get("2").fingerprint == "f"
@@ -87,7 +88,7 @@ async def test_videos_of_old_versions_get_a_record(data: DataDirectory, store: S
     await store.add(TASK)
     (data.videos / TASK.filename).write_bytes(b"video")
 
-    await recover(store, data)
+    await recover(store, data, FolderVideos(data))
 
     assert data.record_path(TASK.filename).read_bytes() == encode_record(TASK)
 
@@ -98,7 +99,7 @@ async def test_interrupted_deletion_is_finished(data: DataDirectory, store: Stor
     publish(data, TASK)
     await store.remove("1")
 
-    await recover(store, data)
+    await recover(store, data, FolderVideos(data))
 
     assert store.filenames() == set()
     assert store.removed_videos() == []
@@ -114,10 +115,10 @@ async def test_start_on_a_full_disk_loses_no_video(data: DataDirectory, store: S
     publish(data, found)
 
     store._write_connection.execute("PRAGMA query_only = 1")
-    await recover(store, data)
+    await recover(store, data, FolderVideos(data))
     kept = data.video_names()
     store._write_connection.execute("PRAGMA query_only = 0")
-    await recover(store, data)
+    await recover(store, data, FolderVideos(data))
 
     assert kept == data.video_names() == {found.filename} == store.filenames()
     assert store.removed_videos() == []
@@ -143,7 +144,7 @@ async def test_leftovers_of_a_kill_are_deleted(data: DataDirectory, store: Store
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x")
 
-    await recover(store, data)
+    await recover(store, data, FolderVideos(data))
 
     assert [path for path in deleted if path.exists()] == []
     assert [path for path in stay if not path.exists()] == []

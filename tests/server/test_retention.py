@@ -11,6 +11,7 @@ import pytest
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.queue.retention import Retention, delete_task
 from mp4gen.server.queue.store import Store
+from mp4gen.server.videos.folder import FolderVideos
 
 from .conftest import FINISHED_TASK, NOW, publish
 
@@ -51,7 +52,7 @@ async def test_expired_video_is_deleted_and_logged(
     caplog.set_level(logging.INFO, "mp4gen.server")
     clock = Clock()
     await add_video(data, store, NOW - 15 * DAY + 1000)
-    retention = Retention(15, store, data, clock=clock)
+    retention = Retention(15, store, data, FolderVideos(data), clock=clock)
 
     await run_for(retention, 900)
     kept = store.get("1")
@@ -67,7 +68,7 @@ async def test_expired_video_is_deleted_and_logged(
 async def test_retention_of_0_days_keeps_all_videos(data: DataDirectory, store: Store) -> None:
     """`--retention-days 0` deletes nothing, at the start and later."""
     await add_video(data, store, NOW - YEAR)
-    retention = Retention(0, store, data, clock=Clock())
+    retention = Retention(0, store, data, FolderVideos(data), clock=Clock())
 
     await run_for(retention, 2 * DAY)
 
@@ -81,7 +82,7 @@ async def test_clock_set_forward_by_mistake_deletes_nothing(
     """A clock that is right again at the next look has deleted nothing."""
     clock = Clock()
     await add_video(data, store, NOW - DAY)
-    retention = Retention(15, store, data, clock=clock)
+    retention = Retention(15, store, data, FolderVideos(data), clock=clock)
     retention.start()
     await asyncio.sleep(1000)
 
@@ -103,11 +104,11 @@ async def test_restarts_under_a_wrong_clock_delete_nothing(
     """A server that starts again and again does not count as having seen the clock twice."""
     clock = Clock()
     await add_video(data, store, NOW - DAY)
-    await run_for(Retention(15, store, data, clock=clock), 1000)
+    await run_for(Retention(15, store, data, FolderVideos(data), clock=clock), 1000)
     clock.offset += YEAR
 
     for _ in range(5):
-        await run_for(Retention(15, store, data, clock=clock), 300)
+        await run_for(Retention(15, store, data, FolderVideos(data), clock=clock), 300)
 
     assert store.get("1") is not None
 
@@ -118,9 +119,9 @@ async def test_expired_videos_are_deleted_after_a_long_stop(
     """If the time is still the same ten minutes after the start, it is believed."""
     clock = Clock()
     await add_video(data, store, NOW - DAY)
-    await run_for(Retention(15, store, data, clock=clock), 1000)
+    await run_for(Retention(15, store, data, FolderVideos(data), clock=clock), 1000)
     clock.offset += 20 * DAY
-    retention = Retention(15, store, data, clock=clock)
+    retention = Retention(15, store, data, FolderVideos(data), clock=clock)
 
     await run_for(retention, 300)
     kept = store.get("1")
@@ -136,7 +137,7 @@ async def test_clock_that_starts_in_the_past_deletes_no_new_video(
     """A video that was made before the network corrected the clock is not 50 years old."""
     clock = Clock()
     clock.offset -= 50 * YEAR
-    retention = Retention(15, store, data, clock=clock)
+    retention = Retention(15, store, data, FolderVideos(data), clock=clock)
     retention.start()
     await asyncio.sleep(100)
     await add_video(data, store, clock())
@@ -157,7 +158,7 @@ async def test_small_changes_of_the_clock_do_not_delay_a_deletion(
     """Summer time and corrections by the network are not jumps."""
     clock = Clock()
     await add_video(data, store, NOW - 15 * DAY + 1000)
-    retention = Retention(15, store, data, clock=clock)
+    retention = Retention(15, store, data, FolderVideos(data), clock=clock)
     await run_for(retention, 100)
 
     clock.offset += 3600
@@ -184,7 +185,7 @@ async def test_expired_videos_are_deleted_on_a_full_disk(data: DataDirectory) ->
     await add_video(data, store, NOW - 20 * DAY)
     store.video = data.videos / FINISHED_TASK.filename
 
-    await Retention(15, store, data, clock=Clock()).sweep()
+    await Retention(15, store, data, FolderVideos(data), clock=Clock()).sweep()
 
     assert store.get("1") is None
     assert store.removed_videos() == []
@@ -197,7 +198,39 @@ async def test_deletion_leaves_nothing(data: DataDirectory, store: Store) -> Non
     await add_video(data, store, NOW)
     data.thumbnail_path(FINISHED_TASK.filename).write_bytes(b"image")
 
-    await delete_task(store, data, FINISHED_TASK, "by a test")
+    await delete_task(store, FolderVideos(data), FINISHED_TASK, "by a test")
 
     assert store.removed_videos() == []
     assert [*data.videos.iterdir(), *data.cache.iterdir()] == []
+
+
+async def test_failed_deletion_is_tried_again_by_a_sweep(
+    data: DataDirectory, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note about the video stays until the video is gone."""
+    await add_video(data, store, NOW)
+    videos = FolderVideos(data)
+    with monkeypatch.context() as patch:
+        patch.setattr(data, "remove_video", lambda _: False)
+        await delete_task(store, videos, FINISHED_TASK, "by a test")
+    noted = store.removed_videos()
+
+    await run_for(Retention(15, store, data, videos, clock=Clock()), 1)
+
+    assert noted == [FINISHED_TASK.filename]
+    assert store.removed_videos() == []
+    assert data.video_names() == set()
+
+
+async def test_video_that_is_being_made_is_left_to_its_maker(
+    data: DataDirectory, store: Store
+) -> None:
+    """It may appear after the deletion of its task: a kill between must not bring it back."""
+    await add_video(data, store, NOW)
+    videos = FolderVideos(data)
+    videos.in_use.add(FINISHED_TASK.filename)
+
+    await delete_task(store, videos, FINISHED_TASK, "by a test")
+    await run_for(Retention(15, store, data, videos, clock=Clock()), 1)
+
+    assert store.removed_videos() == [FINISHED_TASK.filename]

@@ -25,12 +25,14 @@ from mp4gen.server.library.library import Library
 from mp4gen.server.library.reader import LibraryReader
 from mp4gen.server.queue import scheduler
 from mp4gen.server.queue.fingerprint import Fingerprints
+from mp4gen.server.queue.retention import delete_task
 from mp4gen.server.queue.retries import MAX_ATTEMPTS, QueueHold, retry_delay
 from mp4gen.server.queue.scheduler import RenderScheduler
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import Task, TaskState
 from mp4gen.server.rendering.worker import RenderedVideo, RenderJob
 from mp4gen.server.rendering.worker_channel import WorkerChannel
+from mp4gen.server.videos.folder import FolderVideos
 
 pytestmark = pytest.mark.looptime
 
@@ -103,7 +105,8 @@ class Queue:
             self.store,
             library or LibraryReader(Library(self.music), Inline()),
             self.data,
-            Fingerprints(None),
+            FolderVideos(self.data),
+            fingerprints=Fingerprints(None),
             on_finished=self.finished.append,
             on_change=lambda: None,
         )
@@ -670,7 +673,7 @@ async def test_task_deleted_while_its_video_is_published_leaves_nothing(
     scheduler = await queue.start()
     task_id = await queue.submit(0)
 
-    async def finish(*_: Any) -> bool:
+    async def finish(*_: Any, **__: Any) -> bool:
         await queue.store.remove(task_id)
         scheduler.cancel(task_id)
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -681,6 +684,45 @@ async def test_task_deleted_while_its_video_is_published_leaves_nothing(
     assert queue.store.newest("", 10) == []
     assert scheduler._renderer._unpublished == {}
     assert list(queue.data.work.iterdir()) == []
+
+
+async def test_task_deleted_before_its_video_is_recorded_leaves_nothing(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note about the video stays until the published file is deleted, too."""
+    scheduler = await queue.start()
+    task_id = await queue.submit(0)
+    finish, seen = queue.store.finish, []
+
+    async def delete_first(*args: Any, **values: Any) -> bool:
+        task = queue.store.get(task_id)
+        await delete_task(queue.store, scheduler._renderer._videos, task, "by a test")
+        seen.append((queue.store.removed_videos(), queue.data.video_names()))
+        return await finish(*args, **values)
+
+    monkeypatch.setattr(queue.store, "finish", delete_first)
+    await asyncio.sleep(10.0)
+
+    name = f"{0:024}.mp4"
+    assert seen == [([name], {name})]
+    assert queue.store.removed_videos() == []
+    assert list(queue.data.videos.iterdir()) == []
+
+
+async def test_published_video_that_was_not_recorded_keeps_its_duration(queue: Queue) -> None:
+    """The next server records what the record of the video says."""
+    await queue.start()
+    task_id = await queue.submit(0)
+    await queue.wait_for(1)
+    done = queue.store.get(task_id)
+    await queue.store._change(task_id, state=TaskState.RENDERING, duration=None, completed_at=None)
+    await queue.scheduler.stop(0.0)
+
+    await queue.start()
+    await queue.wait_for(2)
+
+    assert queue.store.get(task_id).duration == done.duration
+    assert list(queue.worker.videos.values()) == [1]
 
 
 async def test_stop_does_not_wait_for_music_that_hangs(

@@ -168,8 +168,8 @@ REMOVAL_POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
         AFTER,
         1,
     ),
-    "the deletion is about to be recorded": (store.Store, store.Store.forget_video, BEFORE, 1),
-    "the deletion is recorded": (store.Store, store.Store.forget_video, AFTER, 1),
+    "the deletion is about to be recorded": (store.Store, store.Store.forget_videos, BEFORE, 1),
+    "the deletion is recorded": (store.Store, store.Store.forget_videos, AFTER, 1),
 }
 # The same for a server whose first render fails by the disk.
 TROUBLE_POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {

@@ -14,6 +14,7 @@ from mp4gen.errors import AlreadyExistsError
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.reader import LibraryReader
+from mp4gen.server.videos.video_store import VideoStore
 
 from .fingerprint import Fingerprints
 from .scheduler import RenderScheduler
@@ -41,6 +42,7 @@ class Admission:
 
     _config: ServerConfig
     _data: DataDirectory
+    _videos: VideoStore
     _store: Store
     _scheduler: RenderScheduler
     _fingerprints: Fingerprints
@@ -111,7 +113,7 @@ class Admission:
 
     def is_lost(self, task: Task) -> bool:
         """Return whether the task is done and its file is gone."""
-        return task.state is TaskState.DONE and self._data.is_lost(task.filename)
+        return task.state is TaskState.DONE and self._videos.is_lost(task.filename)
 
     async def _revive(self, task: Task, caller: Task) -> bool:
         """Queue `task` again for the caller of another one; return whether it was still done."""

@@ -15,8 +15,9 @@ import attrs
 import cattrs
 
 from mp4gen.server.data_dir import DataDirectory, unusable
+from mp4gen.server.videos.video_store import VideoStore
 
-from .retention import delete_video
+from .retention import delete_videos
 from .statements import NOT_WAITING
 from .store import Store
 from .task import CallbackState, Task, TaskState
@@ -32,36 +33,33 @@ def encode_record(task: Task, **values: Any) -> bytes:
     return json.dumps(record, ensure_ascii=False, indent=1).encode()
 
 
-async def recover(store: Store, data: DataDirectory) -> None:
+async def recover(store: Store, data: DataDirectory, videos: VideoStore) -> None:
     """Finish interrupted deletions, and add the tasks of videos that the database does not know.
 
     Raises:
-        ConfigurationError: The data directory cannot be read or written.
+        ConfigurationError: The data directory, or the place of the videos, cannot be used.
     """
     try:
-        await _recover(store, data)
+        await _recover(store, data, videos)
     except OSError as error:
         raise unusable(data.root, error) from error
 
 
-async def _recover(store: Store, data: DataDirectory) -> None:
+async def _recover(store: Store, data: DataDirectory, videos: VideoStore) -> None:
     with contextlib.suppress(sqlite3.OperationalError):  # for instance a full disk
-        for name in store.removed_videos():
-            await delete_video(store, data, name)
+        await delete_videos(store, videos, store.removed_videos())
     unknown = []
-    for name in sorted(await asyncio.to_thread(data.video_names) - store.filenames()):
-        task = await asyncio.to_thread(_read_record, data, name)
+    for name in sorted(await videos.names() - store.filenames()):
+        task = await read_record(videos, name)
         if task is not None and await _adopt(store, task):
             log.warning("task=%s is known again by its video %s", task.task_id, name)
         else:
             unknown.append(name)
     if unknown:
         names = ", ".join(unknown[:_MAX_LISTED]) + (", ..." if unknown[_MAX_LISTED:] else "")
-        log.warning(
-            "videos without a task are kept in %s: %d (%s)", data.videos, len(unknown), names
-        )
+        log.warning("videos without a task are kept: %d (%s)", len(unknown), names)
     await asyncio.to_thread(_write_missing_records, store.done(), data)
-    await asyncio.to_thread(data.remove_leftovers, store.filenames())
+    await videos.remove_leftovers(store.filenames())
 
 
 async def _adopt(store: Store, task: Task) -> bool:
@@ -72,14 +70,17 @@ async def _adopt(store: Store, task: Task) -> bool:
         return False
 
 
-def _read_record(data: DataDirectory, name: str) -> Task | None:
+async def read_record(videos: VideoStore, name: str) -> Task | None:
     """Return the task of a finished video by its record; None if there is no valid one."""
+    found, content = await videos.find(name), await videos.read_record(name)
+    if found is None or content is None:
+        return None
     try:
-        record = json.loads(data.record_path(name).read_bytes())
+        record = json.loads(content)
         # Its callback was sent, or is too late now.
         record |= {
             "filename": name,
-            "size": (data.videos / name).stat().st_size,
+            "size": found.size,
             "state": TaskState.DONE,
             "callback": CallbackState.NONE,
             "attempts": 0,
@@ -87,7 +88,7 @@ def _read_record(data: DataDirectory, name: str) -> Task | None:
             **NOT_WAITING,
         }
         return cattrs.Converter(detailed_validation=False).structure(record, Task)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError):
         return None
 
 

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from mp4gen.server.data_dir import DataDirectory
+from mp4gen.server.videos.video_store import VideoStore
 
 from .store import Store
 from .task import Task, TaskState
@@ -20,12 +21,12 @@ _MIN_CONFIRMATION = 0.9 * _INTERVAL
 _CLOCK_KEY = "clock"
 
 
-async def delete_task(store: Store, data: DataDirectory, task: Task, reason: str) -> None:
+async def delete_task(store: Store, videos: VideoStore, task: Task, reason: str) -> None:
     """Delete a task, then its video; if a kill comes between, the next server deletes the video.
 
     Args:
         store: The store of the task.
-        data: The directory of its video.
+        videos: The place of its video.
         task: The task.
         reason: Why it is deleted, for the log.
     """
@@ -33,27 +34,30 @@ async def delete_task(store: Store, data: DataDirectory, task: Task, reason: str
         await store.remove(task.task_id)
     except sqlite3.OperationalError:
         # On a full disk the space of the video is needed to record its deletion.
-        await asyncio.to_thread(data.remove_video, task.filename)
+        await videos.remove([task.filename])
         await store.remove(task.task_id)
-    await delete_video(store, data, task.filename)
+    await delete_videos(store, videos, [task.filename])
     log.info("task=%s deleted=%s reason=%r", task.task_id, task.filename, reason)
 
 
 async def delete_tasks(
-    store: Store, data: DataDirectory, account: str, state: TaskState, reason: str
+    store: Store, videos: VideoStore, account: str, state: TaskState, reason: str
 ) -> list[Task]:
     """Delete all tasks of an account in this state, with their videos, and return them."""
     removed = await store.remove_all(account, state)
-    filenames = [task.filename for task in removed]
-    await store.forget_videos(await asyncio.to_thread(data.remove_videos, filenames))
+    await delete_videos(store, videos, [task.filename for task in removed])
     log.info("tasks=%d deleted: state=%s reason=%r", len(removed), state, reason)
     return removed
 
 
-async def delete_video(store: Store, data: DataDirectory, filename: str) -> None:
-    """Delete the video of a deleted task; if Windows keeps it, the next start does so."""
-    if await asyncio.to_thread(data.remove_video, filename):
-        await store.forget_video(filename)
+async def delete_videos(store: Store, videos: VideoStore, filenames: Iterable[str]) -> None:
+    """Delete the videos of deleted tasks; those that cannot be deleted now are tried again later.
+
+    A video that is being made is left to its maker.
+    """
+    unused = [name for name in filenames if name not in videos.in_use]
+    if unused and (gone := await videos.remove(unused)):
+        await store.forget_videos(gone)
 
 
 class Retention:
@@ -64,10 +68,16 @@ class Retention:
     """
 
     def __init__(
-        self, days: float, store: Store, data: DataDirectory, *, clock: Callable[[], float]
+        self,
+        days: float,
+        store: Store,
+        data: DataDirectory,
+        videos: VideoStore,
+        *,
+        clock: Callable[[], float],
     ) -> None:
         self._days, self._clock = days, clock
-        self._store, self._data = store, data
+        self._store, self._data, self._videos = store, data, videos
         self._sweeps: asyncio.Task[None] | None = None
         # The clock's time and the loop's time of the last look.
         self._last_look: tuple[float, float] | None = None
@@ -94,7 +104,7 @@ class Retention:
         expired = self._store.finished_before(now - self._days * _DAY)
         for task in expired:
             reason = f"expired after {self._days:g} days"
-            await delete_task(self._store, self._data, task, reason)
+            await delete_task(self._store, self._videos, task, reason)
         return len(expired)
 
     async def _is_trusted(self, now: float) -> bool:
@@ -133,6 +143,7 @@ class Retention:
         while True:
             try:
                 await self.sweep()
+                await delete_videos(self._store, self._videos, self._store.removed_videos())
                 await asyncio.to_thread(self._data.prune_cache, self._clock())
             except Exception:
                 log.exception("expired videos could not be deleted")

@@ -30,6 +30,7 @@ from mp4gen.server.rendering.supervisor import (
     SupervisedRender,
 )
 from mp4gen.server.troubles import describe_trouble
+from mp4gen.server.videos.video_store import VideoStore
 
 from .fair_queue import FairQueue
 from .fingerprint import Fingerprints
@@ -57,8 +58,9 @@ class RenderScheduler:
         store: Store,
         library: LibraryReader,
         data: DataDirectory,
-        fingerprints: Fingerprints,
+        videos: VideoStore,
         *,
+        fingerprints: Fingerprints,
         on_finished: Callable[[Task], None],
         on_change: Callable[[], None],
         counters: Counters | None = None,
@@ -66,7 +68,7 @@ class RenderScheduler:
         self._config, self._store, self._data = config, store, data
         self._counters = counters or Counters()
         self._renderer = TaskRenderer(
-            config, store, library, data, fingerprints, on_change=on_change
+            config, store, library, data, videos, fingerprints=fingerprints, on_change=on_change
         )
         self._on_finished, self._on_change = on_finished, on_change
         self._queue = FairQueue()

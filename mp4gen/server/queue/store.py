@@ -90,13 +90,9 @@ class Store:
             task_id, state=TaskState.QUEUED, started_at=None, lease_until=None, **values
         )
 
-    async def finish(self, task_id: str, publish: Callable[[], dict[str, Any]], now: float) -> bool:
-        """Publish the video by calling `publish`, and record that the task is done.
-
-        Returns:
-            Whether the task still exists; if not, `publish` is not called.
-        """
-        return await self._run_in_writer(self._finish, task_id, publish, now)
+    async def finish(self, task_id: str, now: float, **values: Any) -> bool:
+        """Record that the task is done, with these other values; return whether it still exists."""
+        return await self._run_in_writer(self._finish, task_id, now, values)
 
     async def mark_failed(self, task_id: str, code: int, message: str, now: float) -> None:
         """Record that the task failed."""
@@ -142,12 +138,8 @@ class Store:
         """Delete the tasks of an account in this state as `remove` does, and return them."""
         return await self._run_in_writer(self._remove_all, account, state)
 
-    async def forget_video(self, filename: str) -> None:
-        """Record that the video of a deleted task is deleted, too."""
-        await self.forget_videos([filename])
-
     async def forget_videos(self, filenames: Iterable[str]) -> None:
-        """Record the same of several videos."""
+        """Record that the videos of deleted tasks are deleted, too."""
         sql = "DELETE FROM removed_videos WHERE filename IN (SELECT value FROM json_each(?))"
         await self._run_in_writer(self._run, sql, (json.dumps(list(filenames)),))
 
@@ -299,19 +291,11 @@ class Store:
             sql, parameters = statements.update(task_id, statements.QUEUED_AGAIN | values)
             return connection.execute(f"{sql} AND state = 'done'", parameters).rowcount > 0
 
-    def _finish(self, task_id: str, publish: Callable[[], dict[str, Any]], now: float) -> bool:
+    def _finish(self, task_id: str, now: float, values: dict[str, Any]) -> bool:
+        ended = {"state": TaskState.DONE, "completed_at": now, **statements.NOT_WAITING}
         with self._transaction() as connection:
-            sql = "SELECT 1 FROM tasks WHERE task_id = ?"
-            if connection.execute(sql, (task_id,)).fetchone() is None:
-                return False
-            values = {
-                "state": TaskState.DONE,
-                "completed_at": now,
-                **statements.NOT_WAITING,
-                **publish(),
-            }
-            connection.execute(*statements.update(task_id, values))
-        return True
+            sql, parameters = statements.update(task_id, ended | values)
+            return connection.execute(sql, parameters).rowcount > 0
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

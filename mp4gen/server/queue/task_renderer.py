@@ -1,11 +1,12 @@
 """Turns one task into a published video, once; knows no queue, and retries nothing."""
 
 import asyncio
+import contextlib
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.data_dir import DataDirectory
@@ -19,9 +20,11 @@ from mp4gen.server.rendering.supervisor import (
     SupervisedRender,
 )
 from mp4gen.server.troubles import TransientError
+from mp4gen.server.videos.video_store import VideoStore
 
 from .fingerprint import Fingerprints
-from .recovery import encode_record
+from .recovery import encode_record, read_record
+from .retention import delete_videos
 from .retries import MAX_ATTEMPTS
 from .store import Store
 from .task import Task
@@ -42,14 +45,15 @@ class TaskRenderer:
         store: Store,
         library: LibraryReader,
         data: DataDirectory,
-        fingerprints: Fingerprints,
+        videos: VideoStore,
         *,
+        fingerprints: Fingerprints,
         on_change: Callable[[], None],
     ) -> None:
-        self._fingerprints = fingerprints
+        self._videos, self._fingerprints = videos, fingerprints
         self._config, self._store, self._library, self._data = config, store, library, data
         self._on_change = on_change
-        # Videos that could not be published wait in their folders, and are not rendered again.
+        # Videos that could not be published or recorded wait, and are not rendered again.
         self._unpublished: dict[str, tuple[worker.RenderJob, worker.RenderedVideo]] = {}
 
     def forget(self, task_id: str) -> None:
@@ -71,26 +75,38 @@ class TaskRenderer:
             RenderInterruptedError: The server stops, or the task was deleted.
             TransientError: Something else failed, as with `OSError` and `sqlite3.Error`.
         """
-        kept = self._unpublished.pop(task.task_id, None)
-        if await asyncio.to_thread((self._data.videos / task.filename).is_file):
-            await self._finish(task, None, kept[1] if kept else None)
-            return None
-        if kept is None:
-            if task.attempts >= MAX_ATTEMPTS:
-                text = f"The render, or its server, crashed {task.attempts} times."
-                raise RenderFailedError(RENDER_FAILED, text)
-            kept = await self._render(task, render, workers)
-        job, video = kept
+        self._videos.in_use.add(task.filename)
         try:
-            await self._finish(task, job.video, video)
+            return await self._render_once(task, render, workers)
+        finally:
+            self._videos.in_use.discard(task.filename)
+            # If the task was deleted meanwhile, its video goes now; on an error, with a sweep.
+            with contextlib.suppress(sqlite3.Error, OSError):
+                if self._store.get(task.task_id) is None:
+                    self.forget(task.task_id)
+                    await delete_videos(self._store, self._videos, [task.filename])
+
+    async def _render_once(
+        self, task: Task, render: SupervisedRender, workers: int
+    ) -> worker.RenderedVideo | None:
+        kept = self._unpublished.pop(task.task_id, None)
+        try:
+            if await self._finish(task, render, None, kept[1] if kept else None):
+                return None
+            kept = kept or await self._render(task, render, workers)
+            await self._finish(task, render, kept[0].video, kept[1])
         except Exception:
-            self._unpublished[task.task_id] = kept
+            if kept is not None:
+                self._unpublished[task.task_id] = kept
             raise
-        return video
+        return kept[1]
 
     async def _render(
         self, task: Task, render: SupervisedRender, workers: int
     ) -> tuple[worker.RenderJob, worker.RenderedVideo]:
+        if task.attempts >= MAX_ATTEMPTS:
+            text = f"The render, or its server, crashed {task.attempts} times."
+            raise RenderFailedError(RENDER_FAILED, text)
         folder = self._data.render_folder(task.filename)
         try:
             job = await self._prepare(task, render, folder, workers)
@@ -148,26 +164,53 @@ class TaskRenderer:
         self._on_change()
 
     async def _finish(
-        self, task: Task, rendered: Path | None, video: worker.RenderedVideo | None
-    ) -> None:
+        self,
+        task: Task,
+        render: SupervisedRender,
+        rendered: Path | None,
+        video: worker.RenderedVideo | None,
+    ) -> bool:
+        """Publish a video and record that its task is done.
+
+        Args:
+            task: The task.
+            render: Its render.
+            rendered: The finished file; None for one that was published before.
+            video: What is known about the file.
+
+        Returns:
+            False if `rendered` is None and nothing was published before.
+        """
         now = time.time()
-        stored = self._store.get(task.task_id) or task
         known = {"duration": video.duration, "warnings": video.warnings} if video else {}
-        record = encode_record(stored, **known, completed_at=now)
+        record = encode_record(self._store.get(task.task_id) or task, **known, completed_at=now)
+        size = await self._publish(task, render, rendered, record)
+        if size is None:
+            return False
+        if not video and (found := await read_record(self._videos, task.filename)):
+            known = {"duration": found.duration, "warnings": found.warnings}
+        no_error = {"error_code": None, "error_message": None}
+        await self._store.finish(task.task_id, now, size=size, **no_error, **known)
+        return True
 
-        def publish() -> dict[str, Any]:
-            if rendered is not None:
-                size = self._data.publish(rendered, task.filename, record)
-                # Before the end is reported: the user may stop the server right after it.
-                shutil.rmtree(rendered.parent, ignore_errors=True)
-            else:
-                size = (self._data.videos / task.filename).stat().st_size
-            return {"size": size, "error_code": None, "error_message": None, **known}
+    async def _publish(
+        self, task: Task, render: SupervisedRender, rendered: Path | None, record: bytes
+    ) -> int | None:
+        """Publish a video, unless the render is stopped before; return its size."""
+        publishing = asyncio.create_task(self._videos.publish(rendered, task.filename, record))
 
-        if not await self._store.finish(task.task_id, publish, now):
-            if rendered is not None:
-                await asyncio.to_thread(shutil.rmtree, rendered.parent, ignore_errors=True)
-            await asyncio.to_thread(self._data.remove_video, task.filename)
+        async def wait() -> int | None:
+            return await publishing
+
+        try:
+            size = await render.wait_for(wait())
+        finally:
+            publishing.cancel()
+            await asyncio.wait({publishing})
+        if rendered is not None:
+            # Before the end is reported: the user may stop the server right after it.
+            await asyncio.to_thread(shutil.rmtree, rendered.parent, ignore_errors=True)
+        return size
 
 
 def _make_empty(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -118,9 +119,15 @@ class PageApi:
     async def _render_thumbnail(self, task: Task) -> bytes:
         images = self._services.images
         if task.state is TaskState.DONE:
-            return await images.video_thumbnail(self._services.data.videos / task.filename)
+            return await images.video_thumbnail(await self._find_video(task))
         track = await self._find(task.music_task_id, task.audio_id)
         return await images.thumbnail(track, _captions(task), self._style(task.aspect_ratio))
+
+    async def _find_video(self, task: Task) -> Path:
+        found = await self._services.videos.find(task.filename)
+        if found is None:
+            raise InvalidRequestError("The file of this video is gone.", code=404)
+        return found.path
 
     def _style(self, aspect_ratio: str | None) -> dict[str, Any]:
         style = style_for(self._services.config.style, aspect_ratio)
@@ -160,7 +167,7 @@ class PageApi:
     async def delete_video(self, request: web.Request, account: str) -> web.StreamResponse:
         """Delete a video, or cancel its render."""
         task = self._get_own_task(request.match_info["task_id"], account)
-        await delete_task(self._services.store, self._services.data, task, "on the page")
+        await delete_task(self._services.store, self._services.videos, task, "on the page")
         self._services.scheduler.cancel(task.task_id)
         self._services.feed.notify()
         return web.json_response({})
@@ -170,8 +177,8 @@ class PageApi:
         state = _DELETED_TOGETHER.get(request.query.get("state", ""))
         if state is None:
             raise InvalidRequestError("The state must be waiting or failed.", code=400)
-        store, data = self._services.store, self._services.data
-        deleted = await delete_tasks(store, data, account, state, "deleted on the page")
+        store, videos = self._services.store, self._services.videos
+        deleted = await delete_tasks(store, videos, account, state, "deleted on the page")
         for task in deleted:
             self._services.scheduler.cancel(task.task_id)
         self._services.feed.notify()

@@ -11,6 +11,7 @@ from mp4gen.server.library.track_images import TrackImages
 from mp4gen.server.queue.admission import Admission
 from mp4gen.server.queue.scheduler import RenderScheduler
 from mp4gen.server.queue.store import Store
+from mp4gen.server.videos.video_store import VideoStore
 
 from .accounts import Accounts
 from .change_feed import ChangeFeed
@@ -25,6 +26,7 @@ class Services:
 
     config: ServerConfig
     data: DataDirectory
+    videos: VideoStore
     store: Store
     library: LibraryReader
     metadata_cache: MetadataCache

@@ -6,6 +6,8 @@ from pathlib import Path
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
+from mp4gen.server.videos.video_store import VideoStore
+
 from .responses import error_response
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{20,64}\.mp4")
@@ -16,11 +18,11 @@ class VideoFiles:
     """`GET /files/<name>.mp4`, with `Range`, `If-Range` and the other conditions of RFC 9110.
 
     Args:
-        folder: The folder of the videos; files appear in it complete.
+        videos: The place of the videos, which appear in it complete.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, videos: VideoStore) -> None:
+        self._videos = videos
 
     def routes(self) -> list[web.RouteDef]:
         """Return the route; the name is the only permission, as on the vendor's host."""
@@ -29,16 +31,11 @@ class VideoFiles:
     async def video(self, request: web.Request) -> web.StreamResponse:
         """Send one video or a part of it."""
         name = request.match_info["name"]
-        path = self._folder / name
-        try:
-            if not _NAME.fullmatch(name):
-                raise FileNotFoundError(name)
-            stat = path.stat()
-        except OSError:
+        found = await self._videos.find(name) if _NAME.fullmatch(name) else None
+        if found is None:
             return error_response(404, "Unknown or expired file.", status=404)
-        etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
         headers = {"Content-Type": "video/mp4", "Cache-Control": "private, max-age=3600"}
-        return VersionedFile(path, etag=etag, headers=headers)
+        return VersionedFile(found.path, etag=found.etag, headers=headers)
 
 
 class VersionedFile(web.FileResponse):
