@@ -64,6 +64,9 @@ class Lyrics:
         return Lyrics(tuple(line.shifted(-start) for line in self.lines)) if start else self
 
 
+NO_LYRICS = Lyrics()
+
+
 def with_next_starts(lines: Sequence[LyricLine]) -> Iterator[tuple[LyricLine, float]]:
     """Yield each line with the start of the next one, or infinity."""
     return zip(lines, [*(line.start for line in lines[1:]), math.inf], strict=False)

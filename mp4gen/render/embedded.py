@@ -1,4 +1,4 @@
-"""Read the titles, artists and pictures inside a music file with mutagen. Decodes no audio.
+"""Read the texts, lyrics and pictures inside a music file with mutagen. Decodes no audio.
 
 libavformat leaves out unsynchronised ID3, all but one of several artists, and pictures with an
 unusual MIME type. What mutagen cannot read is left to libavformat.
@@ -22,7 +22,14 @@ from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 from mutagen.wavpack import WavPack
 
+from mp4gen.lyrics.events import LyricEvent, join_events
+from mp4gen.lyrics.values import NO_LYRICS, Lyrics
+
 _FRONT, _OTHER, _ICONS = 3, 0, (1, 2)
+# Synchronised lyrics in ID3: their times in milliseconds, and that they are lyrics or unknown.
+_MILLISECONDS, _LYRICS = 2, (0, 1)
+_MAX_EVENTS = 50_000
+_LYRICS_COMMENTS = "syncedlyrics", "lyrics", "unsyncedlyrics"
 # A hostile file may make any of these out of mutagen.
 _ERRORS = (
     MutagenError, ArithmeticError, AttributeError, EOFError, LookupError, MemoryError,
@@ -32,11 +39,16 @@ _ERRORS = (
 
 @frozen
 class Embedded:
-    """The values of a file's tags, and its pictures: the front cover first, icons last."""
+    """The values of a file's tags, and its pictures: the front cover first, icons last.
+
+    `lyrics` are texts, which may have the times of LRC; `synced` are those of ID3 with times.
+    """
 
     titles: tuple[str, ...] = ()
     artists: tuple[str, ...] = ()
     pictures: tuple[bytes, ...] = ()
+    lyrics: tuple[str, ...] = ()
+    synced: Lyrics = NO_LYRICS
 
 
 def read_embedded(file: BinaryIO, container: str, codec: str) -> Embedded:
@@ -92,7 +104,25 @@ def _id3(tags: Any) -> Embedded:
         return tuple(str(text) for frame in frames for text in frame.text)
 
     pictures = [(frame.type, frame.data) for frame in tags.getall("APIC") if frame.mime != "-->"]
-    return Embedded(texts("TIT2"), texts("TPE1", "TPE2"), _ordered(pictures))
+    plain = tuple(str(frame.text) for frame in tags.getall("USLT"))
+    synced = map(_synced, tags.getall("SYLT"))
+    return Embedded(
+        texts("TIT2"),
+        texts("TPE1", "TPE2"),
+        _ordered(pictures),
+        plain,
+        next((lyrics for lyrics in synced if lyrics.lines), NO_LYRICS),
+    )
+
+
+def _synced(frame: Any) -> Lyrics:
+    """Return the lyrics of a frame, whose texts are words or whole lines."""
+    if frame.format != _MILLISECONDS or frame.type not in _LYRICS:
+        return NO_LYRICS
+    texts = [(str(text), time / 1000) for text, time in frame.text[:_MAX_EVENTS]]
+    # Words have a line break before each line; without any, each text is a line.
+    line_break = "" if any("\n" in text.strip() or text[:1] == "\n" for text, _ in texts) else "\n"
+    return join_events([LyricEvent(time, line_break + text) for text, time in texts])
 
 
 def _comments(tags: Any, pictures: Iterable[Picture]) -> Embedded:
@@ -100,7 +130,8 @@ def _comments(tags: Any, pictures: Iterable[Picture]) -> Embedded:
     shown = [(int(picture.type), picture.data) for picture in pictures]
     shown += [(_FRONT, data) for data in _base64(found.get("coverart", ()))]
     artists = next(filter(None, (found.get(key) for key in ("artist", "albumartist"))), ())
-    return Embedded(tuple(found.get("title", ())), tuple(artists), _ordered(shown))
+    lyrics = (text for key in _LYRICS_COMMENTS for text in found.get(key, ()))
+    return Embedded(tuple(found.get("title", ())), tuple(artists), _ordered(shown), tuple(lyrics))
 
 
 def _base64(values: Iterable[str]) -> Iterator[bytes]:
@@ -136,7 +167,8 @@ def _mp4(source: _Source) -> Embedded:
     tags: Any = MP4(source).tags or {}
     artists = next(filter(None, (tags.get(key) for key in ("\u00a9ART", "aART"))), ())
     pictures = [(_OTHER, picture) for picture in tags.get("covr", ())]
-    return Embedded(tuple(tags.get("\u00a9nam", ())), tuple(artists), _ordered(pictures))
+    lyrics = tuple(tags.get("\u00a9lyr", ()))
+    return Embedded(tuple(tags.get("\u00a9nam", ())), tuple(artists), _ordered(pictures), lyrics)
 
 
 def _wavpack(source: _Source) -> Embedded:
@@ -148,7 +180,8 @@ def _wavpack(source: _Source) -> Embedded:
         for key, value in tags.items()
         if key.lower().startswith("cover art")
     ]
-    return Embedded(tuple(tags.get("title", ())), tuple(artists), _ordered(pictures))
+    lyrics = tuple(tags.get("lyrics", ()))
+    return Embedded(tuple(tags.get("title", ())), tuple(artists), _ordered(pictures), lyrics)
 
 
 _READERS: dict[str, Callable[[_Source], Embedded]] = {

@@ -8,6 +8,8 @@ from attrs import frozen
 from av import AudioStream
 from av.container import InputContainer
 
+from mp4gen.lyrics.values import NO_LYRICS, Lyrics
+
 from . import decode, tag_text
 from .embedded import read_embedded
 from .header import HEADERLESS, codec_of, fits, header_duration
@@ -21,11 +23,16 @@ _ATTACHED_PIC = 0x400
 
 @frozen(eq=False)
 class Tags:
-    """Title and artist of a file, or "", and its pictures, the front cover first."""
+    """Title and artist of a file, or "", and its pictures, the front cover first.
+
+    `lyrics` are texts that may have the times of LRC, `synced` are lyrics with times.
+    """
 
     title: str
     artist: str
     covers: tuple[bytes, ...]
+    lyrics: tuple[str, ...] = ()
+    synced: Lyrics = NO_LYRICS
 
 
 def unreadable_warnings(**tags: str) -> list[str]:
@@ -80,6 +87,8 @@ def _tags(path: PathLike, container: InputContainer, stream: AudioStream) -> Tag
         tag_text.join(inside.titles) or _first(found, _TITLES),
         tag_text.join(inside.artists) or _first(found, _ARTISTS),
         inside.pictures or tuple(_attached_pictures(container)),
+        inside.lyrics or tuple(text for key, text in found.items() if key.startswith("lyrics")),
+        inside.synced,
     )
 
 

@@ -1,0 +1,1 @@
+"""Lyrics in time: find them, decide when each is shown and where, and draw them."""
