@@ -27,13 +27,13 @@ from .cancellation import CancelToken, check_cancelled
 from .canvas import Canvas
 from .decode import display_name
 from .options import PathLike, RenderStyle
+from .presets import preset_of
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 # The audio is written this far ahead of the video.
 AUDIO_LEAD_SECONDS = 0.5
-KEYFRAME_SECONDS = 8
 REPORT_SECONDS = 0.5
 _BT709 = "colorprim=bt709:transfer=bt709:colormatrix=bt709"
 _COLOUR_BT709, _RANGE_LIMITED = 1, 1
@@ -219,7 +219,7 @@ def _configure(encoder: VideoCodecContext, style: RenderStyle) -> None:
 
 def keyframe_interval(style: RenderStyle) -> int:
     """Return the number of frames from one key frame to the next."""
-    return round(KEYFRAME_SECONDS * style.fps)
+    return max(round(preset_of(style.platform).keyframe_seconds * style.fps), 1)
 
 
 def report_interval(style: RenderStyle) -> int:

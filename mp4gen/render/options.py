@@ -5,12 +5,13 @@ import re
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 from attrs import field, frozen
 
 from mp4gen.errors import RenderError
 
+from . import presets
 from .looks import check_look
 
 PathLike = str | os.PathLike[str]
@@ -82,6 +83,8 @@ class RenderStyle:
             that this file lacks.
         logo: PNG file with transparency for a corner of the video, or None.
         fonts: font files for letters that the bundled font lacks, tried before the system's.
+        platform: name of the preset whose limits the video keeps, and whose audio and key frames
+            it has; set by `RenderStyle.preset`.
 
     Raises:
         RenderError: a value is of the wrong type or out of range, or a file does not exist.
@@ -98,8 +101,23 @@ class RenderStyle:
     font: str | None = field(default=None, converter=_path_or_text)
     logo: str | None = field(default=None, converter=_path_or_text)
     fonts: tuple[str, ...] = field(default=(), converter=_paths)
+    platform: str | None = None
+
+    @classmethod
+    def preset(cls, name: str, **fields: Any) -> Self:
+        """Return the style for a platform: its size and frame rate, and its limits.
+
+        Args:
+            name: "youtube", "reel", "tiktok", "story", "square", "x", "whatsapp" or "discord".
+            fields: other fields of the style, which win over those of the preset.
+
+        Raises:
+            RenderError: the preset is unknown, or a field is invalid.
+        """
+        return cls(**{**presets.preset(name).style, "platform": name, **fields})
 
     def __attrs_post_init__(self) -> None:
+        presets.preset_of(self.platform)
         check_look(self.look)
         _check_background(self.background)
         if self.accent is not None and not _is_colour(self.accent):

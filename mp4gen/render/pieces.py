@@ -21,6 +21,8 @@ from .options import RenderStyle
 from .preparation import Prepared
 from .scene import Scene
 
+PIECE_SECONDS = 8
+
 
 class PieceProcessError(RenderIOError):
     """A process that encodes pieces ended before they were done, or hangs."""
@@ -35,8 +37,12 @@ class Piece:
 
 
 def cut(frame_count: int, style: RenderStyle) -> list[Piece]:
-    """Return the pieces of a video, in order; each ends where the next key frame is due."""
-    step = keyframe_interval(style)
+    """Return the pieces of a video, in order; each ends where the next key frame is due.
+
+    A piece holds several key frames if they are close: each piece needs an encoder of its own.
+    """
+    interval = keyframe_interval(style)
+    step = interval * max(round(PIECE_SECONDS * style.fps / interval), 1)
     return [Piece(first, min(first + step, frame_count)) for first in range(0, frame_count, step)]
 
 

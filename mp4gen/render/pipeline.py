@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import analysis, decode, encode
+import attrs
+
+from . import analysis, decode, encode, tags
 from .cancellation import CancelToken, Deadline
 from .clip import Clip, clip_of
 from .encoding import Encoding
@@ -22,6 +24,7 @@ from .options import (
     check_range,
 )
 from .preparation import Prepared, RenderRequest, prepare
+from .presets import Preset, preset_of
 from .progress_report import OnProgress, ProgressReport
 from .side_by_side import PieceProcesses, Workers
 from .source_version import watch_source
@@ -72,7 +75,9 @@ def render_video(
         start: where a clip starts: seconds, "1:15" or "1:02:03.5".
         length: length of the clip in the same forms; default: up to the track's end. The audio is
             cut to the sample, faded for 15 ms at the cuts, and never copied.
-        style: size, frame rate and quality.
+        style: look, size, frame rate and quality. That of a preset also has limits, which other
+            arguments override: the length (longer tracks are cut, with a warning), the size of
+            the file and the bit rate of the audio.
         audio_mode: "compatible" copies AAC-LC in stereo or mono up to 48 kHz, and encodes the
             rest as such, for all players. Tracks that peak above 0.95 are encoded with one
             constant gain to 0.94. "copy" copies mp3, aac, flac, alac and opus, and makes the rest
@@ -101,12 +106,13 @@ def render_video(
         RenderCancelledError: `cancel` was set; nothing is left behind.
     """
     target = validate_target(to, audio)
-    audio_options = AudioOptions(audio_mode, audio_bitrate)
+    limits = preset_of(style.platform)
+    audio_options = _audio_options(limits, audio_mode, audio_bitrate)
     if max_size is not None:
         check_range("max_size", max_size, 1, MAX_MAX_SIZE)
     if not callable(workers):
         check_range("workers", workers, 1, MAX_WORKERS)
-    clip = clip_of(start, length)
+    clip, warnings = _limited(audio, clip_of(start, length), limits)
     request = RenderRequest(author, domain_name, title, cover, style, max_duration, clip)
     deadline = Deadline(cancel, 60 + max_duration if timeout is None else timeout)
     with watch_source(audio) as check_source, PieceProcesses(workers) as processes:
@@ -121,12 +127,34 @@ def render_video(
             target,
             prepared,
             audio_options=audio_options,
-            max_size=max_size,
+            max_size=limits.max_size if max_size is None else max_size,
+            warnings=warnings,
             processes=processes,
             on_progress=on_progress,
             deadline=deadline,
             check_source=check_source,
         )
+
+
+def _audio_options(limits: Preset, mode: AudioMode, bit_rate: int | None) -> AudioOptions:
+    if bit_rate is None and mode == "compatible":
+        bit_rate = limits.audio_bitrate
+    return AudioOptions(mode, bit_rate, limits.sample_rate, limits.edit_list)
+
+
+def _limited(audio: PathLike, clip: Clip, limits: Preset) -> tuple[Clip, tuple[str, ...]]:
+    """Return the clip that a platform takes, and a sentence if it is not what was asked for."""
+    longest = limits.max_length
+    if longest is None or (seconds := clip.duration_in(tags.probe(audio).duration)) <= longest:
+        return clip, ()
+    if clip.length is None:
+        text = f"Cut to {longest:g} s, the limit of {limits.label}."
+        hint = "Choose the part with start and length."
+        clip = attrs.evolve(clip, length=longest)
+    else:
+        text = f"The video has {seconds:g} s, but the limit of {limits.label} is {longest:g} s."
+        hint = "Choose a shorter length."
+    return clip, (f"{text} {hint}",)
 
 
 def _analyse(
@@ -152,6 +180,7 @@ def _encode(
     *,
     audio_options: AudioOptions,
     max_size: int | None,
+    warnings: tuple[str, ...],
     processes: PieceProcesses,
     on_progress: OnProgress | None,
     deadline: Deadline,
@@ -168,7 +197,7 @@ def _encode(
         check_source()
     if audio_plan.warning:
         _log.warning("%s", audio_plan.warning)
-    warnings = (*prepared.warnings, *prepared.typesetter.warnings, audio_plan.warning)
+    warnings += (*prepared.warnings, *prepared.typesetter.warnings, audio_plan.warning)
     return RenderResult(
         path=target,
         duration=float(spec.frame_count / style.fps),

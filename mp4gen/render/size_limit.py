@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import attrs
@@ -12,6 +13,7 @@ from mp4gen.errors import RenderError
 from . import aac, pieces
 from .audio_track import DENSE_FACTOR, STEREO_BIT_RATE, plan_audio, usual_bit_rate
 from .cancellation import CancelToken, check_cancelled
+from .encode import keyframe_interval
 from .options import MAX_QP, AudioOptions, RenderStyle
 from .pieces import Piece, PieceEncoder
 from .preparation import Prepared
@@ -137,7 +139,7 @@ def _sampled_size(prepared: Prepared, cancel: CancelToken | None) -> float:
     all_pieces = pieces.cut(prepared.spec.frame_count, prepared.style)
     count = min(len(all_pieces), _SAMPLES)
     seconds = round(_SAMPLE_SECONDS * prepared.style.fps)
-    encoder, key_bytes, other_bytes, others = PieceEncoder(prepared), 0, 0, 0
+    encoder, key_bytes, keys, other_bytes, others = PieceEncoder(prepared), 0, 0, 0, 0
     for number in range(count):
         piece = all_pieces[(2 * number + 1) * len(all_pieces) // (2 * count)]
         sample = Piece(piece.first, min(piece.first + seconds, piece.end))
@@ -145,8 +147,10 @@ def _sampled_size(prepared: Prepared, cancel: CancelToken | None) -> float:
             check_cancelled(cancel)
             if frame.is_key:
                 key_bytes += len(frame.data)
+                keys += 1
             else:
                 other_bytes += len(frame.data)
                 others += 1
-    keys = len(all_pieces) * key_bytes / count
-    return keys + (prepared.spec.frame_count - len(all_pieces)) * other_bytes / max(others, 1)
+    all_frames = prepared.spec.frame_count
+    all_keys = math.ceil(all_frames / keyframe_interval(prepared.style))
+    return all_keys * key_bytes / keys + (all_frames - all_keys) * other_bytes / max(others, 1)

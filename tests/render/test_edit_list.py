@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import functools
-
+import attrs
 import av
 import numpy as np
 import pytest
 
-from mp4gen.render import RenderStyle, pipeline, render_video
-from mp4gen.render.options import AudioOptions
+from mp4gen.render import RenderStyle, presets, render_video
 
 SMALL = RenderStyle(width=160, height=160)
 RATE, DELAY = 44100, 1024
 
 
-def render(tools, folder, kind: str) -> tuple[np.ndarray, np.ndarray, list[float]]:
+def render(
+    tools, folder, kind: str, platform: str | None = None
+) -> tuple[np.ndarray, np.ndarray, list[float]]:
     """Return the samples of the music and of its video, and the times of the frames."""
     music = tools.encode(folder / f"t{kind}", tools.tone(1.0, RATE), RATE)
     video = folder / "o.mp4"
-    render_video(music, video, style=SMALL)
+    render_video(music, video, style=attrs.evolve(SMALL, platform=platform))
     with av.open(str(video)) as container:
         times = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
     return tools.decode(music)[0], tools.decode(video)[0], times
@@ -43,9 +43,9 @@ def test_edit_list_hides_the_delay(tools, tmp_path, kind):
 @pytest.mark.parametrize("kind", [".wav", ".m4a"])
 def test_without_edit_list_the_picture_waits_for_the_sound(tools, tmp_path, monkeypatch, kind):
     """The first frame lasts longer by the delay, to the sample; copied AAC keeps its own delay."""
-    monkeypatch.setattr(pipeline, "AudioOptions", functools.partial(AudioOptions, edit_list=False))
+    monkeypatch.setitem(presets.PRESETS, "picky", presets.Preset(label="X", edit_list=False))
 
-    before, after, times = render(tools, tmp_path, kind)
+    before, after, times = render(tools, tmp_path, kind, "picky")
 
     delay = DELAY / RATE
     assert b"elst" not in (tmp_path / "o.mp4").read_bytes()

@@ -287,8 +287,9 @@ def test_invalid_number_of_workers_is_refused(music, tmp_path, workers):
 # Its render is not guarded by a check of __name__.
 SCRIPT = """
 import sys
-from mp4gen.render import encode, piece_process, render_video, side_by_side
-encode.KEYFRAME_SECONDS = 0.25
+from mp4gen.render import piece_process, pieces, presets, render_video, side_by_side
+pieces.PIECE_SECONDS = 0.25
+presets.NO_PRESET = presets.Preset(label="", keyframe_seconds=0.25)
 side_by_side.SECONDS_PER_PROCESS = 0.1
 Process = piece_process.PieceProcess
 class Announced(Process):

@@ -9,8 +9,17 @@ import numpy as np
 import pytest
 
 from mp4gen.errors import RenderError
-from mp4gen.render import RenderStyle, analysis, encoding, preparation, render_video, size_limit
+from mp4gen.render import (
+    RenderStyle,
+    analysis,
+    encoding,
+    pieces,
+    preparation,
+    render_video,
+    size_limit,
+)
 from mp4gen.render.options import AudioOptions
+from mp4gen.render.presets import PRESETS, Preset
 from mp4gen.render.size_limit import SizeLimit
 
 SMALL = RenderStyle(width=320, height=180)
@@ -43,6 +52,18 @@ def test_video_fits_into_the_size(music, tmp_path, max_size):
 
     assert 0.75 * max_size < result.size_bytes <= max_size
     assert result.audio_bitrate is not None
+
+
+def test_close_key_frames_are_counted(prepared, monkeypatch):
+    """A platform that wants one each quarter of a second gets them within the size, too."""
+    close = Preset(label="Test", keyframe_seconds=0.25)
+    monkeypatch.setitem(PRESETS, "test", close)
+    prepared = attrs.evolve(prepared, style=attrs.evolve(SMALL, platform="test"))
+    encoder, end = pieces.PieceEncoder(prepared), prepared.spec.frame_count
+
+    size = sum(len(frame.data) for frame in encoder.encode(pieces.Piece(0, end)))
+
+    assert size_limit._sampled_size(prepared, None) == pytest.approx(size, rel=0.1)
 
 
 def test_video_that_fits_keeps_its_sound_and_quantizer(prepared):
