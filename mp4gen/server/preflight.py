@@ -269,7 +269,7 @@ def _fonts(config: ServerConfig) -> str:
     if missing:
         return (
             f"There is no font for {', '.join(missing)}: such titles show boxes. Install one, "
-            "for instance Noto, or pass a font file with --font."
+            "for instance Noto, or pass a font file with --fallback-font."
         )
     return "There is a font for every script that was checked."
 

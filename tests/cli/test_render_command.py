@@ -9,6 +9,8 @@ from typing import Any
 import av
 import pytest
 
+from mp4gen.render.presets import PRESETS, Preset
+
 
 def test_render_follows_its_options(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
     """The video has the size, frame rate and audio of the options, and the record states them."""
@@ -36,6 +38,20 @@ def test_render_makes_a_clip(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
     assert ended.records[0]["duration"] == 0.5
     with av.open(str(tmp_path / "x.mp4")) as made:
         assert made.streams.audio[0].bit_rate < 100_000
+
+
+def test_render_keeps_to_the_limits_of_a_preset(
+    mp4gen: Any, tone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it changed is reported, and an option wins."""
+    monkeypatch.setitem(PRESETS, "reel", Preset(label="Reels", max_length=0.5))
+    video = tmp_path / "x.mp4"
+
+    ended = mp4gen("render", tone, "--to", video, "--preset", "reel", "--size", "144x144", "--json")
+
+    assert ended.records[0]["duration"] == 0.5
+    assert ended.records[0]["width"] == 144
+    assert "Cut to 0.5 s, the limit of Reels. Choose the part with start and length." in ended.err
 
 
 @pytest.mark.slow

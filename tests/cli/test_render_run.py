@@ -107,6 +107,13 @@ def test_nothing_is_rendered_if_all_exist(
         (("--max-size", "small"), "Invalid value for --max-size: 'small'. Use a number and K,"),
         (("--cover", __file__), "Not a readable image: test_render_run.py."),
         (("--font", __file__), "Cannot read the font file: test_render_run.py."),
+        (("--fallback-font", __file__), "Cannot read the font file: test_render_run.py."),
+        (("--logo", "none.png"), "The logo file does not exist: none.png."),
+        (("--look", "disco"), "Unknown look: 'disco'. Use one of: bars, ring"),
+        (("--background", "none.jpg"), "The background does not exist: none.jpg. Use auto,"),
+        (("--accent", "red"), "Invalid accent: 'red'. Use a colour such as #ff8800."),
+        (("--preset", "vine"), "Unknown preset: 'vine'. Use one of: youtube, reel"),
+        (("--preset", "x", "--size", "big"), "Invalid size: 'big'. Use width x height"),
         (("--max-duration", "0"), "Invalid max_duration: 0.0. Use a number above 0."),
     ],
 )
