@@ -74,9 +74,19 @@ def _vignette(width: int, height: int, lower_third: float) -> Floats:
     return shade
 
 
-def draw_cover(pixels: Floats, cover: Floats, box: Box, unit: float) -> None:
-    """Draw the cover in place, with rounded corners, a hairline and a soft shadow."""
-    radius = max(round(20 * unit), 1)
+def draw_cover(
+    pixels: Floats, cover: Floats, box: Box, unit: float, radius: float | None = None
+) -> None:
+    """Draw the cover in place, with rounded corners, a hairline and a soft shadow.
+
+    Args:
+        pixels: sRGB, where to draw.
+        cover: sRGB, as large as the box.
+        box: where it lies.
+        unit: pixels for one unit of the design.
+        radius: radius of the corners in pixels; default: 20 units.
+    """
+    radius = max(round(20 * unit), 1) if radius is None else radius
     blur, drop = 24 * unit, max(round(14 * unit), 1)
     around = box.expanded(int(blur * 2.5) + drop, pixels.shape[1], pixels.shape[0])
     shadow = _shadow(around, box, radius, blur / 2, drop)
@@ -108,7 +118,7 @@ def edge_distance(x: NDArray[Any], y: NDArray[Any], radius: float) -> NDArray[An
     return distance
 
 
-def _shadow(around: Box, box: Box, radius: int, blur: float, drop: int) -> Floats:
+def _shadow(around: Box, box: Box, radius: float, blur: float, drop: int) -> Floats:
     # A quarter of the size is enough: a shadow has no detail.
     small = Image.new("L", (max(around.width // 4, 1), max(around.height // 4, 1)), 0)
     inside = box.relative_to(around)
