@@ -1,17 +1,21 @@
-"""Draw the still parts of a frame: the blurred background, the cover with its shadow, text."""
+"""Draw the still parts of a frame: the background, the cover with its shadow, text."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
-from .background_colours import dim
-from .colour import Floats
+from .background_colours import dim, gradient
+from .blurred_cover import BlurredCover
+from .blurring import Shade, blur, fill
+from .colour import Bytes, Floats
 from .cover import upscale
 from .layout import Box
+from .scrim import TextPlace, picture_shade, readable_shade
 from .text import Line
 
 if TYPE_CHECKING:
@@ -19,59 +23,50 @@ if TYPE_CHECKING:
 
 # Units; together they blur over 90. The second also smooths edges at the limits of colours.
 BLUR, SECOND_BLUR = 75, 50
-CORNER = 0.45
-LOWER_THIRD, PORTRAIT_LOWER_THIRD = 0.55, 0.62
+SHADE = Shade(corner=0.45, bottom=0.55, portrait_bottom=0.62)
+PICTURE_BRIGHTNESS = 0.80
 BORDER = 0.14
 SHADOW = 0.60
+TEXT_SHADOW = 0.50
 
 
-def draw_background(spec: SceneSpec) -> Floats:
-    """Fill the frame with the cover, blurred and dark, darker in the corners and at the bottom."""
+def draw_background(spec: SceneSpec, places: Iterable[TextPlace] = ()) -> Floats:
+    """Fill the frame with the background, dark enough for the text in `places`."""
+    layout, colour = spec.layout, spec.background.colour
+    if spec.background.picture is not None:
+        pixels = _draw_picture(spec, spec.background.picture)
+    elif colour is not None:
+        pixels = _draw_colour(colour, layout.width, layout.height)
+    elif spec.background.is_blur:
+        pixels = BlurredCover(spec).draw()
+    else:
+        # It is dark enough for any text.
+        return _draw_dim_cover(spec)
+    pixels *= readable_shade(pixels, places, layout.unit)
+    return pixels
+
+
+def _draw_dim_cover(spec: SceneSpec) -> Floats:
     layout = spec.layout
     # The blur is so wide that a sixteenth of the size loses nothing.
     width, height = max(layout.width // 16, 9), max(layout.height // 16, 9)
     unit = layout.unit / 16
-    blurred = _blur(_fill(spec.cover, width, height), BLUR * unit)
-    dark = _blur(dim(blurred, spec.accent), SECOND_BLUR * unit)
-    lower = PORTRAIT_LOWER_THIRD if layout.height > layout.width else LOWER_THIRD
-    shade = _vignette(width, height, lower)[..., None]
-    return upscale(dark * shade, layout.width, layout.height)
+    blurred = blur(fill(spec.cover, width, height), BLUR * unit)
+    dark = blur(dim(blurred, spec.accent), SECOND_BLUR * unit)
+    return upscale(dark * SHADE.draw(width, height), layout.width, layout.height)
 
 
-def _fill(cover: Floats, width: int, height: int) -> Floats:
-    side = max(width, height)
-    image = Image.fromarray((cover * 255).astype(np.uint8)).resize(
-        (side, side), Image.Resampling.BOX
-    )
-    left, top = (side - width) // 2, (side - height) // 2
-    cropped = image.crop((left, top, left + width, top + height))
-    return np.asarray(cropped, np.float32) / np.float32(255)
+def _draw_colour(colour: Floats, width: int, height: int) -> Floats:
+    columns, rows = max(width // 16, 9), max(height // 16, 9)
+    return upscale(gradient(colour, rows) * SHADE.draw(columns, rows), width, height)
 
 
-def _blur(pixels: Floats, radius: float) -> Floats:
-    reach = max(int(radius * 2.5), 1)
-    weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * radius**2))
-    weights = (weights / weights.sum()).astype(np.float32)
-    for axis in (0, 1):
-        margins = [(reach, reach) if here == axis else (0, 0) for here in range(pixels.ndim)]
-        padded = np.pad(pixels, margins, mode="edge")
-        size = pixels.shape[axis]
-        parts = (
-            padded.take(range(shift, shift + size), axis) * weight
-            for shift, weight in enumerate(weights)
-        )
-        pixels = sum(parts, np.zeros((), np.float32))
+def _draw_picture(spec: SceneSpec, picture: Bytes) -> Floats:
+    layout = spec.layout
+    left = not layout.words.centred
+    pixels = picture.astype(np.float32) * np.float32(PICTURE_BRIGHTNESS / 255)
+    pixels *= picture_shade(layout.width, layout.height, layout.unit, text_at_left=left)
     return pixels
-
-
-def _vignette(width: int, height: int, lower_third: float) -> Floats:
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
-    distance = np.clip((x**2 + y**2) / 2, 0, 1)
-    corners = 1 - (1 - CORNER) * distance**1.2
-    low = np.clip((y - 0.1) / 0.9, 0, 1)
-    lower = 1 - (1 - lower_third) * low * low * (3 - 2 * low)
-    shade: Floats = (corners * lower).astype(np.float32)
-    return shade
 
 
 def draw_cover(
@@ -87,9 +82,9 @@ def draw_cover(
         radius: radius of the corners in pixels; default: 20 units.
     """
     radius = max(round(20 * unit), 1) if radius is None else radius
-    blur, drop = 24 * unit, max(round(14 * unit), 1)
-    around = box.expanded(int(blur * 2.5) + drop, pixels.shape[1], pixels.shape[0])
-    shadow = _shadow(around, box, radius, blur / 2, drop)
+    reach, drop = 24 * unit, max(round(14 * unit), 1)
+    around = box.expanded(int(reach * 2.5) + drop, pixels.shape[1], pixels.shape[0])
+    shadow = _shadow(around, box, radius, reach / 2, drop)
     pixels[around.slices] *= 1 - shadow[..., None] * np.float32(SHADOW)
     inside = pixels[box.slices]
     mask = rounded(box.width, box.height, radius)
@@ -118,26 +113,59 @@ def edge_distance(x: NDArray[Any], y: NDArray[Any], radius: float) -> NDArray[An
     return distance
 
 
-def _shadow(around: Box, box: Box, radius: float, blur: float, drop: int) -> Floats:
+def _shadow(around: Box, box: Box, radius: float, sigma: float, drop: int) -> Floats:
     # A quarter of the size is enough: a shadow has no detail.
     small = Image.new("L", (max(around.width // 4, 1), max(around.height // 4, 1)), 0)
     inside = box.relative_to(around)
     top, bottom = (inside.top + drop) / 4, (inside.bottom + drop) / 4 - 1
     corners = (inside.left / 4, top, inside.right / 4 - 1, bottom)
     ImageDraw.Draw(small).rounded_rectangle(corners, radius / 4, fill=255)
-    soft = _blur(np.asarray(small, np.float32)[..., None] / np.float32(255), max(blur / 4, 0.5))
+    soft = blur(np.asarray(small, np.float32)[..., None] / np.float32(255), max(sigma / 4, 0.5))
     return upscale(soft, around.width, around.height)[..., 0]
 
 
-def draw_text(pixels: Floats, line: Line, x: float, baseline: float, opacity: float) -> None:
-    """Draw a line of text in place from (x, baseline), clipped at the edges."""
+def draw_text(
+    pixels: Floats,
+    line: Line,
+    x: float,
+    baseline: float,
+    opacity: float,
+    *,
+    shadow: float = 0.0,
+) -> None:
+    """Draw a line of text in place from (x, baseline), clipped at the edges.
+
+    Args:
+        pixels: sRGB (height, width, 3).
+        line: the text.
+        x: pixels.
+        baseline: pixels.
+        opacity: from 0 to 1.
+        shadow: sigma in pixels of a soft shadow around the text; 0 for none.
+    """
     left, top = round(x) - line.origin[0], round(baseline) - line.origin[1]
+    if shadow:
+        _draw_shadow(pixels, line.pixels[..., 3], (left, top), shadow, TEXT_SHADOW * opacity)
     height, width = line.pixels.shape[:2]
-    first_row, first_column = max(-top, 0), max(-left, 0)
-    rows = min(height, pixels.shape[0] - top)
-    columns = min(width, pixels.shape[1] - left)
-    if rows <= first_row or columns <= first_column:
-        return
-    drawn = line.pixels[first_row:rows, first_column:columns].astype(np.float32) / 255
-    area = pixels[top + first_row : top + rows, left + first_column : left + columns]
+    rows, columns = _overlap(top, height, pixels.shape[0]), _overlap(left, width, pixels.shape[1])
+    drawn = line.pixels[rows[0], columns[0]].astype(np.float32) / 255
+    area = pixels[rows[1], columns[1]]
     area += (drawn[..., :3] - area) * (drawn[..., 3:] * np.float32(opacity))
+
+
+def _draw_shadow(
+    pixels: Floats, shape: Bytes, place: tuple[int, int], sigma: float, opacity: float
+) -> None:
+    margin = round(sigma * 3) + 1
+    image = Image.fromarray(np.pad(shape, margin)).filter(ImageFilter.GaussianBlur(sigma))
+    soft = np.asarray(image, np.float32) * np.float32(opacity / 255)
+    rows = _overlap(place[1] - margin, soft.shape[0], pixels.shape[0])
+    columns = _overlap(place[0] - margin, soft.shape[1], pixels.shape[1])
+    pixels[rows[1], columns[1]] *= 1 - soft[rows[0], columns[0], None]
+
+
+def _overlap(start: int, length: int, size: int) -> tuple[slice, slice]:
+    """Return the visible part of what begins at `start`: within itself, and within `size`."""
+    first = max(start, 0)
+    end = max(min(start + length, size), first)
+    return slice(first - start, end - start), slice(first, end)

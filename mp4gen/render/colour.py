@@ -11,6 +11,8 @@ Planes = tuple[Bytes, Bytes, Bytes]
 BAR_LIGHTNESS, BAR_CHROMA = 0.80, 0.135
 # Degrees of hue from the first bar to the last; so few that no bar in between is grey.
 SWEEP_DEGREES = 50.0
+# A colour of this chroma has full strength.
+STRONG_CHROMA = 0.10
 
 _LMS = np.array([
     [0.4122214708, 0.5363325363, 0.0514459929],
@@ -34,10 +36,22 @@ class Accent:
     hue: float
     strength: float
 
+    @classmethod
+    def of(cls, colour: Floats) -> "Accent":
+        """Return the hue of an sRGB colour (3,) and how strong it is."""
+        _, chroma, hue = rgb_to_oklch(colour)
+        return cls(float(hue), min(float(chroma) / STRONG_CHROMA, 1.0))
+
     def sweep(self, count: int) -> Floats:
         """Return `count` colours around the hue as sRGB (count, 3), 0 to 1."""
         hues = self.hue + np.linspace(-SWEEP_DEGREES / 2, SWEEP_DEGREES / 2, count)
         return oklch_to_rgb(BAR_LIGHTNESS, BAR_CHROMA * self.strength, hues)
+
+
+def parse_colour(text: str) -> Floats:
+    """Convert a colour such as "#ff8800" to sRGB (3,), 0 to 1."""
+    levels = [int(text[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    return np.array(levels, np.float32)
 
 
 def oklch_to_rgb(lightness: object, chroma: object, hue: object) -> Floats:
@@ -122,6 +136,18 @@ def yuv420_to_rgb(planes: Planes) -> Bytes:
     return srgb
 
 
-def _oklab(colours: Floats) -> Floats:
+def relative_luminance(colours: Floats) -> Floats:
+    """Return the luminance of sRGB colours (..., 3), from 0 (black) to 1 (white)."""
+    luminance: Floats = _linear(colours) @ _BT709
+    return luminance
+
+
+def _linear(colours: Floats) -> Floats:
     linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
-    return (np.cbrt(linear @ _LMS.T) @ _LAB.T).astype(np.float32)
+    light: Floats = linear.astype(np.float32)
+    return light
+
+
+def _oklab(colours: Floats) -> Floats:
+    lab: Floats = (np.cbrt(_linear(colours) @ _LMS.T) @ _LAB.T).astype(np.float32)
+    return lab

@@ -71,7 +71,8 @@ class RenderStyle:
             `mp4gen.looks`.
         background: "auto" (made of the cover's colours), "blur" (the cover, blurred), a colour
             such as "#1d2b53", or the path of a picture.
-        accent: colour of all that moves, such as "#ff8800"; None: chosen from the picture.
+        accent: the main colour, such as "#ff8800", of all that moves and of the "auto" background;
+            None: the picture's if the background is one, else the cover's.
         width: pixels, even, 144 to 3840; width x height is at most 3840x2160 pixels.
         height: pixels, even. Landscape, square and portrait videos have their own layouts.
         fps: frames per second: a whole number from 24 to 60, or 23.976, 29.97 or 59.94, which
@@ -120,7 +121,7 @@ class RenderStyle:
         presets.preset_of(self.platform)
         check_look(self.look)
         _check_background(self.background)
-        if self.accent is not None and not _is_colour(self.accent):
+        if self.accent is not None and not is_colour(self.accent):
             raise RenderError(f"Invalid accent: {self.accent!r}. Use a colour such as #ff8800.")
         _check_size(self.width, self.height)
         _check_fps(self.fps)
@@ -234,12 +235,13 @@ class RenderResult:
     warnings: tuple[str, ...] = ()
 
 
-def _is_colour(value: object) -> bool:
+def is_colour(value: object) -> bool:
+    """Return whether a value is a colour such as "#1d2b53"."""
     return isinstance(value, str) and _COLOUR.fullmatch(value) is not None
 
 
 def _check_background(value: object) -> None:
-    if value in ("auto", "blur") or _is_colour(value):
+    if value in ("auto", "blur") or is_colour(value):
         return
     hint = "Use auto, blur, a colour such as #1d2b53, or the path of a picture."
     if not isinstance(value, str) or value.startswith("#"):

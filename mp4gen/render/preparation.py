@@ -10,8 +10,9 @@ from attrs import frozen
 from mp4gen.errors import RenderError
 
 from . import analysis, cover, damage, decode, fonts, tags
+from .background_source import choose_accent, read_background
 from .clip import WHOLE, Clip
-from .colour import Bytes, dominant_accent
+from .colour import Bytes
 from .cover import cover_jpeg
 from .looks import find_look
 from .looks.look import Content, SceneSpec
@@ -67,6 +68,7 @@ def prepare(
     cover_override = None
     if request.cover is not None:
         cover_override = cover.read_cover(request.cover, side, TAG_SIDE)
+    background = read_background(style)
     features = analyse(
         audio,
         fps=style.fps,
@@ -81,15 +83,17 @@ def prepare(
         cover_pixels = cover.resize(cover_image, side)
     warnings += _tag_warnings(request, file_tags)
     warnings += damage.warnings_of(decode.display_name(audio), features)
+    hue = cover.generated_hue(features.digest)
     spec = SceneSpec(
         layout=layout,
         cover=cover_pixels,
-        accent=dominant_accent(cover_pixels[::4, ::4], cover.generated_hue(features.digest)),
+        accent=choose_accent(style, background, cover_pixels, hue),
         title=title,
         author=author,
         domain_name=sanitize(request.domain_name),
         fps=style.fps,
         frame_count=features.levels.shape[0],
+        background=background,
     )
     typesetter = Typesetter(style.fonts, style.font)
     return Prepared(style, features, spec, cover_image, typesetter, tuple(warnings))
@@ -104,6 +108,7 @@ def check_request(request: RenderRequest) -> None:
     _check_values(request)
     if request.cover is not None:
         cover.read_cover(request.cover, MIN_SIDE)
+    read_background(request.style)
 
 
 def _check_values(request: RenderRequest) -> None:

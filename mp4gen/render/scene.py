@@ -9,6 +9,7 @@ from .colour import rgb_to_yuv420
 from .layout import Box
 from .looks.look import SceneSpec, Stage, check_boxes
 from .motion import Run
+from .parts.words import text_places
 from .text import Typesetter
 
 # Updates per second of dimming light, reflections and the progress line. Each makes the encoder
@@ -23,7 +24,7 @@ class Scene:
         self, spec: SceneSpec, features: Features, canvas: Canvas, typesetter: Typesetter
     ) -> None:
         layout = spec.layout
-        pixels = background.draw_background(spec)
+        pixels = background.draw_background(spec, text_places(spec, typesetter))
         layout.draw_still(pixels, spec, typesetter)
         canvas.put(Box(0, 0, layout.width, layout.height), rgb_to_yuv420(pixels))
         self._parts = layout.parts(Stage(spec, features, canvas, pixels, typesetter))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mp4gen.errors import RenderError
 from mp4gen.render.analysis import Features
+from mp4gen.render.background_source import COVER_COLOURS, Background
 from mp4gen.render.canvas import Canvas
 from mp4gen.render.colour import Accent, Floats
 from mp4gen.render.layout import Box, Watermark, Words
@@ -116,6 +117,7 @@ class SceneSpec:
         domain_name: the watermark.
         fps: frames per second.
         frame_count: number of frames.
+        background: what stands behind everything.
     """
 
     layout: Layout
@@ -126,6 +128,7 @@ class SceneSpec:
     domain_name: str
     fps: FrameRate
     frame_count: int
+    background: Background = COVER_COLOURS
 
 
 @frozen(eq=False)

@@ -12,11 +12,8 @@ from mp4gen.render.looks.look import Flags, Stage
 from mp4gen.render.motion import Run
 from mp4gen.render.text import Line
 
-from .words import line_left
+from .words import HERO_OPACITY, QUIET_OPACITY, fit_author, text_left
 
-HERO_OPACITY, QUIET_OPACITY = 0.98, 0.75
-# An author without a title takes the title's place; its quiet size is larger by this factor.
-AUTHOR_ONLY_SCALE = 1.2
 OPENING_SECONDS, SETTLE_SECONDS = 4.0, 0.6
 
 
@@ -31,17 +28,12 @@ class TitleBlock:
         self._settled = round(opening * spec.fps)
         self._start = max(self._settled - round(SETTLE_SECONDS * spec.fps), 0)
         self._drawn_progress = -1.0
-        hero_size, quiet_size = words.hero_size, words.author_size
-        self._bases = words.hero_base, words.author_base
-        if not spec.title:
-            hero_size, quiet_size = words.title_size, AUTHOR_ONLY_SCALE * words.author_size
-            self._bases = words.title_base, words.title_base
-        fit, line = stage.typesetter.fit, stage.typesetter.line
-        text, fitted = fit(spec.author, hero_size, "regular", words.box.width)
-        self._hero = line(text, fitted, "regular")
-        quiet = min(quiet_size, fitted)
-        self._quiet = line(text, quiet, "regular")
-        self._shrunk = quiet / fitted
+        author = fit_author(spec, stage.typesetter)
+        self._bases = author.hero_base, author.quiet_base
+        self._hero = stage.typesetter.line(author.text, author.hero_size, "regular")
+        self._quiet = stage.typesetter.line(author.text, author.quiet_size, "regular")
+        self._shrunk = author.quiet_size / author.hero_size
+        self._shadow = spec.background.text_shadow(author.quiet_size)
         self._box = self._author_box(spec.layout.height)
         self.boxes: Sequence[Box] = (self._box,)
         self._background = stage.pixels[self._box.slices].copy()
@@ -60,8 +52,9 @@ class TitleBlock:
         opacity = HERO_OPACITY + (QUIET_OPACITY - HERO_OPACITY) * eased
         base = self._bases[0] + (self._bases[1] - self._bases[0]) * eased
         line = self._quiet if eased == 1.0 else self._scaled(1 + (self._shrunk - 1) * eased)
-        left = line_left(line, self._words, self._width) - self._box.left
-        background.draw_text(area, line, left, base - self._box.top, opacity)
+        left = text_left(line.advance, self._words, self._width) - self._box.left
+        top = base - self._box.top
+        background.draw_text(area, line, left, top, opacity, shadow=self._shadow)
         self._canvas.put(self._box, rgb_to_yuv420(area))
 
     def _author_box(self, frame_height: int) -> Box:

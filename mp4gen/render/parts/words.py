@@ -1,36 +1,111 @@
-"""Draw the words that stay as they are: the title and the watermark."""
+"""Draw the words that stay as they are, and find out where words stand."""
+
+from collections.abc import Iterator
+
+from attrs import frozen
 
 from mp4gen.render import background
 from mp4gen.render.colour import Floats
-from mp4gen.render.layout import Words
+from mp4gen.render.fonts import Weight
+from mp4gen.render.layout import Box, Words
 from mp4gen.render.looks.look import SceneSpec
-from mp4gen.render.text import Line, Typesetter
+from mp4gen.render.scrim import TextPlace
+from mp4gen.render.text import Typesetter
 
-TITLE_OPACITY, WATERMARK_OPACITY = 0.96, 0.55
+TITLE_OPACITY, HERO_OPACITY, QUIET_OPACITY = 0.96, 0.98, 0.75
+WATERMARK_OPACITY, PICTURE_WATERMARK_OPACITY = 0.55, 0.64
 MIN_WATERMARK_SIZE = 8
+# An author without a title takes the title's place; its quiet size is larger by this factor.
+AUTHOR_ONLY_SCALE = 1.2
+# The contrast that WCAG 2 asks of text, and of text that is less important.
+TEXT_CONTRAST, FAINT_CONTRAST = 4.5, 3.0
+# From the baseline up and down, in shares of the size.
+ASCENT, DESCENT = 0.78, 0.22
+
+
+@frozen
+class Author:
+    """The author's text and its size and baseline, at first (`hero`) and after the opening."""
+
+    text: str
+    hero_size: float
+    hero_base: float
+    quiet_size: float
+    quiet_base: float
+
+
+def fit_author(spec: SceneSpec, typesetter: Typesetter) -> Author:
+    """Fit the author into its place, which is the title's if there is no title."""
+    words = spec.layout.words
+    hero_size, quiet_size = words.hero_size, words.author_size
+    hero_base, quiet_base = words.hero_base, words.author_base
+    if not spec.title:
+        hero_size, quiet_size = words.title_size, AUTHOR_ONLY_SCALE * words.author_size
+        hero_base = quiet_base = words.title_base
+    text, fitted = typesetter.fit(spec.author, hero_size, "regular", words.box.width)
+    return Author(text, fitted, hero_base, min(quiet_size, fitted), quiet_base)
 
 
 def draw_words(pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
-    """Draw title and watermark on the ground, in place."""
+    """Draw title and watermark on the background, in place."""
+    shadow = spec.background.text_shadow
     if spec.title:
         words = spec.layout.words
-        text, size = typesetter.fit(spec.title, words.title_size, "semibold", words.box.width)
+        text, size = _fit_title(spec, typesetter)
         line = typesetter.line(text, size, "semibold")
-        left = line_left(line, words, spec.layout.width)
-        background.draw_text(pixels, line, left, words.title_base, TITLE_OPACITY)
+        left = text_left(line.advance, words, spec.layout.width)
+        background.draw_text(
+            pixels, line, left, words.title_base, TITLE_OPACITY, shadow=shadow(size)
+        )
     if spec.domain_name:
-        _draw_watermark(pixels, spec, typesetter)
+        text, size = _fit_watermark(spec, typesetter)
+        line = typesetter.line(text, size, "medium")
+        left = (spec.layout.width - line.advance) / 2
+        base, opacity = spec.layout.watermark.base, _watermark_opacity(spec)
+        background.draw_text(pixels, line, left, base, opacity, shadow=shadow(size))
 
 
-def _draw_watermark(pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
+def text_places(spec: SceneSpec, typesetter: Typesetter) -> Iterator[TextPlace]:
+    """Yield where title, author and watermark stand, and the contrast that they need."""
+    words, width = spec.layout.words, spec.layout.width
+
+    def box_of(text: str, size: float, weight: Weight, base: float) -> Box:
+        length = typesetter.width(text, size, weight)
+        centred = weight == "medium"
+        left = (width - length) / 2 if centred else text_left(length, words, width)
+        top, bottom = base - ASCENT * size, base + DESCENT * size
+        return Box(round(left), round(top), round(left + length), round(bottom))
+
+    if spec.title:
+        title = box_of(*_fit_title(spec, typesetter), "semibold", words.title_base)
+        yield TextPlace(title, TITLE_OPACITY, TEXT_CONTRAST)
+    if spec.author:
+        author = fit_author(spec, typesetter)
+        hero = box_of(author.text, author.hero_size, "regular", author.hero_base)
+        quiet = box_of(author.text, author.quiet_size, "regular", author.quiet_base)
+        yield TextPlace(hero, HERO_OPACITY, TEXT_CONTRAST)
+        yield TextPlace(quiet, QUIET_OPACITY, TEXT_CONTRAST)
+    if spec.domain_name:
+        text, size = _fit_watermark(spec, typesetter)
+        watermark = box_of(text, size, "medium", spec.layout.watermark.base)
+        yield TextPlace(watermark, _watermark_opacity(spec), FAINT_CONTRAST)
+
+
+def _fit_title(spec: SceneSpec, typesetter: Typesetter) -> tuple[str, float]:
+    words = spec.layout.words
+    return typesetter.fit(spec.title, words.title_size, "semibold", words.box.width)
+
+
+def _fit_watermark(spec: SceneSpec, typesetter: Typesetter) -> tuple[str, float]:
     place = spec.layout.watermark
     wanted = max(place.size, MIN_WATERMARK_SIZE)
-    text, size = typesetter.fit(spec.domain_name, wanted, "medium", place.max_width)
-    line = typesetter.line(text, size, "medium")
-    left = (spec.layout.width - line.advance) / 2
-    background.draw_text(pixels, line, left, place.base, WATERMARK_OPACITY)
+    return typesetter.fit(spec.domain_name, wanted, "medium", place.max_width)
 
 
-def line_left(line: Line, words: Words, frame_width: int) -> float:
+def _watermark_opacity(spec: SceneSpec) -> float:
+    return WATERMARK_OPACITY if spec.background.picture is None else PICTURE_WATERMARK_OPACITY
+
+
+def text_left(width: float, words: Words, frame_width: int) -> float:
     """Return where a line of title or author begins."""
-    return (frame_width - line.advance) / 2 if words.centred else float(words.box.left)
+    return (frame_width - width) / 2 if words.centred else float(words.box.left)
