@@ -18,6 +18,7 @@ from mp4gen.render.looks.bars import (
     layout_for,
 )
 from mp4gen.render.looks.look import Content
+from mp4gen.render.looks.shapes import Shape, frame_for
 
 SIZES = [
     (1280, 720),
@@ -63,7 +64,12 @@ def check_parts(layout: BarsLayout) -> None:
     assert 0 <= layout.cover.top < layout.cover.bottom
     assert all(end <= top for end, top in zip(ends, tops[1:], strict=False))
     assert 0 <= layout.cover.left < layout.cover.right <= layout.width
-    assert layout.progress.bottom < layout.watermark.base < layout.height
+    watermark = layout.watermark
+    if frame_for(layout.width, layout.height).shape is Shape.PORTRAIT:
+        assert watermark.base - watermark.size > 0
+        assert watermark.base < layout.cover.top
+    else:
+        assert layout.progress.bottom < watermark.base < layout.height
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -120,6 +126,18 @@ def test_cover_fills_whole_blocks_of_the_encoder(size):
     cover = layout_for(*size).cover
 
     assert [edge % 16 for edge in (cover.left, cover.top, cover.right, cover.bottom)] == [0] * 4
+
+
+def test_portrait_keeps_words_in_the_safe_zone():
+    """Platforms cover the rest of a 9:16 video with captions and buttons."""
+    layout = layout_for(1080, 1920)
+    words, watermark = layout.words, layout.watermark
+
+    assert 0.10 * 1080 <= words.box.left < words.box.right <= 0.88 * 1080
+    assert words.box.bottom <= 0.65 * 1920
+    assert watermark.base - watermark.size >= 0.14 * 1920
+    assert watermark.base + 1 >= 0.156 * 1920
+    assert watermark.base <= 0.167 * 1920
 
 
 def test_cover_is_centred_without_text():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mp4gen.render import background
 from mp4gen.render.colour import Floats
-from mp4gen.render.layout import BLOCK, Box, Watermark, Words, centred_cover_box, cover_box
+from mp4gen.render.layout import BLOCK, Box, Words, centred_cover_box, cover_box
 from mp4gen.render.parts.bars import Bars
 from mp4gen.render.parts.cover_glow import CoverGlow
 from mp4gen.render.parts.progress_line import ProgressLine, draw_track
@@ -20,6 +20,7 @@ from mp4gen.render.parts.words import draw_words
 from mp4gen.render.text import Typesetter
 
 from .look import CONTENT, Content, Layout, Part, SceneSpec, Stage
+from .shapes import frame_for, place_watermark
 
 
 @frozen
@@ -29,6 +30,7 @@ class Design:
     width: int
     height: int
     margin: int
+    text_margin: int
     cover: int
     cover_top: int
     title_size: int
@@ -41,26 +43,25 @@ class Design:
     bars_base: int
     bars_height: int
     progress_top: int
-    watermark_up: int
     text_beside_cover: bool
 
 
 LANDSCAPE = Design(
-    width=1280, height=720, margin=96, cover=304, cover_top=80,
+    width=1280, height=720, margin=96, text_margin=96, cover=304, cover_top=80,
     title_size=58, title_base=226, author_size=28, author_step=52, hero_size=44, hero_step=64,
-    bars=64, bars_base=566, bars_height=160, progress_top=646, watermark_up=26,
+    bars=64, bars_base=566, bars_height=160, progress_top=646,
     text_beside_cover=True,
 )  # fmt: skip
 PORTRAIT = Design(
-    width=720, height=1280, margin=72, cover=464, cover_top=144,
+    width=720, height=1280, margin=72, text_margin=88, cover=368, cover_top=240,
     title_size=50, title_base=702, author_size=28, author_step=52, hero_size=42, hero_step=56,
-    bars=48, bars_base=986, bars_height=210, progress_top=1096, watermark_up=60,
+    bars=48, bars_base=986, bars_height=210, progress_top=1096,
     text_beside_cover=False,
 )  # fmt: skip
 SQUARE = Design(
-    width=720, height=720, margin=60, cover=272, cover_top=48,
+    width=720, height=720, margin=60, text_margin=60, cover=272, cover_top=48,
     title_size=42, title_base=394, author_size=24, author_step=42, hero_size=36, hero_step=50,
-    bars=48, bars_base=576, bars_height=96, progress_top=634, watermark_up=26,
+    bars=48, bars_base=576, bars_height=96, progress_top=634,
     text_beside_cover=False,
 )  # fmt: skip
 
@@ -140,7 +141,8 @@ def layout_for(width: int, height: int, content: Content = CONTENT) -> BarsLayou
     line = max(round(4 * unit), 2)
     progress_top = round(design.progress_top * unit + down)
     bars_base = round(design.bars_base * unit + down)
-    text_left = round(cover.right + 56 * unit) if design.text_beside_cover else margin
+    text_margin = round(design.text_margin * unit)
+    text_left = round(cover.right + 56 * unit) if design.text_beside_cover else text_margin
     return BarsLayout(
         design=design,
         width=width,
@@ -148,17 +150,13 @@ def layout_for(width: int, height: int, content: Content = CONTENT) -> BarsLayou
         unit=unit,
         bands=count,
         cover=cover,
-        words=_words(design, unit, down, (text_left, width - margin), bars_base - bars_height),
+        words=_words(design, unit, down, (text_left, width - text_margin), bars_base - bars_height),
         bar_lefts=lefts,
         bar_width=bar,
         bars_base=bars_base,
         bars_height=bars_height,
         progress=Box(margin, progress_top, width - margin, progress_top + line),
-        watermark=Watermark(
-            size=17 * unit,
-            base=height - round(design.watermark_up * unit),
-            max_width=width - 2 * margin,
-        ),
+        watermark=place_watermark(frame_for(width, height)),
     )
 
 
