@@ -157,7 +157,7 @@ class Server:
         counters = Counters()
         self._callbacks = CallbackSender(config, store, self._base_url, counters)
         cleanup.push_async_callback(self._callbacks.stop)
-        fingerprints = Fingerprints(config.style)
+        fingerprints = Fingerprints(config.style, data.pictures)
         self._scheduler = RenderScheduler(
             config,
             store,

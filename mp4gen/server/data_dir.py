@@ -4,6 +4,7 @@
     mp4gen.sqlite   all tasks (with -wal and -shm beside it)
     videos/         finished videos, each with its record as JSON; a file appears complete, by one
                     rename
+    pictures/       pictures of the users' own: backgrounds and covers
     work/           one folder for each running render
     cache/          small images and waveforms; limited in size, may be deleted at any time
     secret          signs the page's cookies
@@ -50,6 +51,7 @@ class DataDirectory:
         self.root = root
         self.database = root / "mp4gen.sqlite"
         self.videos = root / "videos"
+        self.pictures = root / "pictures"
         self.work = root / "work"
         self.cache = root / "cache"
         self.lock_path = root / "lock"
@@ -69,7 +71,7 @@ class DataDirectory:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.acquire_lock()
             mark(self.root)
-            for folder in (self.videos, self.work, self.cache):
+            for folder in (self.videos, self.pictures, self.work, self.cache):
                 folder.mkdir(mode=0o700, exist_ok=True)
             self._make_private()
         except OSError as error:
@@ -80,7 +82,8 @@ class DataDirectory:
         """Let no other user read the folder, the database and the secret."""
         # SQLite gives its other files the permissions of the database.
         self.database.touch(0o600)
-        own = (self.root, self.videos, self.work, self.cache, *self.root.glob("mp4gen.sqlite*"))
+        folders = (self.root, self.videos, self.pictures, self.work, self.cache)
+        own = (*folders, *self.root.glob("mp4gen.sqlite*"))
         for path in (*own, self.root / "secret"):
             if path.exists():
                 filesystem.make_private(path)

@@ -25,8 +25,8 @@ from .data_ownership import check_own, check_separate
 from .library.library import Library
 from .queue.schema import check_integrity
 from .rendering import worker
-from .rendering.aspect_ratio import style_for
 from .rendering.pool import ProcessExecutor, WorkerSlot
+from .rendering.video_options import style_for
 from .web.connection_limit import check_fd_limit
 from .web.sockets import bind, url_of
 from .web.tls import load_certificate

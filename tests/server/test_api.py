@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 import mp4gen
@@ -113,6 +114,50 @@ async def test_failed_track_can_be_submitted_again(serve: Serve, music: Path) ->
     assert again["successFlag"] == "SUCCESS"
 
 
+async def test_video_follows_its_options(serve: Serve, tmp_path: Path) -> None:
+    """The optional fields of the body reach the render."""
+    caller = await serve()
+
+    data = await caller.create_and_wait(
+        "album", "one", aspectRatio="4:5", title="Another", start=0.25, length="0:00.5", look="bars"
+    )
+    video = tmp_path / "v.mp4"
+    async with caller.session.get(data["response"]["videoUrl"]) as response:
+        video.write_bytes(await response.read())
+
+    with av.open(str(video)) as file:
+        stream = file.streams.video[0]
+        assert (stream.width, stream.height) == (144, 180)
+        assert float(stream.duration * stream.time_base) == pytest.approx(0.5, abs=0.05)
+        assert file.metadata["title"] == "Another"
+
+
+async def test_start_after_the_end_of_the_song_fails_the_task(serve: Serve) -> None:
+    """Only the render knows the length of the song, and the sentence says it."""
+    caller = await serve()
+
+    data = await caller.create_and_wait("album", "one", start=60)
+
+    assert (data["successFlag"], data["errorCode"]) == ("GENERATE_MP4_FAILED", 400)
+    assert "Invalid start: 1:00, but the audio of one.wav ends at" in data["errorMessage"]
+
+
+async def test_client_sends_options_as_extra_fields(serve: Serve) -> None:
+    """The SDK needs no names of its own for them."""
+    caller = await serve()
+    requests = [
+        mp4gen.VideoRequest("album", "one", extra={"title": "Another"}),
+        mp4gen.VideoRequest("album", "one", extra={"look": "disco"}),
+    ]
+
+    async with mp4gen.Client("any", base_url=caller.url) as client:
+        task_id = await client.create_music_video(requests[0])
+        with pytest.raises(mp4gen.InvalidRequestError, match=r"Unknown look: 'disco'\. Use one"):
+            await client.create_music_video(requests[1])
+
+    assert (await caller.details(task_id)) is not None
+
+
 @pytest.mark.parametrize(
     ("body", "code", "part"),
     [
@@ -126,12 +171,21 @@ async def test_failed_track_can_be_submitted_again(serve: Serve, music: Path) ->
             400,
             "author must be at most 50",
         ),
+        (
+            {"taskId": "album", "audioId": "one", "callBackUrl": CALLBACK, "look": "disco"},
+            400,
+            "Unknown look: 'disco'. Use one of: bars, ring",
+        ),
         ([], 400, "JSON object"),
         ("text", 400, "JSON object"),
         ({"taskId": "no", "audioId": "one", "callBackUrl": CALLBACK}, 422, "does not exist"),
         ({"taskId": "album", "audioId": "no", "callBackUrl": CALLBACK}, 422, "does not exist"),
         ({"taskId": "..", "audioId": "one", "callBackUrl": CALLBACK}, 422, "does not exist"),
-        ({"taskId": "a", "audioId": "o" * 70_000, "callBackUrl": CALLBACK}, 413, "more than 65536"),
+        (
+            {"taskId": "a", "audioId": "o" * 270_000, "callBackUrl": CALLBACK},
+            413,
+            "than 262144",
+        ),
     ],
 )
 async def test_invalid_submit_names_the_problem(

@@ -39,6 +39,9 @@ def contract(*, requires_key: bool) -> dict[str, Any]:
     fields = openapi["components"]["schemas"]["VideoRequest"]["properties"]
     for name, value in TRACK.items():
         fields[name] = {**fields[name], "examples": [value]}
+    # A schema cannot say which texts are lyrics with times, and which times are long enough.
+    fields["lyrics"] = {"enum": ["auto", "none", "[00:01.00]La", None]}
+    fields["length"] = {"anyOf": [fields["length"]["anyOf"][0], {"enum": ["0:30", None]}]}
     query = openapi["paths"]["/api/v1/generate/record-info"]["get"]["parameters"][0]
     query["examples"] = {"album": {"value": TRACK["taskId"]}}
     return openapi

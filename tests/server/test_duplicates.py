@@ -14,6 +14,7 @@ from mp4gen.render import RenderStyle
 from mp4gen.server.queue.fingerprint import MAX_READ_BYTES, Fingerprints
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import Task
+from mp4gen.server.rendering.video_options import VideoOptions
 
 from .conftest import FAST_STYLE, Caller, Serve, read_tasks, write_song
 
@@ -29,7 +30,7 @@ TASK = Task(
 
 
 # What of a task counts, and what does not. A new field belongs to one of these sets.
-COUNTS = {"author", "domain_name", "aspect_ratio", "audio_mode"}
+COUNTS = {"author", "domain_name", "aspect_ratio", "audio_mode", "options"}
 TRACK = {"account", "music_task_id", "audio_id", "render_variant"}
 DOES_NOT_COUNT = {
     *("task_id", "callback_url", "base_url", "filename", "estimated_duration", "state", "callback"),
@@ -91,6 +92,17 @@ OTHER_VIDEO: dict[str, dict[str, Any]] = {
     "a watermark": {"domain_name": "music.example"},
     "another aspect ratio": {"aspect_ratio": "9:16"},
     "the sound as it is": {"audio_mode": "copy"},
+    "another look": {"options": VideoOptions(look="ring")},
+    "another background": {"options": VideoOptions(background="blur")},
+    "another picture": {"options": VideoOptions(background="picture:1.jpg")},
+    "another accent": {"options": VideoOptions(accent="#ff8800")},
+    "a preset": {"options": VideoOptions(preset="discord")},
+    "a title": {"options": VideoOptions(title="Another")},
+    "another cover": {"options": VideoOptions(cover="1.jpg")},
+    "no lyrics": {"options": VideoOptions(lyrics="none")},
+    "other lyrics": {"options": VideoOptions(lyrics="[00:01.00]La")},
+    "another start": {"options": VideoOptions(start=1.0)},
+    "another length": {"options": VideoOptions(length=1.0)},
     "another size of the server": {"style": attrs.evolve(FAST_STYLE, width=320)},
     "another rate of the server": {"style": attrs.evolve(FAST_STYLE, fps=23.976)},
     "another quality of the server": {"style": attrs.evolve(FAST_STYLE, qp=20)},
@@ -102,6 +114,7 @@ SAME_VIDEO: dict[str, dict[str, Any]] = {
     "the same letters, composed in another way": {"author": "Beyonce\u0301"},
     "an empty watermark": {"domain_name": ""},
     "the server's own aspect ratio": {"aspect_ratio": "16:9"},
+    "the server's own look": {"options": VideoOptions(look="bars", background="auto")},
 }
 
 
@@ -183,6 +196,36 @@ def test_each_field_of_a_task_counts_or_not() -> None:
 
     assert fields == COUNTS | TRACK | DOES_NOT_COUNT
     assert changed == COUNTS
+
+
+def test_each_option_of_a_video_is_in_the_table() -> None:
+    """A new option is not forgotten."""
+    chosen = [change["options"].chosen() for change in OTHER_VIDEO.values() if "options" in change]
+
+    assert {name for one in chosen for name in one} == {
+        field.name for field in attrs.fields(VideoOptions)
+    }
+
+
+def test_options_that_a_server_without_a_style_has_anyway_are_the_same_video(song: Path) -> None:
+    """The renderer's defaults are the same, whether they were chosen or not."""
+    chosen = VideoOptions(look="bars", background="auto")
+
+    assert fingerprint(song, None, options=chosen) == fingerprint(song, None)
+
+
+@pytest.mark.parametrize("option", ["background", "cover"])
+def test_replaced_picture_is_another_video(option: str, song: Path, tmp_path: Path) -> None:
+    """A picture of the data directory stands for what is in it."""
+    picture = tmp_path / "1.jpg"
+    picture.write_bytes(b"one")
+    name = {"background": "picture:1.jpg", "cover": "1.jpg"}[option]
+    task = attrs.evolve(TASK, options=VideoOptions(**{option: name}))
+    before = Fingerprints(FAST_STYLE, tmp_path).of(task, song)
+
+    picture.write_bytes(b"another")
+
+    assert Fingerprints(FAST_STYLE, tmp_path).of(task, song) != before
 
 
 @pytest.mark.parametrize("option", ["fonts", "font", "logo", "background"])
@@ -372,3 +415,21 @@ async def test_twins_share_no_fingerprint(tmp_path: Path) -> None:
     store.close()
 
     assert ids == ["1", "3"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"look": "ring"}, {"start": "0:00.25"}, {"title": "Another"}, {"aspectRatio": "4:5"}],
+    ids=lambda options: next(iter(options)),
+)
+async def test_submit_with_other_options_is_accepted(serve: Serve, options: dict[str, Any]) -> None:
+    """Other options make another video; the same options get 409 with its id."""
+    caller = await serve()
+    first = await caller.generate("album", "one")
+
+    other = await caller.generate("album", "one", **options)
+    again = await caller.generate("album", "one", **options)
+
+    assert other["code"] == 200
+    assert other["data"] != first["data"]
+    assert (again["code"], again["data"]) == (409, other["data"])

@@ -12,6 +12,7 @@ from mp4gen.errors import ConfigurationError
 from mp4gen.server.queue import schema
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import CallbackState, Task, TaskState
+from mp4gen.server.rendering.video_options import VideoOptions
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 # The stored database of each version before the current one.
@@ -69,6 +70,22 @@ def test_tasks_of_version_1_are_kept(tmp_path: Path) -> None:
     assert speed == 20.0
     defaults = {"fingerprint": None, "attempts": 0, "troubles": 0, "warnings": ()}
     assert [{name: getattr(task, name) for name in defaults} for task in tasks] == [defaults] * 5
+
+
+def test_tasks_of_version_2_are_kept(tmp_path: Path) -> None:
+    """They are the same as before, without options."""
+    store = Store(old_database(tmp_path / "tasks.sqlite", 2))
+    tasks = [store.get(f"{number:032x}") for number in range(1, 6)]
+    unfinished = [int(task.task_id) for task in store.unfinished()]
+    store.close()
+
+    assert [task.state for task in tasks] == ["done", "failed", "rendering", "queued", "queued"]
+    assert tasks[0].warnings == ("The cover is small.",)
+    assert (tasks[2].attempts, tasks[2].lease_until) == (1, 1_800_003_700.0)
+    assert (tasks[3].aspect_ratio, tasks[3].last_trouble) == ("9:16", "The disk is full.")
+    assert [task.fingerprint[:1] for task in tasks] == ["0", "2", "4", "6", "8"]
+    assert unfinished == [3, 4, 5]
+    assert [task.options for task in tasks] == [VideoOptions()] * 5
 
 
 def test_interrupted_migration_continues(tmp_path: Path) -> None:

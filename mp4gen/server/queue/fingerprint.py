@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mp4gen.server.rendering.aspect_ratio import style_for
+from mp4gen.server.rendering.video_options import VideoOptions, style_for
 
 from .task import Task
 
@@ -29,6 +29,9 @@ REQUEST_CHARS = 32
 MAX_READ_BYTES = 16 << 20
 _END_BYTES = 1 << 20
 _LYRICS = (".lrc", ".srt", ".vtt")
+_STYLE_OPTIONS = {"look", "background", "accent", "preset"}
+# Of a server without a style: what a request can ask for although it has it anyway.
+_DEFAULTS = {"look": "bars", "background": "auto", "fps": 30}
 
 
 class Fingerprints:
@@ -36,10 +39,11 @@ class Fingerprints:
 
     Args:
         style: The server's style; None for the renderer's default.
+        pictures: The folder of the pictures that tasks name.
     """
 
-    def __init__(self, style: "RenderStyle | None") -> None:
-        self._style = style
+    def __init__(self, style: "RenderStyle | None", pictures: Path | None = None) -> None:
+        self._style, self._pictures = style, pictures
         self._digests: dict[Path, tuple[tuple[int, ...], str]] = {}
 
     def of(self, task: Task, audio: Path) -> str:
@@ -47,24 +51,36 @@ class Fingerprints:
         request = {
             "words": [_normalize(text) for text in (task.author, task.domain_name)],
             "audio_mode": task.audio_mode,
-            "style": self._style_of(task.aspect_ratio),
+            "style": self._style_of(task),
+            **self._content_of(task.options),
         }
         suffixes = (audio.suffix, *_LYRICS)
         files = [self._digest(audio.with_suffix(suffix)) for suffix in suffixes]
         return f"{_hash(request)}.{_hash(files)}"
 
-    def _style_of(self, aspect_ratio: str | None) -> dict[str, Any]:
+    def _style_of(self, task: Task) -> dict[str, Any]:
         """Return the size and the other values that are not the renderer's defaults."""
-        values = style_for(self._style, aspect_ratio)
+        values = style_for(self._style, task.aspect_ratio, task.options, self._pictures)
         fields = () if self._style is None else attrs.fields(type(self._style))
         # A default of a later version must not turn every earlier video into another one.
-        defaults = {field.name: field.default for field in fields}
+        defaults = {field.name: field.default for field in fields} or _DEFAULTS
         ignored = {"width", "height"}
         return {"width": values["width"], "height": values["height"]} | {
             name: self._content(value)
             for name, value in values.items()
-            if name not in ignored and value != defaults[name]
+            if name not in ignored and value != defaults.get(name)
         }
+
+    def _content_of(self, options: VideoOptions) -> dict[str, Any]:
+        """Return the chosen options that are not part of the style."""
+        chosen = {
+            name: value for name, value in options.chosen().items() if name not in _STYLE_OPTIONS
+        }
+        if options.cover is not None and self._pictures is not None:
+            chosen["cover"] = self._digest(self._pictures / options.cover) or options.cover
+        if isinstance(options.title, str):
+            chosen["title"] = _normalize(options.title)
+        return chosen
 
     def _content(self, value: Any) -> Any:
         """Return an option's value, or for the path of a file what is in the file."""

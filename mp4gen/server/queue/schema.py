@@ -48,6 +48,9 @@ MIGRATIONS = (
     CREATE INDEX by_account ON tasks (account);
     CREATE INDEX by_account_and_state ON tasks (account, state);
     """,
+    """
+    ALTER TABLE tasks ADD COLUMN options NOT NULL DEFAULT '{}';
+    """,
 )
 
 

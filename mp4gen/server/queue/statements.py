@@ -1,9 +1,12 @@
 """The statements about the table of tasks, and how a task becomes a row of it; runs none."""
 
+import functools
 import json
 from typing import Any
 
 import attrs
+
+from mp4gen.server.rendering.video_options import VideoOptions
 
 from .fingerprint import REQUEST_CHARS
 from .task import Task, TaskState
@@ -23,7 +26,8 @@ SELECT task_id FROM tasks WHERE account = :account AND music_task_id = :music_ta
         OR (state = 'queued' AND substr(fingerprint, 1, {REQUEST_CHARS})
             = substr(:fingerprint, 1, {REQUEST_CHARS}))
         OR (state != 'done' AND fingerprint IS NULL AND author IS :author
-            AND domain_name IS :domain_name AND aspect_ratio IS :aspect_ratio))
+            AND domain_name IS :domain_name AND aspect_ratio IS :aspect_ratio
+            AND options IS :options))
 """  # noqa: S608 - a constant
 QUEUED_AGAIN = {"state": TaskState.QUEUED, "attempts": 0, "troubles": 0} | dict.fromkeys(
     ("started_at", "completed_at", "duration", "size", "lease_until", "not_before", "last_trouble")
@@ -38,15 +42,33 @@ def duplicate_fingerprint(fingerprint: str | None, task_id: str) -> str:
 def task_from_row(row: tuple[Any, ...]) -> Task:
     """Return the task of a row of `COLUMNS`."""
     values = dict(zip(FIELDS, row, strict=True))
-    return Task(**values | {"warnings": json.loads(values["warnings"])})
+    values["warnings"] = json.loads(values["warnings"])
+    values["options"] = _options(values["options"])
+    return Task(**values)
+
+
+# Most tasks of a server have the same ones.
+@functools.lru_cache(256)
+def _options(text: str) -> VideoOptions:
+    return VideoOptions(**json.loads(text))
+
+
+def row_of(task: Task) -> dict[str, Any]:
+    """Return the values of `FIELDS` as SQLite stores them."""
+    return encode({name: getattr(task, name) for name in FIELDS})
 
 
 def encode(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values as SQLite stores them: lists as JSON."""
-    return {
-        name: json.dumps(value, ensure_ascii=False) if isinstance(value, list | tuple) else value
-        for name, value in values.items()
-    }
+    """Return the values as SQLite stores them: lists and options as JSON."""
+    return {name: _encode(value) for name, value in values.items()}
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, VideoOptions):
+        value = value.chosen()
+    if not isinstance(value, dict | list | tuple):
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def update(task_id: str, values: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:

@@ -243,7 +243,7 @@ class Store:
 
     def _add(self, task: Task) -> None:
         with self._transaction() as connection:
-            values = statements.encode(attrs.asdict(task))
+            values = statements.row_of(task)
             if existing := connection.execute(statements.SAME_VIDEO, values).fetchone():
                 message = "Mp4 record already exists"
                 raise AlreadyExistsError(message, code=409, existing_task_id=existing[0])
@@ -253,7 +253,7 @@ class Store:
         fingerprint = statements.duplicate_fingerprint(task.fingerprint, task.task_id)
         for candidate in (task, attrs.evolve(task, fingerprint=fingerprint)):
             with contextlib.suppress(sqlite3.IntegrityError), self._transaction() as connection:
-                connection.execute(statements.INSERT, statements.encode(attrs.asdict(candidate)))
+                connection.execute(statements.INSERT, statements.row_of(candidate))
                 return True
         return False
 

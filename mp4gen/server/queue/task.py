@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import attrs
 
 from mp4gen.models import VideoDetails, VideoStatus
+from mp4gen.server.rendering.video_options import DEFAULT_OPTIONS, VideoOptions
 
 
 class TaskState(enum.StrEnum):
@@ -40,8 +41,10 @@ class Task:
         domain_name: The watermark.
         callback_url: The URL that gets the callback.
         base_url: The URL of the server, as the client knows it.
-        aspect_ratio: "16:9", "9:16" or "1:1"; None for the server's own size.
+        aspect_ratio: "16:9", "9:16", "1:1" or "4:5"; None for the size of the preset, or of the
+            server.
         audio_mode: "compatible" or "copy".
+        options: How the video looks, and which part of the song it has.
         filename: The unguessable name of the video in the data directory.
         estimated_duration: Estimated seconds of music.
         state: The state of the task.
@@ -74,6 +77,7 @@ class Task:
     base_url: str = ""
     aspect_ratio: str | None = None
     audio_mode: str = "compatible"
+    options: VideoOptions = DEFAULT_OPTIONS
     filename: str
     estimated_duration: float = 0.0
     state: TaskState = attrs.field(default=TaskState.QUEUED, converter=TaskState)

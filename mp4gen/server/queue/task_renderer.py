@@ -12,13 +12,13 @@ from mp4gen.server.config import ServerConfig
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.reader import LibraryReader
 from mp4gen.server.rendering import worker
-from mp4gen.server.rendering.aspect_ratio import style_for
 from mp4gen.server.rendering.supervisor import (
     NO_AUDIO,
     RENDER_FAILED,
     RenderFailedError,
     SupervisedRender,
 )
+from mp4gen.server.rendering.video_options import style_for
 from mp4gen.server.troubles import TransientError
 from mp4gen.server.videos.video_store import VideoStore
 
@@ -144,13 +144,18 @@ class TaskRenderer:
             message = "The music file is not in the music folder any more."
             raise RenderFailedError(NO_AUDIO, message)
         await asyncio.to_thread(_make_empty, folder)
+        cover = task.options.cover
         return worker.RenderJob(
             audio=track.path,
             root=self._library.root,
             folder=folder,
             author=task.author,
             domain_name=task.domain_name,
-            style=style_for(self._config.style, task.aspect_ratio),
+            style=style_for(
+                self._config.style, task.aspect_ratio, task.options, self._data.pictures
+            ),
+            options=task.options,
+            cover=self._data.pictures / cover if cover else None,
             audio_mode=task.audio_mode,
             max_duration=self._config.max_duration,
             cpu_seconds=self._config.scaled_render_timeout * self._config.workers,

@@ -23,6 +23,7 @@ from mp4gen.errors import Mp4GenError, RenderError, RenderIOError
 from mp4gen.server.process_limits import set_limit
 from mp4gen.signals import STOP_SIGNALS, ignore
 
+from .video_options import DEFAULT_OPTIONS, VideoOptions
 from .worker_channel import WorkerChannel
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class RenderJob:
         domain_name: The watermark.
         style: The arguments of `RenderStyle`.
         audio_mode: "compatible" or "copy".
+        options: The title, and which part of the song the video has. The look is in `style`.
+        cover: A picture to show instead of the song's cover.
         max_duration: Maximum seconds of music.
         cpu_seconds: Maximum seconds of processor time, of each process.
         workers: Maximum number of processes, the worker included.
@@ -63,6 +66,8 @@ class RenderJob:
     max_duration: float
     cpu_seconds: float
     workers: int = 1
+    options: VideoOptions = DEFAULT_OPTIONS
+    cover: Path | None = None
 
     @property
     def video(self) -> Path:
@@ -135,15 +140,18 @@ def render(job: RenderJob) -> RenderedVideo:
         raise RenderError("The music file is outside the music folder.")
     info = probe(job.audio)
     # Until now the server has only an estimate, and the analysis of the music takes a while.
-    reporter = _Reporter(channel, info.duration, job.workers)
+    reporter = _Reporter(channel, job.options.seconds_of(info.duration), job.workers)
     try:
         result = render_video(
             job.audio,
             job.video,
             # Without a title in the tags, the file name is the title.
-            title=info.title or job.audio.stem,
+            title=job.options.title or info.title or job.audio.stem,
             author=job.author,
             domain_name=job.domain_name,
+            cover=job.cover,
+            start=job.options.start,
+            length=job.options.length,
             style=_style(job),
             audio_mode="copy" if job.audio_mode == "copy" else "compatible",
             max_duration=job.max_duration,

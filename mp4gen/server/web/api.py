@@ -21,14 +21,17 @@ from mp4gen.server.library.library import LibraryTrack
 from mp4gen.server.queue.admission import RejectReason
 from mp4gen.server.queue.task import CallbackState, Task
 from mp4gen.server.rendering.previews import MusicInfo
+from mp4gen.server.rendering.video_options import DEFAULT_OPTIONS, VideoOptions
 from mp4gen.server.troubles import TRANSIENT_ERRORS, describe_trouble
 
 from .operations import OPERATIONS
 from .responses import UNKNOWN_TRACK, api_response, error_response
 from .security import host_header
 from .services import Services
+from .video_fields import parse_video_fields
 
-MAX_BODY_BYTES = 64 << 10
+# Lyrics may be escaped, and so twice as long.
+MAX_BODY_BYTES = 256 << 10
 _BODY_TIMEOUT = 30.0
 
 
@@ -81,11 +84,17 @@ class Api:
         if rejection := self._reject_if_unavailable(account):
             return rejection
         video_request = protocol.parse_create_body(await read_body(request, MAX_BODY_BYTES))
+        fields = parse_video_fields(video_request.extra or {})
         track = await self._services.library.find(video_request.task_id, video_request.audio_id)
         if track is None:
             return error_response(422, UNKNOWN_TRACK)
         task = new_task(
-            account, video_request, track, request_base_url(request, self._services.config)
+            account,
+            video_request,
+            track,
+            request_base_url(request, self._services.config),
+            aspect_ratio=fields.aspect_ratio,
+            options=fields.options,
         )
         task = await self._services.admission.accept(task, track.path)
         body = protocol.build_create_response(task.task_id)
@@ -211,6 +220,7 @@ def new_task(
     render_variant: str = "",
     aspect_ratio: str | None = None,
     audio_mode: str = "compatible",
+    options: VideoOptions = DEFAULT_OPTIONS,
 ) -> Task:
     """Return a new queued task."""
     url = video_request.callback_url or ""
@@ -226,8 +236,9 @@ def new_task(
         base_url=base_url,
         aspect_ratio=aspect_ratio,
         audio_mode=audio_mode,
+        options=options,
         filename=f"{secrets.token_urlsafe(18)}.mp4",
-        estimated_duration=track.estimated_duration,
+        estimated_duration=options.seconds_of(track.estimated_duration),
         callback=CallbackState.DUE if wants_callback(url) else CallbackState.NONE,
         created_at=time.time(),
     )

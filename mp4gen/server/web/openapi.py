@@ -6,21 +6,19 @@ from mp4gen.api import converters
 from mp4gen.api.responses import DUPLICATES_HEADER, DUPLICATES_REJECTED
 from mp4gen.models import MAX_TEXT_LENGTH, VideoStatus
 
+from .openapi_options import NON_BLANK, option_schemas
 from .operations import OPERATIONS, Operation
 from .responses import DEFAULT_MESSAGES
 
 _TEXT = {"type": "string"}
 _NOT_EMPTY = {**_TEXT, "minLength": 1}
 _INTEGER = {"type": "integer"}
-# No control characters, and not only spaces.
-_CONTROLS = r"\u0000-\u001f\u007f-\u009f"
-_NON_BLANK = rf"[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*"
-_ID = {**_TEXT, "pattern": rf"^{_NON_BLANK}$"}
+_ID = {**_TEXT, "pattern": rf"^{NON_BLANK}$"}
 # An empty text means the same as null.
 _LABEL = {
     "type": ["string", "null"],
     "maxLength": MAX_TEXT_LENGTH,
-    "pattern": rf"^({_NON_BLANK})?$",
+    "pattern": rf"^({NON_BLANK})?$",
 }
 _HTTP_URL = {**_TEXT, "format": "uri", "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]"}
 _REQUIRED = ("task_id", "audio_id", "callback_url")
@@ -129,6 +127,7 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _request_schema() -> dict[str, Any]:
     properties = {name: _REQUEST[field] for field, name in converters.VIDEO_REQUEST.items()}
+    properties |= option_schemas()
     required = [converters.VIDEO_REQUEST[field] for field in _REQUIRED]
     return {"type": "object", "properties": properties, "required": required}
 

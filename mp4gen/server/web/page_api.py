@@ -17,7 +17,7 @@ from mp4gen.server.library.track_images import read_cached, write_cached
 from mp4gen.server.queue.admission import RejectReason
 from mp4gen.server.queue.retention import delete_task, delete_tasks
 from mp4gen.server.queue.task import Task, TaskState
-from mp4gen.server.rendering.aspect_ratio import ASPECT_RATIOS, style_for
+from mp4gen.server.rendering.video_options import ASPECT_RATIOS, style_for
 
 from .api import new_task, request_base_url
 from .music_files import send_music

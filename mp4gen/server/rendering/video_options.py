@@ -1,0 +1,121 @@
+"""How one video of the server looks and which part of its song it has; imports no codec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from mp4gen.render.presets import PRESETS
+
+if TYPE_CHECKING:
+    from mp4gen.render import RenderStyle
+
+ASPECT_RATIOS = ("16:9", "9:16", "1:1", "4:5")
+# A background that is not one of the renderer's words, but a picture of the data directory.
+PICTURE_PREFIX = "picture:"
+NO_LYRICS = "none"
+# The renderer's own default.
+_WIDTH, _HEIGHT = 1280, 720
+
+
+@attrs.frozen(kw_only=True)
+class VideoOptions:
+    """The options of one video; None leaves a choice to the server's style or to the song.
+
+    Attributes:
+        look: The look, as of `RenderStyle`.
+        background: "auto", "blur", a colour such as "#1d2b53", or `PICTURE_PREFIX` and the name of
+            a picture in the data directory.
+        accent: The colour of all that moves, such as "#ff8800".
+        preset: The platform whose size and limits the video has.
+        title: Shown instead of the song's title.
+        cover: The name of a picture in the data directory, shown instead of the song's cover.
+        lyrics: `NO_LYRICS`, or the text of an LRC, SubRip or WebVTT file; None for the song's own.
+        start: Seconds into the song at which the video starts.
+        length: Seconds of the video; None up to the end.
+    """
+
+    look: str | None = None
+    background: str | None = None
+    accent: str | None = None
+    preset: str | None = None
+    title: str | None = None
+    cover: str | None = None
+    lyrics: str | None = None
+    start: float = 0.0
+    length: float | None = None
+
+    def chosen(self) -> dict[str, Any]:
+        """Return the options that were chosen, as values that `json.dumps` takes."""
+        return {
+            field.name: value
+            for field in attrs.fields(VideoOptions)
+            if (value := getattr(self, field.name)) != field.default
+        }
+
+    def seconds_of(self, duration: float) -> float:
+        """Return the seconds of the video of a song of that duration."""
+        rest = max(duration - self.start, 0.0)
+        lengths = [self.length]
+        if self.preset is not None and self.length is None:
+            lengths.append(PRESETS[self.preset].max_length)
+        return min([rest, *(length for length in lengths if length is not None)])
+
+
+DEFAULT_OPTIONS = VideoOptions()
+
+
+def lyrics_name(text: str) -> str:
+    """Return the name of a file for this text of lyrics, by its format."""
+    return "lyrics.srt" if "-->" in text else "lyrics.lrc"
+
+
+def size_for(width: int, height: int, aspect_ratio: str | None) -> tuple[int, int]:
+    """Return the size that has this aspect ratio and the short side of `width` x `height`.
+
+    The long side of 16:9 and 9:16 is that of a size that is not square.
+    """
+    long, short = max(width, height), min(width, height)
+    if long == short:
+        long = _even(short * 16 / 9)
+    sizes = {
+        "16:9": (long, short),
+        "9:16": (short, long),
+        "1:1": (short, short),
+        "4:5": (short, _even(short * 5 / 4)),
+    }
+    return sizes.get(aspect_ratio or "", (width, height))
+
+
+def _even(side: float) -> int:
+    return 2 * round(side / 2)
+
+
+def style_for(
+    style: RenderStyle | None,
+    aspect_ratio: str | None,
+    options: VideoOptions = DEFAULT_OPTIONS,
+    pictures: Path | None = None,
+) -> dict[str, Any]:
+    """Return the arguments of the `RenderStyle` of one render.
+
+    Args:
+        style: The server's style; None for the renderer's default.
+        aspect_ratio: One of `ASPECT_RATIOS`; None for the size of the preset, or of `style`.
+        options: What was chosen for the video; it wins over the preset, which wins over `style`.
+        pictures: The folder of the pictures that the options name.
+    """
+    values = {} if style is None else attrs.asdict(style)
+    if options.preset is not None:
+        values |= {**PRESETS[options.preset].style, "platform": options.preset}
+    width, height = values.get("width", _WIDTH), values.get("height", _HEIGHT)
+    values["width"], values["height"] = size_for(width, height, aspect_ratio)
+    for name in ("look", "background", "accent"):
+        if (value := getattr(options, name)) is not None:
+            values[name] = value
+    background = options.background or ""
+    if pictures is not None and background.startswith(PICTURE_PREFIX):
+        values["background"] = str(pictures / background.removeprefix(PICTURE_PREFIX))
+    return values
