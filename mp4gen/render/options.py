@@ -82,7 +82,7 @@ class RenderStyle:
         qp: quantizer, 16 (best quality) to 36 (smallest file).
         font: font file for all words; None for the bundled font, which also draws the letters
             that this file lacks.
-        logo: PNG file with transparency for a corner of the video, or None.
+        logo: PNG file with transparency for the upper right corner, or None.
         fonts: font files for letters that the bundled font lacks, tried before the system's.
         platform: name of the preset whose limits the video keeps, and whose audio and key frames
             it has; set by `RenderStyle.preset`.

@@ -14,6 +14,7 @@ from .background_source import choose_accent, read_background
 from .clip import WHOLE, Clip
 from .colour import Bytes
 from .cover import cover_jpeg
+from .logo import read_logo
 from .looks import find_look
 from .looks.look import Content, SceneSpec
 from .options import MIN_SIDE, PathLike, RenderStyle
@@ -68,7 +69,7 @@ def prepare(
     cover_override = None
     if request.cover is not None:
         cover_override = cover.read_cover(request.cover, side, TAG_SIDE)
-    background = read_background(style)
+    background, logo = read_background(style), _read_logo(style)
     features = analyse(
         audio,
         fps=style.fps,
@@ -94,6 +95,7 @@ def prepare(
         fps=style.fps,
         frame_count=features.levels.shape[0],
         background=background,
+        logo=logo,
     )
     typesetter = Typesetter(style.fonts, style.font)
     return Prepared(style, features, spec, cover_image, typesetter, tuple(warnings))
@@ -109,6 +111,11 @@ def check_request(request: RenderRequest) -> None:
     if request.cover is not None:
         cover.read_cover(request.cover, MIN_SIDE)
     read_background(request.style)
+    _read_logo(request.style)
+
+
+def _read_logo(style: RenderStyle) -> Bytes | None:
+    return None if style.logo is None else read_logo(style.logo, style.width, style.height)
 
 
 def _check_values(request: RenderRequest) -> None:

@@ -7,6 +7,7 @@ from .analysis import Features
 from .canvas import Canvas
 from .colour import rgb_to_yuv420
 from .layout import Box
+from .logo import draw_logo
 from .looks.look import SceneSpec, Stage, check_boxes
 from .motion import Run
 from .parts.words import text_places
@@ -26,6 +27,7 @@ class Scene:
         layout = spec.layout
         pixels = background.draw_background(spec, text_places(spec, typesetter))
         layout.draw_still(pixels, spec, typesetter)
+        draw_logo(pixels, spec)
         canvas.put(Box(0, 0, layout.width, layout.height), rgb_to_yuv420(pixels))
         self._parts = layout.parts(Stage(spec, features, canvas, pixels, typesetter))
         check_boxes(self._parts, layout.width, layout.height)

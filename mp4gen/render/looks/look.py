@@ -14,7 +14,7 @@ from mp4gen.errors import RenderError
 from mp4gen.render.analysis import Features
 from mp4gen.render.background_source import COVER_COLOURS, Background
 from mp4gen.render.canvas import Canvas
-from mp4gen.render.colour import Accent, Floats
+from mp4gen.render.colour import Accent, Bytes, Floats
 from mp4gen.render.layout import Box, Watermark, Words
 from mp4gen.render.motion import Run
 from mp4gen.render.options import FrameRate
@@ -118,6 +118,7 @@ class SceneSpec:
         fps: frames per second.
         frame_count: number of frames.
         background: what stands behind everything.
+        logo: RGBA, as large as it is shown, or None.
     """
 
     layout: Layout
@@ -129,6 +130,7 @@ class SceneSpec:
     fps: FrameRate
     frame_count: int
     background: Background = COVER_COLOURS
+    logo: Bytes | None = None
 
 
 @frozen(eq=False)

@@ -8,6 +8,7 @@ from mp4gen.render import background
 from mp4gen.render.colour import Floats
 from mp4gen.render.fonts import Weight
 from mp4gen.render.layout import Box, Words
+from mp4gen.render.logo import logo_box
 from mp4gen.render.looks.look import SceneSpec
 from mp4gen.render.scrim import TextPlace
 from mp4gen.render.text import Typesetter
@@ -99,7 +100,18 @@ def _fit_title(spec: SceneSpec, typesetter: Typesetter) -> tuple[str, float]:
 def _fit_watermark(spec: SceneSpec, typesetter: Typesetter) -> tuple[str, float]:
     place = spec.layout.watermark
     wanted = max(place.size, MIN_WATERMARK_SIZE)
-    return typesetter.fit(spec.domain_name, wanted, "medium", place.max_width)
+    return typesetter.fit(spec.domain_name, wanted, "medium", min(place.max_width, _room(spec)))
+
+
+def _room(spec: SceneSpec) -> float:
+    """Return how wide the watermark may be beside a logo at its height."""
+    layout, place = spec.layout, spec.layout.watermark
+    if spec.logo is None:
+        return layout.width
+    logo = logo_box(spec.logo, layout.width, layout.height)
+    if place.base - place.size > logo.bottom or place.base < logo.top:
+        return layout.width
+    return 2 * (logo.left - place.size) - layout.width
 
 
 def _watermark_opacity(spec: SceneSpec) -> float:
