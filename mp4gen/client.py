@@ -24,6 +24,7 @@ from .secret import Secret
 from .settings.account import (
     KeySource,
     forget_client,
+    is_in_use,
     resolve_api_key,
     resolve_base_url,
     warn_about_duplicate_client,
@@ -164,6 +165,9 @@ class Client(SingleCalls):
             if self._downloader is not None:
                 await self._downloader.aclose()
             await self._events.aclose()
+            close_limiter = getattr(self._limiter, "aclose", None)
+            if close_limiter is not None and not is_in_use(self._limiter):
+                await close_limiter()
 
     async def wait_for_video(self, task_id: str, *, timeout: float = 1800.0) -> Video:
         """Poll with exponential backoff until a video task has its single MP4 URL.

@@ -1,7 +1,7 @@
 """Small helpers of the asyncio tests: the loop's clock, expected errors, the results of a run."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -14,6 +14,12 @@ Outcome = tuple[list[mp4gen.Conversion], Exception | None]
 def now() -> float:
     """Return the loop time in seconds."""
     return asyncio.get_running_loop().time()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds, for what has no event."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
 
 
 async def failure(work: Awaitable[Any]) -> Any:

@@ -17,7 +17,7 @@ LAYERS = (
     "settings bulk",
     "calls",
     "client",
-    "sync",
+    "sync redis",
     "testing cli __init__",
     "__main__",
 )
@@ -60,6 +60,7 @@ EDGES = {
     "cyclopts": {"cli"},
     "rich": {"cli"},
     "pytest": {"testing"},
+    "redis": {"redis"},
 }
 
 # (importer, module that it imports inside functions only, because most users do not need it).
@@ -72,6 +73,7 @@ LAZY = {
     ("mp4gen.api", "cattrs"),
     ("mp4gen.conversion", "backoff"),
     ("mp4gen.transport", "backoff"),
+    ("mp4gen.redis", "redis"),
 }
 
 MODULES = sorted(ROOT.rglob("*.py"))

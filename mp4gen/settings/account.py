@@ -117,13 +117,11 @@ def to_secret(text: str | Secret | None) -> Secret | None:
 
 
 def warn_about_duplicate_client(client: object, account: Account, limiter: RateLimiter) -> None:
-    """Warn if an open client has the same account and another limiter."""
-    if account[1] is None:
-        return
+    """Remember an open client, and warn if another has the same account and another limiter."""
     with _open_lock:
         others = [kept for other, kept in _open.values() if other == account]
         _open[client] = (account, limiter)
-    if any(kept is not limiter for kept in others):
+    if account[1] is not None and any(kept is not limiter for kept in others):
         warnings.warn(
             f"Two clients of one key each keep their own rate limit: {account[0]}. "
             "Share one client, or pass one rate_limit object to both.",
@@ -143,6 +141,12 @@ def forget_client(client: object) -> None:
     """Remove `client`, which is closed, from the open clients."""
     with _open_lock:
         _open.pop(client, None)
+
+
+def is_in_use(limiter: RateLimiter) -> bool:
+    """Return whether an open client uses `limiter`."""
+    with _open_lock:
+        return any(kept is limiter for _, kept in _open.values())
 
 
 def _fits_dns(host: str) -> bool:

@@ -33,7 +33,10 @@ class Priority(enum.IntEnum):
 
 @runtime_checkable
 class RateLimiter(Protocol):
-    """The interface of a limiter. Implement it to share a limit between processes."""
+    """The interface of a limiter. Implement it to share a limit in a way of your own.
+
+    If it has an async method `aclose`, the last client that uses it awaits that when it closes.
+    """
 
     def slot(self, priority: Priority = Priority.INTERACTIVE) -> AbstractAsyncContextManager[None]:
         """Return a context: entered when a call may be sent, left when its response is in.

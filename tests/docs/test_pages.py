@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 import mp4gen
+import mp4gen.redis
 import mp4gen.sync
 import mp4gen.testing
 from mp4gen.server.web.operations import OPERATIONS
@@ -49,7 +50,9 @@ def test_failure_modes_have_each_cited_number(failure_modes: ModuleType) -> None
 
 
 @pytest.mark.parametrize(
-    "package", [mp4gen, mp4gen.sync, mp4gen.testing], ids=lambda package: package.__name__
+    "package",
+    [mp4gen, mp4gen.redis, mp4gen.sync, mp4gen.testing],
+    ids=lambda package: package.__name__,
 )
 def test_reference_has_each_public_name(package: ModuleType) -> None:
     """Each exported name has an entry in the reference pages."""
