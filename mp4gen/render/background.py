@@ -38,12 +38,19 @@ def draw_background(spec: SceneSpec, places: Iterable[TextPlace] = ()) -> Floats
     elif colour is not None:
         pixels = _draw_colour(colour, layout.width, layout.height)
     elif spec.background.is_blur:
-        pixels = BlurredCover(spec).draw()
+        return draw_blurred_cover(spec, places).draw()
     else:
         # It is dark enough for any text.
         return _draw_dim_cover(spec)
     pixels *= readable_shade(pixels, places, layout.unit)
     return pixels
+
+
+def draw_blurred_cover(spec: SceneSpec, places: Iterable[TextPlace]) -> BlurredCover:
+    """Draw the blurred cover, dark enough for the text in `places`."""
+    blurred = BlurredCover(spec)
+    blurred.shade *= readable_shade(blurred.draw(), places, spec.layout.unit)
+    return blurred
 
 
 def _draw_dim_cover(spec: SceneSpec) -> Floats:

@@ -27,6 +27,11 @@ _LAB = np.array([
 _RGB_FROM_LMS = np.linalg.inv(_LMS).astype(np.float32)
 _LMS_FROM_LAB = np.linalg.inv(_LAB).astype(np.float32)
 _BT709 = np.array([0.2126, 0.7152, 0.0722], np.float32)
+_YUV = np.array([
+    219 * _BT709,
+    224 / 1.8556 * (np.array([0, 0, 1], np.float32) - _BT709),
+    224 / 1.5748 * (np.array([1, 0, 0], np.float32) - _BT709),
+], np.float32)  # fmt: skip
 
 
 @frozen
@@ -95,6 +100,12 @@ def dominant_accent(pixels: Floats, fallback_hue: float) -> Accent:
     close = weight * (np.cos(near) > np.cos(np.radians(25)))
     mean = np.arctan2((close * np.sin(near)).sum(), (close * np.cos(near)).sum())
     return Accent(float(np.degrees(mean) + 5 * int(np.argmax(around))) % 360, strength)
+
+
+def rgb_to_yuv(pixels: Floats) -> Floats:
+    """Convert sRGB (..., 3) to BT.709 limited-range luma, blue and red, without their offsets."""
+    planes: Floats = pixels @ _YUV.T
+    return planes
 
 
 def rgb_to_yuv420(pixels: Floats) -> Planes:

@@ -1,16 +1,19 @@
 """Draw frames: on each, only what changed since the last. Knows no codec and no files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from . import background
 from .analysis import Features
 from .canvas import Canvas
-from .colour import rgb_to_yuv420
+from .colour import Floats, rgb_to_yuv420
 from .layout import Box
 from .logo import draw_logo
-from .looks.look import SceneSpec, Stage, check_boxes
+from .looks.look import Part, SceneSpec, Stage, check_boxes
 from .motion import Run
 from .parts.words import text_places
+from .parts.zoom import Zoom
 from .text import Typesetter
 
 # Updates per second of dimming light, reflections and the progress line. Each makes the encoder
@@ -26,10 +29,12 @@ class Scene:
     ) -> None:
         layout = spec.layout
         pixels = background.draw_background(spec, text_places(spec, typesetter))
-        layout.draw_still(pixels, spec, typesetter)
-        draw_logo(pixels, spec)
+        _draw_still(pixels, spec, typesetter)
         canvas.put(Box(0, 0, layout.width, layout.height), rgb_to_yuv420(pixels))
-        self._parts = layout.parts(Stage(spec, features, canvas, pixels, typesetter))
+        stage = Stage(spec, features, canvas, pixels, typesetter)
+        self._parts = list(layout.parts(stage))
+        if spec.background.is_blur:
+            self._parts.append(_zoom(stage, self._parts))
         check_boxes(self._parts, layout.width, layout.height)
         self._frame_count = max(spec.frame_count, 1)
         self._slow_interval = max(round(spec.fps / SLOW_UPDATE_HZ), 1)
@@ -48,3 +53,16 @@ class Scene:
         for frame, *_ in zip(frames.tolist(), *parts, strict=True):
             self._drawn = True
             yield frame
+
+
+def _draw_still(pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
+    spec.layout.draw_still(pixels, spec, typesetter)
+    draw_logo(pixels, spec)
+
+
+def _zoom(stage: Stage, others: Sequence[Part]) -> Zoom:
+    spec, typesetter = stage.spec, stage.typesetter
+    blurred = background.draw_blurred_cover(spec, text_places(spec, typesetter))
+    on_white = np.ones_like(stage.pixels)
+    _draw_still(on_white, spec, typesetter)
+    return Zoom(stage, blurred, on_white, [box for part in others for box in part.boxes])
