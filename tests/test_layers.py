@@ -22,7 +22,7 @@ LAYERS = (
     "__main__",
 )
 SERVER_LAYERS = (
-    "config counters data_ownership process_limits",
+    "config counters daemon_threads data_ownership process_limits",
     "data_dir",
     "videos",
     "rendering",
@@ -57,6 +57,7 @@ EDGES = {
     "mutagen": {"render"},
     "numpy": {"render", "server"},
     "PIL": {"render"},
+    "distributed": {"server"},
     "cyclopts": {"cli"},
     "rich": {"cli"},
     "pytest": {"testing"},

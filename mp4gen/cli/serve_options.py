@@ -37,6 +37,8 @@ _FIELDS = {
 # Options that differ from their field in more than the name.
 _HELP = {
     "data": "Data directory, for the database and the videos.",
+    "executor": "Scheduler of the Dask cluster that renders, such as dask://10.0.0.5:8786, or "
+    "dask+tls://10.0.0.5:8786 for encrypted connections. By default this machine renders.",
     "key_file": "File that contains the API key that clients must send.",
     "key": "The API key itself. Prefer the variable or --key-file: other users of this machine can "
     "see an option.",
@@ -104,6 +106,7 @@ class Service:
     tls_cert: Path | None
     tls_key: Path | None
     public_url: str | None
+    executor: str | None
     access_log: bool
     metrics: bool
 

@@ -28,6 +28,7 @@ _MAX_WORKERS = 1024
 # Also an address, and a port, which is ignored; but not a URL.
 _HOST_NAME = re.compile(r"[^\s\\/@?#,]+")
 _MAX_MEMORY = 1 << 50
+_DASK_URL = re.compile(r"dask(\+tls)?://(\[[\da-fA-F:]+\]|[^\s/?#@:]+):\d{1,5}")
 # Pixels per second of the largest videos for which `render_timeout` is meant.
 _REFERENCE_PIXEL_RATE = 1920 * 1080 * 30
 
@@ -89,6 +90,11 @@ def _check_host(_: object, attribute: attrs.Attribute[Any], name: str) -> None:
         raise invalid_setting(attribute.name, name, "a host name, such as studio.local")
 
 
+def _check_executor(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if isinstance(value, str) and not _DASK_URL.fullmatch(value):
+        raise invalid_setting(attribute.name, value, "for instance dask://10.0.0.5:8786")
+
+
 def _cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -123,7 +129,9 @@ class ServerConfig:
             `public_url` also a proxy on this machine.
         allowed_hosts: Further allowed host names, beside addresses, localhost and `public_url`.
         workers: Videos rendered at once; by default one for each processor.
-        executor: Makes the executor of one render slot; by default a worker process.
+        executor: Where videos are rendered: `dask://HOST:PORT`, or `dask+tls://HOST:PORT`, is the
+            scheduler of a Dask cluster. By default worker processes on this machine, or what a
+            function returns: it makes the executor of one render slot.
         style: How videos look, unless a task asks for another aspect ratio.
         max_duration: Maximum seconds of music in one video.
         rate_limit: Submits that each account may send.
@@ -162,7 +170,9 @@ class ServerConfig:
     workers: int = attrs.field(
         factory=_cpus, validator=_whole(1, _MAX_WORKERS, f"a whole number from 1 to {_MAX_WORKERS}")
     )
-    executor: ExecutorFactory | None = attrs.field(default=None, repr=False)
+    executor: ExecutorFactory | str | None = attrs.field(
+        default=None, repr=False, validator=_check_executor
+    )
     style: RenderStyle | None = None
     max_duration: float = attrs.field(default=1200.0, validator=_seconds(1))
     rate_limit: RateLimit = attrs.field(default=RateLimit(20, per=10.0))

@@ -5,13 +5,13 @@ the settings with which no server can ever work. `run_checks` refuses the same o
 takes longer or may pass, and describes what it found.
 """
 
+import importlib.util
 import itertools
 import os
 import shutil
 import tempfile
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from pathlib import Path
 
 import attrs
@@ -25,8 +25,9 @@ from .data_ownership import check_own, check_separate
 from .library.library import Library
 from .queue.schema import check_integrity
 from .rendering import worker
-from .rendering.pool import ProcessExecutor, WorkerSlot
+from .rendering.slots import slots_for
 from .rendering.video_options import style_for
+from .troubles import ClusterAwayError
 from .web.connection_limit import check_fd_limit
 from .web.sockets import bind, url_of
 from .web.tls import load_certificate
@@ -98,7 +99,7 @@ def _refusals() -> dict[str, Callable[[ServerConfig], object]]:
         "port": lambda _: check_fd_limit(),
         "keys": _check_keys,
         "fonts": _check_fonts,
-        "renderer": _check_memory,
+        "renderer": _check_renderer,
     }
 
 
@@ -274,6 +275,12 @@ def _fonts(config: ServerConfig) -> str:
     return "There is a font for every script that was checked."
 
 
+def _check_renderer(config: ServerConfig) -> None:
+    if isinstance(config.executor, str) and importlib.util.find_spec("distributed") is None:
+        raise ConfigurationError("Missing package: distributed. Run: pip install 'mp4gen[dask]'.")
+    _check_memory(config)
+
+
 def _check_memory(config: ServerConfig) -> None:
     needed = _MIN_WORKER_MEMORY
     if config.style is not None:
@@ -288,22 +295,27 @@ def _check_memory(config: ServerConfig) -> None:
 
 async def _renderer(config: ServerConfig) -> str:
     """Render one second of silence in a worker, with the limits of every render."""
-    slot = WorkerSlot(partial(ProcessExecutor, config.worker_memory_bytes))
+    slots = slots_for(config)
+    slots.start(lambda: None)
     try:
+        await slots.wait_until_ready()
         with tempfile.TemporaryDirectory(
             prefix="mp4gen-check-", ignore_cleanup_errors=True
         ) as folder:
             job = _job(config, folder)
-            await slot.run(worker.render, job)
+            await slots.take(urgent=True).render(job)
             size = job.video.stat().st_size
-            return f"A video of one second was rendered ({size // 1024} kB)."
+            where = f" in {config.executor}" if isinstance(config.executor, str) else ""
+            return f"A video of one second was rendered{where} ({size // 1024} kB)."
+    except ClusterAwayError as error:
+        raise ConfigurationError(str(error)) from error
     except Exception as error:
         reason = str(error).rstrip(".")
         raise ConfigurationError(
             f"No video can be rendered: {reason}. A worker may need more --worker-memory."
         ) from error
     finally:
-        await slot.close()
+        await slots.close()
 
 
 def _job(config: ServerConfig, root: str) -> worker.RenderJob:

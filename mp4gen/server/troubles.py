@@ -9,6 +9,14 @@ class TransientError(Mp4GenError):
     """The disk, a folder, a worker or the machine failed; the same task may succeed later."""
 
 
+class WorkerLostError(TransientError):
+    """A machine that rendered is gone, which says nothing about the others."""
+
+
+class ClusterAwayError(TransientError):
+    """The cluster that renders cannot be reached, or has no worker that can render."""
+
+
 # What a request or a task may meet on a full disk or without its music.
 TRANSIENT_ERRORS = (TransientError, sqlite3.OperationalError)
 

@@ -55,6 +55,15 @@ UNUSABLE = {
     "queue_limit": [0],
     "max_upload_bytes": [0],
     "port": [-1, 65536, "80"],
+    "executor": [
+        "",
+        "dask",
+        "dask://",
+        "dask://host",
+        "tcp://host:8786",
+        "dask://a@b:1",
+        "dask://h:1/x",
+    ],
 }
 
 

@@ -23,13 +23,13 @@ from mp4gen.server import ServerConfig, data_dir
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.library import Library
 from mp4gen.server.library.reader import LibraryReader
-from mp4gen.server.queue import scheduler
 from mp4gen.server.queue.fingerprint import Fingerprints
 from mp4gen.server.queue.retention import delete_task
 from mp4gen.server.queue.retries import MAX_ATTEMPTS, QueueHold, retry_delay
 from mp4gen.server.queue.scheduler import RenderScheduler
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import Task, TaskState
+from mp4gen.server.rendering import slots
 from mp4gen.server.rendering.worker import RenderedVideo, RenderJob
 from mp4gen.server.rendering.worker_channel import WorkerChannel
 from mp4gen.server.videos.folder import FolderVideos
@@ -796,7 +796,7 @@ async def test_render_gets_the_slots_that_are_free_until_another_starts(
 ) -> None:
     """No more processes than slots render: a render is told when the next one starts."""
     held = Held()
-    monkeypatch.setattr(scheduler, "ProcessExecutor", lambda _: held)
+    monkeypatch.setattr(slots, "ProcessExecutor", lambda _: held)
     await queue.start(executor=None, workers=3)
     has_to_share = []
 

@@ -5,13 +5,12 @@ more threads are lost, and nothing else of the server waits for the music folder
 """
 
 import asyncio
-import queue
-import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
-from functools import partial
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, TypeVar
+
+from mp4gen.server.daemon_threads import DaemonThreads
 
 from .library import Library, LibraryTrack, MusicUnavailableError
 
@@ -34,7 +33,7 @@ class LibraryReader:
 
     def __init__(self, library: Library, executor: Executor | None = None) -> None:
         self._library = library
-        self._executor = executor or _DaemonThreads(_THREADS)
+        self._executor = executor or DaemonThreads(_THREADS, "mp4gen-library")
         self._hanging = 0
         self._trouble: str | None = None
 
@@ -111,40 +110,3 @@ class LibraryReader:
 def _call_soon(loop: asyncio.AbstractEventLoop, func: Callable[[], None]) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(func)
-
-
-class _DaemonThreads(Executor):
-    """A thread pool whose threads do not keep the process alive."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._started = 0
-        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = (
-            queue.SimpleQueue()
-        )
-
-    def submit(self, func: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Return the future of the call."""
-        future: Future[T] = Future()
-        self._jobs.put((future, partial(func, *args, **kwargs)))
-        if self._started < self._count:
-            self._started += 1
-            threading.Thread(target=self._work, name="mp4gen-library", daemon=True).start()
-        return future
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as the base class
-        """Let each thread end after its job; wait for none."""
-        for _ in range(self._started):
-            self._jobs.put(None)
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            future, func = job
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                result = func()
-            except BaseException as error:  # noqa: BLE001 - the caller gets it
-                future.set_exception(error)
-            else:
-                future.set_result(result)

@@ -21,7 +21,7 @@ from mp4gen.server.counters import Counters
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.reader import LibraryReader
 from mp4gen.server.rendering.eta import RenderProgress, RenderSpeed, retry_after
-from mp4gen.server.rendering.pool import ProcessExecutor, WorkerSlot
+from mp4gen.server.rendering.slots import RenderSlot, slots_for
 from mp4gen.server.rendering.supervisor import (
     RENDER_FAILED,
     RenderCrashedError,
@@ -29,7 +29,7 @@ from mp4gen.server.rendering.supervisor import (
     RenderInterruptedError,
     SupervisedRender,
 )
-from mp4gen.server.troubles import describe_trouble
+from mp4gen.server.troubles import WorkerLostError, describe_trouble
 from mp4gen.server.videos.video_store import VideoStore
 
 from .fair_queue import FairQueue
@@ -77,9 +77,7 @@ class RenderScheduler:
         # Fields of waiting tasks that the database could not take.
         self._unrecorded: dict[str, dict[str, Any]] = {}
         self._renders: set[asyncio.Task[None]] = set()
-        executor = config.executor or partial(ProcessExecutor, config.worker_memory_bytes)
-        self._free_slots = [WorkerSlot(executor) for _ in range(config.workers)]
-        self._slots = tuple(self._free_slots)
+        self._slots = slots_for(config)
         self._gate = StartGate(partial(data.space_trouble, config.min_free_bytes))
         self._next_check: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -101,13 +99,18 @@ class RenderScheduler:
 
     @property
     def worker_pids(self) -> list[int]:
-        """The process ids of all workers."""
-        return [pid for slot in self._slots for pid in slot.pids]
+        """The process ids of the workers on this machine."""
+        return self._slots.pids
+
+    @property
+    def slots(self) -> int:
+        """How many renders may run at once now."""
+        return self._slots.total
 
     @property
     def trouble(self) -> str | None:
         """Why the whole queue waits, as a sentence; None if it does not."""
-        return self._gate.trouble
+        return self._gate.trouble or self._slots.trouble
 
     def start(self) -> None:
         """Queue the unfinished tasks of the last server, and start rendering."""
@@ -120,6 +123,7 @@ class RenderScheduler:
                 self._postponed.add(task, min(wait, MAX_DELAY))
             else:
                 self._queue.put(task.account, task.task_id, urgent=task.is_urgent)
+        self._slots.start(self._start_next)
         self._start_next()
 
     def submit(self, task: Task) -> None:
@@ -180,12 +184,12 @@ class RenderScheduler:
         self._postponed.clear()
         if self._next_check is not None:
             self._next_check.cancel()
-        await asyncio.gather(*(slot.close() for slot in self._slots))
+        await self._slots.close()
 
     # --- starting ---------------------------------------------------------------------------
 
     def _start_next(self) -> None:
-        while self._free_slots and self._queue and self._may_start():
+        while self._slots.free and self._queue and self._may_start():
             task_id = self._queue.get()
             if task_id is None:
                 return
@@ -196,8 +200,8 @@ class RenderScheduler:
             task = attrs.evolve(task, **self._unrecorded.pop(task_id, {}))
             for running in self._running.values():
                 running.share()
-            # The last used slot has a process already; the others may never need one.
-            render = asyncio.create_task(self._run(task, self._free_slots.pop()))
+            slot = self._slots.take(urgent=task.is_urgent)
+            render = asyncio.create_task(self._run(task, slot))
             self._renders.add(render)
             render.add_done_callback(self._renders.discard)
 
@@ -223,13 +227,11 @@ class RenderScheduler:
 
     def _workers_of_render(self) -> int:
         """Return how many processes a render that starts may have: it gets the free slots."""
-        if self._config.executor is not None or len(self._queue):
-            return 1
-        return 1 + len(self._free_slots)
+        return 1 if self._queue else self._slots.processes_for_one()
 
     # --- ending -----------------------------------------------------------------------------
 
-    async def _run(self, task: Task, slot: WorkerSlot) -> None:
+    async def _run(self, task: Task, slot: RenderSlot) -> None:
         now = asyncio.get_running_loop().time()
         render = SupervisedRender(
             slot,
@@ -247,7 +249,7 @@ class RenderScheduler:
             del self._running[task.task_id]
             render.release_waiters()
             self._queue.task_done(task.task_id)
-            self._free_slots.append(slot)
+            self._slots.give_back(slot)
             self._open_gate_if_idle()
             self._on_change()
             self._start_next()
@@ -297,7 +299,7 @@ class RenderScheduler:
         self._counters.troubles["crash" if crashed else "place"] += 1
         is_new = crashed or trouble not in {task.last_trouble, self._gate.last_failure}
         log_trouble(task, trouble, delay, error, is_new=is_new)
-        if not crashed:
+        if not crashed and not isinstance(error, WorkerLostError):
             self._gate.record_failure(trouble, asyncio.get_running_loop().time())
         self._postponed.add(task, delay)
         await self._requeue(task, delay, attempts=attempts, troubles=troubles, last_trouble=trouble)
@@ -333,4 +335,4 @@ class RenderScheduler:
             return own
         running = sum(one.progress.remaining(now) for one in self._running.values())
         ahead = self._queue.ahead_of(task.task_id) * own
-        return own + (running + ahead) / len(self._slots)
+        return own + (running + ahead) / max(self._slots.total, 1)

@@ -115,6 +115,10 @@ class WorkerSlot:
                 loop = asyncio.get_running_loop()
                 self._idle_timer = loop.call_later(IDLE_SECONDS, self.kill)
 
+    async def render(self, job: worker.RenderJob) -> worker.RenderedVideo:
+        """Render `job` in the slot; raises the errors of `run` and of `worker.render`."""
+        return await self.run(worker.render, job)
+
     def _submit(self, func: Callable[..., T], *args: Any) -> tuple[Executor, Future[T]]:
         # The second one is new: the first may have died since its last job.
         for executor in (self._executor, None):

@@ -7,11 +7,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from mp4gen.errors import Mp4GenError, RenderCancelledError, RenderError, RenderIOError
-from mp4gen.server.troubles import TransientError
+from mp4gen.server.troubles import TransientError, WorkerLostError
 
 from . import worker
 from .eta import RenderProgress
-from .pool import NoWorkerError, WorkerDiedError, WorkerSlot
+from .pool import NoWorkerError, WorkerDiedError
+from .slots import RenderSlot
 from .worker_channel import WorkerChannel
 
 log = logging.getLogger("mp4gen.server")
@@ -53,7 +54,7 @@ class RenderInterruptedError(Mp4GenError):
 
 
 class SupervisedRender:
-    """One running render, which may take `timeout` seconds.
+    """One running render, which may take `timeout` seconds from when a worker has its job.
 
     It updates `progress`, calls `on_change` after each change, and stops a render without
     progress after `progress_timeout` seconds.
@@ -61,7 +62,7 @@ class SupervisedRender:
 
     def __init__(
         self,
-        slot: WorkerSlot,
+        slot: RenderSlot,
         progress: RenderProgress,
         *,
         timeout: float,
@@ -73,6 +74,7 @@ class SupervisedRender:
         self._on_change = on_change
         self._channel: WorkerChannel | None = None
         self._is_shared = False
+        self._begun_at: float | None = None
         self._stop_requested_at: float | None = None
         self._stop_error: Mp4GenError | None = None
         self._waiters = 0
@@ -169,7 +171,7 @@ class SupervisedRender:
     ) -> worker.RenderedVideo:
         for _ in range(2):
             try:
-                return await self.slot.run(worker.render, job)
+                return await self.slot.render(job)
             except WorkerDiedError:
                 if channel.has_begun or self._stop_error is not None:
                     raise
@@ -183,14 +185,16 @@ class SupervisedRender:
             progress.update(now, *report)
             if progress.done != before:
                 self._on_change()
-        if now - progress.started_at > self._timeout:
+        # Before it has the job, only the machine can be the reason.
+        has_begun = self._channel is not None and self._channel.has_begun
+        if has_begun and self._begun_at is None:
+            self._begun_at = now
+        if self._begun_at is not None and now - self._begun_at > self._timeout:
             text = f"The render took longer than {self._timeout:g} s and was stopped."
             self._request_stop(RenderFailedError(RENDER_FAILED, text))
         elif now - progress.changed_at > self._progress_timeout:
             text = f"The render made no progress for {self._progress_timeout:g} s and was stopped."
-            # Before it has the job, only the machine can be the reason.
-            begun = self._channel is not None and self._channel.has_begun
-            self._request_stop(RenderCrashedError(text) if begun else TransientError(text))
+            self._request_stop(RenderCrashedError(text) if has_begun else TransientError(text))
         if self._stop_requested_at is not None and now - self._stop_requested_at > _KILL_AFTER:
             self.slot.kill()
 
@@ -212,6 +216,8 @@ def _failure(error: Exception) -> Mp4GenError:
     """Return what a failed render means: the song's fault, a crash, or a temporary failure."""
     failure: Mp4GenError
     match error:
+        case WorkerLostError():
+            failure = WorkerLostError(str(error))
         case TransientError() | RenderIOError():
             failure = TransientError(str(error))
         case OSError():

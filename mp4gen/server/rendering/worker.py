@@ -35,6 +35,8 @@ NICE = 10
 _REPORT_INTERVAL = 0.1
 _MAX_FILE_BYTES = 8 << 30
 _PR_SET_PDEATHSIG = 1
+# The fields of a style that name files.
+STYLE_FILES = ("background", "font", "fonts", "logo")
 
 
 @attrs.frozen(kw_only=True)
@@ -136,8 +138,7 @@ def render(job: RenderJob) -> RenderedVideo:
     from mp4gen.render import probe, render_video
     from mp4gen.render.pieces import PieceProcessError
 
-    if not job.audio.resolve().is_relative_to(job.root):
-        raise RenderError("The music file is outside the music folder.")
+    check_inside(job)
     info = probe(job.audio)
     # Until now the server has only an estimate, and the analysis of the music takes a while.
     reporter = _Reporter(channel, job.options.seconds_of(info.duration), job.workers)
@@ -165,6 +166,16 @@ def render(job: RenderJob) -> RenderedVideo:
         # The server does not load the renderer, not even for an error.
         raise PieceDiedError(str(error)) from error
     return RenderedVideo(result.duration, result.warnings)
+
+
+def check_inside(job: RenderJob) -> None:
+    """Refuse a music file that a link has moved out of the music folder.
+
+    Raises:
+        RenderError: The file is outside.
+    """
+    if not job.audio.resolve().is_relative_to(job.root):
+        raise RenderError("The music file is outside the music folder.")
 
 
 def _style(job: RenderJob) -> "RenderStyle":

@@ -41,7 +41,7 @@ class Metrics:
         yield _family("info", "The version.", [({"version": package_version()}, 1)])
         yield _family("queued_tasks", "Tasks that wait to be rendered.", scheduler.queued)
         yield _family("rendering_tasks", "Running renders.", scheduler.rendering)
-        yield _family("workers", "Videos rendered at once.", parts.config.workers)
+        yield _family("workers", "Videos rendered at once.", scheduler.slots)
         yield _family("accepts_tasks", "1 if new tasks are accepted.", accepts)
         yield _family("queue_waits", "1 if the queue waits.", scheduler.trouble is not None)
         free = parts.data.free_bytes()

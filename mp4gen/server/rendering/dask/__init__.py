@@ -1,0 +1,1 @@
+"""Renders on a Dask cluster, without a folder that the machines share."""
