@@ -84,7 +84,7 @@ def animate(features: Features, fps: FrameRate) -> Iterator[Run]:
     height = np.zeros(bands, np.float32)
     drop = np.zeros(bands, np.float32)
     faster = np.float32(GRAVITY / fps**2)
-    glows = _glows(levels, fps)
+    glows = beat_glows(levels, fps)
     before = np.zeros((math.ceil(fps * HISTORY_SECONDS), bands), np.float32)
     for first in range(0, levels.shape[0], _BLOCK):
         heights = _targets(levels[first : first + _BLOCK], spread, reference_levels)
@@ -144,7 +144,7 @@ def _percentile(counts: NDArray[np.int64], share: float) -> Floats:
     return _decibels((running < running[:, -1:] * share).sum(axis=1))
 
 
-def _glows(levels: Bytes, fps: FrameRate) -> Iterator[float]:
+def beat_glows(levels: Bytes, fps: FrameRate) -> Iterator[float]:
     """Yield each frame's glow: up with an onset above the recent average, then decaying."""
     decay = math.exp(-1 / (fps * GLOW_SECONDS))
     follow = 1 - math.exp(-1 / (fps * AVERAGE_SECONDS))

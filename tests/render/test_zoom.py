@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,16 +15,14 @@ from mp4gen.render.layout import Box
 from mp4gen.render.looks import find_look
 from mp4gen.render.looks.look import CONTENT, SceneSpec
 from mp4gen.render.motion import Run
-from mp4gen.render.parts.zoom import Zoom, free_boxes, zoom_at
+from mp4gen.render.parts.zoom import free_boxes, step_frames, zoom_at
 from mp4gen.render.scene import Scene
 from mp4gen.render.text import Typesetter
 
 FRAMES = 3600
 
 
-def a_scene(
-    size: tuple[int, int], look: str = "bars", fps: Fraction | int = 30
-) -> tuple[Scene, Canvas]:
+def a_scene(size: tuple[int, int], look: str = "bars") -> tuple[Scene, Canvas]:
     layout = find_look(look)(*size, CONTENT)
     side = layout.cover.width
     # Stripes, whose movement is visible everywhere.
@@ -34,11 +30,11 @@ def a_scene(
     cover = np.stack([stripes, 0.7 * stripes, 0.3 * stripes], axis=-1)[None].repeat(side, axis=0)
     spec = SceneSpec(
         layout=layout, cover=cover, accent=Accent(60.0, 1.0), title="Title", author="Author",
-        domain_name="example.com", fps=fps, frame_count=FRAMES,
+        domain_name="example.com", fps=30, frame_count=FRAMES,
         background=Background(is_blur=True),
     )  # fmt: skip
     canvas = Canvas(*size)
-    features = Features(np.zeros((FRAMES, layout.bands), np.uint8), FRAMES / float(fps))
+    features = Features(np.zeros((FRAMES, layout.bands), np.uint8), FRAMES / 30)
     return Scene(spec, features, canvas, Typesetter()), canvas
 
 
@@ -63,7 +59,7 @@ def test_frame_does_not_depend_on_the_frames_before(size, look):
 
 
 def test_zoom_moves_twice_a_second():
-    """All frames of half a second are the same."""
+    """All frames of half a second are the same, and a step is hardly visible."""
     first, same, next_step = (draw((320, 180), [frame])[0] for frame in (600, 614, 615))
     rows = slice(0, 20)
 
@@ -72,19 +68,15 @@ def test_zoom_moves_twice_a_second():
     assert 0 < difference.max() <= 4
 
 
-@pytest.mark.parametrize("fps", [24, Fraction(30000, 1001), 60])
-def test_steps_follow_the_time(fps):
-    """Whatever the frame rate is, a minute ends at the largest zoom."""
-    scene, _ = a_scene((160, 160), fps=fps)
-    zoom = next(part for part in scene._parts if isinstance(part, Zoom))
-    steps = []
-    zoom._draw = steps.append
-    frames = np.zeros((round(3 * fps), 1), np.float32)
+def test_steps_come_with_beats():
+    """One in each half second, at its strongest beat; without a beat at its beginning."""
+    glows = np.zeros(75, np.float32)
+    glows[[18, 24, 25, 47]] = 0.4, 0.9, 0.8, 1.0
 
-    for _ in zoom.draw_frames(Run(0, frames, frames[:, 0], frames), frames[:, 0] > 0):
-        pass
-
-    assert steps == pytest.approx([zoom_at(half / 2) for half in range(6)])
+    assert step_frames(glows, 30).tolist() == [0, 24, 30, 47, 60]
+    assert step_frames(glows, 30000 / 1001).tolist() == [0, 24, 30, 47, 60]
+    assert step_frames(glows[:1], 60).tolist() == [0]
+    assert step_frames(glows[:0], 60).tolist() == []
 
 
 def test_zoom_goes_to_the_middle_and_back():

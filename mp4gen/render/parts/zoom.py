@@ -6,10 +6,12 @@ found once, so a step enlarges a small image, and mixes it in where no other par
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
 
 from mp4gen.render.blurred_cover import MIN_ZOOM, BlurredCover
 from mp4gen.render.canvas import SCALES
@@ -17,9 +19,9 @@ from mp4gen.render.colour import Bytes, Floats, rgb_to_yuv
 from mp4gen.render.cover import upscale
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, Stage
-from mp4gen.render.motion import Run
+from mp4gen.render.motion import Run, beat_glows
 
-# A step moves no pixel by more than 0.2 at 720p, which is not visible.
+# Steps come with beats. None moves a pixel by more than 0.2 at 720p, which is not visible alone.
 STEPS_PER_SECOND = 2
 MAX_ZOOM, SECONDS = 1.06, 60.0
 # Units over which the movement fades to rest beside another part.
@@ -55,7 +57,8 @@ class Zoom:
     ) -> None:
         self._blurred, self._step = blurred, -1
         self._small = rgb_to_yuv(blurred.small)
-        self._fps = float(stage.spec.fps)
+        glows = np.fromiter(beat_glows(stage.features.levels, stage.spec.fps), np.float32)
+        self._steps = step_frames(glows, float(stage.spec.fps))
         layout = stage.spec.layout
         if len(taken) > MAX_BOXES:
             taken = [_around(taken)]
@@ -69,8 +72,8 @@ class Zoom:
         self._mixes = [mix for box in self.boxes for mix in _mixes(stage, box, moving, rest)]
 
     def draw_frames(self, run: Run, _slow_updates: Flags) -> Iterator[None]:
-        """Move the background in the first frame of each step."""
-        for step in np.floor(run.frames * (STEPS_PER_SECOND / self._fps) + 1e-6).tolist():
+        """Move the background with each step."""
+        for step in np.searchsorted(self._steps, run.frames, "right").tolist():
             if step != self._step:
                 self._step = step
                 self._draw(zoom_at(step / STEPS_PER_SECOND))
@@ -81,6 +84,22 @@ class Zoom:
             small = self._small[..., mix.plane]
             large = self._blurred.enlarged(small, mix.box, zoom, SCALES[mix.plane])
             mix.pixels[:] = large * mix.moving + mix.rest
+
+
+def step_frames(glows: Floats, fps: float) -> NDArray[np.int64]:
+    """Return the frames of the steps: the strongest beat of each half second, or its first frame.
+
+    Args:
+        glows: (frames,) the light of the beat, from 0 to 1.
+        fps: frames per second.
+    """
+    rises = np.diff(glows, prepend=np.float32(0))
+    firsts = np.rint(np.arange(0, glows.size, fps / STEPS_PER_SECOND)).astype(np.int64)
+    bounds = [*firsts[firsts < glows.size].tolist(), glows.size]
+    strongest = [
+        first + int(rises[first:end].clip(0).argmax()) for first, end in itertools.pairwise(bounds)
+    ]
+    return np.array(strongest, np.int64)
 
 
 def zoom_at(seconds: float) -> float:
