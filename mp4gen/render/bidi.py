@@ -17,13 +17,19 @@ _ODD_PAIRS = {"[": "]", "{": "}", "\u298d": "\u2990", "\u298f": "\u298e"}
 def embedding_levels(text: str) -> list[int]:
     """Return the embedding level of each code point; odd levels run from right to left."""
     classes = [unicodedata.bidirectional(char) or "L" for char in text]
-    base = next((int(kind != "L") for kind in classes if kind in ("L", "R", "AL")), 0)
+    base = base_level(text)
     sos = "R" if base else "L"
     marks = [kind == "NSM" for kind in classes]
     _weak(classes, sos)
     _brackets(classes, _bracket_pairs(text, classes), marks, sos)
     _neutral(classes, sos)
     return [base + _step(kind, base) for kind in classes]
+
+
+def base_level(text: str) -> int:
+    """Return 1 if the first letter with a direction runs from right to left, else 0 (rule P2)."""
+    kinds = map(unicodedata.bidirectional, text)
+    return next((int(kind != "L") for kind in kinds if kind in ("L", "R", "AL")), 0)
 
 
 def reorder_visual(runs: Sequence[T], run_levels: Sequence[int]) -> list[T]:

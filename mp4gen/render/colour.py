@@ -128,6 +128,18 @@ def rgb_to_yuv420(pixels: Floats) -> Planes:
     )
 
 
+def blend(old: Planes, new: Planes, share: float) -> Planes:
+    """Return planes between two, from 0 (old) to 1 (new); equal pixels stay equal."""
+    weight = round(share * 256)
+    luma, blue, red = (
+        ((one.astype(np.uint16) * (256 - weight) + other * np.uint16(weight) + 128) >> 8).astype(
+            np.uint8
+        )
+        for one, other in zip(old, new, strict=True)
+    )
+    return luma, blue, red
+
+
 def _rounded(plane: Floats, noise: np.random.Generator, low: int, high: int) -> Bytes:
     plane += noise.random(plane.shape, np.float32) * np.float32(0.9) - np.float32(0.45)
     return np.clip(np.rint(plane, out=plane), low, high, out=plane).astype(np.uint8)

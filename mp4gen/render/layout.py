@@ -66,6 +66,7 @@ class Words:
         author_base: baseline of the author after the opening.
         hero_size: size of the author at the beginning.
         hero_base: baseline of the author at the beginning.
+        at_right: whether the words end at the right of the box.
     """
 
     box: Box
@@ -76,21 +77,64 @@ class Words:
     author_base: float
     hero_size: float
     hero_base: float
+    at_right: bool = False
+
+
+@frozen(eq=False, kw_only=True)
+class LyricPlaces:
+    """Where lyrics stand, in pixels; `_base` means a baseline.
+
+    Attributes:
+        box: all that they change: even edges.
+        left: where the lines begin.
+        right: where they end, and begin if `is_rtl`.
+        is_rtl: whether the lines are aligned at the right.
+        size: size of the current line in one row.
+        base: its baseline.
+        two_row_size: size of the current line in two rows.
+        two_row_bases: their baselines.
+        quiet_size: size of the other lines.
+        past_base: baseline of the line before.
+        next_base: baseline of the line after.
+        max_ideographs: of Chinese or Japanese in a row.
+    """
+
+    box: Box
+    left: float
+    right: float
+    is_rtl: bool
+    size: float
+    base: float
+    two_row_size: float
+    two_row_bases: tuple[float, float]
+    quiet_size: float
+    past_base: float
+    next_base: float
+    max_ideographs: int
+
+    @property
+    def text_box(self) -> Box:
+        """The box of the letters, without room for light."""
+        return Box(round(self.left), self.box.top, round(self.right), self.box.bottom)
 
 
 @frozen(eq=False, kw_only=True)
 class Watermark:
-    """Where the watermark stands, in pixels: centred, on a baseline.
+    """Where the watermark stands, in pixels: centred or at one side, on a baseline.
 
     Attributes:
         size: size of its letters.
         base: its baseline.
         max_width: a longer one is set smaller, then cut.
+        left: where it begins, or None.
+        right: where it ends, or None; if both are None it is centred.
     """
 
     size: float
     base: float
     max_width: float
+    left: float | None = None
+    right: float | None = None
 
 
 def cover_box(left: float, top: float, side: float, unit: float) -> Box:

@@ -72,6 +72,21 @@ class Run:
         heights, glows = self.heights[start:stop], self.glows[start:stop]
         return Run(self.first + start, heights, glows, before)
 
+    def with_bands(self, count: int) -> Run:
+        """Return the same movement in another number of bands."""
+        if self.heights.shape[1] == count:
+            return self
+        heights, before = (_resampled(rows, count) for rows in (self.heights, self.before))
+        return Run(self.first, heights, self.glows, before)
+
+
+def _resampled(rows: Floats, count: int) -> Floats:
+    places = np.linspace(0, rows.shape[1] - 1, count, dtype=np.float32)
+    left = np.floor(places).astype(np.int64)
+    right = np.minimum(left + 1, rows.shape[1] - 1)
+    found: Floats = rows[:, left] + (rows[:, right] - rows[:, left]) * (places - left)
+    return found.astype(np.float32)
+
 
 def animate(features: Features, fps: FrameRate) -> Iterator[Run]:
     """Yield the movement of all frames, in runs."""

@@ -15,11 +15,11 @@ from av import Packet
 from mp4gen.errors import RenderIOError
 
 from . import motion
+from .alternating_scene import new_scene
 from .canvas import Canvas
 from .encode import EncodedFrame, keyframe_interval, new_encoder, new_frame
 from .options import RenderStyle
 from .preparation import Prepared
-from .scene import Scene
 
 PIECE_SECONDS = 8
 
@@ -73,7 +73,7 @@ class Drawing:
 
     def __init__(self, prepared: Prepared, canvas: Canvas) -> None:
         self._features, self._fps = prepared.features, prepared.spec.fps
-        self._scene = Scene(prepared.spec, prepared.features, canvas, prepared.typesetter)
+        self._scene = new_scene(prepared.spec, prepared.features, canvas, prepared.typesetter)
         self._runs = motion.animate(self._features, self._fps)
         self._run = next(self._runs)
 

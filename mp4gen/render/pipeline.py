@@ -13,6 +13,7 @@ from .cancellation import CancelToken, Deadline
 from .clip import Clip, clip_of
 from .encoding import Encoding
 from .header import header_duration
+from .lyrics.source import LyricsChoice
 from .options import (
     DEFAULT_STYLE,
     MAX_DURATION,
@@ -45,6 +46,7 @@ def render_video(
     domain_name: str | None = None,
     title: str | None = None,
     cover: PathLike | None = None,
+    lyrics: LyricsChoice = "auto",
     start: float | str = 0.0,
     length: float | str | None = None,
     style: RenderStyle = DEFAULT_STYLE,
@@ -72,6 +74,8 @@ def render_video(
         title: default: the file's title tag, else its name.
         cover: a PNG, JPEG, WEBP or, with Pillow 11.3, AVIF; default: the file's front cover, else
             its first usable picture, else one generated from the audio.
+        lyrics: "auto" for a .lrc, .srt or .vtt file that is beside the music and has its name,
+            else synchronised lyrics in its tags; the path of such a file; or None.
         start: where a clip starts: seconds, "1:15" or "1:02:03.5".
         length: length of the clip in the same forms; default: up to the track's end. The audio is
             cut to the sample, faded for 15 ms at the cuts, and never copied.
@@ -113,7 +117,7 @@ def render_video(
     if not callable(workers):
         check_range("workers", workers, 1, MAX_WORKERS)
     clip, warnings = _limited(audio, clip_of(start, length), limits)
-    request = RenderRequest(author, domain_name, title, cover, style, max_duration, clip)
+    request = RenderRequest(author, domain_name, title, cover, style, max_duration, clip, lyrics)
     deadline = Deadline(cancel, 60 + max_duration if timeout is None else timeout)
     with watch_source(audio) as check_source, PieceProcesses(workers) as processes:
         analyse = functools.partial(

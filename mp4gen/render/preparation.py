@@ -5,9 +5,11 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from attrs import frozen
+import numpy as np
+from attrs import evolve, frozen
 
 from mp4gen.errors import RenderError
+from mp4gen.lyrics.values import Lyrics
 
 from . import analysis, cover, damage, decode, fonts, tags
 from .background_source import choose_accent, read_background
@@ -16,7 +18,10 @@ from .colour import Bytes
 from .cover import cover_jpeg
 from .logo import read_logo
 from .looks import find_look
-from .looks.look import Content, SceneSpec
+from .looks.look import Content, Direction, Layout, SceneSpec
+from .looks.lyric_bars import lyrics_layout
+from .lyrics.plan import is_rtl, plan_lyrics
+from .lyrics.source import LyricsChoice, check_lyrics, find_lyrics
 from .options import MIN_SIDE, PathLike, RenderStyle
 from .text import Typesetter, sanitize
 
@@ -35,6 +40,7 @@ class RenderRequest:
     style: RenderStyle
     max_duration: float
     clip: Clip = WHOLE
+    lyrics: LyricsChoice = "auto"
 
 
 @frozen(eq=False)
@@ -62,9 +68,10 @@ def prepare(
     _check_values(request)
     file_tags = tags.read_tags(audio)
     title, author = _texts(audio, request, file_tags)
-    content = Content(has_words=bool(title or author))
-    layout = find_look(style.look)(style.width, style.height, content)
-    side = layout.cover.width
+    lyrics, warnings = find_lyrics(audio, request.lyrics, file_tags)
+    lyrics = lyrics.clipped(request.clip.start, request.clip.stop)
+    layout, own_layout = _layouts(style, lyrics, has_words=bool(title or author))
+    side = own_layout.cover.width
     # Options are checked before minutes are spent on the audio.
     cover_override = None
     if request.cover is not None:
@@ -73,20 +80,20 @@ def prepare(
     features = analyse(
         audio,
         fps=style.fps,
-        bands=layout.bands,
+        bands=max(layout.bands, own_layout.bands),
         max_duration=request.max_duration,
         clip=request.clip,
     )
-    cover_image, warnings = choose_cover(cover_override, file_tags.covers, side)
+    cover_image, cover_warnings = choose_cover(cover_override, file_tags.covers, side)
     if cover_image is None:
         cover_pixels = cover.generate_cover(features.digest, side)[0]
     else:
         cover_pixels = cover.resize(cover_image, side)
-    warnings += _tag_warnings(request, file_tags)
+    warnings += cover_warnings + _tag_warnings(request, file_tags)
     warnings += damage.warnings_of(decode.display_name(audio), features)
     hue = cover.generated_hue(features.digest)
     spec = SceneSpec(
-        layout=layout,
+        layout=own_layout,
         cover=cover_pixels,
         accent=choose_accent(style, background, cover_pixels, hue),
         title=title,
@@ -98,7 +105,37 @@ def prepare(
         logo=logo,
     )
     typesetter = Typesetter(style.fonts, style.font)
+    if layout is not own_layout:
+        spec = _with_lyrics(spec, layout, lyrics, typesetter)
     return Prepared(style, features, spec, cover_image, typesetter, tuple(warnings))
+
+
+def _layouts(style: RenderStyle, lyrics: Lyrics, *, has_words: bool) -> tuple[Layout, Layout]:
+    """Return the layouts of the look with the lyrics, if there are any, and without."""
+    look, size = find_look(style.look), (style.width, style.height)
+    own = look(*size, Content(has_words))
+    if not lyrics.lines:
+        return own, own
+    direction: Direction = "rtl" if is_rtl(lyrics) else "ltr"
+    return lyrics_layout(look, *size, Content(has_words, direction)), own
+
+
+def _with_lyrics(
+    spec: SceneSpec, layout: Layout, lyrics: Lyrics, typesetter: Typesetter
+) -> SceneSpec:
+    """Return the content of a video with lyrics, which its own layout follows in long gaps."""
+    duration = float(spec.frame_count / spec.fps)
+    places = layout.lyrics
+    plan = None if places is None else plan_lyrics(lyrics, places, typesetter, duration)
+    if plan is None:
+        return spec
+    return evolve(
+        spec,
+        layout=layout,
+        cover=cover.resize(np.rint(spec.cover * 255).astype(np.uint8), layout.cover.width),
+        lyrics=plan,
+        between=spec if plan.schedule.interludes else None,
+    )
 
 
 def check_request(request: RenderRequest) -> None:
@@ -111,6 +148,7 @@ def check_request(request: RenderRequest) -> None:
     if request.cover is not None:
         cover.read_cover(request.cover, MIN_SIDE)
     read_background(request.style)
+    check_lyrics(request.lyrics)
     _read_logo(request.style)
 
 

@@ -13,6 +13,7 @@ from . import analysis, cover, tags
 from .canvas import Canvas
 from .clip import WHOLE, Clip, clip_of
 from .cover import cover_jpeg
+from .lyrics.source import LyricsChoice
 from .options import DEFAULT_STYLE, MAX_DURATION, FrameRate, PathLike, RenderStyle
 from .pieces import Drawing
 from .preparation import RenderRequest, choose_cover, prepare
@@ -26,6 +27,7 @@ def render_frame(
     domain_name: str | None = None,
     title: str | None = None,
     cover: PathLike | None = None,
+    lyrics: LyricsChoice = "auto",
     start: float | str = 0.0,
     length: float | str | None = None,
     style: RenderStyle = DEFAULT_STYLE,
@@ -40,7 +42,7 @@ def render_frame(
         RenderError: as for `render_video`.
     """
     clip = clip_of(start, length)
-    request = RenderRequest(author, domain_name, title, cover, style, max_duration, clip)
+    request = RenderRequest(author, domain_name, title, cover, style, max_duration, clip, lyrics)
     if not math.isfinite(time):
         raise RenderError(f"Invalid time: {time!r}. Use a finite number of seconds.")
     prepared = prepare(audio, request, _analyse_cached)

@@ -7,11 +7,12 @@ a box for a missing glyph and never exceeds its width.
 from __future__ import annotations
 
 import functools
+import itertools
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, features
 
@@ -147,6 +148,41 @@ class Typesetter:
         """Return the width of a line in pixels."""
         return sum(_advance(run, size) for run in self._runs(text, weight))
 
+    def shown(self, text: str, weight: Weight) -> str:
+        """Return text without the letters that no font has."""
+        return "".join(run.text for run in self._runs(text, weight))
+
+    def spans(
+        self, text: str, size: float, weight: Weight, ends: Sequence[int]
+    ) -> list[list[tuple[float, float]]]:
+        """Return where the parts of a line stand.
+
+        Args:
+            text: the line, as returned by `shown`.
+            size: of its letters, in pixels.
+            weight: of its letters.
+            ends: index in the text at which each part ends, ascending.
+
+        Returns:
+            The stretches of each part in reading order, as pixels from the left of the line to
+            where the stretch begins and ends; the latter is the smaller one from right to left.
+        """
+        runs = self._runs(text, weight)
+        lefts: dict[int, float] = {}
+        pen = 0.0
+        for index in bidi.reorder_visual(range(len(runs)), [run.level for run in runs]):
+            lefts[index] = pen
+            pen += _advance(runs[index], size)
+        parts: list[list[tuple[float, float]]] = [[] for _ in ends]
+        place = 0
+        for index, run in enumerate(runs):
+            for part, cut in zip(parts, itertools.pairwise((0, *ends)), strict=True):
+                first, last = (min(max(end - place, 0), len(run.text)) for end in cut)
+                if first < last:
+                    part.append(_span(run, size, lefts[index], first, last))
+            place += len(run.text)
+        return parts
+
     def line(self, text: str, size: float, weight: Weight) -> Line:
         """Draw one line in white, emoji in their colours, with a margin for overhanging parts."""
         runs = self._runs(text, weight)
@@ -249,6 +285,16 @@ def _advance(run: Run, size: float) -> float:
     # Measured large, as it is drawn: small widths are rounded to whole pixels.
     font, scale = _loaded(run.font, size * OVERSAMPLING)
     return font.getlength(run.text, direction=_direction(run)) * scale / OVERSAMPLING
+
+
+def _span(run: Run, size: float, left: float, first: int, last: int) -> tuple[float, float]:
+    """Return the pixels at which the letters from index `first` up to `last` begin and end."""
+    # Measured from the start of the run: its letters may be joined.
+    before, behind = (_advance(evolve(run, text=run.text[:end]), size) for end in (first, last))
+    if run.level % 2:
+        right = left + _advance(run, size)
+        return right - before, right - behind
+    return left + before, left + behind
 
 
 def _draw(mask: Image.Image, run: Run, size: float, x: float, y: int) -> None:

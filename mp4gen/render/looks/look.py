@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from attrs import frozen
@@ -15,12 +15,15 @@ from mp4gen.render.analysis import Features
 from mp4gen.render.background_source import COVER_COLOURS, Background
 from mp4gen.render.canvas import Canvas
 from mp4gen.render.colour import Accent, Bytes, Floats
-from mp4gen.render.layout import Box, Watermark, Words
+from mp4gen.render.layout import Box, LyricPlaces, Watermark, Words
+from mp4gen.render.lyrics.plan import LyricsPlan
 from mp4gen.render.motion import Run
 from mp4gen.render.options import FrameRate
 from mp4gen.render.text import Typesetter
 
 Flags = NDArray[np.bool_]
+# In which direction lyrics are read.
+Direction = Literal["ltr", "rtl"]
 
 
 @frozen
@@ -29,9 +32,12 @@ class Content:
 
     Attributes:
         has_words: whether there is a title or an author.
+        lyrics: the direction of the lyrics, or None if there are none. A look that cannot leave
+            room for them ignores this.
     """
 
     has_words: bool = True
+    lyrics: Direction | None = None
 
 
 CONTENT = Content()
@@ -73,6 +79,7 @@ class Layout:
         cover: the square in which the cover is drawn; it decides the size of `SceneSpec.cover`.
         words: the place of title and author.
         watermark: the place of the watermark.
+        lyrics: the place of the lyrics, or None; their part is added to those of the look.
     """
 
     width: int
@@ -82,6 +89,7 @@ class Layout:
     cover: Box
     words: Words
     watermark: Watermark
+    lyrics: LyricPlaces | None = None
 
     def draw_still(self, pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
         """Draw all that never changes on the ground, sRGB (height, width, 3) from 0 to 1."""
@@ -119,6 +127,9 @@ class SceneSpec:
         frame_count: number of frames.
         background: what stands behind everything.
         logo: RGBA, as large as it is shown, or None.
+        lyrics: the lyrics in time, for a layout that has a place for them, or None.
+        between: what is shown while there are no lyrics for long: the look as it is without them;
+            None if that is never.
     """
 
     layout: Layout
@@ -131,6 +142,8 @@ class SceneSpec:
     frame_count: int
     background: Background = COVER_COLOURS
     logo: Bytes | None = None
+    lyrics: LyricsPlan | None = None
+    between: SceneSpec | None = None
 
 
 @frozen(eq=False)

@@ -20,6 +20,7 @@ MIN_SCALE = 0.7
 # A second row of one word this short looks like a mistake.
 _SHORT_WORD = 3
 _ELLIPSIS = "\u2026"
+_MAX_LOST = 8
 # No row begins with these, beside punctuation: small kana, and marks of length and repetition.
 _NEVER_FIRST = frozenset("ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮーヽヾゝゞ々〜\uff5e")
 _QUOTES = frozenset("'\"\u2019")
@@ -184,4 +185,8 @@ def shorten(text: str, measure: Measure, width: float) -> str:
         middle = (low + high) // 2
         fits = measure("".join(clusters[:middle]).rstrip() + _ELLIPSIS) <= width
         low, high = (middle, high) if fits else (low, middle)
-    return "".join(clusters[:low]).rstrip() + _ELLIPSIS
+    kept = "".join(clusters[:low])
+    # A word is cut only if the rest would be much shorter.
+    whole, _, cut = kept.rpartition(" ")
+    kept = whole if whole and len(cut) <= _MAX_LOST else kept
+    return kept.rstrip() + _ELLIPSIS

@@ -15,6 +15,8 @@ from mp4gen.render.text import Typesetter
 
 TITLE_OPACITY, HERO_OPACITY, QUIET_OPACITY = 0.96, 0.98, 0.75
 WATERMARK_OPACITY, PICTURE_WATERMARK_OPACITY = 0.55, 0.64
+# Of the lines beside the one being sung.
+LYRICS_OPACITY = 0.41
 MIN_WATERMARK_SIZE = 8
 # An author without a title takes the title's place; its quiet size is larger by this factor.
 AUTHOR_ONLY_SCALE = 1.2
@@ -61,7 +63,7 @@ def draw_words(pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
     if spec.domain_name:
         text, size = _fit_watermark(spec, typesetter)
         line = typesetter.line(text, size, "medium")
-        left = (spec.layout.width - line.advance) / 2
+        left = _watermark_left(line.advance, spec)
         base, opacity = spec.layout.watermark.base, _watermark_opacity(spec)
         background.draw_text(pixels, line, left, base, opacity, shadow=shadow(size))
 
@@ -72,8 +74,8 @@ def text_places(spec: SceneSpec, typesetter: Typesetter) -> Iterator[TextPlace]:
 
     def box_of(text: str, size: float, weight: Weight, base: float) -> Box:
         length = typesetter.width(text, size, weight)
-        centred = weight == "medium"
-        left = (width - length) / 2 if centred else text_left(length, words, width)
+        is_watermark = weight == "medium"
+        left = _watermark_left(length, spec) if is_watermark else text_left(length, words, width)
         top, bottom = base - ASCENT * size, base + DESCENT * size
         return Box(round(left), round(top), round(left + length), round(bottom))
 
@@ -90,6 +92,8 @@ def text_places(spec: SceneSpec, typesetter: Typesetter) -> Iterator[TextPlace]:
         text, size = _fit_watermark(spec, typesetter)
         watermark = box_of(text, size, "medium", spec.layout.watermark.base)
         yield TextPlace(watermark, _watermark_opacity(spec), FAINT_CONTRAST)
+    if spec.layout.lyrics is not None:
+        yield TextPlace(spec.layout.lyrics.text_box, LYRICS_OPACITY, FAINT_CONTRAST)
 
 
 def _fit_title(spec: SceneSpec, typesetter: Typesetter) -> tuple[str, float]:
@@ -118,6 +122,15 @@ def _watermark_opacity(spec: SceneSpec) -> float:
     return WATERMARK_OPACITY if spec.background.picture is None else PICTURE_WATERMARK_OPACITY
 
 
+def _watermark_left(width: float, spec: SceneSpec) -> float:
+    place = spec.layout.watermark
+    if place.left is not None:
+        return place.left
+    return (spec.layout.width - width) / 2 if place.right is None else place.right - width
+
+
 def text_left(width: float, words: Words, frame_width: int) -> float:
     """Return where a line of title or author begins."""
-    return (frame_width - width) / 2 if words.centred else float(words.box.left)
+    if words.centred:
+        return (frame_width - width) / 2
+    return words.box.right - width if words.at_right else float(words.box.left)

@@ -1,0 +1,100 @@
+"""The look `bars` with lyrics: a small cover, three lines, and low bars under them.
+
+Looks that have no place for lyrics of their own are shown like this too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from attrs import frozen
+
+from mp4gen.render import background
+from mp4gen.render.colour import Floats
+from mp4gen.render.layout import Box
+from mp4gen.render.lyrics.places import lyric_frame
+from mp4gen.render.parts.bars import Bars
+from mp4gen.render.parts.progress_line import ProgressLine, draw_track
+from mp4gen.render.parts.title_block import TitleBlock
+from mp4gen.render.parts.words import draw_words
+from mp4gen.render.text import Typesetter
+
+from .bars import BarsLayout, design_for
+from .look import Content, Layout, Look, Part, SceneSpec, Stage
+from .shapes import Shape
+
+# The corners and the shadow of a small cover, as shares of those of a large one.
+SMALL_COVER = 0.5
+
+
+@frozen
+class Design:
+    """Sizes in units of the design of a shape, positions as shares of it."""
+
+    bars: int
+    base: float
+    height: int
+    progress_top: float
+    progress_height: int
+
+
+DESIGNS = {
+    Shape.LANDSCAPE: Design(bars=64, base=0.808, height=92, progress_top=0.897, progress_height=4),
+    Shape.SQUARE: Design(bars=48, base=0.800, height=80, progress_top=0.881, progress_height=4),
+    Shape.TALL: Design(bars=48, base=0.800, height=92, progress_top=0.872, progress_height=4),
+    Shape.PORTRAIT: Design(bars=48, base=0.775, height=96, progress_top=0.845, progress_height=3),
+}
+
+
+class LyricBarsLayout(BarsLayout):
+    """The places of a frame with lyrics over bars."""
+
+    def draw_still(self, pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
+        """Draw what never changes, in place."""
+        background.draw_cover(pixels, spec.cover, self.cover, self.unit * SMALL_COVER)
+        draw_words(pixels, spec, typesetter)
+        draw_track(pixels, self.progress)
+
+    def parts(self, stage: Stage) -> Sequence[Part]:
+        """Return the parts that change, without the lyrics."""
+        colours = stage.spec.accent.sweep(self.bands)
+        return Bars(stage, self, colours), ProgressLine(stage, self.progress), TitleBlock(stage)
+
+
+def lyrics_layout(look: Look, width: int, height: int, content: Content) -> Layout:
+    """Return the layout of a look with lyrics: its own, or this one."""
+    layout = look(width, height, content)
+    return layout if layout.lyrics is not None else layout_for(width, height, content)
+
+
+def layout_for(width: int, height: int, content: Content) -> LyricBarsLayout:
+    """Place the bars under the lyrics in a frame of width x height pixels."""
+    places = lyric_frame(width, height, is_rtl=content.lyrics == "rtl")
+    frame, margin, design = places.frame, places.margin, DESIGNS[places.frame.shape]
+    # Below 4 pixels a bar, a bar and its gap would share a chroma sample.
+    count = min(design.bars, (width - 2 * margin) // 4)
+    pitch = (width - 2 * margin) / count
+    bars_height = round(design.height * frame.unit)
+    bar = max(min(round(0.58 * pitch), bars_height - 2), 2)
+    lefts = np.floor(margin + (np.arange(count) + 0.5) * pitch - bar / 2 + 0.5).astype(np.int64)
+    top, line = (
+        round(frame.y(design.progress_top)),
+        max(round(design.progress_height * frame.unit), 2),
+    )
+    return LyricBarsLayout(
+        design=design_for(width, height),
+        width=width,
+        height=height,
+        unit=frame.unit,
+        bands=count,
+        cover=places.cover,
+        words=places.words,
+        watermark=places.watermark,
+        lyrics=places.lyrics,
+        bar_lefts=lefts,
+        bar_width=bar,
+        bars_base=round(frame.y(design.base)),
+        bars_height=bars_height,
+        progress=Box(margin, top, width - margin, top + line),
+    )
