@@ -117,7 +117,7 @@ def _seconds(match: re.Match[str], name: str, number: int) -> float:
     if int(seconds) >= 60 or (hours is not None and int(minutes) >= 60):
         raise line_error(name, number, f"invalid time {match[0].strip()}", _HINT)
     whole = int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds)
-    return whole + (float(f"0.{fraction}") if fraction else 0.0)
+    return float(f"{whole}.{fraction or 0}")
 
 
 def _with_ends(lines: Iterable[LyricLine], ends: list[float]) -> Iterator[LyricLine]:

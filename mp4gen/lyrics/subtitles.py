@@ -92,4 +92,4 @@ def _seconds(groups: Sequence[str | None]) -> float | None:
     if int(minutes or 0) >= 60 or int(seconds or 0) >= 60:
         return None
     whole = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)
-    return whole + float(f"0.{fraction or 0}")
+    return float(f"{whole}.{fraction or 0}")
