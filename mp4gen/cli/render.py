@@ -18,15 +18,15 @@ from .options import AsJson, ensure_directory
 from .output import Output, display_path
 from .progress_bars import ProgressDisplay
 from .render_jobs import RenderJob, check_target, find_jobs
-from .render_options import Content, Limits, Sound, check_arguments, render_arguments
+from .render_options import Content, Limits, Sound, Videos, check_arguments, render_arguments
 from .render_report import report_done, report_skipped
 from .render_run import RenderRun, parse_workers, usable_processors
 from .run_progress import format_duration
 from .runner import run, run_in_thread
 from .standard_input import STANDARD_INPUT, standard_input_job
-from .video_options import DEFAULT_VIDEO_OPTIONS, VideoOptions
 
-_NO_CONTENT, _DEFAULT_SOUND, _DEFAULT_LIMITS = Content(), Sound(), Limits()
+_NO_CONTENT, _DEFAULT_SOUND = Content(), Sound()
+_DEFAULT_VIDEOS, _DEFAULT_LIMITS = Videos(), Limits()
 
 
 def render(
@@ -53,7 +53,7 @@ def render(
     ] = None,
     content: Content = _NO_CONTENT,
     sound: Sound = _DEFAULT_SOUND,
-    video: VideoOptions = DEFAULT_VIDEO_OPTIONS,
+    video: Videos = _DEFAULT_VIDEOS,
     limits: Limits = _DEFAULT_LIMITS,
     as_json: AsJson = False,
 ) -> int:
@@ -61,21 +61,28 @@ def render(
     # It stays text, since a `Path` drops the slash of a new folder.
     output, to = Output(as_json=as_json), expand_user_text(to)
     processes = usable_processors() if workers is None else parse_workers(workers)
-    arguments = render_arguments(content, sound, video, limits) | {"workers": processes}
+    styles = video.styles()
+    arguments = render_arguments(content, sound, limits) | {
+        "workers": processes,
+        "style": next(iter(styles.values())),
+    }
     check_target(to)
     if STANDARD_INPUT in audio:
+        if len(styles) > 1:
+            raise UsageError(f"One --to for {len(styles)} presets of standard input. Choose one.")
         with standard_input_job(audio, to) as job:
             if content.title is None:
                 arguments["title"] = probe(job.audio).title or job.video.stem
             return _render_one(job, arguments, output, overwrite=overwrite)
     unreadable: list[OSError] = []
-    jobs = find_jobs(audio, to, unreadable.append)
-    if content.title is not None and len(jobs) > 1:
-        raise UsageError(f"One --title for {len(jobs)} audio files. Remove it.")
-    check_arguments(arguments)
+    jobs = find_jobs(audio, to, unreadable.append, styles)
+    songs = len({job.audio for job in jobs})
+    if content.title is not None and songs > 1:
+        raise UsageError(f"One --title for {songs} audio files. Remove it.")
+    check_arguments(arguments, styles.values())
     if names_folder(to):
         ensure_directory(Path(to))
-    if len(audio) == 1 and not audio[0].is_dir():
+    if len(jobs) == 1 and len(audio) == 1 and not audio[0].is_dir():
         return _render_one(jobs[0], arguments, output, overwrite=overwrite)
     return run(
         RenderRun(

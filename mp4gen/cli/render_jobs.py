@@ -4,14 +4,16 @@ import mimetypes
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import attrs
 
 from mp4gen.errors import RenderError, RenderIOError
 from mp4gen.filesystem import names_folder
+from mp4gen.render import RenderStyle
 from mp4gen.render.formats import SUFFIXES
 from mp4gen.render.own_video import is_own_video
 
@@ -27,11 +29,13 @@ class RenderJob:
     Attributes:
         audio: The audio file.
         video: The MP4.
+        style: How the video looks; None for the style of all jobs.
         name: What the audio file is called in messages and records.
     """
 
     audio: Path
     video: Path
+    style: RenderStyle | None = attrs.field(default=None, kw_only=True)
     name: str = attrs.field(default=attrs.Factory(lambda job: str(job.audio), takes_self=True))
 
     def is_done(self) -> bool:
@@ -75,7 +79,10 @@ def check_target(to: str) -> None:
 
 
 def find_jobs(
-    sources: Sequence[Path], to: str, on_error: Callable[[OSError], object]
+    sources: Sequence[Path],
+    to: str,
+    on_error: Callable[[OSError], object],
+    styles: Mapping[str, RenderStyle] = MappingProxyType({}),
 ) -> list[RenderJob]:
     """Return a job for each file of `sources`, and for each audio file below a folder of them.
 
@@ -85,6 +92,8 @@ def find_jobs(
         sources: Audio files and folders.
         to: The MP4 of a single file, or the folder for the videos.
         on_error: Called for each subfolder that cannot be read.
+        styles: If there are several, each file becomes a video of each, with the style's key at
+            the end of its name.
 
     Raises:
         UsageError: A source is missing, there is no audio, or two files would become one video.
@@ -94,12 +103,25 @@ def find_jobs(
         raise UsageError(_NO_AUDIO if not sources else _nothing_in(sources))
     if names_folder(to):
         jobs = [RenderJob(audio, Path(to) / name.with_suffix(".mp4")) for audio, name in found]
-        return _without_conflicts(jobs)
+        return _without_conflicts([each for job in jobs for each in _in_styles(job, styles)])
+    if len(styles) > 1:
+        raise UsageError(
+            f"The target {to} is one file, but there are {len(styles)} presets. Use a folder."
+        )
     if len(found) > 1:
         raise UsageError(
             f"The target {to} is one file, but there are {len(found)} audio files. Use a folder."
         )
     return [RenderJob(found[0][0], Path(to))]
+
+
+def _in_styles(job: RenderJob, styles: Mapping[str, RenderStyle]) -> list[RenderJob]:
+    if len(styles) <= 1:
+        return [job]
+    return [
+        attrs.evolve(job, video=job.video.with_suffix(f".{key}.mp4"), style=style)
+        for key, style in styles.items()
+    ]
 
 
 def _found(source: Path, on_error: Callable[[OSError], object]) -> Iterator[tuple[Path, Path]]:

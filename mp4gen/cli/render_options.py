@@ -1,18 +1,20 @@
 """The options of `mp4gen render` that are arguments of `render_video`; renders nothing."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import attrs
 from cyclopts import Parameter
 
+from mp4gen.render import RenderStyle
 from mp4gen.render.clip import clip_of
 from mp4gen.render.options import AudioMode, AudioOptions, check_range
 from mp4gen.render.pipeline import MAX_MAX_SIZE
 from mp4gen.render.preparation import RenderRequest, check_request
 
 from .options import parse_number
-from .video_options import VideoOptions
+from .video_options import PRESET_HELP, VideoOptions
 
 
 @Parameter(name="*")
@@ -37,6 +39,28 @@ class Content:
     ] = None
     start: Annotated[str, Parameter(show_default="the beginning")] = "0"
     length: Annotated[str | None, Parameter(show_default="up to the end")] = None
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Videos(VideoOptions):
+    """How the videos of each audio file look."""
+
+    preset: Annotated[
+        list[str] | None,
+        Parameter(help=f"{PRESET_HELP} Repeatable: one video for each, such as song.reel.mp4."),
+    ] = None
+
+    def styles(self) -> dict[str, RenderStyle]:
+        """Return the style of each preset by its name, or a single one.
+
+        Raises:
+            UsageError: The size is invalid.
+            RenderError: Another option is invalid.
+        """
+        if not self.preset:
+            return {"": self.style()}
+        return {name: self.style(name) for name in self.preset}
 
 
 @Parameter(name="*")
@@ -78,16 +102,13 @@ class Limits:
     timeout: Annotated[float | None, Parameter(show_default="60 s and ten times the audio")] = None
 
 
-def render_arguments(
-    content: Content, sound: Sound, video: VideoOptions, limits: Limits
-) -> dict[str, Any]:
-    """Return the arguments of `render_video` that the options stand for.
+def render_arguments(content: Content, sound: Sound, limits: Limits) -> dict[str, Any]:
+    """Return the arguments of `render_video`, without the style, that the options stand for.
 
     Raises:
-        UsageError: A number or a size is invalid.
-        RenderError: Another option is invalid.
+        UsageError: A number is invalid.
     """
-    arguments: dict[str, Any] = {"style": video.style()}
+    arguments: dict[str, Any] = {}
     for group in (content, sound, limits):
         arguments |= attrs.asdict(group)
     if sound.audio_bitrate is not None:
@@ -97,8 +118,8 @@ def render_arguments(
     return arguments
 
 
-def check_arguments(arguments: dict[str, Any]) -> None:
-    """Check the arguments before many files fail for the same reason.
+def check_arguments(arguments: dict[str, Any], styles: Iterable[RenderStyle]) -> None:
+    """Check the arguments, with each of the styles, before many files fail for the same reason.
 
     Raises:
         RenderError: An option is invalid for all files.
@@ -106,6 +127,8 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     AudioOptions(arguments["audio_mode"], arguments["audio_bitrate"])
     if arguments["max_size"] is not None:
         check_range("max_size", arguments["max_size"], 1, MAX_MAX_SIZE)
-    names = ("author", "domain_name", "title", "cover", "style", "max_duration")
+    names = ("author", "domain_name", "title", "cover", "max_duration")
+    shared = {name: arguments[name] for name in names}
     clip = clip_of(arguments["start"], arguments["length"])
-    check_request(RenderRequest(**{name: arguments[name] for name in names}, clip=clip))
+    for style in styles:
+        check_request(RenderRequest(**shared, style=style, clip=clip))

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -62,7 +63,8 @@ class RenderRun:
         self._progress.failed = len(self.unreadable)
         self._progress.total = len(self.unreadable) + len(self.jobs)
         self._skip_existing()
-        count = min(self.processes, len(self._pending))
+        # A process shares the analysis and the audio among the videos of a song.
+        count = min(self.processes, len({job.audio for job in self._pending}))
         self._workers = [RenderWorker() for _ in range(count)]
         try:
             with ProgressDisplay(self.output, show_elapsed=False) as display:
@@ -136,9 +138,11 @@ class RenderRun:
 
     async def _render_with(self, worker: RenderWorker, threads: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()
+        song: Path | None = None
         while self._pending:
             arguments = {**self.arguments, "workers": self._share()}
-            job = self._pending.popleft()
+            job = self._next_job(song)
+            song = job.audio
             self._progress.running[job.video] = 0.0
             try:
                 result = await loop.run_in_executor(threads, self._render, worker, job, arguments)
@@ -169,7 +173,14 @@ class RenderRun:
     def _share(self) -> int:
         """Return how many processes the next file can use: several if few files remain."""
         unfinished = sum(1 - fraction for fraction in self._progress.running.values())
-        return max(1, round(self.processes / (len(self._pending) + unfinished)))
+        at_once = min(len(self._pending) + unfinished, len(self._workers))
+        return max(1, round(self.processes / at_once))
+
+    def _next_job(self, song: Path | None) -> RenderJob:
+        """Take the next video of a song, or of another one if there is none."""
+        job = next((job for job in self._pending if job.audio == song), self._pending[0])
+        self._pending.remove(job)
+        return job
 
     def _render(
         self, worker: RenderWorker, job: RenderJob, arguments: Mapping[str, Any]
@@ -182,7 +193,10 @@ class RenderRun:
             self._progress.running[job.video] = done / total if total else 0.0
 
         job.video.parent.mkdir(parents=True, exist_ok=True)
-        return worker.render({**arguments, "audio": job.audio, "to": job.video}, on_progress)
+        own: dict[str, Any] = {"audio": job.audio, "to": job.video}
+        if job.style is not None:
+            own["style"] = job.style
+        return worker.render({**arguments, **own}, on_progress)
 
     def _print_summary(self) -> None:
         counts = self._progress

@@ -12,7 +12,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from mp4gen.errors import Mp4GenError, RenderCancelledError, RenderError, UnexpectedError
-from mp4gen.render import RenderResult, render_video
+from mp4gen.render import RenderResult, SongCache, render_video
 from mp4gen.signals import STOP_SIGNALS, held_back, ignore
 
 from .exit_codes import error_message
@@ -131,9 +131,10 @@ def serve_renders(connection: Connection) -> None:
     # A terminal sends these to all processes of a command: only the first one handles them.
     ignore(STOP_SIGNALS)
     warnings.simplefilter("ignore")
+    cache = SongCache()
     with suppress(EOFError, OSError):
         while (arguments := connection.recv()) is not None:
-            connection.send(_render(arguments, connection))
+            connection.send(_render({**arguments, "cache": cache}, connection))
 
 
 def _render(arguments: Mapping[str, Any], connection: Connection) -> RenderResult | Exception:

@@ -19,7 +19,7 @@ from mp4gen.server.config import GIB, MIB, default_data
 
 from .exit_codes import UsageError
 from .options import parse_bytes, parse_rate_limit, read_secret, resolve_secret
-from .video_options import VideoOptions
+from .video_options import PRESET_HELP, VideoOptions
 
 T = TypeVar("T")
 
@@ -128,6 +128,8 @@ class Access:
 class Video(VideoOptions):
     """How videos look."""
 
+    preset: Annotated[str | None, Parameter(help=PRESET_HELP)] = None
+
 
 @_options(Group("Limits", sort_key=7))
 class Limits:
@@ -174,7 +176,7 @@ def server_config(service: Service, access: Access, video: Video, limits: Limits
     settings = {
         _FIELDS.get(name, name): value for name, value in options.items() if value is not None
     }
-    return ServerConfig(style=video.style(), **settings)
+    return ServerConfig(style=video.style(video.preset), **settings)
 
 
 def read_keys(access: Access) -> tuple[str | None, dict[str, str]]:

@@ -14,6 +14,7 @@ from mp4gen.render.presets import PRESETS
 from .arguments import expand_user_text
 from .exit_codes import UsageError
 
+PRESET_HELP = f"Size, limits and audio of a platform: {', '.join(PRESETS)}. Other options win."
 _SIZE = f"{DEFAULT_STYLE.width}x{DEFAULT_STYLE.height}"
 
 
@@ -51,12 +52,6 @@ class VideoOptions:
     logo: Annotated[
         Path | None, Parameter(help="PNG with transparency for a corner of the video.")
     ] = None
-    preset: Annotated[
-        str | None,
-        Parameter(
-            help=f"Size, limits and audio of a platform: {', '.join(PRESETS)}. Other options win."
-        ),
-    ] = None
     size: Annotated[
         str | None,
         Parameter(
@@ -86,7 +81,7 @@ class VideoOptions:
         ),
     ] = None
 
-    def style(self) -> RenderStyle:
+    def style(self, preset: str | None = None) -> RenderStyle:
         """Return the style; the options win over the preset.
 
         Raises:
@@ -105,9 +100,9 @@ class VideoOptions:
             "qp": self.qp,
         } | self._size()
         fields = {name: value for name, value in options.items() if value is not None}
-        if self.preset is None:
+        if preset is None:
             return RenderStyle(**fields)
-        return RenderStyle.preset(self.preset, **fields)
+        return RenderStyle.preset(preset, **fields)
 
     def _size(self) -> dict[str, int]:
         if self.size is None:
@@ -118,6 +113,3 @@ class VideoOptions:
                 f"Invalid size: {self.size!r}. Use width x height, for instance 1280x720."
             )
         return {"width": int(width), "height": int(height)}
-
-
-DEFAULT_VIDEO_OPTIONS = VideoOptions()

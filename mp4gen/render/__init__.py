@@ -10,6 +10,7 @@ from mp4gen import lazy
 if typing.TYPE_CHECKING:
     from .options import AudioInfo, RenderResult, RenderStyle
     from .pipeline import render_video
+    from .song_cache import SongCache
     from .stills import render_cover, render_frame
     from .tags import probe
 
@@ -17,6 +18,7 @@ __all__ = [
     "AudioInfo",
     "RenderResult",
     "RenderStyle",
+    "SongCache",
     "probe",
     "render_cover",
     "render_frame",
@@ -25,7 +27,9 @@ __all__ = [
 
 if not typing.TYPE_CHECKING:
     # Loaded on use: the options and the list of formats need no codecs.
-    _load, __dir__ = lazy.loader(__name__, __all__, ("options", "tags", "stills", "pipeline"))
+    _load, __dir__ = lazy.loader(
+        __name__, __all__, ("options", "song_cache", "tags", "stills", "pipeline")
+    )
 
     def __getattr__(name: str) -> object:
         try:

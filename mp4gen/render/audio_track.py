@@ -122,15 +122,6 @@ def usual_bit_rate(channels: int) -> int:
     return MONO_BIT_RATE if channels == 1 else STEREO_BIT_RATE
 
 
-def open_audio_writer(
-    audio_plan: AudioPlan, path: PathLike, output: OutputContainer, cancel: CancelToken | None
-) -> StreamCopy | AudioEncoder:
-    """Add the audio stream to the output."""
-    if audio_plan.copied:
-        return StreamCopy(path, output, cancel)
-    return AudioEncoder(audio_plan, path, output, cancel)
-
-
 class StreamCopy:
     """Copies packets unchanged, shifted in time so that the first audible sample is at zero."""
 
@@ -187,9 +178,9 @@ class AudioEncoder:
     ) -> None:
         self._encoder: AacEncoder | AudioCodecContext
         if plan.codec == "aac":
-            self._stream, self._encoder = _aac(output, plan)
+            self._stream, self._encoder = add_aac(output, plan)
         else:
-            self._stream = _flac(output, plan.source)
+            self._stream = add_flac(output, plan.source)
             self._encoder = self._stream.codec_context
         self._gain = np.float32(plan.gain)
         self._frames = cut(iter(decode.Decoder(path, cancel)), plan.clip)
@@ -207,8 +198,7 @@ class AudioEncoder:
             frame = next(self._frames, None)
             if frame is None:
                 return
-            self._push(frame)
-            self._encode_buffered()
+            self._encode(frame)
 
     def finish(self) -> None:
         """Write the rest, down to the last sample."""
@@ -220,6 +210,10 @@ class AudioEncoder:
     def close(self) -> None:
         """Close the input."""
         self._frames.close()
+
+    def _encode(self, frame: AudioFrame) -> None:
+        self._push(frame)
+        self._encode_buffered()
 
     def _push(self, frame: AudioFrame) -> None:
         frame_format = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -246,8 +240,11 @@ class AudioEncoder:
 
     def _mux(self, frame: AudioFrame | None) -> None:
         for packet in self._encoder.encode(frame):
-            packet.stream = self._stream
-            self._output.mux(packet)
+            self._write(packet)
+
+    def _write(self, packet: Packet[AudioStream]) -> None:
+        packet.stream = self._stream
+        self._output.mux(packet)
 
     def _new_resampler(self) -> AudioResampler:
         coder = self._coder
@@ -260,7 +257,8 @@ def _amplify(frame: AudioFrame, gain: np.float32) -> None:
         samples *= gain
 
 
-def _aac(output: OutputContainer, plan: AudioPlan) -> tuple[AudioStream, AacEncoder]:
+def add_aac(output: OutputContainer, plan: AudioPlan) -> tuple[AudioStream, AacEncoder]:
+    """Add a stream for AAC, and return it with its encoder."""
     rate = plan.sample_rate or aac.rate_for(plan.source.sample_rate)
     layout, channels = aac.layout_for(plan.source.channels), min(plan.source.channels, 2)
     usual = usual_bit_rate(channels)
@@ -274,7 +272,8 @@ def _aac(output: OutputContainer, plan: AudioPlan) -> tuple[AudioStream, AacEnco
     return stream, AacEncoder(coder, dense)
 
 
-def _flac(output: OutputContainer, source: Header) -> AudioStream:
+def add_flac(output: OutputContainer, source: Header) -> AudioStream:
+    """Add a stream for lossless audio."""
     stream = output.add_stream("flac", rate=source.sample_rate)
     is_short = source.sample_format in ("u8", "u8p", "s16", "s16p")
     stream.codec_context.format = "s16" if is_short else "s32"

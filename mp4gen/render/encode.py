@@ -22,12 +22,14 @@ from mp4gen import filesystem
 from mp4gen.errors import RenderError, RenderIOError
 
 from . import progressive
-from .audio_track import AudioPlan, open_audio_writer
+from .audio_track import AudioPlan
+from .audio_writer import open_audio_writer
 from .cancellation import CancelToken, check_cancelled
 from .canvas import Canvas
 from .decode import display_name
 from .options import PathLike, RenderStyle
 from .presets import preset_of
+from .song_cache import SongCache
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -70,6 +72,7 @@ class EncodeJob:
     frames: Iterable[EncodedFrame]
     cancel: CancelToken | None
     edit_list: bool = True
+    cache: SongCache | None = None
 
 
 class _WriteError(OSError):
@@ -163,7 +166,8 @@ def write(part: Path, job: EncodeJob) -> None:
 def _mux(output: OutputContainer, job: EncodeJob) -> None:
     fps, tick = job.style.fps, 1 / Fraction(job.style.fps)
     video = video_stream(output, job.style)
-    with closing(open_audio_writer(job.audio_plan, job.audio, output, job.cancel)) as audio_writer:
+    audio = open_audio_writer(job.audio_plan, job.audio, output, job.cancel, job.cache)
+    with closing(audio) as audio_writer:
         _attach_cover(output, job.cover)
         for frame in job.frames:
             check_cancelled(job.cancel)

@@ -21,6 +21,7 @@ from .preparation import Prepared, tag_cover
 from .progress_report import ProgressReport
 from .side_by_side import PieceProcesses, SideBySide
 from .size_limit import Settings, SizeLimit
+from .song_cache import SongCache
 
 # The second encoding knows the bytes of the first, and so misses the limit rarely.
 _MAX_ENCODINGS = 4
@@ -36,6 +37,7 @@ class Encoding:
     processes: PieceProcesses
     report: ProgressReport
     cancel: CancelToken | None
+    cache: SongCache | None = None
 
     def write(self, part: Path, options: AudioOptions, max_size: int | None) -> AudioPlan:
         """Write the video into the file `part`.
@@ -77,6 +79,7 @@ class Encoding:
             frames=picture,
             cancel=self.cancel,
             edit_list=settings.audio.edit_list,
+            cache=self.cache,
         )
         encode.write(part, job)
         return plan, picture.size

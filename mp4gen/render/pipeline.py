@@ -28,7 +28,8 @@ from .preparation import Prepared, RenderRequest, prepare
 from .presets import Preset, preset_of
 from .progress_report import OnProgress, ProgressReport
 from .side_by_side import PieceProcesses, Workers
-from .source_version import watch_source
+from .song_cache import SongCache
+from .source_version import version_of, watch_source
 from .target import validate_target
 
 MAX_WORKERS = 64
@@ -58,6 +59,7 @@ def render_video(
     on_progress: OnProgress | None = None,
     cancel: CancelToken | None = None,
     timeout: float | None = None,
+    cache: SongCache | None = None,
 ) -> RenderResult:
     """Render an MP4 of an audio file; block until it is written.
 
@@ -101,6 +103,8 @@ def render_video(
         on_progress: called with (seconds done, seconds in total) in this thread.
         cancel: a `threading.Event` to set in another thread; checked for every packet and frame.
         timeout: seconds of real time; default: 60 and 10 times the duration, more for large sizes.
+        cache: keeps the analysis and the encoded audio for the next video of the same song, which
+            takes a quarter less then. The files have the same bytes as without one.
 
     Raises:
         RenderError: invalid input, or the video does not fit into `max_size`; nothing is left
@@ -121,7 +125,7 @@ def render_video(
     deadline = Deadline(cancel, 60 + max_duration if timeout is None else timeout)
     with watch_source(audio) as check_source, PieceProcesses(workers) as processes:
         analyse = functools.partial(
-            _analyse, processes, deadline, encoded_rate=audio_options.sample_rate
+            _analyse, processes, deadline, cache, encoded_rate=audio_options.sample_rate
         )
         prepared = prepare(audio, request, analyse)
         if timeout is None:
@@ -137,6 +141,7 @@ def render_video(
             on_progress=on_progress,
             deadline=deadline,
             check_source=check_source,
+            cache=cache,
         )
 
 
@@ -162,14 +167,23 @@ def _limited(audio: PathLike, clip: Clip, limits: Preset) -> tuple[Clip, tuple[s
 
 
 def _analyse(
-    processes: PieceProcesses, cancel: CancelToken, path: PathLike, *, clip: Clip, **options: Any
+    processes: PieceProcesses,
+    cancel: CancelToken,
+    cache: SongCache | None,
+    path: PathLike,
+    *,
+    clip: Clip,
+    **options: Any,
 ) -> analysis.Features:
     """Analyse the audio while the processes start."""
     if processes.limit > 1:
         with decode.open_audio(path) as (container, stream):
             duration = header_duration(container, stream)
         processes.start(clip.duration_in(duration))
-    return analysis.analyse(path, cancel=cancel, clip=clip, **options)
+    work = functools.partial(analysis.analyse, path, cancel=cancel, clip=clip, **options)
+    if cache is None:
+        return work()
+    return cache.features(version_of(path), (clip, *sorted(options.items())), work)
 
 
 def _default_timeout(duration: float, style: RenderStyle) -> float:
@@ -189,12 +203,13 @@ def _encode(
     on_progress: OnProgress | None,
     deadline: Deadline,
     check_source: Callable[[], None],
+    cache: SongCache | None,
 ) -> RenderResult:
     features, spec, style = prepared.features, prepared.spec, prepared.style
     # The estimate may have been too low.
     processes.start(features.duration)
     report = ProgressReport(on_progress, spec.frame_count, features.duration)
-    encoding = Encoding(audio, prepared, processes, report, deadline)
+    encoding = Encoding(audio, prepared, processes, report, deadline, cache)
     with encode.atomic_output(target) as part:
         audio_plan = encoding.write(part, audio_options, max_size)
         report.finish()

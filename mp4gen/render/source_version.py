@@ -10,7 +10,7 @@ from mp4gen.errors import RenderCancelledError, RenderError, RenderIOError
 from .decode import display_name
 from .options import PathLike
 
-_Version = tuple[int, int, int, int]
+Version = tuple[int, int, int, int]
 
 
 @contextmanager
@@ -25,10 +25,10 @@ def watch_source(path: PathLike) -> Iterator[Callable[[], None]]:
     source = Path(os.fspath(path))
     # While it is open, no file system gives it another number and no new file gets its number.
     with _hold_open(source):
-        before = _version(source)
+        before = version_of(source)
 
         def check() -> None:
-            if _version(source) != before:
+            if version_of(source) != before:
                 raise RenderIOError(
                     f"The audio file changed while it was rendered: {display_name(source)}. "
                     "Render it again."
@@ -56,9 +56,10 @@ def _hold_open(source: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _version(source: Path) -> _Version | None:
+def version_of(path: PathLike) -> Version | None:
+    """Return what changes when a file is replaced or modified; None if it cannot be read."""
     try:
-        stat = source.stat()
+        stat = Path(os.fspath(path)).stat()
     except (OSError, ValueError):
         return None
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns

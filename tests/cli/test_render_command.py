@@ -55,6 +55,24 @@ def test_render_keeps_to_the_limits_of_a_preset(
 
 
 @pytest.mark.slow
+def test_render_makes_a_video_for_each_preset(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
+    """One line makes all shapes of a song, and the same line again makes those that are missing."""
+    presets = ("--preset", "x", "--preset", "discord", "--size", "144x144")
+    command = ("render", tone, "--to", tmp_path / "v", "--title", "One", *presets)
+
+    ended = mp4gen(*command)
+    (tmp_path / "v" / "tone.x.mp4").unlink()
+    again = mp4gen(*command)
+
+    assert ended.code == again.code == 0
+    assert sorted(path.name for path in (tmp_path / "v").iterdir()) == [
+        "tone.discord.mp4", "tone.x.mp4"
+    ]  # fmt: skip
+    assert "2 videos rendered" in ended.out
+    assert "1 videos rendered, 1 skipped" in again.out
+
+
+@pytest.mark.slow
 def test_render_keeps_to_a_maximum_size(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
     """K is 1000 bytes, so that the file also fits where a platform counts like that."""
     video = tmp_path / "x.mp4"

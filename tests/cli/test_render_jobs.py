@@ -11,6 +11,7 @@ import pytest
 from mp4gen.cli.exit_codes import UsageError
 from mp4gen.cli.render_jobs import RenderJob, check_target, find_jobs
 from mp4gen.errors import RenderError, RenderIOError
+from mp4gen.render import RenderStyle
 
 Touch = Callable[..., None]
 
@@ -169,6 +170,26 @@ def test_target_is_an_mp4_or_a_folder(touch: Touch) -> None:
 
     for to in ("song.mp4", "videos", "videos/", "vol. 1", "live.mov"):
         check_target(to)
+
+
+def test_several_styles_are_several_videos(touch: Touch) -> None:
+    """Each has the key of its style at the end of its name; one style adds nothing."""
+    touch("vol. 1.mp3", "b/c.flac")
+    styles = {name: RenderStyle.preset(name) for name in ("x", "reel")}
+    sources = [Path("vol. 1.mp3"), Path("b")]
+
+    several = find_jobs(sources, "v", print, styles)
+    one = find_jobs(sources, "v", print, {"x": styles["x"]})
+
+    assert [(str(job.video), job.style) for job in several] == [
+        (str(Path("v") / "vol. 1.x.mp4"), styles["x"]),
+        (str(Path("v") / "vol. 1.reel.mp4"), styles["reel"]),
+        (str(Path("v") / "b" / "c.x.mp4"), styles["x"]),
+        (str(Path("v") / "b" / "c.reel.mp4"), styles["reel"]),
+    ]
+    assert [(job.video.name, job.style) for job in one] == [("vol. 1.mp4", None), ("c.mp4", None)]
+    with pytest.raises(UsageError, match=r"The target v\.mp4 is one file, but there are 2 presets"):
+        find_jobs(sources[:1], "v.mp4", print, styles)
 
 
 def test_other_file_is_not_replaced(touch: Touch, tmp_path: Path) -> None:

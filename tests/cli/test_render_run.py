@@ -151,26 +151,49 @@ def test_unreadable_folder_is_a_failure(
 
 
 @pytest.mark.parametrize(
-    ("processes", "pending", "running", "share"),
+    ("processes", "workers", "pending", "running", "share"),
     [
-        (2, 100, (), 1),
-        (8, 2, (), 4),
-        (8, 1, (0.0,), 4),
-        (2, 1, (0.5,), 1),
-        (2, 1, (0.9,), 2),
-        (1, 1, (), 1),
+        (2, 2, 100, (), 1),
+        (8, 2, 2, (), 4),
+        (8, 2, 1, (0.0,), 4),
+        (2, 2, 1, (0.5,), 1),
+        (2, 2, 1, (0.9,), 2),
+        (1, 1, 1, (), 1),
+        (4, 1, 3, (), 4),
     ],
 )
 def test_last_files_use_all_processors(
-    processes: int, pending: int, running: tuple[float, ...], share: int
+    processes: int, workers: int, pending: int, running: tuple[float, ...], share: int
 ) -> None:
-    """The next file gets more processes if few files remain, and the others are nearly done."""
+    """The next file gets more processes if few files remain, and the others are nearly done.
+
+    The videos of one song are rendered one after the other.
+    """
     jobs = [RenderJob(Path(f"{n}.wav"), Path(f"{n}.mp4")) for n in range(pending)]
     run = RenderRun(Output(), jobs, {}, processes)
+    run._workers = [RenderWorker() for _ in range(workers)]
     run._pending.extend(jobs)
     run._progress.running |= {Path(str(n)): fraction for n, fraction in enumerate(running)}
 
     assert run._share() == share
+
+
+def test_videos_of_a_song_share_a_process() -> None:
+    """A process takes the next video of its song, before it takes that of another."""
+    jobs = [
+        RenderJob(Path(f"{song}.wav"), Path(f"{song}.{preset}.mp4"))
+        for song in ("a", "b")
+        for preset in ("x", "reel")
+    ]
+    run = RenderRun(Output(), jobs, {}, 2)
+    run._pending.extend(jobs)
+
+    first, second = run._next_job(None), run._next_job(Path("b.wav"))
+    third, fourth = run._next_job(first.audio), run._next_job(first.audio)
+
+    assert [job.video.name for job in (first, second, third, fourth)] == [
+        "a.x.mp4", "b.x.mp4", "a.reel.mp4", "b.reel.mp4"
+    ]  # fmt: skip
 
 
 @pytest.mark.slow

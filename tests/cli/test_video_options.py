@@ -8,12 +8,13 @@ from typing import Any
 import attrs
 import pytest
 
+from mp4gen.cli.render_options import Videos
 from mp4gen.cli.video_options import VideoOptions
 from mp4gen.render import RenderStyle
 
 
-def style(**options: Any) -> RenderStyle:
-    return VideoOptions(**options).style()
+def style(*, preset: str | None = None, **options: Any) -> RenderStyle:
+    return VideoOptions(**options).style(preset)
 
 
 def test_no_option_is_the_default_style() -> None:
@@ -67,6 +68,15 @@ def test_options_win_over_the_preset() -> None:
     """What is not given comes from the preset."""
     assert style(preset="reel", fps="60") == RenderStyle.preset("reel", fps=60)
     assert style(preset="reel", size="1280x720").width == 1280
+
+
+def test_each_preset_is_a_style() -> None:
+    """The other options apply to all of them."""
+    assert Videos(preset=["x", "reel"], fps="60").styles() == {
+        "x": RenderStyle.preset("x", fps=60),
+        "reel": RenderStyle.preset("reel", fps=60),
+    }
+    assert Videos().styles() == {"": RenderStyle()}
 
 
 def test_home_folder_of_a_background_is_expanded(

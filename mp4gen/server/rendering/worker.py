@@ -6,6 +6,7 @@ and it ends when its server ends or is killed.
 """
 
 import ctypes
+import functools
 import math
 import os
 import signal
@@ -27,7 +28,7 @@ from .video_options import DEFAULT_OPTIONS, VideoOptions
 from .worker_channel import WorkerChannel
 
 if TYPE_CHECKING:
-    from mp4gen.render import RenderStyle
+    from mp4gen.render import RenderStyle, SongCache
 
 T = TypeVar("T")
 
@@ -161,6 +162,7 @@ def render(job: RenderJob) -> RenderedVideo:
             cancel=reporter,
             # The server knows how long a render may take on this machine.
             timeout=math.inf,
+            cache=_song_cache(),
         )
     except PieceProcessError as error:
         # The server does not load the renderer, not even for an error.
@@ -176,6 +178,14 @@ def check_inside(job: RenderJob) -> None:
     """
     if not job.audio.resolve().is_relative_to(job.root):
         raise RenderError("The music file is outside the music folder.")
+
+
+@functools.cache
+def _song_cache() -> "SongCache":
+    """Return what this process keeps of a song: people order several videos of one."""
+    from mp4gen.render import SongCache
+
+    return SongCache()
 
 
 def _style(job: RenderJob) -> "RenderStyle":
