@@ -26,7 +26,6 @@ from .options import (
     Connection,
     ensure_directory,
     parse_extra,
-    parse_rate_limit,
 )
 from .output import Output
 from .run_progress import RunProgress, format_duration
@@ -68,7 +67,6 @@ class RunOptions:
         dry_run: Check everything, print what a run would do, and exit.
         ledger: Record of what is submitted and done.
         timeout: Maximum seconds to wait for each video.
-        rate_limit: Requests that the account may send, as requests/seconds.
         concurrency: Maximum number of videos in progress.
     """
 
@@ -84,7 +82,6 @@ class RunOptions:
     dry_run: bool = False
     ledger: Annotated[Path | None, Parameter(show_default=f"{LEDGER} in the folder")] = None
     timeout: float = 1800.0
-    rate_limit: str = "20/10"
     concurrency: int = 300
 
 
@@ -125,7 +122,7 @@ def convert(
     checked("timeout", options.timeout)
     VideoRequest("task", "audio", **defaults.fields())
     table = Table([], [], ["title"]) if music_task else _load_table(output, source, defaults)
-    progress, limit = RunProgress(), parse_rate_limit(options.rate_limit)
+    progress, limit = RunProgress(), connection.shared_limit.limit
     command = BulkCommand(
         output=output,
         to=to,
@@ -145,7 +142,6 @@ def convert(
     reporter = FailureReporter(output)
     opened = connection.opened(
         reporter,
-        rate_limit=limit,
         concurrency=options.concurrency,
         on_event=progress.handle_event,
         callbacks=receiver,

@@ -74,13 +74,24 @@ class FailureReporter:
             self._printed.append((now, text))
             self.output.status(text)
 
-    async def report_silence(self, host: str) -> None:
-        """Report after a second what the command waits for, unless an event has arrived."""
+    def report(self, text: str) -> None:
+        """Report what the command waits for, which is not the API."""
+        self._has_event = True
+        self.output.status(text)
+
+    async def report_silence(self, host: str, *, is_shared: bool = False) -> None:
+        """Report after a second what the command waits for, unless an event has arrived.
+
+        Args:
+            host: The address of the API.
+            is_shared: Whether other processes can use up the rate limit.
+        """
         await asyncio.sleep(_SILENCE_SECONDS)
         if not self._has_event:
+            others = "Other processes may be using the rate limit. " if is_shared else ""
             self.output.status(
-                f"No response from {host} yet. Check the server, the network and the firewall. "
-                f"{self._limit_text(self.now())}"
+                f"No response from {host} yet. {others}Check the server, the network and the "
+                f"firewall. {self._limit_text(self.now())}"
             )
 
     def _describe(self, event: Event) -> str | None:

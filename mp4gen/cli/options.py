@@ -19,7 +19,6 @@ from mp4gen.addresses import is_loopback, parse_http_url
 from mp4gen.api.dialects import Dialect
 from mp4gen.client import Client
 from mp4gen.events import Event
-from mp4gen.options import RateLimit
 from mp4gen.settings.account import resolve_base_url
 from mp4gen.transport.proxies import proxy_from_env, resolve_proxy
 
@@ -27,6 +26,7 @@ from .exit_codes import DONE, AfterSendingError, UsageError
 from .failure_reporter import FailureReporter
 from .host_names import require_known_name
 from .output import Output
+from .rate_limit import DEFAULT, VARIABLE, SharedLimit, parse_shared_limit, redis_reported
 from .runner import in_background, run
 
 _MAX_SECRET_BYTES = 4096
@@ -52,6 +52,8 @@ class Connection:
         base_url: URL of the API.
         dialect: Meaning of the API's codes.
         proxy: URL of an HTTP proxy for all requests; "" for none.
+        rate_limit: Requests that the account may send, as requests/seconds, or the URL of a Redis
+            that keeps the limit for several processes, such as redis://HOST:6379/0?limit=20/10.
         ca_file: PEM file of further certificates to trust, for instance a self-signed one.
         allow_http: Send the key unencrypted to an http:// server in a private network.
     """
@@ -67,9 +69,20 @@ class Connection:
     proxy: Annotated[
         str | None, Parameter(show_default="HTTPS_PROXY, http_proxy or ALL_PROXY, except NO_PROXY")
     ] = attrs.field(default=None, repr=False)
-
+    rate_limit: Annotated[str | None, Parameter(show_default=f"{VARIABLE}, or {DEFAULT}")] = (
+        attrs.field(default=None, repr=False)
+    )
     ca_file: Path | None = None
     allow_http: bool = False
+
+    @property
+    def shared_limit(self) -> SharedLimit:
+        """The value of `--rate-limit`, or of its variable.
+
+        Raises:
+            UsageError: The value is invalid.
+        """
+        return parse_shared_limit(self.rate_limit)
 
     @property
     def can_connect(self) -> bool:
@@ -107,6 +120,7 @@ class Connection:
             key,
             base_url=base_url,
             dialect=dialect,
+            rate_limit=self.shared_limit.limiter(base_url, key),
             proxy=self.proxy or None,
             trust_env=self.proxy is None,
             ssl_context=_trusting(self.ca_file) if self.ca_file else None,
@@ -131,10 +145,15 @@ class Connection:
         """
         client = self.client(reporter, **kwargs)
         address = urlsplit(client.base_url).netloc
+        redis_host = self.shared_limit.redis_host
+        silence = reporter.report_silence(address, is_shared=redis_host is not None)
         try:
-            async with client, in_background(reporter.report_silence(address)):
-                await self.require_known_host(client.base_url)
-                yield client
+            with redis_reported(reporter.report):
+                async with client, in_background(silence):
+                    await self.require_known_host(client.base_url)
+                    if redis_host is not None:
+                        await require_known_name(f"redis://{redis_host}")
+                    yield client
         except Exception as error:
             if client.has_sent:
                 raise AfterSendingError(error) from error
@@ -240,17 +259,6 @@ def ensure_directory(path: Path) -> Path:
             f"Cannot use {path} as the folder for --to: {reason}. Choose another folder."
         ) from None
     return path
-
-
-def parse_rate_limit(text: str) -> RateLimit:
-    """Return `20/10` as 20 requests in 10 seconds."""
-    count, _, seconds = text.partition("/")
-    try:
-        return RateLimit(int(count), per=float(seconds))
-    except ValueError:
-        raise UsageError(
-            f"Invalid rate limit: {text!r}. Use requests/seconds, for instance 20/10."
-        ) from None
 
 
 def parse_bytes(text: str) -> int:

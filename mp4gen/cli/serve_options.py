@@ -18,7 +18,8 @@ from mp4gen.server import ServerConfig
 from mp4gen.server.config import GIB, MIB, default_data
 
 from .exit_codes import UsageError
-from .options import parse_bytes, parse_rate_limit, read_secret, resolve_secret
+from .options import parse_bytes, read_secret, resolve_secret
+from .rate_limit import parse_rate_limit
 from .video_options import PRESET_HELP, VideoOptions
 
 T = TypeVar("T")

@@ -37,7 +37,7 @@ Run = Callable[..., CommandResult]
 def _isolated_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the key and the proxies, replace the host, and never break lines."""
     proxies = [name for name in os.environ if name.lower().endswith("_proxy")]
-    for name in ("MP4GEN_API_KEY", "MP4GEN_DEBUG", *proxies):
+    for name in ("MP4GEN_API_KEY", "MP4GEN_DEBUG", "MP4GEN_RATE_LIMIT", *proxies):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MP4GEN_BASE_URL", "https://api.invalid")
     monkeypatch.setenv("COLUMNS", "400")
