@@ -41,7 +41,7 @@ class VideoOptions:
     accent: Annotated[
         str | None,
         Parameter(
-            show_default="from the picture", help="Colour of all that moves, such as #ff8800."
+            show_default="from the picture", help="Main colour, such as #ff8800."
         ),
     ] = None
     font: Annotated[Path | None, Parameter(help="Font file for all words.")] = None

@@ -28,7 +28,7 @@ class VideoOptions:
         look: The look, as of `RenderStyle`.
         background: "auto", "blur", a colour such as "#1d2b53", or `PICTURE_PREFIX` and the name of
             a picture in the data directory.
-        accent: The colour of all that moves, such as "#ff8800".
+        accent: The main colour, such as "#ff8800".
         preset: The platform whose size and limits the video has.
         title: Shown instead of the song's title.
         cover: The name of a picture in the data directory, shown instead of the song's cover.

@@ -41,7 +41,7 @@ def _fields() -> dict[str, tuple[Any, ...]]:
             _text(pattern=f"^{COLOUR_PATTERN}$"),
         ),
         "accent": (
-            "The colour of all that moves; by default from the picture.",
+            "The main colour; by default from the picture.",
             _text(pattern=f"^{COLOUR_PATTERN}$"),
         ),
         "preset": (
