@@ -40,9 +40,7 @@ class VideoOptions:
     ] = None
     accent: Annotated[
         str | None,
-        Parameter(
-            show_default="from the picture", help="Main colour, such as #ff8800."
-        ),
+        Parameter(show_default="from the picture", help="Main colour, such as #ff8800."),
     ] = None
     font: Annotated[Path | None, Parameter(help="Font file for all words.")] = None
     fallback_font: Annotated[
