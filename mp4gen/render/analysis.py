@@ -22,6 +22,7 @@ from .decode import (
     too_long_error,
 )
 from .header import NO_HEADER, Header
+from .loudness import NO_LOUDNESS, Loudness, LoudnessMeter
 from .options import FrameRate, PathLike
 from .spectrum import RATE, LevelMeter
 
@@ -51,6 +52,7 @@ class Features:
         clip: the part that was analysed.
         track_seconds: seconds of the track that were decoded, up to the clip's end.
         profile: variant of the codec that was decoded, such as "LC" of AAC, or "".
+        loudness: that of each frame.
     """
 
     levels: Bytes
@@ -63,6 +65,7 @@ class Features:
     clip: Clip = WHOLE
     track_seconds: float = 0.0
     profile: str = ""
+    loudness: Loudness = NO_LOUDNESS
 
 
 def analyse(
@@ -88,18 +91,20 @@ def analyse(
     name, digest = display_name(path), hashlib.sha256()
     track = _Counter(_identified(iter(decoder), digest.update))
     part = _Counter(cut(iter(track), clip))
-    meter, peak = LevelMeter(fps, bands), 0.0
+    meter, loudness, peak = LevelMeter(fps, bands), LoudnessMeter(fps), 0.0
     for samples, batch_peak in _stereo(part, name, encoded_rate):
         if part.seconds > max_duration:
             raise too_long_error(name, max_duration)
         peak = max(peak, batch_peak)
         meter.feed(samples)
+        loudness.feed(samples)
     seconds = part.seconds
     decoder.check(float(track.seconds))
     clip.check(name, float(track.seconds), float(seconds))
+    # Rounded up: the video never ends before the audio.
+    frames = math.ceil(seconds * fps)
     return Features(
-        # Rounded up: the video never ends before the audio.
-        levels=meter.finish(math.ceil(seconds * fps)),
+        levels=meter.finish(frames),
         duration=float(seconds),
         damaged_packets=decoder.damaged_packets,
         format_changes=len(part.formats) > 1,
@@ -109,6 +114,7 @@ def analyse(
         clip=clip,
         track_seconds=float(track.seconds),
         profile=decoder.profile,
+        loudness=loudness.finish(frames),
     )
 
 

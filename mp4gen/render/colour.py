@@ -32,6 +32,8 @@ _YUV = np.array([
     224 / 1.8556 * (np.array([0, 0, 1], np.float32) - _BT709),
     224 / 1.5748 * (np.array([1, 0, 0], np.float32) - _BT709),
 ], np.float32)  # fmt: skip
+# Of luma, blue and red.
+YUV_OFFSETS = np.array([16, 128, 128], np.float32)
 
 
 @frozen
@@ -113,6 +115,12 @@ def rgb_to_yuv420(pixels: Floats) -> Planes:
 
     The planes are dithered: without dither a dark gradient shows bands.
     """
+    luma, blue, red = dithered_yuv420(pixels)
+    return _rounded(luma, 235), _rounded(blue, 240), _rounded(red, 240)
+
+
+def dithered_yuv420(pixels: Floats) -> tuple[Floats, Floats, Floats]:
+    """Convert an image as `rgb_to_yuv420` does, but round nothing: to add light before that."""
     luma = pixels @ _BT709
     rows = pixels[::2] + pixels[1::2]
     small: Floats = (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
@@ -121,11 +129,7 @@ def rgb_to_yuv420(pixels: Floats) -> Planes:
     noise = np.random.default_rng(0)
     blue: Floats = (small[..., 2] - small_luma) * np.float32(224 / 1.8556) + 128
     red: Floats = (small[..., 0] - small_luma) * np.float32(224 / 1.5748) + 128
-    return (
-        _rounded(luma * 219 + 16, noise, 16, 235),
-        _rounded(blue, noise, 16, 240),
-        _rounded(red, noise, 16, 240),
-    )
+    return _dithered(luma * 219 + 16, noise), _dithered(blue, noise), _dithered(red, noise)
 
 
 def blend(old: Planes, new: Planes, share: float) -> Planes:
@@ -140,9 +144,13 @@ def blend(old: Planes, new: Planes, share: float) -> Planes:
     return luma, blue, red
 
 
-def _rounded(plane: Floats, noise: np.random.Generator, low: int, high: int) -> Bytes:
+def _dithered(plane: Floats, noise: np.random.Generator) -> Floats:
     plane += noise.random(plane.shape, np.float32) * np.float32(0.9) - np.float32(0.45)
-    return np.clip(np.rint(plane, out=plane), low, high, out=plane).astype(np.uint8)
+    return plane
+
+
+def _rounded(plane: Floats, high: int) -> Bytes:
+    return np.clip(np.rint(plane, out=plane), 16, high, out=plane).astype(np.uint8)
 
 
 def yuv420_to_rgb(planes: Planes) -> Bytes:

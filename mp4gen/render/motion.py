@@ -6,6 +6,7 @@ recording moves as much as a loud one.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -32,6 +33,7 @@ GLOW_SECONDS, AVERAGE_SECONDS = 0.12, 1.5
 ONSET_FACTOR, ONSET_DB, ONSET_RANGE_DB = 1.4, 0.8, 6.0
 MIN_DB = -72.0
 HISTORY_SECONDS = 1.0
+SWELL_SECONDS = 0.18
 # Frames at a time: enough to share numpy's cost per call, few enough to stay in the cache.
 _BLOCK = 64
 
@@ -109,6 +111,18 @@ def animate(features: Features, fps: FrameRate) -> Iterator[Run]:
             height = np.maximum(height, target, out=target)
         yield Run(first, heights, np.fromiter(glows, np.float32, heights.shape[0]), before)
         before = np.concatenate([before, heights])[-before.shape[0] :]
+
+
+def swells(loudness: Floats, fps: FrameRate) -> Floats:
+    """Return for each frame how loud it is, from 0 to 1: up at once, then slowly down.
+
+    Args:
+        loudness: (frames,) from 0 to 1.
+        fps: frames per second.
+    """
+    decay = math.exp(-1 / (fps * SWELL_SECONDS))
+    fallen = itertools.accumulate(loudness.tolist(), lambda before, now: max(now, before * decay))
+    return np.fromiter(fallen, np.float32, loudness.size)
 
 
 def _targets(levels: Bytes, places: Floats, reference_levels: Floats) -> Floats:

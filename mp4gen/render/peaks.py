@@ -6,12 +6,11 @@ from av import AudioFrame
 from .colour import Floats
 from .decode import Decoder
 from .options import PathLike
+from .waveform import CONTRAST, mean_powers, relative
 
 # Full scale of the sample types that decoders return.
 _FULL_SCALE = {"i2": 1 << 15, "i4": 1 << 31, "i8": 1 << 63, "u1": 1 << 7}
 _HIGHEST = 100
-# A few loud moments do not make the rest of a track small, and quiet parts stay visible as such.
-_LOUD_SHARE, _CONTRAST = 0.97, 1.35
 
 
 def measure_peaks(audio: PathLike, count: int) -> tuple[list[int], float]:
@@ -28,9 +27,7 @@ def measure_peaks(audio: PathLike, count: int) -> tuple[list[int], float]:
         seconds.append(frame.samples / frame.sample_rate)
     duration = float(sum(seconds))
     decoder.check(duration)
-    levels = np.sqrt(_parts(np.array(powers), np.array(seconds), count))
-    loud = max(float(np.quantile(levels, _LOUD_SHARE)), 1e-6)
-    heights = _HIGHEST * np.minimum(levels / loud, 1.0) ** _CONTRAST
+    heights = _HIGHEST * relative(np.sqrt(mean_powers(powers, seconds, count))) ** CONTRAST
     return [round(float(height)) for height in heights], duration
 
 
@@ -43,13 +40,3 @@ def _power(frame: AudioFrame) -> float:
     values /= np.float32(_FULL_SCALE.get(kind, 1))
     # A file of floats may contain any number, and none.
     return float(np.nan_to_num(np.mean(np.square(np.clip(values, -1, 1)))))
-
-
-def _parts(powers: Floats, seconds: Floats, count: int) -> Floats:
-    """Return the mean power of `count` equal parts of the track."""
-    ends = np.cumsum(seconds)
-    energy = np.concatenate(([0.0], np.cumsum(powers * seconds)))
-    edges = np.linspace(0.0, ends[-1], count + 1)
-    means: Floats = np.diff(np.interp(edges, np.concatenate(([0.0], ends)), energy))
-    means *= count / ends[-1]
-    return means

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from mp4gen.render.canvas import SCALES
-from mp4gen.render.colour import Bytes, Floats, Planes, rgb_to_yuv
+from mp4gen.render.colour import YUV_OFFSETS, Bytes, Floats, Planes, rgb_to_yuv
 from mp4gen.render.layout import Box
 from mp4gen.render.text import Line
 
 FloatPlanes = tuple[Floats, Floats, Floats]
 Spans = Sequence[Sequence[tuple[float, float]]]
-_OFFSETS = np.array([16, 128, 128], np.float32)
 
 
 @frozen(eq=False)
@@ -41,7 +40,7 @@ class Ink:
 
 def planes_of(colours: Floats) -> Floats:
     """Convert sRGB colours (..., 3) to luma, blue and red as in planes, in floats."""
-    return rgb_to_yuv(colours) + _OFFSETS
+    return rgb_to_yuv(colours) + YUV_OFFSETS
 
 
 _WHITE = planes_of(np.ones(3, np.float32))

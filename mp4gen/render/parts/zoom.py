@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mp4gen.render.blurred_cover import MIN_ZOOM, BlurredCover
 from mp4gen.render.canvas import SCALES
-from mp4gen.render.colour import Bytes, Floats, rgb_to_yuv
+from mp4gen.render.colour import YUV_OFFSETS, Bytes, Floats, rgb_to_yuv
 from mp4gen.render.cover import upscale
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, Stage
@@ -28,7 +28,6 @@ MAX_ZOOM, SECONDS = 1.06, 60.0
 FEATHER = 40
 # With more boxes than these, the space between them stays still as well.
 MAX_BOXES = 12
-_OFFSETS = 16, 128, 128
 
 
 @frozen(eq=False)
@@ -113,7 +112,7 @@ def _mixes(stage: Stage, box: Box, moving: Floats, rest: Floats) -> Iterator[_Mi
     # A fixed seed: equal images give equal bytes.
     noise = np.random.default_rng(box.top)
     views = stage.canvas.view(box)
-    for plane, (view, offset) in enumerate(zip(views, _OFFSETS, strict=True)):
+    for plane, (view, offset) in enumerate(zip(views, YUV_OFFSETS, strict=True)):
         share, still = moving[box.slices][..., 0], rest[box.slices][..., plane]
         if SCALES[plane] == 2:
             share, still = _halved(share), _halved(still)

@@ -1,0 +1,113 @@
+"""Draw the waveform of the whole video: the played part lit, the newest columns moving.
+
+The light around the position moves when a column does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from attrs import frozen
+
+from mp4gen.render.colour import YUV_OFFSETS, Floats, dithered_yuv420, oklch_to_rgb, rgb_to_yuv
+from mp4gen.render.layout import Box
+from mp4gen.render.looks.look import Flags, Stage
+from mp4gen.render.motion import Run, swells
+from mp4gen.render.waveform import column_heights, relative
+
+from .waveform_cells import GROWTH, LIGHT_END, Cells, Inks, Integers, Steps, WaveformPlace
+
+# How many of the newest columns grow, and how fast that fades with the distance.
+GROWING, GROWTH_DISTANCE = 8, 3.2
+LIGHT_LIGHTNESS, LIGHT_CHROMA = 0.70, 0.16
+# Steps in which the column at the position fills.
+FILL_STEPS = 8
+
+
+@frozen
+class _State:
+    """What is shown: the column at the position, how far it is filled, and the grown heights."""
+
+    column: int
+    share: float
+    heights: tuple[int, ...]
+
+
+class Waveform:
+    """All columns, and the light around the position.
+
+    Args:
+        stage: where to draw.
+        place: where the waveform lies.
+        colours: (columns, 3) sRGB.
+    """
+
+    def __init__(self, stage: Stage, place: WaveformPlace, colours: Floats) -> None:
+        spec = stage.spec
+        self._place = place
+        self.boxes: Sequence[Box] = (place.box,)
+        self._frame_count = max(spec.frame_count, 1)
+        loudness = stage.features.loudness
+        self._heights = column_heights(loudness, place.count) * np.float32(place.up)
+        self._swells = swells(relative(loudness.rms), spec.fps)
+        self._steps = Steps(place)
+        light = oklch_to_rgb(LIGHT_LIGHTNESS, LIGHT_CHROMA * spec.accent.strength, spec.accent.hue)
+        inks = Inks(rgb_to_yuv(colours) + YUV_OFFSETS, rgb_to_yuv(light) + YUV_OFFSETS)
+        planes = dithered_yuv420(stage.pixels[place.box.slices])
+        self._planes = [
+            Cells(self._steps, plane, stage.canvas.view(place.box)[plane], planes[plane], inks)
+            for plane in range(3)
+        ]
+        self._reach = math.ceil(LIGHT_END * place.light_width / place.pitch)
+        self._shown: _State | None = None
+
+    def draw_frames(self, run: Run, _slow_updates: Flags) -> Iterator[None]:
+        """Draw the frames; any of them may be the first."""
+        for state in self._states(run.frames):
+            if state != self._shown:
+                before, self._shown = self._shown, state
+                self._draw(before, state)
+            yield
+
+    def _states(self, frames: Integers) -> Iterator[_State]:
+        positions = self._place.count * (frames + 1) / self._frame_count
+        columns = np.minimum(positions.astype(np.int64), self._place.count - 1)
+        shares = np.floor((positions - columns) * FILL_STEPS) / FILL_STEPS
+        newest = columns[:, None] - np.arange(GROWING + 1)
+        steps = self._steps.nearest(
+            self._heights[np.maximum(newest, 0)] * (1 + _growth(self._swells[frames]))
+        )
+        for column, share, heights in zip(
+            columns.tolist(), shares.tolist(), steps.tolist(), strict=True
+        ):
+            yield _State(column, share, tuple(heights))
+
+    def _draw(self, before: _State | None, state: _State) -> None:
+        first, end = state.column - GROWING, state.column + 1
+        if before is None or before.column != state.column:
+            first, end = 0, self._place.count
+            if before is not None:
+                first = min(before.column, state.column) - self._reach
+                end = max(before.column, state.column) + self._reach + 1
+            for plane in self._planes:
+                plane.light_up(state.column, first, end)
+        first, end = max(first, 0), min(end, self._place.count)
+        steps = self._steps.nearest(self._heights[first:end])
+        newest = state.column - np.arange(min(GROWING, state.column) + 1)
+        steps[newest - first] = state.heights[: newest.size]
+        shares = np.clip(state.column - np.arange(first, end), 0, 1).astype(np.float32)
+        shares[state.column - first] = state.share
+        for plane in self._planes:
+            plane.draw(first, steps, shares)
+
+
+def _growth(swells: Floats) -> Floats:
+    """Return by what share the newest columns grow, (frames, columns), the newest first."""
+    distances = np.arange(GROWING + 1)
+    falloff = np.exp(-distances / GROWTH_DISTANCE)
+    # The last of them is at rest.
+    falloff = (falloff - falloff[-1]) / (1 - falloff[-1])
+    growth: Floats = (GROWTH * swells[:, None] * falloff).astype(np.float32)
+    return growth
