@@ -79,6 +79,8 @@ def render(
     songs = len({job.audio for job in jobs})
     if content.title is not None and songs > 1:
         raise UsageError(f"One --title for {songs} audio files. Remove it.")
+    if content.lyrics not in ("auto", "none") and songs > 1:
+        raise UsageError(f"One --lyrics for {songs} audio files. Remove it.")
     check_arguments(arguments, styles.values())
     if names_folder(to):
         ensure_directory(Path(to))

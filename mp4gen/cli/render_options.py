@@ -13,6 +13,7 @@ from mp4gen.render.options import AudioMode, AudioOptions, check_range
 from mp4gen.render.pipeline import MAX_MAX_SIZE
 from mp4gen.render.preparation import RenderRequest, check_request
 
+from .arguments import expand_user_text
 from .options import parse_number
 from .video_options import PRESET_HELP, VideoOptions
 
@@ -27,6 +28,8 @@ class Content:
         domain_name: Watermark at the bottom.
         title: Title of the track; for a single audio file.
         cover: PNG, JPEG or WEBP image.
+        lyrics: LRC, SubRip or WebVTT file for a single audio file; auto for those beside the music
+            or in its tags, none for no lyrics.
         start: Where the video starts in the track: seconds, 1:15 or 1:02:03.5.
         length: Length of the video, in the same forms.
     """
@@ -37,6 +40,7 @@ class Content:
     cover: Annotated[
         Path | None, Parameter(show_default="the embedded cover, or a generated one")
     ] = None
+    lyrics: str = "auto"
     start: Annotated[str, Parameter(show_default="the beginning")] = "0"
     length: Annotated[str | None, Parameter(show_default="up to the end")] = None
 
@@ -111,11 +115,18 @@ def render_arguments(content: Content, sound: Sound, limits: Limits) -> dict[str
     arguments: dict[str, Any] = {}
     for group in (content, sound, limits):
         arguments |= attrs.asdict(group)
+    arguments["lyrics"] = _lyrics(content.lyrics)
     if sound.audio_bitrate is not None:
         arguments["audio_bitrate"] = parse_number(sound.audio_bitrate, "--audio-bitrate", "192k")
     if limits.max_size is not None:
         arguments["max_size"] = parse_number(limits.max_size, "--max-size", "16M")
     return arguments
+
+
+def _lyrics(choice: str) -> str | None:
+    if choice in ("auto", "none"):
+        return None if choice == "none" else choice
+    return expand_user_text(choice)
 
 
 def check_arguments(arguments: dict[str, Any], styles: Iterable[RenderStyle]) -> None:
@@ -127,7 +138,7 @@ def check_arguments(arguments: dict[str, Any], styles: Iterable[RenderStyle]) ->
     AudioOptions(arguments["audio_mode"], arguments["audio_bitrate"])
     if arguments["max_size"] is not None:
         check_range("max_size", arguments["max_size"], 1, MAX_MAX_SIZE)
-    names = ("author", "domain_name", "title", "cover", "max_duration")
+    names = ("author", "domain_name", "title", "cover", "lyrics", "max_duration")
     shared = {name: arguments[name] for name in names}
     clip = clip_of(arguments["start"], arguments["length"])
     for style in styles:

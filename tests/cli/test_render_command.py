@@ -40,6 +40,21 @@ def test_render_makes_a_clip(mp4gen: Any, tone: Path, tmp_path: Path) -> None:
         assert made.streams.audio[0].bit_rate < 100_000
 
 
+@pytest.mark.parametrize("lyrics", ["auto", "none"])
+def test_render_takes_lyrics(mp4gen: Any, tone: Path, tmp_path: Path, lyrics: str) -> None:
+    """Those beside the music are read unless there are to be none; a given file must exist."""
+    tone.with_suffix(".lrc").write_text("[00:99.00]La")
+    small = ("--to", tmp_path / "x.mp4", "--size", "144x144")
+
+    ended = mp4gen("render", tone, *small, "--lyrics", lyrics)
+    missing = mp4gen("render", tone, *small, "--overwrite", "--lyrics", "none.lrc")
+
+    assert ended.code == 0
+    assert ("tone.lrc, line 1" in ended.err) == (lyrics == "auto")
+    assert missing.code == 2
+    assert "The lyrics file does not exist: none.lrc. Check the path." in missing.err
+
+
 def test_render_keeps_to_the_limits_of_a_preset(
     mp4gen: Any, tone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,7 @@ def test_nothing_is_rendered_if_all_exist(
     ("options", "text"),
     [
         (("--title", "One"), "One --title for 4 audio files. Remove it."),
+        (("--lyrics", "song.lrc"), "One --lyrics for 4 audio files. Remove it."),
         (("--workers", "0"), "Invalid --workers: 0. Use a number from 1 to 64."),
         (("--to", "o.mp4"), "The target o.mp4 is one file, but there are 4 audio files."),
         (("--to", "o.mov"), "Invalid --to: o.mov. The video is an MP4"),

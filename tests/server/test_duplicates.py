@@ -77,6 +77,8 @@ CHANGED_FILES: dict[str, Callable[[Path], object]] = {
     "a longer song": lambda song: write_song(song, 0.2),
     "other tags, with the old time and size": rewrite_keeping_its_times,
     "lyrics beside it": lambda song: song.with_suffix(".lrc").write_text("[00:00.00]La"),
+    "lyrics in a language": lambda song: song.with_suffix(".en.lrc").write_text("[00:00.00]La"),
+    "lyrics in capitals": lambda song: song.with_suffix(".SRT").write_text("1"),
     "no song any more": lambda song: song.unlink(),
 }
 SAME_FILES: dict[str, Callable[[Path], object]] = {

@@ -16,6 +16,7 @@ from mp4gen.errors import RenderCancelledError, RenderError, RenderIOError
 from mp4gen.server.rendering import supervisor, worker
 from mp4gen.server.rendering.eta import RenderProgress, RenderSpeed
 from mp4gen.server.rendering.pool import ProcessExecutor, WorkerDiedError, WorkerSlot
+from mp4gen.server.rendering.video_options import VideoOptions
 from mp4gen.server.rendering.worker_channel import WorkerChannel
 
 from .conftest import FAST_STYLE, write_song
@@ -217,3 +218,30 @@ async def test_font_that_went_away_is_not_the_songs_fault(
 
     with pytest.raises(RenderIOError, match="font file"):
         await slot.run(worker.render, job)
+
+
+@pytest.mark.parametrize(
+    ("lyrics", "expected"),
+    [
+        (None, ("auto", None)),
+        ("none", (None, None)),
+        ("[00:01.00]La \u591c", ("lyrics.lrc", "[00:01.00]La \u591c")),
+        (
+            "1\n00:00:01,000 --> 00:00:02,000\nLa",
+            ("lyrics.srt", "1\n00:00:01,000 --> 00:00:02,000\nLa"),
+        ),
+    ],
+)
+def test_lyrics_of_a_job_are_a_file_of_its_folder(
+    tmp_path: Path, lyrics: str | None, expected: tuple[str | None, str | None]
+) -> None:
+    """The renderer reads them as it reads those beside the music."""
+    job = job_for(tmp_path / "music" / "song.wav", options=VideoOptions(lyrics=lyrics))
+
+    found = worker._lyrics(job)
+
+    if isinstance(found, Path):
+        assert found.parent == job.folder
+        assert (found.name, found.read_text("utf-8")) == expected
+    else:
+        assert found == expected[0]

@@ -1,17 +1,16 @@
 """Find the lyrics of a track: a file that the caller names, one beside the music, or its tags."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from attrs import evolve
 
 from mp4gen.errors import RenderError, RenderIOError
+from mp4gen.lyrics.beside import lyrics_beside
 from mp4gen.lyrics.decoding import MAX_BYTES
-from mp4gen.lyrics.files import EXTENSIONS, parse_lyrics
+from mp4gen.lyrics.files import parse_lyrics
 from mp4gen.lyrics.values import NO_LYRICS, LyricLine, Lyrics, LyricWord
 from mp4gen.render.decode import display_name
 from mp4gen.render.options import PathLike
@@ -20,8 +19,6 @@ from mp4gen.render.text import MAX_CHARACTERS, sanitize
 
 # "auto", a path, or None for no lyrics.
 LyricsChoice = PathLike | Literal["auto"] | None
-# A name such as song.en.lrc or song.pt-BR.srt.
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*", re.IGNORECASE)
 
 
 def check_lyrics(choice: LyricsChoice) -> None:
@@ -50,7 +47,7 @@ def find_lyrics(audio: PathLike, choice: LyricsChoice, file_tags: Tags) -> tuple
     if choice != "auto":
         lyrics = read_lyrics(choice)
         return lyrics, [] if lyrics.lines else [_without_times(choice)]
-    for candidate in (*_beside(Path(os.fspath(audio))), None):
+    for candidate in (*lyrics_beside(Path(os.fspath(audio))), None):
         try:
             found = _tagged(audio, file_tags) if candidate is None else read_lyrics(candidate)
         except RenderError as error:
@@ -88,34 +85,6 @@ def read_lyrics(path: PathLike) -> Lyrics:
             f"Cannot read the lyrics file: {name} ({error.strerror}). Try again."
         ) from error
     return _sanitized(parse_lyrics(data, name))
-
-
-def _beside(audio: Path) -> Iterator[Path]:
-    """Yield the lyrics files with the music's name, in the order of the formats.
-
-    A file with a language in its name counts if there is only one.
-    """
-    names: list[str] = []
-    with suppress(OSError, ValueError):
-        names = sorted(path.name for path in audio.parent.iterdir())
-    for extension in EXTENSIONS:
-        stems = [Path(name).stem for name in names if name.lower().endswith(extension)]
-        own = [name for name in names if _splits(name, audio.stem, extension)]
-        languages = [stem for stem in stems if _LANGUAGE.fullmatch(_language(stem, audio.stem))]
-        if own:
-            yield audio.parent / own[0]
-        elif len(languages) == 1:
-            yield next(
-                audio.parent / name for name in names if _splits(name, languages[0], extension)
-            )
-
-
-def _splits(name: str, stem: str, extension: str) -> bool:
-    return name.startswith(stem) and name[len(stem) :].lower() == extension
-
-
-def _language(stem: str, music: str) -> str:
-    return stem.removeprefix(f"{music}.") if stem.startswith(f"{music}.") else ""
 
 
 def _tagged(audio: PathLike, file_tags: Tags) -> Lyrics:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from mp4gen.lyrics.beside import lyrics_beside
+from mp4gen.lyrics.files import EXTENSIONS
 from mp4gen.server.rendering.video_options import VideoOptions, style_for
 
 from .task import Task
@@ -28,7 +30,6 @@ REQUEST_CHARS = 32
 # Larger files are lossless; nearly every edit changes their size or one of their ends.
 MAX_READ_BYTES = 16 << 20
 _END_BYTES = 1 << 20
-_LYRICS = (".lrc", ".srt", ".vtt")
 _STYLE_OPTIONS = {"look", "background", "accent", "preset"}
 # Of a server without a style: what a request can ask for although it has it anyway.
 _DEFAULTS = {"look": "bars", "background": "auto", "fps": 30}
@@ -54,8 +55,8 @@ class Fingerprints:
             "style": self._style_of(task),
             **self._content_of(task.options),
         }
-        suffixes = (audio.suffix, *_LYRICS)
-        files = [self._digest(audio.with_suffix(suffix)) for suffix in suffixes]
+        beside = {path.suffix.lower(): self._digest(path) for path in lyrics_beside(audio)}
+        files = [self._digest(audio), *(beside.get(extension) for extension in EXTENSIONS)]
         return f"{_hash(request)}.{_hash(files)}"
 
     def _style_of(self, task: Task) -> dict[str, Any]:

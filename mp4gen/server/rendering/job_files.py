@@ -11,10 +11,10 @@ from typing import Any
 
 import attrs
 
+from mp4gen.lyrics.beside import lyrics_beside
+
 from .worker import STYLE_FILES, RenderJob
 
-# Files that belong to the music if they have its name.
-LYRICS = (".lrc", ".srt", ".vtt")
 _FOLDERS = {"root", "folder"}
 _KEYWORDS = {"auto", "blur"}
 
@@ -28,10 +28,8 @@ def files_of(job: RenderJob) -> dict[Path, PurePosixPath]:
         return path
 
     _replaced(job, note)
-    for suffix in LYRICS:
-        lyrics = job.audio.with_suffix(suffix)
-        if lyrics.is_file():
-            found[lyrics] = None
+    for lyrics in lyrics_beside(job.audio):
+        found[lyrics] = None
     folders = list(dict.fromkeys(path.parent for path in found))
     return {path: PurePosixPath(str(folders.index(path.parent)), path.name) for path in found}
 

@@ -24,11 +24,12 @@ from mp4gen.errors import Mp4GenError, RenderError, RenderIOError
 from mp4gen.server.process_limits import set_limit
 from mp4gen.signals import STOP_SIGNALS, ignore
 
-from .video_options import DEFAULT_OPTIONS, VideoOptions
+from .video_options import DEFAULT_OPTIONS, NO_LYRICS, VideoOptions, lyrics_name
 from .worker_channel import WorkerChannel
 
 if TYPE_CHECKING:
     from mp4gen.render import RenderStyle, SongCache
+    from mp4gen.render.lyrics.source import LyricsChoice
 
 T = TypeVar("T")
 
@@ -152,6 +153,7 @@ def render(job: RenderJob) -> RenderedVideo:
             author=job.author,
             domain_name=job.domain_name,
             cover=job.cover,
+            lyrics=_lyrics(job),
             start=job.options.start,
             length=job.options.length,
             style=_style(job),
@@ -178,6 +180,18 @@ def check_inside(job: RenderJob) -> None:
     """
     if not job.audio.resolve().is_relative_to(job.root):
         raise RenderError("The music file is outside the music folder.")
+
+
+def _lyrics(job: RenderJob) -> "LyricsChoice":
+    """Return the lyrics of a render, in a file of its folder if the job has their text."""
+    text = job.options.lyrics
+    if text is None:
+        return "auto"
+    if text == NO_LYRICS:
+        return None
+    path = job.folder / lyrics_name(text)
+    path.write_text(text, encoding="utf-8", errors="replace")
+    return path
 
 
 @functools.cache
