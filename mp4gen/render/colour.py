@@ -27,6 +27,7 @@ _LAB = np.array([
 _RGB_FROM_LMS = np.linalg.inv(_LMS).astype(np.float32)
 _LMS_FROM_LAB = np.linalg.inv(_LAB).astype(np.float32)
 _BT709 = np.array([0.2126, 0.7152, 0.0722], np.float32)
+YUV_OFFSETS = np.array([16, 128, 128], np.float32)
 _YUV = np.array([
     219 * _BT709,
     224 / 1.8556 * (np.array([0, 0, 1], np.float32) - _BT709),
@@ -105,7 +106,7 @@ def dominant_accent(pixels: Floats, fallback_hue: float) -> Accent:
 
 
 def rgb_to_yuv(pixels: Floats) -> Floats:
-    """Convert sRGB (..., 3) to BT.709 limited-range luma, blue and red, without their offsets."""
+    """Convert sRGB (..., 3) to BT.709 limited-range luma, blue and red, without `YUV_OFFSETS`."""
     planes: Floats = pixels @ _YUV.T
     return planes
 

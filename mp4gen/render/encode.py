@@ -46,6 +46,8 @@ _KEY_RATIO = 6
 # key frame. So smooth shapes get finer steps than detail (in sixteenths of the quantizer's), small
 # values are kept, and the edges of blocks are smoothed.
 _SMOOTH_SCALE, _DETAIL_SCALE, _DETAIL_FREQUENCY = 8, 20, 4
+# What moves everywhere has no errors that stay, and is found in the last frame to part of a pixel.
+_MOVING = "subme=1"
 _DEBLOCKING = "deblock=1,0,0:deadzone-inter=11"
 
 
@@ -62,6 +64,7 @@ class EncodeJob:
     """The content of one video; `cover` is a JPEG for the tags.
 
     Without an edit list the encoder's delay stays, and the first frame lasts that much longer.
+    `qp_offset` is that of the frames' encoders.
     """
 
     audio: PathLike
@@ -73,6 +76,7 @@ class EncodeJob:
     cancel: CancelToken | None
     edit_list: bool = True
     cache: SongCache | None = None
+    qp_offset: int = 0
 
 
 class _WriteError(OSError):
@@ -165,7 +169,7 @@ def write(part: Path, job: EncodeJob) -> None:
 
 def _mux(output: OutputContainer, job: EncodeJob) -> None:
     fps, tick = job.style.fps, 1 / Fraction(job.style.fps)
-    video = video_stream(output, job.style)
+    video = video_stream(output, job.style, job.qp_offset)
     audio = open_audio_writer(job.audio_plan, job.audio, output, job.cancel, job.cache)
     with closing(audio) as audio_writer:
         _attach_cover(output, job.cover)
@@ -194,17 +198,22 @@ def _attach_cover(output: OutputContainer, jpeg: bytes) -> None:
     output.mux(packet)
 
 
-def video_stream(output: OutputContainer, style: RenderStyle) -> VideoStream:
+def video_stream(output: OutputContainer, style: RenderStyle, qp_offset: int = 0) -> VideoStream:
     """Add the stream for the frames of encoders of this style."""
-    stream = output.add_stream("libx264", rate=style.fps, options=_options(style))
+    stream = output.add_stream("libx264", rate=style.fps, options=_options(style, qp_offset))
     _configure(stream.codec_context, style)
     return stream
 
 
-def new_encoder(style: RenderStyle) -> VideoCodecContext:
-    """Create an H.264 encoder: High profile, BT.709, tuned for frames that are mostly still."""
+def new_encoder(style: RenderStyle, qp_offset: int = 0) -> VideoCodecContext:
+    """Create an H.264 encoder: High profile, BT.709, tuned for frames that are mostly still.
+
+    Args:
+        style: size, frame rate, quality and quantizer.
+        qp_offset: how much coarser than key frames the others are quantized, because they move.
+    """
     encoder = VideoCodecContext.create("libx264", "w")
-    encoder.options = _options(style)
+    encoder.options = _options(style, qp_offset)
     encoder.time_base, encoder.framerate = 1 / Fraction(style.fps), Fraction(style.fps)
     # The header of an MP4 has the parameters of all frames.
     encoder.flags |= Flags.global_header
@@ -231,18 +240,21 @@ def report_interval(style: RenderStyle) -> int:
     return max(round(style.fps * REPORT_SECONDS), 1)
 
 
-def _options(style: RenderStyle) -> dict[str, str]:
+def _options(style: RenderStyle, qp_offset: int) -> dict[str, str]:
     keyint = f"keyint={keyframe_interval(style)}"
     # CABAC codes the same pictures in a seventh fewer bits, for a twentieth more work.
     cabac = int(style.quality == "fine")
+    # Key frames keep their quantizer.
+    key_ratio = _KEY_RATIO * 2 ** (qp_offset / 6)
+    lists = f"cqm4iy={_scaling(4)}:cqm4py={_scaling(4)}:cqm8p={_scaling(8)}"
     # A constant quantizer skips still blocks at once; rate control would code them again and
     # again, and look ahead.
     return {
         "preset": "ultrafast",
-        "qp": str(style.qp),
+        "qp": str(style.qp + qp_offset),
         "x264-params": (
-            f"cabac={cabac}:8x8dct=1:ipratio={_KEY_RATIO}:{keyint}:{_DEBLOCKING}:{_BT709}"
-            f":cqm4iy={_scaling(4)}:cqm4py={_scaling(4)}:cqm8p={_scaling(8)}"
+            f"cabac={cabac}:8x8dct=1:ipratio={key_ratio:.3f}:{keyint}:{_DEBLOCKING}:{_BT709}"
+            f":{_MOVING if qp_offset else lists}"
         ),
     }
 

@@ -80,6 +80,7 @@ class Encoding:
             cancel=self.cancel,
             edit_list=settings.audio.edit_list,
             cache=self.cache,
+            qp_offset=spec.layout.qp_offset,
         )
         encode.write(part, job)
         return plan, picture.size

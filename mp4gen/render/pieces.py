@@ -50,7 +50,7 @@ class PieceEncoder:
     """Draws and encodes pieces of one video, one at a time; ascending order is cheapest."""
 
     def __init__(self, prepared: Prepared) -> None:
-        self._style = prepared.style
+        self._style, self._qp_offset = prepared.style, prepared.spec.layout.qp_offset
         self._frame, canvas = new_frame(prepared.style)
         self._drawing = Drawing(prepared, canvas)
 
@@ -61,7 +61,7 @@ class PieceEncoder:
             piece: the frames.
             style: that of the video, or one with another quality and quantizer.
         """
-        encoder = new_encoder(style or self._style)
+        encoder = new_encoder(style or self._style, self._qp_offset)
         for number in self._drawing.draw(piece):
             self._frame.pts = number
             yield from map(_encoded_frame, encoder.encode(self._frame))

@@ -80,6 +80,8 @@ class Layout:
         words: the place of title and author.
         watermark: the place of the watermark.
         lyrics: the place of the lyrics, or None; their part is added to those of the look.
+        qp_offset: how many steps of the quantizer its frames may be coarser than those of bars,
+            because so much moves that nobody sees it; key frames stay as fine.
     """
 
     width: int
@@ -90,6 +92,7 @@ class Layout:
     words: Words
     watermark: Watermark
     lyrics: LyricPlaces | None = None
+    qp_offset: int = 0
 
     def draw_still(self, pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
         """Draw all that never changes on the ground, sRGB (height, width, 3) from 0 to 1."""

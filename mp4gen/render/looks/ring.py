@@ -28,6 +28,7 @@ FIRST_CIRCLE, CIRCLE_STEP, CIRCLE_GROWTH = 330, 74, 8
 WORDS_FADE = 70
 # With less room a spoke and the gap beside it would share pixels.
 MIN_PITCH = 4.5
+QP_OFFSET = 2
 
 
 @frozen
@@ -145,6 +146,7 @@ def layout_for(width: int, height: int, content: Content) -> RingLayout:
         cover=Box(left, top, left + 2 * side, top + 2 * side),
         words=place_words(frame, design.words),
         watermark=place_watermark(frame),
+        qp_offset=QP_OFFSET,
         ring=ring,
     )
 

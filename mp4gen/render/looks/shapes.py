@@ -121,3 +121,10 @@ def place_watermark(frame: Frame) -> Watermark:
         base=round(frame.y(base)),
         max_width=WATERMARK_WIDTH * frame.shape.value[0] * frame.unit,
     )
+
+
+def place_line(frame: Frame, left: float, right: float, top: float, height: float) -> Box:
+    """Return the box of a progress line, from shares of the design and a height in units."""
+    row = round(frame.y(top))
+    rows = max(round(height * frame.unit), 2)
+    return Box(round(frame.x(left)), row, round(frame.x(right)), row + rows)
