@@ -10,7 +10,7 @@ from mp4gen.render.canvas import Canvas
 from mp4gen.render.colour import Accent, rgb_to_oklch
 from mp4gen.render.cover import generate_cover
 from mp4gen.render.looks import find_look
-from mp4gen.render.looks.look import CONTENT, SceneSpec
+from mp4gen.render.looks.look import CONTENT, Content, SceneSpec
 from mp4gen.render.motion import Run
 from mp4gen.render.parts import wave
 from mp4gen.render.scene import Scene
@@ -105,3 +105,19 @@ def test_wave_is_lit_in_the_colours_of_the_accent():
     assert lightness[0] > 0.85
     assert chroma[1] > 0.1
     assert abs(hue[1] - 250) < 20
+
+
+@pytest.mark.parametrize("lyrics", [None, "ltr", "rtl"])
+@pytest.mark.parametrize(
+    "size", [(1280, 720), (540, 960), (720, 720), (720, 900), (144, 144), (3840, 144), (146, 1000)]
+)
+def test_wave_leaves_room_for_words_and_lines(size, lyrics):
+    """It lies between the words or the lyrics above, and the progress line below."""
+    layout = find_look("wave")(*size, Content(lyrics=lyrics))
+    above = layout.words.box if lyrics is None else layout.lyrics.box
+
+    assert above.bottom <= layout.wave.top < layout.wave.axis < layout.wave.bottom
+    assert layout.wave.bottom <= layout.progress.top - 1
+    assert layout.wave.axis % 2 == layout.wave.top % 2 == layout.wave.bottom % 2 == 0
+    assert layout.progress.bottom < size[1]
+    assert layout.cover.bottom <= layout.wave.top

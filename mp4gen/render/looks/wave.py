@@ -9,6 +9,7 @@ from attrs import frozen
 from mp4gen.render import background
 from mp4gen.render.colour import Floats
 from mp4gen.render.layout import Box, centred_cover_box, cover_box
+from mp4gen.render.lyrics.places import lyric_frame
 from mp4gen.render.parts.progress_line import ProgressLine, draw_track
 from mp4gen.render.parts.title_block import TitleBlock
 from mp4gen.render.parts.wave import Wave, WavePlace, reach_of
@@ -16,6 +17,7 @@ from mp4gen.render.parts.words import draw_words
 from mp4gen.render.text import Typesetter
 
 from .look import Content, Layout, Part, SceneSpec, Stage
+from .lyric_bars import SMALL_COVER
 from .shapes import (
     Frame,
     Shape,
@@ -71,6 +73,24 @@ DESIGNS = {
 }  # fmt: skip
 
 
+@frozen
+class LyricDesign:
+    """The wave under lyrics: positions as shares of the frame's design."""
+
+    axis: float
+    up: float
+    line_top: float
+
+
+LYRIC_DESIGNS = {
+    Shape.LANDSCAPE: LyricDesign(axis=0.790, up=0.115, line_top=0.897),
+    Shape.SQUARE: LyricDesign(axis=0.780, up=0.100, line_top=0.881),
+    Shape.TALL: LyricDesign(axis=0.775, up=0.100, line_top=0.872),
+    Shape.PORTRAIT: LyricDesign(axis=0.729, up=0.100, line_top=0.845),
+}
+LINE_HEIGHT = 4
+
+
 @frozen(eq=False, kw_only=True)
 class WaveLayout(Layout):
     """The places of a frame with a wave."""
@@ -80,7 +100,8 @@ class WaveLayout(Layout):
 
     def draw_still(self, pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
         """Draw what never changes, in place."""
-        background.draw_cover(pixels, spec.cover, self.cover, self.unit)
+        corners = self.unit if self.lyrics is None else self.unit * SMALL_COVER
+        background.draw_cover(pixels, spec.cover, self.cover, corners)
         draw_words(pixels, spec, typesetter)
         draw_track(pixels, self.progress)
 
@@ -91,6 +112,8 @@ class WaveLayout(Layout):
 
 def layout_for(width: int, height: int, content: Content) -> WaveLayout:
     """Place the wave in a frame; without words the cover stands in the middle."""
+    if content.lyrics is not None:
+        return _under_lyrics(width, height, is_rtl=content.lyrics == "rtl")
     frame = frame_for(width, height)
     design, unit = DESIGNS[frame.shape], frame.unit
     top, side = frame.y(design.top), design.cover * unit
@@ -114,7 +137,27 @@ def layout_for(width: int, height: int, content: Content) -> WaveLayout:
     )
 
 
-def _wave(frame: Frame, design: Design, above: int, below: int) -> WavePlace:
+def _under_lyrics(width: int, height: int, *, is_rtl: bool) -> WaveLayout:
+    places = lyric_frame(width, height, is_rtl=is_rtl)
+    frame, design = places.frame, LYRIC_DESIGNS[places.frame.shape]
+    top = round(frame.y(design.line_top))
+    rows = max(round(LINE_HEIGHT * frame.unit), 2)
+    return WaveLayout(
+        width=width,
+        height=height,
+        unit=frame.unit,
+        bands=BANDS,
+        cover=places.cover,
+        words=places.words,
+        watermark=places.watermark,
+        lyrics=places.lyrics,
+        qp_offset=QP_OFFSET,
+        wave=_wave(frame, design, places.lyrics.box.bottom, top - 2),
+        progress=Box(places.margin, top, width - places.margin, top + rows),
+    )
+
+
+def _wave(frame: Frame, design: Design | LyricDesign, above: int, below: int) -> WavePlace:
     """Place the wave, its light cut off at what stands above and below."""
     axis = round(frame.y(design.axis) / 2) * 2
     up = design.up * frame.shape.value[1] * frame.unit
