@@ -17,13 +17,13 @@ from .options import PathLike
 from .picture import flatten, open_picture, to_srgb
 
 if TYPE_CHECKING:
-    from .looks.look import SceneSpec
+    from .looks.look import Layout, SceneSpec
 
 # Most width and height in units, and the upper right corner as shares of the design. No look shows
 # words or its cover there, and in portrait platforms show nothing there.
 CORNERS = {
     Shape.LANDSCAPE: (200, 56, 1 - 48 / 1280, 36 / 720),
-    Shape.SQUARE: (140, 40, 1 - 32 / 720, 28 / 720),
+    Shape.SQUARE: (140, 36, 1 - 32 / 720, 28 / 720),
     Shape.TALL: (140, 44, 1 - 32 / 720, 32 / 900),
     Shape.PORTRAIT: (96, 32, 0.88, 0.141),
 }
@@ -54,20 +54,20 @@ def _to_rgba(image: Image.Image, profile: bytes | None) -> Image.Image:
     return to_srgb(image.convert("RGBA"), profile)
 
 
-def logo_box(logo: Bytes, width: int, height: int) -> Box:
-    """Return where a logo stands in a frame of width x height pixels."""
-    frame = frame_for(width, height)
+def logo_box(logo: Bytes, layout: Layout) -> Box:
+    """Return where a logo stands: in the upper left corner if the words begin at the right."""
+    frame = frame_for(layout.width, layout.height)
     _, _, right, top = CORNERS[frame.shape]
     rows, columns = logo.shape[:2]
     x, y = round(frame.x(right)), round(frame.y(top))
-    return Box(x - columns, y, x, y + rows)
+    left = layout.width - x if layout.words.at_right else x - columns
+    return Box(left, y, left + columns, y + rows)
 
 
 def draw_logo(pixels: Floats, spec: SceneSpec) -> None:
     """Draw the logo of a video in place, if it has one."""
     if spec.logo is None:
         return
-    box = logo_box(spec.logo, spec.layout.width, spec.layout.height)
     drawn = spec.logo.astype(np.float32) / 255
-    area = pixels[box.slices]
+    area = pixels[logo_box(spec.logo, spec.layout).slices]
     area += (drawn[..., :3] - area) * drawn[..., 3:]

@@ -11,7 +11,8 @@ from mp4gen.render import RenderStyle
 from mp4gen.render.colour import Accent
 from mp4gen.render.logo import draw_logo, logo_box, read_logo
 from mp4gen.render.looks import find_look
-from mp4gen.render.looks.look import CONTENT, SceneSpec
+from mp4gen.render.looks.look import CONTENT, Content, SceneSpec
+from mp4gen.render.looks.lyric_bars import lyrics_layout
 from mp4gen.render.parts.words import text_places
 from mp4gen.render.preparation import RenderRequest, check_request
 from mp4gen.render.text import Typesetter
@@ -26,8 +27,10 @@ def logo_file(path, size=(60, 20), colour=(255, 0, 0, 255), margin=10):
     return path
 
 
-def spec_of(size, logo=None, domain_name="music.example.com"):
-    layout = find_look("bars")(*size, CONTENT)
+def spec_of(size, logo=None, domain_name="music.example.com", content=CONTENT, look="bars"):
+    layout = find_look(look)(*size, content)
+    if content.lyrics is not None:
+        layout = lyrics_layout(find_look(look), *size, content)
     return SceneSpec(
         layout=layout, cover=np.zeros((layout.cover.width, layout.cover.width, 3), np.float32),
         accent=Accent(0.0, 1.0), title="Title " * 20, author="Author", domain_name=domain_name,
@@ -41,7 +44,7 @@ def test_logo_stands_apart_from_words_and_cover(tmp_path, size, shape):
     """In every shape of frame it has a corner of its own, whatever its own shape."""
     logo = read_logo(logo_file(tmp_path / "l.png", shape), *size)
     spec = spec_of(size, logo, "a-very-long-name-of-a-music-site.example.com")
-    box = logo_box(logo, *size)
+    box = logo_box(logo, spec.layout)
     places = [place.box for place in text_places(spec, Typesetter())]
 
     assert box.width > box.height if shape[0] > shape[1] else box.height > box.width
@@ -50,9 +53,35 @@ def test_logo_stands_apart_from_words_and_cover(tmp_path, size, shape):
     assert not any(box.overlaps(other) for other in (spec.layout.cover, *places))
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("content", [Content(lyrics="ltr"), Content(lyrics="rtl")])
+def test_logo_stands_apart_from_lyrics(tmp_path, size, content):
+    """It changes sides with the words."""
+    logo = read_logo(logo_file(tmp_path / "l.png", (90, 20)), *size)
+    spec = spec_of(size, logo, "a-very-long-name-of-a-music-site.example.com", content)
+    box = logo_box(logo, spec.layout)
+    places = [place.box for place in text_places(spec, Typesetter())]
+
+    assert (box.left < size[0] / 2) == (content.lyrics == "rtl")
+    assert not any(box.overlaps(other) for other in (spec.layout.cover, *places))
+
+
+@pytest.mark.parametrize("look", ["bars", "ring", "waveform"])
+def test_logo_stands_apart_in_each_look(tmp_path, look):
+    """No look shows its cover or words there."""
+    for size in ((1280, 720), (720, 1280), (720, 720), (720, 900)):
+        logo = read_logo(logo_file(tmp_path / "l.png"), *size)
+        spec = spec_of(size, logo, look=look)
+        box = logo_box(logo, spec.layout)
+
+        assert not box.overlaps(spec.layout.cover)
+        assert not any(box.overlaps(place.box) for place in text_places(spec, Typesetter()))
+
+
 def test_logo_is_in_the_safe_zone_of_portrait(tmp_path):
     """Platforms show nothing there."""
-    box = logo_box(read_logo(logo_file(tmp_path / "l.png"), 1080, 1920), 1080, 1920)
+    logo = read_logo(logo_file(tmp_path / "l.png"), 1080, 1920)
+    box = logo_box(logo, spec_of((1080, 1920)).layout)
 
     assert box.top >= 0.14 * 1920
     assert box.right <= 0.88 * 1080 + 1
@@ -66,7 +95,7 @@ def test_logo_is_blended(tmp_path):
 
     draw_logo(pixels, spec)
 
-    box = logo_box(logo, 320, 180)
+    box = logo_box(logo, spec.layout)
     assert box.height >= 10
     np.testing.assert_allclose(pixels[box.slices].mean(axis=(0, 1)), (0.5, 0, 0), atol=0.02)
     pixels[box.slices] = 0

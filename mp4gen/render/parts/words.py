@@ -112,9 +112,13 @@ def _room(spec: SceneSpec) -> float:
     layout, place = spec.layout, spec.layout.watermark
     if spec.logo is None:
         return layout.width
-    logo = logo_box(spec.logo, layout.width, layout.height)
+    logo = logo_box(spec.logo, layout)
     if place.base - place.size > logo.bottom or place.base < logo.top:
         return layout.width
+    if place.left is not None:
+        return logo.left - place.size - place.left
+    if place.right is not None:
+        return place.right - place.size - logo.right
     return 2 * (logo.left - place.size) - layout.width
 
 
