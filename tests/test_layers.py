@@ -23,6 +23,7 @@ LAYERS = (
 )
 SERVER_LAYERS = (
     "config counters daemon_threads data_ownership process_limits",
+    "style_checks",
     "data_dir",
     "videos",
     "rendering",

@@ -147,9 +147,18 @@ def check_request(request: RenderRequest) -> None:
     _check_values(request)
     if request.cover is not None:
         cover.read_cover(request.cover, MIN_SIDE)
-    read_background(request.style)
     check_lyrics(request.lyrics)
-    _read_logo(request.style)
+    check_pictures(request.style)
+
+
+def check_pictures(style: RenderStyle) -> None:
+    """Check the pictures that a style names.
+
+    Raises:
+        RenderError: one cannot be read.
+    """
+    read_background(style)
+    _read_logo(style)
 
 
 def _read_logo(style: RenderStyle) -> Bytes | None:

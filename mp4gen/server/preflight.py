@@ -27,14 +27,13 @@ from .queue.schema import check_integrity
 from .rendering import worker
 from .rendering.slots import slots_for
 from .rendering.video_options import style_for
+from .style_checks import check_fonts, check_pictures, describe_fonts, describe_pictures
 from .troubles import ClusterAwayError
 from .web.connection_limit import check_fd_limit
 from .web.sockets import bind, url_of
 from .web.tls import load_certificate
 
 _MIN_KEY_LENGTH = 16
-# Characters that the bundled font lacks, by the names of their scripts.
-_SCRIPTS = {"Chinese, Japanese and Korean": "夜", "Arabic": "م", "Hindi": "क", "emoji": "🎵"}
 _MAX_COUNTED = 100_000
 # The address space in bytes that a worker needs for 1280x720 pixels, and for each further pixel.
 _MIN_WORKER_MEMORY, _MEMORY_PER_PIXEL = 320 * MIB, 60
@@ -66,7 +65,8 @@ async def run_checks(config: ServerConfig) -> AsyncIterator[CheckResult]:
         "tls": _tls,
         "port": _port,
         "keys": _keys,
-        "fonts": _fonts,
+        "fonts": describe_fonts,
+        "pictures": describe_pictures,
         "renderer": _renderer,
     }
     for name, check in checks.items():
@@ -98,7 +98,8 @@ def _refusals() -> dict[str, Callable[[ServerConfig], object]]:
         "tls": load_certificate,
         "port": lambda _: check_fd_limit(),
         "keys": _check_keys,
-        "fonts": _check_fonts,
+        "fonts": check_fonts,
+        "pictures": check_pictures,
         "renderer": _check_renderer,
     }
 
@@ -244,35 +245,6 @@ def _keys(config: ServerConfig) -> str:
     if not accounts:
         return "No key is needed: only this machine can reach the server."
     return f"Clients need a key ({_plural(len(accounts), 'account')})."
-
-
-def _check_fonts(config: ServerConfig) -> None:
-    from mp4gen.render import fonts
-
-    for path in config.style.font_files if config.style is not None else ():
-        if not fonts.is_loadable(path):
-            raise ConfigurationError(
-                f"Cannot read the font file {path}. Choose a TrueType or OpenType file with --font."
-            )
-
-
-def _fonts(config: ServerConfig) -> str:
-    from mp4gen.render import fonts
-
-    user_fonts = config.style.font_files if config.style is not None else ()
-    missing = [
-        script
-        for script, char in _SCRIPTS.items()
-        if not fonts.find_font(
-            frozenset({ord(char)}), "regular", user_fonts, emoji=script == "emoji"
-        )
-    ]
-    if missing:
-        return (
-            f"There is no font for {', '.join(missing)}: such titles show boxes. Install one, "
-            "for instance Noto, or pass a font file with --fallback-font."
-        )
-    return "There is a font for every script that was checked."
 
 
 def _check_renderer(config: ServerConfig) -> None:

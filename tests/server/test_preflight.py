@@ -15,7 +15,18 @@ from mp4gen.server.preflight import CheckResult, run_checks
 
 from .conftest import FAST_STYLE, full_disk, run_check
 
-NAMES = ["music", "data", "database", "disk", "tls", "port", "keys", "fonts", "renderer"]
+NAMES = [
+    "music",
+    "data",
+    "database",
+    "disk",
+    "tls",
+    "port",
+    "keys",
+    "fonts",
+    "pictures",
+    "renderer",
+]
 
 
 def config_of(**settings: Any) -> ServerConfig:
@@ -133,6 +144,8 @@ UNUSABLE = {
     ),
     "reserve": ({"min_free_bytes": 1 << 60}, "disk", "--min-free"),
     "font": ({"style": RenderStyle(fonts=(__file__,))}, "fonts", "--font"),
+    "background": ({"style": RenderStyle(background=__file__)}, "pictures", "--background"),
+    "logo": ({"style": RenderStyle(logo=__file__)}, "pictures", "--logo"),
     "key": ({"host": "0.0.0.0", "key": "short"}, "keys", "fewer than 16"),  # noqa: S104
     "music": ({"music": Path(__file__)}, "music", "--music"),
     "certificate": ({"tls_cert": __file__, "tls_key": __file__}, "tls", "certificate"),

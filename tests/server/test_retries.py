@@ -30,6 +30,7 @@ from mp4gen.server.queue.scheduler import RenderScheduler
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import Task, TaskState
 from mp4gen.server.rendering import slots
+from mp4gen.server.rendering.video_options import VideoOptions
 from mp4gen.server.rendering.worker import RenderedVideo, RenderJob
 from mp4gen.server.rendering.worker_channel import WorkerChannel
 from mp4gen.server.videos.folder import FolderVideos
@@ -113,7 +114,7 @@ class Queue:
         self.scheduler.start()
         return self.scheduler
 
-    async def submit(self, number: int = 0) -> str:
+    async def submit(self, number: int = 0, **values: Any) -> str:
         """Submit one song and return its task id."""
         task = Task(
             task_id=f"{number:02}",
@@ -123,6 +124,7 @@ class Queue:
             filename=f"{number:024}.mp4",
             fingerprint=f"{number}",
             created_at=float(number),
+            **values,
         )
         await self.store.add(task)
         self.scheduler.submit(task)
@@ -206,6 +208,20 @@ async def test_missing_music_folder_fails_no_task(queue: Queue, tmp_path: Path) 
 
     assert "The music folder cannot be read: No such file or directory." in trouble
     assert_all_done_once(queue)
+
+
+async def test_task_whose_picture_was_deleted_fails(queue: Queue) -> None:
+    """It must not hold up the queue: no later try finds the picture."""
+    await queue.start()
+    (queue.data.pictures / "1.jpg").touch()
+
+    await queue.submit(0, options=VideoOptions(cover="1.jpg"))
+    await queue.submit(1, options=VideoOptions(background="picture:2.jpg"))
+    await queue.wait_for(2)
+
+    done, failed = (queue.store.get(f"{number:02}") for number in range(2))
+    assert (done.state, failed.state) == (TaskState.DONE, TaskState.FAILED)
+    assert failed.error_message == "A picture of this video was deleted."
 
 
 async def test_folder_that_loses_its_rights_fails_no_task(queue: Queue, tmp_path: Path) -> None:

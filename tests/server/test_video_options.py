@@ -50,6 +50,14 @@ def test_picture_is_that_of_the_data_directory(tmp_path: Path) -> None:
     assert style_for(None, None, options, tmp_path)["background"] == str(tmp_path / "1.jpg")
 
 
+def test_names_of_pictures_are_known() -> None:
+    """They must still exist when the video is rendered."""
+    options = VideoOptions(background="picture:1.jpg", cover="2.png")
+
+    assert options.picture_names == ("2.png", "1.jpg")
+    assert VideoOptions(background="blur").picture_names == ()
+
+
 @pytest.mark.parametrize(
     ("options", "seconds"),
     [

@@ -245,3 +245,32 @@ def test_lyrics_of_a_job_are_a_file_of_its_folder(
         assert (found.name, found.read_text("utf-8")) == expected
     else:
         assert found == expected[0]
+
+
+@pytest.mark.parametrize("option", ["background", "logo"])
+async def test_picture_of_the_server_that_is_damaged_is_not_the_songs_fault(
+    slot: WorkerSlot, tmp_path: Path, option: str
+) -> None:
+    """No task fails for a file that only the operator can mend."""
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"no picture")
+    style = {**attrs.asdict(FAST_STYLE), option: str(picture)}
+    job = attrs.evolve(job_for(write_song(tmp_path / "music" / "song.wav")), style=style)
+
+    with pytest.raises(RenderIOError, match=r"picture\.png"):
+        await slot.run(worker.render, job)
+
+
+async def test_damaged_picture_of_a_user_fails_the_task(slot: WorkerSlot, tmp_path: Path) -> None:
+    """It is a part of the task, and no later try helps."""
+    picture = tmp_path / "1.jpg"
+    picture.write_bytes(b"no picture")
+    style = {**attrs.asdict(FAST_STYLE), "background": str(picture)}
+    options = VideoOptions(background="picture:1.jpg")
+    song = write_song(tmp_path / "music" / "song.wav")
+    job = attrs.evolve(job_for(song, options=options), style=style)
+
+    with pytest.raises(RenderError, match=r"1\.jpg") as caught:
+        await slot.run(worker.render, job)
+
+    assert not isinstance(caught.value, RenderIOError)

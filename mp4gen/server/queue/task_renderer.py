@@ -143,6 +143,9 @@ class TaskRenderer:
         if track is None:
             message = "The music file is not in the music folder any more."
             raise RenderFailedError(NO_AUDIO, message)
+        pictures = [self._data.pictures / name for name in task.options.picture_names]
+        if not all(await asyncio.to_thread(lambda: [path.is_file() for path in pictures])):
+            raise RenderFailedError(RENDER_FAILED, "A picture of this video was deleted.")
         await asyncio.to_thread(_make_empty, folder)
         cover = task.options.cover
         return worker.RenderJob(

@@ -55,6 +55,14 @@ class VideoOptions:
             if (value := getattr(self, field.name)) != field.default
         }
 
+    @property
+    def picture_names(self) -> tuple[str, ...]:
+        """The names of the pictures in the data directory that the video needs."""
+        background = self.background or ""
+        own = background.startswith(PICTURE_PREFIX)
+        names = (self.cover, background.removeprefix(PICTURE_PREFIX) if own else None)
+        return tuple(filter(None, names))
+
     def seconds_of(self, duration: float) -> float:
         """Return the seconds of the video of a song of that duration."""
         rest = max(duration - self.start, 0.0)

@@ -206,12 +206,15 @@ def _style(job: RenderJob) -> "RenderStyle":
     """Return the style of a render.
 
     Raises:
-        RenderIOError: A font file is gone or damaged, which is not the song's fault.
+        RenderIOError: A file of the server is gone or damaged, which is not the song's fault.
     """
     from mp4gen.render import RenderStyle, fonts
+    from mp4gen.render.preparation import check_pictures
 
     try:
         style = RenderStyle(**job.style)  # type: ignore[arg-type]
+        if not job.options.picture_names:
+            check_pictures(style)
     except RenderError as error:
         raise RenderIOError(str(error)) from error
     for path in style.font_files:

@@ -1,0 +1,74 @@
+"""Checks the files that the server's style names; reads nothing else."""
+
+from mp4gen.errors import ConfigurationError, RenderError
+
+from .config import ServerConfig
+
+# Characters that the bundled font lacks, by the names of their scripts.
+_SCRIPTS = {"Chinese, Japanese and Korean": "夜", "Arabic": "م", "Hindi": "क", "emoji": "🎵"}
+
+
+def check_fonts(config: ServerConfig) -> None:
+    """Check that the font files can be read.
+
+    Raises:
+        ConfigurationError: One cannot.
+    """
+    from mp4gen.render import fonts
+
+    for path in config.style.font_files if config.style is not None else ():
+        if not fonts.is_loadable(path):
+            raise ConfigurationError(
+                f"Cannot read the font file {path}. Choose a TrueType or OpenType file with --font."
+            )
+
+
+def describe_fonts(config: ServerConfig) -> str:
+    """Return for which scripts there is a font, as a sentence."""
+    from mp4gen.render import fonts
+
+    user_fonts = config.style.font_files if config.style is not None else ()
+    missing = [
+        script
+        for script, char in _SCRIPTS.items()
+        if not fonts.find_font(
+            frozenset({ord(char)}), "regular", user_fonts, emoji=script == "emoji"
+        )
+    ]
+    if missing:
+        return (
+            f"There is no font for {', '.join(missing)}: such titles show boxes. Install one, "
+            "for instance Noto, or pass a font file with --fallback-font."
+        )
+    return "There is a font for every script that was checked."
+
+
+def check_pictures(config: ServerConfig) -> None:
+    """Check that the pictures can be read.
+
+    Raises:
+        ConfigurationError: One cannot.
+    """
+    if not (names := _picture_options(config)):
+        return
+    from mp4gen.render import preparation
+
+    try:
+        preparation.check_pictures(config.style)  # type: ignore[arg-type]  # it names pictures
+    except RenderError as error:
+        raise ConfigurationError(f"{error} It was given with {' or '.join(names)}.") from error
+
+
+def describe_pictures(config: ServerConfig) -> str:
+    """Return which pictures were checked, as a sentence."""
+    names = _picture_options(config)
+    return f"{' and '.join(names)} can be read." if names else "The style names no pictures."
+
+
+def _picture_options(config: ServerConfig) -> list[str]:
+    """Return the options that name a picture."""
+    style = config.style
+    if style is None:
+        return []
+    is_picture = style.background not in ("auto", "blur") and not style.background.startswith("#")
+    return [*(["--background"] if is_picture else []), *(["--logo"] if style.logo else [])]
