@@ -206,6 +206,20 @@ def test_text_stands_out(name, size):
             assert contrast >= 4.5
 
 
+@pytest.mark.parametrize("size", [(640, 360), (360, 640)])
+def test_times_stand_out(size):
+    """The text that a look adds has its contrast too."""
+    white = Background(picture=np.full((size[1], size[0], 3), 255, np.uint8))
+    spec = attrs.evolve(spec_of(size, white), layout=find_look("waveform")(*size, CONTENT))
+    places = list(text_places(spec, Typesetter()))
+    behind = draw_background(spec, places)
+
+    own = spec.layout.own_text_places(spec)
+    assert len(own) == 2
+    for place in own:
+        assert contrast_of(behind[place.box.slices], place.opacity) >= 3
+
+
 def reached(pixels: np.ndarray, place: TextPlace) -> float:
     return contrast_of(pixels[place.box.slices].astype(np.float32) / 255, place.opacity)
 

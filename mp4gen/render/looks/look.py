@@ -19,6 +19,7 @@ from mp4gen.render.layout import Box, LyricPlaces, Watermark, Words
 from mp4gen.render.lyrics.plan import LyricsPlan
 from mp4gen.render.motion import Run
 from mp4gen.render.options import FrameRate
+from mp4gen.render.scrim import TextPlace
 from mp4gen.render.text import Typesetter
 
 Flags = NDArray[np.bool_]
@@ -101,6 +102,13 @@ class Layout:
     def parts(self, stage: Stage) -> Sequence[Part]:
         """Return the parts; the stage shows what is still."""
         raise NotImplementedError
+
+    def own_text_places(self, spec: SceneSpec) -> Sequence[TextPlace]:
+        """Return where the look shows text beside title, author, watermark and lyrics.
+
+        The background is dark enough there.
+        """
+        return ()
 
     def px(self, units: float) -> int:
         """Convert units of the design to whole pixels, at least 1."""

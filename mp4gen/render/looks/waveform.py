@@ -10,11 +10,12 @@ from attrs import frozen
 from mp4gen.render import background
 from mp4gen.render.colour import Floats
 from mp4gen.render.layout import Box
-from mp4gen.render.parts.time_labels import TimeLabel, TimePlace, draw_length
+from mp4gen.render.parts.time_labels import TimeLabel, TimePlace, draw_length, time_places
 from mp4gen.render.parts.title_block import TitleBlock
 from mp4gen.render.parts.waveform import Waveform
 from mp4gen.render.parts.waveform_cells import GROWTH, LIGHT_END, WaveformPlace
 from mp4gen.render.parts.words import draw_words
+from mp4gen.render.scrim import TextPlace
 from mp4gen.render.text import Typesetter
 
 from .look import Content, Layout, Part, SceneSpec, Stage
@@ -92,6 +93,10 @@ class WaveformLayout(Layout):
         background.draw_cover(pixels, spec.cover, self.cover, self.unit)
         draw_words(pixels, spec, typesetter)
         draw_length(pixels, spec, self.times, typesetter)
+
+    def own_text_places(self, spec: SceneSpec) -> Sequence[TextPlace]:
+        """Return the places of the two times."""
+        return time_places(spec, self.times)
 
     def parts(self, stage: Stage) -> Sequence[Part]:
         """Return the parts that change."""

@@ -12,7 +12,10 @@ from mp4gen.render.colour import Floats, rgb_to_yuv420
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, SceneSpec, Stage
 from mp4gen.render.motion import Run
+from mp4gen.render.scrim import TextPlace
 from mp4gen.render.text import Typesetter
+
+from .words import FAINT_CONTRAST
 
 POSITION_OPACITY, LENGTH_OPACITY = 0.92, 0.60
 _ASCENT, _DESCENT = 0.80, 0.25
@@ -63,6 +66,19 @@ def draw_length(pixels: Floats, spec: SceneSpec, place: TimePlace, typesetter: T
     """Draw the length of the video, in place."""
     figures, text = _figures(spec, place, typesetter), _clock(_seconds(spec))
     figures.draw(pixels, text, (place.right - figures.width(text), place.base), LENGTH_OPACITY)
+
+
+def time_places(spec: SceneSpec, place: TimePlace) -> tuple[TextPlace, TextPlace]:
+    """Return where position and length stand, and the contrast that they need."""
+    # No figure is wider than this share of its size.
+    width = round(0.65 * place.size * len(_clock(_seconds(spec))))
+    top, bottom = round(place.base - _ASCENT * place.size), round(place.base)
+    position = Box(place.left, top, place.left + width, bottom)
+    length = Box(place.right - width, top, place.right, bottom)
+    return (
+        TextPlace(position, POSITION_OPACITY, FAINT_CONTRAST),
+        TextPlace(length, LENGTH_OPACITY, FAINT_CONTRAST),
+    )
 
 
 def label_box(place: TimePlace, text_width: float, width: int, height: int) -> Box:

@@ -69,7 +69,7 @@ def draw_words(pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
 
 
 def text_places(spec: SceneSpec, typesetter: Typesetter) -> Iterator[TextPlace]:
-    """Yield where title, author and watermark stand, and the contrast that they need."""
+    """Yield where all text stands, and the contrast that it needs."""
     words, width = spec.layout.words, spec.layout.width
 
     def box_of(text: str, size: float, weight: Weight, base: float) -> Box:
@@ -94,6 +94,7 @@ def text_places(spec: SceneSpec, typesetter: Typesetter) -> Iterator[TextPlace]:
         yield TextPlace(watermark, _watermark_opacity(spec), FAINT_CONTRAST)
     if spec.layout.lyrics is not None:
         yield TextPlace(spec.layout.lyrics.text_box, LYRICS_OPACITY, FAINT_CONTRAST)
+    yield from spec.layout.own_text_places(spec)
 
 
 def _fit_title(spec: SceneSpec, typesetter: Typesetter) -> tuple[str, float]:
