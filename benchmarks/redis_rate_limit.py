@@ -98,14 +98,16 @@ class Processes:
 
     def row(self, name: str, share: float) -> dict[str, Any]:
         """Return a row of the table."""
-        requests = self.service.requests
-        return {
+        requests = tuple(self.service.requests)
+        row = {
             "limiter": name,
             "calls": len(requests),
             "refused": sum(request.rate_limited for request in requests),
             "peak": peak_in_window((one.received_at for one in requests), self.per),
             "share": share,
         }
+        note(str(row))
+        return row
 
 
 @contextmanager

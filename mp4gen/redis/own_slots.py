@@ -1,11 +1,13 @@
 """The slots of this process, and what Redis does not know of them yet; no I/O, no clock."""
 
+from collections.abc import Mapping
+
 import attrs
 
 from .timing import Timing
 
 # What Redis is told of a slot: "held", "unused", or the loop time at which it is free.
-_State = str | float
+State = str | float
 
 
 @attrs.define
@@ -22,7 +24,7 @@ class OwnSlots:
     timing: Timing
     held: dict[str, float] = attrs.field(factory=dict)
     _resting: dict[str, float] = attrs.field(factory=dict)
-    _unreported: dict[str, _State] = attrs.field(factory=dict)
+    _unreported: dict[str, State] = attrs.field(factory=dict)
 
     @property
     def has_news(self) -> bool:
@@ -54,7 +56,7 @@ class OwnSlots:
         """Return when the first resting slot is free."""
         return min(self._resting.values(), default=None)
 
-    def report(self, now: float, *, everything: bool) -> dict[str, _State]:
+    def report(self, now: float, *, everything: bool) -> dict[str, State]:
         """Return the states to report in an exchange at `now`.
 
         Args:
@@ -63,13 +65,13 @@ class OwnSlots:
         """
         due = now - self.timing.heartbeat / 2
         renewed = (one for one, since in self.held.items() if everything or since <= due)
-        states: dict[str, _State] = dict.fromkeys(renewed, "held")
+        states: dict[str, State] = dict.fromkeys(renewed, "held")
         if everything:
             self.taken(now)
             states |= self._resting
         return states | self._unreported
 
-    def reported(self, states: dict[str, _State], now: float) -> None:
+    def reported(self, states: Mapping[str, State], now: float) -> None:
         """Forget what Redis knows since an exchange that began at `now`."""
         for slot, state in states.items():
             if self._unreported.get(slot) == state:
@@ -78,7 +80,7 @@ class OwnSlots:
                 self.held[slot] = now
 
 
-def mark(state: _State, now: float) -> str:
+def mark(state: State, now: float) -> str:
     """Return a state as the script expects it: a time as the microseconds until then."""
     if isinstance(state, str):
         return state

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import secrets
-from collections import deque
 
-import attrs
-
-from mp4gen.errors import ConfigurationError, Mp4GenError, TransportError
+from mp4gen.errors import ConfigurationError, TransportError
 from mp4gen.options import RateLimit
 from mp4gen.transport.rate_limit import Priority
 from mp4gen.transport.sleeper import WakeableSleep
 from mp4gen.transport.unexpected import unexpected_error
 
 from .connection import RedisAwayError, RedisConnection
+from .exchange import Reply, Request
 from .outage import Outage
-from .own_slots import OwnSlots, mark
+from .own_slots import OwnSlots
 from .timing import Timing
+from .waiting_calls import Grant, Waiter, WaitingCalls
 
 _log = logging.getLogger("mp4gen.redis")
 
@@ -31,19 +29,6 @@ _log = logging.getLogger("mp4gen.redis")
 _REMEMBER_EPOCH = 300.0
 _CLOSE_TIMEOUT = 1.0
 _MARGIN = 0.0005
-
-
-@attrs.frozen
-class Grant:
-    """A slot that was granted.
-
-    Attributes:
-        slot: Its id.
-        use_before: The loop time at which its lease ends, if the process has not renewed it.
-    """
-
-    slot: str
-    use_before: float
 
 
 class Session:
@@ -59,7 +44,7 @@ class Session:
         self._connection, self._limit, self._timing = connection, limit, timing
         self._loop = asyncio.get_running_loop()
         self._id = secrets.token_hex(6)
-        self._queues: tuple[deque[asyncio.Future[Grant]], ...] = tuple(deque() for _ in Priority)
+        self._waiting = WaitingCalls()
         self._slots = OwnSlots(timing)
         self._exchanges, self._granted_alone = 0, 0
         self._epoch, self._processes = 0, 1
@@ -75,24 +60,21 @@ class Session:
         self._is_closing = False
 
     def __repr__(self) -> str:
-        waiting = sum(map(len, self._queues))
-        return f"{len(self._slots.held)} held, {waiting} waiting"
+        return f"{len(self._slots.held)} held, {sum(self._waiting.lengths)} waiting"
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop of the session."""
         return self._loop
 
-    def enter(self, priority: Priority) -> asyncio.Future[Grant]:
+    def enter(self, priority: Priority) -> Waiter:
         """Queue for a slot."""
-        waiter: asyncio.Future[Grant] = self._loop.create_future()
-        queue = self._queues[priority]
-        queue.append(waiter)
-        # If others wait already, Redis says when to ask again.
-        self._wake(is_urgent=len(queue) == 1)
+        waiter: Waiter = self._loop.create_future()
+        # If others wait already, Redis has said when to ask again.
+        self._wake(is_urgent=self._waiting.add(priority, waiter))
         return waiter
 
-    def cancel(self, waiter: asyncio.Future[Grant]) -> None:
+    def cancel(self, waiter: Waiter) -> None:
         """Stop waiting; a slot that was granted meanwhile is free again."""
         if not waiter.cancel() and not waiter.cancelled() and waiter.exception() is None:
             self.give_back(waiter.result().slot)
@@ -158,14 +140,11 @@ class Session:
                     await self._sleep
                     self._sleep = None
         except Exception as error:  # noqa: BLE001 - the calls would wait for ever
-            self._fail_all(unexpected_error(error))
+            self._waiting.fail(unexpected_error(error))
 
     def _has_work(self) -> bool:
-        for queue in self._queues:
-            # Calls that were cancelled.
-            while queue and queue[0].done():
-                queue.popleft()
-        if any(self._queues) or self._slots.held:
+        self._waiting.drop_cancelled()
+        if self._waiting or self._slots.held:
             return True
         if self._outage is not None:
             # The share counts from the beginning of the outage, also for later calls.
@@ -178,7 +157,7 @@ class Session:
         now = self._loop.time()
         if self._outage is None:
             return now if self._is_out_of_date else self._next_exchange
-        if not any(self._queues):
+        if not self._waiting:
             return self._next_exchange
         if not self._outage.shares(now):
             return min(self._next_exchange, self._outage.shares_at)
@@ -197,85 +176,70 @@ class Session:
             self._go_on_alone(str(error))
         except ConfigurationError as error:
             if self._last_exchange == float("-inf") and self._outage is None:
-                self._fail_all(error)
+                self._waiting.fail(error)
             else:
                 self._go_on_alone(str(error))
 
     async def _exchange(self) -> None:
-        now, timing = self._loop.time(), self._timing
+        request = self._request()
+        values = await self._connection.run(request.arguments(), self._timing.timeout)
+        self._apply(request, Reply.of(values))
+
+    def _request(self) -> Request:
+        now = self._loop.time()
         unknown_since = now - self._last_exchange
-        joins = self._outage is not None or unknown_since > timing.lease / 2
-        if unknown_since > timing.lease:
+        if unknown_since > self._timing.lease:
             self._joined_at = now
         if unknown_since > _REMEMBER_EPOCH:
             self._epoch = 0
+        joins = self._outage is not None or unknown_since > self._timing.lease / 2
         self._exchanges += 1
-        number, wanted = self._exchanges, [len(queue) for queue in self._queues]
-        leaves = self._is_closing and not any(wanted) and not self._slots.held
-        states = self._slots.report(now, everything=joins or self._must_register)
-        paused_until = self._paused_until
-        pause = max(paused_until - now, 0.0) if self._unsent_pause else 0.0
-        reply = await self._connection.run(
-            [
-                self._id,
-                number,
-                self._epoch,
-                int(joins),
-                int(self._outage is not None and self._outage.shares(now)),
-                int(leaves),
-                self._limit.requests,
-                *(
-                    _microseconds(seconds)
-                    for seconds in (
-                        timing.period,
-                        timing.lease,
-                        timing.heartbeat,
-                        timing.recheck,
-                        timing.tolerance,
-                        timing.settle,
-                        pause,
-                    )
-                ),
-                *wanted,
-                *(item for slot, state in states.items() for item in (slot, mark(state, now))),
-            ],
-            timing.timeout,
+        interactive, bulk = self._waiting.lengths
+        is_idle = not (interactive or bulk or self._slots.held)
+        return Request(
+            sent_at=now,
+            process=self._id,
+            number=self._exchanges,
+            epoch=self._epoch,
+            joins=joins,
+            returns=self._outage is not None and self._outage.shares(now),
+            leaves=self._is_closing and is_idle,
+            limit=self._limit,
+            timing=self._timing,
+            paused_until=self._paused_until if self._unsent_pause else float("-inf"),
+            waiting=(interactive, bulk),
+            states=self._slots.report(now, everything=joins or self._must_register),
         )
-        epoch, granted, wait, self._processes = reply
-        self._slots.reported(states, now)
-        self._unsent_pause = self._unsent_pause and self._paused_until > paused_until
-        self._must_register = self._epoch not in {0, epoch} and not joins
-        self._epoch, self._last_exchange = epoch, float("-inf") if leaves else now
+
+    def _apply(self, request: Request, reply: Reply) -> None:
+        now = self._loop.time()
+        self._slots.reported(request.states, request.sent_at)
+        # A longer pause may have begun meanwhile.
+        self._unsent_pause = self._unsent_pause and self._paused_until > request.paused_until
+        self._must_register = request.epoch not in {0, reply.epoch} and not request.joins
+        self._epoch, self._processes = reply.epoch, reply.processes
+        self._last_exchange = float("-inf") if request.leaves else request.sent_at
         # As long after this request as the reply says: both take the same time to arrive. A little
         # later, because a request that comes too early is made twice.
-        round_trip = self._loop.time() - now
-        self._next_exchange = now + wait / 1e6 + round_trip / 10 + _MARGIN
-        self._is_out_of_date = self._is_out_of_date or self._must_register
+        margin = (now - request.sent_at) / 10 + _MARGIN
+        self._next_exchange = request.sent_at + reply.wait + margin
         self._end_outage()
-        self._grant([f"{self._id}:{number}:{index + 1}" for index in range(granted)], now)
-        interactive, bulk = wanted
-        self._known_queues = (interactive > granted, bulk > max(granted - interactive, 0))
-        if self._known_queues != tuple(map(bool, self._queues)) and any(self._queues):
+        self._grant(request.slots(reply.granted), request.sent_at)
+        self._known_queues = request.still_waiting(reply.granted)
+        is_unknown = self._known_queues != tuple(map(bool, self._waiting.lengths))
+        if self._must_register or (self._waiting and is_unknown):
             self._is_out_of_date = True
 
     def _grant(self, slots: list[str], since: float) -> None:
         """Give slots whose lease began at `since` to the calls that wait."""
         is_paused = self._loop.time() < self._paused_until
         for slot in slots:
-            waiter = None if is_paused else self._next_waiter()
+            waiter = None if is_paused else self._waiting.pop()
             if waiter is None:
                 self.give_back(slot)
             else:
                 self._slots.hold(slot, since, reported=True)
                 waiter.set_result(Grant(slot, since + self._timing.lease))
-
-    def _next_waiter(self) -> asyncio.Future[Grant] | None:
-        for queue in self._queues:
-            while queue:
-                waiter = queue.popleft()
-                if not waiter.done():
-                    return waiter
-        return None
 
     def _grant_own_share(self) -> None:
         """Without Redis, let calls go within the share of this process."""
@@ -285,7 +249,7 @@ class Session:
         while self._slots.taken(now) < outage.share.requests:
             if self._is_alone and self._slots.held:
                 return
-            if (waiter := self._next_waiter()) is None:
+            if (waiter := self._waiting.pop()) is None:
                 return
             self._granted_alone += 1
             slot = f"{self._id}:alone:{self._granted_alone}"
@@ -314,12 +278,3 @@ class Session:
         if self._outage is not None:
             self._outage = None
             _log.info("Redis at %s is back.", self._connection.address)
-
-    def _fail_all(self, error: Mp4GenError) -> None:
-        """Let every waiting call fail."""
-        while (waiter := self._next_waiter()) is not None:
-            waiter.set_exception(type(error)(str(error)))
-
-
-def _microseconds(seconds: float) -> int:
-    return math.ceil(seconds * 1e6)
