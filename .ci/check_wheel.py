@@ -41,6 +41,7 @@ COMMANDS = {
         "--port",
         "0",
     ],
+    "s3": ["python", "-c", "import mp4gen.server.videos.bucket"],
     "all": ["mp4gen", "demo", "--to", "videos"],
 }
 

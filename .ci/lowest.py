@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # The extras for users; the tools of the developers are always the newest.
-EXTRAS = ("render", "server", "cli", "all", "dask", "redis")
+EXTRAS = ("render", "server", "cli", "all", "dask", "redis", "s3")
 
 
 def requirements() -> Iterator[str]:

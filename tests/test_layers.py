@@ -54,6 +54,7 @@ EDGES = {
     "subprocess": {"server", "cli", "render"},
     "multiprocessing": {"server", "cli", "render"},
     "concurrent": {"server", "bulk", "cli", "sync"},
+    "obstore": {"server"},
     "av": {"render"},
     "mutagen": {"render"},
     "numpy": {"render", "server"},

@@ -38,7 +38,7 @@ def test_each_dependency_has_a_lower_bound() -> None:
     found = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
 
     lines = found.stdout.splitlines()
-    extras = [one for name in ("cli", "render", "dask", "redis") for one in EXTRAS[name]]
+    extras = [one for name in ("cli", "render", "dask", "redis", "s3") for one in EXTRAS[name]]
     needed = [*PROJECT["dependencies"], *extras]
     packages = [re.split("[<>=]", one)[0] for one in needed if not one.startswith("mp4gen[")]
     assert sorted(line.split("==")[0] for line in lines) == sorted(packages)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import attrs
 from cyclopts import Group, Parameter
@@ -102,6 +102,8 @@ class Service:
 
     music: Path | None
     data: Annotated[Path | None, Parameter(show_default=str(default_data()))]
+    files: str | None
+    file_links: Literal["streamed", "presigned"]
     host: str
     port: int
     tls_cert: Path | None

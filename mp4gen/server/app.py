@@ -36,7 +36,7 @@ from .queue.scheduler import RenderScheduler
 from .queue.store import Store
 from .queue.task import Task
 from .rendering.pool import ProcessExecutor, WorkerSlot
-from .videos.folder import FolderVideos
+from .videos import make_videos
 from .web.access_log import AccessLogger
 from .web.access_log import log as access_log
 from .web.accounts import Accounts
@@ -149,7 +149,7 @@ class Server:
         """Make every part, and register how it is stopped."""
         config, cleanup = self.config, self._cleanup
         data, store = self._open_data()
-        videos = FolderVideos(data)
+        videos = make_videos(config, data)
         library = LibraryReader(Library(config.music))
         cleanup.callback(library.close)
         uploads.remove_partial_uploads(library.root / uploads.FOLDER)
@@ -252,13 +252,14 @@ def _app(services: Services) -> web.Application:
     app = web.Application(
         middlewares=[security_middleware(services.config)], client_max_size=MAX_BODY_BYTES
     )
+    links = services.config.file_links
     for handlers in (
         Api(services),
-        PageAssets(services.sessions, services.guard),
+        PageAssets(services.sessions, services.guard, plays_links=links == "presigned"),
         PageApi(services),
         Health(services),
         Metrics(services),
-        VideoFiles(services.videos),
+        VideoFiles(services.videos, redirects=links == "presigned"),
         LinkedFiles(services),
     ):
         app.add_routes(below_public_path(services.config, handlers.routes()))

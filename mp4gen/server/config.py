@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
@@ -27,6 +27,8 @@ _MAX_SECONDS = 365 * 86400
 _MAX_WORKERS = 1024
 # Also an address, and a port, which is ignored; but not a URL.
 _HOST_NAME = re.compile(r"[^\s\\/@?#,]+")
+# The name of a bucket by the rules of AWS, and a prefix of names without odd characters.
+_BUCKET_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[\w!()*'.-]+)*)/?", re.ASCII)
 _MAX_MEMORY = 1 << 50
 _DASK_URL = re.compile(r"dask(\+tls)?://(\[[\da-fA-F:]+\]|[^\s/?#@:]+):\d{1,5}")
 # Pixels per second of the largest videos for which `render_timeout` is meant.
@@ -81,6 +83,14 @@ def _seconds(low: float) -> Any:
     )
 
 
+def _check_choice(*choices: str) -> Any:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if value not in choices:
+            raise invalid_setting(attribute.name, value, " or ".join(choices))
+
+    return check
+
+
 def _strip_slash(url: str | None) -> str | None:
     return None if url is None else url.rstrip("/")
 
@@ -93,6 +103,12 @@ def _check_host(_: object, attribute: attrs.Attribute[Any], name: str) -> None:
 def _check_executor(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, str) and not _DASK_URL.fullmatch(value):
         raise invalid_setting(attribute.name, value, "for instance dask://10.0.0.5:8786")
+
+
+def _check_bucket(_: object, attribute: attrs.Attribute[Any], url: str | None) -> None:
+    found = None if url is None else _BUCKET_URL.fullmatch(url)
+    if url is not None and (found is None or {".", ".."} & {*found[2].split("/")}):
+        raise invalid_setting(attribute.name, url, "s3://BUCKET or s3://BUCKET/PREFIX")
 
 
 def _cpus() -> int:
@@ -117,6 +133,11 @@ class ServerConfig:
         music: The music folder. Each folder in it that contains audio is a music task.
         data: The data directory, for the database and the videos: new, empty or the server's own,
             and not in the music folder. None for the user's own.
+        files: Bucket of an S3-compatible object storage for the finished videos, as
+            s3://BUCKET/PREFIX; by default they stay in the data directory. The variables of AWS,
+            such as AWS_ENDPOINT_URL, name its host and the credentials.
+        file_links: How links lead to videos in `files`: "streamed" through the server, or
+            "presigned", which redirects each request to the bucket's host.
         host: The address to listen on. An address that other machines can reach needs a key.
         port: The port to listen on; 0 for any free port.
         key: The API key that clients must send; None to accept all clients on this machine.
@@ -156,6 +177,10 @@ class ServerConfig:
 
     music: Path = attrs.field(converter=_expand_path)
     data: Path = attrs.field(default=None, converter=_expand_data_path)
+    files: str | None = attrs.field(default=None, validator=_check_bucket)
+    file_links: Literal["streamed", "presigned"] = attrs.field(
+        default="streamed", validator=_check_choice("streamed", "presigned")
+    )
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     key: str | None = attrs.field(default=None, repr=False)
@@ -213,6 +238,10 @@ class ServerConfig:
             raise ConfigurationError(
                 f"The setting {given} needs {missing}, too. Set both for https, or none."
             )
+        if self.file_links != "streamed" and self.files is None:
+            raise ConfigurationError(
+                "The setting file_links needs files. Choose a bucket, or leave out both."
+            )
         if self.public_url is not None:
             _check_public_url(self.public_url)
         for proxy in self.trusted_proxies:
@@ -225,6 +254,12 @@ class ServerConfig:
             return self.render_timeout
         pixel_rate = self.style.width * self.style.height * self.style.fps
         return self.render_timeout * max(1.0, float(pixel_rate / _REFERENCE_PIXEL_RATE))
+
+    @property
+    def bucket(self) -> tuple[str, str] | None:
+        """The bucket and the prefix of `files`; None if videos stay in the data directory."""
+        found = _BUCKET_URL.fullmatch(self.files) if self.files is not None else None
+        return None if found is None else (found[1], found[2].strip("/"))
 
     @property
     def accounts(self) -> dict[str, str]:

@@ -3,7 +3,7 @@
     mp4gen-data-folder.txt  says that the folder is the server's own
     mp4gen.sqlite   all tasks (with -wal and -shm beside it)
     videos/         finished videos, each with its record as JSON; a file appears complete, by one
-                    rename
+                    rename. With a bucket, those that are not stored there yet
     pictures/       pictures of the users' own: backgrounds and covers
     work/           one folder for each running render
     cache/          small images and waveforms; limited in size, may be deleted at any time
@@ -32,8 +32,8 @@ MIB = 1 << 20
 MAX_CACHE_BYTES = 128 * MIB
 MAX_CACHE_AGE = 90 * 86400.0
 # The names that the server makes.
-_VIDEO = re.compile(r"[A-Za-z0-9_-]{24}\.mp4")
-_RECORD = re.compile(r"[A-Za-z0-9_-]{24}\.json")
+VIDEO_NAME = re.compile(r"[A-Za-z0-9_-]{24}\.mp4")
+RECORD_NAME = re.compile(r"[A-Za-z0-9_-]{24}\.json")
 _RENDER = re.compile(r"render-[A-Za-z0-9_-]{24}")
 _THUMBNAIL = re.compile(r"thumbnail-[A-Za-z0-9_-]{24}\.jpg")
 _TRACK_IMAGE = re.compile(r"[0-9a-f]{32}\.(jpg|json)")
@@ -120,17 +120,21 @@ class DataDirectory:
 
     def secret(self) -> bytes:
         """Return the secret, which survives restarts and which only its owner can read."""
-        path = self.root / "secret"
+        if found := self.existing_secret():
+            return found
+        created = secrets.token_bytes(32)
+        with filesystem.atomic_write(self.root / "secret") as part:
+            part.touch(0o600)
+            part.write_bytes(created)
+        return created
+
+    def existing_secret(self) -> bytes | None:
+        """Return the secret; None if there is none yet."""
         try:
-            found = path.read_bytes()
+            found = (self.root / "secret").read_bytes()
         except FileNotFoundError:
-            found = b""
-        if len(found) != 32:
-            found = secrets.token_bytes(32)
-            with filesystem.atomic_write(path) as part:
-                part.touch(0o600)
-                part.write_bytes(found)
-        return found
+            return None
+        return found if len(found) == 32 else None
 
     def is_lost(self, name: str) -> bool:
         """Return whether a finished video is gone, and not the whole folder with it."""
@@ -148,11 +152,14 @@ class DataDirectory:
         Returns:
             False if the video stays, since Windows deletes no file that is being sent.
         """
-        if not filesystem.remove(self.videos / name):
+        if not self.remove_video_files(name):
             return False
-        filesystem.remove(self.record_path(name))
         filesystem.remove(self.thumbnail_path(name))
         return True
+
+    def remove_video_files(self, name: str) -> bool:
+        """Delete the same, except for the thumbnail."""
+        return filesystem.remove(self.videos / name) and filesystem.remove(self.record_path(name))
 
     def thumbnail_path(self, name: str) -> Path:
         """Return the path of the thumbnail of a video."""
@@ -160,7 +167,7 @@ class DataDirectory:
 
     def record_path(self, name: str) -> Path:
         """Return the path of the record of a video."""
-        return self.videos / f"{Path(name).stem}.json"
+        return self.videos / record_name(name)
 
     def render_folder(self, name: str) -> Path:
         """Return the path of the folder in which a video is rendered."""
@@ -168,7 +175,7 @@ class DataDirectory:
 
     def video_names(self) -> set[str]:
         """Return the names of all files in `videos/` that are named as videos."""
-        return {path.name for path in self.videos.iterdir() if _VIDEO.fullmatch(path.name)}
+        return {path.name for path in self.videos.iterdir() if VIDEO_NAME.fullmatch(path.name)}
 
     def remove_leftovers(self, known: set[str]) -> None:
         """Delete what a killed server left: partial files, and images and records of no video.
@@ -182,7 +189,7 @@ class DataDirectory:
             if _RENDER.fullmatch(folder.name) or f"{folder.name}.mp4" in known:
                 shutil.rmtree(folder, ignore_errors=True)
         for path in (*self.videos.iterdir(), *self.cache.iterdir()):
-            is_of_video = _RECORD.fullmatch(path.name) or _THUMBNAIL.fullmatch(path.name)
+            is_of_video = RECORD_NAME.fullmatch(path.name) or _THUMBNAIL.fullmatch(path.name)
             is_orphan = is_of_video and path.stem.removeprefix("thumbnail-") not in stems
             if is_orphan or _PART.fullmatch(path.name):
                 filesystem.remove(path)
@@ -236,6 +243,11 @@ class DataDirectory:
                 f"Another server uses the data folder {self.root}. Stop it, or choose another "
                 "folder with --data."
             ) from None
+
+
+def record_name(name: str) -> str:
+    """Return the name of the record of a video."""
+    return f"{Path(name).stem}.json"
 
 
 def unusable(root: Path, error: OSError) -> ConfigurationError:

@@ -29,6 +29,7 @@ from .rendering.slots import slots_for
 from .rendering.video_options import style_for
 from .style_checks import check_fonts, check_pictures, describe_fonts, describe_pictures
 from .troubles import ClusterAwayError
+from .videos import make_videos
 from .web.connection_limit import check_fd_limit
 from .web.sockets import bind, url_of
 from .web.tls import load_certificate
@@ -60,6 +61,7 @@ async def run_checks(config: ServerConfig) -> AsyncIterator[CheckResult]:
     checks: dict[str, Callable[[ServerConfig], str | Awaitable[str]]] = {
         "music": _music,
         "data": _data,
+        "files": _files,
         "database": _database,
         "disk": _disk,
         "tls": _tls,
@@ -94,6 +96,7 @@ def _refusals() -> dict[str, Callable[[ServerConfig], object]]:
     return {
         "music": _check_music,
         "data": _check_data,
+        "files": lambda config: make_videos(config, DataDirectory(config.data)),
         "disk": _check_disk,
         "tls": load_certificate,
         "port": lambda _: check_fd_limit(),
@@ -172,6 +175,21 @@ def _data(config: ServerConfig) -> str:
     except OSError as error:
         raise unusable(root, error) from error
     return f"{root} can be written, and no other server uses it."
+
+
+async def _files(config: ServerConfig) -> str:
+    if config.bucket is None:
+        return "Finished videos stay in the data directory."
+    from .videos.bucket import Bucket, StorageError
+    from .videos.bucket_videos import check_bucket, unusable
+
+    try:
+        await check_bucket(Bucket(*config.bucket), DataDirectory(config.data).existing_secret())
+    except StorageError as error:
+        raise unusable(error) from error
+    return (
+        f"Objects can be stored in {config.files}, read and deleted. Links are {config.file_links}."
+    )
 
 
 def _database(config: ServerConfig) -> str:

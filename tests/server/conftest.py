@@ -29,6 +29,8 @@ from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import CallbackState, Task, TaskState
 from mp4gen.server.rendering.pool import ProcessExecutor
 
+from .support_s3 import CREDENTIALS, S3Server, run_s3_server
+
 CALLBACK = "https://mp4gen.invalid/none"
 FAST_STYLE = RenderStyle(width=256, height=144, fps=24)
 RATE = 16000
@@ -350,3 +352,28 @@ async def visit() -> AsyncIterator[Callable[[Caller], Visitor]]:
     yield open_browser
     for visitor in visitors:
         await visitor.session.close()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    pytest.importorskip("moto", reason="the dev extra installs it")
+    with run_s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The server, which the variables of AWS name."""
+    pytest.importorskip("obstore", reason="the s3 extra installs it")
+    from mp4gen.server.videos import bucket
+
+    monkeypatch.setattr(bucket, "_MAX_RETRIES", 0)
+    for name, text in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3_server.url}.items():
+        monkeypatch.setenv(name, text)
+    return s3_server
+
+
+@pytest.fixture
+def bucket_name(s3: S3Server) -> str:
+    """The name of a new bucket."""
+    return s3.make_bucket()

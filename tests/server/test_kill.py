@@ -39,17 +39,29 @@ class Zygote:
             [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def start(self, music: Path, data: Path, point: str = "", *, processes: bool = False) -> str:
+    def start(
+        self,
+        music: Path,
+        data: Path,
+        point: str = "",
+        *,
+        processes: bool = False,
+        files: str | None = None,
+    ) -> str:
         """Start a server that kills itself at `point`; return its URL."""
         order = {"music": str(music), "data": str(data), "point": point, "processes": processes}
+        order |= {"files": files, "environment": {**os.environ}}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         self.pid = self.receive()["pid"]
         return self.receive()["url"]
 
-    def start_and_die(self, music: Path, data: Path, point: str) -> dict[str, Any]:
+    def start_and_die(
+        self, music: Path, data: Path, point: str, *, files: str | None = None
+    ) -> dict[str, Any]:
         """Start a server that kills itself before it accepts requests; return its end."""
         order = {"music": str(music), "data": str(data), "point": point, "processes": False}
+        order |= {"files": files, "environment": {**os.environ}}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         self.receive()
@@ -92,7 +104,7 @@ async def receiver() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
 
 
 @asynccontextmanager
-async def restarted(music: Path, data: Path) -> AsyncIterator[Server]:
+async def restarted(music: Path, data: Path, **settings: Any) -> AsyncIterator[Server]:
     config = ServerConfig(
         music=music,
         data=data,
@@ -102,6 +114,7 @@ async def restarted(music: Path, data: Path) -> AsyncIterator[Server]:
         min_free_bytes=0,
         allow_local_callbacks=True,
         executor=lambda: ThreadPoolExecutor(1),
+        **settings,
     )
     async with Server(config) as server:
         yield server

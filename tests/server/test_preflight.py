@@ -18,6 +18,7 @@ from .conftest import FAST_STYLE, full_disk, run_check
 NAMES = [
     "music",
     "data",
+    "files",
     "database",
     "disk",
     "tls",

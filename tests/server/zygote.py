@@ -6,6 +6,7 @@ instead of a second. The server does not know the points: they wrap its function
 
 import asyncio
 import importlib
+import importlib.util
 import inspect
 import json
 import os
@@ -179,7 +180,46 @@ TROUBLE_POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {
     "the second try is recorded": (store.Store, store.Store.mark_started, AFTER, 2),
 }
 
+# With a bucket, while a video is stored in it.
+BUCKET_POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {}
+BUCKET_START_POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {}
+BUCKET_REMOVAL_POINTS: dict[str, tuple[Any, Callable[..., Any], str, int]] = {}
+if importlib.util.find_spec("obstore"):
+    from mp4gen.server.videos import bucket
+
+    BUCKET_START_POINTS = {
+        "the prefix is about to be marked": (bucket.Bucket, bucket.Bucket.put, BEFORE, 1),
+        "the prefix is marked": (bucket.Bucket, bucket.Bucket.put, AFTER, 1),
+    }
+    BUCKET_POINTS = {
+        "the video is in the folder": (
+            data_dir.DataDirectory,
+            data_dir.DataDirectory.publish,
+            AFTER,
+            1,
+        ),
+        "the record is in the bucket": (bucket.Bucket, bucket.Bucket.put, AFTER, 2),
+        "the upload is about to begin": (bucket.Bucket, bucket.Bucket.put_file, BEFORE, 1),
+        "the video is in the bucket and in the folder": (
+            bucket.Bucket,
+            bucket.Bucket.put_file,
+            AFTER,
+            1,
+        ),
+        "the video is in the bucket, not committed": (
+            data_dir.DataDirectory,
+            data_dir.DataDirectory.remove_video_files,
+            AFTER,
+            1,
+        ),
+    }
+    BUCKET_REMOVAL_POINTS = {
+        "the object is about to be deleted": (bucket.Bucket, bucket.Bucket.delete, BEFORE, 1),
+        "the object is deleted": (bucket.Bucket, bucket.Bucket.delete, AFTER, 1),
+    }
+
 _ALL_POINTS = POINTS | START_POINTS | REVIVAL_POINTS | REMOVAL_POINTS | TROUBLE_POINTS
+_ALL_POINTS |= BUCKET_START_POINTS | BUCKET_POINTS | BUCKET_REMOVAL_POINTS
 
 
 def fail_first_render() -> None:
@@ -236,7 +276,7 @@ def send_message(**values: Any) -> None:
     os.write(1, json.dumps(values).encode() + b"\n")
 
 
-async def serve(music: str, data: str, processes: bool) -> None:
+async def serve(music: str, data: str, processes: bool, files: str | None) -> None:
     """Serve until killed."""
     config = ServerConfig(
         music=music,
@@ -246,6 +286,7 @@ async def serve(music: str, data: str, processes: bool) -> None:
         workers=1,
         min_free_bytes=0,
         allow_local_callbacks=True,
+        files=files,
         executor=None if processes else lambda: ThreadPoolExecutor(1),
     )
     async with Server(config) as server:
@@ -276,7 +317,8 @@ def main() -> None:
             signal.alarm(100)
             if order["point"]:
                 arm(order["point"])
-            asyncio.run(serve(order["music"], order["data"], order["processes"]))
+            os.environ.update(order["environment"])
+            asyncio.run(serve(order["music"], order["data"], order["processes"], order["files"]))
             os._exit(0)
         send_message(pid=pid)
         _, status = os.waitpid(pid, 0)

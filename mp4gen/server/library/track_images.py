@@ -64,8 +64,8 @@ class TrackImages:
         request = await self._preview_request(track, captions, style)
         return await self._jobs.run_background(previews.preview_thumbnail, request)
 
-    async def video_thumbnail(self, video: Path) -> bytes:
-        """Return one frame of a finished video, as a small JPEG."""
+    async def video_thumbnail(self, video: Path | str) -> bytes:
+        """Return one frame of a finished video, in a file or at a URL, as a small JPEG."""
         # This takes a tenth of a cover's time.
         return await self._jobs.run_urgent(previews.video_thumbnail, video)
 

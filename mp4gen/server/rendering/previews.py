@@ -78,8 +78,8 @@ def preview_thumbnail(request: PreviewRequest) -> bytes:
     return _to_thumbnail(_draw_frame(request))
 
 
-def video_thumbnail(video: Path) -> bytes:
-    """Return the same frame of a finished video as a small JPEG."""
+def video_thumbnail(video: Path | str) -> bytes:
+    """Return the same frame of a finished video, in a file or at a URL, as a small JPEG."""
     from mp4gen.render.thumbnail import extract_frame
 
     return _to_thumbnail(extract_frame(video, _preview_time))

@@ -1,8 +1,9 @@
 """What the server needs of the place where finished videos are; does no I/O itself."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import attrs
 
@@ -20,6 +21,32 @@ class LocalVideo:
     path: Path
     size: int
     etag: str
+
+
+class RemoteVideo(Protocol):
+    """A finished video on another host."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+
+    @property
+    def etag(self) -> str:
+        """Its entity tag, quoted."""
+
+    @property
+    def modified(self) -> datetime:
+        """When it was stored."""
+
+    async def read(self, start: int, stop: int) -> bytes:
+        """Return its bytes from `start` up to `stop`.
+
+        Raises:
+            TransientError: They cannot be read now, or are of another version.
+        """
+
+    async def link(self, method: Literal["GET", "HEAD"]) -> str:
+        """Return a URL with which anyone may send this request to the host, for a limited time."""
 
 
 class VideoStore(Protocol):
@@ -57,7 +84,7 @@ class VideoStore(Protocol):
             TransientError: The place cannot be used now.
         """
 
-    async def find(self, name: str) -> LocalVideo | None:
+    async def find(self, name: str) -> LocalVideo | RemoteVideo | None:
         """Return a finished video; None if there is no such video.
 
         Raises:

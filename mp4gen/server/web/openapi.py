@@ -195,8 +195,10 @@ def _file_operation() -> dict[str, Any]:
         "responses": {
             "200": {"description": "The complete file.", **video},
             "206": {"description": "The requested part.", **video},
+            "302": {"description": "The file is on the host of the bucket (`--file-links`)."},
             "304": {"description": "The client's copy is current."},
             "404": {"description": "Unknown or expired file.", **_json(not_found)},
+            "503": {"description": "The bucket cannot be used now."},
             "412": {"description": "The file is another version than the requested one."},
             "416": {"description": "The range is beyond the end of the file."},
         },

@@ -18,6 +18,7 @@ from mp4gen.server.queue.admission import RejectReason
 from mp4gen.server.queue.retention import delete_task, delete_tasks
 from mp4gen.server.queue.task import Task, TaskState
 from mp4gen.server.rendering.video_options import ASPECT_RATIOS, style_for
+from mp4gen.server.videos.video_store import LocalVideo
 
 from .api import new_task, request_base_url
 from .music_files import send_music
@@ -123,11 +124,11 @@ class PageApi:
         track = await self._find(task.music_task_id, task.audio_id)
         return await images.thumbnail(track, _captions(task), self._style(task.aspect_ratio))
 
-    async def _find_video(self, task: Task) -> Path:
+    async def _find_video(self, task: Task) -> Path | str:
         found = await self._services.videos.find(task.filename)
         if found is None:
             raise InvalidRequestError("The file of this video is gone.", code=404)
-        return found.path
+        return found.path if isinstance(found, LocalVideo) else await found.link("GET")
 
     def _style(self, aspect_ratio: str | None) -> dict[str, Any]:
         style = style_for(self._services.config.style, aspect_ratio)

@@ -50,6 +50,10 @@ SECURITY_HEADERS = {
 }
 
 _HEADERS = {**SECURITY_HEADERS, "Cache-Control": "no-cache"}
+_POLICY = "Content-Security-Policy"
+_ALLOW_MEDIA = {
+    _POLICY: SECURITY_HEADERS[_POLICY].replace("media-src 'self'", "media-src 'self' http: https:")
+}
 
 SessionHandler = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
 
@@ -60,10 +64,12 @@ class PageAssets:
     Args:
         sessions: The sessions of the page's users.
         guard: Checks the keys that they enter.
+        plays_links: Whether the videos on the page come from another host.
     """
 
-    def __init__(self, sessions: Sessions, guard: KeyGuard) -> None:
+    def __init__(self, sessions: Sessions, guard: KeyGuard, *, plays_links: bool = False) -> None:
         self._sessions, self._guard = sessions, guard
+        self._headers = _HEADERS | (_ALLOW_MEDIA if plays_links else {})
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes that need no session."""
@@ -76,7 +82,7 @@ class PageAssets:
     async def index(self, request: web.Request) -> web.StreamResponse:
         """Answer with the page, and start a session if the server needs no key."""
         text = await asyncio.to_thread(_read_text, _HERE, "index.html", "text/html")
-        response = send_text(request, text, _HEADERS)
+        response = send_text(request, text, self._headers)
         if self._sessions.is_open and self._sessions.account_of(request) is None:
             self._sessions.start(response, "")
         return response

@@ -2,16 +2,20 @@
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
-from mp4gen.server.videos.video_store import VideoStore
+from mp4gen.server.troubles import TransientError, describe_trouble
+from mp4gen.server.videos.video_store import LocalVideo, RemoteVideo, VideoStore
 
+from .remote_videos import remote_response
 from .responses import error_response
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{20,64}\.mp4")
 _RANGE = re.compile(r"bytes=(\d+-\d*|-0*[1-9]\d*)", re.ASCII)
+_HEADERS = {"Content-Type": "video/mp4", "Cache-Control": "private, max-age=3600"}
 
 
 class VideoFiles:
@@ -19,23 +23,45 @@ class VideoFiles:
 
     Args:
         videos: The place of the videos, which appear in it complete.
+        redirects: Whether videos on another host are sent by that host.
     """
 
-    def __init__(self, videos: VideoStore) -> None:
-        self._videos = videos
+    def __init__(self, videos: VideoStore, *, redirects: bool) -> None:
+        self._videos, self._redirects = videos, redirects
 
     def routes(self) -> list[web.RouteDef]:
         """Return the route; the name is the only permission, as on the vendor's host."""
         return [web.get("/files/{name}", self.video)]
 
     async def video(self, request: web.Request) -> web.StreamResponse:
-        """Send one video or a part of it."""
+        """Send one video or a part of it, or redirect to it."""
         name = request.match_info["name"]
-        found = await self._videos.find(name) if _NAME.fullmatch(name) else None
-        if found is None:
-            return error_response(404, "Unknown or expired file.", status=404)
-        headers = {"Content-Type": "video/mp4", "Cache-Control": "private, max-age=3600"}
-        return VersionedFile(found.path, etag=found.etag, headers=headers)
+        try:
+            found = await self._videos.find(name) if _NAME.fullmatch(name) else None
+            if found is None:
+                return error_response(404, "Unknown or expired file.", status=404)
+            if isinstance(found, LocalVideo):
+                return VersionedFile(found.path, etag=found.etag, headers=_HEADERS)
+            if self._redirects:
+                return await _redirect(request, found)
+        except TransientError as error:
+            return error_response(455, describe_trouble(error), status=503)
+        usable = is_range_usable(request, found.etag)
+        return remote_response(request, found, _HEADERS, allow_range=usable)
+
+
+async def _redirect(request: web.Request, video: RemoteVideo) -> web.Response:
+    # The link is valid for this method only, and not for long.
+    method: Literal["GET", "HEAD"] = "HEAD" if request.method == hdrs.METH_HEAD else "GET"
+    headers = {hdrs.LOCATION: await video.link(method), hdrs.CACHE_CONTROL: "no-store"}
+    return web.Response(status=302, headers=headers)
+
+
+def is_range_usable(request: web.BaseRequest, etag: str) -> bool:
+    """Return whether a requested range is valid, and of the version with this tag."""
+    version = request.headers.get(hdrs.IF_RANGE, "")
+    current = not version.removeprefix("W/").startswith('"') or version == etag
+    return current and bool(_RANGE.fullmatch(request.headers.get(hdrs.RANGE, "")))
 
 
 class VersionedFile(web.FileResponse):
@@ -53,12 +79,7 @@ class VersionedFile(web.FileResponse):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Send the headers, and ignore a range that is invalid or of another version."""
-        if hdrs.RANGE in request.headers and not self._is_usable(request):
+        if hdrs.RANGE in request.headers and not is_range_usable(request, self._tag):
             kept = {name: text for name, text in request.headers.items() if name != hdrs.RANGE}
             request = request.clone(headers=kept)
         return await super().prepare(request)
-
-    def _is_usable(self, request: web.BaseRequest) -> bool:
-        version = request.headers.get(hdrs.IF_RANGE, "")
-        current = not version.removeprefix("W/").startswith('"') or version == self._tag
-        return current and bool(_RANGE.fullmatch(request.headers[hdrs.RANGE]))
