@@ -14,6 +14,7 @@ if typing.TYPE_CHECKING:
     from . import sync as sync
     from .api.callbacks import VideoCallback, parse_callback
     from .api.dialects import Dialect
+    from .api.timestamped_lyrics import TimestampedLyrics
     from .bulk.run import ConversionRun
     from .client import Client
     from .conversion.callbacks import CallbackReceiver
@@ -51,6 +52,7 @@ if typing.TYPE_CHECKING:
         RetryEvent,
         SubmittedEvent,
     )
+    from .lyrics.values import LyricLine, LyricWord
     from .models import (
         Conversion,
         RunSummary,
@@ -83,6 +85,8 @@ __all__ = [
     "InsufficientCreditsError",
     "InvalidRequestError",
     "LedgerError",
+    "LyricLine",
+    "LyricWord",
     "MaintenanceError",
     "MaintenanceEvent",
     "Mp4GenError",
@@ -106,6 +110,7 @@ __all__ = [
     "SlidingWindowLimiter",
     "SubmitUncertainError",
     "SubmittedEvent",
+    "TimestampedLyrics",
     "Track",
     "TransportError",
     "UnexpectedError",
@@ -137,10 +142,12 @@ if not typing.TYPE_CHECKING:
             "errors",
             "options",
             "models",
+            "lyrics.values",
             "events",
             "task_errors",
             "api.dialects",
             "api.callbacks",
+            "api.timestamped_lyrics",
             "transport.rate_limit",
             "conversion.callbacks",
             "client",

@@ -45,8 +45,12 @@ class Value:
 
         Times are ISO 8601 texts, paths are texts, and an error is its name and its text.
         """
-        fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(type(self))  # type: ignore[arg-type]
-        return {field.name: _to_json(getattr(self, field.name)) for field in fields}
+        return _fields_to_json(self)
+
+
+def _fields_to_json(value: Any) -> dict[str, Any]:
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(type(value))
+    return {field.name: _to_json(getattr(value, field.name)) for field in fields}
 
 
 def _to_json(value: Any) -> Any:
@@ -66,6 +70,8 @@ def _to_json(value: Any) -> Any:
             found = {str(key): _to_json(item) for key, item in value.items()}
         case list() | tuple():
             found = [_to_json(item) for item in value]
+        case _ if attrs.has(type(value)):
+            found = _fields_to_json(value)
         case _:
             # Also a `VideoStatus`, which is a kind of text.
             found = str(value)

@@ -61,6 +61,7 @@ CALLS: dict[str, Call] = {
     "wait_for_video": _wait,
     "convert": lambda client, _, name: client.convert(track(name)),
     "get_tracks": lambda client, *_: client.get_tracks("music"),
+    "get_timestamped_lyrics": lambda client, *_: client.get_timestamped_lyrics("music", "track"),
     "get_credits": lambda client, *_: client.get_credits(),
     "download": _download,
 }

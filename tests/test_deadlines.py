@@ -18,6 +18,7 @@ CREATE: Call = lambda client, **kwargs: client.create_music_video(REQUEST, **kwa
 FETCHES: dict[Any, Call] = {
     "details": lambda client, **kwargs: client.get_music_video_details("t", **kwargs),
     "tracks": lambda client, **kwargs: client.get_tracks("music", **kwargs),
+    "lyrics": lambda client, **kwargs: client.get_timestamped_lyrics("music", "track", **kwargs),
     "credits": lambda client, **kwargs: client.get_credits(**kwargs),
 }
 CALLS = FETCHES | {"create": CREATE}

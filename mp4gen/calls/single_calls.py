@@ -6,8 +6,9 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
-from mp4gen.api import protocol
+from mp4gen.api import protocol, timestamped_lyrics
 from mp4gen.api.dialects import Dialect
+from mp4gen.api.timestamped_lyrics import TimestampedLyrics
 from mp4gen.conversion.service import ConversionService
 from mp4gen.models import Track, VideoDetails, VideoRequest
 from mp4gen.settings.arguments import checked
@@ -83,6 +84,28 @@ class SingleCalls:
         return await self._fetch(
             api_request, partial(protocol.parse_tracks, task_id=task_id), timeout
         )
+
+    async def get_timestamped_lyrics(
+        self, task_id: str, audio_id: str, *, timeout: float | None = None
+    ) -> TimestampedLyrics:
+        """Return a track's lyrics with the times of its words ("Get Timestamped Lyrics").
+
+        Args:
+            task_id: Id of the music task.
+            audio_id: Id of the track in its music task.
+            timeout: Maximum seconds for the whole call, as in `create_music_video`.
+
+        Returns:
+            The lyrics; `write_lrc` writes them as an LRC file. Instrumental music has no lines.
+
+        Raises:
+            RequestTimeoutError: The timeout passed.
+            Mp4GenError: No usable response; an unknown track is a `NotFoundError`.
+        """
+        task_id, audio_id = checked("task_id", task_id), checked("audio_id", audio_id)
+        api_request = timestamped_lyrics.build_lyrics_request(task_id, audio_id)
+        parse = partial(timestamped_lyrics.parse_lyrics, task_id=task_id, audio_id=audio_id)
+        return await self._fetch(api_request, parse, timeout)
 
     async def get_credits(self, *, timeout: float | None = None) -> float:
         """Return the credits of the account ("Get Remaining Credits").

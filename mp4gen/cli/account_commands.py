@@ -1,14 +1,16 @@
-"""`mp4gen tracks` and `mp4gen credits`: what the account has."""
+"""`mp4gen tracks`, `mp4gen lyrics` and `mp4gen credits`: what the account has."""
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from mp4gen.client import Client
 
+from .exit_codes import DONE, FAILED
 from .failure_reporter import FailureReporter
 from .options import DEFAULT_CONNECTION, AsJson, Connection
-from .output import Output
+from .output import Output, display_path
 
 
 def tracks(
@@ -29,6 +31,34 @@ def tracks(
         output.table(("audio id", "title", "length", "tags"), rows)
         if not found:
             output.status(f"The music task {task_id} has no tracks yet.")
+
+    return connection.run(work, FailureReporter(output))
+
+
+def lyrics(
+    task_id: Annotated[str, Parameter(help="Id of the music task.")],
+    audio_id: Annotated[str, Parameter(help="Id of the track in the music task.")],
+    /,
+    *,
+    to: Annotated[Path | None, Parameter(help="LRC file to write.")] = None,
+    connection: Connection = DEFAULT_CONNECTION,
+    as_json: AsJson = False,
+) -> int:
+    """Print or write the lyrics of a track ("Get Timestamped Lyrics")."""
+    output = Output(as_json=as_json)
+
+    async def work(client: Client) -> int:
+        found = await client.get_timestamped_lyrics(task_id, audio_id)
+        output.record(found.to_dict())
+        if not found.lines:
+            output.status(f"The track {audio_id} has no lyrics.")
+            return FAILED
+        if to is None:
+            for row in found.to_lrc().splitlines():
+                output.line(row)
+        else:
+            output.line(display_path(found.write_lrc(to)))
+        return DONE
 
     return connection.run(work, FailureReporter(output))
 

@@ -48,6 +48,7 @@ _COMMANDS = (
     ("details", "task_commands:details", _REMOTE, help_texts.DETAILS),
     ("download", "task_commands:download", _REMOTE, help_texts.DOWNLOAD),
     ("tracks", "account_commands:tracks", _REMOTE, help_texts.TRACKS),
+    ("lyrics", "account_commands:lyrics", _REMOTE, help_texts.LYRICS),
     ("credits", "account_commands:credits_left", _REMOTE, help_texts.CREDITS),
     ("ledger", "ledger:ledger", _REMOTE, help_texts.LEDGER),
 )

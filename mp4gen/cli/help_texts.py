@@ -68,6 +68,8 @@ TRACKS = """List the tracks of a music task.
 With --json, `mp4gen convert -` can read the output.
 """
 
+LYRICS = "Print the lyrics of a track as LRC, with the times of the words, or write them with --to."
+
 CREDITS = "Print the number of credits left."
 
 LEDGER = """Show the ledger of a run, even while it runs.

@@ -117,7 +117,8 @@ def _layouts(style: RenderStyle, lyrics: Lyrics, *, has_words: bool) -> tuple[La
     if not lyrics.lines:
         return own, own
     direction: Direction = "rtl" if is_rtl(lyrics) else "ltr"
-    return lyrics_layout(look, *size, Content(has_words, direction)), own
+    content = Content(has_words, direction, has_logo=style.logo is not None)
+    return lyrics_layout(look, *size, content), own
 
 
 def _with_lyrics(

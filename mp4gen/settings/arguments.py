@@ -177,6 +177,7 @@ _RULES = {
     "on_event": _Rule(_FUNCTION, "a function that takes an Event, or None"),
     # Calls
     "task_id": _Rule(_to_id, "a non-empty printable string", is_setting=False),
+    "audio_id": _Rule(_to_id, "a non-empty printable string", is_setting=False),
     "request": _Rule(to_video_request, "a VideoRequest or a Track", is_setting=False),
     "timeout": _Rule(
         _only(lambda value: is_number(value) and value > 0), "a number of seconds above 0"

@@ -140,6 +140,7 @@ class Client:
     convert = _blocking(AsyncClient.convert)
     download = _blocking(AsyncClient.download)
     get_tracks = _blocking(AsyncClient.get_tracks)
+    get_timestamped_lyrics = _blocking(AsyncClient.get_timestamped_lyrics)
     get_credits = _blocking(AsyncClient.get_credits)
 
     def convert_many(

@@ -7,14 +7,16 @@ from aiohttp import web
 
 from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
+from mp4gen.api.timestamped_lyrics import LYRICS_PATH
 
 from .state import RecordedRequest
 
-Endpoint = Literal["create", "details", "tracks", "credits", "download_url", "file", "*"]
+Endpoint = Literal["create", "details", "tracks", "lyrics", "credits", "download_url", "file", "*"]
 _ENDPOINTS: Mapping[tuple[str, str], str] = {
     ("POST", protocol.GENERATE_PATH): "create",
     ("GET", protocol.DETAILS_PATH): "details",
     ("GET", protocol.TRACKS_PATH): "tracks",
+    ("POST", LYRICS_PATH): "lyrics",
     ("GET", Dialect.SUNO.credits_path): "credits",
     ("GET", Dialect.KIE.credits_path): "credits",
     ("POST", Dialect.KIE.download_url_path or ""): "download_url",

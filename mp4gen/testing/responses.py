@@ -12,6 +12,7 @@ from aiohttp import web
 from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
 from mp4gen.api.responses import dump_json, load_json
+from mp4gen.api.timestamped_lyrics import TimestampedLyrics, build_lyrics_response
 from mp4gen.errors import AlreadyExistsError, ApiError, InvalidRequestError
 from mp4gen.models import Track
 
@@ -31,6 +32,7 @@ class ServiceSettings(Protocol):
     retry_after: float | None
     credits: float
     music: dict[str, list[Track]]
+    lyrics: list[TimestampedLyrics]
 
     def file_url(self, task_id: str) -> str:
         """Return the URL of a task's file."""
@@ -55,6 +57,8 @@ class ResponseBuilder:
                 response = self._details(request.query.get("taskId", ""), scripted)
             case "tracks":
                 response = self._tracks(request.query.get("taskId", ""))
+            case "lyrics":
+                response = self._lyrics(request.body)
             case "credits":
                 response = _json_response(protocol.build_data_response(self.service.credits))
             case "download_url":
@@ -114,6 +118,13 @@ class ResponseBuilder:
         if tracks is None:
             return _json_response(protocol.build_data_response(None))
         return _json_response(protocol.build_tracks_response(task_id, tracks))
+
+    def _lyrics(self, body: bytes) -> web.Response:
+        wanted = load_json(body)
+        for lyrics in self.service.lyrics:
+            if wanted == {"taskId": lyrics.task_id, "audioId": lyrics.audio_id}:
+                return _json_response(build_lyrics_response(lyrics))
+        return _json_response(protocol.build_data_response(None))
 
     def _retry_after(self, task: FakeTask) -> dict[str, str]:
         """Return the header for the next poll, which our own server sends and vendors do not."""

@@ -13,6 +13,7 @@ from aiohttp import web
 from mp4gen.api.dialects import Dialect
 from mp4gen.api.responses import DUPLICATES_HEADER, DUPLICATES_REJECTED
 from mp4gen.api.sliding_window import peak_in_window
+from mp4gen.api.timestamped_lyrics import TimestampedLyrics
 from mp4gen.client import Client
 from mp4gen.conversion.callbacks import CallbackReceiver
 from mp4gen.models import Track
@@ -84,6 +85,7 @@ class FakeService:
 
     Attributes:
         music: The tracks of each music task, for "Get Music Generation Details".
+        lyrics: The lyrics of tracks, in any order, for "Get Timestamped Lyrics".
         credits: The remaining credits.
         url: The base URL while the service runs.
     """
@@ -116,6 +118,7 @@ class FakeService:
         )
         self.retry_after = 0.0 if retry_after is None and duration == 0 else retry_after
         self.music: dict[str, list[Track]] = {}
+        self.lyrics: list[TimestampedLyrics] = []
         self.url = ""
         self._headers = {DUPLICATES_HEADER: DUPLICATES_REJECTED} if announces_duplicates else {}
         self._latency, self._random = latency, Random(f"{seed}/latency")  # noqa: S311 - a test

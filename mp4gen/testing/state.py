@@ -28,8 +28,8 @@ class RecordedRequest:
 
     Attributes:
         received_at: The loop time, in seconds.
-        endpoint: "create", "details", "tracks", "credits", "download_url", "file", or "" for an
-            unknown path.
+        endpoint: "create", "details", "tracks", "lyrics", "credits", "download_url", "file", or ""
+            for an unknown path.
         method: The method in upper case.
         path: The path without its query.
         query: The fields of the query.

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from mp4gen import Track
+from mp4gen import LyricLine, TimestampedLyrics, Track
 from mp4gen.cli.failure_reporter import FailureReporter
 from mp4gen.cli.options import Connection
 from mp4gen.cli.output import Output
 from mp4gen.testing import FakeService
 
 KEY = "sentinel-key-7f3a"
-COMMANDS = "demo serve render convert create wait details download tracks credits ledger"
+COMMANDS = "demo serve render convert create wait details download tracks lyrics credits ledger"
 
 
 def test_create_prints_the_task_id(service: FakeService, mp4gen: Any) -> None:
@@ -285,3 +285,28 @@ def test_help_lists_commands_and_exit_codes(mp4gen: Any) -> None:
 def test_version_starts_with_the_program_name(mp4gen: Any) -> None:
     """The number follows the name."""
     assert mp4gen("--version").out.startswith("mp4gen ")
+
+
+LYRICS = TimestampedLyrics("m", "a", (LyricLine(1.0, None, "Stay\x1b[2J", ()),))
+
+
+def test_lyrics_prints_or_writes_lrc(service: FakeService, mp4gen: Any, tmp_path: Path) -> None:
+    """The text, the file's path, or a record."""
+    service.lyrics.append(LYRICS)
+
+    assert mp4gen("lyrics", "m", "a").out == "[00:01.00]Stay\\x1b[2J\n"
+    assert mp4gen("lyrics", "m", "a", "--to", f"{tmp_path}/s.lrc").out == f"{tmp_path}/s.lrc\n"
+    assert (tmp_path / "s.lrc").read_text() == LYRICS.to_lrc()
+    assert mp4gen("lyrics", "m", "a", "--json").records == [LYRICS.to_dict()]
+
+
+def test_lyrics_of_instrumental_music_are_a_failure(
+    service: FakeService, mp4gen: Any, tmp_path: Path
+) -> None:
+    """A script that goes on with the file must notice that there is none."""
+    service.lyrics.append(TimestampedLyrics("m", "a", ()))
+
+    ended = mp4gen("lyrics", "m", "a", "--to", str(tmp_path / "s.lrc"))
+
+    assert (ended.code, list(tmp_path.glob("*.lrc"))) == (1, [])
+    assert "The track a has no lyrics." in ended.err
