@@ -31,6 +31,8 @@ GRAVITY = 8.0
 GLOW_SECONDS, AVERAGE_SECONDS = 0.12, 1.5
 # Decibels above the average at which an onset begins to count, and from there to its full glow.
 ONSET_FACTOR, ONSET_DB, ONSET_RANGE_DB = 1.4, 0.8, 6.0
+# Of onsets that start rings of light: the least glow, and the least seconds between two.
+MIN_ONSET, ONSET_GAP = 0.15, 0.3
 MIN_DB = -72.0
 HISTORY_SECONDS = 1.0
 SWELL_SECONDS = 0.18
@@ -111,6 +113,26 @@ def animate(features: Features, fps: FrameRate) -> Iterator[Run]:
             height = np.maximum(height, target, out=target)
         yield Run(first, heights, np.fromiter(glows, np.float32, heights.shape[0]), before)
         before = np.concatenate([before, heights])[-before.shape[0] :]
+
+
+def onsets(levels: Bytes, fps: FrameRate) -> NDArray[np.int64]:
+    """Return the frames at which something begins to sound, the strongest within each `ONSET_GAP`.
+
+    Args:
+        levels: those of the whole track.
+        fps: frames per second.
+    """
+    glows = np.fromiter(beat_glows(levels, fps), np.float64, levels.shape[0])
+    rises = np.diff(glows, prepend=0.0) > 0
+    candidates = np.flatnonzero(rises & (glows >= MIN_ONSET))
+    gap = math.ceil(ONSET_GAP * fps)
+    is_free = np.ones(glows.size, np.bool_)
+    found = []
+    for frame in candidates[np.argsort(-glows[candidates], kind="stable")].tolist():
+        if is_free[frame]:
+            found.append(frame)
+            is_free[max(frame - gap + 1, 0) : frame + gap] = False
+    return np.array(sorted(found), np.int64)
 
 
 def swells(loudness: Floats, fps: FrameRate) -> Floats:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mp4gen.render.layout import Box
 from mp4gen.render.looks import find_look
 from mp4gen.render.looks.look import Content, Layout
+from mp4gen.render.looks.pulse import PulseLayout
 from mp4gen.render.looks.waveform import WaveformLayout
 
 SIDES = st.integers(72, 1920).map(lambda half: 2 * half)
@@ -35,13 +36,16 @@ def places_of(layout: Layout, *, has_words: bool) -> dict[str, Box]:
         right = place.left + place.count * place.pitch
         places["waveform"] = Box(place.left, place.rows[0], right, place.rows[1])
         places["times"] = text_box(times.left, times.right, times.base, times.size)
+    if isinstance(layout, PulseLayout):
+        places["progress"] = layout.progress
     return places
 
 
-@given(st.sampled_from(["waveform"]), SIDES, SIDES, st.booleans())
+@given(st.sampled_from(["waveform", "pulse"]), SIDES, SIDES, st.booleans())
 @example("waveform", 144, 3840, True)
+@example("pulse", 144, 3840, True)
 @example("waveform", 3840, 144, True)
-@example("waveform", 144, 144, True)
+@example("pulse", 3840, 144, True)
 def test_no_size_makes_places_overlap(look, width, height, has_words):
     """From the smallest square to the longest strip."""
     layout = find_look(look)(width, height, Content(has_words=has_words))
@@ -71,3 +75,17 @@ def test_waveform_owns_all_rows_of_its_columns(width, height):
 def test_waveform_has_the_columns_of_the_design(size, count):
     """As many as a person can tell apart, on whole pixels."""
     assert find_look("waveform")(*size, Content()).waveform.count == count
+
+
+@given(SIDES, SIDES)
+def test_rings_own_what_nothing_else_changes(width, height):
+    """They leave out the cover, and end above the author and the progress line."""
+    layout = find_look("pulse")(width, height, Content())
+    others = [layout.cover.expanded(0, width, height), layout.progress]
+
+    for box in layout.rings.boxes:
+        assert 0 <= box.left <= box.right <= width
+        assert 0 <= box.top <= box.bottom <= height
+        assert [edge % 2 for edge in (box.left, box.top, box.right, box.bottom)] == [0] * 4
+        assert not any(box.overlaps(other) for other in others)
+        assert box.bottom <= layout.words.author_base - layout.words.author_size

@@ -10,7 +10,7 @@ from mp4gen.errors import RenderError
 from mp4gen.render import looks
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import CONTENT, check_boxes
-from mp4gen.render.motion import Run
+from mp4gen.render.motion import Run, onsets
 
 
 @attrs.frozen
@@ -114,3 +114,17 @@ def test_part_of_a_run_has_the_frames_before_it():
     np.testing.assert_array_equal(late.heights, heights[12:])
     assert run.part(103, 103) is None
     assert run.part(120, 130) is None
+
+
+def test_onsets_are_apart_and_the_strongest():
+    """A weak sound shortly before a strong one starts no ring of its own."""
+    levels = np.full((90, 64), 120, np.uint8)
+    for frame, rise in ((15, 20), (45, 8), (51, 20), (70, 8), (75, 3)):
+        levels[frame] += np.uint8(rise)
+
+    assert onsets(levels, 30).tolist() == [15, 51, 70]
+
+
+def test_silence_has_no_onsets():
+    """Nothing begins to sound."""
+    assert onsets(np.zeros((90, 64), np.uint8), 30).size == 0

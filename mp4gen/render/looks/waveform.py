@@ -10,7 +10,13 @@ from attrs import frozen
 from mp4gen.render import background
 from mp4gen.render.colour import Floats
 from mp4gen.render.layout import Box
-from mp4gen.render.parts.time_labels import TimeLabel, TimePlace, draw_length, time_places
+from mp4gen.render.parts.time_labels import (
+    TimeLabel,
+    TimePlace,
+    draw_length,
+    label_box,
+    time_places,
+)
 from mp4gen.render.parts.title_block import TitleBlock
 from mp4gen.render.parts.waveform import Waveform
 from mp4gen.render.parts.waveform_cells import GROWTH, LIGHT_END, WaveformPlace
@@ -126,7 +132,9 @@ def layout_for(width: int, height: int, content: Content) -> WaveformLayout:
         cover=cover,
         words=words,
         watermark=place_watermark(frame),
-        waveform=_waveform(design, frame, (left, right), (limit, round(times.base - times.size))),
+        waveform=_waveform(
+            design, frame, (left, right), (limit, label_box(times, 0, width, height).top)
+        ),
         times=times,
     )
 
