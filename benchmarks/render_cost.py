@@ -33,6 +33,7 @@ import render_errors
 from attrs import define, field, frozen
 from PIL import Image
 from render_contact_sheet import piece
+from report import argument_parser
 
 OURS = """
 import sys
@@ -70,7 +71,7 @@ def turns(number, options, still):
         next(frame_numbers)
         frame_numbers = iter(range(prepared.spec.frame_count))
     with av.open(f"{to}.{number}", "w", format="mp4") as output:
-        encode._options = (lambda _: options) if options else own
+        encode._options = (lambda *_: options) if options else own
         video = encode.video_stream(output, style)
         for _ in range(0, prepared.spec.frame_count, style.fps):
             start = time.process_time()
@@ -497,13 +498,12 @@ def prepare_music(args: argparse.Namespace, folder: Path) -> Path:
 
 def main() -> int:
     """Measure, print a table, and return 1 if a goal was missed."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("--music", type=Path)
     parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--seewav", default=shutil.which("seewav"), help="the command that runs it")
-    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     report = Report()
     with tempfile.TemporaryDirectory() as name:
@@ -515,7 +515,9 @@ def main() -> int:
         for part in args.only.split(","):
             PARTS[part](context)
     if args.json:
-        args.json.write_text(json.dumps(report.rows, indent=1))
+        names = ("figure", "measured", "goal")
+        rows = [dict(zip(names, row, strict=True)) for row in report.rows]
+        print(json.dumps({"benchmark": "Renderer", "rows": rows}), file=args.json, flush=True)
     return int(bool(report.missed))
 
 
