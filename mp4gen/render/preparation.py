@@ -117,8 +117,7 @@ def _layouts(style: RenderStyle, lyrics: Lyrics, *, has_words: bool) -> tuple[La
     if not lyrics.lines:
         return own, own
     direction: Direction = "rtl" if is_rtl(lyrics) else "ltr"
-    content = Content(has_words, direction, has_logo=style.logo is not None)
-    return lyrics_layout(look, *size, content), own
+    return lyrics_layout(look, *size, Content(has_words, direction)), own
 
 
 def _with_lyrics(

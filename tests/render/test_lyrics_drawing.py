@@ -263,7 +263,7 @@ def test_words_from_right_to_left_are_lit_from_the_right():
 @pytest.mark.parametrize("size", [(640, 360), (360, 640), (360, 360), (360, 450)])
 def test_words_are_inside_the_safe_zone(size):
     """In 9:16 the platforms cover the edges, and all below 65 % of the height."""
-    places = lyric_frame(*size, Content(lyrics="ltr"))
+    places = lyric_frame(*size, is_rtl=False)
     box = places.lyrics.text_box
     width, height = size
 

@@ -35,12 +35,10 @@ class Content:
         has_words: whether there is a title or an author.
         lyrics: the direction of the lyrics, or None if there are none. A look that cannot leave
             room for them ignores this.
-        has_logo: whether a logo stands in the upper right corner.
     """
 
     has_words: bool = True
     lyrics: Direction | None = None
-    has_logo: bool = False
 
 
 CONTENT = Content()

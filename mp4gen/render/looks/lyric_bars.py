@@ -70,7 +70,7 @@ def lyrics_layout(look: Look, width: int, height: int, content: Content) -> Layo
 
 def layout_for(width: int, height: int, content: Content) -> LyricBarsLayout:
     """Place the bars under the lyrics in a frame of width x height pixels."""
-    places = lyric_frame(width, height, content)
+    places = lyric_frame(width, height, is_rtl=content.lyrics == "rtl")
     frame, margin, design = places.frame, places.margin, DESIGNS[places.frame.shape]
     # Below 4 pixels a bar, a bar and its gap would share a chroma sample.
     count = min(design.bars, (width - 2 * margin) // 4)

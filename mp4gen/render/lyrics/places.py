@@ -5,7 +5,6 @@ from __future__ import annotations
 from attrs import evolve, frozen
 
 from mp4gen.render.layout import Box, LyricPlaces, Watermark, Words
-from mp4gen.render.looks.look import Content
 from mp4gen.render.looks.shapes import Frame, Shape, frame_for, place_watermark
 
 # In portrait, the watermark stands beside the margin of the lyrics, not in the middle.
@@ -92,33 +91,30 @@ class LyricFrame:
     lyrics: LyricPlaces
 
 
-def lyric_frame(width: int, height: int, content: Content) -> LyricFrame:
-    """Place the lyrics in a frame of width x height pixels, mirrored if read from the right."""
-    is_rtl = content.lyrics == "rtl"
-    # A logo leaves no room for the cover at the right.
-    at_right = is_rtl and not content.has_logo
+def lyric_frame(width: int, height: int, *, is_rtl: bool) -> LyricFrame:
+    """Place the lyrics in a frame of width x height pixels, mirrored if `is_rtl`."""
     frame = frame_for(width, height)
     design = DESIGNS[frame.shape]
     margin = round(frame.x(design.margin))
     top, side = design.cover
     pixels = max(round(side * frame.unit / 2) * 2, 2)
-    left = (width - margin - pixels if at_right else margin) // 2 * 2
+    left = (width - margin - pixels if is_rtl else margin) // 2 * 2
     above = round(frame.y(top) / 2) * 2
     cover = Box(left, above, left + pixels, above + pixels)
     return LyricFrame(
         frame=frame,
         margin=margin,
         cover=cover,
-        words=_words(frame, design, margin, cover, at_right=at_right),
-        watermark=_watermark(frame, margin, at_right=at_right),
+        words=_words(frame, design, margin, cover, is_rtl=is_rtl),
+        watermark=_watermark(frame, margin, is_rtl=is_rtl),
         lyrics=_lyrics(frame, design, margin, is_rtl=is_rtl),
     )
 
 
-def _words(frame: Frame, design: Design, margin: int, cover: Box, *, at_right: bool) -> Words:
+def _words(frame: Frame, design: Design, margin: int, cover: Box, *, is_rtl: bool) -> Words:
     gap = round(design.gap * frame.unit)
     left, right = cover.right + gap, frame.width - margin
-    if at_right:
+    if is_rtl:
         left, right = margin, cover.left - gap
     author_size, author_base = design.author[1] * frame.unit, frame.y(design.author[0])
     bottom = round(author_base + 0.4 * author_size)
@@ -133,16 +129,16 @@ def _words(frame: Frame, design: Design, margin: int, cover: Box, *, at_right: b
         author_base=author_base,
         hero_size=author_size,
         hero_base=author_base,
-        at_right=at_right,
+        at_right=is_rtl,
     )
 
 
-def _watermark(frame: Frame, margin: int, *, at_right: bool) -> Watermark:
+def _watermark(frame: Frame, margin: int, *, is_rtl: bool) -> Watermark:
     place = place_watermark(frame)
     if frame.shape is not Shape.PORTRAIT:
         return place
     base = round(frame.y(PORTRAIT_WATERMARK_BASE))
-    if at_right:
+    if is_rtl:
         return evolve(place, base=base, right=frame.width - margin)
     return evolve(place, base=base, left=margin)
 
