@@ -1,7 +1,7 @@
 """Measure the renderer: CPU time beside other tools, speed, memory, audio quality.
 
-    python benchmarks/render_cost.py [--only cost,frames,audio,ring,speed,memory] [--music FILE]
-        [--seconds 60] [--repeats 2] [--seewav "python seewav.py"] [--json FILE]
+    python benchmarks/render_cost.py [--only cost,outputs,frames,audio,ring,speed,memory]
+        [--music FILE] [--seconds 60] [--repeats 2] [--seewav "python seewav.py"] [--json FILE]
 
 Each tool makes the same 720p30 video of the same music, in turns, in its own process. The lowest
 of the repeats counts; CPU seconds are those of all processes of the tool. A tool that is not
@@ -42,6 +42,18 @@ music, to, quality, workers = sys.argv[1:5]
 render_video(music, to, author="Suno Artist", title="Midnight Over Lisbon", max_duration=7200,
              domain_name="music.example.com", workers=int(workers),
              style=RenderStyle(quality=quality))
+"""
+# One song as a landscape, a portrait, a square, and a landscape of half its length.
+OUTPUTS = """
+import sys
+from mp4gen.render import RenderStyle, SongCache, render_video
+music, to, seconds, is_shared = sys.argv[1:5]
+cache = SongCache() if int(is_shared) else None
+for width, height, length in ((1280, 720, None), (720, 1280, None), (720, 720, None),
+                              (1280, 720, float(seconds) / 2)):
+    render_video(music, to, author="Suno Artist", title="Midnight Over Lisbon", max_duration=7200,
+                 domain_name="music.example.com", length=length, cache=cache,
+                 style=RenderStyle(width=width, height=height))
 """
 # VmHWM of the process itself: the rusage of an ended child includes the parent's pages.
 MEMORY = (
@@ -294,6 +306,22 @@ def hard_cost(context: Context) -> None:
     context.report.add(name, costs["ours"] / costs["peer"], max_value=HARD_GOAL)
 
 
+def outputs(context: Context) -> None:
+    """Compare four videos of a song, which share the analysis and the audio, with one."""
+    command = (OUTPUTS, context.music, context.output, context.seconds)
+    commands = {
+        "one": python(OURS, context.music, context.output, "fast", 1),
+        "four with a cache": python(*command, 1),
+        "four without": python(*command, 0),
+    }
+    spent = lowest(commands, context.repeats)
+    goals = {"four with a cache": 3.2, "four without": None}
+    for name, goal in goals.items():
+        context.report.add(
+            f"{name} / one video of a song", spent[name] / spent["one"], max_value=goal
+        )
+
+
 def _liveliest(context: Context) -> Path:
     """Return the song whose bars move most, as an MP3; the given music if no song is installed."""
     from mp4gen.render import analysis
@@ -435,7 +463,8 @@ def memory(context: Context) -> None:
 
 
 PARTS: dict[str, Callable[[Context], None]] = {
-    "cost": cost, "frames": frames, "audio": audio, "ring": ring, "speed": speed, "memory": memory,
+    "cost": cost, "outputs": outputs, "frames": frames, "audio": audio, "ring": ring,
+    "speed": speed, "memory": memory,
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from mp4gen.render import RenderStyle, analysis, encode, pieces, preparation
-from mp4gen.render.layout import Layout
+from mp4gen.render.looks.bars import BarsLayout
 from mp4gen.render.parts.cover_glow import GLOW_REACH
 
 Ring = NDArray[np.uint8]
@@ -61,7 +61,7 @@ def _frames(music: Path, cover: Path) -> Iterator[tuple[Ring, Ring]]:
         yield own, seen.to_ndarray()[: style.height][ring]
 
 
-def _ring(layout: Layout) -> NDArray[np.bool_]:
+def _ring(layout: BarsLayout) -> NDArray[np.bool_]:
     ring = np.zeros((layout.height, layout.width), bool)
     ring[layout.cover.expanded(layout.px(GLOW_REACH), layout.width, layout.height).slices] = True
     ring[layout.cover.slices] = False
