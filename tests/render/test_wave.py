@@ -12,7 +12,8 @@ from mp4gen.render.cover import generate_cover
 from mp4gen.render.looks import find_look
 from mp4gen.render.looks.look import CONTENT, Content, SceneSpec
 from mp4gen.render.motion import Run
-from mp4gen.render.parts import wave
+from mp4gen.render.parts import wave_curve
+from mp4gen.render.parts.wave_profile import Profile
 from mp4gen.render.scene import Scene
 from mp4gen.render.text import Typesetter
 
@@ -20,7 +21,7 @@ from mp4gen.render.text import Typesetter
 def test_curve_never_overshoots_the_bands():
     """Between two bands it stays between their heights."""
     heights = np.random.default_rng(2).random((3, 64), np.float32)
-    columns = wave._Columns(1280, 64, 0.0)
+    columns = wave_curve.Columns(1280, 64, 0.0)
 
     curves = columns.curves(heights)
 
@@ -37,7 +38,7 @@ def test_curve_never_overshoots_the_bands():
 
 def test_curve_ends_at_rest_at_the_edges():
     """The wave comes from the left edge and leaves at the right."""
-    curve = wave._Columns(640, 64, 10.0).curves(np.ones((1, 64), np.float32))[0]
+    curve = wave_curve.Columns(640, 64, 10.0).curves(np.ones((1, 64), np.float32))[0]
 
     assert curve[0] == curve[-1] == 0
     assert (np.diff(curve[:60]) >= 0).all()
@@ -50,11 +51,11 @@ def test_slow_wave_remembers_the_highest_of_the_last_time(fps):
     heights = np.zeros((2 * fps, 4), np.float32)
     heights[fps // 2] = 1.0
 
-    highest = wave._highest(heights, fps)[:, 0]
+    highest = wave_curve.highest_of(heights, fps)[:, 0]
 
     later = highest[fps // 2 + round(0.5 * fps)]
     assert highest[fps // 2] == 1.0
-    assert later == pytest.approx(np.exp(-0.5 / wave.BACK_DECAY), rel=0.02)
+    assert later == pytest.approx(np.exp(-0.5 / wave_curve.BACK_DECAY), rel=0.02)
     assert highest[fps // 2 + fps] == 0
     assert highest[: fps // 2].max() == 0
 
@@ -65,7 +66,7 @@ def test_front_rises_in_the_frame_of_a_beat(fps):
     heights = np.zeros((fps, 1), np.float32)
     heights[10:] = 1.0
 
-    smooth = wave._smoothed(heights, fps)[:, 0]
+    smooth = wave_curve.smoothed(heights, fps)[:, 0]
 
     assert smooth[9] == 0
     assert smooth[10] > 0.15
@@ -74,7 +75,7 @@ def test_front_rises_in_the_frame_of_a_beat(fps):
 
 def test_opacities_sum_up_at_most_to_one():
     """A pixel is a mix of ground, fill and line, also where light overlaps."""
-    line, covered = wave._Profile(75.0, 0.5, 110, 0.5).front(1.0)
+    line, covered = Profile(75.0, 0.5, 110, 0.5).front(1.0)
 
     assert (line >= 0).all()
     assert (covered >= line).all()
