@@ -43,8 +43,9 @@ class BlurredCover:
     def draw(self) -> Floats:
         """Return the background as large as the frame, sRGB from 0 to 1."""
         frame = Box(0, 0, *self._size)
-        channels = [self.enlarged(self.small[..., index], frame, MIN_ZOOM) for index in range(3)]
-        pixels: Floats = np.stack(channels, axis=-1)
+        pixels = np.empty((self._size[1], self._size[0], 3), np.float32)
+        for index in range(3):
+            pixels[..., index] = self.enlarged(self.small[..., index], frame, MIN_ZOOM)
         pixels *= self.shade
         return np.clip(pixels, 0, 1, out=pixels)
 

@@ -144,8 +144,9 @@ def cover_jpeg(pixels: Floats) -> bytes:
 
 def upscale(pixels: Floats, width: int, height: int) -> Floats:
     """Enlarge a small image smoothly, in floats throughout, so that gradients show no bands."""
-    channels = (np.ascontiguousarray(pixels[..., index]) for index in range(pixels.shape[2]))
-    size, smooth = (width, height), Image.Resampling.BICUBIC
-    resized = [np.asarray(Image.fromarray(channel).resize(size, smooth)) for channel in channels]
-    large: Floats = np.stack(resized, axis=-1)
+    large = np.empty((height, width, pixels.shape[2]), np.float32)
+    for index in range(pixels.shape[2]):
+        channel = Image.fromarray(np.ascontiguousarray(pixels[..., index]))
+        resized = channel.resize((width, height), Image.Resampling.BICUBIC)
+        large[..., index] = np.asarray(resized)
     return np.clip(large, 0, 1, out=large)
