@@ -142,7 +142,7 @@ def test_piece_holds_several_close_key_frames():
 
 def test_documentation_has_the_figures_of_the_table():
     """The page for users lists each preset as it is."""
-    page = Path(__file__).parents[2] / ".docs" / "pages" / "how-to" / "rendering.md"
+    page = Path(__file__).parents[2] / ".docs" / "pages" / "how-to" / "platforms.md"
     rows = [[cell.strip() for cell in line.split("|")[1:-1]]
             for line in page.read_text().splitlines() if line.startswith("| `")]  # fmt: skip
 
