@@ -29,6 +29,8 @@ _BUNDLED: dict[Weight, str] = {
     "medium": "Inter-Medium.ttf",
     "semibold": "InterDisplay-SemiBold.ttf",
 }
+# Values of the weight axis of variable fonts.
+_AXIS_WEIGHTS: dict[Weight, int] = {"regular": 400, "medium": 500, "semibold": 600}
 # Families that match the bundled one come first; all others are tried after them.
 _PREFERRED = (
     "notosanscjk", "sourcehansans", "notosans", "pingfang", "hiraginosans", "applesdgothic",
@@ -101,16 +103,41 @@ def _bundled_path(name: str) -> str:
     return str(Path(__file__).parent / "fonts" / name)
 
 
-def load_font(path: str, size: float) -> tuple[ImageFont.FreeTypeFont, float] | None:
+def load_font(
+    path: str, size: float, weight: Weight = "regular"
+) -> tuple[ImageFont.FreeTypeFont, float] | None:
     """Open a font at `size`, or at its bitmaps' size; None if neither works.
+
+    Args:
+        path: the font file.
+        size: in pixels.
+        weight: that of a variable font, which would be thin or regular otherwise.
 
     Returns:
         The font, and the scale from its size to `size`.
     """
     for actual_size in (size, *_BITMAP_SIZES):
         with suppress(OSError):
-            return ImageFont.truetype(source(path), actual_size), size / actual_size
+            font = ImageFont.truetype(source(path), actual_size)
+            _set_weight(font, weight)
+            return font, size / actual_size
     return None
+
+
+def _set_weight(font: ImageFont.FreeTypeFont, weight: Weight) -> None:
+    try:
+        axes = font.get_variation_axes()
+    except (OSError, NotImplementedError):
+        # Not a variable font.
+        return
+    wanted = _AXIS_WEIGHTS[weight]
+    values: list[float] = [
+        min(max(wanted, axis["minimum"] or 0), axis["maximum"] or wanted)
+        if (axis["name"] or b"").lower() in (b"weight", b"wght")
+        else axis["default"] or 0
+        for axis in axes
+    ]
+    font.set_variation_by_axes(values)
 
 
 def _candidates(

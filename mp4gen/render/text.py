@@ -40,11 +40,12 @@ _PACKAGES = {
 
 @frozen
 class Run:
-    """Part of a line in one font and one direction, in reading order."""
+    """Part of a line in one font, one weight and one direction, in reading order."""
 
     text: str
     font: str
     level: int
+    weight: Weight = "regular"
 
 
 @frozen(eq=False)
@@ -217,9 +218,9 @@ class Typesetter:
             if path is None:
                 continue
             if previous and previous.font == path and previous.level == level:
-                runs[-1] = Run(previous.text + cluster, path, level)
+                runs[-1] = Run(previous.text + cluster, path, level, weight)
             else:
-                runs.append(Run(cluster, path, level))
+                runs.append(Run(cluster, path, level, weight))
         return runs
 
     def _font(self, cluster: str, weight: Weight, previous: Run | None) -> str | None:
@@ -271,10 +272,11 @@ def _script(cluster: str) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _loaded(path: str, size: float) -> tuple[ImageFont.FreeTypeFont, float]:
+def _loaded(path: str, weight: Weight, size: float) -> tuple[ImageFont.FreeTypeFont, float]:
     """Return (the font or the bundled one, the scale from its size to `size`)."""
     fallback = fonts.bundled("regular")
-    return fonts.load_font(path, size) or (ImageFont.truetype(fonts.source(fallback), size), 1.0)
+    loaded = fonts.load_font(path, size, weight)
+    return loaded or (ImageFont.truetype(fonts.source(fallback), size), 1.0)
 
 
 def _direction(run: Run) -> str | None:
@@ -283,7 +285,7 @@ def _direction(run: Run) -> str | None:
 
 def _advance(run: Run, size: float) -> float:
     # Measured large, as it is drawn: small widths are rounded to whole pixels.
-    font, scale = _loaded(run.font, size * OVERSAMPLING)
+    font, scale = _loaded(run.font, run.weight, size * OVERSAMPLING)
     return font.getlength(run.text, direction=_direction(run)) * scale / OVERSAMPLING
 
 
@@ -298,14 +300,14 @@ def _span(run: Run, size: float, left: float, first: int, last: int) -> tuple[fl
 
 
 def _draw(mask: Image.Image, run: Run, size: float, x: float, y: int) -> None:
-    font, _ = _loaded(run.font, size)
+    font, _ = _loaded(run.font, run.weight, size)
     draw = ImageDraw.Draw(mask)
     draw.text((x, y), run.text, 255, font, anchor="ls", direction=_direction(run))
 
 
 def _draw_emoji(image: Image.Image, run: Run, size: float, x: float, y: int) -> None:
     """Draw emoji in their own colours and size, then scale them to the line's size."""
-    font, scale = _loaded(run.font, size * OVERSAMPLING)
+    font, scale = _loaded(run.font, run.weight, size * OVERSAMPLING)
     scale /= OVERSAMPLING
     wide, tall = int(_advance(run, size) / scale) + 8, int(2 * size / scale)
     drawn = Image.new("RGBA", (wide, tall), (255, 255, 255, 0))

@@ -228,6 +228,42 @@ def test_chosen_font_draws_all_that_it_can(weight, tmp_path):
     )
 
 
+class VariableFont:
+    """A variable font, with the axes that Pillow reports."""
+
+    def __init__(self, *axes: tuple[bytes, int, int, int]) -> None:
+        names = ("name", "minimum", "default", "maximum")
+        self._axes = [dict(zip(names, axis, strict=True)) for axis in axes]
+        self.chosen: list[float] = []
+
+    def get_variation_axes(self) -> list[dict[str, object]]:
+        if not self._axes:
+            raise OSError("not a variable font")
+        return self._axes
+
+    def set_variation_by_axes(self, values: list[float]) -> None:
+        self.chosen = values
+
+
+@pytest.mark.parametrize(
+    ("axes", "weight", "chosen"),
+    [
+        ([(b"Optical Size", 14, 14, 32), (b"Weight", 100, 100, 900)], "regular", [14, 400]),
+        ([(b"Weight", 100, 100, 900)], "semibold", [600]),
+        ([(b"Weight", 300, 400, 500)], "semibold", [500]),
+        ([(b"wght", 450, 450, 900)], "regular", [450]),
+        ([], "medium", []),
+    ],
+)
+def test_variable_font_has_the_weight_of_the_line(monkeypatch, axes, weight, chosen):
+    """Many of them are thin unless a weight is chosen."""
+    font = VariableFont(*axes)
+    monkeypatch.setattr(fonts.ImageFont, "truetype", lambda *_: font)
+
+    assert fonts.load_font("variable.ttf", 20, weight) == (font, 1.0)
+    assert font.chosen == chosen
+
+
 def test_letters_that_the_chosen_font_lacks_come_from_the_bundled_one(monkeypatch):
     """A font of capitals gets its small letters from the bundled font."""
     capitals, read = "capitals.ttf", fonts.coverage
