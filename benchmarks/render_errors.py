@@ -45,7 +45,9 @@ def _frames(music: Path, cover: Path) -> Iterator[tuple[Ring, Ring]]:
     style = RenderStyle()
     request = preparation.RenderRequest("Author", "example.com", "Title", cover, style, 7200)
     prepared = preparation.prepare(music, request, analysis.analyse)
-    ring = _ring(prepared.spec.layout)
+    layout = prepared.spec.layout
+    assert isinstance(layout, BarsLayout)
+    ring = _ring(layout)
     frame, canvas = encode.new_frame(style)
     encoder, decoder = encode.new_encoder(style), av.VideoCodecContext.create("h264", "r")
     drawn: list[Ring] = []

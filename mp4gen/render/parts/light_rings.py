@@ -23,8 +23,8 @@ SECONDS, MAX_RINGS = 1.6, 5
 OPACITY, FALLOFF = 0.95, 0.9
 # Units: the width of a ring at first and at last, and the reach of its glow and of its trail.
 FIRST_WIDTH, LAST_WIDTH, GLOW, TRAIL = 3.0, 1.4, 10.0, 34.0
-GLOW_OPACITY, TRAIL_OPACITY, TRAIL_END = 0.42, 0.30, 2.2
-CORE_LIGHT, GLOW_LIGHT = (0.93, 0.06), (0.62, 0.19)
+GLOW_OPACITY, TRAIL_OPACITY, TRAIL_END = 0.45, 0.34, 3.0
+CORE_LIGHT, GLOW_LIGHT = (0.93, 0.06), (0.74, 0.14)
 # Rings are brighter to the upper left.
 MEAN_GAIN, MORE_GAIN = 0.62, 0.38
 # How far from the cover they have all their light, as a share of its side.
