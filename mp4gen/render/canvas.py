@@ -45,6 +45,11 @@ class Canvas:
         buffer = self.buffers[plane]
         return np.ndarray((buffer.size - size + 1,), f"V{size}", buffer=buffer, strides=(1,))
 
+    def words(self, plane: int) -> NDArray[np.uint64]:
+        """View the plane as overlapping numbers of 8 bytes, one starting at each byte."""
+        buffer = self.buffers[plane]
+        return np.ndarray((buffer.size - 7,), np.uint64, buffer=buffer, strides=(1,))
+
     def view(self, box: Box) -> Planes:
         """View an even box of the planes."""
         return crop(self.planes, box)

@@ -57,11 +57,10 @@ class BreathingCover:
             _draw_cover(grown[inside], _scaled(cover, scale), scale, layout.unit)
             self._sizes.append(rgb_to_yuv420(grown))
 
-    def draw_frames(self, run: Run, slow_updates: Flags) -> Iterator[None]:
-        """Draw the frames; the cover grows at once, and shrinks in those of `slow_updates`."""
-        sizes = np.rint(run.glows * (SIZES - 1)).astype(np.int64)
-        for size, may_shrink in zip(sizes.tolist(), slow_updates.tolist(), strict=True):
-            if size > self._size or (size < self._size and may_shrink):
+    def draw_frames(self, run: Run, _slow_updates: Flags) -> Iterator[None]:
+        """Draw the frames; the cover only changes when its size does."""
+        for size in np.rint(run.glows * (SIZES - 1)).astype(np.int64).tolist():
+            if size != self._size:
                 self._size = size
                 self._canvas.put(self.boxes[0], self._sizes[size])
             yield

@@ -53,6 +53,7 @@ class Waveform:
         self._heights = column_heights(loudness, place.count) * np.float32(place.up)
         self._swells = swells(relative(loudness.rms), spec.fps)
         self._steps = Steps(place)
+        self._rest = self._steps.nearest(self._heights)
         light = oklch_to_rgb(LIGHT_LIGHTNESS, LIGHT_CHROMA * spec.accent.strength, spec.accent.hue)
         inks = Inks(rgb_to_yuv(colours) + YUV_OFFSETS, rgb_to_yuv(light) + YUV_OFFSETS)
         planes = dithered_yuv420(stage.pixels[place.box.slices])
@@ -85,22 +86,31 @@ class Waveform:
             yield _State(column, share, tuple(heights))
 
     def _draw(self, before: _State | None, state: _State) -> None:
-        first, end = state.column - GROWING, state.column + 1
-        if before is None or before.column != state.column:
-            first, end = 0, self._place.count
-            if before is not None:
-                first = min(before.column, state.column) - self._reach
-                end = max(before.column, state.column) + self._reach + 1
-            for plane in self._planes:
-                plane.light_up(state.column, first, end)
-        first, end = max(first, 0), min(end, self._place.count)
-        steps = self._steps.nearest(self._heights[first:end])
-        newest = state.column - np.arange(min(GROWING, state.column) + 1)
-        steps[newest - first] = state.heights[: newest.size]
-        shares = np.clip(state.column - np.arange(first, end), 0, 1).astype(np.float32)
-        shares[state.column - first] = state.share
+        column = state.column
+        newest = column - min(GROWING, column)
+        if before is None or before.column != column:
+            first, end = self._light_up(before, column)
+            self._draw_cells(first, self._rest[first:newest], 1)
+            self._draw_cells(column + 1, self._rest[column + 1 : end], 0)
+        grown = np.array(state.heights[column - newest :: -1])
+        self._draw_cells(newest, grown[:-1], 1)
+        self._draw_cells(column, grown[-1:], state.share)
+
+    def _light_up(self, before: _State | None, column: int) -> tuple[int, int]:
+        """Move the light to a column, and return the first and last cell that it has left."""
+        if before is None:
+            first, end = -self._place.box.width, self._place.box.width
+        else:
+            first = min(before.column, column) - max(self._reach, GROWING)
+            end = max(before.column, column) + self._reach + 1
         for plane in self._planes:
-            plane.draw(first, steps, shares)
+            plane.light_up(column, first, end)
+        return max(first, 0), min(end, self._place.count)
+
+    def _draw_cells(self, first: int, steps: Integers, share: float) -> None:
+        if steps.size:
+            for plane in self._planes:
+                plane.draw(first, steps, share)
 
 
 def _growth(swells: Floats) -> Floats:

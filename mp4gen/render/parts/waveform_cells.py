@@ -24,7 +24,6 @@ GROWTH = 0.28
 LIGHT_OPACITY, LIGHT_END = 0.40, 2.2
 # Heights that are drawn: finer steps are not visible.
 MAX_STEPS = 160
-SUPERSAMPLES = 4
 
 WHITE = rgb_to_yuv(np.ones(3, np.float32)) + YUV_OFFSETS
 
@@ -75,22 +74,40 @@ class Steps:
 
     Attributes:
         place: where the waveform lies.
-        heights: each height in pixels.
     """
 
     def __init__(self, place: WaveformPlace) -> None:
         self.place = place
         # At rest a column is a dot.
         self._lowest, highest = place.gap / 2 + place.column / 2, place.up * (1 + GROWTH)
-        self.heights = np.linspace(
-            self._lowest, highest, max(min(round(highest), MAX_STEPS), 2), dtype=np.float32
-        )
-        self._size = float(self.heights[1] - self.heights[0])
+        count = max(min(round(highest), MAX_STEPS), 2)
+        self._heights = np.linspace(self._lowest, highest, count, dtype=np.float32)
+        self._size = float(self._heights[1] - self._heights[0])
+        self._coverage = _coverage(place, self._heights)
 
     def nearest(self, heights: Floats) -> Integers:
         """Return the number of the step nearest to each height in pixels."""
         steps: Integers = np.rint((heights - self._lowest) / self._size).astype(np.int64)
         return np.maximum(steps, 0)
+
+    def coverage(self, scale: int) -> Floats:
+        """Return the share of each pixel of a cell that is covered, (rows, steps, columns)."""
+        rows, steps, columns = self._coverage.shape
+        blocks = self._coverage.reshape(rows // scale, scale, steps, columns // scale, scale)
+        covered: Floats = blocks.mean(axis=(1, 4), dtype=np.float32)
+        return covered
+
+
+def _coverage(place: WaveformPlace, heights: Floats) -> Floats:
+    y = np.arange(*place.rows, dtype=np.float32)[:, None, None] + np.float32(0.5 - place.axis)
+    x = np.arange(place.pitch, dtype=np.float32) + np.float32(0.5 - place.pitch / 2)
+    radius = place.column / 2
+    below = np.maximum(heights * np.float32(place.down / place.up), place.gap / 2 + radius)
+    ends = np.where(y < 0, heights[:, None], below[:, None])
+    distance = np.hypot(np.maximum(np.abs(y) - (ends - radius), 0), x)
+    covered: Floats = np.clip(radius + 0.5 - distance, 0, 1)
+    covered *= np.clip(np.abs(y) - place.gap / 2 + 0.5, 0, 1)
+    return covered.astype(np.float32)
 
 
 @frozen(eq=False)
@@ -115,15 +132,17 @@ class Cells:
     def __init__(self, steps: Steps, plane: int, view: Bytes, base: Floats, inks: Inks) -> None:
         self._place = place = steps.place
         self._scale = scale = SCALES[plane]
-        self._view, self._base, self._lit = view, base, base.copy()
+        # A half more, because the canvas gets whole numbers without rounding.
+        self._view, self._base = view, base + np.float32(0.5)
+        self._lit = self._base.copy()
         self._pitch = place.pitch // scale
         self._left = (place.left - place.box.left) // scale
         first, end = (row - place.box.top for row in place.rows)
         self._rows = slice(first // scale, end // scale)
-        self._white = WHITE[plane]
-        self._colours = inks.columns[:, plane]
-        coverage = _coverage(steps, scale)
-        is_above = np.arange(*place.rows, scale)[:, None] < place.axis
+        self._white = WHITE[plane] + np.float32(0.5)
+        self._colours = inks.columns[:, plane] + np.float32(0.5)
+        coverage = steps.coverage(scale)
+        is_above = np.arange(*place.rows, scale)[:, None, None] < place.axis
         self._played, self._to_come = (
             np.where(is_above, *map(np.float32, opacities)) * coverage
             for opacities in (PLAYED, TO_COME)
@@ -134,47 +153,31 @@ class Cells:
         strength = (falloff * LIGHT_OPACITY).astype(np.float32)[:, None]
         self._more = (inks.light[plane] - base) * strength
         # The middle of each column of pixels, in the frame's pixels from the first cell.
-        self._x = np.arange(base.shape[1]) * scale + scale / 2 - (place.left - place.box.left)
+        self._x = (np.arange(base.shape[1]) + 0.5) * scale - (place.left - place.box.left)
 
     def light_up(self, column: int, first: int, end: int) -> None:
         """Put the light around a column, and draw the background of the cells first to end."""
-        whole = slice(max(self._left + first * self._pitch, 0), self._left + end * self._pitch)
+        edges = (self._left + cell * self._pitch for cell in (first, end))
+        whole = slice(*(max(edge, 0) for edge in edges))
         middle = (column + 0.5) * self._place.pitch
         across = _gaussian((self._x[whole] - middle) / self._place.light_width).astype(np.float32)
         self._lit[:, whole] = self._base[:, whole] + self._more[:, whole] * across
-        self._view[:, whole] = np.rint(self._lit[:, whole])
+        self._view[:, whole] = self._lit[:, whole]
 
-    def draw(self, first: int, steps: Integers, shares: Floats) -> None:
-        """Draw some cells, each at a height and with the share of it that is played."""
-        count, rows = steps.size, self._rows
-        left = self._left + first * self._pitch
-        across = slice(left, left + count * self._pitch)
-        lit = self._lit[rows, across].reshape(-1, count, self._pitch).transpose(1, 0, 2)
-        done = self._played[steps] * shares[:, None, None]
-        ahead = self._to_come[steps] * (1 - shares)[:, None, None]
-        colours = self._colours[first : first + count, None, None]
-        drawn = lit + done * (colours - lit) + ahead * (self._white - lit)
-        cells = np.rint(drawn).astype(np.uint8).transpose(1, 0, 2)
-        self._view[rows, across] = cells.reshape(cells.shape[0], -1)
-
-
-def _coverage(steps: Steps, scale: int) -> Floats:
-    """Return the share of each pixel of a cell that is covered, (heights, rows, columns)."""
-    place = steps.place
-    top, bottom = place.rows
-    points = scale * SUPERSAMPLES
-    y = (np.arange((bottom - top) * SUPERSAMPLES) + 0.5) / SUPERSAMPLES + top - place.axis
-    x = np.abs((np.arange(place.pitch * SUPERSAMPLES) + 0.5) / SUPERSAMPLES - place.pitch / 2)
-    shape = (y.size // points, points, x.size // points, points)
-    found = np.empty((steps.heights.size, shape[0], shape[2]), np.float32)
-    radius = place.column / 2
-    for number, height in enumerate(steps.heights.tolist()):
-        ends = np.where(y < 0, height, max(height * place.down / place.up, place.gap / 2 + radius))
-        beyond = np.maximum(np.abs(y) - (ends - radius), 0)
-        inside = np.hypot(beyond[:, None], x[None]) < radius
-        inside &= (np.abs(y) > place.gap / 2)[:, None]
-        found[number] = inside.reshape(shape).mean(axis=(1, 3))
-    return found
+    def draw(self, first: int, steps: Integers, share: float) -> None:
+        """Draw some cells, each at a height; `share` of each is played."""
+        rows, left = self._rows, self._left + first * self._pitch
+        across = slice(left, left + steps.size * self._pitch)
+        lit = self._lit[rows, across].reshape(-1, steps.size, self._pitch)
+        drawn = lit.copy()
+        played = self._played, self._colours[first : first + steps.size, None], share
+        to_come = self._to_come, self._white, 1 - share
+        for table, colours, weight in (played, to_come):
+            if weight:
+                covered = table.take(steps, axis=1)
+                covered *= (colours - lit) * np.float32(weight)
+                drawn += covered
+        self._view[rows, across] = drawn.reshape(-1, steps.size * self._pitch)
 
 
 def _gaussian(distance: Reals) -> Reals:
