@@ -412,7 +412,7 @@ async def test_page_may_play_presigned_links(
     policies = []
     for number, links in enumerate(("streamed", "presigned")):
         caller = await serve(
-            files=f"s3://{bucket_name}/{number}", file_links=links, data=f"{number}"
+            files=f"s3://{bucket_name}/{number}", file_links=links, data=tmp_path / f"{number}"
         )
         _, headers, _ = await visit(caller).ask("GET", "/")
         policies.append(headers["Content-Security-Policy"])

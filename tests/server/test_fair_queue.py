@@ -97,3 +97,21 @@ def test_put_back_goes_before_the_others_of_its_account() -> None:
         order.append(task_id)
         queue.task_done(task_id)
     assert [task_id for task_id in order if task_id != "9"] == ["1", "2", "3"]
+
+
+def test_accounts_share_a_thousand_slots() -> None:
+    """Accounts with many tasks and with few have the same number of renders at once."""
+    queue = FairQueue()
+    for number in range(2000):
+        queue.put("bulk", f"bulk-{number}")
+        queue.put(f"account-{number % 9}", f"{number}")
+
+    first = take(queue, 1000)
+    for task_id in first[::3]:
+        queue.task_done(task_id)
+    then = take(queue, 334)
+
+    running = {*first, *then} - {*first[::3]}
+    bulk = sum(task_id.startswith("bulk") for task_id in running)
+    assert len(running) == 1000
+    assert bulk == 100

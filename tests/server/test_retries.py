@@ -638,7 +638,7 @@ async def test_render_has_a_lease(queue: Queue) -> None:
     leases: list[Task] = []
 
     def look(_: RenderJob) -> Outcome:
-        leases.extend(queue.store.unfinished())
+        leases.extend(queue.store.newest("", 10))
         return None
 
     queue.worker.outcome = look

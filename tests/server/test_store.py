@@ -36,7 +36,7 @@ def test_store_syncs_each_commit_to_the_disk(
 
 OFTEN: dict[str, Callable[[Store], object]] = {
     "one task": lambda store: store.get("1"),
-    "the unfinished tasks": lambda store: store.unfinished(),
+    "the unfinished tasks": lambda store: list(store.unfinished()),
     "the callbacks that are due": lambda store: store.callbacks_due(),
     "the expired tasks": lambda store: store.finished_before(1.0),
     "the newest tasks of an account": lambda store: store.newest("", 200),

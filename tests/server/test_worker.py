@@ -7,6 +7,7 @@ import select
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -16,6 +17,7 @@ from mp4gen.errors import RenderCancelledError, RenderError, RenderIOError
 from mp4gen.server.rendering import supervisor, worker
 from mp4gen.server.rendering.eta import RenderProgress, RenderSpeed
 from mp4gen.server.rendering.pool import ProcessExecutor, WorkerDiedError, WorkerSlot
+from mp4gen.server.rendering.supervisor import SupervisedRender
 from mp4gen.server.rendering.video_options import VideoOptions
 from mp4gen.server.rendering.worker_channel import WorkerChannel
 
@@ -274,3 +276,21 @@ async def test_damaged_picture_of_a_user_fails_the_task(slot: WorkerSlot, tmp_pa
         await slot.run(worker.render, job)
 
     assert not isinstance(caught.value, RenderIOError)
+
+
+def test_render_is_asked_once_to_go_on_in_one_process() -> None:
+    """With a thousand renders, each start of another one asks all of them."""
+    asked: list[None] = []
+    render = SupervisedRender(
+        None,
+        RenderProgress(0.0, 1.0, RenderSpeed()),
+        timeout=1.0,
+        progress_timeout=1.0,
+        on_change=lambda: None,
+    )
+    render._channel = SimpleNamespace(share=lambda: asked.append(None))
+
+    render.share()
+    render.share()
+
+    assert len(asked) == 1

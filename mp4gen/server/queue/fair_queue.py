@@ -1,6 +1,6 @@
 """The order of queued tasks: first in first out in an account, turns between accounts; no I/O."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
 import attrs
 
@@ -49,6 +49,7 @@ class FairQueue:
         self._waiting: OrderedDict[str, _Lanes] = OrderedDict()
         self._account_of: dict[str, str] = {}
         self._running: dict[str, str] = {}
+        self._running_of: Counter[str] = Counter()
         self._next_number = 0
 
     def __len__(self) -> int:
@@ -76,22 +77,25 @@ class FairQueue:
 
     def get(self) -> str | None:
         """Take the next task, which counts as running from now on; None if the queue is empty."""
-        accounts = [account for account, tasks in self._waiting.items() if tasks]
-        if not accounts:
+        accounts = (account for account, tasks in self._waiting.items() if tasks)
+        account = min(accounts, key=self._running_of.__getitem__, default=None)
+        if account is None:
             return None
-        running = list(self._running.values())
-        account = min(accounts, key=running.count)
         self._waiting.move_to_end(account)
         task_id = self._waiting[account].pop_first()
         del self._account_of[task_id]
         self._running[task_id] = account
+        self._running_of[account] += 1
         return task_id
 
     def task_done(self, task_id: str) -> None:
         """Stop counting a task as running."""
         account = self._running.pop(task_id, None)
-        if account is not None and account not in self._running.values():
-            self._forget_if_idle(account)
+        if account is not None:
+            self._running_of[account] -= 1
+            if not self._running_of[account]:
+                del self._running_of[account]
+                self._forget_if_idle(account)
 
     def remove(self, task_id: str) -> bool:
         """Remove a queued task; return whether it was queued."""

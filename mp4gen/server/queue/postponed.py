@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from .task import Task
+from .task import Task, UnfinishedTask
 
 
 class PostponedTasks:
@@ -13,14 +13,14 @@ class PostponedTasks:
         on_due: Called with a task when its pause has ended.
     """
 
-    def __init__(self, on_due: Callable[[Task], None]) -> None:
+    def __init__(self, on_due: Callable[[Task | UnfinishedTask], None]) -> None:
         self._on_due = on_due
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
         return len(self._timers)
 
-    def add(self, task: Task, delay: float) -> None:
+    def add(self, task: Task | UnfinishedTask, delay: float) -> None:
         """Let a task wait for `delay` seconds."""
         loop = asyncio.get_running_loop()
         self._timers[task.task_id] = loop.call_later(delay, self._end_pause, task)
@@ -40,6 +40,6 @@ class PostponedTasks:
         timer = self._timers.get(task_id)
         return None if timer is None else max(0.0, timer.when() - now)
 
-    def _end_pause(self, task: Task) -> None:
+    def _end_pause(self, task: Task | UnfinishedTask) -> None:
         del self._timers[task.task_id]
         self._on_due(task)

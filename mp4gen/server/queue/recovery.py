@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -58,7 +59,11 @@ async def _recover(store: Store, data: DataDirectory, videos: VideoStore) -> Non
     if unknown:
         names = ", ".join(unknown[:_MAX_LISTED]) + (", ..." if unknown[_MAX_LISTED:] else "")
         log.warning("videos without a task are kept: %d (%s)", len(unknown), names)
-    await asyncio.to_thread(_write_missing_records, store.done(), data)
+    done = store.done()
+    for name in await asyncio.to_thread(_without_record, done, data):
+        if (task := store.get(done[name])) is not None:
+            with contextlib.suppress(OSError):  # for instance a full disk
+                await asyncio.to_thread(data.write_record, name, encode_record(task))
     await videos.remove_leftovers(store.filenames())
 
 
@@ -92,9 +97,10 @@ async def read_record(videos: VideoStore, name: str) -> Task | None:
         return None
 
 
-def _write_missing_records(tasks: list[Task], data: DataDirectory) -> None:
-    """Write the records of the videos of versions that wrote none."""
-    for task in tasks:
-        if (data.videos / task.filename).exists() and not data.record_path(task.filename).exists():
-            with contextlib.suppress(OSError):  # for instance a full disk
-                data.write_record(task.filename, encode_record(task))
+def _without_record(names: Iterable[str], data: DataDirectory) -> list[str]:
+    """Return the videos of versions that wrote no records."""
+    return [
+        name
+        for name in names
+        if not data.record_path(name).exists() and (data.videos / name).exists()
+    ]

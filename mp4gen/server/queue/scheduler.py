@@ -39,7 +39,7 @@ from .postponed import PostponedTasks
 from .reporting import log_finished, log_trouble
 from .retries import MAX_ATTEMPTS, MAX_DELAY, retry_delay
 from .store import Store
-from .task import Task
+from .task import Task, UnfinishedTask
 from .task_renderer import TaskRenderer
 
 _SPEED_KEY = "render_speed"
@@ -81,6 +81,8 @@ class RenderScheduler:
         self._gate = StartGate(partial(data.space_trouble, config.min_free_bytes))
         self._next_check: asyncio.TimerHandle | None = None
         self._stopping = False
+        # For which second and number of renders it was made, and the seconds.
+        self._running_estimate = ((-1, 0), 0.0)
         self._render_speed = RenderSpeed()
 
     @property
@@ -221,7 +223,7 @@ class RenderScheduler:
             self._next_check.cancel()
         self._next_check = asyncio.get_running_loop().call_later(delay, self._start_next)
 
-    def _put_back(self, task: Task) -> None:
+    def _put_back(self, task: Task | UnfinishedTask) -> None:
         self._queue.put_back(task.account, task.task_id, urgent=task.is_urgent)
         self._start_next()
 
@@ -327,12 +329,20 @@ class RenderScheduler:
             )
             self._on_finished(finished)
 
+    def _seconds_of_running(self, now: float) -> float:
+        """Estimate the rest of all running renders, once a second: there may be a thousand."""
+        key = int(now), len(self._running)
+        if self._running_estimate[0] != key:
+            rest = sum(one.progress.remaining(now) for one in self._running.values())
+            self._running_estimate = key, rest
+        return self._running_estimate[1]
+
     def _seconds_until_done(self, task: Task, now: float) -> float:
         own = self._render_speed.estimate(task.estimated_duration)
         if (wait := self._postponed.seconds_left(task.task_id, now)) is not None:
             return own + wait
         if task.task_id not in self._queue:
             return own
-        running = sum(one.progress.remaining(now) for one in self._running.values())
+        running = self._seconds_of_running(now)
         ahead = self._queue.ahead_of(task.task_id) * own
         return own + (running + ahead) / max(self._slots.total, 1)

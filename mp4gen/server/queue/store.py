@@ -21,7 +21,7 @@ from mp4gen.errors import AlreadyExistsError, ConfigurationError
 from . import statements
 from .known_tasks import KnownTasks
 from .schema import check_version, damaged, migrate
-from .task import CallbackState, Task, TaskState
+from .task import CallbackState, Task, TaskState, UnfinishedTask
 
 T = TypeVar("T")
 
@@ -160,9 +160,12 @@ class Store:
             known[task_id] = found[0] if found else None
         return known[task_id]
 
-    def unfinished(self) -> list[Task]:
-        """Return every queued or rendering task, oldest first."""
-        return self._select("WHERE state IN ('queued', 'rendering') ORDER BY seq")
+    def unfinished(self) -> Iterator[UnfinishedTask]:
+        """Yield every queued or rendering task, oldest first."""
+        # All of them as tasks would take a kilobyte each.
+        sql = "SELECT task_id, account, render_variant, not_before FROM tasks WHERE "
+        sql += "state IN ('queued', 'rendering') ORDER BY seq"
+        return map(UnfinishedTask._make, self._read_connection.execute(sql))
 
     def callbacks_due(self) -> list[Task]:
         """Return every finished task whose callback is still to be sent, oldest first."""
@@ -208,9 +211,10 @@ class Store:
             (account, *states, limit, offset),
         )
 
-    def done(self) -> list[Task]:
-        """Return every task that has a video."""
-        return self._select("WHERE state = 'done'")
+    def done(self) -> dict[str, str]:
+        """Return the id of every task that has a video, by the name of the video."""
+        sql = "SELECT filename, task_id FROM tasks WHERE state = 'done'"
+        return dict(self._read_connection.execute(sql).fetchall())
 
     def removed_videos(self) -> list[str]:
         """Return the file names of videos of deleted tasks, which may still exist."""

@@ -2,6 +2,7 @@
 
 import enum
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import attrs
 
@@ -135,6 +136,20 @@ class Task:
     def video_url(self, base_url: str) -> str | None:
         """Return the URL of the video below `base_url`; None if it is not done."""
         return f"{base_url}/files/{self.filename}" if self.state is TaskState.DONE else None
+
+
+class UnfinishedTask(NamedTuple):
+    """What the queue needs of a task; there may be a million of them."""
+
+    task_id: str
+    account: str
+    render_variant: str
+    not_before: float | None
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether a person waits for it: it was created on the page."""
+        return bool(self.render_variant)
 
 
 def _to_datetime(seconds: float | None) -> datetime | None:

@@ -109,6 +109,8 @@ class SupervisedRender:
 
     def share(self) -> None:
         """Let the render go on in one process, because another one starts."""
+        if self._is_shared:
+            return
         self._is_shared = True
         if self._channel is not None:
             self._channel.share()
