@@ -26,6 +26,11 @@ async def main():
 
 asyncio.run(main())
 """
+USE_REDIS = """
+from mp4gen.redis import RedisRateLimiter
+
+print(RedisRateLimiter("redis://localhost", name="account"))
+"""
 COMMANDS = {
     "": ["python", "-c", USE_THE_SDK],
     "cli": ["mp4gen", "--help"],
@@ -42,6 +47,7 @@ COMMANDS = {
         "0",
     ],
     "s3": ["python", "-c", "import mp4gen.server.videos.bucket"],
+    "redis": ["python", "-c", USE_REDIS],
     "all": ["mp4gen", "demo", "--to", "videos"],
 }
 

@@ -2,7 +2,7 @@
 
     python benchmarks/redis_rate_limit.py [--per 2] [--periods 12] [--peers] [--json [FILE]]
 
-Needs `redis-server` and the `redis` extra. Each process keeps 40 calls waiting; the fake service
+Needs `redis-server` and the `redis` extra. Each process keeps 10 calls waiting; the fake service
 has a latency of up to 100 ms. `refused` are the calls that it refused, `peak` the most calls that
 arrived in any period (20 are allowed), and `share` the accepted calls relative to the permitted
 ones. With `--peers`, published limiters that are installed are measured beside ours. About 10
@@ -50,7 +50,7 @@ class Processes:
             "limiter": limiter,
             "requests": REQUESTS,
             "per": per,
-            "concurrency": 40,
+            "concurrency": 10,
         }
         self.running = [
             subprocess.Popen(  # noqa: S603 - our own program

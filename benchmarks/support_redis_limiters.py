@@ -24,7 +24,7 @@ from mp4gen.redis import RedisRateLimiter
 
 Slot = Callable[[], AbstractAsyncContextManager[None]]
 # Those that only say yes or no are asked again after this time, as their documentation shows.
-_POLL_SECONDS = 0.01
+_POLL_SECONDS = 0.02
 
 
 def _before_sending(acquire: Callable[[], Awaitable[object]]) -> Slot:

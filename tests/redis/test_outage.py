@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Self
 
 import pytest
@@ -145,6 +146,72 @@ async def test_lost_data_never_exceeds_the_limit(
         await traffic.more(6)
 
     assert traffic.peak <= LIMIT.requests
+
+
+@pytest.mark.slow
+async def test_slots_are_registered_again(
+    limiter: MakeLimiter, redis_server: RedisServer, short_lease: None
+) -> None:
+    """A call that may still arrive holds its slot, although Redis has lost it."""
+    one = limiter(RateLimit(1, per=0.1), redis_server.url)
+    start = now()
+    with suppress(mp4gen.TransportError):
+        async with one.slot():
+            raise mp4gen.TransportError("Cut.", sent=True, pending=1.5)
+    waiting = asyncio.create_task(_call(one))
+    await until(lambda: any(one.session()._known_queues))
+    async with redis.asyncio.Redis.from_url(redis_server.url) as client:
+        await client.flushall()
+
+    await waiting
+
+    assert now() - start >= 1.6
+
+
+@pytest.mark.slow
+async def test_pause_holds_in_an_outage(
+    redis_server: RedisServer, short_lease: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then one call goes first, and the others follow when it has its response."""
+    share = RateLimit(5, per=0.05)
+    monkeypatch.setattr("mp4gen.redis.outage.share_without_redis", lambda *_: share)
+    redis_server.kill()
+    limiter = RedisRateLimiter(redis_server.url, LIMIT, name="pause")
+    await _call(limiter)
+    in_progress, most, responses = 0, list[int](), 0
+
+    async def one() -> None:
+        nonlocal in_progress, responses
+        async with limiter.slot():
+            in_progress += 1
+            if not responses:
+                most.append(in_progress)
+            await asyncio.sleep(0.02)
+            in_progress, responses = in_progress - 1, responses + 1
+
+    start = now()
+    limiter.pause(0.2)
+    await asyncio.gather(*(one() for _ in range(3)))
+    await limiter.aclose()
+
+    assert now() - start >= 0.2
+    assert most == [1]
+
+
+@pytest.mark.slow
+async def test_no_call_goes_while_others_may_use_the_slots_of_redis(
+    limiter: MakeLimiter, redis_server: RedisServer, short_lease: None
+) -> None:
+    """When Redis goes away, one process may have used the whole limit just before."""
+    limit = RateLimit(4, per=1.0)
+    one, other = (limiter(limit, redis_server.url) for _ in range(2))
+    await asyncio.gather(*(_call(one) for _ in range(4)))
+    used = now()
+    redis_server.kill()
+
+    await _call(other)
+
+    assert now() - used >= 1.0
 
 
 @pytest.mark.slow
