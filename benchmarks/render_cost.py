@@ -1,7 +1,8 @@
 """Measure the renderer: CPU time beside other tools, speed, memory, audio quality.
 
-    python benchmarks/render_cost.py [--only cost,looks,outputs,frames,audio,ring,speed,memory]
-        [--music FILE] [--seconds 60] [--repeats 2] [--seewav "python seewav.py"] [--json FILE]
+    python benchmarks/render_cost.py
+        [--only cost,looks,outputs,frames,audio,ring,backgrounds,speed,memory] [--music FILE]
+        [--seconds 60] [--repeats 2] [--seewav "python seewav.py"] [--json FILE]
 
 Each tool makes the same 720p30 video of the same music, in turns, in its own process. The lowest
 of the repeats counts; CPU seconds are those of all processes of the tool. A tool that is not
@@ -29,6 +30,7 @@ from pathlib import Path
 import av
 import numpy as np
 import render_audio
+import render_backgrounds
 import render_errors
 from attrs import define, field, frozen
 from PIL import Image
@@ -426,6 +428,36 @@ def ring(context: Context) -> None:
         context.report.add(f"{name}: % off", percent, max_value=2)
 
 
+def backgrounds(context: Context) -> None:
+    """Compare the backgrounds with the default, and measure the contrast of text on them."""
+    pictures = render_backgrounds.draw_pictures(context.folder)
+    kinds = {"auto": "auto", "blur": "blur", "colour": "#1d2b53", "picture": pictures["photo"]}
+    commands = {
+        kind: python(
+            render_backgrounds.SCRIPT, context.music, context.folder / f"{kind}.mp4", background,
+            pictures["cover"],
+        )
+        for kind, background in kinds.items()
+    }  # fmt: skip
+    costs = lowest(commands, context.repeats)
+    sizes = {
+        kind: render_backgrounds.picture_bytes(str(context.folder / f"{kind}.mp4"))
+        for kind in kinds
+    }
+    for kind, most_cpu, most_bits in (
+        ("blur", 1.5, 1.25),
+        ("colour", 1.1, 1.1),
+        ("picture", 1.1, 1.5),
+    ):
+        cpu, bits = costs[kind] / costs["auto"], sizes[kind] / sizes["auto"]
+        context.report.add(f"{kind} / auto background: CPU", cpu, max_value=most_cpu)
+        context.report.add(f"{kind} / auto background: bits", bits, max_value=most_bits)
+    least = render_backgrounds.least_contrasts(context.music, pictures)
+    for needed, found in least.items():
+        name = "title and author" if needed == max(least) else "watermark"
+        context.report.add(f"least contrast of {name}", found, min_value=needed)
+
+
 def speed(context: Context) -> None:
     """Measure seconds of video per second of real time, and the delay of a cancel."""
     cores = os.cpu_count() or 1
@@ -495,7 +527,7 @@ def memory(context: Context) -> None:
 
 PARTS: dict[str, Callable[[Context], None]] = {
     "cost": cost, "looks": looks, "outputs": outputs, "frames": frames, "audio": audio,
-    "ring": ring, "speed": speed, "memory": memory,
+    "ring": ring, "backgrounds": backgrounds, "speed": speed, "memory": memory,
 }  # fmt: skip
 
 

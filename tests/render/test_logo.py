@@ -66,7 +66,7 @@ def test_logo_stands_apart_from_lyrics(tmp_path, size, content):
     assert not any(box.overlaps(other) for other in (spec.layout.cover, *places))
 
 
-@pytest.mark.parametrize("look", ["bars", "ring", "waveform"])
+@pytest.mark.parametrize("look", ["bars", "ring", "wave", "waveform", "pulse"])
 def test_logo_stands_apart_in_each_look(tmp_path, look):
     """No look shows its cover or words there."""
     for size in ((1280, 720), (720, 1280), (720, 720), (720, 900)):

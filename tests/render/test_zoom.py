@@ -48,7 +48,7 @@ def draw(size: tuple[int, int], frames: list[int], look: str = "bars") -> list[n
     return list(canvas.planes)
 
 
-@pytest.mark.parametrize("look", ["bars", "ring"])
+@pytest.mark.parametrize("look", ["bars", "ring", "pulse"])
 @pytest.mark.parametrize("size", [(320, 180), (146, 250)])
 def test_frame_does_not_depend_on_the_frames_before(size, look):
     """Rendering in pieces is exact."""
@@ -86,7 +86,7 @@ def test_zoom_goes_to_the_middle_and_back():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("look", ["bars", "ring"])
+@pytest.mark.parametrize("look", ["bars", "ring", "pulse"])
 def test_zoom_moves_behind_what_is_still(look):
     """Title and cover stay, and the movement fades to nothing beside other parts."""
     scene, canvas = a_scene((640, 360), look)
