@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 
 import numpy as np
@@ -88,8 +89,8 @@ def analyse(
     """
     # Only decoding tells how much of a long file belongs to the clip.
     decoder = Decoder(path, cancel, max_duration if clip == WHOLE else math.inf)
-    name, digest = display_name(path), hashlib.sha256()
-    track = _Counter(_identified(iter(decoder), digest.update))
+    name, identifier = display_name(path), _Identifier(iter(decoder))
+    track = _Counter(identifier)
     part = _Counter(cut(iter(track), clip))
     meter, loudness, peak = LevelMeter(fps, bands), LoudnessMeter(fps), 0.0
     for samples, batch_peak in _stereo(part, name, encoded_rate):
@@ -101,14 +102,15 @@ def analyse(
     seconds = part.seconds
     decoder.check(float(track.seconds))
     clip.check(name, float(track.seconds), float(seconds))
+    damaged_packets = decoder.damaged_packets
     # Rounded up: the video never ends before the audio.
     frames = math.ceil(seconds * fps)
     return Features(
         levels=meter.finish(frames),
         duration=float(seconds),
-        damaged_packets=decoder.damaged_packets,
+        damaged_packets=damaged_packets,
         format_changes=len(part.formats) > 1,
-        digest=digest.digest(),
+        digest=identifier.digest(),
         peak=peak,
         header=decoder.header,
         clip=clip,
@@ -118,17 +120,33 @@ def analyse(
     )
 
 
-def _identified(
-    frames: Iterable[AudioFrame], update: Callable[[memoryview], object]
-) -> Iterator[AudioFrame]:
-    """Pass frames on, and the bytes of the first channel of the first seconds to `update`."""
-    seconds = 0.0
-    for frame in frames:
-        if seconds < DIGEST_SECONDS:
-            seconds += frame.samples / frame.sample_rate
-            channels = 1 if frame.format.is_planar else frame.layout.nb_channels
-            update(memoryview(frame.planes[0])[: frame.samples * frame.format.bytes * channels])
-        yield frame
+class _Identifier:
+    """Passes frames on, and computes the digest of the first channel of the first seconds."""
+
+    def __init__(self, frames: Iterator[AudioFrame]) -> None:
+        self._frames = frames
+        self._hash = hashlib.sha256()
+        self._seconds = 0.0
+
+    def __iter__(self) -> Iterator[AudioFrame]:
+        for frame in self._frames:
+            if self._seconds < DIGEST_SECONDS:
+                self._add(frame)
+            yield frame
+
+    def digest(self) -> bytes:
+        """Return the digest; read what is missing if the frames were left before their end."""
+        # Damage behind the clip does not concern it.
+        with suppress(RenderError):
+            while self._seconds < DIGEST_SECONDS and (frame := next(self._frames, None)):
+                self._add(frame)
+        return self._hash.digest()
+
+    def _add(self, frame: AudioFrame) -> None:
+        self._seconds += frame.samples / frame.sample_rate
+        channels = 1 if frame.format.is_planar else frame.layout.nb_channels
+        size = frame.samples * frame.format.bytes * channels
+        self._hash.update(memoryview(frame.planes[0])[:size])
 
 
 class _Counter:

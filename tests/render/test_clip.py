@@ -146,7 +146,8 @@ def test_generated_cover_of_a_clip_is_that_of_its_track(tools, tmp_path):
     music = tools.encode(tmp_path / "song.wav", noise(3.0, 8000), 8000)
     options = {"fps": 30, "bands": 64, "max_duration": 60.0}
 
-    digests = {analyse(music, clip=clip, **options).digest for clip in (Clip(), Clip(1.0, 2.0))}
+    clips = Clip(), Clip(1.0, 2.0), Clip(0.0, 1.0), Clip(0.5, 0.5)
+    digests = {analyse(music, clip=clip, **options).digest for clip in clips}
 
     assert len(digests) == 1
 
