@@ -53,6 +53,21 @@ class Box:
         )
 
 
+@frozen
+class TitleRows:
+    """Where a title stands that is too wide for one row, in pixels.
+
+    Attributes:
+        size: size of the title, at most.
+        base: baseline of the second row.
+        drop: how much lower the author then stands.
+    """
+
+    size: float
+    base: float
+    drop: float
+
+
 @frozen(eq=False, kw_only=True)
 class Words:
     """Where title and author stand, in pixels; `_base` means a baseline.
@@ -67,6 +82,7 @@ class Words:
         hero_size: size of the author at the beginning.
         hero_base: baseline of the author at the beginning.
         at_right: whether the words end at the right of the box.
+        two_rows: where a title of two rows stands; None if there is room for one only.
     """
 
     box: Box
@@ -78,6 +94,7 @@ class Words:
     hero_size: float
     hero_base: float
     at_right: bool = False
+    two_rows: TitleRows | None = None
 
 
 @frozen(eq=False, kw_only=True)

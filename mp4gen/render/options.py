@@ -74,7 +74,8 @@ class RenderStyle:
         accent: the main colour, such as "#ff8800", of all that moves and of the "auto" background;
             None: the picture's if the background is one, else the cover's.
         width: pixels, even, 144 to 3840; width x height is at most 3840x2160 pixels.
-        height: pixels, even. Landscape, square and portrait videos have their own layouts.
+        height: pixels, even. Landscape, square, 4:5 and portrait videos have their own
+            layouts.
         fps: frames per second: a whole number from 24 to 60, or 23.976, 29.97 or 59.94, which
             mean exactly 24000/1001, 30000/1001 and 60000/1001. A `Fraction` or a text such as
             "30000/1001" is accepted too.

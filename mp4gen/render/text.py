@@ -125,8 +125,10 @@ class Typesetter:
             for name, (letter, package) in sorted(named.items())
         )
 
-    def fit(self, text: str, size: float, weight: Weight, width: float) -> tuple[str, float]:
-        """Shrink text to `width`, to half its size at most, then cut it short.
+    def fit(
+        self, text: str, size: float, weight: Weight, width: float, *, min_scale: float = MIN_SCALE
+    ) -> tuple[str, float]:
+        """Shrink text to `width`, to `min_scale` of its size at most, then cut it short.
 
         A single letter that is still too wide is shrunk further.
 
@@ -136,7 +138,7 @@ class Typesetter:
         full = self.width(text, size, weight)
         if full <= width:
             return text, size
-        smaller = max(size * width / full * 0.995, size * MIN_SCALE)
+        smaller = max(size * width / full * 0.995, size * min_scale)
         pieces = grapheme_clusters(text)
         while self.width(text, smaller, weight) > width and len(pieces) > 1:
             excess = self.width(text, smaller, weight) / width

@@ -1,4 +1,4 @@
-"""Tests of the layout: three designs at any size."""
+"""Tests of the layout: four designs at any size."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mp4gen.render.looks.bars import (
     LANDSCAPE,
     PORTRAIT,
     SQUARE,
+    TALL,
     BarsLayout,
     design_for,
     layout_for,
@@ -51,10 +52,10 @@ SIZES = [
 @pytest.mark.parametrize(
     ("size", "design"),
     [((1920, 1080), LANDSCAPE), ((1080, 1920), PORTRAIT), ((1080, 1080), SQUARE),
-     ((1080, 1350), SQUARE), ((2560, 1080), LANDSCAPE), ((600, 1200), PORTRAIT)],
+     ((1080, 1350), TALL), ((2560, 1080), LANDSCAPE), ((600, 1200), PORTRAIT)],
 )  # fmt: skip
 def test_design_has_the_nearest_aspect_ratio(size, design):
-    """Landscape, square and portrait sizes get their own designs."""
+    """Landscape, square, tall and portrait sizes get their own designs."""
     assert design_for(*size) is design
 
 

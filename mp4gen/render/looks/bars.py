@@ -20,7 +20,7 @@ from mp4gen.render.parts.words import draw_words
 from mp4gen.render.text import Typesetter
 
 from .look import CONTENT, Content, Layout, Part, SceneSpec, Stage
-from .shapes import frame_for, place_watermark
+from .shapes import frame_for, place_watermark, title_rows
 
 
 @frozen
@@ -44,25 +44,32 @@ class Design:
     bars_height: int
     progress_top: int
     text_beside_cover: bool
+    two_rows: tuple[float, float]
 
 
 LANDSCAPE = Design(
     width=1280, height=720, margin=96, text_margin=96, cover=304, cover_top=80,
     title_size=58, title_base=226, author_size=28, author_step=52, hero_size=44, hero_step=64,
     bars=64, bars_base=566, bars_height=160, progress_top=646,
-    text_beside_cover=True,
+    text_beside_cover=True, two_rows=(1.0, 0.45),
 )  # fmt: skip
 PORTRAIT = Design(
     width=720, height=1280, margin=72, text_margin=88, cover=368, cover_top=240,
     title_size=50, title_base=702, author_size=28, author_step=52, hero_size=42, hero_step=56,
     bars=48, bars_base=986, bars_height=210, progress_top=1096,
-    text_beside_cover=False,
+    text_beside_cover=False, two_rows=(0.84, 0.1),
 )  # fmt: skip
 SQUARE = Design(
     width=720, height=720, margin=60, text_margin=60, cover=272, cover_top=48,
     title_size=42, title_base=394, author_size=24, author_step=42, hero_size=36, hero_step=50,
     bars=48, bars_base=576, bars_height=96, progress_top=634,
-    text_beside_cover=False,
+    text_beside_cover=False, two_rows=(0.8, 0.1),
+)  # fmt: skip
+TALL = Design(
+    width=720, height=900, margin=60, text_margin=60, cover=368, cover_top=72,
+    title_size=46, title_base=514, author_size=26, author_step=44, hero_size=38, hero_step=52,
+    bars=48, bars_base=732, bars_height=136, progress_top=796,
+    text_beside_cover=False, two_rows=(0.84, 0.1),
 )  # fmt: skip
 
 
@@ -107,7 +114,7 @@ class BarsLayout(Layout):
 def design_for(width: int, height: int) -> Design:
     """Return the design with the aspect ratio nearest to width x height."""
     return min(
-        (LANDSCAPE, SQUARE, PORTRAIT),
+        (LANDSCAPE, SQUARE, TALL, PORTRAIT),
         key=lambda design: abs(math.log(width / height) - math.log(design.width / design.height)),
     )
 
@@ -164,7 +171,9 @@ def _words(
     design: Design, unit: float, down: float, columns: tuple[int, int], limit_below: int
 ) -> Words:
     base = round(design.title_base * unit + down)
-    hero_end = round(base + (design.hero_step + 0.4 * design.hero_size) * unit)
+    drop = design.two_rows[1] * design.title_size
+    below_hero = max(0.4 * design.hero_size, drop + 0.25 * design.hero_size)
+    hero_end = round(base + (design.hero_step + below_hero) * unit)
     top = round(base - 1.15 * design.title_size * unit)
     # Even, so that text and bars share no chroma sample.
     bottom = min(-(-hero_end // 2), limit_below // 2) * 2
@@ -177,6 +186,7 @@ def _words(
         author_base=base + design.author_step * unit,
         hero_size=design.hero_size * unit,
         hero_base=base + design.hero_step * unit,
+        two_rows=title_rows(base, design.title_size * unit, *design.two_rows),
     )
 
 

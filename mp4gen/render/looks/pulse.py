@@ -12,8 +12,9 @@ from mp4gen.render.layout import Box, centred_cover_box
 from mp4gen.render.parts.breathing_cover import BreathingCover, draw_rest
 from mp4gen.render.parts.light_rings import LightRings, RingsPlace
 from mp4gen.render.parts.progress_line import ProgressLine, draw_track
+from mp4gen.render.parts.title import fit_title
 from mp4gen.render.parts.title_block import TitleBlock
-from mp4gen.render.parts.words import draw_words
+from mp4gen.render.parts.words import ASCENT, draw_words
 from mp4gen.render.text import Typesetter
 
 from .look import Content, Layout, Part, SceneSpec, Stage
@@ -50,24 +51,28 @@ DESIGNS = {
         cover=344, y=0.403, rings=(250, 580), fade=(0.64, 0.72), progress=(0.889, 0.219),
         words=WordsDesign(
             left=0.15, right=0.85, centred=True, title=(0.778, 50), author=(0.836, 26), hero=36,
+            two_rows=(0.84, 0.2),
         ),
     ),
     Shape.SQUARE: Design(
         cover=288, y=0.36, rings=(210, 487), fade=(0.56, 0.625), progress=(0.80, 0.30),
         words=WordsDesign(
             left=0.083, right=0.917, centred=True, title=(0.675, 44), author=(0.73, 22), hero=32,
+            two_rows=(0.84, 0.15),
         ),
     ),
     Shape.TALL: Design(
         cover=330, y=0.375, rings=(240, 558), fade=(0.575, 0.64), progress=(0.80, 0.30),
         words=WordsDesign(
             left=0.083, right=0.917, centred=True, title=(0.685, 46), author=(0.733, 24), hero=34,
+            two_rows=(0.84, 0.15),
         ),
     ),
     Shape.PORTRAIT: Design(
         cover=302, y=0.36, rings=(220, 510), fade=(0.50, 0.545), progress=(0.685, 0.44),
         words=WordsDesign(
             left=0.12, right=0.88, centred=True, title=(0.585, 38), author=(0.617, 19), hero=27,
+            two_rows=(0.74, 0.1),
         ),
     ),
 }  # fmt: skip
@@ -88,12 +93,24 @@ class PulseLayout(Layout):
 
     def parts(self, stage: Stage) -> Sequence[Part]:
         """Return the parts that change."""
+        fade = self.rings.fade
+        # They do not reach a title of two rows either.
+        higher = self._more_title(stage)
+        rings = evolve(self.rings, fade=(fade[0] - higher, fade[1] - higher))
         return (
-            LightRings(stage, self.rings),
+            LightRings(stage, rings),
             BreathingCover(stage, self.cover),
             ProgressLine(stage, self.progress),
             TitleBlock(stage),
         )
+
+    def _more_title(self, stage: Stage) -> float:
+        """Return how much higher the title reaches than a single row."""
+        if not stage.spec.title:
+            return 0.0
+        title = fit_title(stage.spec, stage.typesetter)
+        top = title.rows[0][1] - ASCENT * title.size
+        return max(self.words.title_base - ASCENT * self.words.title_size - top, 0.0)
 
 
 def layout_for(width: int, height: int, content: Content) -> PulseLayout:

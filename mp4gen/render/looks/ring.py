@@ -60,6 +60,7 @@ DESIGNS = {
         arc_width=3,
         words=WordsDesign(
             left=0.083, right=0.917, centred=True, title=(0.79, 44), author=(0.845, 24), hero=36,
+            two_rows=(0.8, 0.15),
         ),
     ),
     Shape.TALL: Design(
@@ -67,6 +68,7 @@ DESIGNS = {
         arc_width=3,
         words=WordsDesign(
             left=0.083, right=0.917, centred=True, title=(0.79, 46), author=(0.837, 25), hero=38,
+            two_rows=(0.84, 0.15),
         ),
     ),
     Shape.PORTRAIT: Design(
@@ -74,6 +76,7 @@ DESIGNS = {
         arc_width=2.6,
         words=WordsDesign(
             left=0.10, right=0.88, centred=True, title=(0.617, 40), author=(0.648, 19), hero=30,
+            two_rows=(0.68, 0.1),
         ),
     ),
 }  # fmt: skip

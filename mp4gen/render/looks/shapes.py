@@ -7,7 +7,7 @@ import math
 
 from attrs import frozen
 
-from mp4gen.render.layout import Box, Watermark, Words
+from mp4gen.render.layout import Box, TitleRows, Watermark, Words
 
 
 class Shape(enum.Enum):
@@ -78,6 +78,8 @@ class WordsDesign:
         author: (baseline, size) of the author.
         hero: size of the author at the beginning.
         centred: whether the words are centred, or begin at the left edge.
+        two_rows: of a title in two rows: the size, and how much lower the second row stands than a
+            single one; both as shares of the title's size. Most of the block grows upwards.
     """
 
     left: float
@@ -86,6 +88,7 @@ class WordsDesign:
     author: tuple[float, float]
     hero: float
     centred: bool = False
+    two_rows: tuple[float, float] = (1.0, 0.45)
 
 
 def place_words(frame: Frame, design: WordsDesign) -> Words:
@@ -95,11 +98,13 @@ def place_words(frame: Frame, design: WordsDesign) -> Words:
     author_base, author_size = frame.y(design.author[0]), design.author[1] * unit
     hero_size = design.hero * unit
     hero_base = author_base + HERO_DROP * (hero_size - author_size)
+    two_rows = title_rows(title_base, title_size, *design.two_rows)
+    hero_end = max(hero_base + 0.4 * hero_size, hero_base + two_rows.drop + 0.25 * hero_size)
     box = Box(
         round(frame.x(design.left)),
         round(title_base - 1.15 * title_size),
         round(frame.x(design.right)),
-        round(hero_base + 0.4 * hero_size),
+        round(hero_end),
     )
     return Words(
         box=box.expanded(0, frame.width, frame.height),
@@ -110,7 +115,20 @@ def place_words(frame: Frame, design: WordsDesign) -> Words:
         author_base=author_base,
         hero_size=hero_size,
         hero_base=hero_base,
+        two_rows=two_rows,
     )
+
+
+def title_rows(base: float, size: float, scale: float, drop: float) -> TitleRows:
+    """Return the place of a title in two rows.
+
+    Args:
+        base: baseline of a title in one row.
+        size: its size.
+        scale: size in two rows, as a share of that.
+        drop: how much lower the second row stands than a single one, as a share of the size.
+    """
+    return TitleRows(scale * size, base + drop * size, drop * size)
 
 
 def place_watermark(frame: Frame) -> Watermark:

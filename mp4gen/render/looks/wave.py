@@ -56,18 +56,21 @@ DESIGNS = {
         cover=196, left=None, top=0.09, axis=0.72, up=0.145, line=(0.083, 0.917, 0.875, 4),
         words=WordsDesign(
             left=0.083, right=0.917, title=(0.454, 42), author=(0.507, 24), hero=30, centred=True,
+            two_rows=(0.76, 0.35),
         ),
     ),
     Shape.TALL: Design(
         cover=272, left=None, top=0.08, axis=0.71, up=0.15, line=(0.083, 0.917, 0.865, 4),
         words=WordsDesign(
             left=0.083, right=0.917, title=(0.455, 44), author=(0.5, 25), hero=32, centred=True,
+            two_rows=(0.8, 0.2),
         ),
     ),
     Shape.PORTRAIT: Design(
         cover=240, left=None, top=0.192, axis=0.696, up=0.096, line=(0.10, 0.90, 0.829, 3),
         words=WordsDesign(
             left=0.10, right=0.88, title=(0.51, 38), author=(0.544, 20), hero=30, centred=True,
+            two_rows=(0.76, 0.15),
         ),
     ),
 }  # fmt: skip

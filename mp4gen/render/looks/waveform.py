@@ -68,18 +68,21 @@ DESIGNS = {
         cover=(268, None, 0.069), margin=0.083, pitch=7, axis=0.75, up=72, times=(0.85, 16),
         words=WordsDesign(
             left=0.083, right=0.917, centred=True, title=(0.528, 44), author=(0.579, 24), hero=36,
+            two_rows=(0.72, 0.2),
         ),
     ),
     Shape.TALL: Design(
         cover=(340, None, 0.08), margin=0.083, pitch=7, axis=0.745, up=88, times=(0.845, 17),
         words=WordsDesign(
             left=0.083, right=0.917, centred=True, title=(0.535, 46), author=(0.58, 25), hero=38,
+            two_rows=(0.78, 0.2),
         ),
     ),
     Shape.PORTRAIT: Design(
         cover=(216, None, 0.185), margin=0.10, pitch=5.85, axis=0.585, up=53, times=(0.64, 14),
         words=WordsDesign(
             left=0.10, right=0.90, centred=True, title=(0.462, 38), author=(0.493, 20), hero=28,
+            two_rows=(0.66, 0.2),
         ),
     ),
 }  # fmt: skip

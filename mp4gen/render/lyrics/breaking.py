@@ -69,7 +69,7 @@ def break_line(text: str, measure: Measure, room: Room) -> Broken | None:
 def _candidates(
     text: str, rows: int, size: float, measure: Measure, room: Room
 ) -> Iterator[Broken]:
-    splits = [(text,)] if rows == 1 else _splits(text)
+    splits = [(text,)] if rows == 1 else rows_of(text)
     fitting = [split for split in splits if max(map(_ideographs, split)) <= room.max_ideographs]
     if not fitting:
         return
@@ -80,7 +80,7 @@ def _candidates(
         yield Broken(best, size * scale)
 
 
-def _splits(text: str) -> list[tuple[str, str]]:
+def rows_of(text: str) -> list[tuple[str, str]]:
     """Return all ways to break a text into two rows, those without a lonely short word first."""
     found = [(text[:place].rstrip(), text[place:]) for place in break_places(text)]
     good = [(first, second) for first, second in found if not _is_short_word(second)]

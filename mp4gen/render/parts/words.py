@@ -13,6 +13,8 @@ from mp4gen.render.looks.look import SceneSpec
 from mp4gen.render.scrim import TextPlace
 from mp4gen.render.text import Typesetter
 
+from .title import fit_title
+
 TITLE_OPACITY, HERO_OPACITY, QUIET_OPACITY = 0.96, 0.98, 0.75
 WATERMARK_OPACITY, PICTURE_WATERMARK_OPACITY = 0.55, 0.64
 # Of the lines beside the one being sung.
@@ -45,6 +47,9 @@ def fit_author(spec: SceneSpec, typesetter: Typesetter) -> Author:
     if not spec.title:
         hero_size, quiet_size = words.title_size, AUTHOR_ONLY_SCALE * words.author_size
         hero_base = quiet_base = words.title_base
+    else:
+        drop = fit_title(spec, typesetter).drop
+        hero_base, quiet_base = hero_base + drop, quiet_base + drop
     text, fitted = typesetter.fit(spec.author, hero_size, "regular", words.box.width)
     return Author(text, fitted, hero_base, min(quiet_size, fitted), quiet_base)
 
@@ -53,13 +58,11 @@ def draw_words(pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
     """Draw title and watermark on the background, in place."""
     shadow = spec.background.text_shadow
     if spec.title:
-        words = spec.layout.words
-        text, size = _fit_title(spec, typesetter)
-        line = typesetter.line(text, size, "semibold")
-        left = text_left(line.advance, words, spec.layout.width)
-        background.draw_text(
-            pixels, line, left, words.title_base, TITLE_OPACITY, shadow=shadow(size)
-        )
+        title = fit_title(spec, typesetter)
+        for text, base in title.rows:
+            line = typesetter.line(text, title.size, "semibold")
+            left = text_left(line.advance, spec.layout.words, spec.layout.width)
+            background.draw_text(pixels, line, left, base, TITLE_OPACITY, shadow=shadow(title.size))
     if spec.domain_name:
         text, size = _fit_watermark(spec, typesetter)
         line = typesetter.line(text, size, "medium")
@@ -80,8 +83,10 @@ def text_places(spec: SceneSpec, typesetter: Typesetter) -> Iterator[TextPlace]:
         return Box(round(left), round(top), round(left + length), round(bottom))
 
     if spec.title:
-        title = box_of(*_fit_title(spec, typesetter), "semibold", words.title_base)
-        yield TextPlace(title, TITLE_OPACITY, TEXT_CONTRAST)
+        title = fit_title(spec, typesetter)
+        for text, base in title.rows:
+            row = box_of(text, title.size, "semibold", base)
+            yield TextPlace(row, TITLE_OPACITY, TEXT_CONTRAST)
     if spec.author:
         author = fit_author(spec, typesetter)
         hero = box_of(author.text, author.hero_size, "regular", author.hero_base)
@@ -95,11 +100,6 @@ def text_places(spec: SceneSpec, typesetter: Typesetter) -> Iterator[TextPlace]:
     if spec.layout.lyrics is not None:
         yield TextPlace(spec.layout.lyrics.text_box, LYRICS_OPACITY, FAINT_CONTRAST)
     yield from spec.layout.own_text_places(spec)
-
-
-def _fit_title(spec: SceneSpec, typesetter: Typesetter) -> tuple[str, float]:
-    words = spec.layout.words
-    return typesetter.fit(spec.title, words.title_size, "semibold", words.box.width)
 
 
 def _fit_watermark(spec: SceneSpec, typesetter: Typesetter) -> tuple[str, float]:
