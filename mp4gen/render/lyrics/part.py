@@ -94,7 +94,7 @@ class LyricsPart:
         self._block = places.box.relative_to(places.box)
         # A step is drawn for its own frames, and for the fade to the next one.
         self._shown = functools.lru_cache(maxsize=2)(self._draw_step)
-        self._line = functools.lru_cache(maxsize=4)(self._draw_line)
+        self._line = functools.lru_cache(maxsize=8)(self._draw_line)
         self._state: tuple[int, float] = (-1, 1.0)
         self._shares: list[Floats] = []
 
@@ -151,7 +151,7 @@ class LyricsPart:
         return self._draw_dots(planes, step)
 
     def _draw_current(self, planes: FloatPlanes, cue: Cue, number: int) -> _Shown:
-        bases = self._places.two_row_bases if len(cue.rows) > 1 else (self._places.base,)
+        bases = self._bases(cue)
         around = round(cue.size * GLOW_ROOM)
         inks = [
             self._ink(row, cue.size, base, around)
@@ -165,6 +165,15 @@ class LyricsPart:
         if not cue.line.words:
             return _Shown(picture, None, (seconds[0], seconds[-1]))
         return _Shown(picture, _sweep(seconds, places.tolist(), reading.length, soft), (0.0, 0.0))
+
+    def _bases(self, cue: Cue) -> Sequence[float]:
+        """Return the baselines of the rows of a line; smaller rows stand closer together."""
+        places = self._places
+        if len(cue.rows) == 1:
+            return (places.base,)
+        first, second = places.two_row_bases
+        moved = (second - first) / 2 * (1 - cue.size / places.two_row_size)
+        return first + moved, second - moved
 
     def _read_rows(self, cue: Cue, box: Box, reading: Reading) -> Floats:
         """Add the rows of a line to a reading; return where its words begin and the last ends."""
