@@ -125,8 +125,8 @@ def _with_lyrics(
 ) -> SceneSpec:
     """Return the content of a video with lyrics, which its own layout follows in long gaps."""
     duration = float(spec.frame_count / spec.fps)
-    places = layout.lyrics
-    plan = None if places is None else plan_lyrics(lyrics, places, typesetter, duration)
+    places, sung = layout.lyrics, lyrics.clipped(0.0, duration)
+    plan = None if places is None else plan_lyrics(sung, places, typesetter, duration)
     if plan is None:
         return spec
     return evolve(

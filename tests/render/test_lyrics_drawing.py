@@ -16,18 +16,19 @@ from mp4gen.render.analysis import Features
 from mp4gen.render.canvas import Canvas
 from mp4gen.render.colour import dominant_accent, oklch_to_rgb, relative_luminance
 from mp4gen.render.cover import generate_cover
-from mp4gen.render.looks import find_look
+from mp4gen.render.looks import OWN_LOOKS, find_look
 from mp4gen.render.looks.look import Content, SceneSpec
 from mp4gen.render.looks.lyric_bars import lyrics_layout
-from mp4gen.render.lyrics.part import (
+from mp4gen.render.loudness import Loudness
+from mp4gen.render.lyrics.places import lyric_frame
+from mp4gen.render.lyrics.plan import is_rtl, plan_lyrics
+from mp4gen.render.lyrics.steps import (
     CURRENT_OPACITY,
     SUNG_CHROMA,
     SUNG_HUES,
     SUNG_LIGHTNESS,
     quiet_opacity,
 )
-from mp4gen.render.lyrics.places import lyric_frame
-from mp4gen.render.lyrics.plan import is_rtl, plan_lyrics
 from mp4gen.render.motion import Run
 from mp4gen.render.scrim import contrast_of
 from mp4gen.render.text import Typesetter
@@ -82,7 +83,10 @@ class AVideo:
         )
         self.canvas = Canvas(*size)
         bands = max(own.bands, layout.bands)
-        features = Features(np.zeros((10, bands), np.uint8), float(seconds))
+        rms = np.linspace(0.1, 0.5, count, dtype=np.float32)
+        features = Features(
+            np.zeros((10, bands), np.uint8), float(seconds), loudness=Loudness(rms, rms)
+        )
         self.scene = new_scene(self.spec, features, self.canvas, typesetter)
         self._bands = bands
 
@@ -292,3 +296,18 @@ def test_contrast_of_lyrics(seed):
     assert contrast_of(ground, quiet_opacity(ground)) >= 3.0
     assert contrast_of(ground, CURRENT_OPACITY) >= 4.5
     assert (sung.min() + 0.05) / (behind + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize("look", OWN_LOOKS)
+@pytest.mark.parametrize("size", [(320, 180), (180, 320), (240, 240), (256, 320), (640, 146)])
+def test_every_look_leaves_room_for_lyrics(look, size):
+    """Its parts and the lyrics have their own pixels, in frames of any shape and direction."""
+    for text in ("Every window is a slow goodbye", "כל חלון הוא פרידה איטית"):
+        video = AVideo((a_line(1.0, text), a_line(5.0, text)), size, look=look, seconds=8)
+        places = video.layout.lyrics
+        before, _ = video.block(0.9)
+        after, _ = video.block(4.0)
+
+        assert places.is_rtl == (text[0] == "כ")
+        assert video.layout.cover.bottom <= places.box.top + places.quiet_size
+        assert np.abs(after - before).max() > 10

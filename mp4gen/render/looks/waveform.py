@@ -10,6 +10,7 @@ from attrs import frozen
 from mp4gen.render import background
 from mp4gen.render.colour import Floats
 from mp4gen.render.layout import Box
+from mp4gen.render.lyrics.places import lyric_frame
 from mp4gen.render.parts.time_labels import (
     TimeLabel,
     TimePlace,
@@ -25,6 +26,7 @@ from mp4gen.render.scrim import TextPlace
 from mp4gen.render.text import Typesetter
 
 from .look import Content, Layout, Part, SceneSpec, Stage
+from .lyric_bars import SMALL_COVER
 from .shapes import Frame, Shape, WordsDesign, frame_for, place_watermark, place_words
 
 BANDS = 64
@@ -86,6 +88,25 @@ DESIGNS = {
         ),
     ),
 }  # fmt: skip
+
+
+@frozen
+class LyricDesign:
+    """The waveform under lyrics; fields as of `Design`."""
+
+    pitch: float
+    axis: float
+    up: float
+    times: tuple[float, float]
+
+
+# In portrait, the times stand above the waveform: platforms hide what is below.
+LYRIC_DESIGNS = {
+    Shape.LANDSCAPE: LyricDesign(pitch=8, axis=0.775, up=72, times=(0.880, 18)),
+    Shape.SQUARE: LyricDesign(pitch=7, axis=0.765, up=60, times=(0.865, 16)),
+    Shape.TALL: LyricDesign(pitch=7, axis=0.755, up=76, times=(0.855, 17)),
+    Shape.PORTRAIT: LyricDesign(pitch=5.85, axis=0.715, up=53, times=(0.615, 14)),
+}
 # How deep a column reaches below the axis, as a share of its height above.
 ECHO = 0.44
 
@@ -99,7 +120,8 @@ class WaveformLayout(Layout):
 
     def draw_still(self, pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
         """Draw what never changes, in place."""
-        background.draw_cover(pixels, spec.cover, self.cover, self.unit)
+        corners = self.unit if self.lyrics is None else self.unit * SMALL_COVER
+        background.draw_cover(pixels, spec.cover, self.cover, corners)
         draw_words(pixels, spec, typesetter)
         draw_length(pixels, spec, self.times, typesetter)
 
@@ -119,6 +141,8 @@ class WaveformLayout(Layout):
 
 def layout_for(width: int, height: int, content: Content) -> WaveformLayout:
     """Place the waveform in a frame; without words the cover is centred."""
+    if content.lyrics is not None:
+        return _under_lyrics(width, height, is_rtl=content.lyrics == "rtl")
     frame = frame_for(width, height)
     design = DESIGNS[frame.shape]
     cover = _cover(design, frame, is_centred=not content.has_words)
@@ -142,6 +166,29 @@ def layout_for(width: int, height: int, content: Content) -> WaveformLayout:
     )
 
 
+def _under_lyrics(width: int, height: int, *, is_rtl: bool) -> WaveformLayout:
+    places = lyric_frame(width, height, is_rtl=is_rtl)
+    frame, design, margin = places.frame, LYRIC_DESIGNS[places.frame.shape], places.margin
+    base, size = design.times
+    times = TimePlace(margin, width - margin, round(frame.y(base)), size * frame.unit)
+    labels = label_box(times, 0, width, height)
+    rows = places.lyrics.box.bottom, labels.top
+    if base < design.axis:
+        rows = labels.bottom, height
+    return WaveformLayout(
+        width=width,
+        height=height,
+        unit=frame.unit,
+        bands=BANDS,
+        cover=places.cover,
+        words=places.words,
+        watermark=places.watermark,
+        lyrics=places.lyrics,
+        waveform=_waveform(design, frame, (margin, width - margin), rows),
+        times=times,
+    )
+
+
 def _cover(design: Design, frame: Frame, *, is_centred: bool) -> Box:
     side, left, top = design.cover
     pixels = round(side * frame.unit)
@@ -152,7 +199,7 @@ def _cover(design: Design, frame: Frame, *, is_centred: bool) -> Box:
 
 
 def _waveform(
-    design: Design, frame: Frame, columns: tuple[int, int], rows: tuple[int, int]
+    design: Design | LyricDesign, frame: Frame, columns: tuple[int, int], rows: tuple[int, int]
 ) -> WaveformPlace:
     """Return the place of a waveform between some columns, whose light stays between some rows."""
     unit = frame.unit
