@@ -14,6 +14,7 @@ from typing import Any
 OWN_FIELDS = ("task_id", "audio_id", "author", "domain_name", "callback_url")
 # Hosts do not keep larger ones exactly.
 _MAX_INT = 1 << 64
+_MAX_DEPTH = 50
 _OWN_NAMES = {name.replace("_", ""): name for name in OWN_FIELDS}
 
 
@@ -29,13 +30,12 @@ def problem(fields: object) -> str | None:
     for name in fields:
         if isinstance(name, str) and (own := own_field(name)):
             return f"must not hold {name}; use the argument {own}"
-    try:
-        return _value_problem(fields)
-    except RecursionError:
-        return "must not be nested so deeply"
+    return _value_problem(fields, 0)
 
 
-def _value_problem(value: object) -> str | None:
+def _value_problem(value: object, depth: int) -> str | None:
+    if depth > _MAX_DEPTH:
+        return f"must not be nested more than {_MAX_DEPTH} levels deep"
     found, parts = None, list[object]()
     match value:
         case None | bool():
@@ -55,7 +55,8 @@ def _value_problem(value: object) -> str | None:
             parts = [*value]
         case _:
             found = f"must hold JSON values, not {type(value).__name__}"
-    return found or next(filter(None, map(_value_problem, parts)), None)
+    problems = (_value_problem(part, depth + 1) for part in parts)
+    return found or next(filter(None, problems), None)
 
 
 def freeze(fields: Any) -> Any:

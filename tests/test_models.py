@@ -70,7 +70,7 @@ def nested(levels: int) -> list[Any]:
         ({"extra": {"x": [{"y": b""}]}}, "Invalid extra: must hold JSON values, not bytes"),
         ({"extra": {"x": "\ud800"}}, "Invalid extra: must not hold half a character"),
         ({"extra": {"x": 10**5000}}, "Invalid extra: must not hold numbers of more than 64 bits"),
-        ({"extra": {"x": nested(5000)}}, "Invalid extra: must not be nested so deeply"),
+        ({"extra": {"x": nested(5000)}}, "Invalid extra: must not be nested more than 50 levels"),
     ],
 )
 def test_video_request_refuses_invalid_fields(fields: dict[str, Any], expected: str) -> None:

@@ -67,6 +67,8 @@ def prepare_converter() -> None:
 def structure_video_request(data: Mapping[str, Any]) -> VideoRequest:
     """Return the request in `data`, which has the API's names.
 
+    Further fields become its `extra`, unless a request could not have them.
+
     Raises:
         ValidationError: An invalid value.
         cattrs.BaseValidationError: A missing field or a wrong type.
@@ -75,8 +77,13 @@ def structure_video_request(data: Mapping[str, Any]) -> VideoRequest:
     values = {name: value for name, value in data.items() if value not in (None, "")}
     names = VIDEO_REQUEST.values()
     known = {name: value for name, value in values.items() if name in names}
-    # Nobody can mean a misspelled name of the API's own.
-    extra = {name: values[name] for name in values if not extra_fields.own_field(name)}
+    # As for the vendor, other fields are no reason to refuse a request. A misspelled name of the
+    # API's own is one of them.
+    extra = {
+        name: value
+        for name, value in values.items()
+        if name not in names and extra_fields.problem({name: value}) is None
+    }
     return _converter().structure(known | {"extra": extra}, VideoRequest)
 
 

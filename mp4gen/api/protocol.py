@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 import attrs
 
-from mp4gen import extra_fields
 from mp4gen.errors import (
     AlreadyExistsError,
     ApiError,
@@ -244,11 +243,4 @@ def _field_errors(data: dict[str, Any], *found: str) -> str:
         except ValidationError as error:
             missing = name not in data
             problems.append(f"{name} {'is required' if missing else error.problems[field]}")
-    problems += _extra_problems(data)
     return "; ".join(problems)
-
-
-def _extra_problems(data: dict[str, Any]) -> list[str]:
-    others = (name for name in data if not extra_fields.own_field(name))
-    found = ((name, extra_fields.problem({name: data[name]})) for name in others)
-    return [f"{name} {problem}" for name, problem in found if problem]

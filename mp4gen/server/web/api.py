@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from mp4gen.api import converters, protocol
+from mp4gen.api.responses import load_json
 from mp4gen.api.sliding_window import SlidingWindow
 from mp4gen.errors import ApiError, InvalidRequestError
 from mp4gen.models import Track, VideoRequest
@@ -83,8 +84,9 @@ class Api:
         """Answer "Create Music Video"."""
         if rejection := self._reject_if_unavailable(account):
             return rejection
-        video_request = protocol.parse_create_body(await read_body(request, MAX_BODY_BYTES))
-        fields = parse_video_fields(video_request.extra or {})
+        body = await read_body(request, MAX_BODY_BYTES)
+        video_request = protocol.parse_create_body(body)
+        fields = parse_video_fields(load_json(body))
         track = await self._services.library.find(video_request.task_id, video_request.audio_id)
         if track is None:
             return error_response(422, UNKNOWN_TRACK)
@@ -97,8 +99,8 @@ class Api:
             options=fields.options,
         )
         task = await self._services.admission.accept(task, track.path)
-        body = protocol.build_create_response(task.task_id)
-        return api_response(body, retry_after=self._services.scheduler.retry_after(task))
+        answer = protocol.build_create_response(task.task_id)
+        return api_response(answer, retry_after=self._services.scheduler.retry_after(task))
 
     async def details(self, request: web.Request, account: str) -> web.Response:
         """Answer "Get Music Video Details"."""
