@@ -130,3 +130,16 @@ def test_onsets_are_apart_and_the_strongest():
 def test_silence_has_no_onsets():
     """Nothing begins to sound."""
     assert onsets(np.zeros((90, 64), np.uint8), 30).size == 0
+
+
+def test_run_with_other_bands_moves_the_same():
+    """Ends stay ends, and what is between is between."""
+    heights = np.array([[0.0, 0.5, 1.0], [1.0, 0.0, 1.0]], np.float32)
+    run = Run(7, heights, heights[:, 0], heights)
+
+    more = run.with_bands(5)
+
+    assert run.with_bands(3) is run
+    assert more.heights.tolist() == [[0, 0.25, 0.5, 0.75, 1], [1, 0.5, 0, 0.5, 1]]
+    np.testing.assert_array_equal(more.before, more.heights)
+    assert (more.first, more.end) == (7, 9)

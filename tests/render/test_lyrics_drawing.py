@@ -13,8 +13,9 @@ from mp4gen.lyrics.values import LyricLine, Lyrics, LyricWord
 from mp4gen.render import background
 from mp4gen.render.alternating_scene import new_scene
 from mp4gen.render.analysis import Features
+from mp4gen.render.background_source import Background
 from mp4gen.render.canvas import Canvas
-from mp4gen.render.colour import dominant_accent, oklch_to_rgb, relative_luminance
+from mp4gen.render.colour import dominant_accent, oklch_to_rgb, relative_luminance, rgb_to_yuv420
 from mp4gen.render.cover import generate_cover
 from mp4gen.render.looks import OWN_LOOKS, find_look
 from mp4gen.render.looks.look import Content, SceneSpec
@@ -30,6 +31,7 @@ from mp4gen.render.lyrics.steps import (
     quiet_opacity,
 )
 from mp4gen.render.motion import Run
+from mp4gen.render.parts.words import text_places
 from mp4gen.render.scrim import contrast_of
 from mp4gen.render.text import Typesetter
 
@@ -281,14 +283,31 @@ def test_words_are_inside_the_safe_zone(size):
         assert places.watermark.base < places.cover.top
 
 
+def a_picture() -> Background:
+    """Return a bright and colourful picture as background."""
+    y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]] / 40
+    colours = 190 + 60 * np.stack([np.sin(x), np.cos(y), np.sin(x + y)], axis=-1)
+    return Background(picture=np.clip(colours, 0, 255).astype(np.uint8))
+
+
+BACKGROUNDS = {
+    "auto": Background(),
+    "blur": Background(is_blur=True),
+    "colour": Background(colour=np.array([0.9, 0.8, 0.2], np.float32)),
+    "picture": a_picture(),
+}
+
+
+@pytest.mark.parametrize("name", BACKGROUNDS)
 @pytest.mark.parametrize("seed", [b"golden--", b"light---", b"12345678", b"sunrise!"])
-def test_contrast_of_lyrics(seed):
+def test_contrast_of_lyrics(seed, name):
     """4.5 to 1 for the line being sung, before and after, and 3 to 1 for the others."""
     video = AVideo(LINES)
     cover, hue = generate_cover(seed, video.layout.cover.width)
     accent = dominant_accent(cover, hue)
-    spec = attrs.evolve(video.spec, cover=cover, accent=accent)
-    ground = background.draw_background(spec)[video.layout.lyrics.box.slices]
+    spec = attrs.evolve(video.spec, cover=cover, accent=accent, background=BACKGROUNDS[name])
+    ground = background.draw_background(spec, text_places(spec, Typesetter()))
+    ground = ground[video.layout.lyrics.text_box.slices]
     hues = accent.hue + np.linspace(*SUNG_HUES, 9)
     sung = relative_luminance(oklch_to_rgb(SUNG_LIGHTNESS, SUNG_CHROMA * accent.strength, hues))
     behind = np.percentile(relative_luminance(ground), 95)
@@ -296,6 +315,17 @@ def test_contrast_of_lyrics(seed):
     assert contrast_of(ground, quiet_opacity(ground)) >= 3.0
     assert contrast_of(ground, CURRENT_OPACITY) >= 4.5
     assert (sung.min() + 0.05) / (behind + 0.05) >= 4.5
+
+
+def test_letters_have_a_shadow_over_a_picture():
+    """Beside the letters it is darker than without them."""
+    video = AVideo(LINES, background=a_picture())
+    (drawn, _), box = video.block(2.0), video.layout.lyrics.box
+    spec = video.spec
+    ground = background.draw_background(spec, text_places(spec, Typesetter()))[box.slices]
+    plain = rgb_to_yuv420(ground)[0].astype(float)
+
+    assert (drawn - plain).min() < -6
 
 
 @pytest.mark.parametrize("look", OWN_LOOKS)

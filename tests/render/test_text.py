@@ -384,3 +384,35 @@ def test_odd_text_is_drawn_or_left_out(text):
 
     assert line.pixels.dtype == np.uint8
     assert line.advance >= 0
+
+
+def test_spans_of_a_line_are_where_its_words_are_drawn():
+    """Side by side, from the left to the width of the line."""
+    text, setter = "The harbour keeps", Typesetter()
+    spans = setter.spans(text, 40, "semibold", [4, 12, 17])
+
+    assert [len(part) for part in spans] == [1, 1, 1]
+    assert spans[0][0][0] == 0
+    assert [part[0][1] for part in spans[:-1]] == [part[0][0] for part in spans[1:]]
+    assert spans[-1][0][1] == pytest.approx(setter.width(text, 40, "semibold"))
+
+
+def test_spans_of_mixed_directions_follow_the_reading():
+    """A word from right to left begins at its right; the runs stand as they are drawn."""
+    text, setter = "אב cd הו", Typesetter()
+    first, latin, last = setter.spans(text, 40, "semibold", [3, 5, 8])
+
+    assert first[0][0] == pytest.approx(setter.width(text, 40, "semibold"))
+    assert first[0][1] < first[0][0]
+    assert latin[0][1] > latin[0][0]
+    assert first[-1][1] >= latin[0][1] - 0.01
+    assert latin[0][0] >= last[-1][1]
+    assert last[-1][1] == pytest.approx(0, abs=0.01)
+
+
+def test_shown_text_has_only_letters_with_a_font():
+    """They are left out, and named in a warning."""
+    setter = Typesetter()
+
+    assert setter.shown("a\N{LINEAR A SIGN AB001}b", "semibold") == "ab"
+    assert len(setter.warnings) == 1
