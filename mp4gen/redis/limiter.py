@@ -71,6 +71,17 @@ class RedisRateLimiter:
         used = f", {self._session}" if self._session is not None else ""
         return f"RedisRateLimiter({self._connection.address}, {self.limit}, {self.name!r}{used})"
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether both keep the same limit, each with a session of its own."""
+        return isinstance(other, RedisRateLimiter) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[str, str]:
+        return self._connection.address, self.name
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -57,7 +57,7 @@ class Session:
         self._outage: Outage | None = None
         self._task: asyncio.Task[None] | None = None
         self._sleep: WakeableSleep | None = None
-        self._is_closing = False
+        self._is_closing = self._is_closed = False
 
     def __repr__(self) -> str:
         return f"{len(self._slots.held)} held, {sum(self._waiting.lengths)} waiting"
@@ -108,23 +108,27 @@ class Session:
         self._wake(is_urgent=True)
 
     async def aclose(self) -> None:
-        """Report what Redis does not know, say goodbye and close the connections."""
+        """Report what Redis does not know, say goodbye and close the connections.
+
+        Calls that still wait fail.
+        """
         self._is_closing = True
-        if self._task is None:
-            return
-        self._wake(is_urgent=True)
-        task = self._task
-        if not task.done():
-            await asyncio.wait([task], timeout=_CLOSE_TIMEOUT)
-            task.cancel()
-            await asyncio.wait([task])
+        if self._task is not None:
+            self._wake(is_urgent=True)
+            await asyncio.wait([self._task], timeout=_CLOSE_TIMEOUT)
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._is_closed = True
+        self._waiting.fail(_closed_error())
         await self._connection.aclose()
 
     def _wake(self, *, is_urgent: bool) -> None:
         """Let the task look again; make it exchange at once if `is_urgent`."""
         if is_urgent and self._outage is None:
             self._is_out_of_date = True
-        if self._task is None or self._task.done():
+        if self._is_closed:
+            self._waiting.fail(_closed_error())
+        elif self._task is None or self._task.done():
             self._task = self._loop.create_task(self._run(), name="mp4gen-redis")
         elif self._sleep is not None:
             self._sleep.wake()
@@ -278,3 +282,9 @@ class Session:
         if self._outage is not None:
             self._outage = None
             _log.info("Redis at %s is back.", self._connection.address)
+
+
+def _closed_error() -> ConfigurationError:
+    return ConfigurationError(
+        "This rate limiter was closed while a call waited. Close it after its clients."
+    )

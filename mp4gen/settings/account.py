@@ -121,7 +121,7 @@ def warn_about_duplicate_client(client: object, account: Account, limiter: RateL
     with _open_lock:
         others = [kept for other, kept in _open.values() if other == account]
         _open[client] = (account, limiter)
-    if account[1] is not None and any(kept is not limiter for kept in others):
+    if account[1] is not None and any(kept != limiter for kept in others):
         warnings.warn(
             f"Two clients of one key each keep their own rate limit: {account[0]}. "
             "Share one client, or pass one rate_limit object to both.",

@@ -18,6 +18,7 @@ import mp4gen
 from mp4gen import Priority, RateLimit, RateLimiter
 from mp4gen.api.sliding_window import peak_in_window
 from mp4gen.redis import RedisRateLimiter
+from mp4gen.testing import FakeService
 from tests.redis.conftest import MakeLimiter
 from tests.support_async import now, until
 from tests.support_redis import RedisServer, mark_as_used
@@ -384,7 +385,7 @@ async def test_own_client_stays_open(shared_redis: RedisServer) -> None:
 
 
 async def test_last_client_closes_the_connections(
-    shared_redis: RedisServer, mp4gen_service: Any
+    shared_redis: RedisServer, mp4gen_service: FakeService
 ) -> None:
     """A limiter that another client uses stays open."""
     limiter = RedisRateLimiter(shared_redis.url, RateLimit(20, per=0.1), name="clients")
@@ -425,3 +426,54 @@ def test_keys_of_a_limiter_are_on_one_node_of_a_cluster() -> None:
 
     assert len(keys) == 4
     assert len(slots) == 1
+
+
+def test_blocking_client_uses_and_closes_it(
+    shared_redis: RedisServer, mp4gen_service: FakeService
+) -> None:
+    """Its event loop runs in a thread; a second client opens new connections in another one."""
+    mark_as_used(shared_redis.url, "blocking")
+    limiter = RedisRateLimiter(shared_redis.url, RateLimit(20, per=0.1), name="blocking")
+
+    for _ in range(2):
+        with mp4gen_service.sync_client(rate_limit=limiter) as client:
+            client.get_credits()
+
+    assert mp4gen_service.count() == 2
+    assert limiter._session is None
+
+
+async def test_two_limiters_of_one_name_cause_no_warning(mp4gen_service: FakeService) -> None:
+    """Clients of one key that share a limit through Redis need not share the object."""
+    one, other, third = (
+        RedisRateLimiter("redis://localhost", name=name) for name in ("a", "a", "b")
+    )
+    clients = [mp4gen_service.client(rate_limit=limiter) for limiter in (one, other)]
+    with pytest.warns(UserWarning, match="Two clients of one key"):
+        clients.append(mp4gen_service.client(rate_limit=third))
+    for client in clients:
+        await client.aclose()
+
+    assert len({one, other, third}) == 2
+
+
+async def test_call_that_ends_after_the_close_opens_no_connection(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease ends by itself; calls that wait fail."""
+    monkeypatch.setattr("mp4gen.redis.session._CLOSE_TIMEOUT", 0.05)
+    mark_as_used(redis_server.url, "closed")
+    limiter = RedisRateLimiter(redis_server.url, ONE_AN_HOUR, name="closed")
+    slot = limiter.slot()
+    async with slot:
+        session = limiter.session()
+        waiting = session.enter(Priority.INTERACTIVE)
+        await limiter.aclose()
+    late = session.enter(Priority.BULK)
+
+    async with redis.asyncio.Redis.from_url(redis_server.url) as client:
+        assert len(await client.client_list()) == 1
+    for waiter in (waiting, late):
+        with pytest.raises(mp4gen.ConfigurationError, match="closed while a call waited"):
+            await waiter
+    assert len(asyncio.all_tasks()) == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import assert_type
 
 import mp4gen
+from mp4gen.redis import RedisRateLimiter
 from mp4gen.testing import FakeService, ScriptedResponse, lognormal
 
 REQUEST = mp4gen.VideoRequest("music", "track", author="Ada", domain_name=None)
@@ -37,6 +38,8 @@ def create_client() -> mp4gen.Client:
 def share(limiter: mp4gen.RateLimiter) -> mp4gen.Client:
     """Pass a limiter: any object with the protocol."""
     mp4gen.Client(rate_limit=mp4gen.SlidingWindowLimiter())
+    limit = mp4gen.RateLimit(20, per=10.0)
+    mp4gen.Client(rate_limit=RedisRateLimiter("redis://localhost", limit, name="account"))
     return mp4gen.Client(rate_limit=limiter)
 
 
