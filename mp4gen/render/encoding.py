@@ -15,7 +15,7 @@ from . import audio_track, encode
 from .audio_track import AudioPlan
 from .cancellation import CancelToken
 from .encode import EncodedFrame
-from .options import AudioOptions, PathLike
+from .options import AudioOptions, PathLike, RenderStyle
 from .own_video import ENCODER
 from .preparation import Prepared, tag_cover
 from .progress_report import ProgressReport
@@ -39,8 +39,10 @@ class Encoding:
     cancel: CancelToken | None
     cache: SongCache | None = None
 
-    def write(self, part: Path, options: AudioOptions, max_size: int | None) -> AudioPlan:
-        """Write the video into the file `part`.
+    def write(
+        self, part: Path, options: AudioOptions, max_size: int | None
+    ) -> tuple[AudioPlan, RenderStyle]:
+        """Write the video into the file `part`; return how it was encoded.
 
         Raises:
             RenderError: a codec failed, or the video does not fit into `max_size` bytes.
@@ -48,7 +50,8 @@ class Encoding:
         """
         cover = tag_cover(self.prepared)
         if max_size is None:
-            return self._write(part, Settings(self.prepared.style, options), cover)[0]
+            settings = Settings(self.prepared.style, options)
+            return self._write(part, settings, cover)[0], settings.style
         limit = SizeLimit(
             max_size, self.prepared, options, cover_size=len(cover), cancel=self.cancel
         )
@@ -58,7 +61,7 @@ class Encoding:
             size = part.stat().st_size
             _log.info("%d bytes with qp %d, audio at %s.", size, settings.style.qp, plan.bit_rate)
             if size <= max_size:
-                return plan
+                return plan, settings.style
             limit.learn(settings, picture, size)
         raise RenderError(f"The video does not fit into max_size: {max_size} bytes. Raise it.")
 

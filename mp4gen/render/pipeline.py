@@ -166,6 +166,15 @@ def _limited(audio: PathLike, clip: Clip, limits: Preset) -> tuple[Clip, tuple[s
     return clip, (f"{text} {hint}",)
 
 
+def _reduced_text(style: RenderStyle, audio_bitrate: int | None) -> str:
+    limits = preset_of(style.platform)
+    audio = "" if audio_bitrate is None else f", audio of {audio_bitrate / 1000:g} kb/s"
+    return (
+        f"Reduced to {(limits.max_size or 0) / 1e6:g} MB, the limit of {limits.label}: quantizer "
+        f"{style.qp}{audio}. Choose a shorter length for better quality."
+    )
+
+
 def _analyse(
     processes: PieceProcesses,
     cancel: CancelToken,
@@ -211,11 +220,15 @@ def _encode(
     report = ProgressReport(on_progress, spec.frame_count, features.duration)
     encoding = Encoding(audio, prepared, processes, report, deadline, cache)
     with encode.atomic_output(target) as part:
-        audio_plan = encoding.write(part, audio_options, max_size)
+        audio_plan, used_style = encoding.write(part, audio_options, max_size)
         report.finish()
         check_source()
     if audio_plan.warning:
         _log.warning("%s", audio_plan.warning)
+    has_less_audio = not audio_plan.copied and audio_plan.bit_rate != audio_options.bit_rate
+    is_limit = max_size is not None and max_size == preset_of(style.platform).max_size
+    if is_limit and (used_style.qp > style.qp or has_less_audio):
+        warnings += (_reduced_text(used_style, audio_plan.bit_rate),)
     warnings += (*prepared.warnings, *prepared.typesetter.warnings, audio_plan.warning)
     return RenderResult(
         path=target,

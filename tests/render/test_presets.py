@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 import av
@@ -102,7 +103,20 @@ def test_file_keeps_the_size_of_the_platform(render):
     limited, larger = render(max_size=75_000), render(options={"max_size": 95_000}, max_size=75_000)
 
     assert limited.size_bytes <= 75_000
+    assert re.fullmatch(
+        r"Reduced to 0\.075 MB, the limit of Test TV: quantizer \d+, audio of \d+ kb/s\. Choose .*",
+        limited.warnings[0],
+    )
+    assert larger.warnings == ()
     assert limited.audio_bitrate < larger.audio_bitrate
+
+
+def test_file_that_fits_as_it_is_has_no_warning(render):
+    """Copied audio within the limits of the platform is not reduced audio."""
+    result = render(".m4a", max_size=10**7, audio_bitrate=320_000)
+
+    assert result.audio_copied
+    assert result.warnings == ()
 
 
 def test_audio_is_what_the_platform_takes(render):
