@@ -35,6 +35,7 @@ from mp4gen.server.library.metadata_cache import MetadataCache
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import CallbackState, Task, TaskState
 from mp4gen.server.rendering.previews import MusicInfo
+from mp4gen.server.web.page_assets import SCRIPTS
 
 WORDS = """
 amber arrow autumn bay bell bird blue border bridge broken candle canyon cedar circle city cloud
@@ -47,8 +48,6 @@ silent silver sky slow small snow solar song south star static still stone storm
 tower train velvet wander warm water wave west white wild wind window winter wire wood year
 yellow
 """.split()  # noqa: SIM905 - a hundred lines otherwise
-ASSETS = ("style.css", "app.js", "base.js", "events.js", "images.js", "library.js")
-MORE_ASSETS = ("shared-events.js", "uploads.js", "video-row.js", "videos.js", "icon.svg")
 
 
 def library(songs: int, chance: random.Random) -> list[tuple[LibraryTrack, MusicInfo]]:
@@ -58,10 +57,12 @@ def library(songs: int, chance: random.Random) -> list[tuple[LibraryTrack, Music
         if number % 12 == 0:
             artist = " ".join(chance.sample(WORDS, 2)).title()
             album = f"{artist}/{' '.join(chance.sample(WORDS, 2)).title()}"
+            copied_at = chance.uniform(1.5e9, 1.8e9)
         title = " ".join(chance.sample(WORDS, chance.randrange(1, 5))).title()
         name = f"{number % 12 + 1:02} {title}"
         path = Path("music") / album / f"{name}.flac"
-        track = LibraryTrack(album, name, path, chance.randrange(10**7, 4 * 10**7), 1.7e9)
+        size, copied_at = chance.randrange(10**7, 4 * 10**7), copied_at + chance.uniform(0, 60)
+        track = LibraryTrack(album, name, path, size, copied_at)
         info = MusicInfo(title=title, artist=artist, duration=chance.uniform(90, 420))
         tracks.append((track, info))
     return tracks
@@ -98,7 +99,7 @@ async def measure_page(folder: Path, songs: int) -> tuple[int, int]:
     ):
         page = Page(session, one.url)
         first = 0
-        for path in ("", *(f"page/asset/{name}" for name in (*ASSETS, *MORE_ASSETS))):
+        for path in ("", *(f"page/asset/{name}" for name in (*SCRIPTS, "style.css", "icon.svg"))):
             first += (await page.read(path))[0]
         first += (await page.read("page/state"))[0]
         size, body = await page.read("page/library")

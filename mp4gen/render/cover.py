@@ -53,8 +53,9 @@ def read_cover(source: PathLike | bytes, side: int, max_side: int = 0) -> Bytes:
     Raises:
         RenderError: the file is missing, too large, or not a PNG, JPEG, WEBP or AVIF.
     """
-    min_side = MIN_ATTACHED_SIDE if isinstance(source, bytes) else 1
-    with open_picture(source, "cover", min_side) as image:
+    is_attached = isinstance(source, bytes)
+    kind = "cover in the audio file" if is_attached else "cover"
+    with open_picture(source, kind, MIN_ATTACHED_SIDE if is_attached else 1) as image:
         return _square(image, side, max_side)
 
 

@@ -21,6 +21,7 @@ _HAS_AVIF = "avif" in features.modules and features.check("avif")
 FORMATS = ("PNG", "JPEG", "WEBP", *(["AVIF"] if _HAS_AVIF else []))
 MAX_PIXELS = 40_000_000
 MAX_BYTES = 32 << 20
+_JPEG_QUALITY = 92
 # What is seen through a transparent picture.
 BEHIND = (24, 24, 28, 255)
 
@@ -72,6 +73,22 @@ def read_picture(source: PathLike, kind: str, width: int, height: int) -> Bytes:
         return np.asarray(flatten(to_srgb(filled, profile)))
 
 
+def shrink_picture(source: PathLike | bytes, kind: str, max_side: int) -> bytes:
+    """Return an image file as an upright JPEG in sRGB, with sides of at most `max_side` pixels.
+
+    Raises:
+        RenderError: as for `open_picture`.
+    """
+    with open_picture(source, kind) as image:
+        profile = image.info.get("icc_profile")
+        draft(image, max_side, max_side)
+        upright = ImageOps.exif_transpose(image)
+        upright.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+        file = io.BytesIO()
+        flatten(to_srgb(upright, profile)).save(file, "JPEG", quality=_JPEG_QUALITY)
+        return file.getvalue()
+
+
 def draft(image: Image.Image, width: int, height: int) -> None:
     """Let a JPEG be decoded at a smaller size, but at least width x height."""
     if image.format == "JPEG":
@@ -95,7 +112,7 @@ def _too_many_pixels(name: str) -> RenderError:
 
 def _bytes_of(source: PathLike | bytes, kind: str) -> tuple[bytes, str]:
     if isinstance(source, bytes):
-        return source, f"the {kind} in the audio file"
+        return source, f"the {kind}"
     file, name = Path(os.fspath(source)), display_name(source)
     try:
         if not file.is_file():

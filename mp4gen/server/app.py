@@ -184,7 +184,7 @@ class Server:
             store=store,
             library=library,
             metadata_cache=metadata_cache,
-            images=TrackImages(metadata_cache, jobs, data.cache, max_duration=config.max_duration),
+            images=TrackImages(metadata_cache, jobs, data, max_duration=config.max_duration),
             scheduler=self._scheduler,
             admission=Admission(
                 config,

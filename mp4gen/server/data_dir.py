@@ -6,7 +6,8 @@
                     rename. With a bucket, those that are not stored there yet
     pictures/       pictures of the users' own: backgrounds and covers
     work/           one folder for each running render
-    cache/          small images and waveforms; limited in size, may be deleted at any time
+    cache/          small images, waveforms, lyrics that were just uploaded; limited in size, may be
+                    deleted at any time
     secret          signs the page's cookies
     lock            locked by the running server, until it stops or dies
     maintenance     while a file of this name exists, every call is answered with code 455
@@ -15,11 +16,12 @@ Only files whose names the server has made are ever deleted. Everything else sta
 """
 
 import contextlib
+import hashlib
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from mp4gen import filesystem
@@ -31,12 +33,16 @@ from .troubles import describe_trouble
 MIB = 1 << 20
 MAX_CACHE_BYTES = 128 * MIB
 MAX_CACHE_AGE = 90 * 86400.0
+MAX_PICTURES_BYTES = 1024 * MIB
+# Until then the user may still make a video with a picture.
+MAX_UNUSED_PICTURE_AGE = 86400.0
 # The names that the server makes.
 VIDEO_NAME = re.compile(r"[A-Za-z0-9_-]{24}\.mp4")
 RECORD_NAME = re.compile(r"[A-Za-z0-9_-]{24}\.json")
 _RENDER = re.compile(r"render-[A-Za-z0-9_-]{24}")
 _THUMBNAIL = re.compile(r"thumbnail-[A-Za-z0-9_-]{24}\.jpg")
-_TRACK_IMAGE = re.compile(r"[0-9a-f]{32}\.(jpg|json)")
+_CACHED = re.compile(r"[0-9a-f]{32}\.(jpg|json|txt)")
+_PICTURE = re.compile(r"[A-Za-z0-9_-]{24}\.jpg")
 _PART = re.compile(r"\.mp4gen-[0-9a-f]{12}\.part")
 
 
@@ -206,7 +212,7 @@ class DataDirectory:
         total_bytes, removed = 0, 0
         files = []
         for path in self.cache.iterdir():
-            if not (_THUMBNAIL.fullmatch(path.name) or _TRACK_IMAGE.fullmatch(path.name)):
+            if not (_THUMBNAIL.fullmatch(path.name) or _CACHED.fullmatch(path.name)):
                 continue
             # Another thread may delete it.
             with contextlib.suppress(FileNotFoundError):
@@ -215,6 +221,58 @@ class DataDirectory:
             total_bytes += stat.st_size
             if total_bytes > MAX_CACHE_BYTES or stat.st_mtime < now - MAX_CACHE_AGE:
                 removed += filesystem.remove(path)
+        return removed
+
+    def save_picture(self, content: bytes) -> str | None:
+        """Keep a picture, and return its unguessable name; None if there are too many of them."""
+        total = sum(path.stat().st_size for path in self.pictures.iterdir())
+        if total + len(content) > MAX_PICTURES_BYTES:
+            return None
+        name = f"{secrets.token_urlsafe(18)}.jpg"
+        with filesystem.atomic_write(self.pictures / name) as part:
+            part.touch(0o600)
+            part.write_bytes(content)
+        return name
+
+    def has_picture(self, name: str) -> bool:
+        """Return whether a picture of this name is kept."""
+        return _PICTURE.fullmatch(name) is not None and (self.pictures / name).is_file()
+
+    def save_lyrics(self, text: str) -> str:
+        """Keep a text until the cache is pruned, and return its name."""
+        name = hashlib.sha256(text.encode()).hexdigest()[:32] + ".txt"
+        with filesystem.atomic_write(self.cache / name) as part:
+            part.write_text(text, "utf-8")
+        return name
+
+    def read_lyrics(self, name: str) -> str | None:
+        """Return a text that was kept; None if it is gone."""
+        if not _CACHED.fullmatch(name):
+            return None
+        try:
+            return (self.cache / name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    def prune_pictures(self, in_use: Collection[str], now: float) -> int:
+        """Delete old pictures that no task has.
+
+        Args:
+            in_use: The names of the pictures that tasks have.
+            now: Seconds since 1970.
+
+        Returns:
+            How many files were deleted.
+        """
+        removed = 0
+        for path in self.pictures.iterdir():
+            is_own = _PICTURE.fullmatch(path.name) or _PART.fullmatch(path.name)
+            if not is_own or path.name in in_use:
+                continue
+            # Another thread may finish it.
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < now - MAX_UNUSED_PICTURE_AGE:
+                    removed += filesystem.remove(path)
         return removed
 
     def publish(self, rendered: Path, name: str, record: bytes) -> int:

@@ -4,6 +4,7 @@ import array
 import asyncio
 import contextlib
 import functools
+import itertools
 import json
 import math
 import shutil
@@ -143,7 +144,8 @@ def read_tasks(data: Path, columns: str) -> list[tuple[Any, ...]]:
 def decode_tracks(changes: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the tracks in the columns that the page gets, as its script reads them."""
     tasks = [task for task, count in changes["folders"] for _ in range(count)]
-    problems = dict(changes["problems"])
+    problems, lyrics = dict(changes["problems"]), dict(changes["lyrics"])
+    minutes = list(itertools.accumulate(changes["modified"]))
     tracks: list[dict[str, Any]] = []
     columns = zip(
         tasks,
@@ -159,6 +161,8 @@ def decode_tracks(changes: dict[str, Any]) -> list[dict[str, Any]]:
                 "artist": tracks[-1]["artist"] if artist == 0 else artist,
                 "duration": seconds if seconds > 0 else None,
                 "estimated": abs(seconds),
+                "minutes": minutes[index],
+                "lyrics": lyrics.get(index),
                 "problem": problems.get(index),
             }
         )
@@ -181,11 +185,16 @@ class Visitor:
         async with self.session.request(method, url, headers=sent, **options) as response:
             return response.status, response.headers, await response.read()
 
-    async def create(self, **fields: str) -> str:
+    async def create(self, **fields: Any) -> str:
         """Queue a video and return its id."""
-        status, _, body = await self.ask("POST", "/page/videos", json=fields)
+        (task_id,) = (await self.post("/page/videos", **fields))["ids"]
+        return task_id
+
+    async def post(self, path: str, **fields: Any) -> dict[str, Any]:
+        """Return the JSON of the response to a change."""
+        status, _, body = await self.ask("POST", path, json=fields)
         assert status == 200, body
-        return json.loads(body)["id"]
+        return json.loads(body)
 
     async def open(self) -> dict[str, Any]:
         """Load the page and return its state."""

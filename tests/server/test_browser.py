@@ -1,6 +1,7 @@
 """The page in a real browser: add a song, create its video, watch it."""
 
 import asyncio
+import importlib.util
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,6 +18,13 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 
 
+# Its package is needed only for the script in it.
+_AXE_PACKAGE = importlib.util.find_spec("axe_playwright_python")
+AXE = (
+    (Path(*_AXE_PACKAGE.submodule_search_locations) / "axe.min.js").read_text()
+    if _AXE_PACKAGE
+    else ""
+)
 HOSTILE = "<img src=x onerror=\"document.title='mine'\">"
 
 try:
@@ -29,7 +37,8 @@ except ImportError:
 
 if os.environ.get("CI") is None:
     pytestmark = pytest.mark.skipif(
-        not (CHROMIUM and DRIVER and webdriver), reason="no Chromium with its driver and selenium"
+        not (CHROMIUM and DRIVER and webdriver and AXE),
+        reason="no Chromium with its driver, selenium and axe-core",
     )
 
 
@@ -110,18 +119,20 @@ async def test_song_is_uploaded_rendered_and_watched(
     await asyncio.to_thread(field.send_keys, str(song))
     await until("document.querySelector('.chosen .name')?.textContent === 'Fresh Song'", browser)
     await until("!document.getElementById('preview').hidden", browser)
+    # The server's own size is drawn faster.
+    await run("document.querySelectorAll('[name=preset]:checked').forEach(one => one.click())")
     await run("document.getElementById('author').value = 'Author'")
     await run("document.getElementById('create-form').requestSubmit()")
+    await run("document.querySelector('#tabs [value=videos]').click()")
     await until("document.querySelector('#videos a')?.download === 'Fresh Song.mp4'", browser)
-    await run("document.querySelector('#videos').scrollIntoView()")
     await until("document.querySelector('#videos .frame img')?.naturalWidth === 240", browser)
-    await run("document.querySelector('#videos button').click()")
+    await run("document.querySelector('#videos .watch').click()")
     await until("document.getElementById('player').currentTime > 0.2", browser)
 
     # A page that is too wide makes the window of a phone wider.
     assert await run("return Math.max(document.documentElement.scrollWidth, innerWidth)") <= width
     shown = await run(
-        "return [...document.querySelectorAll('#tracks .name')].map(one => one.innerText)"
+        "return [...document.querySelectorAll('#tracks .name')].map(one => one.textContent)"
     )
     assert HOSTILE in shown
     assert await run("return document.title") == "mp4gen"
@@ -147,8 +158,9 @@ async def test_rejected_upload_is_named_once(serve: Serve, browser: Any, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.browser
-async def test_page_is_usable_with_the_keyboard(serve: Serve, browser: Any) -> None:
-    """Arrow keys move in the list, no key loses the focus, and every control has a name."""
+async def test_page_is_usable_with_the_keyboard(serve: Serve, browser: Any, music: Path) -> None:
+    """Arrow keys move in the list and the clip, and no key loses the focus."""
+    write_song(music / "loose.wav", 5.0)
     run = on(browser)
 
     async def press(*keys: str) -> str:
@@ -160,36 +172,144 @@ async def test_page_is_usable_with_the_keyboard(serve: Serve, browser: Any) -> N
         )
 
     caller = await serve()
+    await asyncio.to_thread(browser.set_window_size, 1360, 900)
     await asyncio.to_thread(browser.get, caller.url)
     await until("document.querySelectorAll('#tracks .row').length === 4", browser)
 
-    ways = [await press(Keys.TAB) for _ in range(2)]
-    moved = [await press(Keys.ARROW_DOWN), await press(Keys.END), await press(Keys.HOME)]
-    await press(Keys.ARROW_DOWN)
+    ways = [await press(Keys.TAB) for _ in range(4)]
+    moved = [await press(*keys) for keys in (Keys.END, Keys.HOME, Keys.ARROW_DOWN)]
     chosen = await press(Keys.ENTER)
-    playing = await press(Keys.TAB, Keys.ENTER)
-    await press(Keys.TAB, "Me", Keys.TAB, Keys.TAB, Keys.ARROW_RIGHT, Keys.TAB)
+    folded = [await press(Keys.ARROW_UP, Keys.ENTER), await press(Keys.ENTER)]
+    playing = await press(Keys.ARROW_DOWN, Keys.TAB, Keys.ENTER)
+    await until("!document.getElementById('play-clip').disabled", browser)
+    # Past the cover, the title and the rest to the handles of the clip.
+    while await press(Keys.TAB) not in {"clip-start", "Start of the clip"}:
+        pass
+    cut = [await press(Keys.ARROW_RIGHT), await press(Keys.TAB, Keys.ARROW_LEFT)]
+    clip = await run("return document.getElementById('clip-text').textContent")
+    spoken = await run("return document.activeElement.getAttribute('aria-valuetext')")
     made = await press(Keys.TAB, Keys.ENTER)
     await until("document.querySelector('#videos .done')", browser)
     filtered = await press(Keys.TAB)
     watching = [await press(Keys.TAB), await press(Keys.ENTER), await press(Keys.ESCAPE)]
-    tree = await asyncio.to_thread(browser.execute_cdp_cmd, "Accessibility.getFullAXTree", {})
 
     titles = await run(
         "return [...document.querySelectorAll('#tracks .name')].map(n => n.innerText)"
     )
-    assert ways == ["file", titles[0]]
-    assert moved == [titles[1], titles[3], titles[0]]
-    assert chosen == titles[1]
-    assert playing in {f"Pause {titles[1]}", f"Play {titles[1]}"}
+
+    assert ways == ["Select songs", "sort", "file", "loose"]
+    assert titles == ["Music", "loose", "album", "one", "two", "Nachtmusik", "夜の窓"]
+    assert moved == [titles[-1], "Music", "loose"]
+    assert chosen == "loose"
+    assert folded == ["Music", "Music"]
+    assert playing in {"Pause loose", "Play loose"}
+    assert cut == ["Start of the clip", "End of the clip"]
+    assert (clip, spoken) == ("0:01 to 0:04 · 3 s of 0:05", "0 min 4 s")
     assert made == "go"
     assert filtered == ""
-    assert watching == [f"Watch {titles[1]}", "player", f"Watch {titles[1]}"]
-    assert await run("return document.querySelector('#videos .more').textContent.includes('9:16')")
-    used = {"button", "link", "textbox", "radio", "img", "heading", "list", "region", "group"}
-    parts = [node for node in tree["nodes"] if not node["ignored"]]
-    named = [(node["role"]["value"], node["name"]["value"]) for node in parts if "name" in node]
-    assert [role for role, name in named if role in used and not name] == []
+    assert watching == ["Watch loose", "player", "Watch loose"]
+
+
+async def violations(browser: Any) -> list[str]:
+    """Return what axe-core finds in the page as it is now."""
+    script = (
+        "const done = arguments[0];"
+        "axe.run(document).then(({ violations }) => done(violations.flatMap("
+        "one => one.nodes.map(node => `${one.id}: ${node.target.join(' ')}`))))"
+    )
+    await asyncio.to_thread(browser.execute_script, AXE)
+    return await asyncio.to_thread(browser.execute_async_script, script)
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)], ids=["desktop", "phone"])
+async def test_axe_finds_nothing(
+    serve: Serve, browser: Any, tmp_path: Path, music: Path, size: tuple[int, int]
+) -> None:
+    """No rule of axe-core is broken: signed out, with a song and a clip, with videos, watching."""
+    run = on(browser)
+    (music / "album" / "bad.wav").write_bytes(b"noise")
+    (music / "album" / "one.lrc").write_text("[00:00.10] A line")
+    write_song(music / "album" / "one.wav", 4.0)
+    await store_videos(tmp_path / "data", "", done=2, failed=1, queued=2)
+    caller = await serve(key="secret", executor=IdleExecutor)
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
+    await asyncio.to_thread(browser.execute_cdp_cmd, "Emulation.setDeviceMetricsOverride", metrics)
+    found = {}
+
+    async def check(state: str) -> None:
+        found[state] = await violations(browser)
+
+    await asyncio.to_thread(browser.get, caller.url)
+    await until("!document.getElementById('login').hidden", browser)
+    await check("signed out")
+    await run("document.getElementById('key').value = 'secret'")
+    await run("document.getElementById('login-form').requestSubmit()")
+    await until("document.querySelector('#tracks .bad')", browser)
+    await until("document.querySelectorAll('#videos .row').length === 5", browser)
+    await check("songs and videos")
+    await run("document.querySelector('#tracks .badge').closest('.pick').click()")
+    await until("!document.getElementById('play-clip').disabled", browser)
+    await run("document.querySelector('[name=clip][value=part]').click()")
+    await until("!document.getElementById('preview').hidden", browser)
+    await check("a song and a clip")
+    await run("document.querySelector('#tabs [value=music]').click()")
+    await run("document.getElementById('select').click()")
+    await run("document.querySelector('#tracks .pick').click()")
+    await check("selected songs")
+    await run("document.querySelector('#tabs [value=videos]').click()")
+    await check("videos")
+    await run("document.querySelector('#videos .watch').click()")
+    await check("watching")
+
+    assert {state: rules for state, rules in found.items() if rules} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+async def test_whole_journey(serve: Serve, browser: Any, music: Path, tmp_path: Path) -> None:
+    """Pick a song, a look, a background, a clip and two outputs; make, watch, keep and delete."""
+    run = on(browser)
+    write_song(music / "album" / "one.wav", 6.0)
+    (tmp_path / "words.lrc").write_text("[00:01.00] A line\n[00:03.00] Another")
+    caller = await serve()
+    await asyncio.to_thread(browser.set_window_size, 1360, 900)
+    await asyncio.to_thread(browser.get, caller.url)
+    await until("document.querySelectorAll('#tracks .row').length === 4", browser)
+
+    await run("document.querySelectorAll('#tracks .row .pick')[1].click()")
+    lyrics = await asyncio.to_thread(browser.find_element, "id", "lyrics")
+    await asyncio.to_thread(lyrics.send_keys, str(tmp_path / "words.lrc"))
+    await until("document.querySelector('#own-lyrics span').title === 'words.lrc'", browser)
+    await run("document.querySelector('[name=look][value=wave]').click()")
+    await run("document.querySelector('[name=background][value=blur]').click()")
+    await until("!document.getElementById('play-clip').disabled", browser)
+    await run("document.querySelector('[name=clip][value=part]').click()")
+    await run("document.querySelector('[name=preset][value=youtube]').click()")
+    for name in ("whatsapp", "discord"):
+        await run(f"document.querySelector('[name=preset][value={name}]').click()")
+    await until("document.querySelectorAll('#looks img[src]').length === 5", browser)
+    caption = await run("return document.getElementById('go-text').textContent")
+    await run("document.getElementById('create-form').requestSubmit()")
+    await until("document.querySelectorAll('#videos .done').length === 2", browser)
+    await run("document.querySelector('#videos .watch').click()")
+    await until("document.getElementById('player').currentTime > 0.2", browser)
+    length = await run("return document.getElementById('player').duration")
+    await run("document.getElementById('watch-keep').click()")
+    await until("document.querySelector('#videos .more').textContent.includes('kept')", browser)
+    await run("navigator.clipboard.writeText = async text => { window.copied = text }")
+    await run("document.getElementById('watch-link').click()")
+    link = await until("window.copied", browser)
+    await run("window.confirm = () => true; document.getElementById('watch-delete').click()")
+    await until("document.querySelectorAll('#videos .row').length === 1", browser)
+    logged = await asyncio.to_thread(browser.get_log, "browser")
+
+    assert caption == "Make 2 videos"
+    assert length == pytest.approx(3.0, abs=0.2)
+    assert link.startswith(f"{caller.url}/files/")
+    assert await run("return document.querySelector('#videos .more').textContent") != ""
+    assert not [entry for entry in logged if entry["level"] in {"SEVERE", "WARNING"}]
 
 
 @pytest.mark.slow
@@ -214,16 +334,18 @@ async def test_every_video_can_be_reached(serve: Serve, browser: Any, tmp_path: 
         links = "return [...document.querySelectorAll('#videos a')].map(one => one.href)"
         reached |= set(await run(links))
         await run("document.getElementById('older').click()")
-    await run("window.confirm = () => true; document.querySelector('[value=failed]').click()")
+    await run(
+        "window.confirm = () => true; document.querySelector('[name=filter][value=failed]').click()"
+    )
     await until("document.querySelectorAll('#videos .failed').length === 5", browser)
     await run("document.getElementById('delete-all').click()")
     await until("!document.getElementById('no-videos').hidden", browser)
-    await run("document.querySelector('[value=waiting]').click()")
+    await run("document.querySelector('[name=filter][value=rendering]').click()")
     await until("document.querySelectorAll('#videos .queued').length === 50", browser)
     await run("document.getElementById('delete-all').click()")
     await until("document.getElementById('queue').textContent === '1 rendering'", browser)
 
-    assert labels == ["All 231", "Waiting 116", "Rendering 1", "Ready 109", "Failed 5"]
+    assert labels == ["All 231", "Rendering 117", "Ready 109", "Failed 5"]
     assert len(reached) == 109
 
 

@@ -44,7 +44,7 @@ DOES_NOT_COUNT = {
         "size",
     ),
     *("fingerprint", "attempts", "troubles", "lease_until", "not_before", "last_trouble"),
-    "warnings",
+    *("warnings", "batch", "kept"),
 }
 
 

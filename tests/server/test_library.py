@@ -127,3 +127,16 @@ def test_all_tracks_yields_each_track_once(library: Library) -> None:
     assert len(found) == 4
     for track in found:
         assert library.find(track.task_id, track.audio_id) == track
+
+
+def test_lyrics_beside_a_track_are_found(library: Library) -> None:
+    """The first of .lrc, .srt and .vtt with the stem of the track counts, in any case."""
+    for name in ("one.vtt", "one.LRC", "two.srt", "two.txt", "other.lrc"):
+        write_file(library.root / "a" / name)
+
+    found = {track.audio_id: track.lyrics for track in library.tracks("a") or []}
+    one = library.find("a", "one")
+
+    assert found == {"one": "one.LRC", "two": "two.srt"}
+    assert one is not None
+    assert one.lyrics == "one.LRC"

@@ -74,6 +74,18 @@ def test_changes_are_only_what_changed() -> None:
     assert unchanged["version"] == changes["version"]
 
 
+def test_new_lyrics_are_a_change() -> None:
+    """The page marks a song as soon as its lyrics lie beside it."""
+    view = LibraryView("e")
+    track = LibraryTrack("album", "a", Path("a.mp3"), 1, 1.0)
+    view.update([(track, MusicInfo())])
+    version = view.version
+
+    view.update([(attrs.evolve(track, lyrics="a.srt"), MusicInfo())])
+
+    assert view.changes(version)["lyrics"] == [[0, ".srt"]]
+
+
 def test_unknown_versions_get_all_tracks() -> None:
     """A page of an earlier run of the server, or with nonsense, gets the whole library."""
     view = LibraryView("e")
@@ -99,8 +111,8 @@ def test_columns_keep_what_the_page_shows(
 ) -> None:
     """Titles and artists are shortened where they repeat, and come out whole."""
     view = LibraryView("e")
-    track = LibraryTrack("album", audio, Path("x.mp3"), 240_000, 1.0)
-    other = attrs.evolve(track, audio_id=f"{audio} again")
+    track = LibraryTrack("album", audio, Path("x.mp3"), 240_000, 6000.5, "x.LRC")
+    other = attrs.evolve(track, audio_id=f"{audio} again", modified=5939.0, lyrics=None)
 
     view.update([(track, info), (other, info)])
     changes = view.changes("")
@@ -109,6 +121,8 @@ def test_columns_keep_what_the_page_shows(
     assert [one["artist"] for one in shown] == [info.artist] * 2
     assert shown[0]["title"] == title
     assert changes["seconds"] == [seconds] * 2
+    assert [one["minutes"] for one in shown] == [100, 98]
+    assert [one["lyrics"] for one in shown] == [".LRC", None]
     assert [one["problem"] for one in shown] == [info.problem] * 2
     assert changes["folders"] == [["album", 2]]
     # What Python and a browser count alike.

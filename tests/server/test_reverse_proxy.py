@@ -202,7 +202,7 @@ async def test_documented_proxy_recipe_works(  # noqa: PLR0917 - fixtures
             created = await visitor.ask("POST", "/page/videos", json=ONE, headers=origin)
             await events.content.readuntil(b"\n\n")
         caller.headers = {"Authorization": "Bearer key-a"}
-        details = await caller.wait_until_finished(json.loads(created[2])["id"])
+        details = await caller.wait_until_finished(json.loads(created[2])["ids"][0])
         video = details["response"]["videoUrl"]
         async with visitor.session.get(video, headers={"Range": "bytes=0-9"}) as response:
             assert response.status == 206

@@ -19,12 +19,13 @@ as a mount point is without its disk, the library is unavailable: its content is
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import attrs
 
+from mp4gen.lyrics.files import EXTENSIONS
 from mp4gen.render.formats import BYTES_PER_SECOND, SUFFIXES
 from mp4gen.server.troubles import TransientError
 
@@ -41,6 +42,7 @@ class LibraryTrack:
         path: The file.
         size: Its size in bytes.
         modified: When it was last modified, in seconds since 1970.
+        lyrics: The name of the file with its lyrics, which lies beside it; None without one.
     """
 
     task_id: str
@@ -48,6 +50,7 @@ class LibraryTrack:
     path: Path
     size: int
     modified: float
+    lyrics: str | None = None
 
     @property
     def estimated_duration(self) -> float:
@@ -175,11 +178,13 @@ class Library:
             OSError: The folder cannot be read, or a file unless errors are skipped.
         """
         task_id = _nfc(folder.relative_to(self.root).as_posix())
-        files = [
+        entries = [
             entry
             for entry in self._entries(folder)
-            if (stems is None or _nfc(Path(entry.name).stem) in stems) and _is_music(entry)
+            if stems is None or _nfc(Path(entry.name).stem) in stems
         ]
+        lyrics = _lyrics_by_stem(entry.name for entry in entries)
+        files = [entry for entry in entries if _is_music(entry)]
         files.sort(key=lambda entry: (SUFFIXES.index(_suffix(entry.name)), entry.name))
         tracks: dict[str, LibraryTrack] = {}
         for entry in files:
@@ -192,7 +197,9 @@ class Library:
                     continue
                 raise
             path = Path(entry.path)
-            tracks[audio_id] = LibraryTrack(task_id, audio_id, path, stat.st_size, stat.st_mtime)
+            tracks[audio_id] = LibraryTrack(
+                task_id, audio_id, path, stat.st_size, stat.st_mtime, lyrics.get(path.stem)
+            )
         return sorted(tracks.values(), key=lambda track: track.audio_id)
 
 
@@ -217,6 +224,13 @@ def _is_printable_name(name: str) -> bool:
 
 def _suffix(name: str) -> str:
     return Path(name).suffix.lower()
+
+
+def _lyrics_by_stem(names: Iterable[str]) -> dict[str, str]:
+    """Return the lyrics file for each stem, in the renderer's order of preference."""
+    found = [name for name in names if _suffix(name) in EXTENSIONS]
+    found.sort(key=lambda name: EXTENSIONS.index(_suffix(name)), reverse=True)
+    return {Path(name).stem: name for name in found}
 
 
 def _is_music(entry: os.DirEntry[str]) -> bool:

@@ -5,19 +5,22 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mp4gen import filesystem
+from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.rendering import previews
+from mp4gen.server.rendering.video_options import VideoOptions
 
 from .library import LibraryTrack
 from .metadata_cache import MetadataCache, version_of
 from .reader_jobs import ReaderJobs
 
-# Enough for lines of two pixels on the page's widest waveform.
-PEAK_COUNT = 200
+# Lines with gaps between them, on the page's waveform.
+PEAK_COUNT = 120
 _DAY = 86400.0
 
 
@@ -29,40 +32,57 @@ class TrackImages:
     Args:
         metadata: The titles and durations of the tracks.
         jobs: Runs the work.
-        folder: The folder of the cache.
+        data: The data directory, with the cache and the users' pictures.
         max_duration: Maximum seconds of music in one video.
     """
 
     def __init__(
-        self, metadata: MetadataCache, jobs: ReaderJobs, folder: Path, *, max_duration: float
+        self, metadata: MetadataCache, jobs: ReaderJobs, data: DataDirectory, *, max_duration: float
     ) -> None:
-        self._metadata, self._jobs, self._folder = metadata, jobs, folder
+        self._metadata, self._jobs = metadata, jobs
+        self._folder, self._pictures = data.cache, data.pictures
         self._max_duration = max_duration
 
     async def preview(
         self,
         track: LibraryTrack,
         captions: dict[str, str | None],
-        style: dict[str, object],
+        style: dict[str, Any],
+        options: VideoOptions,
         *,
+        is_small: bool,
         is_still_needed: Callable[[], bool],
     ) -> bytes:
         """Return one frame of the video with these `author` and `domain_name`, as a JPEG.
 
+        A small one, of which the page shows many, is cached and waits for all large ones.
+
         Raises:
             ConnectionError: When its turn came, `is_still_needed` returned False.
         """
-        request = await self._preview_request(track, captions, style)
-        return await self._jobs.run_urgent(
-            previews.preview, request, is_still_needed=is_still_needed
-        )
+        request = await self._preview_request(track, captions, style, options)
+        if not is_small:
+            return await self._jobs.run_urgent(
+                previews.preview, request, is_still_needed=is_still_needed
+            )
+        run = partial(self._jobs.run_background, is_still_needed=is_still_needed)
+        cache_path = self._cache_path(track, ".jpg", request)
+        return await self._cached(cache_path, run, previews.quick_thumbnail, request)
 
     async def thumbnail(
-        self, track: LibraryTrack, captions: dict[str, str | None], style: dict[str, object]
+        self,
+        track: LibraryTrack,
+        captions: dict[str, str | None],
+        style: dict[str, Any],
+        options: VideoOptions,
     ) -> bytes:
         """Return the same as a small JPEG, for an unfinished video."""
-        request = await self._preview_request(track, captions, style)
+        request = await self._preview_request(track, captions, style, options)
         return await self._jobs.run_background(previews.preview_thumbnail, request)
+
+    async def convert_picture(self, content: bytes) -> bytes:
+        """Return a picture of the user's own as a JPEG of limited size."""
+        return await self._jobs.run_urgent(previews.convert_picture, content)
 
     async def video_thumbnail(self, video: Path | str) -> bytes:
         """Return one frame of a finished video, in a file or at a URL, as a small JPEG."""
@@ -72,11 +92,8 @@ class TrackImages:
     async def cover(self, track: LibraryTrack) -> bytes:
         """Return the square cover of a track, as a JPEG."""
         cache_path = self._cache_path(track, ".jpg")
-        image = await asyncio.to_thread(read_cached, cache_path)
-        if image is None:
-            image = await self._jobs.run_background(previews.cover, track.path)
-            await asyncio.to_thread(write_cached, cache_path, image)
-        return image
+        run = self._jobs.run_background
+        return await self._cached(cache_path, run, previews.cover, track.path)
 
     async def waveform(self, track: LibraryTrack, *, is_still_needed: Callable[[], bool]) -> bytes:
         """Return `seconds` and `PEAK_COUNT` `peaks` from 0 to 100 of a track, as JSON.
@@ -94,20 +111,38 @@ class TrackImages:
             await asyncio.to_thread(write_cached, cache_path, text)
         return text
 
+    async def _cached(self, path: Path, run: Callable[..., Awaitable[bytes]], *job: Any) -> bytes:
+        image = await asyncio.to_thread(read_cached, path)
+        if image is None:
+            image = await run(*job)
+            await asyncio.to_thread(write_cached, path, image)
+        return image
+
     def _cache_path(self, track: LibraryTrack, suffix: str, *details: Any) -> Path:
         key = repr((version_of(track), *details) if details else version_of(track))
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{suffix}"
 
     async def _preview_request(
-        self, track: LibraryTrack, captions: dict[str, str | None], style: dict[str, object]
+        self,
+        track: LibraryTrack,
+        captions: dict[str, str | None],
+        style: dict[str, Any],
+        options: VideoOptions,
     ) -> previews.PreviewRequest:
         info = await self._metadata.info(track)
         return previews.PreviewRequest(
             audio=track.path,
-            duration=info.duration,
-            captions={"title": info.title or track.path.stem, **captions},
+            duration=None if info.duration is None else options.seconds_of(info.duration),
             style=style,
-            max_duration=self._max_duration,
+            arguments={
+                **captions,
+                "title": options.title or info.title or track.path.stem,
+                "cover": self._pictures / options.cover if options.cover else None,
+                "start": options.start,
+                "length": options.length,
+                "max_duration": self._max_duration,
+            },
+            lyrics=options.lyrics,
         )
 
 

@@ -34,14 +34,21 @@ def safe_name(name: str) -> str:
     Raises:
         InvalidRequestError: It is not the name of an audio file.
     """
-    plain = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
-    printable = "".join(char for char in plain if unicodedata.category(char)[0] != "C")
-    stem, suffix = os.path.splitext(printable.strip())  # noqa: PTH122 - of a name, not of a path
+    stem, suffix = os.path.splitext(_printable(name).strip())  # noqa: PTH122 - of a name, not of a path
     stem = filesystem.portable_name(stem.strip(". "))
-    stem = stem.encode()[:_MAX_STEM_BYTES].decode(errors="ignore")
+    stem = _shorten(stem)
     if suffix.lower() not in SUFFIXES or not stem:
         raise InvalidRequestError(f"Only audio can be added: {', '.join(SUFFIXES)}.", code=400)
     return stem + suffix.lower()
+
+
+def _printable(name: str) -> str:
+    plain = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
+    return "".join(char for char in plain if unicodedata.category(char)[0] != "C")
+
+
+def _shorten(name: str) -> str:
+    return name.encode()[:_MAX_STEM_BYTES].decode(errors="ignore")
 
 
 async def receive(
@@ -122,11 +129,19 @@ async def _next_chunk(request: web.Request) -> bytes:
         raise InvalidRequestError(message, code=400) from None
 
 
-def commit_upload(part: Path, name: str) -> Path:
-    """Rename a saved file to `name`, or to the next free name; overwrite nothing."""
+def folder_for(name: str) -> str:
+    """Return the music task of the songs of an uploaded folder: `FOLDER`, or a folder in it."""
+    safe = _shorten(filesystem.portable_name(_printable(name).strip(". ")))
+    return f"{FOLDER}/{safe}" if safe else FOLDER
+
+
+def commit_upload(part: Path, folder: str, name: str) -> Path:
+    """Move a saved file to `name` in a music task, or to the next free name; overwrite nothing."""
+    target_folder = part.parent.parent / folder
+    target_folder.mkdir(exist_ok=True)
     stem, suffix = os.path.splitext(name)  # noqa: PTH122 - as above
     for number in range(1, 1000):
-        target = part.with_name(name if number == 1 else f"{stem} ({number}){suffix}")
+        target = target_folder / (name if number == 1 else f"{stem} ({number}){suffix}")
         try:
             filesystem.move_to_new(part, target)
         except FileExistsError:

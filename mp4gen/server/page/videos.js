@@ -1,17 +1,19 @@
-// Shows the queue and one page of the videos; filters, plays and deletes videos.
+// Shows the queue and one page of the videos; filters, repeats and deletes videos.
 
 import { byId, request, state, titleOf } from "./base.js";
 import { createVideoRow, updateVideoRow } from "./video-row.js";
+import { onDelete, watch } from "./watch.js";
 
 const rows = new Map();
 const view = { filter: "all", page: 0, videos: [] };
 const radios = [...document.querySelectorAll("[name=filter]")];
 
-const countOf = (filter) => filter === "all"
-  ? Object.values(state.counts).reduce((sum, count) => sum + count, 0)
-  : state.counts[filter];
-// Videos that render are on the first page of all, beside a full page of others.
-const pagedCount = () => countOf(view.filter) - (view.filter === "all" ? state.counts.rendering : 0);
+function countOf(filter) {
+  const { waiting = 0, rendering = 0, ready = 0, failed = 0 } = state.counts;
+  return { all: waiting + rendering + ready + failed, rendering: waiting + rendering, ready, failed }[filter];
+}
+// Videos that render are on the first page, beside a full page of others.
+const pagedCount = () => countOf(view.filter) - (view.filter === "all" || view.filter === "rendering" ? state.counts.rendering : 0);
 
 // --- what is shown -------------------------------------------------------------------------
 
@@ -28,10 +30,12 @@ export async function loadVideos() {
 
 export function drawQueue() {
   const { rendering, queued } = state;
-  const counts = [rendering && `${rendering} rendering`, queued && `${queued.toLocaleString()} queued`].filter(Boolean);
+  const counts = [rendering && `${rendering} rendering`, queued && `${queued.toLocaleString()} waiting`].filter(Boolean);
   byId("queue").textContent = counts.join(" · ") || "idle";
   byId("queue").hidden = false;
   byId("trouble").textContent = state.trouble ?? "";
+  byId("tab-count").hidden = countOf("rendering") === 0;
+  byId("tab-count").textContent = countOf("rendering");
   drawFilters();
   // Progress arrives with each event, the list only when it changes.
   const running = new Map(state.running.map((video) => [video.id, video]));
@@ -56,9 +60,9 @@ function drawFilters() {
   byId("range").textContent = `${(first + 1).toLocaleString()}–${Math.min(paged, first + state.page_size).toLocaleString()} of ${paged.toLocaleString()}`;
   byId("newer").disabled = view.page === 0;
   byId("older").disabled = first + state.page_size >= paged;
-  const caption = { waiting: `Cancel all ${count.toLocaleString()} waiting`, failed: `Delete all ${count.toLocaleString()} failed` }[view.filter];
-  byId("delete-all").hidden = !caption || count === 0;
-  byId("delete-all").textContent = caption ?? "";
+  const [number, caption] = { rendering: [state.counts.waiting, "Cancel all # waiting"], failed: [count, "Delete all # failed"] }[view.filter] ?? [0, ""];
+  byId("delete-all").hidden = number === 0;
+  byId("delete-all").textContent = caption.replace("#", number.toLocaleString());
 }
 
 function drawVideos() {
@@ -70,7 +74,7 @@ function drawVideos() {
     // Only changed rows are replaced, so that the focus stays.
     if (row?.text !== text) {
       const node = row && row.state === video.state ? updateVideoRow(row.node, video)
-        : createVideoRow(video, row?.node, { onWatch: watch, onDelete: deleteVideo });
+        : createVideoRow(video, row?.node, { onWatch: watch, onAgain: makeAgain, onDelete: deleteVideo });
       if (row && row.node !== node) {
         const focused = row.node.contains(document.activeElement);
         row.node.replaceWith(node);
@@ -106,26 +110,15 @@ byId("older").addEventListener("click", () => showPage(view.filter, view.page + 
 
 const report = (error) => { byId("videos-problem").textContent = error.message; };
 
-async function change(path, question) {
-  if (question && !confirm(question)) return;
+// Returns whether it was done.
+async function change(path, question, method = "DELETE") {
+  if (question && !confirm(question)) return false;
   byId("videos-problem").textContent = "";
-  await request(path, { method: "DELETE" }).catch(report);
+  return request(path, { method }).then(() => true, (error) => { report(error); return false; });
 }
 
-function deleteVideo(video, isFinished) {
-  change(`page/videos/${video.id}`, isFinished && video.url ? `Delete the video of ${titleOf(video)}?` : "");
-}
+const deleteVideo = (video) => change(`page/videos/${video.id}`, video.url ? `Delete the video of ${titleOf(video)}?` : "");
+const makeAgain = (video) => change(`page/videos/${video.id}/again`, "", "POST");
+onDelete(deleteVideo);
 byId("delete-all").addEventListener("click", () =>
-  change(`page/videos?state=${view.filter}`, `${byId("delete-all").textContent}?`));
-
-function watch(video) {
-  byId("watch-title").textContent = titleOf(video);
-  byId("player").src = video.url;
-  Object.assign(byId("watch-save"), { href: video.url, download: `${titleOf(video)}.mp4` });
-  byId("audio").pause();
-  byId("watch").showModal();
-  byId("player").focus();
-  byId("player").play().catch(() => {});
-}
-byId("watch-close").addEventListener("click", () => byId("watch").close());
-byId("watch").addEventListener("close", () => { byId("player").pause(); byId("player").removeAttribute("src"); });
+  change(`page/videos?state=${view.filter === "failed" ? "failed" : "waiting"}`, `${byId("delete-all").textContent}?`));

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.videos.video_store import VideoStore
@@ -41,12 +41,21 @@ async def delete_task(store: Store, videos: VideoStore, task: Task, reason: str)
 
 
 async def delete_tasks(
-    store: Store, videos: VideoStore, account: str, state: TaskState, reason: str
+    store: Store,
+    videos: VideoStore,
+    account: str,
+    states: Collection[TaskState],
+    reason: str,
+    *,
+    batch: str | None = None,
 ) -> list[Task]:
-    """Delete all tasks of an account in this state, with their videos, and return them."""
-    removed = await store.remove_all(account, state)
+    """Delete all tasks of an account in these states, with their videos, and return them.
+
+    With a `batch` only those of this batch are deleted.
+    """
+    removed = await store.remove_all(account, states, batch)
     await delete_videos(store, videos, [task.filename for task in removed])
-    log.info("tasks=%d deleted: state=%s reason=%r", len(removed), state, reason)
+    log.info("tasks=%d deleted: state=%s reason=%r", len(removed), "/".join(states), reason)
     return removed
 
 
@@ -145,6 +154,8 @@ class Retention:
                 await self.sweep()
                 await delete_videos(self._store, self._videos, self._store.removed_videos())
                 await asyncio.to_thread(self._data.prune_cache, self._clock())
+                pictures = self._store.pictures()
+                await asyncio.to_thread(self._data.prune_pictures, pictures, self._clock())
             except Exception:
                 log.exception("expired videos could not be deleted")
             await asyncio.sleep(_INTERVAL)

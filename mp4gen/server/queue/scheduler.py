@@ -144,6 +144,13 @@ class RenderScheduler:
         if running := self._running.get(task_id):
             running.stop()
 
+    def position(self, task_id: str) -> int | None:
+        """Return the estimated place of a waiting task in the queue, from 1; None if it is not in.
+
+        A task that waits for another try is not in the queue.
+        """
+        return self._queue.ahead_of(task_id) + 1 if task_id in self._queue else None
+
     def progress(self, task_id: str) -> RenderProgress | None:
         """Return the progress of a render; None if it is not running."""
         running = self._running.get(task_id)

@@ -51,6 +51,11 @@ MIGRATIONS = (
     """
     ALTER TABLE tasks ADD COLUMN options NOT NULL DEFAULT '{}';
     """,
+    """
+    ALTER TABLE tasks ADD COLUMN batch;
+    ALTER TABLE tasks ADD COLUMN kept NOT NULL DEFAULT 0;
+    CREATE INDEX by_batch ON tasks (account, batch) WHERE batch IS NOT NULL;
+    """,
 )
 
 

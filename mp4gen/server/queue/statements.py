@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from mp4gen.server.rendering.video_options import VideoOptions
+from mp4gen.server.rendering.video_options import PICTURE_PREFIX, VideoOptions
 
 from .fingerprint import REQUEST_CHARS
 from .task import Task, TaskState
@@ -28,6 +28,12 @@ SELECT task_id FROM tasks WHERE account = :account AND music_task_id = :music_ta
         OR (state != 'done' AND fingerprint IS NULL AND author IS :author
             AND domain_name IS :domain_name AND aspect_ratio IS :aspect_ratio
             AND options IS :options))
+"""  # noqa: S608 - a constant
+# Some tasks name pictures in `cover`, some in `background`.
+PICTURES = f"""
+SELECT json_extract(options, '$.cover') FROM tasks WHERE options LIKE '%"cover"%'
+UNION SELECT substr(json_extract(options, '$.background'), {len(PICTURE_PREFIX) + 1})
+    FROM tasks WHERE options LIKE '%"{PICTURE_PREFIX}%'
 """  # noqa: S608 - a constant
 QUEUED_AGAIN = {"state": TaskState.QUEUED, "attempts": 0, "troubles": 0} | dict.fromkeys(
     ("started_at", "completed_at", "duration", "size", "lease_until", "not_before", "last_trouble")

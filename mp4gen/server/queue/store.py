@@ -20,6 +20,7 @@ from mp4gen.errors import AlreadyExistsError, ConfigurationError
 
 from . import statements
 from .known_tasks import KnownTasks
+from .overview import Overview, read_overview
 from .schema import check_version, damaged, migrate
 from .task import CallbackState, Task, TaskState, UnfinishedTask
 
@@ -134,9 +135,18 @@ class Store:
         """Delete a task, and note that its video must be deleted."""
         await self._run_in_writer(self._remove, task_id)
 
-    async def remove_all(self, account: str, state: TaskState) -> list[Task]:
-        """Delete the tasks of an account in this state as `remove` does, and return them."""
-        return await self._run_in_writer(self._remove_all, account, state)
+    async def remove_all(
+        self, account: str, states: Collection[TaskState], batch: str | None = None
+    ) -> list[Task]:
+        """Delete the tasks of an account in these states as `remove` does, and return them.
+
+        With a `batch` only those of this batch are deleted.
+        """
+        return await self._run_in_writer(self._remove_all, account, states, batch)
+
+    async def set_kept(self, task_id: str, *, kept: bool) -> None:
+        """Record whether a task never expires."""
+        await self._change(task_id, kept=kept)
 
     async def forget_videos(self, filenames: Iterable[str]) -> None:
         """Record that the videos of deleted tasks are deleted, too."""
@@ -172,20 +182,19 @@ class Store:
         return self._select("WHERE callback = 'due' AND state IN ('done', 'failed') ORDER BY seq")
 
     def finished_before(self, moment: float) -> list[Task]:
-        """Return every task that finished before `moment`."""
-        return self._select("WHERE state IN ('done', 'failed') AND completed_at < ?", (moment,))
+        """Return every task that finished before `moment`, except those that never expire."""
+        return self._select(
+            "WHERE state IN ('done', 'failed') AND completed_at < ? AND NOT kept", (moment,)
+        )
 
     @property
     def version(self) -> int:
         """A number that changes with every write."""
         return int(self._read_connection.execute("PRAGMA data_version").fetchone()[0])
 
-    def count_by_state(self, account: str) -> dict[TaskState, int]:
-        """Return how many tasks of an account are in each state."""
-        sql = "SELECT state, count(*) FROM tasks WHERE account = ? GROUP BY state"
-        counts = dict.fromkeys(TaskState, 0)
-        rows = self._read_connection.execute(sql, (account,))
-        return counts | {TaskState(state): count for state, count in rows}
+    def overview(self, account: str) -> Overview:
+        """Return what is counted over all tasks of an account."""
+        return read_overview(self._read_connection, account)
 
     def newest(
         self,
@@ -220,6 +229,10 @@ class Store:
         """Return the file names of videos of deleted tasks, which may still exist."""
         rows = self._read_connection.execute("SELECT filename FROM removed_videos")
         return [row[0] for row in rows]
+
+    def pictures(self) -> set[str]:
+        """Return the names of the pictures that tasks have."""
+        return {row[0] for row in self._read_connection.execute(statements.PICTURES)}
 
     def filenames(self) -> set[str]:
         """Return the file names of the videos of all tasks."""
@@ -269,15 +282,19 @@ class Store:
             ):
                 connection.execute(sql, (task_id,))
 
-    def _remove_all(self, account: str, state: TaskState) -> list[Task]:
-        where = "FROM tasks WHERE account = ? AND state = ?"
+    def _remove_all(
+        self, account: str, states: Collection[TaskState], batch: str | None
+    ) -> list[Task]:
+        marks = ", ".join("?" * len(states))
+        where = f"FROM tasks WHERE account = ? AND (? IS NULL OR batch = ?) AND state IN ({marks})"
+        values = (account, batch, batch, *states)
         with self._transaction() as connection:
-            rows = connection.execute(f"SELECT {statements.COLUMNS} {where}", (account, state))
+            rows = connection.execute(f"SELECT {statements.COLUMNS} {where}", values)
             removed = [statements.task_from_row(row) for row in rows]
             connection.execute(
-                f"INSERT OR IGNORE INTO removed_videos SELECT filename {where}", (account, state)
+                f"INSERT OR IGNORE INTO removed_videos SELECT filename {where}", values
             )
-            connection.execute(f"DELETE {where}", (account, state))
+            connection.execute(f"DELETE {where}", values)
         return removed
 
     def _mark_started(self, task_id: str, fingerprint: str, values: dict[str, Any]) -> None:

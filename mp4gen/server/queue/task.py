@@ -37,7 +37,9 @@ class Task:
         account: The account that created it, and the only one that sees it.
         music_task_id: The folder, as the library names it.
         audio_id: The file, as the library names it.
-        render_variant: Empty for the API; the page creates any number of the same video.
+        render_variant: Empty for the API; the page creates any number of the same video, except in
+            batches.
+        batch: The conversion of many songs on the page that it belongs to; None without one.
         author: Shown at the beginning.
         domain_name: The watermark.
         callback_url: The URL that gets the callback.
@@ -65,6 +67,7 @@ class Task:
         not_before: When the task may be tried again; None if immediately.
         last_trouble: The text of the last failure that was not the song's; None if there is none.
         warnings: The renderer's sentences about the video.
+        kept: Whether the video never expires.
     """
 
     task_id: str
@@ -72,6 +75,7 @@ class Task:
     music_task_id: str
     audio_id: str
     render_variant: str = ""
+    batch: str | None = None
     author: str | None = None
     domain_name: str | None = None
     callback_url: str = ""
@@ -97,6 +101,7 @@ class Task:
     not_before: float | None = None
     last_trouble: str | None = None
     warnings: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    kept: bool = attrs.field(default=False, converter=bool)
 
     @property
     def is_finished(self) -> bool:
@@ -105,8 +110,8 @@ class Task:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether a person waits for it: it was created on the page."""
-        return bool(self.render_variant)
+        """Whether a person waits for it: it was created on the page, and alone."""
+        return bool(self.render_variant) and self.batch is None
 
     @property
     def status(self) -> VideoStatus:

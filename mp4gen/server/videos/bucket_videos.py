@@ -136,6 +136,13 @@ class BucketVideos:
         found = {one["path"] async for one in self._bucket.objects()}
         return set(filter(VIDEO_NAME.fullmatch, found)) | await self._local.names()
 
+    async def write_record(self, name: str, record: bytes) -> None:
+        """Replace the record of a finished video where the video is."""
+        if isinstance(await self._local.find(name), LocalVideo):
+            await self._local.write_record(name, record)
+        else:
+            await self._bucket.put(record_name(name), record)
+
     async def read_record(self, name: str) -> bytes | None:
         """Return the record of a video; None if it has none."""
         return await self._local.read_record(name) or await self._bucket.get(record_name(name))

@@ -45,6 +45,10 @@ class FolderVideos:
         """Return the names of all videos in the folder."""
         return await asyncio.to_thread(self._data.video_names)
 
+    async def write_record(self, name: str, record: bytes) -> None:
+        """Replace the record of a finished video."""
+        await asyncio.to_thread(self._data.write_record, name, record)
+
     async def read_record(self, name: str) -> bytes | None:
         """Return the record of a video; None if it has none."""
         try:

@@ -97,6 +97,14 @@ class VideoStore(Protocol):
     async def names(self) -> set[str]:
         """Return the names of all videos that the server may have made."""
 
+    async def write_record(self, name: str, record: bytes) -> None:
+        """Replace the record of a finished video.
+
+        Raises:
+            OSError: The disk failed.
+            TransientError: The place cannot be used now.
+        """
+
     async def read_record(self, name: str) -> bytes | None:
         """Return the record of a video; None if it has none."""
 

@@ -223,6 +223,7 @@ def new_task(
     aspect_ratio: str | None = None,
     audio_mode: str = "compatible",
     options: VideoOptions = DEFAULT_OPTIONS,
+    batch: str | None = None,
 ) -> Task:
     """Return a new queued task."""
     url = video_request.callback_url or ""
@@ -232,6 +233,7 @@ def new_task(
         music_task_id=track.task_id,
         audio_id=track.audio_id,
         render_variant=render_variant,
+        batch=batch,
         author=video_request.author,
         domain_name=video_request.domain_name,
         callback_url=url,

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mp4gen.server.library.library import LibraryTrack
@@ -9,7 +10,7 @@ from mp4gen.server.rendering.previews import MusicInfo
 
 _MAX_REMOVED = 10_000
 _Key = tuple[str, str]
-_Source = tuple[MusicInfo, float, int]
+_Source = tuple[MusicInfo, float, int, str | None]
 
 
 class LibraryView:
@@ -36,7 +37,7 @@ class LibraryView:
         removed = set(self._tracks)
         for track, info in tracks:
             key = track.task_id, track.audio_id
-            source = info, track.modified, track.size
+            source = info, track.modified, track.size, track.lyrics
             removed.discard(key)
             if key not in self._tracks or self._tracks[key][0] != source:
                 self._tracks[key] = source, track, number
@@ -82,6 +83,9 @@ def _columns(tracks: Sequence[tuple[LibraryTrack, MusicInfo]]) -> dict[str, list
         titles: Where its title begins in its id, or the title.
         artists: Its artist; 0 for that of the track before.
         seconds: Its length; below 0 if it is only estimated.
+        modified: Minutes since 1970, less those of the track before.
+        lyrics: The index of each track with lyrics, and the extension of their file; empty if they
+            are in its tags.
         problems: The index of each track with a problem, and the sentence.
     """
     artists = [info.artist for _, info in tracks]
@@ -97,6 +101,14 @@ def _columns(tracks: Sequence[tuple[LibraryTrack, MusicInfo]]) -> dict[str, list
             for index, artist in enumerate(artists)
         ],
         "seconds": [_seconds(track, info) for track, info in tracks],
+        "modified": [
+            minutes - before for before, minutes in itertools.pairwise((0, *map(_minutes, tracks)))
+        ],
+        "lyrics": [
+            [index, Path(track.lyrics or "").suffix]
+            for index, (track, info) in enumerate(tracks)
+            if track.lyrics or info.has_lyrics
+        ],
         "problems": [
             [index, info.problem] for index, (_, info) in enumerate(tracks) if info.problem
         ],
@@ -108,6 +120,10 @@ def _title(audio_id: str, title: str | None) -> int | str:
     if title is None or (audio_id.endswith(title) and audio_id.isascii()):
         return 0 if title is None else len(audio_id) - len(title)
     return title
+
+
+def _minutes(track: tuple[LibraryTrack, MusicInfo]) -> int:
+    return int(track[0].modified // 60)
 
 
 def _seconds(track: LibraryTrack, info: MusicInfo) -> int:

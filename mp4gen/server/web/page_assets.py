@@ -23,14 +23,25 @@ from .sessions import Sessions
 _HERE, _FONTS = ("server", "page"), ("render", "fonts")
 SCRIPTS = (
     "app.js",
+    "attachments.js",
     "base.js",
+    "batches.js",
+    "clip.js",
     "events.js",
     "images.js",
     "library.js",
+    "new-video.js",
+    "options.js",
+    "player.js",
+    "preview.js",
     "shared-events.js",
+    "song-list.js",
+    "song-rows.js",
+    "tabs.js",
     "uploads.js",
     "video-row.js",
     "videos.js",
+    "watch.js",
 )
 _ASSETS = {
     **dict.fromkeys(SCRIPTS, (_HERE, "text/javascript")),

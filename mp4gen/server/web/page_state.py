@@ -18,14 +18,14 @@ from .change_feed import MIN_INTERVAL
 from .compression import Text, compress_json, send_text
 from .library_view import LibraryView
 from .page_assets import SECURITY_HEADERS
+from .page_settings import settings
 from .services import Services
 
 PAGE_SIZE = 50
 _MAX_PAGE = 1_000_000
 _DAY = 86400
 _LOST = "The file of this video is gone. Create the video again."
-# The filters of the page; any other shows all videos.
-FILTERS = {
+_COUNTS = {
     "waiting": TaskState.QUEUED,
     "rendering": TaskState.RENDERING,
     "ready": TaskState.DONE,
@@ -33,6 +33,12 @@ FILTERS = {
 }
 _NOT_RENDERING = tuple(state for state in TaskState if state is not TaskState.RENDERING)
 _RENDERING = (TaskState.RENDERING,)
+# The states of each filter, besides those that render; any other shows all videos.
+_FILTERS = {
+    "rendering": (TaskState.QUEUED,),
+    "ready": (TaskState.DONE,),
+    "failed": (TaskState.FAILED,),
+}
 _NO_CACHE = {"Cache-Control": "private, no-cache"}
 
 
@@ -49,7 +55,7 @@ class PageState:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._event_cache: dict[str, tuple[tuple[int, int] | None, bytes]] = {}
-        self._counts: dict[str, tuple[int, dict[str, int]]] = {}
+        self._summaries: dict[str, tuple[int, dict[str, Any]]] = {}
         self._library = LibraryView(random_token())
         self._library_lock = asyncio.Lock()
         self._complete_library: tuple[str, Text] | None = None
@@ -57,13 +63,14 @@ class PageState:
     async def state(self, _: web.Request, account: str) -> web.StreamResponse:
         """Answer with the settings, the token for changes, and what an event says."""
         # Not compressed: the size of a compressed answer could give the token away.
-        settings = {
+        values = {
             "token": self._services.sessions.csrf_token(account),
             "extensions": SUFFIXES,
             "max_upload_bytes": self._services.config.max_upload_bytes,
             "requires_key": not self._services.sessions.is_open,
+            **settings(self._services.config),
         }
-        return web.json_response(settings | self._live_state(account))
+        return web.json_response(values | self._live_state(account))
 
     async def library(self, request: web.Request, _: str) -> web.StreamResponse:
         """Answer with the tracks that changed since the version in the query; all without one."""
@@ -86,13 +93,13 @@ class PageState:
 
     async def videos(self, request: web.Request, account: str) -> web.StreamResponse:
         """Answer with one page of the videos, newest first; those that render are on the first."""
-        state = FILTERS.get(request.query.get("state", ""))
+        name = request.query.get("state", "")
         number = request.query.get("page", "0")
         page = min(int(number), _MAX_PAGE) if number.isdecimal() and len(number) < 8 else 0
         store = self._services.store
-        states = _NOT_RENDERING if state is None else (state,)
+        states = _FILTERS.get(name, _NOT_RENDERING)
         tasks = store.newest(account, PAGE_SIZE, states=states, offset=page * PAGE_SIZE)
-        if state is None and page == 0:
+        if TaskState.QUEUED in states and page == 0:
             tasks = store.newest(account, PAGE_SIZE, states=_RENDERING) + tasks
         shown = {"videos": [self._video(task) for task in tasks]}
         return send_text(request, compress_json(shown), _NO_CACHE)
@@ -137,7 +144,7 @@ class PageState:
             "trouble": scheduler.trouble or self._services.library.trouble,
             "library_version": self._services.feed.library_version,
             "videos_version": store.version,
-            "counts": self._count(account),
+            **self._summary(account),
             "running": [self._video(task) for task in running],
             "page_size": PAGE_SIZE,
             # Seconds that a render takes: of none, and of each second of music.
@@ -147,14 +154,18 @@ class PageState:
             ],
         }
 
-    def _count(self, account: str) -> dict[str, int]:
-        """Return the number of videos of each filter; counted again only after a write."""
-        version, counts = self._counts.get(account, (None, {}))
-        if version != self._services.store.version:
-            by_state = self._services.store.count_by_state(account)
-            counts = {name: by_state[state] for name, state in FILTERS.items()}
-            self._counts[account] = self._services.store.version, counts
-        return counts
+    def _summary(self, account: str) -> dict[str, Any]:
+        """Return what is counted over all videos; counted again only after a write."""
+        store = self._services.store
+        version, summary = self._summaries.get(account, (None, {}))
+        if version != store.version:
+            overview = store.overview(account)
+            summary = {
+                "counts": {name: overview.counts[state] for name, state in _COUNTS.items()},
+                "batches": overview.batches,
+            }
+            self._summaries[account] = store.version, summary
+        return summary
 
     def _video(self, task: Task) -> dict[str, Any]:
         progress = self._services.scheduler.progress(task.task_id)
@@ -166,7 +177,11 @@ class PageState:
             "task": task.music_task_id,
             "audio": task.audio_id,
             "state": task.state,
+            "title": task.options.title,
+            "preset": task.options.preset,
             "aspect_ratio": task.aspect_ratio,
+            "position": self._services.scheduler.position(task.task_id),
+            "kept": task.kept,
             "done": progress.done if progress else None,
             "total": progress.total if progress else None,
             "seconds_remaining": math.ceil(progress.remaining(now)) if progress else None,
@@ -181,7 +196,7 @@ class PageState:
     def _days_remaining(self, task: Task) -> int | None:
         """Return the full days until a finished task expires; None if it does not."""
         retention_days = self._services.config.retention_days
-        if task.completed_at is None or not retention_days:
+        if task.completed_at is None or task.kept or not retention_days:
             return None
         age_days = (time.time() - task.completed_at) / _DAY
         return max(0, math.floor(retention_days - age_days))
