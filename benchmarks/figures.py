@@ -76,6 +76,9 @@ BENCHMARKS = {
     "speed": Benchmark("render_cost", "--only speed --repeats 1", "--only speed"),
     "sound": Benchmark("render_cost", "--only audio"),
     "looks": Benchmark("render_cost", "--only looks --seconds 30 --repeats 1", "--only looks"),
+    "outputs": Benchmark(
+        "render_cost", "--only outputs --seconds 30 --repeats 1", "--only outputs"
+    ),
     "server": Benchmark("server_api", "--only load --short", "--only load"),
     "redis": Benchmark("redis_rate_limit", "--periods 6", "--peers"),
     "dask": Benchmark("dask_render", "--quick"),
@@ -182,6 +185,8 @@ FIGURES = (
     Figure("render CPU / the cheapest still video", "render",
            measured("ours / ffmpeg -loop 1, smooth"), 0.24),
     Figure("render CPU / ffmpeg showcqt", "render", measured("ours / showcqt"), 0.33),
+    Figure("CPU of four videos of a song / of one", "outputs",
+           measured("four with a cache / one video"), 3.2),
     Figure("3-minute track on all cores, x real time", "speed",
            measured("one 3-minute track in pieces"), 25, at_least=True),
     Figure("signal-to-noise ratio of the sound, worst, dB", "sound",
