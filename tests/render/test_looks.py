@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mp4gen.errors import RenderError
-from mp4gen.render import looks
+from mp4gen.render import RenderStyle, looks, render_frame
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import CONTENT, check_boxes
 from mp4gen.render.motion import Run, onsets
@@ -143,3 +143,12 @@ def test_run_with_other_bands_moves_the_same():
     assert more.heights.tolist() == [[0, 0.25, 0.5, 0.75, 1], [1, 0.5, 0, 0.5, 1]]
     np.testing.assert_array_equal(more.before, more.heights)
     assert (more.first, more.end) == (7, 9)
+
+
+@pytest.mark.parametrize("look", looks.OWN_LOOKS)
+@pytest.mark.parametrize("size", [(320, 180), (180, 320)])
+def test_look_without_words_is_drawn(tone_wav, look, size):
+    """What stands in the middle then overlaps no part for words."""
+    style = RenderStyle(width=size[0], height=size[1], look=look, background="blur")
+
+    assert render_frame(tone_wav, time=0.5, title="", author="", style=style).size == size

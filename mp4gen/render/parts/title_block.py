@@ -35,14 +35,15 @@ class TitleBlock:
         self._shrunk = author.quiet_size / author.hero_size
         self._shadow = spec.background.text_shadow(author.quiet_size)
         self._box = self._author_box(spec.layout.height)
-        self.boxes: Sequence[Box] = (self._box,)
+        # Without an author the words' place may be another part's.
+        self.boxes: Sequence[Box] = (self._box,) if spec.author else ()
         self._background = stage.pixels[self._box.slices].copy()
 
     def draw_frames(self, run: Run, _slow_updates: Flags) -> Iterator[None]:
         """Draw the author in each frame in which it has moved."""
         steps = max(self._settled - self._start, 1)
         for done in np.clip((run.frames - self._start) / steps, 0, 1).tolist():
-            if done != self._drawn_progress:
+            if self.boxes and done != self._drawn_progress:
                 self._drawn_progress = done
                 self._draw(done * done * (3 - 2 * done))
             yield
