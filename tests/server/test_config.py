@@ -1,6 +1,7 @@
 """The settings of a server."""
 
 import pwd
+import sys
 from pathlib import Path
 
 import attrs
@@ -9,6 +10,7 @@ import pytest
 from mp4gen import ConfigurationError
 from mp4gen.render import RenderStyle
 from mp4gen.server import ServerConfig
+from mp4gen.server.preflight import check_start
 
 
 def test_server_config_describes_each_field() -> None:
@@ -55,6 +57,18 @@ UNUSABLE = {
     "queue_limit": [0],
     "max_upload_bytes": [0],
     "port": [-1, 65536, "80"],
+    "files": [
+        "videos",
+        "s3://",
+        "s3:///a",
+        "s3://ab",
+        "s3://Bucket",
+        "s3://bucket/a//b",
+        "s3://bucket/../a",
+        "s3://bucket/a b",
+        "https://bucket/a",
+    ],
+    "file_links": ["", "public", None],
     "executor": [
         "",
         "dask",
@@ -94,3 +108,44 @@ def test_large_videos_may_be_rendered_for_longer(
     config = ServerConfig(music=tmp_path, data=tmp_path, style=style, render_timeout=100.0)
 
     assert config.scaled_render_timeout == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (None, None),
+        ("s3://bucket", ("bucket", "")),
+        ("s3://bucket/", ("bucket", "")),
+        ("s3://my.bucket-1/a/b.c/", ("my.bucket-1", "a/b.c")),
+    ],
+)
+def test_bucket_and_prefix_are_read_from_files(
+    tmp_path: Path, files: str | None, expected: tuple[str, str] | None
+) -> None:
+    """A slash at the end changes nothing."""
+    assert ServerConfig(music=tmp_path, data=tmp_path / "data", files=files).bucket == expected
+
+
+def test_credentials_in_files_are_refused_and_not_shown(tmp_path: Path) -> None:
+    """They belong into the variables of AWS, and not into the log of a failed start."""
+    with pytest.raises(ConfigurationError, match="Invalid files") as raised:
+        ServerConfig(music=tmp_path, data=tmp_path / "data", files="s3://key:secret@bucket/a")
+
+    assert "secret" not in str(raised.value)
+
+
+def test_presigned_links_need_a_bucket(tmp_path: Path) -> None:
+    """There is no other host that could send the videos."""
+    with pytest.raises(ConfigurationError, match="file_links needs files"):
+        ServerConfig(music=tmp_path, data=tmp_path / "data", file_links="presigned")
+
+
+def test_bucket_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the extra, before anything is created."""
+    for name in ("obstore", "mp4gen.server.videos.bucket"):
+        monkeypatch.setitem(sys.modules, name, None)
+    (tmp_path / "music").mkdir()
+    config = ServerConfig(music=tmp_path / "music", data=tmp_path / "data", files="s3://bucket")
+
+    with pytest.raises(ConfigurationError, match=r"pip install 'mp4gen\[s3\]'"):
+        check_start(config)
