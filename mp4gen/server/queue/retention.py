@@ -18,6 +18,8 @@ _DAY = 86400.0
 _INTERVAL = 600.0
 # A sleep may end a little early.
 _MIN_CONFIRMATION = 0.9 * _INTERVAL
+# A deletion in a bucket takes a round trip.
+_DELETED_AT_ONCE = 16
 _CLOCK_KEY = "clock"
 
 
@@ -111,9 +113,12 @@ class Retention:
         if not await self._is_trusted(now) or not self._days:
             return 0
         expired = self._store.finished_before(now - self._days * _DAY)
-        for task in expired:
-            reason = f"expired after {self._days:g} days"
-            await delete_task(self._store, self._videos, task, reason)
+        reason = f"expired after {self._days:g} days"
+        for at in range(0, len(expired), _DELETED_AT_ONCE):
+            some = expired[at : at + _DELETED_AT_ONCE]
+            await asyncio.gather(
+                *(delete_task(self._store, self._videos, task, reason) for task in some)
+            )
         return len(expired)
 
     async def _is_trusted(self, now: float) -> bool:
