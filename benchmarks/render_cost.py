@@ -1,7 +1,8 @@
 """Measure the renderer: CPU time beside other tools, speed, memory, audio quality.
 
     python benchmarks/render_cost.py
-        [--only cost,looks,outputs,frames,audio,ring,backgrounds,speed,memory] [--music FILE]
+        [--only cost,looks,outputs,frames,audio,ring,backgrounds,lyrics,speed,memory]
+        [--music FILE]
         [--seconds 60] [--repeats 2] [--seewav "python seewav.py"] [--json FILE]
 
 Each tool makes the same 720p30 video of the same music, in turns, in its own process. The lowest
@@ -32,6 +33,7 @@ import numpy as np
 import render_audio
 import render_backgrounds
 import render_errors
+import render_lyrics
 from attrs import define, field, frozen
 from PIL import Image
 from render_contact_sheet import piece
@@ -458,6 +460,21 @@ def backgrounds(context: Context) -> None:
         context.report.add(f"least contrast of {name}", found, min_value=needed)
 
 
+def lyrics(context: Context) -> None:
+    """Compare a video with lyrics, lit from word to word, with one without."""
+    words = render_lyrics.write_lyrics(context.folder / "words.lrc", context.seconds)
+    videos = {kind: context.folder / f"{kind}.mp4" for kind in ("with", "without")}
+    commands = {
+        kind: python(render_lyrics.SCRIPT, context.music, to, words if kind == "with" else "")
+        for kind, to in videos.items()
+    }
+    costs = lowest(commands, context.repeats)
+    sizes = {kind: render_backgrounds.picture_bytes(str(to)) for kind, to in videos.items()}
+    cpu, bits = costs["with"] / costs["without"], sizes["with"] / sizes["without"]
+    context.report.add("lyrics / no lyrics: CPU", cpu, max_value=1.6)
+    context.report.add("lyrics / no lyrics: bits", bits, max_value=2.2)
+
+
 def speed(context: Context) -> None:
     """Measure seconds of video per second of real time, and the delay of a cancel."""
     cores = os.cpu_count() or 1
@@ -527,7 +544,7 @@ def memory(context: Context) -> None:
 
 PARTS: dict[str, Callable[[Context], None]] = {
     "cost": cost, "looks": looks, "outputs": outputs, "frames": frames, "audio": audio,
-    "ring": ring, "backgrounds": backgrounds, "speed": speed, "memory": memory,
+    "ring": ring, "backgrounds": backgrounds, "lyrics": lyrics, "speed": speed, "memory": memory,
 }  # fmt: skip
 
 
