@@ -181,7 +181,7 @@ def main() -> None:
     show_figures(
         "The page on the wire, and callbacks beside dead receivers",
         [
-            at_most(f"{songs}: first state, kB", first / 1000, 200),
+            at_most(f"{songs}: first state, kB", first / 1000, 215),
             at_most(f"{songs}: a change, kB", change / 1000, 5),
             at_most(f"healthy callback beside {args.receivers} dead, s", waited, 5),
         ],

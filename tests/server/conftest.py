@@ -145,7 +145,7 @@ def decode_tracks(changes: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the tracks in the columns that the page gets, as its script reads them."""
     tasks = [task for task, count in changes["folders"] for _ in range(count)]
     problems, lyrics = dict(changes["problems"]), dict(changes["lyrics"])
-    minutes = list(itertools.accumulate(changes["modified"]))
+    periods = list(itertools.accumulate(changes["modified"]))
     tracks: list[dict[str, Any]] = []
     columns = zip(
         tasks,
@@ -161,7 +161,7 @@ def decode_tracks(changes: dict[str, Any]) -> list[dict[str, Any]]:
                 "artist": tracks[-1]["artist"] if artist == 0 else artist,
                 "duration": seconds if seconds > 0 else None,
                 "estimated": abs(seconds),
-                "minutes": minutes[index],
+                "modified": periods[index],
                 "lyrics": lyrics.get(index),
                 "problem": problems.get(index),
             }

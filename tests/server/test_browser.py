@@ -314,6 +314,79 @@ async def test_whole_journey(serve: Serve, browser: Any, music: Path, tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.browser
+async def test_folder_is_dropped_converted_and_stopped(
+    serve: Serve, browser: Any, tmp_path: Path
+) -> None:
+    """A dropped folder keeps its name; its conversion shows its progress until it is stopped."""
+    run = on(browser)
+    write_song(tmp_path / "Night Drives" / "a.wav", 5.0)
+    write_song(tmp_path / "Night Drives" / "b.wav", 5.0)
+    (tmp_path / "Night Drives" / "notes.txt").write_text("not music")
+    caller = await serve(executor=IdleExecutor)
+    await asyncio.to_thread(browser.set_window_size, 1360, 900)
+    await asyncio.to_thread(browser.get, caller.url)
+    await until("document.querySelectorAll('#tracks .row').length === 4", browser)
+
+    files = [str(tmp_path / "Night Drives")]
+    for kind in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": files, "dragOperationsMask": 1}
+        event = {"type": kind, "x": 150, "y": 300, "data": data}
+        await asyncio.to_thread(browser.execute_cdp_cmd, "Input.dispatchDragEvent", event)
+    await until("document.querySelectorAll('#tracks .row').length === 6", browser)
+    head = "[...document.querySelectorAll('.folder')].find(n => n.innerText.match(/Night Drives/))"
+    await run(f"{head}.querySelector('.convert').click()")
+    progress = await until(f"{head}.querySelector('.progress span')?.textContent", browser)
+    await until("document.querySelectorAll('#videos .row').length === 2", browser)
+    await run(f"{head}.querySelector('.progress button').click()")
+    await until("document.querySelectorAll('#videos .row').length === 0", browser)
+    await until(f"!{head}.querySelector('.convert').hidden", browser)
+
+    problem = await run("return document.getElementById('drop-problem').textContent")
+    assert progress == "0 of 2"
+    assert problem == ""
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+async def test_clip_is_dragged_and_selected_songs_are_converted(
+    serve: Serve, browser: Any, music: Path
+) -> None:
+    """Each handle and the part between them move; Ctrl and Shift mark songs."""
+    run = on(browser)
+    write_song(music / "loose.wav", 100.0)
+    caller = await serve(executor=IdleExecutor)
+    await asyncio.to_thread(browser.set_window_size, 1360, 900)
+    await asyncio.to_thread(browser.get, caller.url)
+    await until("document.querySelectorAll('#tracks .row').length === 4", browser)
+    await run("document.querySelector('#tracks .pick').click()")
+    await until("!document.getElementById('play-clip').disabled", browser)
+    width = await run("return document.querySelector('#wave svg').getBoundingClientRect().width")
+
+    async def drag(id_: str, seconds: float) -> str:
+        node = await asyncio.to_thread(browser.find_element, "id", id_)
+        moves = ActionChains(browser).drag_and_drop_by_offset(node, round(seconds * width / 100), 0)
+        await asyncio.to_thread(moves.perform)
+        return await run("return document.getElementById('clip-text').textContent.slice(0, 12)")
+
+    dragged = [await drag("clip-start", 20), await drag("clip-end", -30), await drag("region", 10)]
+    await run("document.querySelector('[name=clip][value=whole]').click()")
+    whole = await run("return document.getElementById('clip-text').textContent")
+    picks = await asyncio.to_thread(browser.find_elements, "css selector", "#tracks .pick")
+    chain = ActionChains(browser).key_down(Keys.CONTROL).click(picks[1]).key_up(Keys.CONTROL)
+    chain = chain.key_down(Keys.SHIFT).click(picks[3]).key_up(Keys.SHIFT)
+    await asyncio.to_thread(chain.perform)
+    marked = await run("return document.getElementById('selection-text').textContent")
+    await run("document.getElementById('convert-selection').click()")
+    await until("document.querySelectorAll('#videos .row').length === 3", browser)
+
+    assert [text[:4] for text in dragged] == ["0:20", "0:20", "0:30"]
+    assert [text[8:] for text in dragged] == ["1:40", "1:10", "1:20"]
+    assert whole == "1:40"
+    assert marked == "3 songs selected"
+
+
+@pytest.mark.slow
+@pytest.mark.browser
 async def test_every_video_can_be_reached(serve: Serve, browser: Any, tmp_path: Path) -> None:
     """With 231 videos, 109 of them finished, the filters and pages lead to each."""
     run = on(browser)

@@ -111,8 +111,8 @@ def test_columns_keep_what_the_page_shows(
 ) -> None:
     """Titles and artists are shortened where they repeat, and come out whole."""
     view = LibraryView("e")
-    track = LibraryTrack("album", audio, Path("x.mp3"), 240_000, 6000.5, "x.LRC")
-    other = attrs.evolve(track, audio_id=f"{audio} again", modified=5939.0, lyrics=None)
+    track = LibraryTrack("album", audio, Path("x.mp3"), 240_000, 60_000.5, "x.LRC")
+    other = attrs.evolve(track, audio_id=f"{audio} again", modified=58_799.0, lyrics=None)
 
     view.update([(track, info), (other, info)])
     changes = view.changes("")
@@ -121,7 +121,7 @@ def test_columns_keep_what_the_page_shows(
     assert [one["artist"] for one in shown] == [info.artist] * 2
     assert shown[0]["title"] == title
     assert changes["seconds"] == [seconds] * 2
-    assert [one["minutes"] for one in shown] == [100, 98]
+    assert [one["modified"] for one in shown] == [100, 97]
     assert [one["lyrics"] for one in shown] == [".LRC", None]
     assert [one["problem"] for one in shown] == [info.problem] * 2
     assert changes["folders"] == [["album", 2]]

@@ -112,7 +112,7 @@ for (const radio of document.querySelectorAll("[name=clip]")) {
 
 const timeAt = (event) => {
   const { left, width } = wave.firstElementChild.getBoundingClientRect();
-  return clamp((event.clientX - left) / width, 0, 1) * seconds;
+  return ((event.clientX - left) / width) * seconds;
 };
 
 wave.addEventListener("pointerdown", (event) => {
@@ -120,13 +120,12 @@ wave.addEventListener("pointerdown", (event) => {
   event.preventDefault();
   const handle = event.target.closest(".handle");
   handle?.focus();
-  const grabbed = timeAt(event);
-  const start = from;
-  const drag = handle?.id === "clip-start" ? moveStart : handle ? moveEnd
-    : isPart() ? (time, isMoving) => moveBoth(start + time - grabbed, isMoving) : null;
+  const drag = handle?.id === "clip-start" ? moveStart : handle ? moveEnd : isPart() ? moveBoth : null;
   if (!drag) return;
+  // Where the pointer is within what it drags.
+  const offset = (drag === moveEnd ? to : from) - timeAt(event);
   wave.setPointerCapture(event.pointerId);
-  const onMove = (moved) => drag(round(timeAt(moved)), true);
+  const onMove = (moved) => drag(round(timeAt(moved) + offset), true);
   wave.addEventListener("pointermove", onMove);
   const end = () => { wave.removeEventListener("pointermove", onMove); listener(false); };
   wave.addEventListener("lostpointercapture", end, { once: true });

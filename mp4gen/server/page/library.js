@@ -12,7 +12,7 @@ const ORDERS = {
   // Songs without an artist come last.
   artist: (one, other) => !one.artist - !other.artist || compare(one.artist ?? "", other.artist ?? "") || byFolder(one, other),
   duration: (one, other) => one.length - other.length || byFolder(one, other),
-  newest: (one, other) => other.minutes - one.minutes || byFolder(one, other),
+  newest: (one, other) => other.modified - one.modified || byFolder(one, other),
 };
 
 // Resolves to whether the songs have changed, once they are those of the server. Calls `onChanged`
@@ -42,13 +42,13 @@ function tracksOf({ folders, audios, titles, artists, seconds, modified, lyrics,
   const tasks = folders.flatMap(([task, count]) => Array(count).fill(task));
   const [problemOf, lyricsOf] = [new Map(problems), new Map(lyrics)];
   let artist = null;
-  let minutes = 0;
+  let period = 0;
   return audios.map((audio, index) => {
     const title = typeof titles[index] === "string" ? titles[index] : audio.slice(titles[index]);
     if (artists[index] !== 0) artist = artists[index];
-    minutes += modified[index];
+    period += modified[index];
     const length = Math.abs(seconds[index]);
-    const track = { task: tasks[index], audio, title, artist, length, minutes,
+    const track = { task: tasks[index], audio, title, artist, length, modified: period,
       duration: seconds[index] > 0 ? length : null, lyrics: lyricsOf.get(index) ?? null, problem: problemOf.get(index) };
     return Object.assign(track, { key: keyOf(track), text: `${title} ${artist ?? ""} ${track.task}`.toLowerCase() });
   });

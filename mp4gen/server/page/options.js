@@ -40,7 +40,7 @@ function background() {
 export function batchOptions() {
   return {
     author: byId("author").value.trim(), domainName: byId("domain").value.trim(), audio_mode: byId("audio_mode").value,
-    look: selected("look"), ...background(), presets: chosenPresets(),
+    look: selected("look"), accent: byId("own-accent").checked ? byId("accent").value : null, ...background(), presets: chosenPresets(),
   };
 }
 
@@ -53,6 +53,7 @@ export function songOptions() {
 byId("create-form").addEventListener("input", (event) => {
   const { id, type } = event.target;
   if (type === "file") return;
+  if (id === "accent") byId("own-accent").checked = true;
   if (id === "colour") document.querySelector("[name=background][value=colour]").checked = true;
   if (KEPT.includes(id)) remember(id, event.target.value);
   remember("look", selected("look"));

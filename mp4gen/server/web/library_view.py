@@ -9,6 +9,8 @@ from mp4gen.server.library.library import LibraryTrack
 from mp4gen.server.rendering.previews import MusicInfo
 
 _MAX_REMOVED = 10_000
+# Seconds: exact enough to sort by, and fewer bytes than minutes.
+_PERIOD = 600
 _Key = tuple[str, str]
 _Source = tuple[MusicInfo, float, int, str | None]
 
@@ -83,7 +85,7 @@ def _columns(tracks: Sequence[tuple[LibraryTrack, MusicInfo]]) -> dict[str, list
         titles: Where its title begins in its id, or the title.
         artists: Its artist; 0 for that of the track before.
         seconds: Its length; below 0 if it is only estimated.
-        modified: Minutes since 1970, less those of the track before.
+        modified: Periods of ten minutes since 1970, less those of the track before.
         lyrics: The index of each track with lyrics, and the extension of their file; empty if they
             are in its tags.
         problems: The index of each track with a problem, and the sentence.
@@ -102,7 +104,7 @@ def _columns(tracks: Sequence[tuple[LibraryTrack, MusicInfo]]) -> dict[str, list
         ],
         "seconds": [_seconds(track, info) for track, info in tracks],
         "modified": [
-            minutes - before for before, minutes in itertools.pairwise((0, *map(_minutes, tracks)))
+            period - before for before, period in itertools.pairwise((0, *map(_period, tracks)))
         ],
         "lyrics": [
             [index, Path(track.lyrics or "").suffix]
@@ -122,8 +124,8 @@ def _title(audio_id: str, title: str | None) -> int | str:
     return title
 
 
-def _minutes(track: tuple[LibraryTrack, MusicInfo]) -> int:
-    return int(track[0].modified // 60)
+def _period(track: tuple[LibraryTrack, MusicInfo]) -> int:
+    return int(track[0].modified // _PERIOD)
 
 
 def _seconds(track: LibraryTrack, info: MusicInfo) -> int:
