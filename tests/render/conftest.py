@@ -139,11 +139,13 @@ def audible_clicks(path: Path) -> list[float]:
     return [i / rate for i in onsets(np.abs(samples[0]), 0.12, rate // 10)]
 
 
-def visible_clicks(path: Path, area: tuple[slice, slice], fps: int) -> list[float]:
-    """Return the times at which an area of a video becomes brighter."""
+def visible_clicks(
+    path: Path, area: tuple[slice, slice], fps: int, share: float = 0.2
+) -> list[float]:
+    """Return the times at which an area of a video becomes brighter by a share of the most."""
     energy = np.array([luma[area].mean() for luma in lumas(path)])
     rises = np.diff(energy, prepend=energy[0])
-    return [i / fps for i in onsets(rises, 0.2 * rises.max(), 5)]
+    return [i / fps for i in onsets(rises, share * rises.max(), 5)]
 
 
 def two_formats(folder: Path, extension: str, rates: tuple[int, int] = (44100, 22050)) -> Path:

@@ -8,9 +8,22 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from attrs import evolve
 
 from mp4gen.render import RenderStyle, render_video
+from mp4gen.render.analysis import analyse
+from mp4gen.render.canvas import Canvas
+from mp4gen.render.colour import Accent
+from mp4gen.render.looks import find_look
 from mp4gen.render.looks.bars import layout_for
+from mp4gen.render.looks.look import CONTENT, Layout, SceneSpec
+from mp4gen.render.looks.pulse import PulseLayout
+from mp4gen.render.looks.ring import RingLayout
+from mp4gen.render.looks.wave import WaveLayout
+from mp4gen.render.loudness import Loudness
+from mp4gen.render.motion import Run
+from mp4gen.render.scene import Scene
+from mp4gen.render.text import Typesetter
 
 
 @pytest.mark.slow
@@ -42,6 +55,69 @@ def test_clicks_stay_in_sync_at_every_frame_rate(tools, tmp_path, fps, seconds):
         shown = [packet.pts * packet.time_base for packet in container.demux(stream) if packet.size]
         assert stream.average_rate == fps
     assert shown == [number / Fraction(fps) for number in range(result.frames)]
+
+
+def moving_rows(layout: Layout) -> slice:
+    """Return the rows of a look that get brighter with a sound."""
+    if isinstance(layout, RingLayout):
+        box = layout.ring.box(layout.width, layout.height)
+        return slice(box.top, box.bottom)
+    if isinstance(layout, WaveLayout):
+        return slice(layout.wave.top, layout.wave.axis)
+    assert isinstance(layout, PulseLayout)
+    return slice(0, layout.rings.boxes[-1].bottom)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fps", [24, Fraction(30000, 1001), 30, 60])
+@pytest.mark.parametrize("look", ["ring", "wave", "pulse"])
+def test_clicks_stay_in_sync_in_every_look(tools, tmp_path, look, fps):
+    """Every click is seen in its own frame or the next."""
+    times = np.cumsum(np.random.default_rng(17).uniform(0.6, 0.9, 6))
+    music = tools.encode(tmp_path / "clicks.wav", tools.clicks(times, 6.0, 48000), 48000)
+    video = tmp_path / "o.mp4"
+    layout = find_look(look)(320, 180, CONTENT)
+
+    render_video(music, video, style=RenderStyle(look=look, width=320, height=180, fps=fps))
+
+    seen = tools.visible_clicks(video, (moving_rows(layout), slice(None)), fps)
+    offsets = [float(np.abs(np.array(seen, float) - time).min() * fps) for time in times]
+    assert len(seen) == len(times)
+    assert max(offsets) <= 1.0, offsets
+
+
+@pytest.mark.parametrize("fps", [24, Fraction(30000, 1001), 30, 60])
+def test_columns_of_the_waveform_grow_with_the_clicks(tools, tmp_path, fps):
+    """The loudness that they grow with is that of the frame."""
+    # Each in one frame, not in two.
+    clicks = np.array([21, 44, 68, 90, 109, 131])
+    times = (clicks + 0.1) / float(fps)
+    samples = tools.clicks(times, 6.0, 48000) + 0.1 * tools.tone(6.0, 48000)
+    music = tools.encode(tmp_path / "clicks.wav", samples, 48000)
+    layout = find_look("waveform")(640, 360, CONTENT)
+    features = analyse(music, fps=fps, bands=layout.bands, max_duration=9)
+    # As part of a long track, whose columns fill slowly.
+    padded = evolve(
+        features,
+        levels=np.tile(features.levels, (60, 1)),
+        loudness=Loudness(np.tile(features.loudness.rms, 60), np.tile(features.loudness.peaks, 60)),
+    )
+    spec = SceneSpec(
+        layout=layout, cover=np.zeros((layout.cover.width, layout.cover.width, 3), np.float32),
+        accent=Accent(0.0, 1.0), title="", author="", domain_name="", fps=fps,
+        frame_count=padded.levels.shape[0],
+    )  # fmt: skip
+    canvas = Canvas(640, 360)
+    scene = Scene(spec, padded, canvas, Typesetter())
+    first = 31 * features.levels.shape[0]
+    zeros = np.zeros((features.levels.shape[0], layout.bands), np.float32)
+    run = Run(first, zeros, zeros[:, 0], zeros)
+    rows = canvas.planes[0][layout.waveform.rows[0] : layout.waveform.axis]
+
+    rises = np.diff([float(rows.mean()) for _ in scene.draw_frames(run)])
+
+    found = np.sort(np.argsort(-rises)[: clicks.size] + 1)
+    assert np.abs(found - clicks).max() <= 1
 
 
 @pytest.mark.slow

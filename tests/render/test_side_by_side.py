@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -28,6 +29,7 @@ from mp4gen.render import (
     side_by_side,
 )
 from mp4gen.render.canvas import Canvas
+from mp4gen.render.looks import OWN_LOOKS
 from mp4gen.render.piece_process import PieceProcess
 from mp4gen.render.pieces import Drawing, Piece
 from mp4gen.render.side_by_side import PieceProcesses
@@ -91,9 +93,11 @@ def test_bytes_do_not_depend_on_the_workers(processes, music, tmp_path, workers)
     assert sorted(tmp_path.iterdir()) == sorted(files)
 
 
-def test_any_piece_is_drawn_like_the_whole(music):
+@pytest.mark.parametrize("look", OWN_LOOKS)
+def test_any_piece_is_drawn_like_the_whole(music, look):
     """Light, reflections and the progress line have the state of the frames before."""
-    request = preparation.RenderRequest("A", None, "T", None, SMALL, 60.0)
+    style = attrs.evolve(SMALL, look=look)
+    request = preparation.RenderRequest("A", None, "T", None, style, 60.0)
     prepared = preparation.prepare(music, request, partial(analysis.analyse))
 
     def canvases(drawing: Drawing, canvas: Canvas, piece: Piece) -> list[np.ndarray]:

@@ -21,6 +21,8 @@ from .waveform_cells import GROWTH, LIGHT_END, Cells, Inks, Integers, Steps, Wav
 
 # How many of the newest columns grow, and how fast that fades with the distance.
 GROWING, GROWTH_DISTANCE = 8, 3.2
+# Loud music is hardly ever quiet; its beats show by this power of its loudness.
+SWELL_CONTRAST = 2
 LIGHT_LIGHTNESS, LIGHT_CHROMA = 0.70, 0.16
 # Steps in which the column at the position fills.
 FILL_STEPS = 8
@@ -51,7 +53,7 @@ class Waveform:
         self._frame_count = max(spec.frame_count, 1)
         loudness = stage.features.loudness
         self._heights = column_heights(loudness, place.count) * np.float32(place.up)
-        self._swells = swells(relative(loudness.rms), spec.fps)
+        self._swells = swells(relative(loudness.rms) ** SWELL_CONTRAST, spec.fps)
         self._steps = Steps(place)
         self._rest = self._steps.nearest(self._heights)
         light = oklch_to_rgb(LIGHT_LIGHTNESS, LIGHT_CHROMA * spec.accent.strength, spec.accent.hue)
