@@ -1,10 +1,11 @@
-"""Start, feed and end one process that encodes pieces beside this one. Draws nothing."""
+"""Start, feed and end one process that encodes pieces for this one. Draws nothing."""
 
 import os
 import subprocess
 import sys
 from contextlib import suppress
 from multiprocessing.connection import Pipe
+from typing import Any
 
 from mp4gen.signals import STOP_SIGNALS, held_back
 
@@ -24,40 +25,26 @@ _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 Report = list[EncodedFrame] | Exception | None
 
 
-class PieceProcess:
-    """A process that encodes one piece at a time.
+class PieceConnection:
+    """The connection to a process that encodes one piece at a time.
 
-    It ends with its parent process, also if that is killed. It ignores the signals that end a
-    program, such as Ctrl-C: they reach a whole group, and the parent handles them.
+    Args:
+        connection: the end of it here, of `multiprocessing`.
 
     Attributes:
-        piece: the piece that it encodes, or None.
+        piece: the piece that the process encodes, or None.
         is_ready: whether it can be given a piece.
-
-    Raises:
-        OSError: no process can be started.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, connection: Any) -> None:
         self.piece: Piece | None = None
         self.is_ready = False
         self._is_prepared = False
-        self._connection, theirs = Pipe()
-        descriptor = theirs.fileno()
-        path = [entry for entry in sys.path if isinstance(entry, str)]
-        # The process inherits the blocked signals, and keeps them blocked.
-        with theirs, held_back(STOP_SIGNALS):
-            self._process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-c", _PROGRAM, str(descriptor), str(os.getpid()), *path],
-                pass_fds=[descriptor],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env={**os.environ, **_ENVIRONMENT},
-            )
+        self._connection = connection
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable with the next report."""
-        return self._connection.fileno()
+        return int(self._connection.fileno())
 
     def receive(self) -> Report:
         """Return the next report.
@@ -69,10 +56,7 @@ class PieceProcess:
             report: Report = self._connection.recv()
         except (EOFError, OSError) as error:
             self.close()
-            raise PieceProcessError(
-                "A render process ended unexpectedly, with the status "
-                f"{self._process.returncode}. Check the free memory, or use one worker."
-            ) from error
+            raise PieceProcessError(self._describe_end()) from error
         return report
 
     def encode(self, prepared: Prepared, piece: Piece) -> None:
@@ -93,5 +77,44 @@ class PieceProcess:
     def close(self) -> None:
         """End the process; it has nothing to finish."""
         self._connection.close()
+
+    def _describe_end(self) -> str:
+        return "A render process on another machine has ended."
+
+
+class PieceProcess(PieceConnection):
+    """A process on this machine that encodes one piece at a time.
+
+    It ends with its parent process, also if that is killed. It ignores the signals that end a
+    program, such as Ctrl-C: they reach a whole group, and the parent handles them.
+
+    Raises:
+        OSError: no process can be started.
+    """
+
+    def __init__(self) -> None:
+        connection, theirs = Pipe()
+        super().__init__(connection)
+        descriptor = theirs.fileno()
+        path = [entry for entry in sys.path if isinstance(entry, str)]
+        # The process inherits the blocked signals, and keeps them blocked.
+        with theirs, held_back(STOP_SIGNALS):
+            self._process = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-c", _PROGRAM, str(descriptor), str(os.getpid()), *path],
+                pass_fds=[descriptor],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, **_ENVIRONMENT},
+            )
+
+    def close(self) -> None:
+        """End the process; it has nothing to finish."""
+        super().close()
         self._process.kill()
         self._process.wait()
+
+    def _describe_end(self) -> str:
+        return (
+            "A render process ended unexpectedly, with the status "
+            f"{self._process.returncode}. Check the free memory, or use one worker."
+        )

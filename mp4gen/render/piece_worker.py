@@ -24,11 +24,20 @@ def main(descriptor: int, parent: int) -> None:
     with Connection(descriptor) as connection:
         try:
             if os.getppid() == parent:
-                connection.send(None)
-                connection.send(_encode_pieces(connection))
+                serve(connection)
         except (EOFError, ConnectionError):
             # The parent has ended.
             return
+
+
+def serve(connection: Connection) -> None:
+    """Encode pieces of one video until the other end closes the connection.
+
+    Raises:
+        EOFError: it did, as with `ConnectionError`.
+    """
+    connection.send(None)
+    connection.send(_encode_pieces(connection))
 
 
 def _encode_pieces(connection: Connection) -> Exception:

@@ -118,12 +118,12 @@ def render_video(
     audio_options = _audio_options(limits, audio_mode, audio_bitrate)
     if max_size is not None:
         check_range("max_size", max_size, 1, MAX_MAX_SIZE)
-    if not callable(workers):
+    if isinstance(workers, int):
         check_range("workers", workers, 1, MAX_WORKERS)
     clip, warnings = _limited(audio, clip_of(start, length), limits)
     request = RenderRequest(author, domain_name, title, cover, style, max_duration, clip, lyrics)
     deadline = Deadline(cancel, 60 + max_duration if timeout is None else timeout)
-    with watch_source(audio) as check_source, PieceProcesses(workers) as processes:
+    with watch_source(audio) as check_source, _processes(workers) as processes:
         analyse = functools.partial(
             _analyse, processes, deadline, cache, encoded_rate=audio_options.sample_rate
         )
@@ -173,6 +173,10 @@ def _reduced_text(style: RenderStyle, audio_bitrate: int | None) -> str:
         f"Reduced to {(limits.max_size or 0) / 1e6:g} MB, the limit of {limits.label}: quantizer "
         f"{style.qp}{audio}. Choose a shorter length for better quality."
     )
+
+
+def _processes(workers: Workers) -> PieceProcesses:
+    return workers if isinstance(workers, PieceProcesses) else PieceProcesses(workers)
 
 
 def _analyse(

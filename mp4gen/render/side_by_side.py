@@ -20,7 +20,7 @@ from .pieces import Piece, PieceEncoder, PieceProcessError
 from .preparation import Prepared
 
 if TYPE_CHECKING:
-    from .piece_process import PieceProcess
+    from .piece_process import PieceConnection
 
 # Minimum seconds of music for each process, which takes 0.3 CPU s to start.
 SECONDS_PER_PROCESS = 20.0
@@ -34,7 +34,6 @@ _WAIT = 0.05
 # clock would also count the time in which all of them were stopped, for instance by Ctrl-Z.
 _MAX_SILENCE = 60.0
 
-Workers = int | Callable[[], int]
 _log = logging.getLogger("mp4gen.render")
 
 
@@ -43,11 +42,16 @@ class PieceProcesses:
 
     Args:
         workers: largest number of processes, with this one; a function may lower it meanwhile.
+
+    Attributes:
+        may_join: whether processes join and leave while the video is rendered.
     """
 
-    def __init__(self, workers: Workers) -> None:
+    may_join = False
+
+    def __init__(self, workers: int | Callable[[], int]) -> None:
         self._workers = workers
-        self._started: dict[int, PieceProcess] = {}
+        self._started: dict[int, PieceConnection] = {}
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Self:
@@ -64,7 +68,7 @@ class PieceProcesses:
         return len(self._started) + 1
 
     @property
-    def ready(self) -> list[PieceProcess]:
+    def ready(self) -> list[PieceConnection]:
         """Those that can be given a piece."""
         return [process for process in self._started.values() if process.is_ready]
 
@@ -88,10 +92,13 @@ class PieceProcesses:
             except OSError as error:
                 _log.warning("The render has fewer processes than requested: %s.", error)
                 return
-            self._started[process.fileno()] = process
-            self._selector.register(process, selectors.EVENT_READ)
+            self._add(process)
 
-    def wait(self, timeout: float) -> list[PieceProcess]:
+    def _add(self, process: PieceConnection) -> None:
+        self._started[process.fileno()] = process
+        self._selector.register(process, selectors.EVENT_READ)
+
+    def wait(self, timeout: float) -> list[PieceConnection]:
         """Return the processes that have reported, after `timeout` seconds at the latest."""
         if not self._started:
             return []
@@ -99,10 +106,20 @@ class PieceProcesses:
 
     def end_one(self) -> Piece | None:
         """End one process, and return the piece that it was encoding."""
-        descriptor, process = self._started.popitem()
+        return self._end(next(reversed(self._started)))
+
+    def end_lost(self, process: PieceConnection) -> Piece | None:
+        """Forget a process that has left, and return the piece that it was encoding."""
+        return self._end(next(key for key, one in self._started.items() if one is process))
+
+    def _end(self, descriptor: int) -> Piece | None:
         self._selector.unregister(descriptor)
+        process = self._started.pop(descriptor)
         process.close()
         return process.piece
+
+
+Workers = int | Callable[[], int] | PieceProcesses
 
 
 class _Part:
@@ -187,12 +204,10 @@ class SideBySide:
 
     def _attend(self, timeout: float = 0.0) -> None:
         """Take what the other processes have encoded, and give pieces to those without."""
-        if self._processes.count == 1:
+        if self._processes.count == 1 and not self._processes.may_join:
             return
         while self._processes.count > max(self._processes.limit, 1):
-            piece = self._processes.end_one()
-            if piece in self._parts and not self._parts[piece].is_complete:
-                self._waiting = sorted([piece, *self._waiting])
+            self._take_back(self._processes.end_one())
         self._silence += timeout
         for process in self._processes.wait(timeout):
             self._take(process)
@@ -200,13 +215,31 @@ class SideBySide:
             if self._has_next():
                 process.encode(self._prepared, self._waiting.pop(0))
         if self._silence > _MAX_SILENCE:
-            raise PieceProcessError("A render process hangs. Render again, or use one worker.")
+            self._end_hanging()
 
-    def _take(self, process: PieceProcess) -> None:
-        report = process.receive()
+    def _end_hanging(self) -> None:
+        if not self._processes.may_join:
+            raise PieceProcessError("A render process hangs. Render again, or use one worker.")
+        self._silence = 0.0
+        while self._processes.count > 1:
+            self._take_back(self._processes.end_one())
+
+    def _take_back(self, piece: Piece | None) -> None:
+        """Let a piece be encoded again whose process has ended."""
+        if piece in self._parts and not self._parts[piece].is_complete:
+            self._waiting = sorted([piece, *self._waiting])
+
+    def _take(self, process: PieceConnection) -> None:
+        try:
+            report = process.receive()
+        except PieceProcessError as error:
+            report = error
         if isinstance(report, Exception):
-            raise report
-        if report is None:
+            if not self._processes.may_join:
+                raise report
+            # Its machine may be at fault; if the video is, this process finds out.
+            self._take_back(self._processes.end_lost(process))
+        elif report is None:
             process.piece, process.is_ready = None, True
         elif process.piece is not None:
             self._add(process.piece, report)

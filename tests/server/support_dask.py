@@ -1,17 +1,26 @@
 """Starts a scheduler and workers of Dask as processes on free loopback ports, and ends them."""
 
+import contextlib
+import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-# A worker holds this much free, however full the machine is.
-_NO_LIMIT = "0"
+_KERNEL = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_tests() -> None:
+    """Leave no process behind if the tests are killed."""
+    _KERNEL.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class DaskCluster:
@@ -53,7 +62,7 @@ class DaskCluster:
             "worker",
             f"tcp://127.0.0.1:{self._port}",
             *("--name", name, "--nthreads", "1", "--no-nanny", "--no-dashboard"),
-            *("--memory-limit", _NO_LIMIT, "--host", "127.0.0.1"),
+            *("--memory-limit", "0", "--host", "127.0.0.1"),
             *("--local-directory", str(self._folder / name), *options),
             **environment,
         )
@@ -66,6 +75,7 @@ class DaskCluster:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environment},
                 cwd=self._folder,
+                preexec_fn=_end_with_tests,  # noqa: PLW1509 - it calls the kernel only
             )
 
     def log_of(self, name: str) -> str:
@@ -76,6 +86,19 @@ class DaskCluster:
         """Return the processes that render for a worker."""
         children = psutil.Process(self.workers[name].pid).children()
         return [one for one in children if "resource_tracker" not in " ".join(one.cmdline())]
+
+    @contextlib.contextmanager
+    def suspended(self, name: str) -> Iterator[list[psutil.Process]]:
+        """Let a worker's render go on only after the block; yield its processes."""
+        processes = self.renders_of(name)
+        for process in processes:
+            process.suspend()
+        try:
+            yield processes
+        finally:
+            for process in processes:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def folders_of(self, name: str) -> list[Path]:
         """Return the folders of the jobs of a worker."""

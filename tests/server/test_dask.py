@@ -19,7 +19,8 @@ from .support_dask import DaskCluster
 
 pytestmark = pytest.mark.slow
 
-LONG = 300.0  # seconds of music that take seconds to render, so that a test can interfere
+# Seconds of music that is worth a helper.
+LONG = 130.0
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,12 @@ async def video_of(caller: Caller, task_id: str, audio_id: str, **extra: Any) ->
     """Render a track, and return the bytes of its video."""
     details = await caller.create_and_wait(task_id, audio_id, **extra)
     assert details["successFlag"] == "SUCCESS", details
+    return await video_bytes(caller, details["taskId"])
+
+
+async def video_bytes(caller: Caller, task_id: str) -> bytes:
+    """Return the bytes of a finished video."""
+    details = await caller.details(task_id)
     async with caller.session.get(details["response"]["videoUrl"]) as response:
         return await response.read()
 
@@ -81,7 +88,7 @@ async def submit(caller: Caller, task_id: str, audio_id: str) -> str:
 
 
 async def test_cluster_makes_the_same_bytes_as_this_machine(
-    serve: Serve, shared: DaskCluster, music: Path, tmp_path: Path
+    shared: DaskCluster, serve: Serve, music: Path, tmp_path: Path
 ) -> None:
     """Music, texts and fonts travel with the job; the music is larger than one chunk."""
     write_song(music / "album" / "large.wav", seconds=40.0)
@@ -120,7 +127,7 @@ async def test_check_renders_in_the_cluster(
 
 
 async def test_damaged_music_fails_its_task_only(
-    serve: Serve, shared: DaskCluster, music: Path
+    shared: DaskCluster, serve: Serve, music: Path
 ) -> None:
     """The text is that of a local render."""
     (music / "album" / "bad.mp3").write_bytes(b"no music" * 100)
@@ -133,10 +140,10 @@ async def test_damaged_music_fails_its_task_only(
 
 
 async def test_deleted_task_ends_its_render_on_the_worker(
-    serve: Serve, shared: DaskCluster, music: Path, visit: Any
+    shared: DaskCluster, serve: Serve, music: Path, visit: Any
 ) -> None:
     """The process stops, its files are deleted, and the worker takes the next job."""
-    write_song(music / "album" / "long.wav", seconds=LONG)
+    write_song(music / "album" / "long.wav", seconds=2 * LONG)
     caller = await serve(executor=shared.url)
     page = visit(caller)
     await page.open()
@@ -153,7 +160,7 @@ async def test_deleted_task_ends_its_render_on_the_worker(
 
 
 async def test_server_that_leaves_ends_its_renders(
-    serve: Serve, shared: DaskCluster, music: Path
+    shared: DaskCluster, serve: Serve, music: Path
 ) -> None:
     """No worker goes on with a job that nobody waits for, and the next server renders it."""
     write_song(music / "album" / "long.wav", seconds=LONG)
@@ -162,7 +169,8 @@ async def test_server_that_leaves_ends_its_renders(
     await until_rendering(caller, task_id)
     name = worker_of(caller, task_id)
 
-    await caller.server.__aexit__()
+    with shared.suspended(name):
+        await caller.server.__aexit__()
 
     await until(lambda: not shared.folders_of(name))
     again = await serve(executor=shared.url)
@@ -170,7 +178,7 @@ async def test_server_that_leaves_ends_its_renders(
 
 
 async def test_crash_of_a_render_counts_and_costs_no_worker(
-    serve: Serve, shared: DaskCluster, music: Path
+    shared: DaskCluster, serve: Serve, music: Path
 ) -> None:
     """The process of a render may die by its song; the worker and its other jobs stay."""
     write_song(music / "album" / "long.wav", seconds=LONG)
@@ -178,14 +186,71 @@ async def test_crash_of_a_render_counts_and_costs_no_worker(
     task_id = await submit(caller, "album", "long")
     await until_rendering(caller, task_id)
 
-    for process in shared.renders_of(worker_of(caller, task_id)):
-        process.kill()
+    with shared.suspended(worker_of(caller, task_id)) as processes:
+        for process in processes:
+            process.kill()
 
     await until(lambda: task_id not in caller.server._scheduler._running)
     task = caller.server._scheduler._store.get(task_id)
     assert (task.attempts, task.troubles) == (1, 0)
     assert "crashed" in task.last_trouble
     assert await video_of(caller, "album", "one")
+
+
+def helpers_of(caller: Caller) -> list[str]:
+    """Return the names of the workers that help with a render of another one."""
+    return [one.worker.name for one in caller.server._scheduler._slots._helpers._running]
+
+
+async def test_idle_workers_help_with_long_music(
+    shared: DaskCluster, serve: Serve, music: Path, tmp_path: Path
+) -> None:
+    """A helper joins, makes room for a task, and joins again; the bytes are the same."""
+    write_song(music / "album" / "long.wav", seconds=LONG)
+    here = await serve(data=tmp_path / "here")
+    there = await serve(data=tmp_path / "there", executor=shared.url)
+    expected = await video_of(here, "album", "long")
+
+    task_id = await submit(there, "album", "long")
+    await until_rendering(there, task_id)
+    with shared.suspended(worker_of(there, task_id)):
+        helper = (await until(lambda: helpers_of(there)))[0]
+        await until(lambda: shared.folders_of(helper))
+        other = await submit(there, "album", "one")
+
+        assert helpers_of(there) == []
+        assert worker_of(there, other) == helper
+        assert (await there.wait_until_finished(other))["successFlag"] == "SUCCESS"
+        assert await until(lambda: helpers_of(there)) == [helper]
+        await until(lambda: shared.folders_of(helper))
+
+    assert (await there.wait_until_finished(task_id))["successFlag"] == "SUCCESS"
+    assert await video_bytes(there, task_id) == expected
+    await until(lambda: not helpers_of(there))
+    await until(lambda: not shared.folders_of(helper))
+
+
+async def test_helper_that_is_killed_costs_no_render(
+    own: DaskCluster, serve: Serve, music: Path, tmp_path: Path
+) -> None:
+    """Its piece is encoded again, in the same attempt."""
+    for name in ("a", "b"):
+        own.start_worker(name)
+    write_song(music / "album" / "long.wav", seconds=LONG)
+    caller = await serve(executor=own.url)
+    await until(lambda: caller.server._scheduler.slots == 2)
+    task_id = await submit(caller, "album", "long")
+    await until_rendering(caller, task_id)
+    with own.suspended(worker_of(caller, task_id)):
+        helper = (await until(lambda: helpers_of(caller)))[0]
+        await until(lambda: own.renders_of(helper))
+
+    own.kill_worker(helper)
+
+    await until(lambda: caller.server._scheduler.slots == 1)
+    assert (await caller.wait_until_finished(task_id))["successFlag"] == "SUCCESS"
+    task = caller.server._scheduler._store.get(task_id)
+    assert (task.attempts, task.troubles) == (1, 0)
 
 
 async def test_renders_go_on_when_a_worker_is_killed(
@@ -202,7 +267,8 @@ async def test_renders_go_on_when_a_worker_is_killed(
     await until_rendering(caller, task_ids[0])
     assert caller.server._scheduler.rendering == 4
 
-    own.kill_worker(worker_of(caller, task_ids[0]))
+    with own.suspended(worker_of(caller, task_ids[0])):
+        own.kill_worker(worker_of(caller, task_ids[0]))
 
     ends = [await caller.wait_until_finished(task_id) for task_id in task_ids]
     assert [one["successFlag"] for one in ends] == ["SUCCESS"] * 5
@@ -221,7 +287,8 @@ async def test_tasks_wait_while_the_scheduler_is_away(
     task_id = await submit(caller, "album", "long")
     await until_rendering(caller, task_id)
 
-    own.kill_scheduler()
+    with own.suspended("a"):
+        own.kill_scheduler()
 
     health = await until_trouble(caller, f"cannot connect to the Dask scheduler {own.url}")
     assert (health["status"], health["queued"]) == ("waiting", 1)

@@ -5,11 +5,13 @@ of these limits, and macOS has none of memory. A worker ignores the signals that
 and it ends when its server ends or is killed.
 """
 
+import contextlib
 import ctypes
 import functools
 import math
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -30,6 +32,7 @@ from .worker_channel import WorkerChannel
 if TYPE_CHECKING:
     from mp4gen.render import RenderStyle, SongCache
     from mp4gen.render.lyrics.source import LyricsChoice
+    from mp4gen.render.side_by_side import Workers
 
 T = TypeVar("T")
 
@@ -37,6 +40,7 @@ NICE = 10
 _REPORT_INTERVAL = 0.1
 _MAX_FILE_BYTES = 8 << 30
 _PR_SET_PDEATHSIG = 1
+PIECES = "pieces.socket"
 # The fields of a style that name files.
 STYLE_FILES = ("background", "font", "fonts", "logo")
 
@@ -58,6 +62,7 @@ class RenderJob:
         max_duration: Maximum seconds of music.
         cpu_seconds: Maximum seconds of processor time, of each process.
         workers: Maximum number of processes, the worker included.
+        may_be_joined: Whether processes on other machines may encode pieces, by `pieces`.
     """
 
     audio: Path
@@ -72,6 +77,12 @@ class RenderJob:
     workers: int = 1
     options: VideoOptions = DEFAULT_OPTIONS
     cover: Path | None = None
+    may_be_joined: bool = False
+
+    @property
+    def pieces(self) -> Path:
+        """The path of the socket at which other processes join the render."""
+        return self.folder / PIECES
 
     @property
     def video(self) -> Path:
@@ -159,7 +170,7 @@ def render(job: RenderJob) -> RenderedVideo:
             style=_style(job),
             audio_mode="copy" if job.audio_mode == "copy" else "compatible",
             max_duration=job.max_duration,
-            workers=reporter.workers,
+            workers=_workers(job, channel, reporter),
             on_progress=reporter,
             cancel=reporter,
             # The server knows how long a render may take on this machine.
@@ -170,6 +181,29 @@ def render(job: RenderJob) -> RenderedVideo:
         # The server does not load the renderer, not even for an error.
         raise PieceDiedError(str(error)) from error
     return RenderedVideo(result.duration, result.warnings)
+
+
+def _workers(job: RenderJob, channel: WorkerChannel, reporter: "_Reporter") -> "Workers":
+    if job.may_be_joined:
+        from mp4gen.render.joined_processes import JoinedProcesses
+
+        # Without the socket, it renders alone.
+        with contextlib.suppress(OSError):
+            return JoinedProcesses(job.pieces, channel.request_helpers)
+    return reporter.workers
+
+
+def encode_pieces(address: Path, cpu_seconds: float) -> None:
+    """Encode pieces of the video whose process is at the other end of the socket `address`."""
+    limit_cpu(cpu_seconds)
+    from mp4gen.render.piece_worker import serve
+    from mp4gen.render.socket_path import AF_UNIX, short_path
+
+    with socket.socket(AF_UNIX) as end, contextlib.suppress(EOFError, ConnectionError):
+        with short_path(address) as path:
+            end.connect(path)
+        with connection.Connection(end.detach()) as joined:
+            serve(joined)
 
 
 def check_inside(job: RenderJob) -> None:

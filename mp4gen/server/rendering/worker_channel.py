@@ -23,6 +23,7 @@ class WorkerChannel:
         self._progress_path = folder / "progress"
         self._cancel_path = folder / "cancel"
         self._share_path = folder / "share"
+        self._helpers_path = folder / "helpers"
 
     def report_begin(self) -> None:
         """Report that the worker has the job: from now on its end may be the song's fault."""
@@ -69,6 +70,18 @@ class WorkerChannel:
     def shared(self) -> bool:
         """Whether the render was asked to go on in one process."""
         return self._share_path.exists()
+
+    def request_helpers(self, count: int) -> None:
+        """Say that this many processes on other machines are worth it."""
+        self._helpers_path.write_text(str(count))
+
+    @property
+    def requested_helpers(self) -> int:
+        """How many processes on other machines are worth it."""
+        try:
+            return int(self._helpers_path.read_text() or 0)
+        except OSError:
+            return 0
 
 
 def _touch(path: Path) -> None:

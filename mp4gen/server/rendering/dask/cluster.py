@@ -1,128 +1,26 @@
-"""The connection of a server to a Dask cluster, and the slots that its workers offer."""
+"""The slots that the workers of a Dask cluster offer to a server."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, TypeVar
-
-import attrs
-from distributed import Client
+from collections.abc import Callable
+from typing import Any
 
 from mp4gen.server.config import ServerConfig
-from mp4gen.server.daemon_threads import DaemonThreads
 from mp4gen.server.rendering.pool import ProcessExecutor, WorkerSlot
 from mp4gen.server.rendering.slots import RenderSlot
 from mp4gen.server.troubles import ClusterAwayError
 from mp4gen.version import package_version
 
-from . import job as worker_side
+from .connection import Cluster, ClusterWorker, connected
 from .environment import Environment, read_environment
+from .helpers import Helpers
 from .slot import DaskSlot
 
 log = logging.getLogger("mp4gen.server")
-T = TypeVar("T")
-
-# Seconds between two checks of the cluster, and to wait for an answer of it.
-_CHECK_INTERVAL, _TIMEOUT = 1.0, 10.0
-# Files that are read at once from folders that may hang.
-_FILE_THREADS = 16
-
-
-@attrs.define(eq=False)
-class ClusterWorker:
-    """One worker that can render.
-
-    Attributes:
-        address: Where it listens.
-        name: Its name in sentences.
-        threads: How many jobs it runs at once.
-        environment: What it renders with.
-        renders: How many renders of this server it has.
-    """
-
-    address: str
-    name: str
-    threads: int
-    environment: Environment
-    renders: int = 0
-
-    @property
-    def free(self) -> int:
-        """How many more renders may start."""
-        return max(self.threads - self.renders, 0)
-
-
-class Cluster:
-    """One connection to a scheduler, until it breaks.
-
-    Args:
-        client: The connected client.
-    """
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._receivers: dict[str, Callable[[dict[str, Any]], None]] = {}
-        self._threads = DaemonThreads(_FILE_THREADS, "mp4gen-files")
-        client.subscribe_topic(worker_side.TOPIC, self._receive)
-
-    @property
-    def connection_args(self) -> dict[str, Any]:
-        """What a connection to a worker needs, such as certificates."""
-        return dict(self._client.connection_args)
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether the scheduler is there."""
-        return bool(self._client.status == "running")
-
-    async def workers(self) -> dict[str, dict[str, Any]]:
-        """Return all workers by their addresses, as the scheduler describes them."""
-        async with asyncio.timeout(_TIMEOUT):
-            identity = await self._client.scheduler.identity(n_workers=-1)
-        return dict(identity["workers"])
-
-    async def set_up(self, address: str) -> Environment:
-        """Prepare a worker for jobs, and return what it renders with."""
-        async with asyncio.timeout(3 * _TIMEOUT):
-            answers = await self._client.run(worker_side.set_up, workers=[address])
-        return Environment(**answers[address])
-
-    def submit(self, func: Callable[..., object], *args: Any, **options: Any) -> Any:
-        """Submit a task that runs once, on the given workers only, and return its future."""
-        return self._client.submit(
-            func, *args, pure=False, retries=0, allow_other_workers=False, **options
-        )
-
-    @contextlib.contextmanager
-    def receiving(self, token: str, receive: Callable[[dict[str, Any]], None]) -> Iterator[None]:
-        """Call `receive` with each report of a job."""
-        self._receivers[token] = receive
-        try:
-            yield
-        finally:
-            del self._receivers[token]
-
-    def _receive(self, event: tuple[float, dict[str, Any]]) -> None:
-        message = event[1]
-        if receive := self._receivers.get(message["token"]):
-            receive(message)
-
-    async def in_thread(self, func: Callable[..., T], *args: Any) -> T:
-        """Return `func(*args)`, which may hang."""
-        return await asyncio.wrap_future(self._threads.submit(func, *args))
-
-    def close_later(self, file: Any) -> None:
-        """Close a file, which may hang."""
-        self._threads.submit(file.close)
-
-    async def close(self) -> None:
-        """Close the connection; tasks that run are cancelled."""
-        self._threads.shutdown()
-        with contextlib.suppress(OSError, TimeoutError):
-            await self._client.close(timeout=1)
+# Seconds between two checks of the cluster.
+_CHECK_INTERVAL = 1.0
 
 
 class DaskSlots:
@@ -140,6 +38,8 @@ class DaskSlots:
         self._cluster: Cluster | None = None
         self._own: Environment | None = None
         self._workers: dict[str, ClusterWorker] = {}
+        self._taken: set[DaskSlot] = set()
+        self._helpers = Helpers()
         # Why each other worker is not used.
         self._refused: dict[str, str] = {}
         self._trouble: str | None = None
@@ -179,20 +79,27 @@ class DaskSlots:
 
     def take(self, *, urgent: bool) -> DaskSlot:
         """Return a slot of the worker with the most free threads."""
-        worker = max(self._workers.values(), key=lambda one: one.free)
+        free = [worker for worker in self._workers.values() if worker.free]
+        worker = max(free, key=lambda one: (one.unused, one.free))
         if self._cluster is None:
             raise RuntimeError("There is no cluster.")
+        if not worker.unused:
+            self._helpers.make_room(worker)
         worker.renders += 1
         memory_limit = self._config.worker_memory_bytes
-        return DaskSlot(self._cluster, worker, memory_limit=memory_limit, urgent=urgent)
+        slot = DaskSlot(self._cluster, worker, memory_limit=memory_limit, urgent=urgent)
+        self._taken.add(slot)
+        return slot
 
     def give_back(self, slot: RenderSlot) -> None:
         """Make a slot free for the next render."""
         if isinstance(slot, DaskSlot):
             slot.worker.renders -= 1
+            self._taken.discard(slot)
+            self._helpers.end_all_of(slot)
 
     def processes_for_one(self) -> int:
-        """Return 1: other workers help a long render as long as they have nothing else to do."""
+        """Return 1: idle workers help a long render by themselves."""
         return 1
 
     async def close(self) -> None:
@@ -210,30 +117,19 @@ class DaskSlots:
             await slot.close()
         while True:
             try:
-                async with self._connected() as cluster:
-                    while cluster.is_connected:
-                        await self._update(cluster)
+                async with connected(self._url) as self._cluster:
+                    while self._cluster.is_connected:
+                        await self._update(self._cluster)
+                        self._helpers.balance(self._cluster, [*self._workers.values()], self._taken)
                         await asyncio.sleep(_CHECK_INTERVAL)
             except (OSError, TimeoutError) as error:
                 log.debug("the Dask scheduler does not answer: %s", error)
+            self._workers, self._refused, self._helpers = {}, {}, Helpers()
             self._set_trouble(
                 f"The server cannot connect to the Dask scheduler {self._url}. Start it, or check "
                 "--executor."
             )
             await asyncio.sleep(_CHECK_INTERVAL)
-
-    @contextlib.asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Cluster]:
-        address = self._url.replace("dask+tls://", "tls://").replace("dask://", "tcp://")
-        client = await Client(
-            address, asynchronous=True, timeout=_TIMEOUT, set_as_default=False, name="mp4gen"
-        )
-        self._cluster = Cluster(client)
-        try:
-            yield self._cluster
-        finally:
-            self._workers, self._refused = {}, {}
-            await self._cluster.close()
 
     async def _update(self, cluster: Cluster) -> None:
         """Take on workers that have joined, and forget those that have left."""
@@ -274,7 +170,7 @@ class DaskSlots:
             )
             return
         self._workers[address] = ClusterWorker(address, name, info["nthreads"], environment)
-        log.info("dask worker=%s threads=%d renders", name, info["nthreads"])
+        log.info("dask worker=%s threads=%d", name, info["nthreads"])
         for difference in environment.differences(own):
             log.warning("The Dask worker %s %s", name, difference)
 

@@ -12,7 +12,6 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,12 +20,16 @@ from distributed import get_worker
 from distributed.core import Status
 
 from mp4gen.server.rendering.job_files import relocated
-from mp4gen.server.rendering.pool import ProcessExecutor, WorkerSlot
-from mp4gen.server.rendering.worker import RenderedVideo, RenderJob
+from mp4gen.server.rendering.pool import WorkerSlot
+from mp4gen.server.rendering.worker import PIECES, RenderedVideo, RenderJob
 from mp4gen.server.rendering.worker_channel import WorkerChannel
 
 from .environment import read_environment
+from .idle_slots import idle_slot
+from .pieces import OPERATION as PIECES_OPERATION
+from .pieces import serve_helper
 from .session import CHUNK_BYTES, OPERATION, Answer, answer_requests
+from .tasks import until_cancelled
 
 # The topic of the scheduler's events that carries the progress of all jobs.
 TOPIC = "mp4gen-progress"
@@ -48,7 +51,14 @@ def set_up(dask_worker: Any) -> dict[str, Any]:
     async def serve_session(comm: Any, token: str) -> Status:
         return await _serve_session(dask_worker, comm, token)
 
+    async def serve_pieces(comm: Any, token: str) -> Status:
+        if token not in _jobs:
+            comm.abort()
+            return Status.dont_reply
+        return await serve_helper(comm, _jobs[token].folder / PIECES)
+
     dask_worker.handlers.setdefault(OPERATION, serve_session)
+    dask_worker.handlers.setdefault(PIECES_OPERATION, serve_pieces)
     return attrs.asdict(read_environment())
 
 
@@ -59,12 +69,11 @@ class _Job:
         self.has_thread, self.has_session = asyncio.Event(), asyncio.Event()
         self.has_ended = asyncio.Event()
         self.is_cancelled = False
+        self.folder = Path()
         self.users = 0
 
 
 _jobs: dict[str, _Job] = {}
-# By their limit of memory.
-_idle_slots: dict[int, list[WorkerSlot]] = {}
 
 
 @contextlib.contextmanager
@@ -86,23 +95,21 @@ async def hold_thread(token: str) -> None:
     Raises:
         TimeoutError: The server does not connect.
     """
-    tasks = get_worker().state.tasks
+    dask_worker = get_worker()
     with _joined(token) as job:
         job.has_thread.set()
         async with asyncio.timeout(_SESSION_TIMEOUT):
             await job.has_session.wait()
-        while not job.has_ended.is_set():
-            # A task that runs is not interrupted when it is cancelled, but its state changes.
-            if token not in tasks or tasks[token].state != "executing":
-                job.is_cancelled = True
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CHECK_INTERVAL):
-                    await job.has_ended.wait()
+        ended = asyncio.ensure_future(job.has_ended.wait())
+        await until_cancelled(dask_worker, token, ended)
+        job.is_cancelled = not ended.done()
+        await ended
 
 
 async def _serve_session(dask_worker: Any, comm: Any, token: str) -> Status:
     folder = await asyncio.to_thread(_new_folder, dask_worker.local_directory)
     with _joined(token) as job:
+        job.folder = folder
         job.has_session.set()
         try:
             await answer_requests(comm, _JobSession(dask_worker, token, job, folder).handle)
@@ -122,7 +129,7 @@ class _JobSession:
     def __init__(self, dask_worker: Any, token: str, job: _Job, folder: Path) -> None:
         self._worker, self._token, self._job, self._folder = dask_worker, token, job, folder
         self._channel = WorkerChannel(folder)
-        self._reported: tuple[float, ...] = ()
+        self._reported: dict[str, Any] = {}
 
     async def handle(self, request: dict[str, Any]) -> Answer:
         """Return the answer to one request."""
@@ -153,7 +160,7 @@ class _JobSession:
             return file.read(CHUNK_BYTES)
 
     async def _render(self, job: RenderJob, memory_limit: int) -> RenderedVideo:
-        with _slot(memory_limit) as slot:
+        with idle_slot(memory_limit) as slot:
             rendering = asyncio.ensure_future(slot.render(job))
             try:
                 await self._supervise(rendering, slot)
@@ -183,18 +190,8 @@ class _JobSession:
         """Report by the scheduler how far the render is, if that has changed."""
         if not self._channel.has_begun:
             return
-        report = self._channel.read_progress() or ()
-        if report != self._reported or not report:
+        helpers = self._channel.requested_helpers
+        report = {"progress": self._channel.read_progress(), "helpers": helpers}
+        if report != self._reported:
             self._reported = report
-            self._worker.log_event(TOPIC, {"token": self._token, "progress": report})
-
-
-@contextlib.contextmanager
-def _slot(memory_limit: int) -> Iterator[WorkerSlot]:
-    """Yield a slot whose process, if it has one already, has this limit."""
-    idle = _idle_slots.setdefault(memory_limit, [])
-    slot = idle.pop() if idle else WorkerSlot(partial(ProcessExecutor, memory_limit))
-    try:
-        yield slot
-    finally:
-        idle.append(slot)
+            self._worker.log_event(TOPIC, {"token": self._token, **report})

@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from distributed import KilledWorker
 from distributed.client import FutureCancelledError
 
@@ -23,7 +24,7 @@ from . import job as worker_side
 from .session import CHUNK_BYTES, Session, SessionEndedError, open_session
 
 if TYPE_CHECKING:
-    from .cluster import Cluster, ClusterWorker
+    from .connection import Cluster, ClusterWorker
 
 _CHECK_INTERVAL = 0.2
 _CONNECT_TIMEOUT = 10.0
@@ -38,6 +39,11 @@ class DaskSlot:
         worker: The worker.
         memory_limit: Maximum bytes of address space of the render's process; 0 for no limit.
         urgent: Whether its task goes before others that wait for the worker.
+
+    Attributes:
+        worker: The worker.
+        wanted_helpers: How many helpers are worth it for the render that runs.
+        useless_helpers: The addresses of workers whose helpers failed.
     """
 
     def __init__(
@@ -48,6 +54,14 @@ class DaskSlot:
         self._priority = _URGENT if urgent else 0
         self._rendering: asyncio.Future[RenderedVideo] | None = None
         self._killed = False
+        self._cpu_seconds = 0.0
+        self._token = ""
+        self.wanted_helpers = 0
+        self.useless_helpers: set[str] = set()
+
+    def help_arguments(self) -> tuple[str, str, int, float]:
+        """Return what a helper needs to find the render, and its limits."""
+        return self.worker.address, self._token, self._memory_limit, self._cpu_seconds
 
     async def render(self, job: RenderJob) -> RenderedVideo:
         """Render `job` on the worker, and fetch the video into its folder.
@@ -76,9 +90,15 @@ class DaskSlot:
             self._rendering.cancel()
 
     async def _render(self, job: RenderJob) -> RenderedVideo:
-        token = f"mp4gen-{random_token()}"
+        token = self._token = f"mp4gen-{random_token()}"
+        self._cpu_seconds = job.cpu_seconds
         mirror = _Mirror(WorkerChannel(job.folder))
-        with self._cluster.receiving(token, mirror.receive):
+
+        def receive(message: dict[str, Any]) -> None:
+            self.wanted_helpers = message["helpers"]
+            mirror.receive(message)
+
+        with self._cluster.receiving(token, receive):
             future = self._cluster.submit(
                 worker_side.hold_thread,
                 token,
@@ -93,6 +113,7 @@ class DaskSlot:
                 )
                 return video
             finally:
+                self.wanted_helpers = 0
                 future.release()
 
     async def _use_session(self, job: RenderJob, token: str, mirror: _Mirror) -> RenderedVideo:
@@ -115,7 +136,8 @@ class DaskSlot:
             paths = await self._cluster.in_thread(_checked_files, job)
             for path, name in paths.items():
                 await self._send(session, path, name, mirror)
-            request = pickle.dumps((job, paths, self._memory_limit))
+            joined = attrs.evolve(job, may_be_joined=True)
+            request = pickle.dumps((joined, paths, self._memory_limit))
             answer = await session.call("render", job=request)
             await self._fetch(session, job.video, mirror)
             video: RenderedVideo = pickle.loads(answer["result"])  # noqa: S301 - as in Dask

@@ -1,0 +1,142 @@
+"""One connection of a server to a Dask scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, TypeVar
+
+import attrs
+from distributed import Client
+
+from mp4gen.server.daemon_threads import DaemonThreads
+
+from . import job as worker_side
+from .environment import Environment
+
+T = TypeVar("T")
+
+# Seconds to wait for an answer of the scheduler or of a worker.
+_TIMEOUT = 10.0
+# Files that are read at once from folders that may hang.
+_FILE_THREADS = 16
+
+
+@attrs.define(eq=False)
+class ClusterWorker:
+    """One worker that can render.
+
+    Attributes:
+        address: Where it listens.
+        name: Its name in sentences.
+        threads: How many jobs it runs at once.
+        environment: What it renders with.
+        renders: How many renders of this server it has.
+        helpers: How many helpers of this server's other renders it has.
+    """
+
+    address: str
+    name: str
+    threads: int
+    environment: Environment
+    renders: int = 0
+    helpers: int = 0
+
+    @property
+    def free(self) -> int:
+        """How many more renders may start: helpers make room."""
+        return max(self.threads - self.renders, 0)
+
+    @property
+    def unused(self) -> int:
+        """How many threads have neither a render nor a helper."""
+        return max(self.threads - self.renders - self.helpers, 0)
+
+
+class Cluster:
+    """One connection to a scheduler, until it breaks.
+
+    Args:
+        client: The connected client.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._receivers: dict[str, Callable[[dict[str, Any]], None]] = {}
+        self._threads = DaemonThreads(_FILE_THREADS, "mp4gen-files")
+        client.subscribe_topic(worker_side.TOPIC, self._receive)
+
+    @property
+    def connection_args(self) -> dict[str, Any]:
+        """What a connection to a worker needs, such as certificates."""
+        return dict(self._client.connection_args)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the scheduler is there."""
+        return bool(self._client.status == "running")
+
+    async def workers(self) -> dict[str, dict[str, Any]]:
+        """Return all workers by their addresses, as the scheduler describes them."""
+        async with asyncio.timeout(_TIMEOUT):
+            identity = await self._client.scheduler.identity(n_workers=-1)
+        return dict(identity["workers"])
+
+    async def set_up(self, address: str) -> Environment:
+        """Prepare a worker for jobs, and return what it renders with."""
+        async with asyncio.timeout(3 * _TIMEOUT):
+            answers = await self._client.run(worker_side.set_up, workers=[address])
+        return Environment(**answers[address])
+
+    def submit(self, func: Callable[..., object], *args: Any, **options: Any) -> Any:
+        """Submit a task that runs once, on the given workers only, and return its future."""
+        return self._client.submit(
+            func, *args, pure=False, retries=0, allow_other_workers=False, **options
+        )
+
+    @contextlib.contextmanager
+    def receiving(self, token: str, receive: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+        """Call `receive` with each report of a job."""
+        self._receivers[token] = receive
+        try:
+            yield
+        finally:
+            del self._receivers[token]
+
+    def _receive(self, event: tuple[float, dict[str, Any]]) -> None:
+        message = event[1]
+        if receive := self._receivers.get(message["token"]):
+            receive(message)
+
+    async def in_thread(self, func: Callable[..., T], *args: Any) -> T:
+        """Return `func(*args)`, which may hang."""
+        return await asyncio.wrap_future(self._threads.submit(func, *args))
+
+    def close_later(self, file: Any) -> None:
+        """Close a file, which may hang."""
+        self._threads.submit(file.close)
+
+    async def close(self) -> None:
+        """Close the connection; tasks that run are cancelled."""
+        self._threads.shutdown()
+        with contextlib.suppress(OSError, TimeoutError):
+            await self._client.close(timeout=1)
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Cluster]:
+    """Yield a connection to the scheduler that the setting `executor` names.
+
+    Raises:
+        OSError: It cannot be reached, as with `TimeoutError`.
+    """
+    address = url.replace("dask+tls://", "tls://").replace("dask://", "tcp://")
+    client = await Client(
+        address, asynchronous=True, timeout=_TIMEOUT, set_as_default=False, name="mp4gen"
+    )
+    cluster = Cluster(client)
+    try:
+        yield cluster
+    finally:
+        await cluster.close()
