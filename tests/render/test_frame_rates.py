@@ -90,7 +90,7 @@ def test_clicks_stay_in_sync_in_every_look(tools, tmp_path, look, fps):
 def test_columns_of_the_waveform_grow_with_the_clicks(tools, tmp_path, fps):
     """The loudness that they grow with is that of the frame."""
     # Each in one frame, not in two.
-    clicks = np.array([21, 44, 68, 90, 109, 131])
+    clicks = np.rint(np.array([0.7, 1.5, 2.3, 3.0, 3.7, 4.4]) * float(fps))
     times = (clicks + 0.1) / float(fps)
     samples = tools.clicks(times, 6.0, 48000) + 0.1 * tools.tone(6.0, 48000)
     music = tools.encode(tmp_path / "clicks.wav", samples, 48000)
