@@ -1,4 +1,4 @@
-"""Kinds of servers and users that the limiter works with."""
+"""Servers, users and errors of Redis, as the limiter meets them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio
+from redis import exceptions as errors
 
+import mp4gen
 from mp4gen import RateLimit
 from mp4gen.redis import RedisRateLimiter
+from mp4gen.redis.connection import RedisAwayError
 from tests.support_redis import BINARY, MISSING, RedisServer, mark_as_used
 
 LIMIT = RateLimit(2, per=0.05)
@@ -61,3 +64,45 @@ async def test_cluster() -> None:
             await limiter.aclose()
 
             assert await client.exists("mp4gen:{cluster}:slots")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_temporary"),
+    [
+        (errors.BusyLoadingError("Redis is loading the dataset in memory"), True),
+        (errors.ReadOnlyError("You can't write against a read only replica."), True),
+        (errors.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), True),
+        (errors.MasterDownError("Link with MASTER is down"), True),
+        (errors.ResponseError("MISCONF Redis is configured to save RDB snapshots"), True),
+        (errors.ResponseError("BUSY Redis is busy running a script."), True),
+        (errors.ConnectionError("Connection closed by server."), True),
+        (ConnectionResetError(104, "Connection reset by peer"), True),
+        (errors.AuthenticationError("invalid username-password pair"), False),
+        (errors.NoPermissionError("this user has no permissions"), False),
+        (errors.ConnectionError("Error 1. [SSL: CERTIFICATE_VERIFY_FAILED]"), False),
+        (errors.ResponseError("DB index is out of range"), False),
+        (errors.InvalidResponse("Protocol Error: b'HTTP/1.1 400'"), False),
+    ],
+)
+def test_errors_that_end_by_themselves(error: Exception, is_temporary: bool) -> None:
+    """The others are the user's to correct: at the first use they are raised."""
+    connection = RedisRateLimiter("redis://localhost", name="errors")._connection
+
+    found = connection._classified(error)
+
+    assert isinstance(found, RedisAwayError) is is_temporary
+    assert isinstance(found, mp4gen.ConfigurationError) is not is_temporary
+    assert str(found).endswith(".")
+
+
+async def test_unexpected_error_reaches_the_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No call waits for a task that has ended."""
+    limiter = RedisRateLimiter("redis://localhost", name="unexpected")
+
+    async def run(*_: object) -> list[int]:
+        raise KeyError("reply")
+
+    monkeypatch.setattr(limiter._connection, "run", run)
+
+    with pytest.raises(mp4gen.UnexpectedError, match="Unexpected KeyError"):
+        await call(limiter)
