@@ -93,11 +93,24 @@ def draw_cover(
     around = box.expanded(int(reach * 2.5) + drop, pixels.shape[1], pixels.shape[0])
     shadow = _shadow(around, box, radius, reach / 2, drop)
     pixels[around.slices] *= 1 - shadow[..., None] * np.float32(SHADOW)
-    inside = pixels[box.slices]
-    mask = rounded(box.width, box.height, radius)
-    hairline = mask - rounded(box.width, box.height, radius, inset=max(unit, 1.0))
+    draw_edged(pixels[box.slices], cover, radius, unit)
+
+
+def draw_edged(area: Floats, cover: Floats, radius: float, unit: float, inset: float = 0.0) -> None:
+    """Draw the cover in place, with rounded corners and a hairline.
+
+    Args:
+        area: sRGB, where to draw.
+        cover: sRGB, as large as the area.
+        radius: radius of the corners in pixels, without the inset.
+        unit: pixels for one unit of the design.
+        inset: pixels that are left out on each side.
+    """
+    height, width = area.shape[:2]
+    mask = rounded(width, height, radius + inset, inset=inset)
+    hairline = mask - rounded(width, height, radius + inset, inset=inset + max(unit, 1.0))
     edged = cover + (1 - cover) * (hairline * np.float32(BORDER))[..., None]
-    inside += (edged - inside) * mask[..., None]
+    area += (edged - area) * mask[..., None]
 
 
 def rounded(width: int, height: int, radius: float, inset: float = 0.0) -> Floats:

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+Integers = NDArray[np.int64]
+Reals = NDArray[np.floating]
 Planes = tuple[Bytes, Bytes, Bytes]
 
 BAR_LIGHTNESS, BAR_CHROMA = 0.80, 0.135
@@ -27,7 +29,6 @@ _LAB = np.array([
 _RGB_FROM_LMS = np.linalg.inv(_LMS).astype(np.float32)
 _LMS_FROM_LAB = np.linalg.inv(_LAB).astype(np.float32)
 _BT709 = np.array([0.2126, 0.7152, 0.0722], np.float32)
-YUV_OFFSETS = np.array([16, 128, 128], np.float32)
 _YUV = np.array([
     219 * _BT709,
     224 / 1.8556 * (np.array([0, 0, 1], np.float32) - _BT709),
@@ -111,6 +112,11 @@ def rgb_to_yuv(pixels: Floats) -> Floats:
     return planes
 
 
+def rgb_to_levels(colours: Floats) -> Floats:
+    """Convert sRGB (..., 3) to luma, blue and red as in planes, but in floats."""
+    return rgb_to_yuv(colours) + YUV_OFFSETS
+
+
 def rgb_to_yuv420(pixels: Floats) -> Planes:
     """Convert an sRGB image (h, w, 3), with even sides, to BT.709 limited-range 4:2:0 planes.
 
@@ -123,14 +129,20 @@ def rgb_to_yuv420(pixels: Floats) -> Planes:
 def dithered_yuv420(pixels: Floats) -> tuple[Floats, Floats, Floats]:
     """Convert an image as `rgb_to_yuv420` does, but round nothing: to add light before that."""
     luma = pixels @ _BT709
-    rows = pixels[::2] + pixels[1::2]
-    small: Floats = (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
+    small = halved(pixels)
     small_luma = small @ _BT709
     # A fixed seed: equal images give equal bytes.
     noise = np.random.default_rng(0)
     blue: Floats = (small[..., 2] - small_luma) * np.float32(224 / 1.8556) + 128
     red: Floats = (small[..., 0] - small_luma) * np.float32(224 / 1.5748) + 128
     return _dithered(luma * 219 + 16, noise), _dithered(blue, noise), _dithered(red, noise)
+
+
+def halved(pixels: Floats) -> Floats:
+    """Return the means of each two by two pixels of an image with even sides."""
+    rows = pixels[::2] + pixels[1::2]
+    small: Floats = (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
+    return small
 
 
 def blend(old: Planes, new: Planes, share: float) -> Planes:

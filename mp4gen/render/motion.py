@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 from attrs import frozen
@@ -36,6 +37,7 @@ MIN_ONSET, ONSET_GAP = 0.15, 0.3
 MIN_DB = -72.0
 HISTORY_SECONDS = 1.0
 SWELL_SECONDS = 0.18
+Edges = Literal["edge", "symmetric"]
 # Frames at a time: enough to share numpy's cost per call, few enough to stay in the cache.
 _BLOCK = 64
 
@@ -145,6 +147,25 @@ def swells(loudness: Floats, fps: FrameRate) -> Floats:
     decay = math.exp(-1 / (fps * SWELL_SECONDS))
     fallen = itertools.accumulate(loudness.tolist(), lambda before, now: max(now, before * decay))
     return np.fromiter(fallen, np.float32, loudness.size)
+
+
+def smooth_bands(heights: Floats, radius: float, edges: Edges = "edge") -> Floats:
+    """Smooth over neighbouring bands.
+
+    Args:
+        heights: (frames, bands).
+        radius: the sigma in bands.
+        edges: "edge" repeats the first and the last band beyond the ends, "symmetric" mirrors all.
+    """
+    reach = math.ceil(2 * radius)
+    weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * radius**2))
+    weights /= weights.sum()
+    padded = np.pad(heights, ((0, 0), (reach, reach)), mode=edges)
+    count = heights.shape[1]
+    total = np.zeros_like(heights)
+    for start, weight in enumerate(weights.tolist()):
+        total += padded[:, start : start + count] * np.float32(weight)
+    return total
 
 
 def _targets(levels: Bytes, places: Floats, reference_levels: Floats) -> Floats:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
 from mp4gen.render import background
-from mp4gen.render.colour import Floats
+from mp4gen.render.colour import Floats, Integers
 from mp4gen.render.layout import BLOCK, Box, Words, centred_cover_box, cover_box
 from mp4gen.render.parts.bars import Bars
 from mp4gen.render.parts.cover_glow import CoverGlow
@@ -87,7 +86,7 @@ class BarsLayout(Layout):
     """
 
     design: Design
-    bar_lefts: NDArray[np.int64]
+    bar_lefts: Integers
     bar_width: int
     bars_base: int
     bars_height: int
@@ -140,11 +139,8 @@ def layout_for(width: int, height: int, content: Content = CONTENT) -> BarsLayou
     else:
         cover = cover_box(margin, cover_top, cover_side, unit)
     count = bar_count(width, height)
-    pitch = (width - 2 * margin) / count
     bars_height = round(design.bars_height * unit)
-    # A bar in a very wide frame is no wider than high.
-    bar = max(min(round(0.58 * pitch), bars_height - 2), 2)
-    lefts = np.floor(margin + (np.arange(count) + 0.5) * pitch - bar / 2 + 0.5).astype(np.int64)
+    lefts, bar = place_bars(width, margin, count, bars_height)
     line = max(round(4 * unit), 2)
     progress_top = round(design.progress_top * unit + down)
     bars_base = round(design.bars_base * unit + down)
@@ -165,6 +161,15 @@ def layout_for(width: int, height: int, content: Content = CONTENT) -> BarsLayou
         progress=Box(margin, progress_top, width - margin, progress_top + line),
         watermark=place_watermark(frame_for(width, height)),
     )
+
+
+def place_bars(width: int, margin: int, count: int, height: int) -> tuple[Integers, int]:
+    """Return the left edges and the width of bars that fill a width, less the margins."""
+    pitch = (width - 2 * margin) / count
+    # A bar in a very wide frame is no wider than high.
+    bar = max(min(round(0.58 * pitch), height - 2), 2)
+    lefts = np.floor(margin + (np.arange(count) + 0.5) * pitch - bar / 2 + 0.5)
+    return lefts.astype(np.int64), bar
 
 
 def _words(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from attrs import frozen
 
 from mp4gen.render import background
@@ -20,7 +19,7 @@ from mp4gen.render.parts.title_block import TitleBlock
 from mp4gen.render.parts.words import draw_words
 from mp4gen.render.text import Typesetter
 
-from .bars import BarsLayout, design_for
+from .bars import BarsLayout, design_for, place_bars
 from .look import Content, Layout, Look, Part, SceneSpec, Stage
 from .shapes import Shape
 
@@ -74,14 +73,10 @@ def layout_for(width: int, height: int, content: Content) -> LyricBarsLayout:
     frame, margin, design = places.frame, places.margin, DESIGNS[places.frame.shape]
     # Below 4 pixels a bar, a bar and its gap would share a chroma sample.
     count = min(design.bars, (width - 2 * margin) // 4)
-    pitch = (width - 2 * margin) / count
     bars_height = round(design.height * frame.unit)
-    bar = max(min(round(0.58 * pitch), bars_height - 2), 2)
-    lefts = np.floor(margin + (np.arange(count) + 0.5) * pitch - bar / 2 + 0.5).astype(np.int64)
-    top, line = (
-        round(frame.y(design.progress_top)),
-        max(round(design.progress_height * frame.unit), 2),
-    )
+    lefts, bar = place_bars(width, margin, count, bars_height)
+    top = round(frame.y(design.progress_top))
+    line = max(round(design.progress_height * frame.unit), 2)
     return LyricBarsLayout(
         design=design_for(width, height),
         width=width,

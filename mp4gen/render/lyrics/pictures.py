@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from mp4gen.render.canvas import SCALES
-from mp4gen.render.colour import YUV_OFFSETS, Bytes, Floats, Planes, rgb_to_yuv
+from mp4gen.render.colour import Bytes, Floats, Planes, halved, rgb_to_levels
 from mp4gen.render.layout import Box
 from mp4gen.render.text import Line
 
@@ -38,12 +38,7 @@ class Ink:
     colours: Floats | None
 
 
-def planes_of(colours: Floats) -> Floats:
-    """Convert sRGB colours (..., 3) to luma, blue and red as in planes, in floats."""
-    return rgb_to_yuv(colours) + YUV_OFFSETS
-
-
-_WHITE = planes_of(np.ones(3, np.float32))
+_WHITE = rgb_to_levels(np.ones(3, np.float32))
 
 
 def place_line(line: Line, x: float, baseline: float, around: int, block: Box) -> Ink:
@@ -71,7 +66,7 @@ def place_line(line: Line, x: float, baseline: float, around: int, block: Box) -
         return Ink(box, alpha, None)
     colours = np.ones((box.height, box.width, 3), np.float32)
     colours[place] = drawn[..., :3] * np.float32(1 / 255)
-    return Ink(box, alpha, planes_of(colours))
+    return Ink(box, alpha, rgb_to_levels(colours))
 
 
 def lay_over(planes: FloatPlanes, box: Box, alpha: Floats, colours: Floats) -> None:
@@ -88,7 +83,7 @@ def lay_over(planes: FloatPlanes, box: Box, alpha: Floats, colours: Floats) -> N
         area = plane[box.top // scale : box.bottom // scale, box.left // scale : box.right // scale]
         share, colour = alpha, colours[..., index]
         if scale == 2:
-            share = _halved(share)
+            share = halved(share)
             colour = _halved_colour(colour)
         area += (colour - area) * share
 
@@ -107,16 +102,10 @@ def light_of(ink: Ink, radius: float, strength: float) -> Floats:
     return glow
 
 
-def _halved(values: Floats) -> Floats:
-    rows = values[::2] + values[1::2]
-    small: Floats = (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
-    return small
-
-
 def _halved_colour(values: Floats) -> Floats:
     """Return the colour of half the columns, or of half the columns and rows."""
     if values.ndim == 2:
-        return _halved(values)
+        return halved(values)
     return values if values.ndim == 0 else (values[::2] + values[1::2]) * np.float32(0.5)
 
 

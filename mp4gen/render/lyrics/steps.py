@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from mp4gen.render.background import TEXT_SHADOW
 from mp4gen.render.canvas import SCALES
-from mp4gen.render.colour import Floats, oklch_to_rgb
+from mp4gen.render.colour import Floats, oklch_to_rgb, rgb_to_levels
 from mp4gen.render.layout import Box, LyricPlaces
 from mp4gen.render.looks.look import Stage
 from mp4gen.render.parts.words import FAINT_CONTRAST, LYRICS_OPACITY
@@ -28,7 +28,6 @@ from .pictures import (
     lay_over,
     light_of,
     place_line,
-    planes_of,
 )
 from .plan import WEIGHT, Cue, LyricsPlan
 from .timing import Step
@@ -38,7 +37,7 @@ CURRENT_OPACITY = 0.98
 SUNG_LIGHTNESS, SUNG_CHROMA, SUNG_HUES = 0.84, 0.145, (-18.0, 26.0)
 # Shares of the letters' size: the soft edge of the light, and the glow around what has been sung.
 SOFT_EDGE, GLOW_RADIUS, GLOW_ROOM, GLOW_STRENGTH = 0.42, 0.14, 0.4, 0.34
-_BLACK = planes_of(np.zeros(3, np.float32))
+_BLACK = rgb_to_levels(np.zeros(3, np.float32))
 # The shadow of letters over a picture reaches this many sigmas.
 _SHADOW_REACH = 2.5
 DOT_OPACITY = 0.3
@@ -201,7 +200,7 @@ class StepDrawer:
         share = 1 - share if self._places.is_rtl else share
         hues = self._accent.hue + SUNG_HUES[0] + (SUNG_HUES[1] - SUNG_HUES[0]) * share
         chroma = SUNG_CHROMA * self._accent.strength
-        colours = planes_of(oklch_to_rgb(SUNG_LIGHTNESS, chroma, hues))
+        colours = rgb_to_levels(oklch_to_rgb(SUNG_LIGHTNESS, chroma, hues))
         glow = light_of(ink, self._places.size * GLOW_RADIUS, GLOW_STRENGTH)
         lay_over(planes, ink.box, glow, colours)
         letters = colours if ink.colours is None else ink.colours

@@ -7,7 +7,6 @@ together. A frame then costs one copy a plane, over the rows that the bars' tops
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,10 +15,12 @@ from numpy.typing import NDArray
 
 from mp4gen.render.background import rounded
 from mp4gen.render.canvas import SCALES, Canvas
-from mp4gen.render.colour import Bytes, Floats, Planes, rgb_to_yuv420
+from mp4gen.render.colour import Bytes, Floats, Integers, Planes, rgb_to_yuv420
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, Stage
 from mp4gen.render.motion import Run
+
+from .updates import frame_slices, hold
 
 if TYPE_CHECKING:
     from mp4gen.render.looks.bars import BarsLayout
@@ -28,7 +29,6 @@ SUPERSAMPLES = 8
 REFLECTION_SHARE, REFLECTION_OPACITY, REFLECTION_GAP = 0.28, 0.27, 6
 REFLECTION_LEVELS = 24
 
-Integers = NDArray[np.int64]
 Items = NDArray[np.void]
 
 
@@ -73,7 +73,7 @@ class _BarTops:
         place = (self._lefts.take(bars) + (first - start) * self._line_size).repeat(counts)
         place += down * self._line_size
         drawn = [table.take(state) for table in self._tables]
-        for part in _parts(frames, tops.shape[0], sums):
+        for part in frame_slices(frames, tops.shape[0], sums):
             for items, pieces in zip(self._items, drawn, strict=True):
                 items[place[part]] = pieces[part]
             yield
@@ -99,16 +99,9 @@ class _Reflection:
         frames, bars = (levels != before).nonzero()
         drawn = self._table.take(levels[frames, bars] * self._bars + bars, axis=0)
         place = self._places.take(bars, axis=0)
-        for part in _parts(frames, levels.shape[0]):
+        for part in frame_slices(frames, levels.shape[0]):
             self._items[place[part]] = drawn[part]
             yield
-
-
-def _parts(frames: Integers, count: int, sums: Integers | None = None) -> Iterator[slice]:
-    """Yield the part of each of `count` frames in a sorted list of frame numbers, or in `sums`."""
-    bounds = np.searchsorted(frames, np.arange(count + 1))
-    bounds = bounds if sums is None else sums[bounds]
-    return itertools.starmap(slice, itertools.pairwise(bounds.tolist()))
 
 
 class Bars:
@@ -151,9 +144,7 @@ class Bars:
         pixels = np.rint(layout.bar_width + heights * (layout.bars_height - layout.bar_width))
         tops = np.vstack([self._tops, (layout.bars_base - pixels).astype(np.int64)])
         levels = np.rint(pixels * (self._steps / layout.bars_height)).astype(np.int64)
-        numbers = np.arange(1, slow_updates.size + 1)
-        latest = np.maximum.accumulate(np.where(slow_updates, numbers, 0))
-        levels = np.vstack([self._levels, levels])[np.concatenate([[0], latest])]
+        levels = hold(np.vstack([self._levels, levels]), slow_updates)
         moves = [tips.draw_frames(tops[:-1], tops[1:]) for tips in self._bar_tops]
         moves += [mirror.draw_frames(levels[:-1], levels[1:]) for mirror in self._reflections]
         for self._tops, self._levels, *_ in zip(tops[1:], levels[1:], *moves, strict=True):

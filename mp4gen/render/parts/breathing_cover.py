@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 from mp4gen.render import background
-from mp4gen.render.background import BORDER, rounded
 from mp4gen.render.colour import Floats, Planes, rgb_to_yuv420
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, Stage
@@ -54,7 +53,9 @@ class BreathingCover:
         inside = largest.relative_to(box).slices
         for scale in np.linspace(rest, 1, SIZES)[1:].tolist():
             grown = area.copy()
-            _draw_cover(grown[inside], _scaled(cover, scale), scale, layout.unit)
+            inset = largest.width * (1 - scale) / 2
+            scaled, unit = _scaled(cover, scale), layout.unit
+            background.draw_edged(grown[inside], scaled, CORNER_RADIUS * unit, unit, inset)
             self._sizes.append(rgb_to_yuv420(grown))
 
     def draw_frames(self, run: Run, _slow_updates: Flags) -> Iterator[None]:
@@ -74,12 +75,3 @@ def _scaled(cover: Floats, scale: float) -> Floats:
     matrix = (back, 0, shift, 0, back, shift)
     moved = image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
     return np.asarray(moved, np.float32) / np.float32(255)
-
-
-def _draw_cover(area: Floats, cover: Floats, scale: float, unit: float) -> None:
-    side = cover.shape[0]
-    inset, radius = side * (1 - scale) / 2, CORNER_RADIUS * unit
-    mask = rounded(side, side, radius + inset, inset=inset)
-    hairline = mask - rounded(side, side, radius + inset, inset=inset + max(unit, 1.0))
-    edged = cover + (1 - cover) * (hairline * np.float32(BORDER))[..., None]
-    area += (edged - area) * mask[..., None]

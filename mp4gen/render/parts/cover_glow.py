@@ -11,6 +11,8 @@ from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, Stage
 from mp4gen.render.motion import Run
 
+from .updates import light_levels
+
 GLOW_REACH, GLOW_OPACITY, GLOW_FALLOFF, GLOW_LEVELS = 32, 0.5, 1.5, 8
 CORNER_RADIUS = 20
 
@@ -49,10 +51,8 @@ class CoverGlow:
 
     def draw_frames(self, run: Run, slow_updates: Flags) -> Iterator[None]:
         """Draw the light of each frame; it gets dimmer in the frames of `slow_updates` only."""
-        # Rounded down: the faintest level is not visible, but would cost as much as the others.
-        levels = (run.glows * GLOW_LEVELS + 1e-3).astype(np.int64)
-        for level, allow_dimming in zip(levels.tolist(), slow_updates.tolist(), strict=True):
-            if level > self._level or (level < self._level and allow_dimming):
+        for level in light_levels(run.glows, slow_updates, GLOW_LEVELS, self._level):
+            if level != self._level:
                 self._show(level)
             yield
 

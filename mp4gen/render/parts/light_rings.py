@@ -14,7 +14,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from mp4gen.render.canvas import SCALES, Canvas
-from mp4gen.render.colour import YUV_OFFSETS, Accent, Floats, oklch_to_rgb, rgb_to_yuv
+from mp4gen.render.colour import Accent, Floats, Integers, Reals, oklch_to_rgb, rgb_to_levels
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, Stage
 from mp4gen.render.motion import Run, onsets
@@ -33,9 +33,6 @@ MIN_GAIN = 0.01
 # Distances in the table for each pixel, and the pixels of a piece, which are copied as one number.
 RESOLUTION, PIECE = 4, 8
 MAX_LUMA = 235
-
-Integers = NDArray[np.int64]
-Reals = NDArray[np.floating]
 
 
 @frozen(eq=False)
@@ -131,10 +128,7 @@ class _Profile:
         ]
         self._ground = np.array(ground, np.float32)[:, None]
         self._core, self._glow = (
-            (
-                rgb_to_yuv(oklch_to_rgb(lightness, chroma * accent.strength, accent.hue))
-                + YUV_OFFSETS
-            )[:, None]
+            rgb_to_levels(oklch_to_rgb(lightness, chroma * accent.strength, accent.hue))[:, None]
             for lightness, chroma in (CORE_LIGHT, GLOW_LIGHT)
         )
         self._drawn: dict[int, Floats] = {}

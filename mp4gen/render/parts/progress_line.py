@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from mp4gen.render.background import rounded
 from mp4gen.render.canvas import SCALES
-from mp4gen.render.colour import Bytes, Floats, rgb_to_yuv420
+from mp4gen.render.colour import Bytes, Floats, Integers, rgb_to_yuv420
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, Stage
 from mp4gen.render.motion import Run
-
-from .bars import Integers
 
 TRACK_OPACITY, DONE_OPACITY = 0.18, 0.88
 

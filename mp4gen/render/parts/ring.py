@@ -11,12 +11,13 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from mp4gen.render.canvas import Canvas
-from mp4gen.render.colour import Bytes, Floats, Planes, rgb_to_yuv420
+from mp4gen.render.colour import Bytes, Floats, Integers, Planes, rgb_to_yuv420
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, Stage
-from mp4gen.render.motion import Run
+from mp4gen.render.motion import Run, smooth_bands
 
-from .rising_pixels import Grid, Integers, Strokes, grid_of, rising_planes
+from .rising_pixels import Grid, Strokes, grid_of, rising_planes
+from .updates import hold, light_levels
 
 # How much lighter the end of the longest spoke is than the colour of its band.
 TIP_WHITE = 0.22
@@ -99,7 +100,7 @@ class Ring:
     def draw_frames(self, run: Run, slow_updates: Flags) -> Iterator[None]:
         """Draw the frames; the arc and dimming light change in those of `slow_updates` only."""
         moves = [*self._move_spokes(run), *self._move_arc(run, slow_updates)]
-        light = self._light_levels(run, slow_updates)
+        light = light_levels(run.glows, slow_updates, LIGHT_LEVELS, self._light[0].level)
         for level, *_ in zip(light, *moves, strict=True):
             for plane in self._light:
                 plane.show(level)
@@ -107,7 +108,8 @@ class Ring:
 
     def _move_spokes(self, run: Run) -> Iterator[Iterator[None]]:
         place = self._place
-        heights = np.power(_smoothed(run.heights), np.float32(CONTRAST))
+        # Neighbouring bands are smoothed, so that the ring has an outline.
+        heights = np.power(smooth_bands(run.heights, SMOOTHING, "symmetric"), np.float32(CONTRAST))
         # At rest a spoke is a dot of its own width.
         lengths = np.concatenate([heights, heights], axis=1) * (place.longest - place.width)
         for number, plane in enumerate(self._spokes):
@@ -117,21 +119,11 @@ class Ring:
 
     def _move_arc(self, run: Run, slow_updates: Flags) -> Iterator[Iterator[None]]:
         lengths = self._place.arc_length * (run.frames + 1) / self._frame_count
-        latest = np.maximum.accumulate(np.where(slow_updates, np.arange(1, lengths.size + 1), 0))
         for number, plane in enumerate(self._arc):
             ends = np.concatenate([self._ends[number], plane.levels(lengths)[:, None]])
-            ends = ends[np.concatenate([[0], latest])]
+            ends = hold(ends, slow_updates)
             self._ends[number] = ends[-1:]
             yield plane.draw_frames(ends[:-1], ends[1:])
-
-    def _light_levels(self, run: Run, slow_updates: Flags) -> Iterator[int]:
-        # Rounded down: the faintest level is not visible.
-        wanted = (run.glows * LIGHT_LEVELS + 1e-3).astype(np.int64)
-        shown = self._light[0].level
-        for level, allow_dimming in zip(wanted.tolist(), slow_updates.tolist(), strict=True):
-            if level > shown or allow_dimming:
-                shown = level
-            yield shown
 
 
 class _Light:
@@ -162,20 +154,6 @@ class _Light:
         if level != self.level:
             self.level = level
             self._buffer[self._places] = self._table[level]
-
-
-def _smoothed(heights: Floats) -> Floats:
-    """Smooth neighbouring bands, so that the ring has an outline."""
-    distances = np.arange(-2, 3)
-    weights = np.exp(-(distances**2) / (2 * SMOOTHING**2))
-    weights /= weights.sum()
-    padded = np.pad(heights, ((0, 0), (2, 2)), mode="symmetric")
-    count = heights.shape[1]
-    parts = (
-        padded[:, start : start + count] * np.float32(weight)
-        for start, weight in enumerate(weights)
-    )
-    return functools.reduce(np.add, parts)
 
 
 def _radius(grid: Grid, place: RingPlace) -> Floats:

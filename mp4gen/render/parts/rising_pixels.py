@@ -6,7 +6,6 @@ off, some steps of its soft end, on. A frame then changes only those that its en
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -15,10 +14,11 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from mp4gen.render.canvas import SCALES, Canvas
-from mp4gen.render.colour import Bytes, Floats, Planes
+from mp4gen.render.colour import Bytes, Floats, Integers, Planes
 from mp4gen.render.layout import Box
 
-Integers = NDArray[np.int64]
+from .updates import frame_slices
+
 # Steps of an element's end for each pixel: finer ones are not visible.
 STEPS_PER_PIXEL = 4
 
@@ -110,8 +110,7 @@ class RisingPixels:
         np.clip(state, 0, self._states - 1, out=state)
         values = self._table.take(index * self._states + state)
         places = self._places.take(index)
-        bounds = sums[np.searchsorted(frames, np.arange(after.shape[0] + 1))].tolist()
-        for part in itertools.starmap(slice, itertools.pairwise(bounds)):
+        for part in frame_slices(frames, after.shape[0], sums):
             self._buffer[places[part]] = values[part]
             yield
 

@@ -14,15 +14,14 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from mp4gen.render.canvas import SCALES
-from mp4gen.render.colour import YUV_OFFSETS, Bytes, Floats, oklch_to_rgb, rgb_to_yuv
+from mp4gen.render.colour import Bytes, Floats, Integers, oklch_to_rgb, rgb_to_levels
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, Stage
-from mp4gen.render.motion import Run
+from mp4gen.render.motion import Run, smooth_bands
 
-from .wave_curve import Columns, blurred, highest_of, smoothed
+from .wave_curve import Columns, highest_of, smoothed
 from .wave_profile import BACK_SCALE, GLOW_REACH, STRETCHES, Profile
 
-Integers = NDArray[np.int64]
 # Sums of three products of two bytes: all that a pixel is blended from.
 Sums = NDArray[np.uint16]
 
@@ -79,7 +78,7 @@ class Wave:
         heights = np.concatenate([run.before, run.heights])
         front, back = smoothed(heights, self._fps), highest_of(heights, self._fps)
         fronts, backs = (
-            self._columns.curves(blurred(each[-run.glows.size :], radius))
+            self._columns.curves(smooth_bands(each[-run.glows.size :], radius))
             for each, radius in ((front, FRONT_BLUR), (back * np.float32(BACK_SCALE), BACK_BLUR))
         )
         for each, behind, slow_update in zip(fronts, backs, slow_updates.tolist(), strict=True):
@@ -103,7 +102,7 @@ class _Half:
         line_opacity = 1.0 if upwards else DOWN_LINE_OPACITY
         hues = hue + np.linspace(-0.5, 0.5, layout.width) * SWEEP_DEGREES
         colours = [
-            rgb_to_yuv(oklch_to_rgb(lightness, chroma * strength, hues + shift)) + YUV_OFFSETS
+            rgb_to_levels(oklch_to_rgb(lightness, chroma * strength, hues + shift))
             for lightness, chroma, shift in (
                 (FILL_LIGHTNESS, FILL_CHROMA, 0.0),
                 (LINE_LIGHTNESS, LINE_CHROMA, 0.0),

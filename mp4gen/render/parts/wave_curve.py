@@ -78,16 +78,3 @@ def highest_of(heights: Floats, fps: float) -> Floats:
         sunk = heights[:-lag] * np.float32(math.exp(-lag / fps / BACK_DECAY))
         np.maximum(highest[lag:], sunk, out=highest[lag:])
     return highest
-
-
-def blurred(heights: Floats, radius: float) -> Floats:
-    """Smooth over neighbouring bands."""
-    reach = math.ceil(2 * radius)
-    weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * radius**2))
-    weights /= weights.sum()
-    padded = np.pad(heights, ((0, 0), (reach, reach)), mode="edge")
-    count = heights.shape[1]
-    total = np.zeros_like(heights)
-    for start, weight in enumerate(weights.tolist()):
-        total += padded[:, start : start + count] * np.float32(weight)
-    return total

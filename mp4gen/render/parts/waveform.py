@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from attrs import frozen
 
-from mp4gen.render.colour import YUV_OFFSETS, Floats, dithered_yuv420, oklch_to_rgb, rgb_to_yuv
+from mp4gen.render.colour import Floats, Integers, dithered_yuv420, oklch_to_rgb, rgb_to_levels
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, Stage
 from mp4gen.render.motion import Run, swells
 from mp4gen.render.waveform import column_heights, relative
 
-from .waveform_cells import GROWTH, LIGHT_END, Cells, Inks, Integers, Steps, WaveformPlace
+from .waveform_cells import GROWTH, LIGHT_END, Cells, Inks, Steps, WaveformPlace
 
 # How many of the newest columns grow, and how fast that fades with the distance.
 GROWING, GROWTH_DISTANCE = 8, 3.2
@@ -57,7 +57,7 @@ class Waveform:
         self._steps = Steps(place)
         self._rest = self._steps.nearest(self._heights)
         light = oklch_to_rgb(LIGHT_LIGHTNESS, LIGHT_CHROMA * spec.accent.strength, spec.accent.hue)
-        inks = Inks(rgb_to_yuv(colours) + YUV_OFFSETS, rgb_to_yuv(light) + YUV_OFFSETS)
+        inks = Inks(rgb_to_levels(colours), rgb_to_levels(light))
         planes = dithered_yuv420(stage.pixels[place.box.slices])
         self._planes = [
             Cells(self._steps, plane, stage.canvas.view(place.box)[plane], planes[plane], inks)

@@ -10,10 +10,9 @@ import math
 
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
 from mp4gen.render.canvas import SCALES
-from mp4gen.render.colour import YUV_OFFSETS, Bytes, Floats, rgb_to_yuv
+from mp4gen.render.colour import Bytes, Floats, Integers, Reals, rgb_to_levels
 from mp4gen.render.layout import Box
 
 # Opacities of a column above and below the axis.
@@ -25,10 +24,7 @@ LIGHT_OPACITY, LIGHT_END = 0.40, 2.2
 # Heights that are drawn: finer steps are not visible.
 MAX_STEPS = 160
 
-WHITE = rgb_to_yuv(np.ones(3, np.float32)) + YUV_OFFSETS
-
-Integers = NDArray[np.int64]
-Reals = NDArray[np.floating]
+WHITE = rgb_to_levels(np.ones(3, np.float32))
 
 
 @frozen(eq=False, kw_only=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mp4gen.render.blurred_cover import MIN_ZOOM, BlurredCover
 from mp4gen.render.canvas import SCALES
-from mp4gen.render.colour import YUV_OFFSETS, Bytes, Floats, rgb_to_yuv
+from mp4gen.render.colour import YUV_OFFSETS, Bytes, Floats, halved, rgb_to_yuv
 from mp4gen.render.cover import upscale
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, Stage
@@ -115,16 +115,10 @@ def _mixes(stage: Stage, box: Box, moving: Floats, rest: Floats) -> Iterator[_Mi
     for plane, (view, offset) in enumerate(zip(views, YUV_OFFSETS, strict=True)):
         share, still = moving[box.slices][..., 0], rest[box.slices][..., plane]
         if SCALES[plane] == 2:
-            share, still = _halved(share), _halved(still)
+            share, still = halved(share), halved(still)
         # Half a step more, because the sum is cut off to whole numbers.
         dither = noise.random(view.shape, np.float32) * np.float32(0.9) - np.float32(0.45)
         yield _Mix(box, plane, view, share, still + dither + np.float32(offset + 0.5))
-
-
-def _halved(plane: Floats) -> Floats:
-    rows = plane[::2] + plane[1::2]
-    small: Floats = (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
-    return small
 
 
 def movement(taken: Sequence[Box], unit: float, like: Floats) -> Floats:
