@@ -69,7 +69,7 @@ function drawGo() {
   const outputs = Math.max(1, chosenPresets().length);
   byId("go").disabled = !track || Boolean(track.problem);
   byId("go-text").textContent = outputs > 1 ? `Make ${outputs} videos` : "Make the video";
-  const [time, size] = track && !track.problem ? estimate(outputs) : [0, 0];
+  const [time, size] = track && !track.problem ? estimate() : [0, 0];
   byId("estimate").textContent = time ? `about ${formatSeconds(time)} · ${formatSize(size)}` : "";
   byId("estimate").classList.remove("said");
   // On a phone there is less room.
@@ -77,14 +77,17 @@ function drawGo() {
 }
 
 // Returns the seconds and the bytes of all outputs.
-function estimate(outputs) {
+function estimate() {
   const [fixed, each] = state.render_seconds;
-  const seconds = clipSeconds();
   const chosen = state.presets.filter(({ name }) => chosenPresets().includes(name));
   const weight = LOOK_WEIGHTS[selected("look")] ?? 1;
-  const sizes = (chosen.length ? chosen : [state.size]).map(({ width, height, max_size: limit }) =>
-    Math.min(limit ?? Infinity, seconds * (SOUND_BYTES + PIXEL_BYTES * weight * width * height)));
-  return [Math.ceil(outputs * (fixed + each * seconds)), sizes.reduce((sum, size) => sum + size)];
+  let [time, bytes] = [0, 0];
+  for (const { width, height, max_size: largest, max_length: longest } of chosen.length ? chosen : [state.size]) {
+    const seconds = Math.min(clipSeconds(), longest ?? Infinity);
+    time += fixed + each * seconds;
+    bytes += Math.min(largest ?? Infinity, seconds * (SOUND_BYTES + PIXEL_BYTES * weight * width * height));
+  }
+  return [Math.ceil(time), bytes];
 }
 
 // --- making it -----------------------------------------------------------------------------

@@ -71,7 +71,7 @@ async function loadAll(track) {
 }
 
 function drawSize(track) {
-  const { width, height } = preset() ?? state.size;
+  const { width, height, max_length: longest } = preset() ?? state.size;
   byId("stage-size").hidden = !track || Boolean(track.problem);
-  byId("stage-size").textContent = `${formatDuration(clipSeconds())} · ${width} × ${height}`;
+  byId("stage-size").textContent = `${formatDuration(Math.min(clipSeconds(), longest ?? Infinity))} · ${width} × ${height}`;
 }

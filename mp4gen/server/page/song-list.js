@@ -45,16 +45,16 @@ function drawSongs() {
 // Redraws, and gives the focus back to what has the same name afterwards.
 function keepFocus(draw) {
   const item = document.activeElement?.closest("#tracks .item");
-  const isSecond = item && document.activeElement !== item.querySelector("button");
+  const isSecond = item && document.activeElement !== buttonsOf(item)[0];
   draw();
   const found = itemOf(item?.dataset.key);
   makeTabStop(found ?? itemOf(state.chosen) ?? list.querySelector(".row") ?? list.querySelector(".item"));
-  if (found) (isSecond && found.querySelectorAll("button")[1] || found.querySelector("button")).focus();
+  if (found) (isSecond && buttonsOf(found)[1] || buttonsOf(found)[0]).focus();
 }
 
 function groups(shown) {
   if (byId("sort").value !== "folder") return [rows(shown.slice(0, maxRows), "Songs", (track) => track.task === "." ? "" : nameOf(track.task))];
-  const byFolder = Map.groupBy ? Map.groupBy(shown, (track) => track.task) : groupByTask(shown);
+  const byFolder = groupByFolder(shown);
   const nodes = [];
   let left = maxRows;
   for (const [folder, songs] of byFolder) {
@@ -65,9 +65,12 @@ function groups(shown) {
   return nodes;
 }
 
-function groupByTask(shown) {
+function groupByFolder(shown) {
   const found = new Map();
-  for (const track of shown) found.set(track.task, [...found.get(track.task) ?? [], track]);
+  for (const track of shown) {
+    if (!found.has(track.task)) found.set(track.task, []);
+    found.get(track.task).push(track);
+  }
   return found;
 }
 
@@ -119,6 +122,8 @@ byId("more-tracks").addEventListener("click", () => {
 
 const itemOf = (key) => key && [...list.querySelectorAll(".item")].find((item) => item.dataset.key === key);
 
+const buttonsOf = (item) => [...item.querySelectorAll("button")].filter((button) => !button.hidden);
+
 // The whole list is one tab stop; the arrow keys move within it.
 function makeTabStop(item) {
   for (const button of list.querySelectorAll("[tabindex='0']")) button.tabIndex = -1;
@@ -131,9 +136,9 @@ list.addEventListener("keydown", (event) => {
   const next = { ArrowDown: items[at + 1], ArrowUp: items[at - 1], Home: items[0], End: items.at(-1) };
   if (!(event.key in next) || at < 0) return;
   event.preventDefault();
-  const isSecond = event.target !== items[at].querySelector("button");
-  const buttons = next[event.key]?.querySelectorAll("button");
-  (buttons?.[isSecond ? 1 : 0] ?? buttons?.[0])?.focus();
+  const isSecond = event.target !== buttonsOf(items[at])[0];
+  const buttons = next[event.key] ? buttonsOf(next[event.key]) : [];
+  (buttons[isSecond ? 1 : 0] ?? buttons[0])?.focus();
 });
 
 // --- choosing and selecting ----------------------------------------------------------------
