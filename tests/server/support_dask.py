@@ -102,7 +102,7 @@ class DaskCluster:
 
     def folders_of(self, name: str) -> list[Path]:
         """Return the folders of the jobs of a worker."""
-        return list((self._folder / name).rglob("mp4gen-*"))
+        return list((self._folder / name).glob("dask-scratch-space/*/mp4gen-*"))
 
     def kill_worker(self, name: str) -> None:
         """Kill a worker, as a power failure does."""

@@ -234,10 +234,6 @@ class RenderScheduler:
         self._queue.put_back(task.account, task.task_id, urgent=task.is_urgent)
         self._start_next()
 
-    def _workers_of_render(self) -> int:
-        """Return how many processes a render that starts may have: it gets the free slots."""
-        return 1 if self._queue else self._slots.processes_for_one()
-
     # --- ending -----------------------------------------------------------------------------
 
     async def _run(self, task: Task, slot: RenderSlot) -> None:
@@ -266,7 +262,8 @@ class RenderScheduler:
     async def _render(self, task: Task, render: SupervisedRender) -> None:
         """Render a task until it is done, failed or interrupted; all other errors are raised."""
         try:
-            workers = self._workers_of_render()
+            # A render that is alone gets the free slots, too.
+            workers = 1 if self._queue else self._slots.processes_for_one()
             video = await self._renderer.render(task, render, workers=workers)
         except RenderInterruptedError:
             # This does nothing if the task was deleted.
