@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -398,18 +399,19 @@ async def test_every_video_can_be_reached(serve: Serve, browser: Any, tmp_path: 
         "return [...document.querySelectorAll('#filters label')].map(n => n.innerText.trim())"
     )
 
-    reached = set()
+    reached: set[str] = set()
+    links = "[...document.querySelectorAll('#videos a')].map(one => one.href)"
     await run("document.querySelector('[value=ready]').click()")
     for last, rows in ((50, 50), (100, 50), (109, 9)):
         shown = f"document.getElementById('range').textContent.includes('{last} of 109')"
-        ready = f"document.querySelectorAll('#videos .row a').length >= {rows}"
-        await until(f"{shown} && {ready}", browser)
-        links = "return [...document.querySelectorAll('#videos a')].map(one => one.href)"
-        reached |= set(await run(links))
+        # The links of the page before are shown until the next ones are there.
+        known = json.dumps(sorted(reached))
+        fresh = f"{links}.every(one => !{known}.includes(one)) && {links}.length === {rows}"
+        await until(f"{shown} && {fresh}", browser)
+        reached |= set(await run(f"return {links}"))
         await run("document.getElementById('older').click()")
-    await run(
-        "window.confirm = () => true; document.querySelector('[name=filter][value=failed]').click()"
-    )
+    await run("window.confirm = () => true")
+    await run("document.querySelector('[name=filter][value=failed]').click()")
     await until("document.querySelectorAll('#videos .failed').length === 5", browser)
     await run("document.getElementById('delete-all').click()")
     await until("!document.getElementById('no-videos').hidden", browser)
