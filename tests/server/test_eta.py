@@ -2,11 +2,12 @@
 
 import math
 import random
+from types import SimpleNamespace
 
 import attrs
 import pytest
 
-from mp4gen.server.rendering.eta import RenderProgress, RenderSpeed, retry_after
+from mp4gen.server.rendering.eta import RenderProgress, RenderSpeed, RestOfRenders, retry_after
 from mp4gen.server.rendering.supervisor import LONG_POLL_SECONDS
 
 
@@ -139,3 +140,15 @@ def test_conversion_takes_four_requests(duration: float, speed: float, start: fl
 
     assert max(requests for requests, _ in results) <= 4
     assert max(late for _, late in results) <= 1.0
+
+
+def test_rest_of_many_renders_is_added_up_once_a_second() -> None:
+    """A poll of a waiting task must not look at a thousand renders; a new render counts at once."""
+    speed, rest = RenderSpeed(), RestOfRenders()
+    renders = [SimpleNamespace(progress=RenderProgress(0.0, 150.0, speed)) for _ in range(3)]
+    one = renders[0].progress.remaining(1.0)
+
+    found = [rest.of(renders[:2], now) for now in (1.0, 1.9, 2.0)]
+
+    assert found == pytest.approx([2 * one, 2 * one, 2 * one - 2.0])
+    assert rest.of(renders, 2.0) == pytest.approx(3 * one - 3.0)

@@ -20,7 +20,7 @@ from mp4gen.server.config import ServerConfig
 from mp4gen.server.counters import Counters
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.reader import LibraryReader
-from mp4gen.server.rendering.eta import RenderProgress, RenderSpeed, retry_after
+from mp4gen.server.rendering.eta import RenderProgress, RenderSpeed, RestOfRenders, retry_after
 from mp4gen.server.rendering.slots import RenderSlot, slots_for
 from mp4gen.server.rendering.supervisor import (
     RENDER_FAILED,
@@ -81,8 +81,7 @@ class RenderScheduler:
         self._gate = StartGate(partial(data.space_trouble, config.min_free_bytes))
         self._next_check: asyncio.TimerHandle | None = None
         self._stopping = False
-        # For which second and number of renders it was made, and the seconds.
-        self._running_estimate = ((-1, 0), 0.0)
+        self._rest = RestOfRenders()
         self._render_speed = RenderSpeed()
 
     @property
@@ -333,20 +332,12 @@ class RenderScheduler:
             )
             self._on_finished(finished)
 
-    def _seconds_of_running(self, now: float) -> float:
-        """Estimate the rest of all running renders, once a second: there may be a thousand."""
-        key = int(now), len(self._running)
-        if self._running_estimate[0] != key:
-            rest = sum(one.progress.remaining(now) for one in self._running.values())
-            self._running_estimate = key, rest
-        return self._running_estimate[1]
-
     def _seconds_until_done(self, task: Task, now: float) -> float:
         own = self._render_speed.estimate(task.estimated_duration)
         if (wait := self._postponed.seconds_left(task.task_id, now)) is not None:
             return own + wait
         if task.task_id not in self._queue:
             return own
-        running = self._seconds_of_running(now)
+        running = self._rest.of(self._running.values(), now)
         ahead = self._queue.ahead_of(task.task_id) * own
         return own + (running + ahead) / max(self._slots.total, 1)

@@ -9,7 +9,7 @@ import attrs
 from mp4gen.server.rendering.video_options import PICTURE_PREFIX, VideoOptions
 
 from .fingerprint import REQUEST_CHARS
-from .task import Task, TaskState
+from .task import Task, TaskState, UnfinishedTask
 
 FIELDS = tuple(field.name for field in attrs.fields(Task))
 COLUMNS = ", ".join(FIELDS)
@@ -35,6 +35,12 @@ SELECT json_extract(options, '$.cover') FROM tasks WHERE options LIKE '%"cover"%
 UNION SELECT substr(json_extract(options, '$.background'), {len(PICTURE_PREFIX) + 1})
     FROM tasks WHERE options LIKE '%"{PICTURE_PREFIX}%'
 """  # noqa: S608 - a constant
+# What the queue needs: all of a million tasks would take a kilobyte each.
+UNFINISHED = f"""
+SELECT {", ".join(UnfinishedTask._fields)} FROM tasks WHERE state IN ('queued', 'rendering')
+    ORDER BY seq
+"""  # noqa: S608 - a constant
+DONE = "SELECT filename, task_id FROM tasks WHERE state = 'done'"
 QUEUED_AGAIN = {"state": TaskState.QUEUED, "attempts": 0, "troubles": 0} | dict.fromkeys(
     ("started_at", "completed_at", "duration", "size", "lease_until", "not_before", "last_trouble")
 )

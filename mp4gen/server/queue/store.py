@@ -172,10 +172,7 @@ class Store:
 
     def unfinished(self) -> Iterator[UnfinishedTask]:
         """Yield every queued or rendering task, oldest first."""
-        # All of them as tasks would take a kilobyte each.
-        sql = "SELECT task_id, account, render_variant, not_before FROM tasks WHERE "
-        sql += "state IN ('queued', 'rendering') ORDER BY seq"
-        return map(UnfinishedTask._make, self._read_connection.execute(sql))
+        return map(UnfinishedTask._make, self._read_connection.execute(statements.UNFINISHED))
 
     def callbacks_due(self) -> list[Task]:
         """Return every finished task whose callback is still to be sent, oldest first."""
@@ -222,8 +219,7 @@ class Store:
 
     def done(self) -> dict[str, str]:
         """Return the id of every task that has a video, by the name of the video."""
-        sql = "SELECT filename, task_id FROM tasks WHERE state = 'done'"
-        return dict(self._read_connection.execute(sql).fetchall())
+        return dict(self._read_connection.execute(statements.DONE).fetchall())
 
     def removed_videos(self) -> list[str]:
         """Return the file names of videos of deleted tasks, which may still exist."""

@@ -6,6 +6,8 @@ is too early costs one more request; a poll that is too late delays the client.
 """
 
 import math
+from collections.abc import Collection
+from typing import Protocol
 
 import attrs
 
@@ -116,6 +118,26 @@ class RenderProgress:
     def retry_after(self, now: float) -> int:
         """Return the seconds until the next poll."""
         return retry_after(self.remaining(now), measured=self._first_frame is not None)
+
+
+class _Render(Protocol):
+    @property
+    def progress(self) -> RenderProgress: ...
+
+
+class RestOfRenders:
+    """Adds up the remaining seconds of all renders once a second: there may be a thousand."""
+
+    def __init__(self) -> None:
+        self._made_for = (-1, 0)
+        self._seconds = 0.0
+
+    def of(self, renders: Collection[_Render], now: float) -> float:
+        """Return the estimated seconds until the end of all renders, one after the other."""
+        if self._made_for != (int(now), len(renders)):
+            self._made_for = int(now), len(renders)
+            self._seconds = sum(one.progress.remaining(now) for one in renders)
+        return self._seconds
 
 
 def retry_after(remaining: float, *, measured: bool = False) -> int:
