@@ -1,6 +1,7 @@
-"""Draw one sheet of frames: aspect ratios, times, covers, scripts.
+"""Draw one sheet of frames: looks, aspect ratios, times, covers, scripts.
 
-    python benchmarks/render_contact_sheet.py [--music FILE] [--to contact-sheet.png]
+    python benchmarks/render_contact_sheet.py [--only looks|sizes|covers|scripts]
+        [--music FILE] [--to contact-sheet.png]
 
 Check it by eye after each change of the drawing. Without `--music` the music is synthetic.
 """
@@ -17,9 +18,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from mp4gen.render import RenderStyle, render_frame
+from mp4gen.render.looks import OWN_LOOKS
+
+Labelled = tuple[str, Image.Image]
 
 GAP, LABEL = 24, 26
-LANDSCAPE, PORTRAIT, SQUARE = (1280, 720), (720, 1280), (720, 720)
+LANDSCAPE, PORTRAIT, SQUARE, TALL = (1280, 720), (720, 1280), (720, 720), (720, 900)
 TEXTS = {
     "author": "Suno Artist",
     "title": "Midnight Over Lisbon",
@@ -82,8 +86,19 @@ def covers(folder: Path) -> Iterator[tuple[str, Path]]:
         yield name, file
 
 
-def images(music: Path, folder: Path) -> Iterator[tuple[str, Image.Image]]:
-    """Yield each frame with its label."""
+def looks(music: Path, folder: Path) -> Iterator[Labelled]:
+    """Yield each look in four shapes, with a light, a dark and a loud cover."""
+    files = dict(covers(folder))
+    for name in ("light", "dark", "loud"):
+        for look in OWN_LOOKS:
+            for width, height in (LANDSCAPE, SQUARE, TALL, PORTRAIT):
+                style = RenderStyle(look=look, width=width, height=height)
+                frame = render_frame(music, time=8.03, style=style, cover=files[name], **TEXTS)
+                yield f"{look}, {name} cover, {width}x{height}", frame
+
+
+def sizes(music: Path, _folder: Path) -> Iterator[Labelled]:
+    """Yield frames of several sizes and times."""
     for size in (LANDSCAPE, PORTRAIT, SQUARE, (1080, 1350), (3840, 2160), (320, 180)):
         style = RenderStyle(width=size[0], height=size[1])
         for time in (0.0, 3.75, 8.03) if size in (LANDSCAPE, PORTRAIT, SQUARE) else (8.03,):
@@ -91,11 +106,21 @@ def images(music: Path, folder: Path) -> Iterator[tuple[str, Image.Image]]:
                 f"{size[0]}x{size[1]} at {time}",
                 render_frame(music, time=time, style=style, **TEXTS),
             )
+    yield "no text", render_frame(music, time=8.03)
+    yield "author alone", render_frame(music, time=1.0, author="Suno Artist")
+
+
+def all_covers(music: Path, folder: Path) -> Iterator[Labelled]:
+    """Yield frames with difficult covers."""
     for name, file in covers(folder):
         for size in (LANDSCAPE, PORTRAIT):
             style = RenderStyle(width=size[0], height=size[1])
             label = f"{name} cover, {size[0]}x{size[1]}"
             yield label, render_frame(music, time=8.03, style=style, cover=file, **TEXTS)
+
+
+def scripts(music: Path, _folder: Path) -> Iterator[Labelled]:
+    """Yield frames with texts of several scripts."""
     for script, (title, author) in SCRIPTS.items():
         for size, time in ((LANDSCAPE, 1.0), (PORTRAIT, 1.0), (SQUARE, 8.03)):
             style = RenderStyle(width=size[0], height=size[1])
@@ -108,13 +133,14 @@ def images(music: Path, folder: Path) -> Iterator[tuple[str, Image.Image]]:
                 domain_name="müsik.example",
             )
             yield f"{script}, {size[0]}x{size[1]}", frame
-    yield "no text", render_frame(music, time=8.03)
-    yield "author alone", render_frame(music, time=1.0, author="Suno Artist")
 
 
-def sheet(images: list[tuple[str, Image.Image]], row: int, width: int) -> Image.Image:
+PARTS = {"looks": looks, "sizes": sizes, "covers": all_covers, "scripts": scripts}
+
+
+def sheet(images: list[Labelled], row: int, width: int) -> Image.Image:
     """Put all frames at one height in rows, the last third on light, the others on dark."""
-    lines: list[list[tuple[str, Image.Image]]] = [[]]
+    lines: list[list[Labelled]] = [[]]
     used = GAP
     for label, image in images:
         small = image.resize((row * image.width // image.height, row), Image.Resampling.LANCZOS)
@@ -141,6 +167,7 @@ def sheet(images: list[tuple[str, Image.Image]], row: int, width: int) -> Image.
 def main() -> None:
     """Read the command line and write the sheet."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
     parser.add_argument("--music", type=Path)
     parser.add_argument("--to", type=Path, default=Path("contact-sheet.png"))
     parser.add_argument("--row", type=int, default=300)
@@ -149,7 +176,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         music = args.music or piece(folder / "piece.wav")
-        sheet(list(images(music, folder)), args.row, args.width).save(args.to)
+        images = [image for part in args.only.split(",") for image in PARTS[part](music, folder)]
+        sheet(images, args.row, args.width).save(args.to)
     print(f"wrote {args.to}")
 
 
