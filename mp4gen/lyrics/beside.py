@@ -18,7 +18,8 @@ def lyrics_beside(audio: Path) -> Iterator[Path]:
     """
     names: list[str] = []
     with suppress(OSError, ValueError):
-        names = sorted(path.name for path in audio.parent.iterdir())
+        # A pipe of such a name would never end.
+        names = sorted(path.name for path in audio.parent.iterdir() if _is_lyrics_file(path))
     for extension in EXTENSIONS:
         stems = [Path(name).stem for name in names if name.lower().endswith(extension)]
         own = [name for name in names if _splits(name, audio.stem, extension)]
@@ -29,6 +30,10 @@ def lyrics_beside(audio: Path) -> Iterator[Path]:
             yield next(
                 audio.parent / name for name in names if _splits(name, languages[0], extension)
             )
+
+
+def _is_lyrics_file(path: Path) -> bool:
+    return path.name.lower().endswith(EXTENSIONS) and path.is_file()
 
 
 def _splits(name: str, stem: str, extension: str) -> bool:

@@ -28,6 +28,11 @@ def texts(audio, choice="auto", tags=NO_TAGS):
     return [line.text for line in lyrics.lines]
 
 
+def a_folder(path):
+    path.mkdir()
+    return path
+
+
 def write(folder, *names, text=LRC):
     for name in names:
         (folder / name).write_text(text)
@@ -99,9 +104,8 @@ def test_chosen_lyrics_must_be_readable(tmp_path):
         read_lyrics(tmp_path / "none.lrc")
     with pytest.raises(RenderError, match="cannot be read"):
         read_lyrics("a\0b.lrc")
-    if sys.platform != "win32":
-        with pytest.raises(RenderError, match="cannot be read"):
-            read_lyrics(tmp_path)
+    with pytest.raises(RenderError, match=r"^Not a file: words\.lrc\. Choose a \.lrc, \.srt or"):
+        read_lyrics(a_folder(tmp_path / "words.lrc"))
     (tmp_path / "large.lrc").write_bytes(b"")
     os.truncate(tmp_path / "large.lrc", MAX_BYTES * 100)
     with pytest.raises(RenderError, match="too large"):
@@ -201,3 +205,17 @@ def test_plain_lyrics_in_tags_are_not_shown(tools, tmp_path):
 
     assert lyrics.lines == ()
     assert "song.mp3 (tags), line 1: invalid time" in warnings[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes in folders")
+def test_pipes_are_not_waited_for(tmp_path):
+    """Nobody may ever write into one."""
+    audio = tmp_path / "song.mp3"
+    os.mkfifo(tmp_path / "song.lrc")
+    a_folder(tmp_path / "song.vtt")
+
+    assert texts(audio) == []
+    with pytest.raises(RenderError, match=r"^Not a file: song\.lrc\."):
+        read_lyrics(tmp_path / "song.lrc")
+    write(tmp_path, "song.srt", text="1\n00:00:01,000 --> 00:00:02,000\nSubtitle")
+    assert texts(audio) == ["Subtitle"]

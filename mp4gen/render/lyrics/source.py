@@ -72,9 +72,11 @@ def read_lyrics(path: PathLike) -> Lyrics:
         RenderError: the file is missing or cannot be read.
         RenderIOError: reading it failed; it may succeed later.
     """
-    name = display_name(path)
+    name, path = display_name(path), Path(os.fspath(path))
     try:
-        with Path(os.fspath(path)).open("rb") as file:
+        if path.exists() and not path.is_file():
+            raise RenderError(f"Not a file: {name}. Choose a .lrc, .srt or .vtt file.")
+        with path.open("rb") as file:
             # One byte more than is allowed, so that the excess is noticed.
             data = file.read(MAX_BYTES + 1)
     except (FileNotFoundError, IsADirectoryError, PermissionError, ValueError) as error:
