@@ -341,3 +341,13 @@ def test_every_look_leaves_room_for_lyrics(look, size):
         assert places.is_rtl == (text[0] == "כ")
         assert video.layout.cover.bottom <= places.box.top + places.quiet_size
         assert np.abs(after - before).max() > 10
+
+
+def test_only_lines_near_the_video_are_set():
+    """Thousands of others cost nothing, and change no picture."""
+    lines = [a_line(float(start), f"Line {start}", step=None) for start in range(-3000, 3000)]
+    whole, near = AVideo(lines, seconds=4), AVideo(lines[2996:3008], seconds=4)
+
+    assert len(whole.plan.cues) < 30
+    for frame in (0, 50, 119):
+        np.testing.assert_equal(whole.draw(frame), near.draw(frame))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import bisect
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from attrs import evolve, frozen
@@ -23,6 +24,9 @@ IDEOGRAPHIC_SCALE = 0.92
 _MEASURED = 100.0
 # A line is split in two this many times at most.
 _MAX_SPLITS = 4
+# Lines before and after a video that may be visible in it, with some to spare for lines without
+# any letter that has a font.
+_NEARBY = 8
 
 
 @frozen
@@ -68,7 +72,7 @@ def plan_lyrics(
         typesetter: sets text.
         duration: seconds of the video.
     """
-    shown = tuple(_shown_lines(lyrics, typesetter))
+    shown = tuple(_shown_lines(_lines_near(lyrics.lines, duration), typesetter))
     setter = _Setter(places, typesetter)
     cues = tuple(
         chain.from_iterable(
@@ -80,9 +84,20 @@ def plan_lyrics(
     return LyricsPlan(cues, schedule([cue.line for cue in cues], duration))
 
 
-def _shown_lines(lyrics: Lyrics, typesetter: Typesetter) -> Iterator[LyricLine]:
-    """Yield the lines with the letters that have a font, sorted by their first words."""
-    for line in sorted(lyrics.lines, key=first_word):
+def _lines_near(lines: Sequence[LyricLine], duration: float) -> Sequence[LyricLine]:
+    """Return the lines of a video sorted by their first words, and a few before and after it.
+
+    It would take minutes to set all lines of a long text for a short clip.
+    """
+    ordered = sorted(lines, key=first_word)
+    first = bisect.bisect(ordered, 0.0, key=first_word)
+    last = bisect.bisect(ordered, duration, key=first_word)
+    return ordered[max(first - _NEARBY, 0) : last + _NEARBY]
+
+
+def _shown_lines(lines: Iterable[LyricLine], typesetter: Typesetter) -> Iterator[LyricLine]:
+    """Yield the lines with the letters that have a font."""
+    for line in lines:
         words = tuple(
             LyricWord(word.start, text)
             for word in line.words
