@@ -59,12 +59,16 @@ def test_wider_title_shrinks_to_the_width():
 
 
 def test_widest_title_is_cut_at_sixty_percent():
-    """An ellipsis ends it."""
-    words = spec_of("").layout.words
-    title = fitted(LONG * 3)
+    """The first row is full and whole; an ellipsis ends the second."""
+    words, typesetter, text = spec_of("").layout.words, Typesetter(), " ".join([LONG] * 3)
+    title = fitted(text)
+    (first, _), (second, _) = title.rows
+    longer = text[: text.index(" ", len(first) + 1)]
 
     assert title.size == pytest.approx(MIN_SCALE * words.title_size)
-    assert title.rows[-1][0].endswith("\u2026")
+    assert text.startswith(f"{first} {second[:-1]}")
+    assert second.endswith("\u2026")
+    assert typesetter.width(longer, title.size, "semibold") > words.box.width
 
 
 def test_title_without_a_space_stays_in_one_row():

@@ -1,5 +1,7 @@
 """Fit the title into its place: one row, else two, then smaller, then cut. Draws nothing."""
 
+from collections.abc import Callable, Sequence
+
 from attrs import frozen
 
 from mp4gen.render.fonts import Weight
@@ -12,6 +14,7 @@ MIN_SCALE = 0.6
 # From one row to the next, as a share of the size.
 ROW_STEP = 1.12
 _WEIGHT: Weight = "semibold"
+Rows = tuple[str, str]
 
 
 @frozen
@@ -41,12 +44,20 @@ def fit_title(spec: SceneSpec, typesetter: Typesetter) -> Title:
     rows = min(splits, key=lambda pair: max(_width(row, size, typesetter) for row in pair))
     widest = max(_width(row, place.size, typesetter) for row in rows)
     fitted_size = max(min(place.size, place.size * width / widest * 0.995), MIN_SCALE * size)
+    if fitted_size * widest > place.size * width:
+        rows = _filled(splits, lambda row: _width(row, fitted_size, typesetter) <= width) or rows
     fitted_rows = [typesetter.fit(row, fitted_size, _WEIGHT, width, min_scale=1) for row in rows]
     # A letter that is wider than the place makes both rows smaller.
     smallest = min(size for _, size in fitted_rows)
     bases = place.base - ROW_STEP * smallest, place.base
     texts = (text for text, _ in fitted_rows)
     return Title(tuple(zip(texts, bases, strict=True)), smallest, place.drop)
+
+
+def _filled(splits: Sequence[Rows], fits: Callable[[str], bool]) -> Rows | None:
+    """Return the rows with the longest first one that fits, so that only the second is cut."""
+    fitting = [rows for rows in splits if fits(rows[0])]
+    return max(fitting, key=lambda rows: len(rows[0]), default=None)
 
 
 def _width(text: str, size: float, typesetter: Typesetter) -> float:
