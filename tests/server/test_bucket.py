@@ -76,6 +76,22 @@ async def test_publish_stores_video_and_record(
     assert [*data.videos.iterdir(), *data.work.iterdir()] == []
 
 
+async def test_record_is_replaced_where_its_video_is(
+    s3: S3Server, bucket_name: str, videos: BucketVideos, data: DataDirectory
+) -> None:
+    """A video that is kept for ever is found as such, stored already or not yet."""
+    await videos.publish(rendered(data), NAME, b"{}")
+    waiting = NAME.replace("A", "B")
+    data.publish(rendered(data), waiting, b"{}")
+
+    for name in (NAME, waiting):
+        await videos.write_record(name, b'{"kept": true}')
+
+    assert s3.get(f"/{bucket_name}/a/b/{RECORD}") == b'{"kept": true}'
+    assert await videos.read_record(waiting) == b'{"kept": true}'
+    assert not data.record_path(NAME).exists()
+
+
 @pytest.mark.slow
 async def test_large_video_is_stored_in_parts(
     s3: S3Server, bucket_name: str, videos: BucketVideos, data: DataDirectory
