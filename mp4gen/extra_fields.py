@@ -1,6 +1,6 @@
 """Check and freeze the further JSON fields of a request; sends nothing.
 
-They can be nested, so that a frozen request needs a copy that nobody can change.
+They can be nested, so that a frozen request needs a copy that cannot be changed.
 """
 
 import json

@@ -15,7 +15,7 @@ from mp4gen.render.preparation import RenderRequest, check_request
 
 from .arguments import expand_user_text
 from .options import parse_number
-from .video_options import PRESET_HELP, VideoOptions
+from .style_options import PRESET_HELP, StyleOptions
 
 
 @Parameter(name="*")
@@ -47,7 +47,7 @@ class Content:
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
-class Videos(VideoOptions):
+class Videos(StyleOptions):
     """How the videos of each audio file look."""
 
     preset: Annotated[

@@ -20,7 +20,7 @@ from mp4gen.server.config import GIB, MIB, default_data
 from .exit_codes import UsageError
 from .options import parse_bytes, read_secret, resolve_secret
 from .rate_limit import parse_rate_limit
-from .video_options import PRESET_HELP, VideoOptions
+from .style_options import PRESET_HELP, StyleOptions
 
 T = TypeVar("T")
 
@@ -128,7 +128,7 @@ class Access:
 
 
 @_options(Group("Video", sort_key=6))
-class Video(VideoOptions):
+class Video(StyleOptions):
     """How videos look."""
 
     preset: Annotated[str | None, Parameter(help=PRESET_HELP)] = None

@@ -139,7 +139,7 @@ class VideoPoller:
         return self._task_found or self.submission is not None
 
     def _wrap(self, cause: Exception) -> Mp4GenError:
-        """Return the error of an exception that nobody foresaw, and report it."""
+        """Return the error of an unexpected exception, and report it."""
         error = unexpected_error(cause)
         self.caller.events.emit(FailedEvent(self.task_id, error))
         return error

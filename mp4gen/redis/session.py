@@ -108,7 +108,7 @@ class Session:
         self._wake(is_urgent=True)
 
     async def aclose(self) -> None:
-        """Report what Redis does not know, say goodbye and close the connections.
+        """Report what Redis does not know, leave the limiter and close the connections.
 
         Calls that still wait fail.
         """

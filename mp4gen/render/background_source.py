@@ -4,7 +4,7 @@ import numpy as np
 from attrs import frozen
 
 from .colour import Accent, Bytes, Floats, dominant_accent, parse_colour
-from .options import RenderStyle, is_colour
+from .options import BACKGROUNDS, RenderStyle, is_colour
 from .picture import read_picture
 
 # Of a text's size.
@@ -39,7 +39,7 @@ def read_background(style: RenderStyle) -> Background:
     Raises:
         RenderError: the picture cannot be used.
     """
-    if style.background in ("auto", "blur"):
+    if style.background in BACKGROUNDS:
         return Background(is_blur=style.background == "blur")
     if is_colour(style.background):
         return Background(colour=parse_colour(style.background))

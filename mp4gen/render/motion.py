@@ -176,7 +176,7 @@ def _targets(levels: Bytes, places: Floats, reference_levels: Floats) -> Floats:
     rows = _decibels(levels)
     spread = rows[:, left] * (1 - part) + rows[:, right] * part
     share = np.clip(1 - (reference_levels - spread) / np.float32(WINDOW_DB), 0, 1)
-    # Neighbouring bars are smoothed: a tone becomes a hill, not a needle.
+    # Neighbouring bars are smoothed: a tone moves several bars, not a single one.
     padded = np.pad(share, ((0, 0), (1, 1)), mode="edge")
     soft = padded[:, :-2] * 0.2 + share * 0.6 + padded[:, 2:] * 0.2
     targets: Floats = np.power(soft, np.float32(CONTRAST)).astype(np.float32)

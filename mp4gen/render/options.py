@@ -30,7 +30,11 @@ NTSC_RATES = Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001)
 _NTSC_ROUNDING = Fraction(1, 200)
 MIN_QP, MAX_QP = 16, 36
 MIN_AUDIO_BITRATE, MAX_AUDIO_BITRATE = 32_000, 448_000
-_COLOUR = re.compile(r"#[0-9a-f]{6}")
+# Those made of the cover.
+BACKGROUNDS = "auto", "blur"
+COLOUR_PATTERN = "#[0-9A-Fa-f]{6}"
+# Bytes of an image file.
+MAX_PICTURE_BYTES = 32 << 20
 
 
 def _frame_rate(value: FrameRate | float | str) -> FrameRate:
@@ -57,9 +61,7 @@ def _path_or_text(value: PathLike | None) -> str | None:
 
 def _lower_colour(value: PathLike | None) -> str | None:
     text = _path_or_text(value)
-    if isinstance(text, str) and _COLOUR.fullmatch(text.lower()):
-        return text.lower()
-    return text
+    return text.lower() if text is not None and is_colour(text) else text
 
 
 @frozen
@@ -238,11 +240,11 @@ class RenderResult:
 
 def is_colour(value: object) -> bool:
     """Return whether a value is a colour such as "#1d2b53"."""
-    return isinstance(value, str) and _COLOUR.fullmatch(value) is not None
+    return isinstance(value, str) and re.fullmatch(COLOUR_PATTERN, value) is not None
 
 
 def _check_background(value: object) -> None:
-    if value in ("auto", "blur") or is_colour(value):
+    if value in BACKGROUNDS or is_colour(value):
         return
     hint = "Use auto, blur, a colour such as #1d2b53, or the path of a picture."
     if not isinstance(value, str) or value.startswith("#"):

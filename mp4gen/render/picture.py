@@ -14,13 +14,12 @@ from mp4gen.errors import RenderError
 
 from .colour import Bytes
 from .decode import display_name
-from .options import PathLike
+from .options import MAX_PICTURE_BYTES, PathLike
 
 # Pillow before 11.3 does not know the feature.
 _HAS_AVIF = "avif" in features.modules and features.check("avif")
 FORMATS = ("PNG", "JPEG", "WEBP", *(["AVIF"] if _HAS_AVIF else []))
 MAX_PIXELS = 40_000_000
-MAX_BYTES = 32 << 20
 _JPEG_QUALITY = 92
 # What is seen through a transparent picture.
 BEHIND = (24, 24, 28, 255)
@@ -117,8 +116,8 @@ def _bytes_of(source: PathLike | bytes, kind: str) -> tuple[bytes, str]:
     try:
         if not file.is_file():
             raise RenderError(f"The {kind} does not exist: {name}. Check the path.")
-        if file.stat().st_size > MAX_BYTES:
-            limit = MAX_BYTES >> 20
+        if file.stat().st_size > MAX_PICTURE_BYTES:
+            limit = MAX_PICTURE_BYTES >> 20
             raise RenderError(f"The {kind} is too large: {name}. Use at most {limit} MB.")
         return file.read_bytes(), name
     except (OSError, ValueError) as error:

@@ -17,6 +17,7 @@ from .lyrics.source import LyricsChoice
 from .options import DEFAULT_STYLE, MAX_DURATION, FrameRate, PathLike, RenderStyle
 from .pieces import Drawing
 from .preparation import RenderRequest, choose_cover, prepare
+from .source_version import Version, version_of
 
 
 def render_frame(
@@ -74,20 +75,18 @@ def render_cover(audio: PathLike, side: int = 600) -> bytes:
 def _analyse_cached(
     audio: PathLike, *, fps: FrameRate, bands: int, max_duration: float, clip: Clip = WHOLE
 ) -> analysis.Features:
-    try:
-        path = Path(os.fspath(audio)).resolve()
-        stat = path.stat()
-    except (OSError, ValueError):
+    version = version_of(audio)
+    if version is None:
         # The analysis raises the error that describes the problem.
         return analysis.analyse(audio, fps=fps, bands=bands, max_duration=max_duration, clip=clip)
-    version = stat.st_mtime_ns, stat.st_size
-    return _analyse_version(str(path), version, fps, bands, max_duration, clip)
+    path = str(Path(os.fspath(audio)).resolve())
+    return _analyse_version(path, version, fps, bands, max_duration, clip)
 
 
 @functools.lru_cache(maxsize=6)
 def _analyse_version(
     path: str,
-    _version: tuple[int, int],
+    _version: Version,
     fps: FrameRate,
     bands: int,
     max_duration: float,

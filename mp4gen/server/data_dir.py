@@ -27,10 +27,10 @@ from pathlib import Path
 from mp4gen import filesystem
 from mp4gen.errors import ConfigurationError
 
+from .config import MIB
 from .data_ownership import check_own, mark
 from .troubles import describe_trouble
 
-MIB = 1 << 20
 MAX_CACHE_BYTES = 128 * MIB
 MAX_CACHE_AGE = 90 * 86400.0
 MAX_PICTURES_BYTES = 1024 * MIB

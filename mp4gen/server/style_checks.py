@@ -1,6 +1,7 @@
 """Checks the files that the server's style names; reads nothing else."""
 
 from mp4gen.errors import ConfigurationError, RenderError
+from mp4gen.render.options import BACKGROUNDS, is_colour
 
 from .config import ServerConfig
 
@@ -70,5 +71,5 @@ def _picture_options(config: ServerConfig) -> list[str]:
     style = config.style
     if style is None:
         return []
-    is_picture = style.background not in ("auto", "blur") and not style.background.startswith("#")
+    is_picture = style.background not in BACKGROUNDS and not is_colour(style.background)
     return [*(["--background"] if is_picture else []), *(["--logo"] if style.logo else [])]

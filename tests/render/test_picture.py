@@ -96,7 +96,7 @@ def test_first_frame_of_an_animation_is_used(tmp_path):
 def test_unusable_background_is_refused(tmp_path, monkeypatch, content, sentence):
     """The error names the file and what to do, and no audio is read before."""
     (tmp_path / "p.png").write_bytes(content)
-    monkeypatch.setattr(picture, "MAX_BYTES", 199)
+    monkeypatch.setattr(picture, "MAX_PICTURE_BYTES", 199)
     monkeypatch.setattr(picture, "MAX_PIXELS", 2000)
     style = RenderStyle(width=160, height=160, background=tmp_path / "p.png")
     request = RenderRequest(None, None, None, None, style, 10.0)

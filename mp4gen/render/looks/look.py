@@ -82,7 +82,7 @@ class Layout:
         watermark: the place of the watermark.
         lyrics: the place of the lyrics, or None; their part is added to those of the look.
         qp_offset: how many steps of the quantizer its frames may be coarser than those of bars,
-            because so much moves that nobody sees it; key frames stay as fine.
+            because so much moves that it is not visible; key frames stay as fine.
     """
 
     width: int
@@ -96,7 +96,7 @@ class Layout:
     qp_offset: int = 0
 
     def draw_still(self, pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
-        """Draw all that never changes on the ground, sRGB (height, width, 3) from 0 to 1."""
+        """Draw all that never changes on the background, sRGB (height, width, 3) from 0 to 1."""
         raise NotImplementedError
 
     def parts(self, stage: Stage) -> Sequence[Part]:

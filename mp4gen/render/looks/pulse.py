@@ -1,4 +1,4 @@
-"""The look `pulse`: a large cover that breathes with the beat, and rings of light."""
+"""The look `pulse`: a large cover that grows with the beat, and rings of light."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from attrs import evolve, frozen
 
 from mp4gen.render.colour import Floats
 from mp4gen.render.layout import Box, centred_cover_box
-from mp4gen.render.parts.breathing_cover import BreathingCover, draw_rest
 from mp4gen.render.parts.light_rings import LightRings, RingsPlace
 from mp4gen.render.parts.progress_line import ProgressLine, draw_track
+from mp4gen.render.parts.pulsing_cover import PulsingCover, draw_rest
 from mp4gen.render.parts.title import fit_title
 from mp4gen.render.parts.title_block import TitleBlock
 from mp4gen.render.parts.words import ASCENT, draw_words
@@ -80,7 +80,7 @@ DESIGNS = {
 
 @frozen(eq=False, kw_only=True)
 class PulseLayout(Layout):
-    """The places of a frame with a cover that breathes."""
+    """The places of a frame with a pulsing cover."""
 
     rings: RingsPlace
     progress: Box
@@ -99,7 +99,7 @@ class PulseLayout(Layout):
         rings = evolve(self.rings, fade=(fade[0] - higher, fade[1] - higher))
         return (
             LightRings(stage, rings),
-            BreathingCover(stage, self.cover),
+            PulsingCover(stage, self.cover),
             ProgressLine(stage, self.progress),
             TitleBlock(stage),
         )

@@ -1,4 +1,4 @@
-"""Draw lines of lyrics on the ground in 4:2:0 planes, and light them from word to word.
+"""Draw lines of lyrics on the background in 4:2:0 planes, and light them from word to word.
 
 A line is drawn once, dim or lit. The light moves over it as a share of the difference: each column
 has a place in reading order, and is lit as far as the sweep has passed that place.

@@ -79,7 +79,7 @@ class StepDrawer:
     """Draws the steps of a plan in the box of the lyrics.
 
     Args:
-        stage: shows the ground.
+        stage: shows all that is still.
         plan: the lyrics.
         places: where they stand.
     """
@@ -230,9 +230,9 @@ class StepDrawer:
         return x - places.box.left
 
 
-def quiet_opacity(ground: Floats) -> float:
+def quiet_opacity(behind: Floats) -> float:
     """Return how opaque white letters must be, to be quiet but readable."""
-    sample = ground[::8, ::8]
+    sample = behind[::8, ::8]
     opacity = LYRICS_OPACITY
     while opacity < CURRENT_OPACITY and contrast_of(sample, opacity) < FAINT_CONTRAST:
         opacity += 0.02

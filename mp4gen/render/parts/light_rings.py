@@ -120,13 +120,13 @@ class _Profile:
         self.size = math.ceil((place.last + 3 * GLOW * unit - self.first) * RESOLUTION)
         self._distances = np.arange(self.size) / RESOLUTION + self.first
         # Light is added to the background, as much as its mean would need.
-        ground = [
+        means = [
             np.mean(
                 [view[plane].mean() for view in map(canvas.view, place.boxes) if view[plane].size]
             )
             for plane in range(3)
         ]
-        self._ground = np.array(ground, np.float32)[:, None]
+        self._background = np.array(means, np.float32)[:, None]
         self._core, self._glow = (
             rgb_to_levels(oklch_to_rgb(lightness, chroma * accent.strength, accent.hue))[:, None]
             for lightness, chroma in (CORE_LIGHT, GLOW_LIGHT)
@@ -166,10 +166,10 @@ class _Profile:
         trail = np.clip(1 + beyond / self._end_of_trail, 0, 1) ** 2 * (beyond < 0)
         soft = 1 - (1 - glow) * (1 - TRAIL_OPACITY * trail)
         opacity = OPACITY * left**FALLOFF
-        lit = self._ground + (self._glow - self._ground) * (soft * opacity)
+        lit = self._background + (self._glow - self._background) * (soft * opacity)
         lit += (self._core - lit) * (core * opacity)
         # Steps of an eighth: finer ones would change pixels that look the same.
-        added: Floats = (np.rint((lit - self._ground) * 8) / 8).astype(np.float32)
+        added: Floats = (np.rint((lit - self._background) * 8) / 8).astype(np.float32)
         return added
 
 

@@ -144,8 +144,8 @@ class _Plane:
         plane: int,
     ) -> None:
         self._view, self._scale = view, SCALES[plane]
-        self._ground: Sums = np.ascontiguousarray(view.T).astype(np.uint16)
-        self._behind = self._ground
+        self._background: Sums = np.ascontiguousarray(view.T).astype(np.uint16)
+        self._behind = self._background
         self._fill, self._line, self._slow = (
             np.rint(each).astype(np.uint16)[:, None] for each in colours
         )
@@ -159,7 +159,7 @@ class _Plane:
 
     def draw_back(self, levels: Integers) -> None:
         share = self._back_table.take(levels[:: self._scale], axis=0)
-        self._behind = (self._ground * (256 - share) + self._slow * share + 128) >> 8
+        self._behind = (self._background * (256 - share) + self._slow * share + 128) >> 8
 
     def draw_front(self, rows: Integers) -> None:
         each = rows[:: self._scale]

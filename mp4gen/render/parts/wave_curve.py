@@ -72,9 +72,9 @@ def _lagged_sum(heights: Floats, weights: NDArray[np.float64]) -> Floats:
 
 
 def highest_of(heights: Floats, fps: float) -> Floats:
-    """Return the highest of the last heights, the earlier ones sunk towards rest."""
+    """Return the highest of the last heights, the earlier ones lowered towards rest."""
     highest = heights.copy()
     for lag in range(1, round(BACK_SECONDS * fps)):
-        sunk = heights[:-lag] * np.float32(math.exp(-lag / fps / BACK_DECAY))
-        np.maximum(highest[lag:], sunk, out=highest[lag:])
+        lowered = heights[:-lag] * np.float32(math.exp(-lag / fps / BACK_DECAY))
+        np.maximum(highest[lag:], lowered, out=highest[lag:])
     return highest

@@ -63,10 +63,10 @@ class Zoom:
             taken = [_around(taken)]
         frame = Box(0, 0, layout.width, layout.height)
         self.boxes: Sequence[Box] = free_boxes(frame, [*taken, _inside(layout.cover)])
-        ground = blurred.draw()
-        behind = (on_white - stage.pixels) / np.maximum(1 - ground, 0.01)
-        moving = behind.mean(axis=2, keepdims=True) * movement(taken, layout.unit, ground)
-        rest = rgb_to_yuv(stage.pixels - moving * ground)
+        background = blurred.draw()
+        behind = (on_white - stage.pixels) / np.maximum(1 - background, 0.01)
+        moving = behind.mean(axis=2, keepdims=True) * movement(taken, layout.unit, background)
+        rest = rgb_to_yuv(stage.pixels - moving * background)
         moving *= blurred.shade
         self._mixes = [mix for box in self.boxes for mix in _mixes(stage, box, moving, rest)]
 

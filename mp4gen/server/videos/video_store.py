@@ -53,7 +53,7 @@ class VideoStore(Protocol):
     """The place where finished videos are, each with its record, under their unguessable names.
 
     Attributes:
-        in_use: The names of the videos that are being made; whoever makes one deletes it if its
+        in_use: The names of the videos that are being made; the maker of one deletes it if its
             task was deleted meanwhile.
     """
 

@@ -3,13 +3,12 @@
 from typing import Any
 
 from mp4gen.render.looks import look_names
+from mp4gen.render.options import BACKGROUNDS, COLOUR_PATTERN
 from mp4gen.render.presets import PRESETS
 from mp4gen.server.rendering.video_options import ASPECT_RATIOS, NO_LYRICS
 
 from .video_fields import (
     AUTO,
-    BLUR,
-    COLOUR_PATTERN,
     MAX_LYRICS_BYTES,
     MAX_SECONDS,
     MAX_TITLE_LENGTH,
@@ -37,7 +36,7 @@ def _fields() -> dict[str, tuple[Any, ...]]:
         "look": ("The look.", _one_of(*look_names())),
         "background": (
             "The background: made of the cover's colours, the blurred cover, or a colour.",
-            _one_of(AUTO, BLUR),
+            _one_of(*BACKGROUNDS),
             _text(pattern=f"^{COLOUR_PATTERN}$"),
         ),
         "accent": (

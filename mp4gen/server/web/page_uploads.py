@@ -7,6 +7,7 @@ from aiohttp import web
 from mp4gen.errors import InvalidRequestError, RenderError
 from mp4gen.lyrics.decoding import decode_lines
 from mp4gen.lyrics.files import parse_lyrics
+from mp4gen.render.options import MAX_PICTURE_BYTES
 from mp4gen.server.library import uploads
 from mp4gen.server.library.library import LibraryTrack
 
@@ -15,8 +16,6 @@ from .page_tracks import find_track
 from .page_videos import require_capacity
 from .services import Services
 from .video_fields import MAX_LYRICS_BYTES
-
-_MAX_PICTURE_BYTES = 32 << 20
 
 
 class PageUploads:
@@ -56,7 +55,7 @@ class PageUploads:
         """Keep a picture for videos of this user; it goes when no video has it any more."""
         require_capacity(self._services, account)
         data = self._services.data
-        content = await read_body(request, _MAX_PICTURE_BYTES)
+        content = await read_body(request, MAX_PICTURE_BYTES)
         try:
             picture = await self._services.images.convert_picture(content)
         except RenderError as error:

@@ -1,6 +1,5 @@
 """Reads the optional fields of a request for a video, of the API and of the page."""
 
-import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,6 +11,7 @@ from mp4gen.errors import InvalidRequestError, RenderError
 from mp4gen.lyrics.files import parse_lyrics
 from mp4gen.render import presets
 from mp4gen.render.looks import check_look
+from mp4gen.render.options import BACKGROUNDS, is_colour
 from mp4gen.render.times import parse_time
 from mp4gen.server.rendering.video_options import (
     ASPECT_RATIOS,
@@ -25,8 +25,7 @@ T = TypeVar("T")
 MAX_TITLE_LENGTH = 100
 MAX_LYRICS_BYTES = 100_000
 MIN_LENGTH, MAX_SECONDS = 0.5, 360_000
-AUTO, BLUR = "auto", "blur"
-COLOUR_PATTERN = "#[0-9A-Fa-f]{6}"
+AUTO = "auto"
 
 
 @attrs.frozen
@@ -96,21 +95,17 @@ def _preset(value: Any) -> str | None:
 
 
 def _background(value: Any) -> str | None:
-    if value in (AUTO, BLUR):
+    if value in BACKGROUNDS:
         return str(value)
-    if _is_colour(value):
+    if is_colour(value):
         return str(value).lower()
-    raise _invalid("background", value, f"{AUTO}, {BLUR} or a colour such as #1d2b53")
+    raise _invalid("background", value, f"{', '.join(BACKGROUNDS)} or a colour such as #1d2b53")
 
 
 def _accent(value: Any) -> str | None:
-    if not _is_colour(value):
+    if not is_colour(value):
         raise _invalid("accent", value, "a colour such as #ff8800")
     return str(value).lower()
-
-
-def _is_colour(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(COLOUR_PATTERN, value) is not None
 
 
 def _title(value: Any) -> str | None:

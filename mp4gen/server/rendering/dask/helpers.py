@@ -93,5 +93,5 @@ class Helpers:
     def _end(self, helper: _Helper) -> None:
         self._running.remove(helper)
         helper.worker.helpers -= 1
-        # The worker ends a task whose result nobody wants.
+        # The worker ends a task whose result is not needed any more.
         helper.future.release()

@@ -10,7 +10,6 @@ import math
 import multiprocessing
 import pickle
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,7 +26,7 @@ from mp4gen.server.rendering.worker_channel import WorkerChannel
 from .environment import read_environment
 from .idle_slots import idle_slot
 from .pieces import OPERATION as PIECES_OPERATION
-from .pieces import serve_helper
+from .pieces import new_folder, serve_helper
 from .session import CHUNK_BYTES, OPERATION, Answer, answer_requests
 from .tasks import until_cancelled
 
@@ -107,7 +106,7 @@ async def hold_thread(token: str) -> None:
 
 
 async def _serve_session(dask_worker: Any, comm: Any, token: str) -> Status:
-    folder = await asyncio.to_thread(_new_folder, dask_worker.local_directory)
+    folder = await asyncio.to_thread(new_folder, dask_worker.local_directory)
     with _joined(token) as job:
         job.folder = folder
         job.has_session.set()
@@ -117,10 +116,6 @@ async def _serve_session(dask_worker: Any, comm: Any, token: str) -> Status:
             job.has_ended.set()
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     return Status.dont_reply
-
-
-def _new_folder(parent: str) -> Path:
-    return Path(tempfile.mkdtemp(prefix="mp4gen-", dir=parent)).resolve()
 
 
 class _JobSession:

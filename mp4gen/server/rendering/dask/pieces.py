@@ -40,7 +40,7 @@ async def help_render(
     """Encode pieces for a job of another worker until it needs no more: a Dask task."""
     dask_worker = get_worker()
     comm = await connect(address, timeout=_CONNECT_TIMEOUT, **dask_worker.connection_args)
-    folder = await asyncio.to_thread(_new_folder, dask_worker.local_directory)
+    folder = await asyncio.to_thread(new_folder, dask_worker.local_directory)
     try:
         await comm.write({"op": OPERATION, "token": job, "reply": False})
         with idle_slot(memory_limit) as slot:
@@ -55,8 +55,9 @@ async def help_render(
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-def _new_folder(parent: str) -> Path:
-    return Path(tempfile.mkdtemp(prefix="mp4gen-", dir=parent))
+def new_folder(parent: str) -> Path:
+    """Make a folder for one task below the folder of a worker."""
+    return Path(tempfile.mkdtemp(prefix="mp4gen-", dir=parent)).resolve()
 
 
 async def _encode(comm: Any, address: Path, slot: WorkerSlot, cpu_seconds: float) -> None:

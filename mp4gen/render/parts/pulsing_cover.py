@@ -33,7 +33,7 @@ def draw_rest(pixels: Floats, cover: Floats, largest: Box, unit: float) -> None:
     background.draw_cover(pixels, scaled, box, unit)
 
 
-class BreathingCover:
+class PulsingCover:
     """The cover at the size of each frame.
 
     Args:

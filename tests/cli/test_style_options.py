@@ -9,12 +9,12 @@ import attrs
 import pytest
 
 from mp4gen.cli.render_options import Videos
-from mp4gen.cli.video_options import VideoOptions
+from mp4gen.cli.style_options import StyleOptions
 from mp4gen.render import RenderStyle
 
 
 def style(*, preset: str | None = None, **options: Any) -> RenderStyle:
-    return VideoOptions(**options).style(preset)
+    return StyleOptions(**options).style(preset)
 
 
 def test_no_option_is_the_default_style() -> None:

@@ -20,7 +20,7 @@ _SIZE = f"{DEFAULT_STYLE.width}x{DEFAULT_STYLE.height}"
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
-class VideoOptions:
+class StyleOptions:
     """How videos look; each option is a field of `RenderStyle`, and None its default."""
 
     look: Annotated[
