@@ -110,6 +110,7 @@ class _Profile:
 
     Attributes:
         first: the least distance in the table.
+        end: the distance at its end.
         size: number of distances.
     """
 
@@ -118,6 +119,7 @@ class _Profile:
         self._end_of_trail = TRAIL_END * TRAIL * unit
         self.first = place.first - self._end_of_trail
         self.size = math.ceil((place.last + 3 * GLOW * unit - self.first) * RESOLUTION)
+        self.end = self.first + self.size / RESOLUTION
         self._distances = np.arange(self.size) / RESOLUTION + self.first
         # Light is added to the background, as much as its mean would need.
         means = [
@@ -178,28 +180,21 @@ class _Pieces:
 
     def __init__(self, canvas: Canvas, plane: int, place: RingsPlace, profile: _Profile) -> None:
         scale, line = SCALES[plane], canvas.line_sizes[plane]
-        found = [_pieces_of(box, scale, place) for box in place.boxes]
-        rows, columns = (np.concatenate(each) for each in zip(*found, strict=True))
-        across = columns[:, None] + np.arange(PIECE)
-        x = (across + 0.5) * scale - place.x
-        y = ((rows + 0.5) * scale - place.y)[:, None]
+        rows, across = _pieces_near(scale, place, profile)
+        x = (across.astype(np.float32) + np.float32(0.5)) * scale - np.float32(place.x)
+        y = ((rows.astype(np.float32) + np.float32(0.5)) * scale - np.float32(place.y))[:, None]
         distances = np.hypot(x, y)
         gains = _gains(x, y, distances, place)
-        inside = (distances >= profile.first) & (
-            distances < profile.first + profile.size / RESOLUTION
-        )
-        gains *= inside
-        used = gains.max(axis=1, initial=0) > MIN_GAIN
-        order = np.argsort(distances[used].mean(axis=1), kind="stable")
-        rows, across, distances, gains = (
-            each[used][order] for each in (rows, across, distances, gains)
-        )
+        gains *= (distances >= profile.first) & (distances < profile.end)
+        used = np.flatnonzero(gains.max(axis=1, initial=0) > MIN_GAIN)
+        used = used[np.argsort(distances[used].mean(axis=1), kind="stable")]
+        rows, across, distances, gains = rows[used], across[used], distances[used], gains[used]
         self._middles = distances.mean(axis=1)
         self._first = profile.first
         self._half = PIECE * scale / 2 + 1
         indexes = np.rint((distances - profile.first) * RESOLUTION)
         self._indexes = np.clip(indexes, 0, profile.size - 1).astype(np.intp)
-        self._gains = gains.astype(np.float32)
+        self._gains = gains.astype(np.float32, copy=False)
         self._off = canvas.planes[plane][rows[:, None], across].astype(np.float32)
         # The dither of faint light, which is no dither where there is none.
         noise = np.random.default_rng(0)
@@ -226,6 +221,17 @@ class _Pieces:
         lit += self._off[part]
         np.clip(lit, 0, MAX_LUMA, out=lit)
         self._items[self._places[part]] = lit.astype(np.uint8).view(np.uint64)[:, 0]
+
+
+def _pieces_near(scale: int, place: RingsPlace, profile: _Profile) -> tuple[Integers, Integers]:
+    """Return the row of each piece that light can reach, and the column of each of its pixels."""
+    found = [_pieces_of(box, scale, place) for box in place.boxes]
+    rows, columns = (np.concatenate(each) for each in zip(*found, strict=True))
+    x = (columns + PIECE / 2) * scale - place.x
+    middles = np.hypot(x, (rows + 0.5) * scale - place.y)
+    half = PIECE * scale / 2 + 1
+    near = (middles > profile.first - half) & (middles < profile.end + half)
+    return rows[near], columns[near, None] + np.arange(PIECE)
 
 
 def _pieces_of(box: Box, scale: int, place: RingsPlace) -> tuple[Integers, Integers]:
