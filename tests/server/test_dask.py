@@ -274,11 +274,12 @@ async def test_renders_go_on_when_a_worker_is_killed(
     assert [one["successFlag"] for one in ends] == ["SUCCESS"] * 5
     tasks = [caller.server._scheduler._store.get(task_id) for task_id in task_ids]
     assert [task.attempts for task in tasks] == [1] * 5
+    assert sum(task.troubles for task in tasks) == 1
     assert caller.server._scheduler.slots == 3
 
 
 async def test_tasks_wait_while_the_scheduler_is_away(
-    own: DaskCluster, serve: Serve, music: Path
+    own: DaskCluster, serve: Serve, music: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A killed scheduler ends its workers; a service manager starts all again."""
     own.start_worker("a")
@@ -298,6 +299,8 @@ async def test_tasks_wait_while_the_scheduler_is_away(
         own.start_worker(name)
     assert (await caller.wait_until_finished(task_id))["successFlag"] == "SUCCESS"
     assert (await caller.get("/healthz"))["trouble"] is None
+    # With --log-format json, each line on stderr is JSON.
+    assert "distributed" not in capfd.readouterr().err
 
 
 async def test_worker_of_another_version_is_refused(

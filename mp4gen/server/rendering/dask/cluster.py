@@ -97,6 +97,9 @@ class DaskSlots:
             slot.worker.renders -= 1
             self._taken.discard(slot)
             self._helpers.end_all_of(slot)
+            if slot.has_lost_worker and self._workers.get(slot.worker.address) is slot.worker:
+                # The scheduler may notice later; if it is still there, the next check finds it.
+                del self._workers[slot.worker.address]
 
     def processes_for_one(self) -> int:
         """Return 1: idle workers help a long render by themselves."""

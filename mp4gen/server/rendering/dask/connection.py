@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, TypeVar
 
@@ -131,6 +132,9 @@ async def connected(url: str) -> AsyncIterator[Cluster]:
     Raises:
         OSError: It cannot be reached, as with `TimeoutError`.
     """
+    # The server logs what happens to its tasks; Dask would write lines of its own to stderr.
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     address = url.replace("dask+tls://", "tls://").replace("dask://", "tcp://")
     client = await Client(
         address, asynchronous=True, timeout=_TIMEOUT, set_as_default=False, name="mp4gen"

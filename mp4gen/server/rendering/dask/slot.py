@@ -42,6 +42,7 @@ class DaskSlot:
 
     Attributes:
         worker: The worker.
+        has_lost_worker: Whether the connection to the worker ended during a render.
         wanted_helpers: How many helpers are worth it for the render that runs.
         useless_helpers: The addresses of workers whose helpers failed.
     """
@@ -56,6 +57,7 @@ class DaskSlot:
         self._killed = False
         self._cpu_seconds = 0.0
         self._token = ""
+        self.has_lost_worker = False
         self.wanted_helpers = 0
         self.useless_helpers: set[str] = set()
 
@@ -80,6 +82,7 @@ class DaskSlot:
                 raise WorkerDiedError("The render was ended.") from None
             raise
         except SessionEndedError as error:
+            self.has_lost_worker = True
             text = f"The connection to the Dask worker {self.worker.name} was lost."
             raise WorkerLostError(text) from error
 
