@@ -167,7 +167,7 @@ def _read_logo(style: RenderStyle) -> Bytes | None:
 
 def _check_values(request: RenderRequest) -> None:
     max_duration = request.max_duration
-    if not (math.isfinite(max_duration) and max_duration > 0):
+    if not 0 < max_duration < math.inf:
         raise RenderError(f"Invalid max_duration: {max_duration!r}. Use a number above 0.")
     for path in request.style.font_files:
         if not fonts.is_loadable(path):

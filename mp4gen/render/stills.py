@@ -44,7 +44,7 @@ def render_frame(
     """
     clip = clip_of(start, length)
     request = RenderRequest(author, domain_name, title, cover, style, max_duration, clip, lyrics)
-    if not math.isfinite(time):
+    if not -math.inf < time < math.inf:
         raise RenderError(f"Invalid time: {time!r}. Use a finite number of seconds.")
     prepared = prepare(audio, request, _analyse_cached)
     canvas = Canvas(style.width, style.height)

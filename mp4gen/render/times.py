@@ -21,7 +21,7 @@ def parse_time(value: float | str, name: str) -> float:
     """
     seconds = _parsed(value) if isinstance(value, str) else _number(value)
     if not (math.isfinite(seconds) and seconds >= 0):
-        raise RenderError(f"Invalid {name}: {value!r}. Use seconds, 1:15 or 1:02:03.5.")
+        raise RenderError(f"Invalid {name}: {value!r:.60}. Use seconds, 1:15 or 1:02:03.5.")
     return seconds
 
 
@@ -40,8 +40,12 @@ def exact_clock(seconds: float) -> str:
 
 
 def _number(value: object) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else math.nan  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _parsed(text: str) -> float:
@@ -52,4 +56,5 @@ def _parsed(text: str) -> float:
     if match is None:
         return math.nan
     hours, minutes, seconds = match.groups(default="0")
-    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    # An `int` may have too many digits.
+    return float(hours) * 3600 + float(minutes) * 60 + float(seconds)
