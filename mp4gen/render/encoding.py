@@ -77,7 +77,7 @@ class Encoding:
             audio=self.audio,
             audio_plan=plan,
             style=settings.style,
-            tags={"title": spec.title, "artist": spec.author, "comment": ENCODER},
+            tags={"title": prepared.title, "artist": prepared.author, "comment": ENCODER},
             cover=cover,
             frames=picture,
             cancel=self.cancel,

@@ -16,6 +16,7 @@ from .background_source import choose_accent, read_background
 from .clip import WHOLE, Clip
 from .colour import Bytes
 from .cover import cover_jpeg
+from .fonts import Weight
 from .logo import read_logo
 from .looks import find_look
 from .looks.look import Content, Direction, Layout, SceneSpec
@@ -27,6 +28,8 @@ from .text import Typesetter, sanitize
 
 # Largest side in pixels of the cover among the MP4's tags.
 TAG_SIDE = 640
+# Of title, author and watermark.
+_WEIGHTS: tuple[Weight, Weight, Weight] = "semibold", "regular", "medium"
 
 
 @frozen
@@ -45,7 +48,10 @@ class RenderRequest:
 
 @frozen(eq=False)
 class Prepared:
-    """Everything that is known before the first frame."""
+    """Everything that is known before the first frame.
+
+    The texts of `spec` have only letters that a font has; `title` and `author` have all.
+    """
 
     style: RenderStyle
     features: analysis.Features
@@ -53,6 +59,8 @@ class Prepared:
     cover_image: Bytes | None
     typesetter: Typesetter
     warnings: tuple[str, ...]
+    title: str
+    author: str
 
 
 def prepare(
@@ -67,7 +75,13 @@ def prepare(
     style = request.style
     _check_values(request)
     file_tags = tags.read_tags(audio)
-    title, author = _texts(audio, request, file_tags)
+    texts = _texts(audio, request, file_tags)
+    typesetter = Typesetter(style.fonts, style.font)
+    # A letter that no font has would leave its spaces behind.
+    title, author, domain_name = (
+        sanitize(typesetter.shown(sanitize(text), weight))
+        for text, weight in zip((*texts, request.domain_name), _WEIGHTS, strict=True)
+    )
     lyrics, warnings = find_lyrics(audio, request.lyrics, file_tags)
     lyrics = lyrics.clipped(request.clip.start, request.clip.stop)
     layout, own_layout = _layouts(style, lyrics, has_words=bool(title or author))
@@ -98,16 +112,15 @@ def prepare(
         accent=choose_accent(style, background, cover_pixels, hue),
         title=title,
         author=author,
-        domain_name=sanitize(request.domain_name),
+        domain_name=domain_name,
         fps=style.fps,
         frame_count=features.levels.shape[0],
         background=background,
         logo=logo,
     )
-    typesetter = Typesetter(style.fonts, style.font)
     if layout is not own_layout:
         spec = _with_lyrics(spec, layout, lyrics, typesetter)
-    return Prepared(style, features, spec, cover_image, typesetter, tuple(warnings))
+    return Prepared(style, features, spec, cover_image, typesetter, tuple(warnings), *texts)
 
 
 def _layouts(style: RenderStyle, lyrics: Lyrics, *, has_words: bool) -> tuple[Layout, Layout]:

@@ -351,3 +351,17 @@ def test_only_lines_near_the_video_are_set():
     assert len(whole.plan.cues) < 30
     for frame in (0, 50, 119):
         np.testing.assert_equal(whole.draw(frame), near.draw(frame))
+
+
+@pytest.mark.parametrize("step", [0.5, None])
+def test_letters_without_a_font_leave_no_spaces(step):
+    """The line begins at the margin, and words stay apart."""
+    letter = "\N{LINEAR A SIGN AB001}"
+    first, second = (
+        a_line(1.0, text, step=step)
+        for text in (f"{letter} Stay {letter} here {letter}", f"{letter} {letter}")
+    )
+    cues = AVideo([first, second]).plan.cues
+
+    assert [cue.rows for cue in cues] == [("Stay here",)]
+    assert [word.start for word in cues[0].line.words] == ([1.5, 2.5] if step else [])

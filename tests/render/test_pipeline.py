@@ -459,3 +459,21 @@ def test_video_has_colour_tags_and_key_frames(tools, tmp_path, quality):
         )
     assert keys == [0, 8]
     assert colours == (1, 1, 1, 1)
+
+
+def test_letters_without_a_font_leave_no_spaces(tone_wav):
+    """Titles, authors and watermarks look as without them, and the tags keep them."""
+    letter, texts = "\N{LINEAR A SIGN AB001}", {"title": "Up", "author": "Me", "domain_name": "a.b"}
+    spaced = {name: f"{letter} {text} {letter}" for name, text in texts.items()}
+    plain, shown = (render_frame(tone_wav, time=0, style=SMALL, **each) for each in (texts, spaced))
+
+    assert np.array_equal(plain, shown)
+
+
+def test_tags_keep_letters_without_a_font(tone_wav, tmp_path):
+    """Players may have a font for them."""
+    title = "\N{LINEAR A SIGN AB001} Up"
+    result = render_video(tone_wav, tmp_path / "o.mp4", title=title, author=title, style=SMALL)
+
+    with av.open(result.path) as container:
+        assert {container.metadata[name] for name in ("title", "artist")} == {title}

@@ -8,7 +8,7 @@ from itertools import chain
 
 from attrs import evolve, frozen
 
-from mp4gen.lyrics.values import LyricLine, Lyrics, LyricWord, with_next_starts
+from mp4gen.lyrics.values import LyricLine, Lyrics, LyricWord, build_line, with_next_starts
 from mp4gen.render import bidi
 from mp4gen.render.fonts import Weight
 from mp4gen.render.layout import LyricPlaces
@@ -96,16 +96,15 @@ def _lines_near(lines: Sequence[LyricLine], duration: float) -> Sequence[LyricLi
 
 
 def _shown_lines(lines: Iterable[LyricLine], typesetter: Typesetter) -> Iterator[LyricLine]:
-    """Yield the lines with the letters that have a font."""
+    """Yield the lines with the letters that have a font, without the spaces around others."""
     for line in lines:
-        words = tuple(
-            LyricWord(word.start, text)
-            for word in line.words
-            if (text := typesetter.shown(word.text, WEIGHT))
-        )
-        text = "".join(word.text for word in words) or typesetter.shown(line.text, WEIGHT)
-        if text.strip():
-            yield evolve(line, text=text, words=words)
+        pieces: Iterable[tuple[float | None, str]] = [
+            (word.start, word.text) for word in line.words
+        ] or [(None, line.text)]
+        shown = ((start, typesetter.shown(text, WEIGHT)) for start, text in pieces)
+        left = build_line(line.start, line.end, shown)
+        if left is not None:
+            yield left
 
 
 class _Setter:
