@@ -136,6 +136,11 @@ def resize(pixels: Bytes, side: int) -> Floats:
     return np.asarray(image, np.float32) / np.float32(255)
 
 
+def resize_or_generate(image: Bytes | None, seed: bytes, side: int) -> Floats:
+    """Return an 8-bit square image, or without one the cover generated from `seed`, in a size."""
+    return generate_cover(seed, side)[0] if image is None else resize(image, side)
+
+
 def cover_jpeg(pixels: Floats) -> bytes:
     """Encode a cover as a JPEG file."""
     file = io.BytesIO()

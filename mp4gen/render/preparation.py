@@ -13,6 +13,7 @@ from mp4gen.lyrics.values import Lyrics
 
 from . import analysis, cover, damage, decode, fonts, tags
 from .background_source import choose_accent, read_background
+from .characters import sanitize
 from .clip import WHOLE, Clip
 from .colour import Bytes
 from .cover import cover_jpeg
@@ -24,7 +25,7 @@ from .looks.lyric_bars import lyrics_layout
 from .lyrics.plan import is_rtl, plan_lyrics
 from .lyrics.source import LyricsChoice, check_lyrics, find_lyrics
 from .options import MIN_SIDE, PathLike, RenderStyle
-from .text import Typesetter, sanitize
+from .text import Typesetter
 
 # Largest side in pixels of the cover among the MP4's tags.
 TAG_SIDE = 640
@@ -87,9 +88,7 @@ def prepare(
     layout, own_layout = _layouts(style, lyrics, has_words=bool(title or author))
     side = own_layout.cover.width
     # Options are checked before minutes are spent on the audio.
-    cover_override = None
-    if request.cover is not None:
-        cover_override = cover.read_cover(request.cover, side, TAG_SIDE)
+    override = None if request.cover is None else cover.read_cover(request.cover, side, TAG_SIDE)
     background, logo = read_background(style), _read_logo(style)
     features = analyse(
         audio,
@@ -98,11 +97,8 @@ def prepare(
         max_duration=request.max_duration,
         clip=request.clip,
     )
-    cover_image, cover_warnings = choose_cover(cover_override, file_tags.covers, side)
-    if cover_image is None:
-        cover_pixels = cover.generate_cover(features.digest, side)[0]
-    else:
-        cover_pixels = cover.resize(cover_image, side)
+    cover_image, cover_warnings = choose_cover(override, file_tags.covers, side)
+    cover_pixels = cover.resize_or_generate(cover_image, features.digest, side)
     warnings += cover_warnings + _tag_warnings(request, file_tags)
     warnings += damage.warnings_of(decode.display_name(audio), features)
     hue = cover.generated_hue(features.digest)
@@ -220,6 +216,5 @@ def choose_cover(
 def tag_cover(prepared: Prepared) -> bytes:
     """Return the cover for the MP4's tags, which may be larger than the one in the video."""
     image = prepared.cover_image
-    if image is not None:
-        return cover_jpeg(cover.resize(image, image.shape[0]))
-    return cover_jpeg(cover.generate_cover(prepared.features.digest, TAG_SIDE)[0])
+    side = TAG_SIDE if image is None else image.shape[0]
+    return cover_jpeg(cover.resize_or_generate(image, prepared.features.digest, side))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from .text import sanitize
+from .characters import sanitize
 
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 

@@ -1,14 +1,12 @@
-"""Draw lines of text: sanitizing, font fallback, direction, fitting. Knows no positions.
+"""Draw lines of sanitized text: font fallback, direction, fitting. Knows no positions.
 
-Text from tags and requests is untrusted, so it is sanitized before it is measured. It never shows
-a box for a missing glyph and never exceeds its width.
+Text never shows a box for a missing glyph, and never exceeds its width.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -17,13 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, features
 
 from . import bidi, fonts
+from .characters import grapheme_clusters, is_emoji, is_invisible, script_of
 from .fonts import Weight
 
-MAX_CHARACTERS = 300
-MAX_MARKS = 4
 # How far text may shrink before it is cut, as a share of its size.
 MIN_SCALE = 0.5
-_JOINERS = "\u200c\u200d"
 _HAS_RAQM = features.check("raqm")
 # Letters are drawn larger and scaled down: at their own size they would snap to whole pixels.
 OVERSAMPLING = 4
@@ -39,7 +35,7 @@ _PACKAGES = {
 
 
 @frozen
-class Run:
+class FontRun:
     """Part of a line in one font, one weight and one direction, in reading order."""
 
     text: str
@@ -61,38 +57,6 @@ class Line:
     pixels: NDArray[np.uint8]
     origin: tuple[int, int]
     advance: float
-
-
-def sanitize(text: str | None) -> str:
-    """Return plain one-line NFC text without control characters, overrides and stacked marks."""
-    if not text:
-        return ""
-    kept: list[str] = []
-    marks = 0
-    for char in unicodedata.normalize("NFC", text[: 4 * MAX_CHARACTERS]):
-        kind = unicodedata.category(char)
-        if kind in ("Cc", "Zl", "Zp", "Zs"):
-            char = " "  # noqa: PLW2901 (every kind of space is one space)
-        elif kind in ("Cf", "Cs", "Co", "Cn") and char not in _JOINERS:
-            continue
-        marks = marks + 1 if kind in ("Mn", "Me") else 0
-        if marks <= MAX_MARKS:
-            kept.append(char)
-    return " ".join("".join(kept).split())[:MAX_CHARACTERS].strip()
-
-
-def grapheme_clusters(text: str) -> list[str]:
-    """Split text into letters with their marks, joined emoji and flags."""
-    found: list[str] = []
-    for char in text:
-        last = found[-1] if found else ""
-        joined = last.endswith("\u200d") and _is_emoji(last)
-        flag = _is_flag(char) and len(last) == 1 and _is_flag(last)
-        if last and (_extends(char) or joined or flag):
-            found[-1] += char
-        else:
-            found.append(char)
-    return found
 
 
 class Typesetter:
@@ -194,7 +158,7 @@ class Typesetter:
         pad, rise = round(size * 0.6) + 2, round(size * 1.3) + 2
         shape = (int(advance) + 2 * pad + 1, rise + round(size * 0.6) + 2)
         large = Image.new("L", (shape[0] * OVERSAMPLING, shape[1] * OVERSAMPLING), 0)
-        emoji_runs: list[tuple[Run, float]] = []
+        emoji_runs: list[tuple[FontRun, float]] = []
         pen = float(pad)
         for run in ordered:
             if fonts.is_emoji_font(run.font):
@@ -208,9 +172,9 @@ class Typesetter:
             _draw_emoji(image, run, size, left, rise)
         return Line(np.asarray(image), (pad, rise), advance)
 
-    def _runs(self, text: str, weight: Weight) -> list[Run]:
+    def _runs(self, text: str, weight: Weight) -> list[FontRun]:
         levels = bidi.embedding_levels(text)
-        runs: list[Run] = []
+        runs: list[FontRun] = []
         place = 0
         for cluster in grapheme_clusters(text):
             level = levels[place]
@@ -220,12 +184,12 @@ class Typesetter:
             if path is None:
                 continue
             if previous and previous.font == path and previous.level == level:
-                runs[-1] = Run(previous.text + cluster, path, level, weight)
+                runs[-1] = FontRun(previous.text + cluster, path, level, weight)
             else:
-                runs.append(Run(cluster, path, level, weight))
+                runs.append(FontRun(cluster, path, level, weight))
         return runs
 
-    def _font(self, cluster: str, weight: Weight, previous: Run | None) -> str | None:
+    def _font(self, cluster: str, weight: Weight, previous: FontRun | None) -> str | None:
         if cluster.isspace():
             # A space comes from the font before it, but an emoji font's is too wide.
             if previous is None or fonts.is_emoji_font(previous.font):
@@ -237,8 +201,8 @@ class Typesetter:
         return self._found[key]
 
     def _search(self, cluster: str, weight: Weight) -> str | None:
-        codes = frozenset(ord(c) for c in cluster if not _is_invisible(c))
-        emoji = _is_emoji(cluster)
+        codes = frozenset(ord(c) for c in cluster if not is_invisible(c))
+        emoji = is_emoji(cluster)
         for needed in (codes, frozenset({ord(cluster[0])})):
             found = fonts.find_font(
                 needed, weight, self._user_fonts, emoji=emoji, first=self._first_font
@@ -246,31 +210,8 @@ class Typesetter:
             if found is not None or len(codes) <= 1:
                 break
         if found is None:
-            self._missing.setdefault(_script(cluster), cluster)
+            self._missing.setdefault(script_of(cluster), cluster)
         return found
-
-
-def _extends(char: str) -> bool:
-    is_mark = unicodedata.category(char) in ("Mn", "Mc", "Me")
-    return is_mark or _is_invisible(char) or 0x1F3FB <= ord(char) <= 0x1F3FF
-
-
-def _is_invisible(char: str) -> bool:
-    return char in _JOINERS or 0xFE00 <= ord(char) <= 0xFE0F
-
-
-def _is_flag(char: str) -> bool:
-    return 0x1F1E6 <= ord(char) <= 0x1F1FF
-
-
-def _is_emoji(cluster: str) -> bool:
-    return "\ufe0f" in cluster or any(0x1F000 <= ord(char) <= 0x1FBFF for char in cluster)
-
-
-def _script(cluster: str) -> str:
-    if _is_emoji(cluster) or unicodedata.category(cluster[0]) == "So":
-        return "emoji"
-    return unicodedata.name(cluster[0], "symbols").split()[0]
 
 
 @functools.lru_cache(maxsize=256)
@@ -281,17 +222,17 @@ def _loaded(path: str, weight: Weight, size: float) -> tuple[ImageFont.FreeTypeF
     return loaded or (ImageFont.truetype(fonts.source(fallback), size), 1.0)
 
 
-def _direction(run: Run) -> str | None:
+def _direction(run: FontRun) -> str | None:
     return ("rtl" if run.level % 2 else "ltr") if _HAS_RAQM else None
 
 
-def _advance(run: Run, size: float) -> float:
+def _advance(run: FontRun, size: float) -> float:
     # Measured large, as it is drawn: small widths are rounded to whole pixels.
     font, scale = _loaded(run.font, run.weight, size * OVERSAMPLING)
     return font.getlength(run.text, direction=_direction(run)) * scale / OVERSAMPLING
 
 
-def _span(run: Run, size: float, left: float, first: int, last: int) -> tuple[float, float]:
+def _span(run: FontRun, size: float, left: float, first: int, last: int) -> tuple[float, float]:
     """Return the pixels at which the letters from index `first` up to `last` begin and end."""
     # Measured from the start of the run: its letters may be joined.
     before, behind = (_advance(evolve(run, text=run.text[:end]), size) for end in (first, last))
@@ -301,13 +242,13 @@ def _span(run: Run, size: float, left: float, first: int, last: int) -> tuple[fl
     return left + before, left + behind
 
 
-def _draw(mask: Image.Image, run: Run, size: float, x: float, y: int) -> None:
+def _draw(mask: Image.Image, run: FontRun, size: float, x: float, y: int) -> None:
     font, _ = _loaded(run.font, run.weight, size)
     draw = ImageDraw.Draw(mask)
     draw.text((x, y), run.text, 255, font, anchor="ls", direction=_direction(run))
 
 
-def _draw_emoji(image: Image.Image, run: Run, size: float, x: float, y: int) -> None:
+def _draw_emoji(image: Image.Image, run: FontRun, size: float, x: float, y: int) -> None:
     """Draw emoji in their own colours and size, then scale them to the line's size."""
     font, scale = _loaded(run.font, run.weight, size * OVERSAMPLING)
     scale /= OVERSAMPLING

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mp4gen.render import bidi, fonts
-from mp4gen.render.text import Typesetter, grapheme_clusters, sanitize
+from mp4gen.render.characters import grapheme_clusters, sanitize
+from mp4gen.render.text import Typesetter
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from attrs import evolve, frozen
 
 from mp4gen.lyrics.values import LyricLine, LyricWord
-from mp4gen.render.text import grapheme_clusters
+from mp4gen.render.characters import grapheme_clusters
 
 Measure = Callable[[str], float]
 

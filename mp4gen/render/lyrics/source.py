@@ -12,10 +12,10 @@ from mp4gen.lyrics.beside import lyrics_beside
 from mp4gen.lyrics.decoding import MAX_BYTES
 from mp4gen.lyrics.files import parse_lyrics
 from mp4gen.lyrics.values import NO_LYRICS, LyricLine, Lyrics, LyricWord
+from mp4gen.render.characters import MAX_CHARACTERS, sanitize
 from mp4gen.render.decode import display_name
 from mp4gen.render.options import PathLike
 from mp4gen.render.tags import Tags
-from mp4gen.render.text import MAX_CHARACTERS, sanitize
 
 # "auto", a path, or None for no lyrics.
 LyricsChoice = PathLike | Literal["auto"] | None
