@@ -89,3 +89,12 @@ def test_rings_own_what_nothing_else_changes(width, height):
         assert [edge % 2 for edge in (box.left, box.top, box.right, box.bottom)] == [0] * 4
         assert not any(box.overlaps(other) for other in others)
         assert box.bottom <= layout.words.author_base - layout.words.author_size
+
+
+@pytest.mark.parametrize("content", [Content(), Content(lyrics="ltr")])
+@pytest.mark.parametrize("size", [(1280, 720), (720, 720), (720, 900), (720, 1280)])
+def test_light_of_the_waveform_is_not_deeper_than_high(size, content):
+    """Where nothing stands below the columns, it does not hang from them."""
+    place = find_look("waveform")(*size, content).waveform
+
+    assert place.box.bottom - place.axis <= place.axis - place.box.top

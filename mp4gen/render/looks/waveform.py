@@ -211,13 +211,11 @@ def _waveform(
     up = min(design.up * unit, (axis - rows[0] - 3) / (1 + GROWTH))
     down = min(ECHO * up, (rows[1] - axis - 3) / (1 + GROWTH))
     reach = LIGHT_END * LIGHT_HEIGHT * unit
+    top = max(-(-rows[0] // 2) * 2, math.floor((axis - reach) / 2) * 2)
+    # Light that reaches deeper than high would seem to hang from the columns.
+    bottom = min(rows[1] // 2 * 2, 2 * axis - top)
     return WaveformPlace(
-        box=Box(
-            0,
-            max(-(-rows[0] // 2) * 2, math.floor((axis - reach) / 2) * 2),
-            frame.width,
-            min(rows[1] // 2 * 2, math.ceil((axis + reach) / 2) * 2),
-        ),
+        box=Box(0, top, frame.width, bottom),
         left=left,
         pitch=pitch,
         count=count,
