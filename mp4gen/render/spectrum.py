@@ -94,6 +94,8 @@ class LevelMeter:
         power = self._powers(_middle_and_side(samples[:, : self._needed(rows)]), positions)
         decibels = 10 * np.log10(power + np.float32(1e-12)) + self._tilt
         steps = np.clip((decibels - FLOOR_DB) / STEP_DB, 0, 255)
+        # The tilt must lift nothing out of nothing.
+        steps[power == 0] = 0
         self._rows += steps.astype(np.uint8).tobytes()
         self._row += rows
         used = self._at(self._row) - LONG_WINDOW_LOOKBACK - _FILTER_REACH - self._start

@@ -136,6 +136,13 @@ def test_bars_rest_in_silence(tools, tmp_path):
     assert glows.max() == 0.0
 
 
+def test_no_band_moves_without_any_sound(tools, tmp_path):
+    """The tilt that lifts high bands lifts nothing out of nothing."""
+    heights, _ = bars_of(tools.encode(tmp_path / "t.wav", np.zeros((2, 44100), np.float32)))
+
+    assert heights.max() == 0.0
+
+
 @pytest.mark.slow
 def test_bars_move_alike_for_quiet_and_loud_audio(tools, tmp_path):
     """Loudness is relative to the track."""
