@@ -74,8 +74,10 @@ class RedisServer:
         while True:
             with suppress(OSError), socket.create_connection(self.address, 1) as probe:
                 probe.sendall(b"PING\r\n")
-                if probe.recv(16):
+                if probe.recv(16) and self._process.poll() is None:
                     return
+            # Another program may have taken the port meanwhile, and answers, too.
+            assert self._process.poll() is None, "redis-server cannot use its port"
             assert time.monotonic() < deadline, "redis-server does not start"
             time.sleep(0.01)
 

@@ -86,6 +86,8 @@ if joins then
   if type(info) == 'string' then
     local run_id = string.match(info, 'run_id:(%w+)') or ''
     uptime = tonumber(string.match(info, 'uptime_in_seconds:(%d+)'))
+    -- Redis began to count at the whole second before its start.
+    uptime = uptime and math.max(uptime - 1, 0)
     is_older_copy = is_older_copy or (epoch ~= 0 and server ~= '' and server ~= run_id)
     server = run_id
   end
