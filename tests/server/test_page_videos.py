@@ -268,7 +268,9 @@ async def test_own_files_are_part_of_preview_and_video(serve: Serve, visit: Any)
         for name, value in own.items()
     ]
     await visitor.create(**ONE, **own)
-    (task,) = visitor.server._scheduler._store.unfinished()
+    store = visitor.server._scheduler._store
+    (waiting,) = store.unfinished()
+    task = store.get(waiting.task_id)
 
     assert [status for status, _, _ in images] == [200] * 3
     assert len({image for _, _, image in (plain, *images)}) == 4
