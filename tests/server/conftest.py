@@ -7,6 +7,8 @@ import functools
 import itertools
 import json
 import math
+import os
+import re
 import shutil
 import sqlite3
 import time
@@ -372,11 +374,14 @@ def s3_server() -> Iterator[S3Server]:
 
 @pytest.fixture
 def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
-    """The server, which the variables of AWS name."""
+    """The server, which the variables of AWS name; those of the machine do not count."""
     pytest.importorskip("obstore", reason="the s3 extra installs it")
     from mp4gen.server.videos import bucket
 
     monkeypatch.setattr(bucket, "_MAX_RETRIES", 0)
+    for name in os.environ:
+        if re.search("^AWS_|_PROXY$", name.upper()):
+            monkeypatch.delenv(name)
     for name, text in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3_server.url}.items():
         monkeypatch.setenv(name, text)
     return s3_server

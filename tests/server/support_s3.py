@@ -82,12 +82,13 @@ def run_s3_server() -> Iterator[S3Server]:
     ) as process:
         line = next(line for line in process.stdout if "Running on" in line)
         # It logs each request, and must not wait for a reader.
-        threading.Thread(target=process.stdout.read, daemon=True).start()
+        reader = threading.Thread(target=process.stdout.read, daemon=True)
+        reader.start()
         try:
             yield S3Server(re.search(r"http://[\w.:]+", line)[0])
         finally:
             process.terminate()
-            process.wait()
+            reader.join()
 
 
 class Proxy:

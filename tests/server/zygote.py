@@ -317,6 +317,7 @@ def main() -> None:
             signal.alarm(100)
             if order["point"]:
                 arm(order["point"])
+            os.environ.clear()
             os.environ.update(order["environment"])
             asyncio.run(serve(order["music"], order["data"], order["processes"], order["files"]))
             os._exit(0)
