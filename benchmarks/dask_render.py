@@ -71,7 +71,7 @@ class Cluster:
         process.wait()
 
     def set_workers(self, count: int) -> None:
-        """Let there be this many workers."""
+        """Set the number of workers."""
         while len(self.workers) > count:
             self.stop(self.workers.pop())
         while len(self.workers) < count:

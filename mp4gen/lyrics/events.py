@@ -10,8 +10,8 @@ from attrs import evolve, frozen
 
 from .values import LyricLine, Lyrics, build_line, sorted_lyrics
 
-# Without line breaks in the text, a line ends at a pause of so many seconds, or at a word that
-# goes beyond so many characters.
+# Without line breaks in the text, a line ends at a pause of this many seconds, or before a word
+# that would make it longer than this many characters.
 _PAUSE, _MAX_CHARACTERS = 1.0, 40
 # A line such as [Verse 1] names a section.
 _SECTION = re.compile(r"\[[^\[\]]*\]")

@@ -49,7 +49,7 @@ _OPTIONS = {
 _METADATA_OPTIONS: dict[str, Any] = (
     {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
-# After so many failures in a row the demuxer does not find back.
+# After this many failures in a row the demuxer does not recover.
 _MAX_DEMUX_FAILURES = 16
 DECODING_ERRORS = (av.error.FFmpegError, ValueError)
 

@@ -11,7 +11,7 @@ EXAMPLES = Path(__file__).parents[2] / ".docs" / "examples"
     ("name", "longest"), [("aiogram_bot", 34), ("telegram_bot", 29), ("discord_bot", 38)]
 )
 def test_bot_is_short(name: str, longest: int) -> None:
-    """A bot that survives restarts needs at most so many lines, without the empty ones."""
+    """A bot that survives restarts needs at most this many lines, without the empty ones."""
     lines = (EXAMPLES / f"{name}.py").read_text().splitlines()
 
     assert len([line for line in lines if line.strip()]) <= longest

@@ -61,7 +61,7 @@ class Traffic:
                 await asyncio.sleep(0.001)
 
     async def more(self, calls: int) -> None:
-        """Wait until each limiter has sent so many more calls."""
+        """Wait until each limiter has sent this many more calls."""
         targets = [self.calls[number] + calls for number in range(len(self.limiters))]
         await until(lambda: all(self.calls[n] >= target for n, target in enumerate(targets)))
 

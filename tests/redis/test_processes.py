@@ -46,7 +46,7 @@ def start(service: FakeService, server: RedisServer, name: str, stack: ExitStack
 
 
 def wait_for_more(service: FakeService, calls: int) -> None:
-    """Wait until the service has received so many more calls."""
+    """Wait until the service has received this many more calls."""
     expected = service.count() + calls
     while service.count() < expected:
         time.sleep(0.01)

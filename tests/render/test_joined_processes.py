@@ -132,7 +132,7 @@ def test_piece_of_a_helper_that_left_is_encoded_again(render: Any, helper: Helpe
 
 
 def test_render_without_any_helper_is_complete(render: Any) -> None:
-    """It waits for nobody."""
+    """It waits for no process."""
     assert render().wanted == [3, 3, 0]
 
 

@@ -76,7 +76,7 @@ def test_look_that_cannot_be_loaded_says_why(entry_points):
 
 
 def test_own_look_wins_over_an_entry_point(entry_points):
-    """Nobody's package changes our looks."""
+    """No package replaces one of our looks."""
     entry_points.append(AnEntryPoint("bars", None))
 
     assert looks.look_names().count("bars") == 1

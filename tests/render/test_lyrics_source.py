@@ -209,7 +209,7 @@ def test_plain_lyrics_in_tags_are_not_shown(tools, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes in folders")
 def test_pipes_are_not_waited_for(tmp_path):
-    """Nobody may ever write into one."""
+    """A pipe that no process writes to does not block a render."""
     audio = tmp_path / "song.mp3"
     os.mkfifo(tmp_path / "song.lrc")
     a_folder(tmp_path / "song.vtt")

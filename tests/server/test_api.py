@@ -329,7 +329,7 @@ async def test_full_disk_and_maintenance_are_code_455(serve: Serve, tmp_path: Pa
 
 
 async def test_data_folder_that_is_away_is_code_455(serve: Serve, tmp_path: Path) -> None:
-    """The response does not say that a disk is full, which nobody could find."""
+    """The response does not say that a disk is full, which no user could find out."""
     caller = await serve()
     os.rename(tmp_path / "data", tmp_path / "unplugged")  # noqa: PTH104 - a rename takes no time
 

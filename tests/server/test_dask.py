@@ -162,7 +162,7 @@ async def test_deleted_task_ends_its_render_on_the_worker(
 async def test_server_that_leaves_ends_its_renders(
     shared: DaskCluster, serve: Serve, music: Path
 ) -> None:
-    """No worker goes on with a job that nobody waits for, and the next server renders it."""
+    """No worker goes on with a job that no server waits for, and the next server renders it."""
     write_song(music / "album" / "long.wav", seconds=LONG)
     caller = await serve(executor=shared.url)
     task_id = await submit(caller, "album", "long")

@@ -261,7 +261,7 @@ class _Reporter:
     """Reports the progress, ten times per second at most, and checks for a cancellation.
 
     As the render's cancel token it is asked for every packet and frame. Each question shows that
-    the render gets on, also while long music is analysed and no second of the video is done.
+    the render makes progress, also while long music is analysed and no second of the video is done.
     """
 
     def __init__(self, channel: WorkerChannel, total: float, workers: int) -> None:

@@ -72,7 +72,7 @@ class WorkerChannel:
         return self._share_path.exists()
 
     def request_helpers(self, count: int) -> None:
-        """Say that this many processes on other machines are worth it."""
+        """Set how many processes on other machines are worth it."""
         self._helpers_path.write_text(str(count))
 
     @property

@@ -14,7 +14,7 @@ class LocalVideo:
 
     Attributes:
         path: Its file.
-        size: Its bytes.
+        size: Its size in bytes.
         etag: Its entity tag, quoted; the same that aiohttp sends.
     """
 
@@ -28,7 +28,7 @@ class RemoteVideo(Protocol):
 
     @property
     def size(self) -> int:
-        """Its bytes."""
+        """Its size in bytes."""
 
     @property
     def etag(self) -> str:

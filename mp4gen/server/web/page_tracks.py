@@ -119,7 +119,7 @@ def _lyrics(services: Services, fields: Mapping[str, Any]) -> Any:
 
 
 def preview_style(services: Services, fields: VideoFields, short_side: int) -> dict[str, Any]:
-    """Return the style of a video, with at most so many pixels on its shorter side."""
+    """Return the style of a video, whose shorter side has at most `short_side` pixels."""
     config, pictures = services.config, services.data.pictures
     style = style_for(config.style, fields.aspect_ratio, fields.options, pictures)
     scale = min(1, short_side / min(style["width"], style["height"]))

@@ -225,7 +225,7 @@ class _Mirror:
         self.show_life()
 
     def show_life(self) -> None:
-        """Report that the job gets on."""
+        """Report that the job makes progress."""
         self._signs_of_life += 1
         self._channel.report_progress(self._done, self._total, self._signs_of_life)
 
