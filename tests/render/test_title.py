@@ -9,6 +9,7 @@ import pytest
 from mp4gen.render.colour import Accent
 from mp4gen.render.looks import OWN_LOOKS, find_look
 from mp4gen.render.looks.look import Content, SceneSpec
+from mp4gen.render.looks.lyric_bars import lyrics_layout
 from mp4gen.render.parts.title import MIN_SCALE, Title, fit_title
 from mp4gen.render.parts.words import ASCENT, DESCENT, fit_author
 from mp4gen.render.text import Typesetter
@@ -87,6 +88,18 @@ def test_title_stays_in_one_row_without_room_for_two():
     spec = attrs.evolve(spec, layout=attrs.evolve(spec.layout, words=words))
 
     assert len(fit_title(spec, Typesetter()).rows) == 1
+
+
+@pytest.mark.parametrize("size", SHAPES)
+def test_title_beside_lyrics_is_not_smaller_than_the_author(size):
+    """It is cut sooner there."""
+    spec, typesetter = spec_of(LONG * 3), Typesetter()
+    layout = lyrics_layout(find_look("bars"), *size, Content(lyrics="ltr"))
+    spec = attrs.evolve(spec, layout=layout)
+    ((text, _),) = fit_title(spec, typesetter).rows
+
+    assert fit_title(spec, typesetter).size >= fit_author(spec, typesetter).quiet_size
+    assert text.endswith("\u2026")
 
 
 @pytest.mark.parametrize("size", [*SHAPES, (320, 180), (1080, 1920)])

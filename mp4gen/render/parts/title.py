@@ -38,7 +38,9 @@ def fit_title(spec: SceneSpec, typesetter: Typesetter) -> Title:
     size, width = words.title_size, words.box.width
     splits = rows_of(text) if words.two_rows and _width(text, size, typesetter) > width else []
     if not (splits and words.two_rows):
-        fitted, size = typesetter.fit(text, size, _WEIGHT, width, min_scale=MIN_SCALE)
+        # The title of a small header would become smaller than the author.
+        least = max(MIN_SCALE, min(words.author_size / size, 1))
+        fitted, size = typesetter.fit(text, size, _WEIGHT, width, min_scale=least)
         return Title(((fitted, words.title_base),), size)
     place = words.two_rows
     rows = min(splits, key=lambda pair: max(_width(row, size, typesetter) for row in pair))
