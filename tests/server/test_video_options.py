@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from mp4gen.render import RenderStyle
-from mp4gen.server.rendering.video_options import VideoOptions, size_for, style_for
+from mp4gen.server.rendering.video_options import VideoOptions, lyrics_name, size_for, style_for
 
 
 def test_size_for_keeps_the_short_side() -> None:
@@ -75,3 +75,17 @@ def test_names_of_pictures_are_known() -> None:
 def test_seconds_of_a_video_are_those_of_its_clip(options: dict[str, Any], seconds: float) -> None:
     """The estimate of its render counts on them."""
     assert VideoOptions(**options).seconds_of(200.0) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("[00:01.00]From here --> to there", "lyrics.lrc"),
+        ("1\n00:00:01,000 --> 00:00:02,000\nStay", "lyrics.srt"),
+        ("1\r00:00:01,000 --> 00:00:02,000\rStay", "lyrics.srt"),
+        ("WEBVTT\n\n  00:01.000-->00:02.000 align:start\nStay", "lyrics.srt"),
+    ],
+)
+def test_format_of_lyrics_is_that_of_their_times(text: str, name: str) -> None:
+    """An arrow may also be sung."""
+    assert lyrics_name(text) == name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ ASPECT_RATIOS = ("16:9", "9:16", "1:1", "4:5")
 # A background that is not one of the renderer's words, but a picture of the data directory.
 PICTURE_PREFIX = "picture:"
 NO_LYRICS = "none"
+# An arrow alone may also be sung.
+_CUE_TIMES = re.compile(r"(?:^|[\r\n])[ \t]*[\d:.,]+[ \t]*-+>")
 # The renderer's own default.
 _WIDTH, _HEIGHT = 1280, 720
 
@@ -77,7 +80,7 @@ DEFAULT_OPTIONS = VideoOptions()
 
 def lyrics_name(text: str) -> str:
     """Return the name of a file for this text of lyrics, by its format."""
-    return "lyrics.srt" if "-->" in text else "lyrics.lrc"
+    return "lyrics.srt" if _CUE_TIMES.search(text) else "lyrics.lrc"
 
 
 def size_for(width: int, height: int, aspect_ratio: str | None) -> tuple[int, int]:
