@@ -36,6 +36,7 @@ ONSET_FACTOR, ONSET_DB, ONSET_RANGE_DB = 1.4, 0.8, 6.0
 MIN_ONSET, ONSET_GAP = 0.15, 0.3
 MIN_DB = -72.0
 HISTORY_SECONDS = 1.0
+ENDING_SECONDS, MIN_SECONDS_WITH_ENDING = 1.2, 8
 SWELL_SECONDS = 0.18
 Edges = Literal["edge", "symmetric"]
 # Frames at a time: enough to share numpy's cost per call, few enough to stay in the cache.
@@ -107,14 +108,25 @@ def animate(features: Features, fps: FrameRate) -> Iterator[Run]:
     faster = np.float32(GRAVITY / fps**2)
     glows = beat_glows(levels, fps)
     before = np.zeros((math.ceil(fps * HISTORY_SECONDS), bands), np.float32)
+    ending = ending_of(levels.shape[0], fps)
     for first in range(0, levels.shape[0], _BLOCK):
         heights = _targets(levels[first : first + _BLOCK], spread, reference_levels)
+        heights[max(ending - first, 0) :] = 0
         for target in heights:
             height = height - drop
             drop = (drop + faster) * (height > target)
             height = np.maximum(height, target, out=target)
         yield Run(first, heights, np.fromiter(glows, np.float32, heights.shape[0]), before)
         before = np.concatenate([before, heights])[-before.shape[0] :]
+
+
+def ending_of(frame_count: int, fps: FrameRate) -> int:
+    """Return the first frame of the ending, in which the bands fall to rest.
+
+    Players show the last frame for long, so it must look whole. A short clip has no ending.
+    """
+    frames = round(ENDING_SECONDS * fps)
+    return frame_count - frames if frame_count >= MIN_SECONDS_WITH_ENDING * fps else frame_count
 
 
 def onsets(levels: Bytes, fps: FrameRate) -> NDArray[np.int64]:

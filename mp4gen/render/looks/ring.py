@@ -28,7 +28,7 @@ FIRST_CIRCLE, CIRCLE_STEP, CIRCLE_GROWTH = 330, 74, 8
 WORDS_FADE = 70
 # With less room a spoke and the gap beside it would share pixels.
 MIN_PITCH = 4.5
-QP_OFFSET = 2
+QP_OFFSET = 3
 
 
 @frozen

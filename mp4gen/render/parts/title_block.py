@@ -1,4 +1,4 @@
-"""Draw the author: large at first, then at a quiet size under the title."""
+"""Draw the author: large at first, then quiet under the title, and bright again at the end."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +9,7 @@ from mp4gen.render import background
 from mp4gen.render.colour import rgb_to_yuv420
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, Stage
-from mp4gen.render.motion import Run
+from mp4gen.render.motion import Run, ending_of
 from mp4gen.render.text import Line
 
 from .words import HERO_OPACITY, QUIET_OPACITY, fit_author, text_left
@@ -27,7 +27,9 @@ class TitleBlock:
         opening = min(OPENING_SECONDS, spec.frame_count / spec.fps / 2)
         self._settled = round(opening * spec.fps)
         self._start = max(self._settled - round(SETTLE_SECONDS * spec.fps), 0)
-        self._drawn_progress = -1.0
+        self._ending = ending_of(spec.frame_count, spec.fps)
+        self._brighten = max(round(SETTLE_SECONDS * spec.fps), 1)
+        self._drawn = -1.0, -1.0
         author = fit_author(spec, stage.typesetter)
         self._bases = author.hero_base, author.quiet_base
         self._hero = stage.typesetter.line(author.text, author.hero_size, "regular")
@@ -40,17 +42,19 @@ class TitleBlock:
         self._background = stage.pixels[self._box.slices].copy()
 
     def draw_frames(self, run: Run, _slow_updates: Flags) -> Iterator[None]:
-        """Draw the author in each frame in which it has moved."""
+        """Draw the author in each frame in which it has moved, or is brighter for the ending."""
         steps = max(self._settled - self._start, 1)
-        for done in np.clip((run.frames - self._start) / steps, 0, 1).tolist():
-            if self.boxes and done != self._drawn_progress:
-                self._drawn_progress = done
-                self._draw(done * done * (3 - 2 * done))
+        settled = np.clip((run.frames - self._start) / steps, 0, 1)
+        ended = np.clip((run.frames + 1 - self._ending) / self._brighten, 0, 1)
+        for state in zip(settled.tolist(), ended.tolist(), strict=True):
+            if self.boxes and state != self._drawn:
+                self._drawn = state
+                self._draw(*map(_eased, state))
             yield
 
-    def _draw(self, eased: float) -> None:
+    def _draw(self, eased: float, ended: float) -> None:
         area = self._background.copy()
-        opacity = HERO_OPACITY + (QUIET_OPACITY - HERO_OPACITY) * eased
+        opacity = HERO_OPACITY + (QUIET_OPACITY - HERO_OPACITY) * (eased - ended)
         base = self._bases[0] + (self._bases[1] - self._bases[0]) * eased
         line = self._quiet if eased == 1.0 else self._scaled(1 + (self._shrunk - 1) * eased)
         left = text_left(line.advance, self._words, self._width) - self._box.left
@@ -78,3 +82,8 @@ class TitleBlock:
         affine, smooth = Image.Transform.AFFINE, Image.Resampling.BICUBIC
         moved = image.transform(image.size, affine, matrix, smooth)
         return Line(np.asarray(moved), (x, y), self._hero.advance * scale)
+
+
+def _eased(share: float) -> float:
+    """Begin and end slowly."""
+    return share * share * (3 - 2 * share)
