@@ -149,6 +149,7 @@ async def test_cancelled_call_leaves_nothing_behind(tmp_path: Path, name: str, c
         ) as service,
     ):
         service.music["music"] = [mp4gen.Track("music", "track")]
+        service.lyrics.append(mp4gen.TimestampedLyrics("music", "track", ()))
         # Also opens the connection that the service keeps for its callbacks.
         async with service.client(polling=FAST, callbacks=receiver) as client:
             assert (await client.convert(track("known"))).task_id == KNOWN

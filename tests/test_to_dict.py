@@ -21,6 +21,7 @@ VIDEO = mp4gen.Video("video", "https://files.example/v.mp4", "track", TIME, expi
 RAW = {"musicId": "m", "odd": [1, {"deep": math.inf}], "none": None}
 DETAILS = mp4gen.VideoDetails("video", status=mp4gen.VideoStatus.SUCCESS, raw=RAW)
 ERROR = mp4gen.TransportError("Request failed.", sent=False)
+LINE = mp4gen.LyricLine(1.5, None, "A", (mp4gen.LyricWord(1.5, "A"),))
 VALUES: list[tuple[Value, dict[str, Any]]] = [
     (REQUEST, {"task_id": "music", "author": "Ada", "domain_name": None, "extra": None}),
     (mp4gen.VideoRequest("m", "a", extra=EXTRA), {"extra": EXTRA}),
@@ -39,6 +40,14 @@ VALUES: list[tuple[Value, dict[str, Any]]] = [
     ),
     (mp4gen.RunSummary(1, 2, 3, "stop"), {"succeeded": 1, "stop_reason": "stop"}),
     (mp4gen.VideoCallback("video", 200, "ok", None), {"code": 200, "video_url": None}),
+    (
+        mp4gen.TimestampedLyrics("music", "track", (LINE,)),
+        {
+            "lines": [
+                {"start": 1.5, "end": None, "text": "A", "words": [{"start": 1.5, "text": "A"}]}
+            ]
+        },
+    ),
 ]
 
 
@@ -46,10 +55,13 @@ def test_list_holds_every_value() -> None:
     """A new public value needs the method, and an example here."""
     public = [getattr(mp4gen, name) for name in mp4gen.__all__]
     settings = {mp4gen.RateLimit, mp4gen.Polling, mp4gen.Retry, mp4gen.Dialect}
+    parts_of_values = {mp4gen.LyricLine, mp4gen.LyricWord}
     values = {
         kind
         for kind in public
-        if attrs.has(kind) and not issubclass(kind, mp4gen.Event) and kind not in settings
+        if attrs.has(kind)
+        and not issubclass(kind, mp4gen.Event)
+        and kind not in settings | parts_of_values
     }
 
     assert {type(value) for value, _ in VALUES} == values

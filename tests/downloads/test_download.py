@@ -524,7 +524,9 @@ async def test_download_retries_passing_statuses(sessions: FileSessions, target:
     ]
 
 
-NEW = datetime.now(UTC) + timedelta(minutes=5)
+def soon() -> datetime:
+    """Return until when a link of a task that has just finished is new."""
+    return datetime.now(UTC) + timedelta(minutes=5)
 
 
 @pytest.mark.looptime
@@ -536,7 +538,7 @@ async def test_new_link_is_retried_until_its_file_is_there(
     script = [Response(status=status, headers={"Content-Length": "0"})] * 4
     limits = DownloadLimits(allow_private=True)
     async with FileHost(*script) as host:
-        content = await fetch(host, sessions, target, limits=limits, new_until=NEW)
+        content = await fetch(host, sessions, target, limits=limits, new_until=soon())
 
     assert content == MOVIE
     reason = f"The file is not there yet: 127.0.0.1 answered {status}."
@@ -562,7 +564,7 @@ async def test_new_link_whose_file_stays_away_is_looked_up_once(
     async with FileHost(*[respond] * 99) as host:
         began = asyncio.get_running_loop().time()
         content = await fetch(
-            host, sessions, target, limits=limits, new_until=NEW, refresh_url=refresh
+            host, sessions, target, limits=limits, new_until=soon(), refresh_url=refresh
         )
 
     assert content == MOVIE
@@ -584,7 +586,7 @@ async def test_new_link_whose_file_never_comes_ends_with_the_retry_time(
     limits = DownloadLimits(allow_private=True, retry=Retry(timeout=60))
     async with FileHost(*[Response(status=404)] * 99) as host:
         work = download_error(
-            host, sessions, target, limits=limits, new_until=NEW, refresh_url=refresh
+            host, sessions, target, limits=limits, new_until=soon(), refresh_url=refresh
         )
         message, seconds = await timed(work)
 
@@ -600,7 +602,7 @@ async def test_age_of_a_link_is_counted_by_the_clock_of_the_host(
     """Failure mode 55: the clock of this machine may be wrong."""
     late = Response(status=404, headers={"Date": "Fri, 01 Jan 2100 00:00:00 GMT"})
     async with FileHost(late) as host:
-        message = await download_error(host, sessions, target, new_until=NEW)
+        message = await download_error(host, sessions, target, new_until=soon())
 
     assert message.startswith("The link has expired or is wrong")
 
@@ -610,7 +612,7 @@ async def test_link_that_expires_in_the_middle_is_not_called_new(
 ) -> None:
     """The file was there, so the link has expired."""
     async with FileHost(full_response(truncate_at=1000), Response(status=404)) as host:
-        message = await download_error(host, sessions, target, new_until=NEW)
+        message = await download_error(host, sessions, target, new_until=soon())
 
     assert message.startswith("The link has expired or is wrong")
 

@@ -261,3 +261,19 @@ def test_motion_correlates_with_its_own_audio_only(tools, tmp_path, seed):
 
     assert moving > 0.4
     assert moving > 3 * abs(shifted)
+
+
+@pytest.mark.parametrize("fps", [24, 30, 60])
+def test_bands_rest_at_the_end(fps):
+    """The last frame is shown for long; a short clip has no time for an ending."""
+    long, short = (
+        list(animate(analysis.Features(np.full((count, 8), 200, np.uint8), count / fps), fps))
+        for count in (10 * fps, 5 * fps)
+    )
+    heights = np.concatenate([run.heights for run in long])
+
+    before = 10 * fps - round(1.2 * fps)
+    assert heights[before - 1].min() > 0.5
+    assert (np.diff(heights[before - 1 :], axis=0) <= 0).all()
+    assert heights[-1].max() == 0
+    assert short[-1].heights[-1].min() > 0.5
