@@ -118,7 +118,7 @@ def render_video(
     audio_options = _audio_options(limits, audio_mode, audio_bitrate)
     if max_size is not None:
         check_range("max_size", max_size, 1, MAX_MAX_SIZE)
-    if isinstance(workers, int):
+    if not (callable(workers) or isinstance(workers, PieceProcesses)):
         check_range("workers", workers, 1, MAX_WORKERS)
     clip, warnings = _limited(audio, clip_of(start, length), limits)
     request = RenderRequest(author, domain_name, title, cover, style, max_duration, clip, lyrics)
