@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import wave
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import pytest
 
 from mp4gen.cli import main
 from mp4gen.testing import FakeService
+from tests.support_environment import remove_proxies
 
 
 @attrs.frozen
@@ -36,8 +36,8 @@ Run = Callable[..., CommandResult]
 @pytest.fixture(autouse=True)
 def _isolated_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the key and the proxies, replace the host, and never break lines."""
-    proxies = [name for name in os.environ if name.lower().endswith("_proxy")]
-    for name in ("MP4GEN_API_KEY", "MP4GEN_DEBUG", "MP4GEN_RATE_LIMIT", *proxies):
+    remove_proxies(monkeypatch)
+    for name in ("MP4GEN_API_KEY", "MP4GEN_DEBUG", "MP4GEN_RATE_LIMIT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MP4GEN_BASE_URL", "https://api.invalid")
     monkeypatch.setenv("COLUMNS", "400")

@@ -15,6 +15,7 @@ from mp4gen.options import RateLimit
 from mp4gen.redis import RedisRateLimiter
 from mp4gen.testing import FakeService
 from mp4gen.testing.service import FAKE_KEY
+from tests.support_environment import remove_proxies
 from tests.support_redis import RedisServer, mark_as_used
 from tests.support_sentinels import PROXY_PASSWORD
 
@@ -23,6 +24,7 @@ Command = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch, mp4gen_service: FakeService) -> None:
+    remove_proxies(monkeypatch)
     monkeypatch.delenv("MP4GEN_RATE_LIMIT", raising=False)
     monkeypatch.setenv("MP4GEN_BASE_URL", mp4gen_service.url)
     monkeypatch.setenv("MP4GEN_API_KEY", FAKE_KEY)

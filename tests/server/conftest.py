@@ -8,7 +8,6 @@ import itertools
 import json
 import math
 import os
-import re
 import shutil
 import sqlite3
 import time
@@ -31,6 +30,7 @@ from mp4gen.server.queue.recovery import encode_record
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import CallbackState, Task, TaskState
 from mp4gen.server.rendering.pool import ProcessExecutor
+from tests.support_environment import remove_proxies
 
 from .support_s3 import CREDENTIALS, S3Server, run_s3_server
 
@@ -379,8 +379,9 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     from mp4gen.server.videos import bucket
 
     monkeypatch.setattr(bucket, "_MAX_RETRIES", 0)
+    remove_proxies(monkeypatch)
     for name in os.environ:
-        if re.search("^AWS_|_PROXY$", name.upper()):
+        if name.startswith("AWS_"):
             monkeypatch.delenv(name)
     for name, text in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3_server.url}.items():
         monkeypatch.setenv(name, text)
