@@ -81,7 +81,7 @@ BENCHMARKS = {
     ),
     "server": Benchmark("server_api", "--only load --short", "--only load"),
     "redis": Benchmark("redis_rate_limit", "--periods 6", "--peers"),
-    "dask": Benchmark("dask_render", "--quick"),
+    "dask": Benchmark("dask_render", "--songs 4 --seconds 20 --mix 0 --rounds 1"),
     "scale": Benchmark("server_scale", "--quick"),
 }
 
@@ -144,6 +144,21 @@ def summed(*keys: str) -> Callable[[Records], Found | None]:
     return find
 
 
+def looks(what: str, *without: str) -> Callable[[Records], Found | None]:
+    """Find the largest ratio of a look to bars."""
+
+    def find(records: Records) -> Found | None:
+        ratios = {
+            str(row["figure"]).partition(" / ")[0]: float(row["measured"])
+            for row in all_rows(records)
+            if str(row.get("figure", "")).endswith(f"/ bars: {what}")
+        }
+        kept = [ratio for name, ratio in ratios.items() if name not in without]
+        return Found(max(kept)) if kept else None
+
+    return find
+
+
 FIGURES = (
     Figure("405 or 430 of 20 calls in 10 s, counted exactly", "rate_limit",
            against("405", "limiter", "mp4gen", "textbook"), 0),
@@ -191,4 +206,17 @@ FIGURES = (
            measured("one 3-minute track in pieces"), 25, at_least=True),
     Figure("signal-to-noise ratio of the sound, worst, dB", "sound",
            measured("signal-to-noise ratio: the worst"), 33, at_least=True),
+    Figure("CPU of the dearest look but wave / bars", "looks", looks("CPU", "wave"), 1.6),
+    Figure("CPU of wave / bars", "looks", looks("CPU"), 2.0),
+    Figure("bits of the largest look but wave / bars", "looks", looks("bits", "wave"), 2.2),
+    Figure("bits of wave / bars", "looks", looks("bits"), 3),
+    Figure("4 processes on one Redis: refused calls", "redis", measured("refused calls"), 0),
+    Figure("share of the rate that they use", "redis",
+           measured("share of the rate"), 0.9, at_least=True),
+    Figure("the same after one is killed, worst", "redis",
+           measured("share after a kill"), 0.85, at_least=True),
+    Figure("songs on 2 Dask workers / 1", "dask",
+           measured("songs on 2 workers"), 1.8, at_least=True),
+    Figure("one song in a Dask cluster / here", "dask", measured("one song in the cluster"), 1.1),
+    Figure("tasks lost when the cluster is killed", "dask", measured("tasks lost"), 0),
 )  # fmt: skip
