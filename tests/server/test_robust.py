@@ -59,7 +59,7 @@ async def test_hanging_worker_is_killed(serve: Serve, monkeypatch: pytest.Monkey
 @pytest.mark.slow
 async def test_slow_render_is_stopped(serve: Serve, music: object) -> None:
     """The error names the time limit of a render."""
-    write_song(music / "album" / "long.wav", 60.0)
+    write_song(music / "album" / "long.wav", 600.0)
     caller = await serve(render_timeout=1.0, executor=None)
 
     failed = await caller.create_and_wait("album", "long")

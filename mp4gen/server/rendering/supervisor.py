@@ -154,6 +154,9 @@ class SupervisedRender:
             return await self._supervise(job, self._channel)
         except Exception as error:
             raise (self._stop_error or _failure(error)) from error
+        finally:
+            # The folder is deleted next: a file written meanwhile would keep it.
+            self._channel = None
 
     async def _supervise(
         self, job: worker.RenderJob, channel: WorkerChannel
