@@ -26,6 +26,7 @@ NEVER = [
     "rich",
     "cyclopts",
     "mp4gen.testing",
+    "mp4gen.lyrics",
 ]
 PYTEST = """
 import os, sys, pytest

@@ -71,6 +71,7 @@ LAZY = {
     ("mp4gen", "mp4gen.bulk"),
     ("mp4gen.client", "mp4gen.bulk"),
     ("mp4gen.client", "mp4gen.downloads"),
+    ("mp4gen.calls", "mp4gen.api.timestamped_lyrics"),
     ("mp4gen.bulk.run", "mp4gen.bulk.ledger"),
     ("mp4gen.conversion", "aiohttp.web"),
     ("mp4gen.api", "cattrs"),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from mp4gen.api import protocol, timestamped_lyrics
+from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
-from mp4gen.api.timestamped_lyrics import TimestampedLyrics
 from mp4gen.conversion.service import ConversionService
 from mp4gen.models import Track, VideoDetails, VideoRequest
 from mp4gen.settings.arguments import checked
 from mp4gen.transport.caller import ApiCaller, CallOptions
+
+if TYPE_CHECKING:
+    from mp4gen.api.timestamped_lyrics import TimestampedLyrics
 
 T = TypeVar("T")
 
@@ -103,8 +105,10 @@ class SingleCalls:
             Mp4GenError: No usable response; an unknown track is a `NotFoundError`.
         """
         task_id, audio_id = checked("task_id", task_id), checked("audio_id", audio_id)
-        api_request = timestamped_lyrics.build_lyrics_request(task_id, audio_id)
-        parse = partial(timestamped_lyrics.parse_lyrics, task_id=task_id, audio_id=audio_id)
+        from mp4gen.api.timestamped_lyrics import build_lyrics_request, parse_lyrics
+
+        api_request = build_lyrics_request(task_id, audio_id)
+        parse = partial(parse_lyrics, task_id=task_id, audio_id=audio_id)
         return await self._fetch(api_request, parse, timeout)
 
     async def get_credits(self, *, timeout: float | None = None) -> float:
