@@ -116,6 +116,12 @@ class Queue:
 
     async def submit(self, number: int = 0, **values: Any) -> str:
         """Submit one song and return its task id."""
+        task = await self.add(number, **values)
+        self.scheduler.submit(task)
+        return task.task_id
+
+    async def add(self, number: int, **values: Any) -> Task:
+        """Store the task of one song, as an earlier server did."""
         task = Task(
             task_id=f"{number:02}",
             account="",
@@ -127,8 +133,7 @@ class Queue:
             **values,
         )
         await self.store.add(task)
-        self.scheduler.submit(task)
-        return task.task_id
+        return task
 
     async def submit_all(self) -> None:
         """Submit every song."""
@@ -739,6 +744,17 @@ async def test_published_video_that_was_not_recorded_keeps_its_duration(queue: Q
 
     assert queue.store.get(task_id).duration == done.duration
     assert list(queue.worker.videos.values()) == [1]
+
+
+async def test_single_video_of_the_page_comes_before_a_batch_after_a_restart(queue: Queue) -> None:
+    """A person waits for it, also if the batch was queued first."""
+    for number, batch in enumerate(("songs", "songs", None)):
+        await queue.add(number, render_variant="page", batch=batch)
+
+    await queue.start(workers=1)
+    await queue.wait_for(3)
+
+    assert list(queue.worker.videos) == ["02.wav", "00.wav", "01.wav"]
 
 
 async def test_stop_does_not_wait_for_music_that_hangs(

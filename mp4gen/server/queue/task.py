@@ -149,12 +149,13 @@ class UnfinishedTask(NamedTuple):
     task_id: str
     account: str
     render_variant: str
+    batch: str | None
     not_before: float | None
 
     @property
     def is_urgent(self) -> bool:
-        """Whether a person waits for it: it was created on the page."""
-        return bool(self.render_variant)
+        """Whether a person waits for it, as of `Task`."""
+        return bool(self.render_variant) and self.batch is None
 
 
 def _to_datetime(seconds: float | None) -> datetime | None:
