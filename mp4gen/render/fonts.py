@@ -261,14 +261,18 @@ def _format_4(table: bytes, offset: int) -> Iterator[tuple[int, int]]:
     ends = struct.unpack_from(f">{segments}H", table, offset + 14)
     rest = offset + 16 + 2 * segments
     starts = struct.unpack_from(f">{segments}H", table, rest)
-    for index, (first, last) in enumerate(zip(starts, ends, strict=True)):
+    after = 0
+    for index, (start, last) in enumerate(zip(starts, ends, strict=True)):
         place = rest + 4 * segments + 2 * index
         jump = struct.unpack_from(">H", table, place)[0]
+        # Segments ascend. If they overlapped, a small file would hold billions of code points.
+        first = max(start, after)
         if first == 0xFFFF or first > last:
             continue
+        after = last + 1
         if not jump:
             yield first, last
             continue
         for code in range(first, last + 1):
-            if struct.unpack_from(">H", table, place + jump + 2 * (code - first))[0]:
+            if struct.unpack_from(">H", table, place + jump + 2 * (code - start))[0]:
                 yield code, code

@@ -184,6 +184,27 @@ def test_character_maps_with_gaps_are_read_correctly(tmp_path):
     assert ranges("twelve.ttf", twelve) == ((65, 66), (128513, 128513))
 
 
+def test_overlapping_segments_of_a_character_map_are_read_once(tmp_path):
+    """A damaged or hostile font cannot make the search for a font take hours."""
+    count = 2000
+    four = (
+        struct.pack(">7H", 4, 0, 0, 2 * count, 0, 0, 0)
+        + struct.pack(">H", 0xFFFE) * count
+        + b"\0\0"
+        + struct.pack(">H", 0xFF00) * count
+        + bytes(2 * count)
+        + struct.pack(">H", 4 * count) * count
+        + b"\0\1" * 5000
+    )
+    cmap = struct.pack(">HHHHI", 0, 1, 3, 10, 12) + four
+    header = struct.pack(">I4H4s3I", 1 << 16, 1, 0, 0, 0, b"cmap", 0, 28, len(cmap))
+    (tmp_path / "font.ttf").write_bytes(header + cmap)
+
+    ranges = fonts.coverage(str(tmp_path / "font.ttf")).ranges
+
+    assert ranges == tuple((code, code) for code in range(0xFF00, 0xFFFF))
+
+
 @pytest.fixture
 def bare(monkeypatch) -> Typesetter:
     """Return a typesetter on a system with the bundled fonts only."""
