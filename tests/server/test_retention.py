@@ -204,6 +204,20 @@ async def test_deletion_leaves_nothing(data: DataDirectory, store: Store) -> Non
     assert [*data.videos.iterdir(), *data.cache.iterdir()] == []
 
 
+async def test_stop_of_the_sweeps_can_be_cancelled(data: DataDirectory, store: Store) -> None:
+    """Its caller's cancellation is not taken for that of the sweeps."""
+    retention = Retention(15, store, data, FolderVideos(data), clock=Clock())
+    retention.start()
+    await asyncio.sleep(1)
+    stopping = asyncio.create_task(retention.stop())
+    await asyncio.sleep(0)
+
+    stopping.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+
+
 async def test_failed_deletion_is_tried_again_by_a_sweep(
     data: DataDirectory, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

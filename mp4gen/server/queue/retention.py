@@ -104,8 +104,7 @@ class Retention:
         """Stop sweeping."""
         if self._sweeps is not None:
             self._sweeps.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeps
+            await asyncio.wait({self._sweeps})
 
     async def sweep(self) -> int:
         """Delete every expired task; return how many were deleted."""
