@@ -225,8 +225,12 @@ class DataDirectory:
 
     def save_picture(self, content: bytes) -> str | None:
         """Keep a picture, and return its unguessable name; None if there are too many of them."""
-        total = sum(path.stat().st_size for path in self.pictures.iterdir())
-        if total + len(content) > MAX_PICTURES_BYTES:
+        total_bytes = len(content)
+        for path in self.pictures.iterdir():
+            # Another thread may finish or delete it.
+            with contextlib.suppress(FileNotFoundError):
+                total_bytes += path.stat().st_size
+        if total_bytes > MAX_PICTURES_BYTES:
             return None
         name = f"{secrets.token_urlsafe(18)}.jpg"
         with filesystem.atomic_write(self.pictures / name) as part:

@@ -190,6 +190,13 @@ async def test_new_picture_waits_for_its_video(data: DataDirectory) -> None:
     assert (data.pictures / "mine.jpg").exists()
 
 
+async def test_picture_is_kept_while_another_one_appears(data: DataDirectory) -> None:
+    """The temporary file of another upload may be gone before its size is known."""
+    (data.pictures / ".mp4gen-0123456789ab.part").symlink_to(data.pictures / "gone")
+
+    assert data.save_picture(picture()) is not None
+
+
 async def test_failed_video_is_made_again(serve: Serve, visit: Any, tmp_path: Path) -> None:
     """The new video has the same options and takes the place of the failed one."""
     directory = DataDirectory(tmp_path / "data")
