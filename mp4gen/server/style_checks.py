@@ -38,8 +38,8 @@ def describe_fonts(config: ServerConfig) -> str:
     ]
     if missing:
         return (
-            f"There is no font for {', '.join(missing)}: such titles show boxes. Install one, "
-            "for instance Noto, or pass a font file with --fallback-font."
+            f"There is no font for {', '.join(missing)}: videos leave out such letters. Install "
+            "one, for instance Noto, or pass a font file with --fallback-font."
         )
     return "There is a font for every script that was checked."
 
