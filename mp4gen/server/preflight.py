@@ -266,8 +266,15 @@ def _keys(config: ServerConfig) -> str:
 
 
 def _check_renderer(config: ServerConfig) -> None:
-    if isinstance(config.executor, str) and importlib.util.find_spec("distributed") is None:
-        raise ConfigurationError("Missing package: distributed. Run: pip install 'mp4gen[dask]'.")
+    if isinstance(config.executor, str):
+        if importlib.util.find_spec("distributed") is None:
+            raise ConfigurationError(
+                "Missing package: distributed. Run: pip install 'mp4gen[dask]'."
+            )
+        if config.executor.startswith("dask+tls:"):
+            from .rendering.dask.connection import check_certificates
+
+            check_certificates()
     _check_memory(config)
 
 

@@ -13,6 +13,8 @@ pytest.importorskip("distributed")
 
 from mp4gen.server import ServerConfig
 from mp4gen.server.preflight import CheckResult
+from mp4gen.server.rendering.dask.cluster import DaskSlots
+from mp4gen.server.troubles import ClusterAwayError
 
 from .conftest import FAST_STYLE, Caller, Serve, run_check, write_song
 from .support_dask import DaskCluster
@@ -124,6 +126,18 @@ async def test_check_renders_in_the_cluster(
     assert empty == CheckResult(
         "renderer", False, f"The Dask cluster {own.url} has no workers. Start one."
     )
+
+
+async def test_wait_for_a_cluster_ends_with_any_error(music: Path, tmp_path: Path) -> None:
+    """Dask raises errors of all kinds, such as one of a type if it has no certificates."""
+    slots = DaskSlots(
+        ServerConfig(music=music, data=tmp_path / "data", executor="dask+tls://127.0.0.1:9")
+    )
+    slots.start(lambda: None)
+
+    with pytest.raises(ClusterAwayError, match=r"cannot use the Dask .*:9: TLS expects .*\. Check"):
+        await slots.wait_until_ready()
+    await slots.close()
 
 
 async def test_damaged_music_fails_its_task_only(

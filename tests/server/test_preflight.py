@@ -149,6 +149,11 @@ UNUSABLE = {
     "logo": ({"style": RenderStyle(logo=__file__)}, "pictures", "--logo"),
     "key": ({"host": "0.0.0.0", "key": "short"}, "keys", "fewer than 16"),  # noqa: S104
     "music": ({"music": Path(__file__)}, "music", "--music"),
+    "certificates of Dask": (
+        {"executor": "dask+tls://127.0.0.1:9"},
+        "renderer",
+        "DASK_DISTRIBUTED__COMM__TLS__",
+    ),
     "certificate": ({"tls_cert": __file__, "tls_key": __file__}, "tls", "certificate"),
 }
 

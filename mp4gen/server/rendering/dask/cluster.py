@@ -112,26 +112,32 @@ class DaskSlots:
             await asyncio.wait({self._watching})
 
     async def _watch(self) -> None:
-        slot = WorkerSlot(ProcessExecutor)
-        try:
-            # The renderer is not loaded into this process.
-            self._own = await slot.run(read_environment)
-        finally:
-            await slot.close()
         while True:
-            try:
-                async with connected(self._url) as self._cluster:
-                    while self._cluster.is_connected:
-                        await self._update(self._cluster)
-                        self._helpers.balance(self._cluster, [*self._workers.values()], self._taken)
-                        await asyncio.sleep(_CHECK_INTERVAL)
-            except (OSError, TimeoutError) as error:
-                log.debug("the Dask scheduler does not answer: %s", error)
-            self._workers, self._refused, self._helpers = {}, {}, Helpers()
-            self._set_trouble(
+            trouble = (
                 f"The server cannot connect to the Dask scheduler {self._url}. Start it, or check "
                 "--executor."
             )
+            try:
+                self._own = self._own or await _own_environment()
+                async with connected(self._url) as self._cluster:
+                    await self._use(self._cluster)
+            except (OSError, TimeoutError) as error:
+                log.debug("the Dask scheduler does not answer: %s", error)
+            except Exception as error:  # noqa: BLE001 - Dask raises errors of all kinds
+                reason = str(error).rstrip(".") or type(error).__name__
+                trouble = (
+                    f"The server cannot use the Dask cluster {self._url}: {reason}. Check "
+                    "--executor and the configuration of Dask."
+                )
+            self._workers, self._refused, self._helpers = {}, {}, Helpers()
+            self._set_trouble(trouble)
+            await asyncio.sleep(_CHECK_INTERVAL)
+
+    async def _use(self, cluster: Cluster) -> None:
+        """Follow the workers of a cluster until the connection breaks."""
+        while cluster.is_connected:
+            await self._update(cluster)
+            self._helpers.balance(cluster, [*self._workers.values()], self._taken)
             await asyncio.sleep(_CHECK_INTERVAL)
 
     async def _update(self, cluster: Cluster) -> None:
@@ -188,3 +194,12 @@ class DaskSlots:
             if self.trouble is not None:
                 log.error("%s", trouble)
             self._on_change()
+
+
+async def _own_environment() -> Environment:
+    # The renderer is not loaded into this process.
+    slot = WorkerSlot(ProcessExecutor)
+    try:
+        return await slot.run(read_environment)
+    finally:
+        await slot.close()

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import attrs
 from distributed import Client
+from distributed.security import Security
 
+from mp4gen.errors import ConfigurationError
 from mp4gen.server.daemon_threads import DaemonThreads
 
 from . import job as worker_side
@@ -118,11 +120,9 @@ class Cluster:
         """Close a file, which may hang."""
         self._threads.submit(file.close)
 
-    async def close(self) -> None:
-        """Close the connection; tasks that run are cancelled."""
+    def end_threads(self) -> None:
+        """End the threads that do not hang."""
         self._threads.shutdown()
-        with contextlib.suppress(OSError, TimeoutError):
-            await self._client.close(timeout=1)
 
 
 @contextlib.asynccontextmanager
@@ -136,11 +136,35 @@ async def connected(url: str) -> AsyncIterator[Cluster]:
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     address = url.replace("dask+tls://", "tls://").replace("dask://", "tcp://")
-    client = await Client(
+    client = Client(
         address, asynchronous=True, timeout=_TIMEOUT, set_as_default=False, name="mp4gen"
     )
-    cluster = Cluster(client)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(_close, client)
+        cluster = Cluster(await client)
+        stack.callback(cluster.end_threads)
         yield cluster
-    finally:
-        await cluster.close()
+
+
+async def _close(client: Client) -> None:
+    """Close a connection, also one that failed to open; tasks that run are cancelled."""
+    with contextlib.suppress(OSError, TimeoutError):
+        await client.close(timeout=1)
+
+
+def check_certificates() -> None:
+    """Check that Dask is configured for TLS, as `dask+tls://` needs it.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    reason = "there are none"
+    try:
+        if Security().get_connection_args("client")["ssl_context"] is not None:
+            return
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise ConfigurationError(
+        f"The certificates for dask+tls cannot be used: {reason}. Set the variables "
+        "DASK_DISTRIBUTED__COMM__TLS__* with CA_FILE, CLIENT__CERT and CLIENT__KEY."
+    )
