@@ -62,7 +62,8 @@ def parse_shared_limit(text: str | None) -> SharedLimit:
         UsageError: The value is invalid.
     """
     text = text or os.environ.get(VARIABLE, "").strip() or DEFAULT
-    if "://" not in text:
+    # A mistyped URL may contain a password, which no error shows.
+    if "://" not in text and "@" not in text:
         return SharedLimit(parse_rate_limit(text))
     url, text = Secret(text), ""
     try:
@@ -81,8 +82,10 @@ def parse_rate_limit(text: str) -> RateLimit:
     try:
         return RateLimit(int(count), per=float(seconds))
     except ValueError:
+        # A URL, which only other commands take, may contain a password.
+        shown = "a URL" if "://" in text else repr(text)
         raise UsageError(
-            f"Invalid rate limit: {text!r}. Use requests/seconds, for instance 20/10."
+            f"Invalid rate limit: {shown}. Use requests/seconds, for instance 20/10."
         ) from None
 
 

@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 # The arguments of the running command line, without the program's name.
 argv: ContextVar[tuple[str, ...]] = ContextVar("argv", default=())
+# The URL of a proxy or of a Redis may contain a password.
+_MAYBE_SECRET = {"--key", "--proxy", "--rate-limit"}
 
 
 class InterruptHandler:
@@ -136,12 +138,11 @@ def resume_command(*extra_options: str) -> str:
     arguments = iter(one for one in argv.get() if one not in extra_options)
     for argument in arguments:
         option, has_value, value = argument.partition("=")
-        if option not in {"--key", "--proxy"}:
+        if option not in _MAYBE_SECRET:
             kept.append(argument)
             continue
         value = value if has_value else next(arguments, "")
-        # The URL of a proxy may contain a password.
-        if option == "--proxy" and "@" not in value:
+        if option != "--key" and "@" not in value and "password" not in value:
             kept += [option, value]
     return f"{program()} {join_command([*kept, *extra_options])}"
 

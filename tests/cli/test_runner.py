@@ -60,6 +60,9 @@ def test_other_signals_still_end_the_command(ignored: signal.Signals) -> None:
         ("convert t.csv --proxy http://me:s3cret@h:1 --to v", "mp4gen convert t.csv --to v"),
         ("convert t.csv --proxy=me:s3cret@h:1 --to v", "mp4gen convert t.csv --to v"),
         ("convert t.csv --proxy h:1 --to v", "mp4gen convert t.csv --proxy h:1 --to v"),
+        ("convert t.csv --rate-limit redis://:s3cret@h --to v", "mp4gen convert t.csv --to v"),
+        ("convert t.csv --rate-limit=redis://h?password=s3cret", "mp4gen convert t.csv"),
+        ("convert t.csv --rate-limit 5/1", "mp4gen convert t.csv --rate-limit 5/1"),
         ("convert t.csv --to v --key", "mp4gen convert t.csv --to v"),
     ],
 )

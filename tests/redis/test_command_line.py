@@ -10,7 +10,7 @@ import redis
 
 from mp4gen.cli import main
 from mp4gen.cli.exit_codes import UsageError
-from mp4gen.cli.rate_limit import account_name, parse_shared_limit
+from mp4gen.cli.rate_limit import account_name, parse_rate_limit, parse_shared_limit
 from mp4gen.options import RateLimit
 from mp4gen.redis import RedisRateLimiter
 from mp4gen.testing import FakeService
@@ -105,17 +105,31 @@ def test_invalid_rate_limit_is_refused(value: str, text: str) -> None:
     assert str(caught.value).startswith(text)
 
 
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("http://:{}@localhost", "scheme is not one of"),
+        ("redis:/:{}@localhost/0", "path is not the number of a database"),
+        ("me:{}@localhost:6379", "scheme is not one of"),
+    ],
+)
 def test_invalid_url_shows_no_password(
-    mp4gen_service: FakeService, capsys: pytest.CaptureFixture[str]
+    mp4gen_service: FakeService, capsys: pytest.CaptureFixture[str], url: str, problem: str
 ) -> None:
     """Bad input ends the command before any call."""
-    code = main(["credits", "--rate-limit", f"http://:{PROXY_PASSWORD}@localhost"])
+    code = main(["credits", "--rate-limit", url.format(PROXY_PASSWORD)])
 
     shown = capsys.readouterr()
     assert code == 2
-    assert shown.err.startswith("mp4gen: Invalid Redis URL: its scheme is not one of")
+    assert shown.err.startswith(f"mp4gen: Invalid Redis URL: its {problem}")
     assert PROXY_PASSWORD not in shown.err + shown.out
     assert mp4gen_service.count() == 0
+
+
+def test_rate_limit_of_the_server_is_not_a_url() -> None:
+    """Only the callers of an API share their limit; the error shows no password."""
+    with pytest.raises(UsageError, match=r"^Invalid rate limit: a URL\. Use requests/seconds"):
+        parse_rate_limit("redis://:s3cret@localhost")
 
 
 def test_unknown_host_of_redis_is_reported_at_once(
