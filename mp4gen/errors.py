@@ -34,6 +34,10 @@ class Mp4GenError(Exception):
 
     Attributes:
         audio_id: The track at which a bulk run ended with this error, else None.
+
+    What to do:
+        Catch it last, after the errors that you handle in a way of their own, and show its text:
+        it says what was wrong and what to do.
     """
 
     audio_id: str | None = None
@@ -57,6 +61,10 @@ class ConfigurationError(Mp4GenError, ValueError):
 
     Attributes:
         from_api: False if a page that is not the API's shows that the server is not the API.
+
+    What to do:
+        Correct the setting that the text names. If it says that the server is not the API, check
+        `base_url`.
     """
 
     from_api: bool = True
@@ -68,6 +76,9 @@ class ValidationError(Mp4GenError, ValueError):
     Attributes:
         field: The first invalid field, in snake_case.
         problems: What is wrong with each invalid field, by field.
+
+    What to do:
+        Correct each field of `problems`, and make the request again.
     """
 
     def __init__(self, problems: dict[str, str]) -> None:
@@ -89,6 +100,10 @@ class ApiError(Mp4GenError):
         retry_after: Seconds that the server asks to wait, or None.
         from_api: False if a gateway responded in place of the API.
         hint: What to do about it.
+
+    What to do:
+        Read `hint`. The subclasses below have cures of their own; a code that none of them means is
+        the vendor's: look it up on their page.
     """
 
     hint: ClassVar[str] = ""
@@ -110,19 +125,33 @@ class ApiError(Mp4GenError):
 
 
 class InvalidRequestError(ApiError):
-    """The request itself is invalid; the same request never succeeds."""
+    """The request itself is invalid; the same request never succeeds.
+
+    What to do:
+        Correct the request; the same request fails again.
+    """
 
     hint = "Correct the request; the same request fails again."
 
 
 class AuthenticationError(ApiError):
-    """The API refused the key, or a firewall blocked the client."""
+    """The API refused the key, or a firewall blocked the client.
+
+    What to do:
+        Check the key, and that it belongs to this host. If `from_api` is False, a firewall or a
+        proxy answered: check the network. The run resumes with the same call.
+    """
 
     hint = "Check the API key and that it belongs to this host."
 
 
 class NotFoundError(ApiError):
-    """This account has no such task or track on this host."""
+    """This account has no such task or track on this host.
+
+    What to do:
+        Check the id, and that it belongs to this key and host. Forget a stored task if
+        `ended_task_id` names it.
+    """
 
     hint = "Check the id, and that it belongs to this key and host."
 
@@ -133,13 +162,22 @@ class NotFoundError(ApiError):
 
 
 class InsufficientCreditsError(ApiError):
-    """The account has too few credits; nothing was submitted."""
+    """The account has too few credits; nothing was submitted.
+
+    What to do:
+        Add credits, then submit again; a bulk run resumes with the same call.
+    """
 
     hint = "Add credits, then submit again."
 
 
 class RateLimitError(ApiError):
-    """Too many calls in one window; the call was not accepted and can be sent later."""
+    """Too many calls in one window; the call was not accepted and can be sent later.
+
+    What to do:
+        Wait for a full window. Share one client or one limiter among all programs that use the
+        key, and leave the retries to the client.
+    """
 
     hint = "Wait for a full window; share one client or limiter among all users of the key."
 
@@ -149,6 +187,10 @@ class AlreadyExistsError(ApiError):
 
     Attributes:
         existing_task_id: The task of the first video, or None if the API did not name it.
+
+    What to do:
+        Wait for `existing_task_id` with `wait_for_video`, or use `convert`, which does so. If it
+        is None, find the video on the vendor's website.
     """
 
     def __init__(
@@ -169,13 +211,22 @@ class AlreadyExistsError(ApiError):
 
 
 class MaintenanceError(ApiError):
-    """The API is down for maintenance; the call was not accepted."""
+    """The API is down for maintenance; the call was not accepted.
+
+    What to do:
+        Try again in some minutes, or set `Retry.maintenance_timeout` to wait.
+    """
 
     hint = "Try again in some minutes."
 
 
 class ServerError(ApiError):
-    """The API failed on its side."""
+    """The API failed on its side.
+
+    What to do:
+        Try again later. If one track always fails, submit another one to see whether the API
+        works.
+    """
 
     hint = "Try again later."
 
@@ -186,6 +237,10 @@ class TransportError(Mp4GenError):
     Attributes:
         sent: Whether a byte of the request may have reached the server.
         pending: Seconds for which the request can still arrive.
+
+    What to do:
+        Check the network, the proxy and `base_url`, then call again: a submit is a
+        `SubmitUncertainError` if it may have been accepted.
     """
 
     def __init__(self, message: str, *, sent: bool, pending: float = 0.0) -> None:
@@ -195,35 +250,71 @@ class TransportError(Mp4GenError):
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
-    """The `timeout` of a single call passed; `__cause__` is its last failure, or None."""
+    """The `timeout` of a single call passed; `__cause__` is its last failure, or None.
+
+    What to do:
+        Call again, or allow more time. Nothing was submitted.
+    """
 
 
 class ProtocolError(Mp4GenError):
-    """A response that the vendor's pages do not describe; the text shows its first bytes."""
+    """A response that the vendor's pages do not describe; the text shows its first bytes.
+
+    What to do:
+        Try again later. If it lasts, check `base_url`, and report the response to the authors of
+        mp4gen: the vendor may have changed the API.
+    """
 
 
 class DownloadError(Mp4GenError):
-    """The file could not be downloaded completely; no file has the final name."""
+    """The file could not be downloaded completely; no file has the final name.
+
+    What to do:
+        Read the text. An expired video must be made again; any other file can be downloaded again
+        with the same call, which resumes.
+    """
 
 
 class LedgerError(Mp4GenError):
-    """The ledger of a bulk run is in use, belongs to another host, or is unreadable."""
+    """The ledger of a bulk run is in use, belongs to another host, or is unreadable.
+
+    What to do:
+        End the other run, or use the ledger of this host; choose another path if the file is not a
+        ledger.
+    """
 
 
 class UnexpectedError(Mp4GenError):
-    """An exception that mp4gen did not foresee; `__cause__` is that exception."""
+    """An exception that mp4gen did not foresee; `__cause__` is that exception.
+
+    What to do:
+        Read the traceback in the log. If the fault is not in a function of yours, report it. The
+        next bulk run tries the track again.
+    """
 
 
 class RenderError(Mp4GenError):
-    """The audio, an image, a text or an option cannot be rendered."""
+    """The audio, an image, a text or an option cannot be rendered.
+
+    What to do:
+        Correct what the text names; the same render fails again.
+    """
 
 
 class RenderCancelledError(RenderError):
-    """The render was cancelled; it leaves no file behind."""
+    """The render was cancelled; it leaves no file behind.
+
+    What to do:
+        Nothing; render again if you like.
+    """
 
 
 class RenderIOError(RenderError):
-    """A file could not be read or written, or changed; the same render may succeed later."""
+    """A file could not be read or written, or changed; the same render may succeed later.
+
+    What to do:
+        Correct the path, the disk or the folder that the text names, then render again.
+    """
 
 
 def _rebuild(kind: type[Mp4GenError], state: dict[str, object]) -> Mp4GenError:

@@ -11,6 +11,10 @@ class SubmitUncertainError(Mp4GenError):
         request: The `VideoRequest` of the submit.
         rejects_duplicates: Whether the host is known to reject a second submit of the track, which
             therefore cannot be paid for twice.
+
+    What to do:
+        Submit again if `rejects_duplicates`, since that cannot be paid for twice. Else look for the
+        video on the vendor's website first.
     """
 
     def __init__(self, request: VideoRequest, *, rejects_duplicates: bool = False) -> None:
@@ -42,6 +46,10 @@ class GenerationFailedError(_TaskError):
     Attributes:
         task_id: The video task.
         details: The last `VideoDetails`.
+
+    What to do:
+        Read `details.error_message`, and submit the track again if you like. Forget the stored
+        task.
     """
 
     @property
@@ -56,4 +64,7 @@ class WaitTimeoutError(_TaskError, TimeoutError):
     Attributes:
         task_id: The video task.
         details: The last `VideoDetails`, or None.
+
+    What to do:
+        Wait for `task_id` again, now or after a restart.
     """

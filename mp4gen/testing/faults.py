@@ -281,12 +281,15 @@ _DIALECT_ERRORS: Mapping[str, tuple[str, type[ApiError], str]] = {
 }
 
 FAULTS: Mapping[str, ScriptedResponse] = {name: fault for name, (_, fault) in _FAULTS.items()}
+"""The response of each fault that is the same on all hosts, by name."""
+
 FAULT_MEANINGS: Mapping[str, str] = {
     **{name: fault[0] for name, fault in _FAULTS.items()},
     **{name: fault[0] for name, fault in _DIALECT_ERRORS.items()},
     "code_N": "The API's error with any code, such as code_413.",
     "ok": "The default response.",
 }
+"""What each name that `FakeService.script` accepts simulates."""
 
 
 def dialect_error(name: str, dialect: Dialect) -> ScriptedResponse:
