@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 from pydoc import locate
 from types import ModuleType
@@ -19,6 +20,7 @@ from mp4gen.server.web.operations import OPERATIONS
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / ".docs"
 PAGES = sorted((DOCS / "pages").rglob("*.md"))
+PACKAGES = (mp4gen, mp4gen.redis, mp4gen.render, mp4gen.server, mp4gen.sync, mp4gen.testing)
 TEXTS = [*PAGES, *sorted(ROOT.glob("*.md")), *sorted((ROOT / ".github").glob("*.md"))]
 
 
@@ -49,11 +51,7 @@ def test_failure_modes_have_each_cited_number(failure_modes: ModuleType) -> None
     assert sorted(failure_modes.tests_by_number()) == numbers
 
 
-@pytest.mark.parametrize(
-    "package",
-    [mp4gen, mp4gen.redis, mp4gen.render, mp4gen.server, mp4gen.sync, mp4gen.testing],
-    ids=lambda package: package.__name__,
-)
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 def test_reference_has_each_public_name(package: ModuleType) -> None:
     """Each exported name has an entry in the reference pages."""
     entries = {
@@ -113,3 +111,28 @@ def test_qualified_names_exist(text: Path) -> None:
     ]
 
     assert missing == []
+
+
+def test_versioning_policy_names_the_tested_python_versions() -> None:
+    """The policy, the classifiers and the workflow have the same versions of Python."""
+    policy = (DOCS / "pages" / "explanation" / "versioning.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text()
+
+    line = re.search(r"\*\*Python\.\*\* (.+?)\. ", policy)
+    assert line is not None
+    named = re.findall(r"3\.\d+", line[1])
+    classified = re.findall(r":: (3\.\d+)", " ".join(project["classifiers"]))
+    matrix = re.findall(r"python: \[(.+)\]", workflow)[0]
+
+    assert named == classified == re.findall(r"3\.\d+", matrix)
+    assert project["requires-python"] == f">={named[0]}"
+
+
+def test_versioning_policy_names_each_public_package() -> None:
+    """The policy lists the packages whose names have examples."""
+    policy = (DOCS / "pages" / "explanation" / "versioning.md").read_text()
+
+    row = next(line for line in policy.splitlines() if line.startswith("| Python |"))
+
+    assert {*re.findall(r"`(mp4gen[\w.]*)`", row)} == {package.__name__ for package in PACKAGES}
