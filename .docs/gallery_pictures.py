@@ -64,9 +64,7 @@ def main() -> None:
             kinds = {"": None, "-lyrics": words} if look in WITH_LYRICS else {"": None}
             for kind, lyrics in kinds.items():
                 frames = [
-                    render_frame(
-                        music, time=TIME, cover=cover, lyrics=lyrics, style=style, **TEXTS
-                    )
+                    render_frame(music, time=TIME, cover=cover, lyrics=lyrics, style=style, **TEXTS)
                     for style in styles
                 ]
                 file = PICTURES / f"gallery-{look}{kind}.webp"
