@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import runpy
 import subprocess
@@ -18,6 +19,7 @@ from mp4gen.cli import runner
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
 @pytest.fixture
@@ -43,6 +45,92 @@ def test_each_dependency_has_a_lower_bound() -> None:
     packages = [re.split("[<>=]", one)[0] for one in needed if not one.startswith("mp4gen[")]
     assert sorted(line.split("==")[0] for line in lines) == sorted(packages)
     assert "attrs==23.1" in lines
+
+
+def sessions() -> dict[str, list[str]]:
+    """Return the sessions of nox and their versions of Python; the tests do not import nox."""
+    found = {}
+    for node in ast.parse((ROOT / ".ci" / "noxfile.py").read_text()).body:
+        decorators = ast.unparse(getattr(node, "decorator_list", []))
+        if "nox.session" in decorators:
+            found[node.name] = re.findall(r"'(3\.\d+)'", decorators)
+    return found
+
+
+def test_ci_runs_each_session_by_its_name() -> None:
+    """A check is the same command in CI and on your machine."""
+    scripts = "\n".join(path.read_text() for path in (*WORKFLOWS, ROOT / ".ci" / "run"))
+    scripts = scripts.replace("-${{ matrix.python }}", "")
+
+    calls = re.findall(r"nox -f \.ci/noxfile\.py(?: --\S+)* -s (.+?)(?: -- .*)?\n", scripts)
+
+    assert {name for call in calls for name in call.split()} == set(sessions())
+
+
+def test_each_supported_python_is_tested() -> None:
+    """The classifiers, the sessions and the workflow name the same versions."""
+    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text()
+    versions = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+
+    assert sessions()["tests"] == versions
+    assert f"python: {versions}".replace("'", '"') in workflow
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_trust_commits_and_few_rights(path: Path) -> None:
+    """A tag of an action can be moved; the token of a workflow may only read by default."""
+    text = path.read_text()
+
+    used = re.findall(r"uses: (.+)", text)
+    assert [one for one in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}  # v[\d.]+", one)] == []
+    assert re.search(r"^permissions:(?: \{\}|\n  contents: read)$", text, re.MULTILINE)
+    assert text.count("actions/checkout@") == text.count("persist-credentials: false")
+
+
+def test_wheel_is_tried_with_each_extra() -> None:
+    """Except those for developers."""
+    commands = runpy.run_path(str(ROOT / ".ci" / "check_wheel.py"))["COMMANDS"]
+
+    assert set(commands) == {"", *EXTRAS} - {"dev", "docs"}
+
+
+@pytest.fixture
+def notes() -> Any:
+    """Return the names of the script that prints the notes of a release."""
+    return runpy.run_path(str(ROOT / ".ci" / "release_notes.py"))
+
+
+def test_release_notes_are_those_of_the_version(notes: Any, capsys: Any) -> None:
+    """The next tag has changes to announce."""
+    notes["main"](f"v{PROJECT['version']}")
+
+    assert capsys.readouterr().out.startswith("The first release.\n\n### Added\n")
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("1.1.0", "### Added\n\n- b"), ("1.0.0", "- a"), ("1.0", None), ("1.2.0", None)],
+)
+def test_release_notes_end_at_the_next_version(
+    notes: Any, version: str, expected: str | None
+) -> None:
+    """A section without a date is not released."""
+    changelog = (
+        "# Changelog\n\n## 1.2.0\n\n- c\n\n## 1.1.0 - 2026-11-26\n\n### Added\n\n- b\n\n"
+        "## 1.0.0 - 2026-01-01\n\n- a\n"
+    )
+
+    if expected is None:
+        with pytest.raises(SystemExit, match=rf"No changes of {version}\. Add "):
+            notes["section"](changelog, version)
+    else:
+        assert notes["section"](changelog, version) == expected
+
+
+def test_release_of_another_version_is_refused(notes: Any) -> None:
+    """The tag and the metadata of the wheel must agree."""
+    with pytest.raises(SystemExit, match=r"Not the version .+: v9\.9\."):
+        notes["main"]("v9.9")
 
 
 def test_rendering_and_serving_bring_the_command_line() -> None:
