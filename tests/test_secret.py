@@ -1,5 +1,6 @@
 """A secret shows itself to `reveal` only."""
 
+import asyncio
 import copy
 import json
 import logging
@@ -8,9 +9,33 @@ from typing import Any
 
 import pytest
 
+from mp4gen import CallbackReceiver, VideoRequest
+from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
+from mp4gen.conversion.submission_cache import Submission
 from mp4gen.secret import HiddenHeader, Secret
+from mp4gen.testing import CallbackBehavior
 
 VALUE = "sentinel-value-7f3a"
+
+
+async def submission() -> Submission:
+    """Return a submission with a subscription to its callbacks."""
+    receiver = CallbackReceiver("https://bot.example")
+    return Submission("v", subscription=receiver._subscribe(VALUE))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        CallbackBehavior(secret=VALUE),
+        LedgerEntry(1, VideoRequest("m", "a"), LedgerState.INTENT, (VALUE,)),
+        asyncio.run(submission()),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_values_do_not_show_their_secrets(value: object) -> None:
+    """The token of a callback URL lets a caller speak for the API; a key signs callbacks."""
+    assert VALUE not in repr(value)
 
 
 @pytest.mark.parametrize("show", [str, repr, "{}".format, "%s".__mod__])

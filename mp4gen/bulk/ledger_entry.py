@@ -49,7 +49,7 @@ class LedgerEntry:
     id: int
     request: VideoRequest
     state: LedgerState
-    tokens: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = attrs.field(default=(), repr=False)
     task_id: str | None = None
     adopted: bool = False
     video: Video | None = None

@@ -52,7 +52,8 @@ class CallbackSubscription:
 
     _receiver: CallbackReceiver
     _loop: asyncio.AbstractEventLoop
-    tokens: list[str] = attrs.field(factory=list)
+    # Not shown: who knows a token can speak for the API.
+    tokens: list[str] = attrs.field(factory=list, repr=False)
     task_id: str | None = None
     last_callback: VideoCallback | None = None
     _sleeps: list[WakeableSleep] = attrs.field(factory=list)

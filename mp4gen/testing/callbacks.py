@@ -47,7 +47,7 @@ class CallbackBehavior:
     copies: int = 1
     delay: Duration = 0.0
     forged: int = 0
-    secret: str | None = None
+    secret: str | None = attrs.field(default=None, repr=False)
     retry_delay: float = 1.0
 
 
