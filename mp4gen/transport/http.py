@@ -18,7 +18,7 @@ import attrs
 from mp4gen.addresses import PublicAddressError, is_loopback, private_socket
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import MAX_BODY_BYTES, HttpResponse
-from mp4gen.errors import ConfigurationError, ProtocolError, TransportError
+from mp4gen.errors import ConfigurationError, Mp4GenError, ProtocolError, TransportError
 from mp4gen.secret import HiddenHeader, Secret
 from mp4gen.version import UNKNOWN, package_version
 
@@ -136,46 +136,32 @@ class Transport:
             self._valid_key = validate_api_key(key)
         delivery = delivery or Delivery()
         _delivery.set(delivery)
+        failure: Mp4GenError
         # It also ends the call when the client closes. aiohttp's own total would be a second timer.
-        problem, until = "", asyncio.timeout(timeout)
+        until = asyncio.timeout(timeout)
         self._calls.add(until)
         try:
             async with until:
                 return await self._request(session, request, key, timeout, delivery)
         except aiohttp.ConnectionTimeoutError:
-            problem = (
+            failure = self._failure(
                 f"no connection within {min(timeout, _CONNECT_TIMEOUT):g} s. Check the network, "
-                "the firewall and the proxy"
+                "the firewall and the proxy",
+                delivery,
             )
         except TimeoutError:
-            closed = self._closed
-            problem = "the client was closed" if closed else f"no response within {timeout:g} s"
-        except aiohttp.ClientConnectorCertificateError as error:
-            # A retry does not make the certificate valid, and nothing was sent.
-            reason = getattr(error.certificate_error, "verify_message", "") or "not valid"
-            raise ConfigurationError(
-                f"Invalid TLS certificate of {self._host}: {reason.rstrip('.')}. Check base_url, "
-                "this machine's clock and the authorities that it trusts (ssl_context, --ca-file)."
-            ) from None
-        except aiohttp.ClientHttpProxyError as error:
-            if error.status in PROXY_REFUSALS:
-                raise ConfigurationError(proxy_refusal(error.status, self._host)) from None
-            problem = describe_network_error(error, self._host)
+            problem = f"no response within {timeout:g} s"
+            failure = self._failure("the client was closed" if self._closed else problem, delivery)
         except (aiohttp.ClientError, OSError, zlib.error) as error:
-            if isinstance(getattr(error, "os_error", None), PublicAddressError):
-                raise ConfigurationError(
-                    f"The key would be sent unencrypted to a public address: {self._host}. "
-                    "Use https://."
-                ) from None
-            problem = describe_network_error(error, self._host)
             delivery.cannot_arrive = delivery.head_sent and not self._closed
+            failure = self._permanent_failure(error) or self._failure(
+                describe_network_error(error, self._host), delivery
+            )
         finally:
             self._calls.discard(until)
             self.has_sent = self.has_sent or delivery.head_sent
         # Raised outside of the handlers: an aiohttp error as context would show the headers.
-        raise TransportError(
-            f"Request to {self._address} failed: {problem}.", sent=delivery.head_sent
-        )
+        raise failure
 
     async def aclose(self) -> None:
         """Close all connections. A second call does nothing."""
@@ -185,6 +171,29 @@ class Transport:
                 call.reschedule(asyncio.get_running_loop().time())
         for session in self._sessions.values():
             await session.close()
+
+    def _failure(self, problem: str, delivery: Delivery) -> TransportError:
+        text = f"Request to {self._address} failed: {problem}."
+        return TransportError(text, sent=delivery.head_sent)
+
+    def _permanent_failure(self, error: Exception) -> ConfigurationError | None:
+        """Return the error of a request that no retry can send, or None for other failures."""
+        match error:
+            case aiohttp.ClientConnectorCertificateError():
+                reason = getattr(error.certificate_error, "verify_message", "") or "not valid"
+                return ConfigurationError(
+                    f"Invalid TLS certificate of {self._host}: {reason.rstrip('.')}. Check "
+                    "base_url, this machine's clock and the authorities that it trusts "
+                    "(ssl_context, --ca-file)."
+                )
+            case aiohttp.ClientHttpProxyError() if error.status in PROXY_REFUSALS:
+                return ConfigurationError(proxy_refusal(error.status, self._host))
+            case aiohttp.ClientConnectorError(os_error=PublicAddressError()):
+                return ConfigurationError(
+                    f"The key would be sent unencrypted to a public address: {self._host}. "
+                    "Use https://."
+                )
+        return None
 
     async def _request(
         self,

@@ -23,6 +23,8 @@ async def test_refusal_of_the_proxy_is_not_retried(status: int, text: str) -> No
             await client.convert(VideoRequest("music", "track"))
 
     assert text in str(caught.value)
+    # It would be aiohttp's error, which holds the headers of the request.
+    assert caught.value.__context__ is None
     assert proxy.heads == ["CONNECT api.example.com:443 HTTP/1.1"]
 
 
