@@ -15,6 +15,9 @@ from mp4gen.secret import Secret
 from . import converters
 from .responses import dump_json, find_task_id, load_response_json
 
+# Seconds by which the clocks may differ, with the way of the callback; the vendor documents none.
+_MAX_SIGNATURE_AGE = 300.0
+
 
 @attrs.frozen
 class VideoCallback(Value):
@@ -89,7 +92,8 @@ def parse_callback(
         raise ValidationError(
             {"body": "must be the JSON of a callback, with a task id; pass it unchanged"}
         )
-    if secret is not None and not _is_signed(task_id, headers or {}, secret, now):
+    now = time.time() if now is None else now
+    if secret is not None and not verify_signature(headers or {}, task_id, secret, now):
         raise ValidationError(
             {"headers": "the signature is missing, wrong or too old; check the webhook key"}
         )
@@ -109,34 +113,22 @@ def _decode(body: bytes | str | Mapping[str, Any]) -> Any:
     return load_response_json(bytes(body)) if isinstance(body, bytes | bytearray) else body
 
 
-def _is_signed(
-    task_id: str, headers: Mapping[str, str], secret: str | Secret, now: float | None
-) -> bool:
-    lowercase = {str(name).lower(): str(value) for name, value in headers.items()}
-    return verify_signature(lowercase, task_id, secret, time.time() if now is None else now)
-
-
 def verify_signature(
-    headers: Mapping[str, str],
-    task_id: str,
-    secret: str | Secret,
-    now: float,
-    tolerance: float = 300.0,
+    headers: Mapping[str, str], task_id: str, secret: str | Secret, now: float
 ) -> bool:
     """Return whether a callback carries a recent valid signature (docs.kie.ai, as above).
 
     Args:
-        headers: Headers of the callback, with names in lower case.
+        headers: Headers of the callback, in any case.
         task_id: Task id from its body.
         secret: The account's webhook key.
         now: Seconds since 1970.
-        tolerance: Maximum difference of the clocks in seconds; the vendor documents none.
     """
-    timestamp = headers.get("x-webhook-timestamp", "")
+    lowercase = {str(name).lower(): str(value) for name, value in headers.items()}
+    timestamp = lowercase.get("x-webhook-timestamp", "")
     if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) < 20):
         return False
     expected = sign_callback(task_id, secret, int(timestamp))["X-Webhook-Signature"]
-    signature = headers.get("x-webhook-signature", "").encode("utf-8", "replace")
-    return (
-        hmac.compare_digest(expected.encode(), signature) and abs(now - int(timestamp)) <= tolerance
-    )
+    signature = lowercase.get("x-webhook-signature", "").encode("utf-8", "replace")
+    is_recent = abs(now - int(timestamp)) <= _MAX_SIGNATURE_AGE
+    return hmac.compare_digest(expected.encode(), signature) and is_recent

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mp4gen
-from mp4gen.api.callbacks import build_callback, sign_callback, verify_signature
+from mp4gen.api.callbacks import build_callback, sign_callback
 from mp4gen.conversion.callbacks import MAX_BODY_BYTES
 from mp4gen.testing import CallbackBehavior, FakeService, ScriptedResponse
 from mp4gen.transport.sleeper import WakeableSleep
@@ -422,35 +422,6 @@ async def test_secret_requires_a_valid_signature(app: App) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task_id", "stamp", "secret", "signature"),
-    [
-        (
-            "ee9c2715375b7837f8bb51d641ff5863",
-            1769670760,
-            SECRET,
-            "xG6/yOyrMyJtUdc1yjmHpKLHSHF3MpzOPa6uxSj3qb4=",
-        ),
-        (
-            "taskId_774b9aa0422f",
-            1735661400,
-            "k" * 32,
-            "3Yzs9OUzsEpAcJE3EjdbyHmcqR2cnW1zW6f5qv9UbXo=",
-        ),
-    ],
-)
-def test_signature_matches_known_values(
-    task_id: str, stamp: int, secret: str, signature: str
-) -> None:
-    """The scheme of docs.kie.ai, "Webhook Security Verification", byte for byte."""
-    headers = {"x-webhook-timestamp": str(stamp), "x-webhook-signature": signature}
-
-    assert sign_callback(task_id, secret, stamp)["X-Webhook-Signature"] == signature
-    assert verify_signature(headers, task_id, secret, stamp + 300)
-    assert not verify_signature(headers, task_id, secret, stamp + 301)
-    assert not verify_signature(headers, task_id, secret, stamp - 301)
-
-
-@pytest.mark.parametrize(
     "url", ["", "bot.example.com", "ftp://x", "https://", "https://x/?a", "http://["]
 )
 def test_receiver_rejects_an_invalid_public_url(url: str) -> None:
@@ -646,16 +617,6 @@ def test_handle_rejects_arbitrary_requests(
     status, _ = receiver.handle(method, f"/cb/{tail}", headers, body)
 
     assert status in {400, 401, 403, 404, 405, 413, 415}
-
-
-@pytest.mark.slow
-@settings(max_examples=300, deadline=None)
-@given(stamp=st.text(max_size=30), signature=st.text(max_size=60), task_id=st.text(max_size=30))
-def test_signature_rejects_arbitrary_text(stamp: str, signature: str, task_id: str) -> None:
-    """Failure mode 28: the check accepts or rejects any text and never raises."""
-    headers = {"x-webhook-timestamp": stamp, "x-webhook-signature": signature}
-
-    assert not verify_signature(headers, task_id, SECRET, 1.7e9)
 
 
 @pytest.mark.looptime
