@@ -237,7 +237,7 @@ def _begin(response: FileResponse, part: PartialFile, new_until: datetime | None
 
 
 def _may_be_new(response: FileResponse, new_until: datetime | None) -> bool:
-    """Whether the file may not be there yet, by the host's clock: ours may be wrong."""
+    """Return whether the file may not be there yet, by the host's clock: ours may be wrong."""
     return new_until is not None and (_without_body(response).date or datetime.now(UTC)) < new_until
 
 
@@ -255,13 +255,13 @@ def _restart(response: FileResponse, part: PartialFile) -> None:
 
 
 def _is_whole_range(response: FileResponse) -> bool:
-    """Whether a range is the whole file, or as far as the host knows."""
+    """Return whether a range is the whole file, or as far as the host knows."""
     start, end, total = _content_range(response)
     return start == 0 and end is not None and total in (None, end + 1)
 
 
 def _is_valid_continuation(response: FileResponse, part: PartialFile) -> bool:
-    """Whether the body continues exactly at the end of `part`, and of the same file."""
+    """Return whether the body continues at the end of `part`, and of the same file."""
     start, _, total = _content_range(response)
     if not part.received or start != part.received:
         return False

@@ -61,11 +61,6 @@ class Downloader:
         """Close all connections."""
         await self._sessions.aclose()
 
-    @property
-    def attempts(self) -> int:
-        """The number of requests that are sent or wait for their host."""
-        return self._sessions.hosts.users
-
     async def download(
         self,
         video_or_url: Video | str,

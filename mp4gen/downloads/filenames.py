@@ -13,8 +13,8 @@ MAX_NAME_BYTES: Final = 120
 _MAX_STEM_BYTES: Final = MAX_NAME_BYTES - len(".mp4")
 
 
-def safe_stem(text: str, *, fallback: str = "video") -> str:
-    """Return `text` as a file name without extension.
+def safe_stem(text: str) -> str:
+    """Return `text` as a file name without extension, "video" if nothing of it is left.
 
     Characters that file systems, shells or readers misinterpret become `_` or a space. A changed
     name ends in a digest of the whole text, so different texts never share a file.
@@ -23,7 +23,7 @@ def safe_stem(text: str, *, fallback: str = "video") -> str:
     printable = "".join(c if unicodedata.category(c)[0] not in "CZ" else " " for c in normalized)
     stem = portable_name(" ".join(printable.split()).strip(" .-"))
     if not stem.strip("_"):
-        stem = fallback
+        stem = "video"
     if not text or (stem == normalized and len(stem.encode()) <= _MAX_STEM_BYTES):
         return stem
     return _with_digest(stem, normalized)

@@ -167,11 +167,6 @@ class FileHosts:
         self._slots = asyncio.Semaphore(_SLOTS)
         self._hosts: dict[str, _Host] = {}
 
-    @property
-    def users(self) -> int:
-        """The number of attempts that are made or wait."""
-        return sum(host.users for host in self._hosts.values())
-
     @asynccontextmanager
     async def attempt(
         self, name: str, budget: RetryBudget, priority: Priority = Priority.INTERACTIVE

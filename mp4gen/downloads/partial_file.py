@@ -298,7 +298,7 @@ def _read_at(file: FileIO, offset: int, size: int) -> bytes:
 
 
 def _has_whole_boxes(file: FileIO, size: int, *, padded: bool) -> bool:
-    """Whether all top-level boxes (ISO/IEC 14496-12, 4.2) are whole, and the needed ones there.
+    """Return whether all top-level boxes (ISO/IEC 14496-12, 4.2) are whole, with the needed ones.
 
     With `padded`, other bytes may follow them: the host has announced the size with these.
     """

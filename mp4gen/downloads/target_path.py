@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from mp4gen import filesystem
-from mp4gen.errors import ConfigurationError, DownloadError
+from mp4gen.errors import DownloadError
 from mp4gen.models import Video
 
 from .filenames import filename_from_url, safe_stem
@@ -15,33 +15,18 @@ def target_path(video_or_url: Video | str, to: str | os.PathLike[str]) -> Path:
     """Return the path of the file: `to` if it ends in `.mp4`, else a file in the folder `to`.
 
     Raises:
-        ConfigurationError: `to` is not a path.
-        DownloadError: `~` leads nowhere.
+        DownloadError: `~` is that of an unknown user, or of one without a home folder.
     """
-    path = expand_user("to", to)
+    try:
+        path = Path(to).expanduser()
+    except RuntimeError:
+        raise DownloadError(f"No home folder for {to}. Use an absolute path.") from None
     # A `Path` has lost the slash of a new folder.
-    if not filesystem.names_folder(os.path.expanduser(os.fsdecode(to))):  # noqa: PTH111
+    if not filesystem.names_folder(os.path.expanduser(to)):  # noqa: PTH111
         return path
     if isinstance(video_or_url, str):
         return path / filename_from_url(video_or_url)
     return path / f"{safe_stem(video_or_url.audio_id or video_or_url.task_id)}.mp4"
-
-
-def expand_user(name: str, to: str | os.PathLike[str]) -> Path:
-    """Return the path `to` with its `~` replaced; `name` is that of the argument.
-
-    Raises:
-        ConfigurationError: `to` is not a path.
-        DownloadError: The user is unknown, or has no home folder.
-    """
-    try:
-        return Path(os.fsdecode(to)).expanduser()
-    except TypeError:
-        raise ConfigurationError(
-            f"Invalid {name}: {type(to).__name__}. Use a string or a Path."
-        ) from None
-    except RuntimeError:
-        raise DownloadError(f"No home folder for {to}. Use an absolute path.") from None
 
 
 def resolve_links(path: Path) -> Path:

@@ -1,18 +1,10 @@
 """How a client connects: its proxy and its TLS settings; opens no connection."""
 
 import ssl
-from typing import Any
 
 import attrs
 
-from mp4gen.options import invalid_setting
-
 from .proxies import Proxy, proxy_from_env
-
-
-def _validate_ssl_context(_: object, __: object, value: Any) -> None:
-    if not isinstance(value, ssl.SSLContext | None):
-        raise invalid_setting("ssl_context", value, "an ssl.SSLContext")
 
 
 @attrs.frozen
@@ -23,14 +15,11 @@ class Network:
         proxy: The HTTP proxy for all hosts, or None.
         trust_env: Whether to use the proxies of the environment.
         ssl_context: The TLS settings of https:// hosts; None for the system's authorities.
-
-    Raises:
-        ConfigurationError: `ssl_context` is of another type.
     """
 
     proxy: Proxy | None = None
     trust_env: bool = False
-    ssl_context: ssl.SSLContext | None = attrs.field(default=None, validator=_validate_ssl_context)
+    ssl_context: ssl.SSLContext | None = None
 
     def proxy_for(self, url: str) -> Proxy | None:
         """Return the proxy for an http(s) URL, or None.

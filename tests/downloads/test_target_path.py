@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from mp4gen import ConfigurationError, DownloadError, Video
-from mp4gen.downloads.target_path import expand_user, target_path
+from mp4gen import DownloadError, Video
+from mp4gen.downloads.target_path import target_path
 from mp4gen.testing import FakeService
 from tests.support_cdn import MOVIE, FileHost, names_in
 
@@ -132,18 +132,6 @@ def test_unknown_home_folder_is_a_download_error() -> None:
     """The error names the path."""
     with pytest.raises(DownloadError, match=r"^No home folder for ~no-such-user/x\. Use an abs"):
         target_path("https://example.com/x", "~no-such-user/x")
-
-
-@pytest.mark.parametrize("to", [5, None, ["x"]])
-def test_target_that_is_not_a_path_is_refused(to: Any) -> None:
-    """The error names the argument."""
-    with pytest.raises(ConfigurationError, match=r"^Invalid download_to: \w+\. Use a str"):
-        expand_user("download_to", to)
-
-
-def test_target_may_be_bytes() -> None:
-    """As for every function of Python's own that takes a path."""
-    assert target_path("https://example.com/x", os.fsencode("a.mp4")) == Path("a.mp4")
 
 
 @pytest.mark.parametrize(
