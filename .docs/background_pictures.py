@@ -1,4 +1,4 @@
-"""Draw the pictures of the page about backgrounds, and the frame of the README.
+"""Draw the pictures of the page about backgrounds.
 
     python .docs/background_pictures.py MUSIC
 
@@ -106,13 +106,6 @@ def main() -> None:
             )  # fmt: skip
             small = frame.resize(SIZE, Image.Resampling.LANCZOS)
             small.save(PICTURES / f"background-{kind}.jpg", quality=86)
-    frame = render_frame(
-        music, time=SECOND, title="Night Train", author="The mp4gen Trio",
-        domain_name="made with mp4gen",
-    )  # fmt: skip
-    # The mean of four pixels has no dither, which would make a PNG large.
-    readme = frame.resize((640, 360), Image.Resampling.BOX).quantize(dither=Image.Dither.NONE)
-    readme.save(DOCS.parent / ".github" / "frame.png", optimize=True)
 
 
 if __name__ == "__main__":

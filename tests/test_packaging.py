@@ -150,16 +150,20 @@ def test_package_page_has_absolute_links(metadata: Any) -> None:
     targets = re.findall(r"\]\(([^)]+)\)", text)
     inside = [one.removeprefix(f"{url}/") for one in targets if one.startswith(url)]
     assert all(one.startswith(("https://", "http://", "#")) for one in targets)
-    assert f"![A frame of a video made by mp4gen]({url}/raw/v1.0/.github/frame.png)" in text
+    assert f"watermark]({url}/raw/v1.0/.github/demo.webp)" in text
     assert f"]({url}/blob/v1.0/CHANGELOG.md)" in text
     assert [one for one in inside if not (ROOT / one.split("v1.0/")[1]).exists()] == []
 
 
 @pytest.mark.parametrize(
-    ("url", "links", "beginning"),
+    ("url", "links", "picture"),
     [
-        ("", {}, "# mp4gen\n\n![A frame of a video made by mp4gen](.github/"),
-        ("https://example.com/x/", {"Source": "https://example.com/x"}, "# mp4gen\n\n![A frame"),
+        ("", {}, "](.github/demo.webp)"),
+        (
+            "https://example.com/x/",
+            {"Source": "https://example.com/x"},
+            "](https://example.com/x/raw/main/.github/demo.webp)",
+        ),
     ],
 )
 def test_links_are_those_of_the_released_repository(
@@ -167,7 +171,7 @@ def test_links_are_those_of_the_released_repository(
     monkeypatch: pytest.MonkeyPatch,
     url: str,
     links: dict[str, str],
-    beginning: str,
+    picture: str,
 ) -> None:
     """A build that does not know its repository adds no links."""
     monkeypatch.setenv("MP4GEN_REPOSITORY_URL", url)
@@ -179,7 +183,8 @@ def test_links_are_those_of_the_released_repository(
 
     assert built["urls"].items() >= links.items()
     assert bool(built["urls"]) is bool(url)
-    assert built["readme"]["text"].startswith(beginning)
+    assert built["readme"]["text"].startswith("# mp4gen\n")
+    assert picture in built["readme"]["text"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mp4gen.testing import FakeService
+from tests.docs.support_readme import block_with
 
 jupyter = pytest.importorskip("jupyter_client.manager", reason="the dev extra installs it")
 pytest.importorskip("ipykernel", reason="the dev extra installs it")
@@ -22,11 +23,11 @@ NOTEBOOK = ROOT / ".docs" / "examples" / "notebook.ipynb"
 
 
 def programs() -> list[str]:
-    """Return the code cells of the notebook, and the first program of the README."""
+    """Return the code cells of the notebook, and the blocking program of the README."""
     cells = json.loads(NOTEBOOK.read_text())["cells"]
-    _, readme = (ROOT / "README.md").read_text().split("```python\n", 1)
+    readme = block_with("mp4gen.sync.Client() as client:  # the key")
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    return [*code, readme.partition("```")[0]]
+    return [*code, readme]
 
 
 def test_notebook_has_no_outputs() -> None:
