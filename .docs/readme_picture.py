@@ -17,7 +17,7 @@ from mp4gen.render import RenderStyle, render_video
 
 MUSIC = DOCS.parent / "mp4gen" / "cli" / "demo_music" / "Night Train.opus"
 TARGET = DOCS.parent / ".github" / "demo.webp"
-SIZE, FPS, EVERY, SECONDS = (640, 360), 30, 2, 8.0
+SIZE, FPS, EVERY, SECONDS = (576, 324), 30, 2, 8.0
 MAX_BYTES = 1_500_000
 LYRICS = """\
 [00:00.40]<00:00.40>The <00:00.70>last <00:01.05>train <00:01.50>hums <00:01.90>along the shore
