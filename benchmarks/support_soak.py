@@ -154,34 +154,39 @@ class Soak:
                     with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                         await self._check(session, one)
                 await asyncio.sleep(1)
+            for one in list(self.open_tasks):
+                await self._check(session, one, last=True)
         for one in self.open_tasks:
             note(f"lost: {one}")
         self.counts["lost"] += len(self.open_tasks)
         self.open_tasks.clear()
 
-    async def _check(self, session: aiohttp.ClientSession, task_id: str) -> None:
+    async def _check(
+        self, session: aiohttp.ClientSession, task_id: str, *, last: bool = False
+    ) -> None:
         async with session.get(f"{self.url}{DETAILS}?taskId={task_id}") as response:
             data = (await response.json())["data"]
         state = data["successFlag"]
-        if state == "PENDING":
+        is_notified = self.open_tasks[task_id] or task_id in self.receiver.received
+        # A callback may still be on its way.
+        if state == "PENDING" or not (is_notified or last):
             return
         if state == "GENERATE_MP4_FAILED":
             note(f"failed: {data}")
             self.counts["failed"] += 1
         else:
-            await self._check_video(session, data, excused=self.open_tasks[task_id])
+            await self._check_video(session, data)
+        if not is_notified:
+            note(f"without callback: {task_id}")
+            self.counts["without callback"] += 1
+        self.receiver.received.discard(task_id)
         del self.open_tasks[task_id]
 
-    async def _check_video(
-        self, session: aiohttp.ClientSession, data: dict[str, Any], *, excused: bool
-    ) -> None:
+    async def _check_video(self, session: aiohttp.ClientSession, data: dict[str, Any]) -> None:
         async with session.get(data["response"]["videoUrl"]) as response:
             video = await response.read()
         complete = response.status == 200 and b"ftyp" in video[:16] and b"moov" in video
         self.counts["videos" if complete else "broken"] += 1
-        received = data["taskId"] in self.receiver.received
-        self.receiver.received.discard(data["taskId"])
-        self.counts["without callback"] += not received and not excused
 
     def sample(self) -> dict[str, float]:
         """Return what the server and its workers take."""
