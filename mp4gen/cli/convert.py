@@ -116,24 +116,10 @@ def convert(
 ) -> int:
     """Convert a table of tracks to videos."""
     output = Output(as_json=as_json)
-    if music_task and source:
-        raise UsageError("Both INPUT and --music-task name tracks. Remove one of them.")
-    # Before any request: the tracks of a music task are known only after one.
     checked("timeout", options.timeout)
-    VideoRequest("task", "audio", **defaults.fields())
-    table = Table([], [], ["title"]) if music_task else _load_table(output, source, defaults)
-    progress, limit = RunProgress(), connection.shared_limit.limit
-    command = BulkCommand(
-        output=output,
-        to=to,
-        ledger=_ledger_path(options.ledger, to),
-        template=Template.parse(options.name, table.extra_columns),
-        rows=table.rows,
-        progress=progress,
-        retry_failed=options.retry_failed,
-        resubmit_uncertain=options.resubmit_uncertain,
-        timeout=options.timeout,
-    )
+    table = _load_table(output, source, music_task or [], defaults)
+    command = _bulk_command(output, to, table, options)
+    limit = connection.shared_limit.limit
     if not options.dry_run:
         ensure_directory(to)
     elif not connection.can_connect and not music_task:
@@ -143,7 +129,7 @@ def convert(
     opened = connection.opened(
         reporter,
         concurrency=options.concurrency,
-        on_event=progress.handle_event,
+        on_event=command.progress.handle_event,
         callbacks=receiver,
         on_uncertain_submit="resubmit" if options.resubmit_uncertain else None,
     )
@@ -159,6 +145,20 @@ def convert(
             return await command.run(client, interrupts)
 
     return run(work(), interrupts)
+
+
+def _bulk_command(output: Output, to: Path, table: Table, options: RunOptions) -> BulkCommand:
+    return BulkCommand(
+        output=output,
+        to=to,
+        ledger=_ledger_path(options.ledger, to),
+        template=Template.parse(options.name, table.extra_columns),
+        rows=table.rows,
+        progress=RunProgress(),
+        retry_failed=options.retry_failed,
+        resubmit_uncertain=options.resubmit_uncertain,
+        timeout=options.timeout,
+    )
 
 
 def _ledger_path(ledger: Path | None, to: Path) -> Path:
@@ -182,8 +182,16 @@ async def _add_tracks(
         )
 
 
-def _load_table(output: Output, source: str | None, defaults: RowDefaults) -> Table:
-    """Read the table, and report its invalid and its repeated rows."""
+def _load_table(
+    output: Output, source: str | None, music_tasks: Sequence[str], defaults: RowDefaults
+) -> Table:
+    """Read the table, and report its invalid and its repeated rows; empty for music tasks."""
+    if music_tasks:
+        if source:
+            raise UsageError("Both INPUT and --music-task name tracks. Remove one of them.")
+        # Checked now, although the tracks are known only after a request.
+        VideoRequest("task", "audio", **defaults.fields())
+        return Table([], [], ["title"])
     if not source:
         raise UsageError(
             "No tracks to convert. Pass a table, - for standard input, or use --music-task."

@@ -16,7 +16,6 @@ import attrs
 from cyclopts import Group, Parameter
 
 from mp4gen.addresses import is_loopback, parse_http_url
-from mp4gen.api.dialects import Dialect
 from mp4gen.client import Client
 from mp4gen.events import Event
 from mp4gen.settings.account import resolve_base_url
@@ -114,12 +113,10 @@ class Connection:
                 f"No API key for {urlsplit(base_url).hostname}. Set MP4GEN_API_KEY or use "
                 "--key-file. To try mp4gen without a key, run 'mp4gen demo'."
             )
-        dialects = {"suno": Dialect.SUNO, "kie": Dialect.KIE}
-        dialect = dialects[self.dialect] if self.dialect else None
         client = Client(
             key,
             base_url=base_url,
-            dialect=dialect,
+            dialect=self.dialect,
             rate_limit=self.shared_limit.limiter(base_url, key),
             proxy=self.proxy or None,
             trust_env=self.proxy is None,
@@ -231,21 +228,30 @@ def resolve_secret(key: str | None, key_file: Path | None) -> str | None:
 
 def read_secret(path: Path, option: str) -> str:
     """Return the single line of a file that contains a secret."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_SECRET_BYTES + 1)
-        text = raw.decode("utf-8-sig").strip()
-    except OSError as error:
-        raise UsageError(
-            f"Cannot read {path} for {option}: {error.strerror}. Use another file."
-        ) from None
-    except UnicodeDecodeError:
-        text = ""
-    if len(raw) > _MAX_SECRET_BYTES or len(text.split()) != 1:
+    text = read_text(path, option, _MAX_SECRET_BYTES).strip()
+    if len(text.split()) != 1:
         raise UsageError(
             f"Invalid file for {option}: {path}. Use a text file with the key alone, on one line."
         )
     return text
+
+
+def read_text(path: Path, option: str, max_bytes: int) -> str:
+    """Return the text of a file in UTF-8 that contains secrets."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(max_bytes + 1)
+        text = raw.decode("utf-8-sig")
+    except OSError as error:
+        reason = error.strerror
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8"
+    else:
+        if len(raw) <= max_bytes:
+            return text
+        reason = f"it has more than {max_bytes} bytes"
+    # Raised outside of the handlers: the context of the error would show the content.
+    raise UsageError(f"Cannot read {path} for {option}: {reason}. Use another file.")
 
 
 def ensure_directory(path: Path) -> Path:

@@ -76,26 +76,21 @@ def render(
             return _render_one(job, arguments, output, overwrite=overwrite)
     unreadable: list[OSError] = []
     jobs = find_jobs(audio, to, unreadable.append, styles)
-    songs = len({job.audio for job in jobs})
-    if content.title is not None and songs > 1:
-        raise UsageError(f"One --title for {songs} audio files. Remove it.")
-    if content.lyrics not in ("auto", "none") and songs > 1:
-        raise UsageError(f"One --lyrics for {songs} audio files. Remove it.")
+    _check_songs(content, len({job.audio for job in jobs}))
     check_arguments(arguments, styles.values())
     if names_folder(to):
         ensure_directory(Path(to))
     if len(jobs) == 1 and len(audio) == 1 and not audio[0].is_dir():
         return _render_one(jobs[0], arguments, output, overwrite=overwrite)
-    return run(
-        RenderRun(
-            output=output,
-            jobs=jobs,
-            arguments=arguments,
-            processes=processes,
-            overwrite=overwrite,
-            unreadable=unreadable,
-        ).run()
-    )
+    return run(RenderRun(output, jobs, arguments, processes, overwrite, unreadable).run())
+
+
+def _check_songs(content: Content, songs: int) -> None:
+    """Refuse the options for a single audio file if there are several."""
+    if songs > 1 and content.title is not None:
+        raise UsageError(f"One --title for {songs} audio files. Remove it.")
+    if songs > 1 and content.lyrics not in ("auto", "none"):
+        raise UsageError(f"One --lyrics for {songs} audio files. Remove it.")
 
 
 def _render_one(

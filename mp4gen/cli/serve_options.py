@@ -18,11 +18,13 @@ from mp4gen.server import ServerConfig
 from mp4gen.server.config import GIB, MIB, default_data
 
 from .exit_codes import UsageError
-from .options import parse_bytes, read_secret, resolve_secret
+from .options import parse_bytes, read_secret, read_text, resolve_secret
 from .rate_limit import parse_rate_limit
 from .style_options import PRESET_HELP, StyleOptions
 
 T = TypeVar("T")
+
+_MAX_ACCOUNTS_BYTES = MIB
 
 # Options that have another name than their field.
 _FIELDS = {
@@ -194,14 +196,8 @@ def read_keys(access: Access) -> tuple[str | None, dict[str, str]]:
 
 def _read_accounts(path: Path) -> dict[str, str]:
     """Return the accounts of a file of name=key lines."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise UsageError(
-            f"Cannot read {path} for --accounts: {reason}. Use another file."
-        ) from None
     accounts: dict[str, str] = {}
+    lines = read_text(path, "--accounts", _MAX_ACCOUNTS_BYTES).splitlines()
     for number, line in enumerate(lines, 1):
         name, _, key = (part.strip() for part in line.partition("="))
         if not line.strip() or line.lstrip().startswith("#"):

@@ -212,6 +212,9 @@ def test_key_is_sent_and_never_printed(
         (["credits", "--key", "k", "--key-file", "f"], "Remove one of them"),
         (["credits", "--key", " "], "The value of --key is empty"),
         (["credits", "--key-file", "none"], "Cannot read none for --key-file"),
+        (["credits", "--key-file", "bad"], "Use a text file with the key alone, on one line."),
+        (["credits", "--key-file", "bytes"], "bytes for --key-file: it is not UTF-8. Use another"),
+        (["credits", "--key-file", "big"], "big for --key-file: it has more than 4096 bytes. Use"),
         (["credits", "--base-url", "ftp://x"], "Invalid base_url: 'ftp://x'. Use a URL"),
         (["credits", "--base-url", "http://x.example", "--key", "k"], "--allow-http"),
         (["credits", "--base-url", "http://8.8.8.8", "--key", "k", "--allow-http"], "Use https"),
@@ -243,6 +246,8 @@ def test_key_is_sent_and_never_printed(
         (["serve", "--music", ".", "--rate-limit", "many"], "for instance 20/10"),
         (["serve", "--music", ".", "--min-free", "some"], "K, M or G"),
         (["serve", "--music", ".", "--accounts", "bad"], "Invalid line: bad:2. Use name=key"),
+        (["serve", "--music", ".", "--accounts", "bytes"], "for --accounts: it is not UTF-8. Use"),
+        (["serve", "--music", ".", "--accounts", "big"], "it has more than 1048576 bytes. Use"),
         (["ledger", "none"], "No such ledger: none."),
         (["ledger", "bad"], "ledger"),
         (["ledger", "x", "--csv", "--json"], "Remove one of them"),
@@ -260,6 +265,8 @@ def test_bad_input_prints_one_line_and_returns_2(
     """It says what is wrong and what to do; nothing is sent or created."""
     monkeypatch.chdir(tmp_path)
     Path("bad").write_text("# accounts\nname\n")
+    Path("bytes").write_bytes(b"\xff")
+    Path("big").write_bytes(b"\n" * ((1 << 20) + 1))
 
     ended = mp4gen(*arguments)
 
@@ -268,7 +275,7 @@ def test_bad_input_prints_one_line_and_returns_2(
     assert ended.err.startswith("mp4gen: ")
     assert ended.err.count("\n") == 1
     assert KEY not in ended.err
-    assert [path.name for path in tmp_path.iterdir()] == ["bad"]
+    assert {path.name for path in tmp_path.iterdir()} == {"bad", "big", "bytes"}
 
 
 def test_help_lists_commands_and_exit_codes(mp4gen: Any) -> None:
