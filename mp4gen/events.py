@@ -23,7 +23,13 @@ class Event:
 
 @attrs.frozen
 class SubmittedEvent(Event):
-    """A submit was accepted, or an existing video was adopted in its place."""
+    """A submit was accepted, or an existing video was adopted in its place.
+
+    Attributes:
+        task_id: Id of the video task.
+        audio_id: Id of the track.
+        adopted: Whether an earlier request had made the task.
+    """
 
     _text = "Task {0.task_id} submitted for audio {0.audio_id} (adopted: {0.adopted})."
 
@@ -34,7 +40,13 @@ class SubmittedEvent(Event):
 
 @attrs.frozen
 class PollEvent(Event):
-    """A task was polled, `elapsed` seconds after the wait began, pauses not counted."""
+    """A task was polled, `elapsed` seconds after the wait began, pauses not counted.
+
+    Attributes:
+        task_id: Id of the video task.
+        status: Its status; the text of an unknown one.
+        elapsed: Seconds since the wait began.
+    """
 
     level = logging.DEBUG
     _text = "Task {0.task_id} has the status {0.status} after {0.elapsed:.1f} s."
@@ -46,7 +58,13 @@ class PollEvent(Event):
 
 @attrs.frozen
 class RetryEvent(Event):
-    """A call failed temporarily; it is sent again in `delay` seconds."""
+    """A call failed temporarily; it is sent again in `delay` seconds.
+
+    Attributes:
+        path: Path of the call at the API.
+        error: The failure.
+        delay: Seconds until the next attempt.
+    """
 
     _text = "{0.path} failed, next attempt in {0.delay:.1f} s: {0.error}"
 
@@ -57,7 +75,11 @@ class RetryEvent(Event):
 
 @attrs.frozen
 class PausedEvent(Event):
-    """The API refused a call because of its rate limit; all calls pause for `delay` seconds."""
+    """The API refused a call because of its rate limit; all calls pause for `delay` seconds.
+
+    Attributes:
+        delay: Seconds of the pause.
+    """
 
     level = logging.WARNING
     _text = "All calls pause for {0.delay:.1f} s after a rate refusal."
@@ -67,7 +89,11 @@ class PausedEvent(Event):
 
 @attrs.frozen
 class MaintenanceEvent(Event):
-    """The API is down for maintenance; one call probes it in `delay` seconds."""
+    """The API is down for maintenance; one call probes it in `delay` seconds.
+
+    Attributes:
+        delay: Seconds until the next probe.
+    """
 
     level = logging.WARNING
     _text = "The API is down for maintenance, next probe in {0.delay:.1f} s."
@@ -77,7 +103,12 @@ class MaintenanceEvent(Event):
 
 @attrs.frozen
 class CompletedEvent(Event):
-    """A video is finished, `elapsed` seconds after the wait began."""
+    """A video is finished, `elapsed` seconds after the wait began.
+
+    Attributes:
+        video: The video.
+        elapsed: Seconds since the wait began.
+    """
 
     _text = "Task {0.video.task_id} completed after {0.elapsed:.1f} s."
 
@@ -87,7 +118,12 @@ class CompletedEvent(Event):
 
 @attrs.frozen
 class FailedEvent(Event):
-    """A wait or a submit ended without a video."""
+    """A wait or a submit ended without a video.
+
+    Attributes:
+        task_id: Id of the video task, or None if no submit was accepted.
+        error: Why there is no video.
+    """
 
     level = logging.WARNING
     _text = "Conversion failed (task {0.task_id}): {0.error}"
@@ -98,7 +134,13 @@ class FailedEvent(Event):
 
 @attrs.frozen
 class DownloadProgressEvent(Event):
-    """A download received bytes; `total` is None if the host does not name the size."""
+    """A download received bytes; `total` is None if the host does not name the size.
+
+    Attributes:
+        path: Path of the file.
+        received: Bytes so far.
+        total: Bytes of the whole file, or None if the host does not name them.
+    """
 
     level = logging.DEBUG
     _text = "{0.path}: {0.received} of {0.total} bytes received."

@@ -65,6 +65,10 @@ class RateLimit:
     """At most `requests` calls in any window of `per` seconds.
 
     The default is the vendor's limit for one account (docs.kie.ai, "Getting Started").
+
+    Attributes:
+        requests: Maximum calls in a window.
+        per: Seconds of the window.
     """
 
     requests: int = attrs.field(

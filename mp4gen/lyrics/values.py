@@ -13,7 +13,12 @@ _SPACES = re.compile(r"\s+")
 
 @frozen
 class LyricWord:
-    """A word or syllable with the space behind it, and the second at which it begins."""
+    """A word or syllable with the space behind it, and the second at which it begins.
+
+    Attributes:
+        start: second at which it begins.
+        text: the word, with the space behind it.
+    """
 
     start: float
     text: str

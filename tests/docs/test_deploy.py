@@ -1,4 +1,4 @@
-"""The unit, the Dockerfile and the compose file of `.docs/deploy/`, as far as a machine allows."""
+"""The units, the Dockerfile and the compose files of `.docs/deploy/`, without a daemon."""
 
 import json
 import os
@@ -30,14 +30,14 @@ def run(*command: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.fixture
-def unit(tmp_path: Path) -> Path:
-    """The unit with a program that exists on this machine."""
+@pytest.fixture(params=["mp4gen.service", "mp4gen-worker.service"])
+def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A unit with a program that exists on this machine."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze")
-    text = (DEPLOY / "mp4gen.service").read_text()
-    path = tmp_path / "mp4gen.service"
-    path.write_text(text.replace("/opt/mp4gen/bin/mp4gen", "/bin/true"))
+    text = (DEPLOY / request.param).read_text()
+    path = tmp_path / request.param
+    path.write_text(re.sub("/opt/mp4gen/bin/(mp4gen|dask)", "/bin/true", text))
     return path
 
 
@@ -53,6 +53,29 @@ def test_systemd_unit_has_a_low_exposure(unit: Path) -> None:
     examined = run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
 
     assert examined.returncode == 0, examined.stdout
+
+
+def dask_commands() -> list[list[str]]:
+    """Return each command of Dask that a unit or a compose file starts."""
+    unit = (DEPLOY / "mp4gen-worker.service").read_text()
+    lists = re.findall(r'\["dask", .*\]', (DEPLOY / "compose-dask.yaml").read_text())
+    return [
+        shlex.split(re.findall(r"^ExecStart=\S+/(dask .*)", unit, re.MULTILINE)[0]),
+        *(json.loads(text) for text in lists),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", dask_commands(), ids=lambda command: command[1])
+def test_dask_knows_each_option(command: list[str]) -> None:
+    """Each option of the commands is one that Dask lists."""
+    pytest.importorskip("distributed", reason="needs the dask extra")
+    program = "import sys; sys.argv[0] = 'dask'; from dask.__main__ import main; main()"
+    listed = run(sys.executable, "-c", program, command[1], "--help")
+
+    assert listed.returncode == 0, listed.stderr
+    options = {word for word in command if word.startswith("--")}
+    assert {name for name in options if name not in listed.stdout} == set()
 
 
 def dockerfile() -> list[tuple[str, str]]:
@@ -106,6 +129,23 @@ def test_compose_file_fits_the_image() -> None:
     assert image["MP4GEN_SERVE_KEY_FILE"] == f"/run/secrets/{service['secrets'][0]}"
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
     assert service["ports"] == [f"127.0.0.1:8787:{image['MP4GEN_SERVE_PORT']}"]
+
+
+def test_compose_file_of_the_cluster_fits_the_other() -> None:
+    """Server and workers name the scheduler and its port, which no port of the machine reaches."""
+    yaml = pytest.importorskip("yaml")
+    base, cluster = (
+        yaml.safe_load((DEPLOY / name).read_text())["services"]
+        for name in ("compose.yaml", "compose-dask.yaml")
+    )
+    scheduler, worker = cluster["scheduler"], cluster["worker"]
+    address = f"scheduler:{scheduler['expose'][0]}"
+
+    assert cluster["mp4gen"]["environment"]["MP4GEN_SERVE_EXECUTOR"] == f"dask://{address}"
+    assert f"tcp://{address}" in worker["entrypoint"]
+    assert {scheduler["image"], worker["image"]} == {base["mp4gen"]["image"]}
+    assert "ports" not in scheduler | worker
+    assert scheduler["restart"] == worker["restart"] == "unless-stopped"
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import CodeType, SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
 
 import mp4gen
@@ -266,3 +267,21 @@ def test_each_error_says_what_to_do() -> None:
     missing = [name for name, kind in errors.items() if "\n    What to do:\n" not in kind.__doc__]
 
     assert missing == []
+
+
+def undescribed_fields(found: type) -> list[str]:
+    """Return the public fields of an attrs class that its docstring does not describe."""
+    described = re.findall(r"^    ([\w, ]+): ", inspect.getdoc(found) or "", re.MULTILINE)
+    names = {name.strip() for line in described for name in line.split(",")}
+    fields = [field.name for field in attrs.fields(found)]
+    return [name for name in fields if not name.startswith("_") and name not in names]
+
+
+def test_each_field_is_described() -> None:
+    """The docstring of each public value, setting and event describes all its fields."""
+    modules = [importlib.import_module(f"mp4gen{package}") for package in PACKAGES]
+    exported = [getattr(module, name) for module in modules for name in module.__all__]
+
+    found = {kind.__name__: undescribed_fields(kind) for kind in exported if attrs.has(kind)}
+
+    assert {name: fields for name, fields in found.items() if fields} == {}
