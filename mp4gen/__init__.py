@@ -11,7 +11,12 @@ import typing
 from . import lazy
 
 if typing.TYPE_CHECKING:
+    __version__: str
+    from . import redis as redis
+    from . import render as render
+    from . import server as server
     from . import sync as sync
+    from . import testing as testing
     from .api.callbacks import VideoCallback, parse_callback
     from .api.dialects import Dialect
     from .api.timestamped_lyrics import TimestampedLyrics
@@ -135,7 +140,7 @@ if os.environ.get("MP4GEN_LOG"):
 
 if not typing.TYPE_CHECKING:
     # Loaded on use: pytest imports the package for its plugin in every project.
-    __getattr__, __dir__ = lazy.loader(
+    _load, __dir__ = lazy.loader(
         __name__,
         __all__,
         (
@@ -153,5 +158,12 @@ if not typing.TYPE_CHECKING:
             "api.timestamped_lyrics",
             "bulk.run",
         ),
-        subpackages=("sync",),
+        subpackages=("redis", "render", "server", "sync", "testing"),
     )
+
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            from .version import package_version
+
+            return package_version()
+        return _load(name)

@@ -12,6 +12,8 @@ HEAVY = (
     "aiohttp.web sqlite3 mutagen numpy av PIL rich cyclopts pytest "
     "mp4gen.bulk.run mp4gen.bulk.ledger mp4gen.sync mp4gen.testing"
 ).split()
+RENDERER = ("av", "mutagen", "numpy", "PIL")
+SERVE = "serve(ServerConfig(music='.'))"
 
 
 def test_public_names_are_sorted() -> None:
@@ -70,6 +72,18 @@ def test_formats_and_options_of_the_renderer_need_no_codecs() -> None:
     assert loaded.strip() == "[]"
 
 
+def test_public_packages_are_loaded_on_use() -> None:
+    """After `import mp4gen`, names work as the documentation writes them."""
+    uses = "redis.RedisRateLimiter render.RenderStyle server.ServerConfig testing.FakeService"
+    code = f"import mp4gen; print(*(eval(f'mp4gen.{{one}}').__name__ for one in {uses.split()!r}))"
+
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert shown == "RedisRateLimiter RenderStyle ServerConfig FakeService\n"
+
+
 def test_blocking_client_is_loaded_on_use() -> None:
     """`mp4gen.sync` needs no import of its own."""
     code = "import mp4gen; print(mp4gen.sync.Client, mp4gen.sync.ConversionRun)"
@@ -82,10 +96,15 @@ def test_blocking_client_is_loaded_on_use() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("package", ["av", "mutagen", "numpy", "PIL"])
-def test_missing_extra_names_the_install_command(package: str) -> None:
-    """Using the renderer without its extra says what to install."""
-    use = "from mp4gen.render import render_video"
+@pytest.mark.parametrize(
+    ("package", "extra", "use"),
+    [
+        *((one, "render", "from mp4gen.render import render_video") for one in RENDERER),
+        ("PIL", "server", f"import asyncio; from mp4gen.server import *; asyncio.run({SERVE})"),
+    ],
+)
+def test_missing_extra_names_the_install_command(package: str, extra: str, use: str) -> None:
+    """Using the renderer or the server without its extra says what to install."""
     code = f"import sys; sys.modules[{package!r}] = None; {use}"
     result = subprocess.run(
         [sys.executable, "-c", code], check=False, capture_output=True, text=True
@@ -93,4 +112,4 @@ def test_missing_extra_names_the_install_command(package: str) -> None:
 
     *_, last = result.stderr.splitlines()
     assert result.returncode == 1
-    assert last.endswith(f"Missing package: {package}. Run: pip install 'mp4gen[render]'.")
+    assert last.endswith(f"Missing package: {package}. Run: pip install 'mp4gen[{extra}]'.")

@@ -37,7 +37,7 @@ def _forget_version() -> Iterator[None]:
 
 def test_package_version_is_the_installed_one() -> None:
     """It comes from the metadata of the distribution."""
-    assert package_version() == importlib.metadata.version("mp4gen")
+    assert package_version() == mp4gen.__version__ == importlib.metadata.version("mp4gen")
     assert user_agent() == f"mp4gen/{package_version()}"
 
 

@@ -85,10 +85,17 @@ def check_start(config: ServerConfig) -> None:
     """Refuse settings with which a server could never work.
 
     Raises:
-        ConfigurationError: A setting is unusable on this machine.
+        ConfigurationError: A setting is unusable on this machine, or a package is missing.
     """
+    _check_packages()
     for check in _refusals().values():
         check(config)
+
+
+def _check_packages() -> None:
+    for name in ("av", "mutagen", "numpy", "PIL"):
+        if importlib.util.find_spec(name) is None:
+            raise ConfigurationError(f"Missing package: {name}. Run: pip install 'mp4gen[server]'.")
 
 
 def _refusals() -> dict[str, Callable[[ServerConfig], object]]:
