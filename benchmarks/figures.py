@@ -63,6 +63,7 @@ class Figure:
 
 BENCHMARKS = {
     "rate_limit": Benchmark("rate_limit", "--calls 2000 --client-calls 100"),
+    "readme_loop": Benchmark("readme_loop"),
     "naive_script": Benchmark("naive_script", "--seeds 2", "--tracks 1000 --seeds 2"),
     "bulk": Benchmark("bulk", "--seeds 2 --large 1", "--full"),
     "bulk_trouble": Benchmark("bulk_trouble"),
@@ -159,7 +160,18 @@ def looks(what: str, *without: str) -> Callable[[Records], Found | None]:
     return find
 
 
+def lost_in_trouble(records: Records) -> Found | None:
+    """Find the tracks that were paid for and lost, beside those of the README's loop."""
+    rows = [row for row in all_rows(records) if "trouble" in row]
+    ours, theirs = (
+        float(sum(row[column] for row in rows))
+        for column in ("paid for and lost by it", "paid for and lost")
+    )
+    return Found(ours, ("the loop", theirs)) if rows else None
+
+
 FIGURES = (
+    Figure("paid for and lost, of 24 tracks in trouble", "readme_loop", lost_in_trouble, 0),
     Figure("405 or 430 of 20 calls in 10 s, counted exactly", "rate_limit",
            against("405", "limiter", "mp4gen", "textbook"), 0),
     Figure("share of the rate that is used, 60 to 200 ms latency", "rate_limit",

@@ -16,6 +16,7 @@ from tests.docs.support_readme import PAUSE, README, ROOT, block_with, blocks, w
 
 EXAMPLES = sorted((ROOT / ".docs" / "examples").glob("*.py"))
 ERRORS = ROOT / ".docs" / "pages" / "reference" / "errors.md"
+FENCED = re.MULTILINE | re.DOTALL
 # Only these examples import the packages.
 OPTIONAL = {
     "django_app": "django",
@@ -143,6 +144,19 @@ def test_first_screen_has_a_moving_picture_and_the_commands() -> None:
     assert b"ANIM" in (ROOT / picture).read_bytes()[:64]
     assert (ROOT / picture).stat().st_size < 1_500_000
     assert top.count("python3 -m venv") == 2
+
+
+def test_links_within_the_readme_lead_to_headings() -> None:
+    """A heading's anchor is its words in small letters, with hyphens."""
+    headings = re.findall(
+        r"^#+ (.+)$", re.sub(r"^```.*?^```", "", README, flags=FENCED), re.MULTILINE
+    )
+    anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in headings}
+
+    links = set(re.findall(r"\]\(#([^)]+)\)", README))
+
+    assert links
+    assert links - anchors == set()
 
 
 def test_each_public_error_is_explained() -> None:
