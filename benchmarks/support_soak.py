@@ -22,7 +22,7 @@ SONGS = sorted(Path(demo.__file__).with_name("demo_music").glob("*.opus"))
 LOOKS = ("bars", "ring", "wave", "waveform", "pulse")
 MIN_FREE = 32 << 20
 # Seconds to wait for all tasks at the end of a cycle.
-DRAIN = 240.0
+DRAIN = 900.0
 SETTINGS = (
     "--size 256x144 --fps 24 --workers 2 --rate-limit 1000000/10 --allow-local-callbacks "
     f"--min-free {MIN_FREE} --retention-days {20 / 1440} --shutdown-timeout 0"
