@@ -19,11 +19,11 @@ def decode_lines(data: bytes, name: str) -> list[str]:
     UTF-16 needs its byte order mark; other bytes that are not UTF-8 are those of Windows-1252.
 
     Args:
-        data: the bytes of the file.
-        name: its name for the error.
+        data: The bytes of the file.
+        name: Its name for the error.
 
     Raises:
-        RenderError: the file is too large, has too many lines, or is not text.
+        RenderError: The file is too large, has too many lines, or is not text.
     """
     if len(data) > MAX_BYTES:
         raise RenderError(
@@ -46,10 +46,10 @@ def line_error(name: str, number: int, problem: str, hint: str) -> RenderError:
     """Return the error about a line of a lyrics file.
 
     Args:
-        name: the file's name.
-        number: of the line, from 1.
-        problem: what is wrong with it.
-        hint: what to do, without a full stop.
+        name: The file's name.
+        number: The number of the line, from 1.
+        problem: What is wrong with it.
+        hint: What to do, without a full stop.
     """
     return RenderError(f"Cannot read the lyrics file {name}, line {number}: {problem}. {hint}.")
 

@@ -12,11 +12,11 @@ def parse_lyrics(data: bytes, name: str) -> Lyrics:
     """Return the lyrics of a file; they are empty if its text has no times.
 
     Args:
-        data: the bytes of the file.
-        name: its name, by which the format is chosen; other names than `.srt` and `.vtt` are LRC.
+        data: The bytes of the file.
+        name: Its name, by which the format is chosen; other names than `.srt` and `.vtt` are LRC.
 
     Raises:
-        RenderError: the text cannot be read; the error names the file and the line.
+        RenderError: The text cannot be read; the error names the file and the line.
     """
     lines = decode_lines(data, name)
     is_cues = name.lower().endswith((".srt", ".vtt"))

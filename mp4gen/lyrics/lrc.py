@@ -33,11 +33,11 @@ def parse_lrc(lines: Sequence[str], name: str) -> Lyrics:
     """Return the lyrics of an LRC file; they are empty if it has no times.
 
     Args:
-        lines: the lines of the file.
-        name: its name for the error.
+        lines: The lines of the file.
+        name: Its name for the error.
 
     Raises:
-        RenderError: a time cannot be read; the text names the line.
+        RenderError: A time cannot be read; the text names the line.
     """
     offset = 0.0
     found: list[LyricLine] = []

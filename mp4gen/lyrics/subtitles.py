@@ -27,11 +27,11 @@ def parse_subtitles(lines: Sequence[str], name: str) -> Lyrics:
     """Return the lyrics of a SubRip or WebVTT file; they are empty if it has no times.
 
     Args:
-        lines: the lines of the file.
-        name: its name for the error; the first line of a `.vtt` file must be its header.
+        lines: The lines of the file.
+        name: Its name for the error; the first line of a `.vtt` file must be its header.
 
     Raises:
-        RenderError: the header or the times of a cue cannot be read; the text names the line.
+        RenderError: The header or the times of a cue cannot be read; the text names the line.
     """
     if name.lower().endswith(".vtt") and not re.match(r"WEBVTT(\s|$)", lines[0]):
         raise line_error(

@@ -29,10 +29,10 @@ class LyricLine:
     """One line of lyrics.
 
     Attributes:
-        start: second at which the line begins.
-        end: second at which it ends, or None if it is not known.
-        text: the whole line.
-        words: its words if they have times of their own; their texts together are `text`.
+        start: Second at which the line begins.
+        end: Second at which it ends, or None if it is not known.
+        text: The whole line.
+        words: Its words if they have times of their own; their texts together are `text`.
     """
 
     start: float
@@ -60,8 +60,8 @@ class Lyrics:
         of its own, the result is empty.
 
         Args:
-            start: second of the track.
-            stop: second of the track, or infinity.
+            start: Second of the track.
+            stop: Second of the track, or infinity.
         """
         spans = with_next_starts(self.lines)
         if not any(line.start < stop and (line.end or end) > start for line, end in spans):
@@ -94,8 +94,8 @@ def build_line(
     """Build a line of pieces of text, or return None if they have no text.
 
     Args:
-        start: second at which the line begins.
-        end: second at which it ends, or None.
+        start: Second at which the line begins.
+        end: Second at which it ends, or None.
         pieces: (second at which the piece begins, or None if it goes on with the one before it,
             text). A last piece with a time and without text is the end of the line.
     """
