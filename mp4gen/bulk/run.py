@@ -310,9 +310,9 @@ class ConversionRun:
         caller, call_options = self._service.caller, self._service.bulk_options
         if isinstance(error, _OUTAGE_ERRORS) and caller.would_give_up(call_options, submit=True):
             return True
-        return isinstance(error, _FATAL_ERRORS) and not await self._is_own_trouble(error)
+        return isinstance(error, _FATAL_ERRORS) and not await self._concerns_one_track(error)
 
-    async def _is_own_trouble(self, error: Mp4GenError) -> bool:
+    async def _concerns_one_track(self, error: Mp4GenError) -> bool:
         """Return whether `error` is about this track only: other calls get through."""
         is_refusal = isinstance(error, ApiError | ConfigurationError) and error.from_api
         if is_refusal or isinstance(error, LedgerError):

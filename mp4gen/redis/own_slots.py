@@ -6,7 +6,7 @@ import attrs
 
 from .timing import Timing
 
-# What Redis is told of a slot: "held", "unused", or the loop time at which it is free.
+# What is reported of a slot: "held", "unused", or the loop time at which it is free.
 State = str | float
 
 

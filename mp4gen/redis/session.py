@@ -53,7 +53,7 @@ class Session:
         # What Redis knows of the waiting calls: whether there are some of each priority.
         self._known_queues = (False, False)
         self._paused_until, self._unsent_pause = float("-inf"), False
-        self._is_alone, self._is_out_of_date, self._must_register = False, True, False
+        self._single_flight, self._is_out_of_date, self._must_register = False, True, False
         self._outage: Outage | None = None
         self._task: asyncio.Task[None] | None = None
         self._sleep: WakeableSleep | None = None
@@ -98,13 +98,13 @@ class Session:
             period = max(period, self._outage.share.per)
         self._slots.rest(slot, now + pending + period)
         if now >= self._paused_until:
-            self._is_alone = False
+            self._single_flight = False
         self._wake(is_urgent=True)
 
     def pause(self, seconds: float) -> None:
         """Hold back the calls of all processes; the end only moves forward."""
         self._paused_until = max(self._paused_until, self._loop.time() + seconds)
-        self._is_alone = self._unsent_pause = True
+        self._single_flight = self._unsent_pause = True
         self._wake(is_urgent=True)
 
     async def aclose(self) -> None:
@@ -251,7 +251,7 @@ class Session:
         if outage is None or not outage.shares(now) or now < self._paused_until:
             return
         while self._slots.taken(now) < outage.share.requests:
-            if self._is_alone and self._slots.held:
+            if self._single_flight and self._slots.held:
                 return
             if (waiter := self._waiting.pop()) is None:
                 return

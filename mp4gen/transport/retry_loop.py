@@ -108,8 +108,8 @@ class RetryLoop:
         delay = next(self._delays)
         if remaining <= CLOCK_RESOLUTION:
             # A run may have waited for its slots so long that one short failure used up the time.
-            patient = call_options.retry_forever and call_options.retry_timeout > 0
-            return delay if patient and self.failures < _MIN_FAILURES else None
+            may_retry = call_options.retry_forever and call_options.retry_timeout > 0
+            return delay if may_retry and self.failures < _MIN_FAILURES else None
         if self._caller.circuit_breaker.is_open and call_options.retry_forever:
             return 0.0
         delay = max(delay, getattr(error, "retry_after", None) or 0.0)

@@ -132,7 +132,7 @@ class SlotQueue:
         limit = getattr(limiter, "limit", None)
         self.period = limit.per if isinstance(limit, RateLimit) else RateLimit().per
         self._paused_until = float("-inf")
-        self._bulk_lane, self._poll_lane = asyncio.Lock(), asyncio.Lock()
+        self._bulk_lock, self._poll_lock = asyncio.Lock(), asyncio.Lock()
         self._turns_of_others = 0
         self._polite_sleep: WakeableSleep | None = None
 
@@ -160,9 +160,9 @@ class SlotQueue:
         if slot is None:
             approach = self._wait_for_pause
         elif polite and priority is Priority.BULK:
-            approach = partial(self._pass_bulk_lane, slot, max_wait)
+            approach = partial(self._enter_bulk, slot, max_wait)
         elif polite:
-            approach = partial(self._pass_poll_lane, slot)
+            approach = partial(self._enter_poll, slot)
         goes_first = limited and not (polite and priority is Priority.INTERACTIVE)
         return CallSlot(self, slot, delivery, approach, goes_first=goes_first)
 
@@ -188,24 +188,24 @@ class SlotQueue:
     def _must_be_polite(self) -> bool:
         return self._turns_of_others > 0 and self.others_waiting > 0
 
-    async def _pass_bulk_lane(self, slot: LimiterSlot, max_wait: float | None) -> None:
+    async def _enter_bulk(self, slot: LimiterSlot, max_wait: float | None) -> None:
         """Let one such call of a bulk run queue at a time, so that its first submits go first.
 
         Tasks start earlier, and fewer polls come too early. Over 1,000 tracks this saves a tenth
         of the time and nine in ten early polls.
         """
-        async with self.sleeper.cancel_on_close(), AsyncExitStack() as lane:
+        async with self.sleeper.cancel_on_close(), AsyncExitStack() as stack:
             with suppress(TimeoutError):
                 async with asyncio.timeout(max_wait):
-                    await lane.enter_async_context(self._bulk_lane)
+                    await stack.enter_async_context(self._bulk_lock)
             await slot.__aenter__()
 
-    async def _pass_poll_lane(self, slot: LimiterSlot) -> None:
+    async def _enter_poll(self, slot: LimiterSlot) -> None:
         """Let polls of single waits use at most one slot in four while other calls wait.
 
         They would starve a bulk run, and delay the submits of single calls.
         """
-        async with self.sleeper.cancel_on_close(), self._poll_lane:
+        async with self.sleeper.cancel_on_close(), self._poll_lock:
             if self._must_be_polite():
                 # The smallest limit lets one call go in each window. If the others still wait
                 # after so many windows, other clients use the limit.
