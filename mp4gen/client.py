@@ -1,4 +1,4 @@
-"""The client: joins API calls, conversions, bulk runs and downloads."""
+"""The client: joins API calls, conversions, bulk runs and downloads; does none of their work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""File locks and atomic writes, by the means of each operating system."""
+"""What differs between operating systems about files: locks, durable writes and names."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""The file format of a ledger: schema, migrations, and rows as values."""
+"""The file format of a ledger: schema, migrations, and rows as values; submits nothing."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Run a bulk conversion: pull requests lazily, convert each track once, yield results."""
+"""Run a bulk conversion: pull requests lazily, start a job for each track, yield the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receive callbacks: answer the API's requests and wake the waits for their tasks.
+"""Receive callbacks: answer the API's requests and wake the waits for their tasks; polls nothing.
 
 No host signs the video URL in its callback. A callback is trusted because of the URL to which it
 was sent: each submit names a new one that cannot be guessed.

@@ -1,4 +1,4 @@
-"""Wait for one task: poll it or be woken by its callback, until its video is there."""
+"""Wait for one task: poll it until its video is there, or its callback comes; submits nothing."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Download the videos of one client: choose paths, and refresh expired links."""
+"""Download the videos of one client, and refresh expired links; writes no file itself."""
 
 import asyncio
 import os

@@ -1,6 +1,6 @@
-"""The settings of a client, from its arguments and the environment, checked before any request.
+"""The account of a client: its URL and its key, and who else uses it; sends nothing.
 
-All functions raise `ConfigurationError` for an invalid value.
+Both come from arguments or the environment. An invalid value raises a `ConfigurationError`.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""One attempt to send one request: past the breakers, through a slot, to the API."""
+"""One attempt to send a request: past the breakers, through a slot, to the API; never retries."""
 
 from __future__ import annotations
 
