@@ -58,7 +58,8 @@ class ServerLogHandler(logging.Handler):
     def _is_repeated(self, record: logging.LogRecord) -> bool:
         """Return whether asyncio said the same lately, as it does for each connection refused."""
         message, (last, at) = record.getMessage(), self._last_report
-        if message == last and record.created - at < _REPEAT_SECONDS:
+        # The clock of records may be set back.
+        if message == last and abs(record.created - at) < _REPEAT_SECONDS:
             return True
         self._last_report = message, record.created
         return False

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -110,13 +110,19 @@ def test_closed_stderr_does_not_stop_the_server(monkeypatch: pytest.MonkeyPatch)
     """The reader of the log may be gone."""
 
     class Gone:
-        def write(self, _: str) -> Any:
+        lines: ClassVar[list[str]] = []
+
+        def write(self, line: str) -> Any:
+            self.lines.append(line)
             raise BrokenPipeError
 
     monkeypatch.setattr(sys, "stderr", Gone())
 
     with logging_to("text") as log:
+        log.warning("one")
         log.warning("still here")
+
+    assert [line.rpartition(" WARNING ")[2] for line in Gone.lines] == ["one\n", "still here\n"]
 
 
 def test_warning_does_not_repeat_its_cause(capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,6 +162,20 @@ def test_report_of_asyncio_is_not_repeated(capsys: pytest.CaptureFixture[str]) -
     log.error("Task exception was never retrieved")
 
     assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+@pytest.mark.parametrize(("later", "lines"), [(59, 1), (61, 2), (-3600, 2)])
+def test_report_of_asyncio_is_repeated_each_minute(
+    capsys: pytest.CaptureFixture[str], later: float, lines: int
+) -> None:
+    """Also after the clock was set back."""
+    handler = ServerLogHandler("text", [])
+    for seconds in (0, later):
+        record = logging.makeLogRecord({"name": "asyncio", "msg": "socket.accept() failed"})
+        record.created = 1.7e9 + seconds
+        handler.emit(record)
+
+    assert len(capsys.readouterr().err.splitlines()) == lines
 
 
 def test_record_that_cannot_be_formatted_harms_nothing(
