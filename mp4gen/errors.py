@@ -102,8 +102,8 @@ class ApiError(Mp4GenError):
         hint: What to do about it.
 
     What to do:
-        Read `hint`. The subclasses below have cures of their own; a code that none of them means is
-        the vendor's: look it up on their page.
+        Read `hint`. Each subclass says more; a code that has no subclass is described on the
+        vendor's pages.
     """
 
     hint: ClassVar[str] = ""
