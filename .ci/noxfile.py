@@ -117,7 +117,8 @@ def wheel(session: nox.Session) -> None:
     session.chdir(ROOT)
     (constraints,) = BUILD.glob("*-constraints.txt")
     session.install("-c", str(constraints), f"{built_wheel()}[all,dev]")
-    scratch = Path(session.create_tmp())
+    scratch = Path(session.create_tmp(), "sdist")
+    shutil.rmtree(scratch, ignore_errors=True)
     with tarfile.open(next(DIST.glob("*.tar.gz"))) as sdist:
         sdist.extractall(scratch, filter="data")
     (unpacked,) = scratch.glob("mp4gen-*/")
