@@ -72,6 +72,14 @@ def simulation(session: nox.Session) -> None:
     session.run("python", "benchmarks/simulation.py", *seeds)
 
 
+@nox.session(python="3.11")
+def mutation(session: nox.Session) -> None:
+    """Change the code in small ways: tests must notice 85 % of 300 changes in each package."""
+    session.chdir(ROOT)
+    session.install("-e", ".[all,dev]", "mutmut==3.8.1")
+    session.run("python", ".ci/mutation.py", *(session.posargs or ["--limit", "300"]))
+
+
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Measure the published figures in less than 15 minutes, into `build/figures.json`."""

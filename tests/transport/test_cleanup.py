@@ -5,7 +5,8 @@ import itertools
 
 import pytest
 
-from mp4gen.transport.cleanup import wait_for_clean_up
+from mp4gen.transport import cleanup
+from mp4gen.transport.cleanup import run_clean_up, wait_for_clean_up
 from tests.support_async import now
 
 pytestmark = pytest.mark.looptime
@@ -48,3 +49,36 @@ async def test_clean_up_without_a_cancel_takes_its_time() -> None:
     await wait_for_clean_up(clean_up)
 
     assert clean_up.done()
+
+
+async def test_one_cancel_is_enough_to_bound_the_wait() -> None:
+    """Ten seconds after it the caller goes on, and the loop does not drop the clean-up."""
+    ended = asyncio.Event()
+
+    async def clean_up() -> None:
+        await asyncio.sleep(30)
+        ended.set()
+
+    waiting = asyncio.create_task(run_clean_up(clean_up()))
+    await asyncio.sleep(5)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+    assert waiting.cancelled()
+    assert now() == pytest.approx(15)
+    assert not ended.is_set()
+    assert len(cleanup._without_caller) == 1
+    await asyncio.sleep(20)
+    assert ended.is_set()
+    assert not cleanup._without_caller
+
+
+async def test_run_clean_up_raises_what_its_work_raises() -> None:
+    """An error of the clean-up reaches its caller, which was not cancelled."""
+
+    async def fail() -> None:
+        await asyncio.sleep(1)
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        await run_clean_up(fail())
