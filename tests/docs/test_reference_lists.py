@@ -1,5 +1,6 @@
 """The lists of the reference pages are those of the code: commands, codes, variables, fields."""
 
+import inspect
 import re
 import runpy
 import shlex
@@ -9,10 +10,13 @@ from pathlib import Path
 import pytest
 
 import mp4gen
-from mp4gen.cli import exit_codes
+from mp4gen.cli import bulk_command, exit_codes, ledger
+from mp4gen.cli.track_table import Row
 from mp4gen.render.looks import OWN_LOOKS
 from mp4gen.render.presets import PRESETS
 from mp4gen.server.rendering.video_options import ASPECT_RATIOS
+from mp4gen.server.web import metrics
+from mp4gen.server.web.openapi import document
 from mp4gen.server.web.openapi_options import option_schemas
 from mp4gen.server.web.operations import OPERATIONS
 from mp4gen.testing import FAULT_MEANINGS
@@ -145,3 +149,44 @@ def test_page_of_errors_has_each_cure() -> None:
 
     assert [name for name, text in HOOKS["cures"]() if text] == names
     assert {name for name in names if f"| [`{name}`][mp4gen.{name}] |" not in page} == set()
+
+
+def test_page_of_the_server_has_each_metric() -> None:
+    """The table of metrics has those of `/metrics`, in their order, and alarms use no others."""
+    page = (REFERENCE / "server.md").read_text()
+    alarms = (DOCS / "pages" / "how-to" / "deployment.md").read_text()
+
+    sent = re.findall(r'_family\(\s*"(\w+)"', inspect.getsource(metrics))
+    listed = re.findall(r"^\| `mp4gen_(\w+)`", page, re.MULTILINE)
+
+    assert listed == sent
+    assert {*re.findall(r"\bmp4gen_(\w+)", alarms)} <= {*sent}
+
+
+def test_page_of_the_server_has_each_field_of_its_health() -> None:
+    """The table of `/healthz` has the fields and the statuses of `/openapi.json`."""
+    page = (REFERENCE / "server.md").read_text()
+    operation = document("0", requires_key=False)["paths"]["/healthz"]["get"]
+    fields = operation["responses"]["200"]["content"]["application/json"]["schema"]["properties"]
+
+    cells = rows("`GET /healthz` answers with status", page)
+
+    assert re.findall(r"`(\w+)`", " ".join(cells)) == [*fields]
+    assert all(f"`{status}`" in page for status in fields["status"]["enum"])
+
+
+def record_fields(command: str) -> list[str]:
+    """Return the names in the row of a command in the table of records, without choices."""
+    page = (REFERENCE / "command-line.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith(f"| `{command}` | "))
+    text = re.sub(r"\(.*?\)", "", row.partition(";")[0])
+    return re.findall(r"`(\w+)`", text)[1:]
+
+
+def test_page_of_commands_has_each_field_of_a_converted_track() -> None:
+    """The records of `convert` and `ledger` have the fields that the page names."""
+    request = mp4gen.VideoRequest("music", "track")
+    record = bulk_command._record(mp4gen.Conversion(request), Row(1, request, {}))
+
+    assert record_fields("convert") == [*record]
+    assert record_fields("ledger") == [*ledger._COLUMNS]
