@@ -1,4 +1,4 @@
-"""The shell lines of the README run as written."""
+"""The shell lines of the README run as written, and the quickstart with them."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mp4gen.testing import FakeService
-from tests.docs.support_readme import block_with, write_song
+from tests.docs.support_readme import ROOT, block_with, blocks, write_song
 
 BASH = shutil.which("bash") or "bash"
 pytestmark = [
@@ -91,17 +91,20 @@ def server(environment: dict[str, str], tmp_path: Path) -> Iterator[str]:
     assert process.returncode in (0, 143)
 
 
-def test_line_of_the_server_answers_the_client(
+def test_server_answers_the_program_of_the_quickstart(
     server: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """A track of the folder becomes a video without a vendor, and there is a page."""
     found = re.search(r"http://127\.0\.0\.1:\d+", server)
     assert found is not None, server
+    page = (ROOT / ".docs" / "pages" / "quickstart.md").read_text(encoding="utf-8")
+    (program,) = blocks("python", page)
+    (tmp_path / "one_track.py").write_text(program)
+
     variables = {**environment, "MP4GEN_BASE_URL": found[0]}
+    printed = run(f"{sys.executable} one_track.py", tmp_path, variables)
 
-    task = run("mp4gen create 'Night Drives' 'Slow Harbour'", tmp_path, variables).strip()
-    run(f"mp4gen wait {task} --to videos/", tmp_path, variables)
-
-    assert len(list((tmp_path / "videos").glob("*.mp4"))) == 1
-    with urllib.request.urlopen(f"{found[0]}/") as page:  # noqa: S310 - our own server
-        assert b"<title>" in page.read()
+    assert Path(printed.strip()) == Path("videos", "Slow Harbour.mp4")
+    assert (tmp_path / printed.strip()).stat().st_size > 10_000
+    with urllib.request.urlopen(f"{found[0]}/") as start:  # noqa: S310 - our own server
+        assert b"<title>" in start.read()
