@@ -46,9 +46,9 @@ class Ledger(LedgerThread):
         super().__init__(path)
         self._lock: Lock | None = None
         # Rows up to this id are of earlier runs; those of them that this run has read.
-        self._last_earlier_id = 0
+        self._last_earlier_id: int
         self._read_ids: set[int] = set()
-        self._retry_failed = False
+        self._retry_failed: bool
 
     @classmethod
     async def open(cls, path: Path | None, base_url: str, *, retry_failed: bool = False) -> Ledger:
@@ -121,7 +121,7 @@ class Ledger(LedgerThread):
 
     async def mark_done(self, entry_id: int, video: Video) -> None:
         """Record the finished video."""
-        await self._set(entry_id, state=LedgerState.DONE, error=None, **video_columns(video))
+        await self._set(entry_id, state=LedgerState.DONE, **video_columns(video))
 
     async def mark_downloaded(self, entry_id: int, path: Path) -> None:
         """Record the downloaded file."""

@@ -33,10 +33,9 @@ class Lock:
             self._file = filesystem.open_locked(path)
         except BlockingIOError:
             raise self._in_use_error() from None
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+        except OSError as error:
             raise LedgerError(
-                f"Cannot write the ledger {path}: {reason}. Use another file."
+                f"Cannot write the ledger {path}: {error.strerror}. Use another file."
             ) from None
         self._inode = _inode_of(os.fstat(self._file.fileno()))
         self._locked_inodes.add(self._inode)

@@ -82,7 +82,7 @@ class TrackJob:
     ledger: Ledger
     entry: LedgerEntry
     track_slots: TrackSlots
-    is_stopping: Callable[[], bool] = lambda: False
+    is_stopping: Callable[[], bool]
     _operation: SubmitOperation | None = attrs.field(default=None, init=False)
 
     @property
@@ -135,7 +135,7 @@ class TrackJob:
     async def _submit_or_resume(self, subscription: CallbackSubscription | None) -> Submission:
         """Return the submission of an earlier run, or submit now."""
         service, entry = self.service, self.entry
-        if entry.state is LedgerState.SUBMITTED and entry.task_id is not None:
+        if entry.task_id is not None:
             if subscription is not None:
                 subscription.task_id = entry.task_id
             return Submission(

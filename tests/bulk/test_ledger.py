@@ -21,7 +21,7 @@ from mp4gen.bulk.ledger import Ledger
 from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
 from mp4gen.bulk.ledger_schema import read_ledger
 from mp4gen.testing import FakeService, ScriptedResponse
-from tests.support_async import outcome
+from tests.support_async import now, outcome
 
 pytestmark = pytest.mark.looptime
 
@@ -156,11 +156,13 @@ async def test_resume_submits_an_uncertain_track_again_if_the_user_says_so(
 
 
 async def test_resume_waits_for_a_submitted_track(service: FakeService, path: Path) -> None:
-    """An accepted track is never submitted again."""
+    """An accepted track is never submitted again; its age is unknown, so it is polled now."""
     await write_ledger(path, service.url, LedgerState.SUBMITTED, service, known=True)
+    began = now()
     conversion = await one(service, path)
 
     assert (conversion.task_id, conversion.error) == ("video_000001", None)
+    assert service.requests[-1].received_at < began + 0.5
     assert (service.count("create"), service.count("details")) == (1, 1)
 
 
@@ -185,6 +187,17 @@ async def test_resume_downloads_a_finished_track(service: FakeService, path: Pat
     assert conversion.path == path.parent / "videos" / "track.mp4"
     assert conversion.path.is_file()
     assert [call.endpoint for call in service.requests] == ["create", "file"]
+
+
+async def test_resume_waits_for_the_new_link_of_a_video(service: FakeService, path: Path) -> None:
+    """A run outlasts maintenance, also while it asks for a link that has expired."""
+    await write_ledger(path, service.url, LedgerState.DONE, service, known=True)
+    service.script("file", *["expired"] * 8)
+    service.script("details", "maintenance")
+    conversion = await one(service, path, download_to=path.parent / "videos")
+
+    assert conversion.error is None
+    assert service.count("details") == 2
 
 
 async def test_resume_keeps_a_downloaded_file(service: FakeService, path: Path) -> None:
@@ -445,16 +458,21 @@ async def test_other_files_are_rejected_unchanged(path: Path) -> None:
     db.close()
     text = path.with_suffix(".txt")
     text.write_text("not a ledger, and long enough to see it\n" * 20)
-    before = contents(path, text)
+    damaged = path.with_suffix(".damaged")
+    [whole] = contents(path)
+    damaged.write_bytes(whole[:100] + b"x" * 8092)
+    before = contents(path, text, damaged)
     async with FakeService() as service:
         foreign = await rejection(service, path)
-        garbage = await rejection(service, text)
+        garbage = [await rejection(service, file) for file in (text, damaged)]
         folder = await rejection(service, path.parent)
 
     assert foreign == f"Another program's database: {path}. Use another file."
-    assert garbage == f"Not a ledger, or a damaged one: {text}. Use another file."
+    hint = "Use another file."
+    assert garbage[0] == f"Not a ledger, or a damaged one: {text}. {hint}"
+    assert garbage[1] == f"Not a ledger, or a damaged one: {damaged}. {hint}"
     assert folder == f"Cannot write the ledger {path.parent}: Is a directory. Use another file."
-    assert contents(path, text) == before
+    assert contents(path, text, damaged) == before
 
 
 async def test_newer_version_is_rejected(path: Path) -> None:
@@ -580,8 +598,19 @@ async def test_file_system_without_locks_is_named(
     )
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "file/run.sqlite", "loop", "pipe", "folder"])
-async def test_path_that_cannot_be_used_is_a_ledger_error(path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("x" * 300, "File name too long"),
+        ("file/run.sqlite", "File exists"),
+        ("loop", "Too many levels of symbolic links"),
+        ("pipe", "Not a regular file"),
+        ("folder", "Is a directory"),
+    ],
+)
+async def test_path_that_cannot_be_used_is_a_ledger_error(
+    path: Path, name: str, reason: str
+) -> None:
     """Failure mode 53: no bare OSError, neither from a run nor from a reader."""
     path.with_name("file").write_bytes(b"")
     path.with_name("loop").symlink_to("loop")
@@ -592,7 +621,7 @@ async def test_path_that_cannot_be_used_is_a_ledger_error(path: Path, name: str)
     with pytest.raises(mp4gen.LedgerError):
         read_ledger(path.parent / name)
 
-    assert message.startswith("Cannot write the ledger ")
+    assert message == f"Cannot write the ledger {path.parent / name}: {reason}. Use another file."
 
 
 async def test_lock_ends_with_its_process_although_it_was_forked(path: Path) -> None:

@@ -381,6 +381,49 @@ async def test_disk_that_fails_on_commit_and_rollback_fails_all_steps(path: Path
     assert again.state is LedgerState.INTENT
 
 
+async def test_run_without_a_ledger_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record lives in memory."""
+    monkeypatch.chdir(tmp_path)
+    ledger, _ = await opened(None)
+    files = os.listdir(".")  # noqa: PTH208 - names are enough
+    await ledger.close()
+
+    assert files == []
+
+
+async def test_full_disk_is_named(path: Path) -> None:
+    """The text says what to do; when there is space again, the ledger goes on."""
+    ledger, entry = await opened(path)
+    [pages] = await ledger._run(lambda self: self._db.execute("PRAGMA page_count").fetchone())
+    await ledger._run(lambda self: self._db.execute(f"PRAGMA max_page_count = {pages}"))
+    with pytest.raises(mp4gen.LedgerError) as caught:
+        await ledger.mark_submitting(entry.id, ["x" * 100_000])
+    await ledger.mark_submitting(entry.id, ["token"])
+    await ledger.close()
+    [again] = read_ledger(path)[1]
+
+    hint = "Free some space, then run again."
+    assert str(caught.value) == f"No space left for the ledger: {path}. {hint}"
+    assert again.tokens == ("token",)
+
+
+async def test_other_names_are_reserved_as_they_are_taken(path: Path) -> None:
+    """Each name that another download took leads to the next one; only the own one is reserved."""
+    ledger, entry = await opened(path)
+    folder = path.parent
+    (folder / "song.mp4").touch()
+    names = [
+        await ledger.reserve_filename(entry.id, "song", folder, taken=taken)
+        for taken in (0, 1, 2, 0)
+    ]
+    await ledger.close()
+
+    assert [name for name, _ in names] == ["song-1", "song-1-2", "song-1-3", "song-1-3"]
+    assert [reserved for _, reserved in names] == [False, False, False, True]
+
+
 async def test_closed_ledger_rejects_steps(path: Path) -> None:
     """Steps that wait when it is closed are still committed."""
     ledger, entry = await opened(path)

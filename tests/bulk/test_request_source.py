@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import mp4gen
+from mp4gen.bulk.request_source import RequestSource
 from mp4gen.testing import FakeService
 from tests.support_async import outcome
 
@@ -63,6 +64,17 @@ async def test_cancel_of_the_iterable_itself_is_an_error(
     assert str(error).startswith("The requests were cancelled after 3 of them, ")
     assert len(found) + run.summary.remaining == 3 + missing
     assert {conversion.error for conversion in found} <= {None}
+
+
+async def test_plain_iterable_is_pulled_in_batches_of_ten() -> None:
+    """One look into the ledger for each request would take twice the time."""
+    source = RequestSource(map(track, range(25)))
+
+    batches = [await source.next_batch(asyncio.Event()) for _ in range(4)]
+
+    sizes = [batch and len(batch) for batch in batches]
+    assert sizes == [10, 10, 5, None]
+    assert [one for batch in batches for one in batch or ()] == [track(n) for n in range(25)]
 
 
 class Rows:

@@ -135,6 +135,15 @@ async def test_run_starts_with_the_first_result() -> None:
     assert run.summary == mp4gen.RunSummary()
 
 
+async def test_repr_shows_the_counts_so_far() -> None:
+    """An error reporter may also show a run whose `__init__` has failed."""
+    async with FakeService() as service, service.client() as client:
+        run = client.convert_many(tracks(3))
+
+        assert repr(run) == "<mp4gen.ConversionRun " + repr(mp4gen.RunSummary(remaining=3)) + ">"
+    assert repr(mp4gen.ConversionRun.__new__(mp4gen.ConversionRun)) == "<mp4gen.ConversionRun >"
+
+
 async def test_run_can_be_iterated_once() -> None:
     """A second loop raises instead of finding nothing."""
     async with FakeService() as service, service.client() as client:
@@ -249,7 +258,8 @@ async def test_bad_key_stops_the_run() -> None:
         found, error = await outcome(run)
 
     assert isinstance(error, mp4gen.AuthenticationError)
-    assert (found, run.summary.remaining) == ([], 100)
+    stopped = mp4gen.RunSummary(remaining=100, stop_reason="AuthenticationError")
+    assert (found, run.summary) == ([], stopped)
     assert service.count() <= 20
 
 
@@ -583,20 +593,22 @@ async def test_results_are_yielded_after_the_close() -> None:
 
 async def test_duplicates_are_converted_once_and_yielded_each() -> None:
     """A duplicate may come before, during or after the first; each request has a result."""
+    requests = [track("a") for _ in range(4)]
 
     async def again() -> AsyncIterator[mp4gen.VideoRequest]:
-        yield track("a")
-        yield track("a")
+        yield requests[0]
+        yield requests[1]
         await asyncio.sleep(10)
-        yield track("a")
+        yield requests[2]
         await asyncio.sleep(200)
-        yield track("a")
+        yield requests[3]
 
     async with FakeService(duration=60) as service, service.client() as client:
         run = client.convert_many(again())
         found, error = await outcome(run)
 
     assert error is None
+    assert [id(conversion.request) for conversion in found] == [id(one) for one in requests]
     assert [conversion.task_id for conversion in found] == ["video_000001"] * 4
     assert len({conversion.video for conversion in found}) == 1
     assert (service.count("create"), run.summary.succeeded) == (1, 4)
