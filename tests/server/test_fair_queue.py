@@ -115,3 +115,28 @@ def test_accounts_share_a_thousand_slots() -> None:
     bulk = sum(task_id.startswith("bulk") for task_id in running)
     assert len(running) == 1000
     assert bulk == 100
+
+
+def test_account_without_tasks_delays_no_estimate() -> None:
+    """It counts neither after its tasks were removed nor after they were rendered."""
+    queue = queue_of("a0", "a1", "a2", "a3", "b0", "c0")
+    assert [queue.ahead_of(f"a{number}") for number in range(4)] == [0, 3, 5, 5]
+
+    queue.remove("c0")
+    assert [queue.ahead_of(f"a{number}") for number in range(4)] == [0, 2, 4, 4]
+    take(queue, 2)
+    queue.task_done("b0")
+    assert [queue.ahead_of(f"a{number}") for number in range(1, 4)] == [0, 1, 2]
+    assert (queue.count("a"), queue.count("b")) == (3, 0)
+
+
+def test_task_that_is_tried_again_is_the_first_of_its_account() -> None:
+    """Those behind it count it, also in an account that was idle."""
+    queue = queue_of("a1", "a2")
+    queue.put_back("a", "a0")
+    queue.put_back("b", "b0")
+    queue.put("b", "b1")
+
+    assert [queue.ahead_of(name) for name in ("a0", "a1", "a2", "b0", "b1")] == [0, 2, 4, 0, 2]
+    queue.task_done("unknown")
+    assert take(queue, 5) == ["a0", "b0", "a1", "b1", "a2"]
