@@ -141,6 +141,7 @@ async def test_task_takes_its_duration(web: aiohttp.ClientSession) -> None:
 
     assert (early["data"]["successFlag"], early["data"]["response"]) == ("PENDING", None)
     assert late["data"]["response"] == {"videoUrl": service.file_url(task_id)}
+    assert service.tasks[task_id].poll_count == 2
 
 
 @pytest.mark.looptime

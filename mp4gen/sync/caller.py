@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 # On Windows, Ctrl-C does not end a wait without a timeout.
-_LONGEST_WAIT: float | None = 0.5 if sys.platform == "win32" else None
+_MAX_WAIT: float | None = 0.5 if sys.platform == "win32" else None
 
 
 class Caller:
@@ -83,9 +83,9 @@ class Caller:
 def wait_slice(deadline: float | None) -> float | None:
     """Return the seconds of one wait until `deadline` (monotonic; None for no deadline)."""
     if deadline is None:
-        return _LONGEST_WAIT
+        return _MAX_WAIT
     remaining = max(deadline - time.monotonic(), 0.0)
-    return remaining if _LONGEST_WAIT is None else min(remaining, _LONGEST_WAIT)
+    return remaining if _MAX_WAIT is None else min(remaining, _MAX_WAIT)
 
 
 def _do_nothing() -> None:

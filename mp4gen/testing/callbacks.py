@@ -56,14 +56,12 @@ class SentCallback:
     """A callback that was sent.
 
     Attributes:
-        finished_at: The loop time of its response, in seconds.
         url: The URL that it was sent to.
         task_id: The task it was sent for.
         forged: Whether it was a forgery.
         status: The receiver's HTTP status; 0 for no response.
     """
 
-    finished_at: float
     url: str
     task_id: str
     forged: bool
@@ -135,7 +133,6 @@ class CallbackSender:
             status = await self._post_to_host(url, body, all_headers)
         self.sent.append(
             SentCallback(
-                finished_at=asyncio.get_running_loop().time(),
                 url=url,
                 task_id=task.task_id,
                 forged=forged,

@@ -120,9 +120,9 @@ class ResponseBuilder:
         return _json_response(protocol.build_tracks_response(task_id, tracks))
 
     def _lyrics(self, body: bytes) -> web.Response:
-        wanted = load_json(body)
+        ids = load_json(body)
         for lyrics in self.service.lyrics:
-            if wanted == {"taskId": lyrics.task_id, "audioId": lyrics.audio_id}:
+            if ids == {"taskId": lyrics.task_id, "audioId": lyrics.audio_id}:
                 return _json_response(build_lyrics_response(lyrics))
         return _json_response(protocol.build_data_response(None))
 

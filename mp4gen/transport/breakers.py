@@ -80,8 +80,8 @@ class Breakers:
         """Open the circuit breaker for an outage, with probes at growing intervals."""
         if not self.circuit_breaker.is_open:
             self._probe_delays = backoff_delays(self._retry, self._random)
-        longest = max(self._retry.timeout, self._retry.max_delay)
-        interval = max(next(self._probe_delays), min(retry_after(error), longest))
+        max_interval = max(self._retry.timeout, self._retry.max_delay)
+        interval = max(next(self._probe_delays), min(retry_after(error), max_interval))
         self.circuit_breaker.trip(error, interval)
 
     def _max_wait(self, call_options: CallOptions) -> float:

@@ -197,9 +197,9 @@ class ApiCaller:
         delivery: Delivery,
     ) -> tuple[T, float | None]:
         """Send `request` and return its value, and the seconds that the server asks to wait."""
-        longest = self.retry.request_timeout
-        delivery.latest_arrival = asyncio.get_running_loop().time() + longest
-        response = await self._transport.send(request, timeout or longest, delivery)
+        max_timeout = self.retry.request_timeout
+        delivery.latest_arrival = asyncio.get_running_loop().time() + max_timeout
+        response = await self._transport.send(request, timeout or max_timeout, delivery)
         try:
             value = parse(response)
         except Mp4GenError as error:

@@ -209,8 +209,8 @@ class SlotQueue:
             if self._must_be_polite():
                 # The smallest limit lets one call go in each window. If the others still wait
                 # after so many windows, other clients use the limit.
-                longest = (_TURNS_OF_OTHERS + 1) * self.period
-                self._polite_sleep = self.sleeper.sleep(longest)
+                max_wait = (_TURNS_OF_OTHERS + 1) * self.period
+                self._polite_sleep = self.sleeper.sleep(max_wait)
                 await self._polite_sleep
             await slot.__aenter__()
             self._turns_of_others = _TURNS_OF_OTHERS

@@ -376,7 +376,7 @@ def test_ctrl_c_works_where_waits_cannot_be_interrupted(
     monkeypatch: pytest.MonkeyPatch, slow_service: FakeService, make_client: MakeClient
 ) -> None:
     """On Windows a thread waits in slices, and is interrupted between two of them."""
-    monkeypatch.setattr(caller, "_LONGEST_WAIT", 0.001)
+    monkeypatch.setattr(caller, "_MAX_WAIT", 0.001)
     interrupted = threading.Event()
     client = make_client(slow_service, on_event=lambda _: interrupted.set())
 
