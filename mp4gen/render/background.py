@@ -28,6 +28,10 @@ PICTURE_BRIGHTNESS = 0.80
 BORDER = 0.14
 SHADOW = 0.60
 TEXT_SHADOW = 0.50
+# Units.
+CORNER_RADIUS = 20
+# The corners and the shadow of a cover above lyrics, as shares of those of another one.
+SMALL_COVER = 0.5
 
 
 def draw_background(spec: SceneSpec, places: Iterable[TextPlace] = ()) -> Floats:
@@ -76,6 +80,13 @@ def _draw_picture(spec: SceneSpec, picture: Bytes) -> Floats:
     return pixels
 
 
+def draw_own_cover(pixels: Floats, spec: SceneSpec) -> None:
+    """Draw the cover of a video at its place, in place; above lyrics it is small."""
+    layout = spec.layout
+    unit = layout.unit if layout.lyrics is None else layout.unit * SMALL_COVER
+    draw_cover(pixels, spec.cover, layout.cover, unit)
+
+
 def draw_cover(
     pixels: Floats, cover: Floats, box: Box, unit: float, radius: float | None = None
 ) -> None:
@@ -86,9 +97,9 @@ def draw_cover(
         cover: sRGB, as large as the box.
         box: where it lies.
         unit: pixels for one unit of the design.
-        radius: radius of the corners in pixels; default: 20 units.
+        radius: radius of the corners in pixels; default: `CORNER_RADIUS` units.
     """
-    radius = max(round(20 * unit), 1) if radius is None else radius
+    radius = max(round(CORNER_RADIUS * unit), 1) if radius is None else radius
     reach, drop = 24 * unit, max(round(14 * unit), 1)
     around = box.expanded(int(reach * 2.5) + drop, pixels.shape[1], pixels.shape[0])
     shadow = _shadow(around, box, radius, reach / 2, drop)

@@ -67,5 +67,5 @@ class Canvas:
 def crop(planes: Planes, box: Box) -> Planes:
     """View an even box of planes."""
     luma, blue, red = planes
-    half = Box(box.left // 2, box.top // 2, box.right // 2, box.bottom // 2).slices
+    half = box.scaled_down(2).slices
     return luma[box.slices], blue[half], red[half]

@@ -84,17 +84,13 @@ def _hue(seed: bytes) -> tuple[np.random.Generator, float]:
     return rng, float(rng.uniform(*HUES)) % 360
 
 
-def generate_cover(seed: bytes, side: int) -> tuple[Floats, float]:
-    """Generate a cover of soft neighbouring colours and faint rings; equal seeds, equal covers.
-
-    Returns:
-        The image (side, side, 3) from 0 to 1, and its hue in degrees.
-    """
+def generate_cover(seed: bytes, side: int) -> Floats:
+    """Generate a cover of soft neighbouring colours and faint rings; equal seeds, equal covers."""
     rng, hue = _hue(seed)
     pixels = upscale(_blobs(rng, hue, 48), side, side)
     centre = (0.62 + 0.08 * rng.random(), 0.30 + 0.08 * rng.random())
     rings = _rings(side, centre)[..., None] * np.float32(0.15)
-    return pixels + (1 - pixels) * rings, hue
+    return pixels + (1 - pixels) * rings
 
 
 def _blobs(rng: np.random.Generator, hue: float, side: int) -> Floats:
@@ -138,7 +134,7 @@ def resize(pixels: Bytes, side: int) -> Floats:
 
 def resize_or_generate(image: Bytes | None, seed: bytes, side: int) -> Floats:
     """Return an 8-bit square image, or without one the cover generated from `seed`, in a size."""
-    return generate_cover(seed, side)[0] if image is None else resize(image, side)
+    return generate_cover(seed, side) if image is None else resize(image, side)
 
 
 def cover_jpeg(pixels: Floats) -> bytes:

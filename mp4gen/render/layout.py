@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attrs import frozen
 
 # The encoder's unit in pixels. Light round a cover that is aligned to it costs a tenth fewer bits
@@ -38,6 +40,11 @@ class Box:
         left, top = other.left, other.top
         return Box(self.left - left, self.top - top, self.right - left, self.bottom - top)
 
+    def scaled_down(self, scale: int) -> Box:
+        """Return the box in a plane that has a row and a column for each `scale` pixels."""
+        left, top = self.left // scale, self.top // scale
+        return Box(left, top, self.right // scale, self.bottom // scale)
+
     def overlaps(self, other: Box) -> bool:
         """Return whether a pixel lies in both boxes."""
         across = max(self.left, other.left) < min(self.right, other.right)
@@ -51,6 +58,16 @@ class Box:
             min(-(-(self.right + by) // 2) * 2, width),
             min(-(-(self.bottom + by) // 2) * 2, height),
         )
+
+
+def around(boxes: Sequence[Box]) -> Box:
+    """Return the smallest box that holds all boxes."""
+    return Box(
+        min(box.left for box in boxes),
+        min(box.top for box in boxes),
+        max(box.right for box in boxes),
+        max(box.bottom for box in boxes),
+    )
 
 
 @frozen

@@ -39,7 +39,7 @@ class Scene:
         stage = Stage(spec, features, canvas, pixels, typesetter)
         self._parts = list(layout.parts(stage))
         if spec.lyrics is not None and layout.lyrics is not None:
-            self._parts.append(LyricsPart(stage, layout.lyrics))
+            self._parts.append(LyricsPart(stage, spec.lyrics, layout.lyrics))
         if spec.background.is_blur:
             self._parts.append(_zoom(stage, self._parts))
         check_boxes(self._parts, layout.width, layout.height)

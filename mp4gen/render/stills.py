@@ -11,7 +11,7 @@ from mp4gen.errors import RenderError
 
 from . import analysis, cover, tags
 from .canvas import Canvas
-from .clip import WHOLE, Clip, clip_of
+from .clip import Clip, clip_of
 from .cover import cover_jpeg
 from .lyrics.source import LyricsChoice
 from .options import DEFAULT_STYLE, MAX_DURATION, FrameRate, PathLike, RenderStyle
@@ -69,11 +69,11 @@ def render_cover(audio: PathLike, side: int = 600) -> bytes:
     # No more of the track decides the colours.
     clip = Clip(length=analysis.DIGEST_SECONDS)
     features = _analyse_cached(audio, fps=30, bands=64, max_duration=MAX_DURATION, clip=clip)
-    return cover_jpeg(cover.generate_cover(features.digest, side)[0])
+    return cover_jpeg(cover.generate_cover(features.digest, side))
 
 
 def _analyse_cached(
-    audio: PathLike, *, fps: FrameRate, bands: int, max_duration: float, clip: Clip = WHOLE
+    audio: PathLike, *, fps: FrameRate, bands: int, max_duration: float, clip: Clip
 ) -> analysis.Features:
     version = version_of(audio)
     if version is None:

@@ -26,9 +26,10 @@ def parse_time(value: float | str, name: str) -> float:
 
 
 def clock(seconds: float) -> str:
-    """Return a time as minutes and seconds: "1:15"."""
+    """Return a time to the second: "1:15" or "1:02:03"."""
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def exact_clock(seconds: float) -> str:

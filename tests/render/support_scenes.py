@@ -44,12 +44,12 @@ def a_scene(
 ) -> tuple[Scene, Canvas]:
     """Return a scene and its canvas."""
     layout = layout_of(look, size)
-    cover, hue = generate_cover(b"golden--", layout.cover.width)
+    cover = generate_cover(b"golden--", layout.cover.width)
     title, author, domain_name = texts
     spec = SceneSpec(
         layout=layout,
         cover=cover,
-        accent=dominant_accent(cover, hue),
+        accent=dominant_accent(cover, 0.0),
         title=title,
         author=author,
         domain_name=domain_name,

@@ -114,9 +114,9 @@ def test_opposite_hues_have_no_edge():
 
 def spec_of(size: tuple[int, int], background: Background = COVER_COLOURS) -> SceneSpec:
     layout = find_look("bars")(*size, CONTENT)
-    cover, hue = generate_cover(b"golden--", layout.cover.width)
+    cover = generate_cover(b"golden--", layout.cover.width)
     return SceneSpec(
-        layout=layout, cover=cover, accent=dominant_accent(cover, hue), title="Midnight",
+        layout=layout, cover=cover, accent=dominant_accent(cover, 0.0), title="Midnight",
         author="Suno Artist", domain_name="music.example.com", fps=30, frame_count=300,
         background=background,
     )  # fmt: skip

@@ -159,7 +159,7 @@ def test_cover_needs_the_beginning_of_a_track_only(tools, tmp_path):
 
     cover = render_cover(music, 96)
 
-    assert cover == cover_jpeg(generate_cover(video.digest, 96)[0])
+    assert cover == cover_jpeg(generate_cover(video.digest, 96))
 
 
 def test_frame_of_a_clip_is_that_of_its_video(tools, tmp_path):
@@ -254,8 +254,8 @@ def test_times_are_parsed(value, seconds):
 
 
 def test_times_are_formatted_as_they_are_parsed():
-    """Messages have minutes and seconds."""
-    assert [clock(seconds) for seconds in (0, 9.6, 75, 3723)] == ["0:00", "0:10", "1:15", "62:03"]
+    """Messages have hours if there are any."""
+    assert [clock(s) for s in (0, 9.6, 75, 3723)] == ["0:00", "0:10", "1:15", "1:02:03"]
     assert exact_clock(3723.5) == "1:02:03.5"
     assert [exact_clock(s) for s in (0, 10, 59.9999, 75.25)] == [
         "0:00",

@@ -10,12 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mp4gen.render.looks.bars import (
-    LANDSCAPE,
-    PORTRAIT,
-    SQUARE,
-    TALL,
     BarsLayout,
-    design_for,
     layout_for,
 )
 from mp4gen.render.looks.look import Content
@@ -50,13 +45,13 @@ SIZES = [
 
 
 @pytest.mark.parametrize(
-    ("size", "design"),
-    [((1920, 1080), LANDSCAPE), ((1080, 1920), PORTRAIT), ((1080, 1080), SQUARE),
-     ((1080, 1350), TALL), ((2560, 1080), LANDSCAPE), ((600, 1200), PORTRAIT)],
+    ("size", "shape"),
+    [((1920, 1080), Shape.LANDSCAPE), ((1080, 1920), Shape.PORTRAIT), ((1080, 1080), Shape.SQUARE),
+     ((1080, 1350), Shape.TALL), ((2560, 1080), Shape.LANDSCAPE), ((600, 1200), Shape.PORTRAIT)],
 )  # fmt: skip
-def test_design_has_the_nearest_aspect_ratio(size, design):
+def test_shape_has_the_nearest_aspect_ratio(size, shape):
     """Landscape, square, tall and portrait sizes get their own designs."""
-    assert design_for(*size) is design
+    assert frame_for(*size).shape is shape
 
 
 def check_parts(layout: BarsLayout) -> None:
@@ -81,7 +76,7 @@ def test_parts_do_not_overlap_or_leave_the_frame(size):
 
     check_parts(layout)
     assert layout.words.box.bottom <= layout.bars_base - layout.bars_height
-    assert layout.words.box.left >= (layout.cover.right if layout.design.text_beside_cover else 0)
+    assert layout.words.box.left >= (0 if layout.words.centred else layout.cover.right)
     assert layout.words.box.right <= width
 
 
@@ -91,7 +86,7 @@ def test_no_size_makes_parts_overlap(half_width, half_height, with_text):
     layout = layout_for(2 * half_width, 2 * half_height, Content(has_words=with_text))
 
     check_parts(layout)
-    if with_text and not layout.design.text_beside_cover:
+    if with_text and layout.words.centred:
         assert layout.cover.bottom <= layout.words.box.top
 
 

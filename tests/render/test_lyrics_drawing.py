@@ -65,9 +65,9 @@ class AVideo:
         direction = "rtl" if is_rtl(lyrics) else "ltr"
         own = find_look(look)(*size, Content())
         layout = lyrics_layout(find_look(look), *size, Content(lyrics=direction))
-        cover, hue = generate_cover(b"golden--", own.cover.width)
+        cover = generate_cover(b"golden--", own.cover.width)
         texts = {"title": "Harbour Lights", "author": "Field and Ferry", "domain_name": "a.example"}
-        accent, count = dominant_accent(cover, hue), int(seconds * fps)
+        accent, count = dominant_accent(cover, 0.0), int(seconds * fps)
         common = {"accent": accent, "fps": fps, "frame_count": count}
         if background is not None:
             common["background"] = background
@@ -304,8 +304,8 @@ BACKGROUNDS = {
 def test_contrast_of_lyrics(seed, name):
     """4.5 to 1 for the line being sung, before and after, and 3 to 1 for the others."""
     video = AVideo(LINES)
-    cover, hue = generate_cover(seed, video.layout.cover.width)
-    accent = dominant_accent(cover, hue)
+    cover = generate_cover(seed, video.layout.cover.width)
+    accent = dominant_accent(cover, 0.0)
     spec = attrs.evolve(video.spec, cover=cover, accent=accent, background=BACKGROUNDS[name])
     ground = background.draw_background(spec, text_places(spec, Typesetter()))
     ground = ground[video.layout.lyrics.text_box.slices]

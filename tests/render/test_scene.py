@@ -20,11 +20,11 @@ from mp4gen.render.text import Typesetter
 
 def a_scene(width: int, height: int) -> tuple[Scene, Canvas]:
     layout = layout_for(width, height)
-    cover, hue = generate_cover(b"golden--", layout.cover.width)
+    cover = generate_cover(b"golden--", layout.cover.width)
     spec = SceneSpec(
         layout=layout,
         cover=cover,
-        accent=dominant_accent(cover, hue),
+        accent=dominant_accent(cover, 0.0),
         title="Midnight Over Lisbon",
         author="Suno Artist",
         domain_name="music.example.com",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mp4gen.render.parts.time_labels import _clock, _Figures, label_box
+from mp4gen.render.parts.time_labels import _Figures, label_box
 from mp4gen.render.text import Typesetter
+from mp4gen.render.times import clock
 
 from .support_scenes import FPS, a_scene, draw, layout_of, movement
 
@@ -50,4 +51,4 @@ def test_figures_have_equal_width():
 )
 def test_clock_has_hours_if_it_needs_them(seconds, text):
     """An hour of a mix is an hour."""
-    assert _clock(seconds) == text
+    assert clock(seconds) == text

@@ -86,7 +86,7 @@ def test_opacities_sum_up_at_most_to_one():
 def test_wave_is_lit_in_the_colours_of_the_accent():
     """The line is nearly white; under it lies a strong colour near the accent's hue."""
     layout = find_look("wave")(1280, 720, CONTENT)
-    cover, _ = generate_cover(b"golden--", layout.cover.width)
+    cover = generate_cover(b"golden--", layout.cover.width)
     spec = SceneSpec(
         layout=layout, cover=cover, accent=Accent(250.0, 1.0), title="", author="",
         domain_name="", fps=30, frame_count=300,

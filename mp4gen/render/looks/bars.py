@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +18,7 @@ from mp4gen.render.parts.words import draw_words
 from mp4gen.render.text import Typesetter
 
 from .look import CONTENT, Content, Layout, Part, SceneSpec, Stage
-from .shapes import frame_for, place_watermark, title_rows
+from .shapes import Shape, frame_for, place_watermark, title_rows
 
 
 @frozen
@@ -46,30 +45,32 @@ class Design:
     two_rows: tuple[float, float]
 
 
-LANDSCAPE = Design(
-    width=1280, height=720, margin=96, text_margin=96, cover=304, cover_top=80,
-    title_size=58, title_base=226, author_size=28, author_step=52, hero_size=44, hero_step=64,
-    bars=64, bars_base=566, bars_height=160, progress_top=646,
-    text_beside_cover=True, two_rows=(1.0, 0.45),
-)  # fmt: skip
-PORTRAIT = Design(
-    width=720, height=1280, margin=72, text_margin=88, cover=368, cover_top=240,
-    title_size=50, title_base=702, author_size=28, author_step=52, hero_size=42, hero_step=56,
-    bars=48, bars_base=986, bars_height=210, progress_top=1096,
-    text_beside_cover=False, two_rows=(0.84, 0.1),
-)  # fmt: skip
-SQUARE = Design(
-    width=720, height=720, margin=60, text_margin=60, cover=272, cover_top=48,
-    title_size=42, title_base=394, author_size=24, author_step=42, hero_size=36, hero_step=50,
-    bars=48, bars_base=576, bars_height=96, progress_top=634,
-    text_beside_cover=False, two_rows=(0.8, 0.1),
-)  # fmt: skip
-TALL = Design(
-    width=720, height=900, margin=60, text_margin=60, cover=368, cover_top=72,
-    title_size=46, title_base=514, author_size=26, author_step=44, hero_size=38, hero_step=52,
-    bars=48, bars_base=732, bars_height=136, progress_top=796,
-    text_beside_cover=False, two_rows=(0.84, 0.1),
-)  # fmt: skip
+DESIGNS = {
+    Shape.LANDSCAPE: Design(
+        width=1280, height=720, margin=96, text_margin=96, cover=304, cover_top=80,
+        title_size=58, title_base=226, author_size=28, author_step=52, hero_size=44, hero_step=64,
+        bars=64, bars_base=566, bars_height=160, progress_top=646,
+        text_beside_cover=True, two_rows=(1.0, 0.45),
+    ),
+    Shape.SQUARE: Design(
+        width=720, height=720, margin=60, text_margin=60, cover=272, cover_top=48,
+        title_size=42, title_base=394, author_size=24, author_step=42, hero_size=36, hero_step=50,
+        bars=48, bars_base=576, bars_height=96, progress_top=634,
+        text_beside_cover=False, two_rows=(0.8, 0.1),
+    ),
+    Shape.TALL: Design(
+        width=720, height=900, margin=60, text_margin=60, cover=368, cover_top=72,
+        title_size=46, title_base=514, author_size=26, author_step=44, hero_size=38, hero_step=52,
+        bars=48, bars_base=732, bars_height=136, progress_top=796,
+        text_beside_cover=False, two_rows=(0.84, 0.1),
+    ),
+    Shape.PORTRAIT: Design(
+        width=720, height=1280, margin=72, text_margin=88, cover=368, cover_top=240,
+        title_size=50, title_base=702, author_size=28, author_step=52, hero_size=42, hero_step=56,
+        bars=48, bars_base=986, bars_height=210, progress_top=1096,
+        text_beside_cover=False, two_rows=(0.84, 0.1),
+    ),
+}  # fmt: skip
 
 
 @frozen(eq=False, kw_only=True)
@@ -77,7 +78,6 @@ class BarsLayout(Layout):
     """The places of a frame with bars.
 
     Attributes:
-        design: the design that was scaled.
         bar_lefts: left edge of each bar.
         bar_width: width of a bar.
         bars_base: the row below the bars.
@@ -85,7 +85,6 @@ class BarsLayout(Layout):
         progress: box of the progress line.
     """
 
-    design: Design
     bar_lefts: Integers
     bar_width: int
     bars_base: int
@@ -94,7 +93,7 @@ class BarsLayout(Layout):
 
     def draw_still(self, pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
         """Draw what never changes, in place."""
-        background.draw_cover(pixels, spec.cover, self.cover, self.unit)
+        background.draw_own_cover(pixels, spec)
         draw_words(pixels, spec, typesetter)
         draw_track(pixels, self.progress)
 
@@ -110,25 +109,10 @@ class BarsLayout(Layout):
         )
 
 
-def design_for(width: int, height: int) -> Design:
-    """Return the design with the aspect ratio nearest to width x height."""
-    return min(
-        (LANDSCAPE, SQUARE, TALL, PORTRAIT),
-        key=lambda design: abs(math.log(width / height) - math.log(design.width / design.height)),
-    )
-
-
-def bar_count(width: int, height: int) -> int:
-    """Return the number of bars of a video of this size."""
-    design = design_for(width, height)
-    unit = min(width / design.width, height / design.height)
-    # Below 4 pixels a bar, a bar and its gap would share a chroma sample.
-    return min(design.bars, int((width - 2 * design.margin * unit) // 4))
-
-
 def layout_for(width: int, height: int, content: Content = CONTENT) -> BarsLayout:
     """Scale the nearest design to width x height pixels; without text the cover is centred."""
-    design = design_for(width, height)
+    frame = frame_for(width, height)
+    design = DESIGNS[frame.shape]
     unit = min(width / design.width, height / design.height)
     down = (height - design.height * unit) / 2
     margin = round(design.margin * unit)
@@ -138,7 +122,8 @@ def layout_for(width: int, height: int, content: Content = CONTENT) -> BarsLayou
         cover = centred_cover_box(width, cover_top, cover_side, unit)
     else:
         cover = cover_box(margin, cover_top, cover_side, unit)
-    count = bar_count(width, height)
+    # Below 4 pixels a bar, a bar and its gap would share a chroma sample.
+    count = min(design.bars, int((width - 2 * design.margin * unit) // 4))
     bars_height = round(design.bars_height * unit)
     lefts, bar = place_bars(width, margin, count, bars_height)
     line = max(round(4 * unit), 2)
@@ -147,7 +132,6 @@ def layout_for(width: int, height: int, content: Content = CONTENT) -> BarsLayou
     text_margin = round(design.text_margin * unit)
     text_left = round(cover.right + 56 * unit) if design.text_beside_cover else text_margin
     return BarsLayout(
-        design=design,
         width=width,
         height=height,
         unit=unit,
@@ -159,7 +143,7 @@ def layout_for(width: int, height: int, content: Content = CONTENT) -> BarsLayou
         bars_base=bars_base,
         bars_height=bars_height,
         progress=Box(margin, progress_top, width - margin, progress_top + line),
-        watermark=place_watermark(frame_for(width, height)),
+        watermark=place_watermark(frame),
     )
 
 

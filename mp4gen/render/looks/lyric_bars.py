@@ -9,22 +9,14 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from mp4gen.render import background
-from mp4gen.render.colour import Floats
-from mp4gen.render.layout import Box
 from mp4gen.render.lyrics.places import lyric_frame
 from mp4gen.render.parts.bars import Bars
-from mp4gen.render.parts.progress_line import ProgressLine, draw_track
+from mp4gen.render.parts.progress_line import ProgressLine
 from mp4gen.render.parts.title_block import TitleBlock
-from mp4gen.render.parts.words import draw_words
-from mp4gen.render.text import Typesetter
 
-from .bars import BarsLayout, design_for, place_bars
-from .look import Content, Layout, Look, Part, SceneSpec, Stage
+from .bars import BarsLayout, place_bars
+from .look import Content, Layout, Look, Part, Stage
 from .shapes import Shape
-
-# The corners and the shadow of a small cover, as shares of those of a large one.
-SMALL_COVER = 0.5
 
 
 @frozen
@@ -49,12 +41,6 @@ DESIGNS = {
 class LyricBarsLayout(BarsLayout):
     """The places of a frame with lyrics over bars."""
 
-    def draw_still(self, pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
-        """Draw what never changes, in place."""
-        background.draw_cover(pixels, spec.cover, self.cover, self.unit * SMALL_COVER)
-        draw_words(pixels, spec, typesetter)
-        draw_track(pixels, self.progress)
-
     def parts(self, stage: Stage) -> Sequence[Part]:
         """Return the parts that change, without the lyrics."""
         colours = stage.spec.accent.sweep(self.bands)
@@ -75,10 +61,7 @@ def layout_for(width: int, height: int, content: Content) -> LyricBarsLayout:
     count = min(design.bars, (width - 2 * margin) // 4)
     bars_height = round(design.height * frame.unit)
     lefts, bar = place_bars(width, margin, count, bars_height)
-    top = round(frame.y(design.progress_top))
-    line = max(round(design.progress_height * frame.unit), 2)
     return LyricBarsLayout(
-        design=design_for(width, height),
         width=width,
         height=height,
         unit=frame.unit,
@@ -91,5 +74,5 @@ def layout_for(width: int, height: int, content: Content) -> LyricBarsLayout:
         bar_width=bar,
         bars_base=round(frame.y(design.base)),
         bars_height=bars_height,
-        progress=Box(margin, top, width - margin, top + line),
+        progress=places.line(design.progress_top, design.progress_height),
     )

@@ -11,7 +11,7 @@ from mp4gen.render.colour import Floats
 from mp4gen.render.layout import Box, centred_cover_box
 from mp4gen.render.parts.light_rings import LightRings, RingsPlace
 from mp4gen.render.parts.progress_line import ProgressLine, draw_track
-from mp4gen.render.parts.pulsing_cover import PulsingCover, draw_rest
+from mp4gen.render.parts.pulsing_cover import GROWTH, PulsingCover, draw_rest
 from mp4gen.render.parts.title import fit_title
 from mp4gen.render.parts.title_block import TitleBlock
 from mp4gen.render.parts.words import ASCENT, draw_words
@@ -21,7 +21,6 @@ from .look import Content, Layout, Part, SceneSpec, Stage
 from .shapes import Frame, Shape, WordsDesign, frame_for, place_watermark, place_words
 
 BANDS = 64
-GROWTH = 1.022
 LINE_HEIGHT = 3
 
 
@@ -117,7 +116,7 @@ def layout_for(width: int, height: int, content: Content) -> PulseLayout:
     """Place cover and rings in a frame."""
     frame = frame_for(width, height)
     design, unit = DESIGNS[frame.shape], frame.unit
-    side = design.cover * GROWTH * unit
+    side = design.cover * (1 + GROWTH) * unit
     cover = centred_cover_box(width, frame.y(design.y) - side / 2, side, unit)
     rings, progress = _rings(design, frame, cover), _progress(design, frame)
     words = place_words(frame, design.words)

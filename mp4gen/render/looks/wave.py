@@ -17,7 +17,6 @@ from mp4gen.render.parts.words import draw_words
 from mp4gen.render.text import Typesetter
 
 from .look import Content, Layout, Part, SceneSpec, Stage
-from .lyric_bars import SMALL_COVER
 from .shapes import (
     Frame,
     Shape,
@@ -103,8 +102,7 @@ class WaveLayout(Layout):
 
     def draw_still(self, pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
         """Draw what never changes, in place."""
-        corners = self.unit if self.lyrics is None else self.unit * SMALL_COVER
-        background.draw_cover(pixels, spec.cover, self.cover, corners)
+        background.draw_own_cover(pixels, spec)
         draw_words(pixels, spec, typesetter)
         draw_track(pixels, self.progress)
 
@@ -143,8 +141,7 @@ def layout_for(width: int, height: int, content: Content) -> WaveLayout:
 def _under_lyrics(width: int, height: int, *, is_rtl: bool) -> WaveLayout:
     places = lyric_frame(width, height, is_rtl=is_rtl)
     frame, design = places.frame, LYRIC_DESIGNS[places.frame.shape]
-    top = round(frame.y(design.line_top))
-    rows = max(round(LINE_HEIGHT * frame.unit), 2)
+    progress = places.line(design.line_top, LINE_HEIGHT)
     return WaveLayout(
         width=width,
         height=height,
@@ -155,8 +152,8 @@ def _under_lyrics(width: int, height: int, *, is_rtl: bool) -> WaveLayout:
         watermark=places.watermark,
         lyrics=places.lyrics,
         qp_offset=QP_OFFSET,
-        wave=_wave(frame, design, places.lyrics.box.bottom, top - 2),
-        progress=Box(places.margin, top, width - places.margin, top + rows),
+        wave=_wave(frame, design, places.lyrics.box.bottom, progress.top - 2),
+        progress=progress,
     )
 
 

@@ -26,7 +26,6 @@ from mp4gen.render.scrim import TextPlace
 from mp4gen.render.text import Typesetter
 
 from .look import Content, Layout, Part, SceneSpec, Stage
-from .lyric_bars import SMALL_COVER
 from .shapes import Frame, Shape, WordsDesign, frame_for, place_watermark, place_words
 
 BANDS = 64
@@ -120,8 +119,7 @@ class WaveformLayout(Layout):
 
     def draw_still(self, pixels: Floats, spec: SceneSpec, typesetter: Typesetter) -> None:
         """Draw what never changes, in place."""
-        corners = self.unit if self.lyrics is None else self.unit * SMALL_COVER
-        background.draw_cover(pixels, spec.cover, self.cover, corners)
+        background.draw_own_cover(pixels, spec)
         draw_words(pixels, spec, typesetter)
         draw_length(pixels, spec, self.times, typesetter)
 

@@ -12,6 +12,7 @@ from mp4gen.render.looks.look import Flags, Stage
 from mp4gen.render.motion import Run
 
 from .pictures import Picture, changed_columns
+from .plan import LyricsPlan
 from .steps import StepDrawer
 from .timing import FADE_SECONDS
 
@@ -20,14 +21,12 @@ class LyricsPart:
     """The lyrics of a video in their box.
 
     Args:
-        stage: its content has a plan of the lyrics, its layout a place for them.
-        places: that place.
+        stage: shows all that is still.
+        plan: the lyrics.
+        places: where they stand.
     """
 
-    def __init__(self, stage: Stage, places: LyricPlaces) -> None:
-        plan = stage.spec.lyrics
-        if plan is None:
-            raise ValueError("the content has no lyrics")
+    def __init__(self, stage: Stage, plan: LyricsPlan, places: LyricPlaces) -> None:
         self._schedule, self._fps = plan.schedule, float(stage.spec.fps)
         self.boxes: Sequence[Box] = (places.box,)
         self._view = stage.canvas.view(places.box)
@@ -69,6 +68,5 @@ class LyricsPart:
         box = picture.box
         for index, area in enumerate(picture.lit(shares, first, end)):
             scale = SCALES[index]
-            rows = slice(box.top // scale, box.bottom // scale)
-            columns = slice((box.left + first) // scale, (box.left + end) // scale)
-            self._view[index][rows, columns] = area
+            columns = slice(first // scale, end // scale)
+            self._view[index][box.scaled_down(scale).slices][:, columns] = area

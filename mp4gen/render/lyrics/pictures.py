@@ -80,7 +80,7 @@ def lay_over(planes: FloatPlanes, box: Box, alpha: Floats, colours: Floats) -> N
     """
     for index, plane in enumerate(planes):
         scale = SCALES[index]
-        area = plane[box.top // scale : box.bottom // scale, box.left // scale : box.right // scale]
+        area = plane[box.scaled_down(scale).slices]
         share, colour = alpha, colours[..., index]
         if scale == 2:
             share = halved(share)
@@ -200,11 +200,7 @@ class Picture:
         for index, plane in enumerate(self.planes):
             scale = SCALES[index]
             columns = slice(first // scale, end // scale)
-            offset = box.left // scale
-            area = plane[
-                box.top // scale : box.bottom // scale,
-                offset + columns.start : offset + columns.stop,
-            ].astype(np.float32)
+            area = plane[box.scaled_down(scale).slices][:, columns].astype(np.float32)
             for (light, _), share in zip(self.rows, shares, strict=True):
                 part = share[first:end]
                 part = part if scale == 1 else (part[::2] + part[1::2]) * np.float32(0.5)
@@ -219,10 +215,7 @@ class Picture:
             return self.planes
         luma, blue, red = (plane.copy() for plane in self.planes)
         for index, area in enumerate(self.lit(shares, 0, self.box.width)):
-            scale = SCALES[index]
-            rows = slice(self.box.top // scale, self.box.bottom // scale)
-            columns = slice(self.box.left // scale, self.box.right // scale)
-            (luma, blue, red)[index][rows, columns] = area
+            (luma, blue, red)[index][self.box.scaled_down(SCALES[index]).slices] = area
         return luma, blue, red
 
 

@@ -90,6 +90,12 @@ class LyricFrame:
     watermark: Watermark
     lyrics: LyricPlaces
 
+    def line(self, top: float, height: float) -> Box:
+        """Return the box of a progress line, from a share of the design and a height in units."""
+        row = round(self.frame.y(top))
+        rows = max(round(height * self.frame.unit), 2)
+        return Box(self.margin, row, self.frame.width - self.margin, row + rows)
+
 
 def lyric_frame(width: int, height: int, *, is_rtl: bool) -> LyricFrame:
     """Place the lyrics in a frame of width x height pixels, mirrored if `is_rtl`."""

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from mp4gen.render.background import TEXT_SHADOW
 from mp4gen.render.canvas import SCALES
 from mp4gen.render.colour import Floats, oklch_to_rgb, rgb_to_levels
-from mp4gen.render.layout import Box, LyricPlaces
+from mp4gen.render.layout import Box, LyricPlaces, around
 from mp4gen.render.looks.look import Stage
 from mp4gen.render.parts.words import FAINT_CONTRAST, LYRICS_OPACITY
 from mp4gen.render.scrim import contrast_of
@@ -119,7 +119,7 @@ class StepDrawer:
         for ink in inks:
             self._draw_shadow(planes, ink, cue.size)
         reading = Reading()
-        places = self._read_rows(cue, _union(inks), reading)
+        places = self._read_rows(cue, around([ink.box for ink in inks]), reading)
         soft = cue.size * SOFT_EDGE
         picture = self._picture(planes, inks, reading, soft, CURRENT_OPACITY)
         seconds = self._plan.schedule.sweeps[number]
@@ -178,7 +178,7 @@ class StepDrawer:
         soft: float,
         opacity: float,
     ) -> Picture:
-        box = _union(inks)
+        box = around([ink.box for ink in inks])
         dim = _copy(planes)
         for ink in inks:
             draw_ink(dim, ink, opacity)
@@ -263,15 +263,6 @@ def _dots(size: float) -> tuple[Line, list[float]]:
     return Line(np.asarray(image), (0, round(radius)), advance), ends
 
 
-def _union(inks: Sequence[Ink]) -> Box:
-    return Box(
-        min(ink.box.left for ink in inks),
-        min(ink.box.top for ink in inks),
-        max(ink.box.right for ink in inks),
-        max(ink.box.bottom for ink in inks),
-    )
-
-
 def _copy(planes: FloatPlanes) -> FloatPlanes:
     return planes[0].copy(), planes[1].copy(), planes[2].copy()
 
@@ -279,10 +270,6 @@ def _copy(planes: FloatPlanes) -> FloatPlanes:
 def _difference(lit: FloatPlanes, dim: FloatPlanes, box: Box) -> FloatPlanes:
     found: list[Floats] = []
     for index, (one, other) in enumerate(zip(lit, dim, strict=True)):
-        scale = SCALES[index]
-        area = (
-            slice(box.top // scale, box.bottom // scale),
-            slice(box.left // scale, box.right // scale),
-        )
+        area = box.scaled_down(SCALES[index]).slices
         found.append(one[area] - other[area])
     return found[0], found[1], found[2]

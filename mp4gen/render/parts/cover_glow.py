@@ -14,7 +14,6 @@ from mp4gen.render.motion import Run
 from .updates import light_levels
 
 GLOW_REACH, GLOW_OPACITY, GLOW_FALLOFF, GLOW_LEVELS = 32, 0.5, 1.5, 8
-CORNER_RADIUS = 20
 
 
 class CoverGlow:
@@ -29,7 +28,7 @@ class CoverGlow:
 
     def __init__(self, stage: Stage, cover: Box, colour: Floats, limit_below: int) -> None:
         layout = stage.spec.layout
-        radius, reach = layout.px(CORNER_RADIUS), layout.px(GLOW_REACH)
+        radius, reach = layout.px(background.CORNER_RADIUS), layout.px(GLOW_REACH)
         grown = cover.expanded(reach, layout.width, layout.height)
         box = Box(grown.left, grown.top, grown.right, min(grown.bottom, limit_below))
         area = stage.pixels[box.slices]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mp4gen.render.canvas import SCALES, Canvas
 from mp4gen.render.colour import Accent, Floats, Integers, Reals, oklch_to_rgb, rgb_to_levels
+from mp4gen.render.easing import ease
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, Stage
 from mp4gen.render.motion import Run, onsets
@@ -251,11 +252,6 @@ def _gains(x: Reals, y: Reals, distances: Reals, place: RingsPlace) -> Reals:
     outside = np.hypot(np.maximum(np.abs(x) - half, 0), np.maximum(np.abs(y) - half, 0))
     top, bottom = place.fade
     gains: Reals = MEAN_GAIN + MORE_GAIN * towards
-    gains *= _ease(outside / (COVER_SHADE * place.cover.width))
-    gains *= _ease((bottom - (y + place.y)) / max(bottom - top, 1))
+    gains *= ease(outside / (COVER_SHADE * place.cover.width))
+    gains *= ease((bottom - (y + place.y)) / max(bottom - top, 1))
     return gains
-
-
-def _ease(share: Reals) -> Reals:
-    share = np.clip(share, 0, 1)
-    return share * share * (3 - 2 * share)

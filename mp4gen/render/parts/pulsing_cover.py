@@ -13,8 +13,8 @@ from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, Stage
 from mp4gen.render.motion import Run
 
+# How much the cover grows on the loudest beat.
 GROWTH, SIZES = 0.022, 8
-CORNER_RADIUS = 20
 
 
 def rest_box(largest: Box) -> Box:
@@ -55,7 +55,8 @@ class PulsingCover:
             grown = area.copy()
             inset = largest.width * (1 - scale) / 2
             scaled, unit = _scaled(cover, scale), layout.unit
-            background.draw_edged(grown[inside], scaled, CORNER_RADIUS * unit, unit, inset)
+            radius = background.CORNER_RADIUS * unit
+            background.draw_edged(grown[inside], scaled, radius, unit, inset)
             self._sizes.append(rgb_to_yuv420(grown))
 
     def draw_frames(self, run: Run, _slow_updates: Flags) -> Iterator[None]:

@@ -142,9 +142,7 @@ class Grid:
 def grid_of(box: Box, plane: int) -> Grid:
     """Return the pixels of a box."""
     scale = SCALES[plane]
-    rows, columns = np.mgrid[
-        box.top // scale : box.bottom // scale, box.left // scale : box.right // scale
-    ].astype(np.int64)
+    rows, columns = np.mgrid[box.scaled_down(scale).slices].astype(np.int64)
     inner = np.arange(scale) + 0.5
     down, right = (each.reshape(-1) for each in np.meshgrid(inner, inner, indexing="ij"))
     x = (columns[..., None] * scale + right).astype(np.float32)

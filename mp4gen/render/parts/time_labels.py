@@ -14,6 +14,7 @@ from mp4gen.render.looks.look import Flags, SceneSpec, Stage
 from mp4gen.render.motion import Run
 from mp4gen.render.scrim import TextPlace
 from mp4gen.render.text import Typesetter
+from mp4gen.render.times import clock
 
 from .words import FAINT_CONTRAST
 
@@ -39,7 +40,7 @@ class TimeLabel:
         spec = stage.spec
         self._fps, self._place, self._canvas = spec.fps, place, stage.canvas
         self._figures = _figures(spec, place, stage.typesetter)
-        width = self._figures.width(_clock(_seconds(spec)))
+        width = self._figures.width(clock(_seconds(spec)))
         self._box = label_box(place, width, spec.layout.width, spec.layout.height)
         self.boxes: Sequence[Box] = (self._box,)
         self._background = stage.pixels[self._box.slices].copy()
@@ -52,7 +53,7 @@ class TimeLabel:
         for second in seconds.tolist():
             if second != self._shown:
                 self._shown = second
-                self._draw(_clock(second))
+                self._draw(clock(second))
             yield
 
     def _draw(self, text: str) -> None:
@@ -64,14 +65,14 @@ class TimeLabel:
 
 def draw_length(pixels: Floats, spec: SceneSpec, place: TimePlace, typesetter: Typesetter) -> None:
     """Draw the length of the video, in place."""
-    figures, text = _figures(spec, place, typesetter), _clock(_seconds(spec))
+    figures, text = _figures(spec, place, typesetter), clock(_seconds(spec))
     figures.draw(pixels, text, (place.right - figures.width(text), place.base), LENGTH_OPACITY)
 
 
 def time_places(spec: SceneSpec, place: TimePlace) -> tuple[TextPlace, TextPlace]:
     """Return where position and length stand, and the contrast that they need."""
     # No figure is wider than this share of its size.
-    width = round(0.65 * place.size * len(_clock(_seconds(spec))))
+    width = round(0.65 * place.size * len(clock(_seconds(spec))))
     top, bottom = round(place.base - _ASCENT * place.size), round(place.base)
     position = Box(place.left, top, place.left + width, bottom)
     length = Box(place.right - width, top, place.right, bottom)
@@ -118,9 +119,3 @@ def _figures(spec: SceneSpec, place: TimePlace, typesetter: Typesetter) -> _Figu
 
 def _seconds(spec: SceneSpec) -> int:
     return int(spec.frame_count / spec.fps + 1e-6)
-
-
-def _clock(seconds: int) -> str:
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

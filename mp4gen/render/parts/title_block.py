@@ -7,6 +7,7 @@ from PIL import Image
 
 from mp4gen.render import background
 from mp4gen.render.colour import rgb_to_yuv420
+from mp4gen.render.easing import ease
 from mp4gen.render.layout import Box
 from mp4gen.render.looks.look import Flags, Stage
 from mp4gen.render.motion import Run, ending_of
@@ -43,20 +44,19 @@ class TitleBlock:
 
     def draw_frames(self, run: Run, _slow_updates: Flags) -> Iterator[None]:
         """Draw the author in each frame in which it has moved, or is brighter for the ending."""
-        steps = max(self._settled - self._start, 1)
-        settled = np.clip((run.frames - self._start) / steps, 0, 1)
-        ended = np.clip((run.frames + 1 - self._ending) / self._brighten, 0, 1)
+        settled = ease((run.frames - self._start) / max(self._settled - self._start, 1))
+        ended = ease((run.frames + 1 - self._ending) / self._brighten)
         for state in zip(settled.tolist(), ended.tolist(), strict=True):
             if self.boxes and state != self._drawn:
                 self._drawn = state
-                self._draw(*map(_eased, state))
+                self._draw(*state)
             yield
 
-    def _draw(self, eased: float, ended: float) -> None:
+    def _draw(self, settled: float, ended: float) -> None:
         area = self._background.copy()
-        opacity = HERO_OPACITY + (QUIET_OPACITY - HERO_OPACITY) * (eased - ended)
-        base = self._bases[0] + (self._bases[1] - self._bases[0]) * eased
-        line = self._quiet if eased == 1.0 else self._scaled(1 + (self._shrunk - 1) * eased)
+        opacity = HERO_OPACITY + (QUIET_OPACITY - HERO_OPACITY) * (settled - ended)
+        base = self._bases[0] + (self._bases[1] - self._bases[0]) * settled
+        line = self._quiet if settled == 1.0 else self._scaled(1 + (self._shrunk - 1) * settled)
         left = text_left(line.advance, self._words, self._width) - self._box.left
         top = base - self._box.top
         background.draw_text(area, line, left, top, opacity, shadow=self._shadow)
@@ -82,8 +82,3 @@ class TitleBlock:
         affine, smooth = Image.Transform.AFFINE, Image.Resampling.BICUBIC
         moved = image.transform(image.size, affine, matrix, smooth)
         return Line(np.asarray(moved), (x, y), self._hero.advance * scale)
-
-
-def _eased(share: float) -> float:
-    """Begin and end slowly."""
-    return share * share * (3 - 2 * share)

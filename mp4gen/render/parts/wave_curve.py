@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mp4gen.render.colour import Floats
+from mp4gen.render.easing import ease
 
 BACK_SECONDS, BACK_DECAY = 0.8, 0.73
 SMOOTHING_SECONDS = 0.1
@@ -32,8 +33,7 @@ class Columns:
             cube - square,
         )
         edge = np.minimum(np.arange(width), np.arange(width)[::-1]) / width
-        ends = np.clip(edge / TAPER, 0, 1)
-        self._taper = (ends * ends * (3 - 2 * ends)).astype(np.float32)
+        self._taper = ease(edge / TAPER).astype(np.float32)
 
     def curves(self, values: Floats) -> Floats:
         """Return a monotone cubic curve through each row of values, (rows, columns)."""

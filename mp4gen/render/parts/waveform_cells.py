@@ -13,6 +13,7 @@ from attrs import frozen
 
 from mp4gen.render.canvas import SCALES
 from mp4gen.render.colour import Bytes, Floats, Integers, Reals, rgb_to_levels
+from mp4gen.render.easing import ease
 from mp4gen.render.layout import Box
 
 # Opacities of a column above and below the axis.
@@ -185,5 +186,4 @@ def _gaussian(distance: Reals) -> Reals:
 def _fade_out(rows: Reals, place: WaveformPlace) -> Reals:
     """Return 1 inside the box, and less towards its upper and lower edge."""
     nearest = np.minimum(rows - place.box.top, place.box.bottom - rows)
-    fade: Reals = np.clip(nearest / (place.light_height / 2), 0, 1)
-    return fade * fade * (3 - 2 * fade)
+    return ease(nearest / (place.light_height / 2))

@@ -17,7 +17,8 @@ from mp4gen.render.blurred_cover import MIN_ZOOM, BlurredCover
 from mp4gen.render.canvas import SCALES
 from mp4gen.render.colour import YUV_OFFSETS, Bytes, Floats, halved, rgb_to_yuv
 from mp4gen.render.cover import upscale
-from mp4gen.render.layout import Box
+from mp4gen.render.easing import ease
+from mp4gen.render.layout import Box, around
 from mp4gen.render.looks.look import Flags, Stage
 from mp4gen.render.motion import Run, beat_glows
 
@@ -60,7 +61,7 @@ class Zoom:
         self._steps = step_frames(glows, float(stage.spec.fps))
         layout = stage.spec.layout
         if len(taken) > MAX_BOXES:
-            taken = [_around(taken)]
+            taken = [around(taken)]
         frame = Box(0, 0, layout.width, layout.height)
         self.boxes: Sequence[Box] = free_boxes(frame, [*taken, _inside(layout.cover)])
         background = blurred.draw()
@@ -130,8 +131,8 @@ def movement(taken: Sequence[Box], unit: float, like: Floats) -> Floats:
     for box in taken:
         across = np.maximum(np.maximum(box.left - x, x - box.right), 0)
         down = np.maximum(np.maximum(box.top - y, y - box.bottom), 0)
-        near = np.clip(np.hypot(down[:, None], across[None]) / (FEATHER * unit), 0, 1)
-        np.minimum(share, near * near * (3 - 2 * near), out=share)
+        distance = np.hypot(down[:, None], across[None])
+        np.minimum(share, ease(distance / (FEATHER * unit)), out=share)
     return upscale(share[..., None], width, height)
 
 
@@ -155,15 +156,6 @@ def _cut(box: Box, hole: Box) -> Iterator[Box]:
         Box(hole.right, top, box.right, bottom),
     )
     yield from (part for part in parts if part.width > 0 and part.height > 0)
-
-
-def _around(boxes: Sequence[Box]) -> Box:
-    return Box(
-        min(box.left for box in boxes),
-        min(box.top for box in boxes),
-        max(box.right for box in boxes),
-        max(box.bottom for box in boxes),
-    )
 
 
 def _inside(box: Box) -> Box:
