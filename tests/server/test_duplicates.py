@@ -11,6 +11,7 @@ import pytest
 
 from mp4gen.errors import AlreadyExistsError
 from mp4gen.render import RenderStyle
+from mp4gen.server.queue import fingerprint as fingerprint_module
 from mp4gen.server.queue.fingerprint import MAX_READ_BYTES, Fingerprints
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import Task
@@ -140,6 +141,20 @@ def test_unchanged_music_is_the_same_video(song: Path, name: str) -> None:
     SAME_FILES[name](song)
 
     assert fingerprints.of(TASK, song) == fingerprint(song) == before
+
+
+def test_fingerprints_remember_a_limited_number_of_files(
+    song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server runs for years, and gets new music every day."""
+    monkeypatch.setattr(fingerprint_module, "MAX_DIGESTS", 3)
+    fingerprints = Fingerprints(FAST_STYLE)
+    songs = [shutil.copy(song, song.with_name(f"{number}.wav")) for number in range(5)]
+
+    found = {fingerprints.of(TASK, one) for one in songs}
+
+    assert found == {fingerprint(song)}
+    assert fingerprints._read_digest.cache_info().currsize == 3
 
 
 def write_at(position: int, *, keep_time: bool) -> Callable[[Path], object]:

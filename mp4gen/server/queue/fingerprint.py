@@ -6,6 +6,7 @@ neither does the callback. Of a large file only the ends are read, so its time c
 must not wait until hundreds of megabytes came over a slow network.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -30,6 +31,8 @@ REQUEST_CHARS = 32
 # Larger files are lossless; nearly every edit changes their size or one of their ends.
 MAX_READ_BYTES = 16 << 20
 _END_BYTES = 1 << 20
+# Of files that are remembered: a server may run for years, and get new music every day.
+MAX_DIGESTS = 10_000
 _STYLE_OPTIONS = {"look", "background", "accent", "preset"}
 # Of a server without a style: what a request can ask for although it has it anyway.
 _DEFAULTS = {"look": "bars", "background": "auto", "fps": 30}
@@ -45,7 +48,8 @@ class Fingerprints:
 
     def __init__(self, style: "RenderStyle | None", pictures: Path | None = None) -> None:
         self._style, self._pictures = style, pictures
-        self._digests: dict[Path, tuple[tuple[int, ...], str]] = {}
+        # A file is read again only if it changed.
+        self._read_digest = functools.lru_cache(MAX_DIGESTS)(_read_digest)
 
     def of(self, task: Task, audio: Path) -> str:
         """Return the fingerprint of the video that `task` would become now."""
@@ -92,25 +96,21 @@ class Fingerprints:
         return (isinstance(value, str) and self._digest(Path(value))) or value
 
     def _digest(self, path: Path) -> str | None:
-        """Return the digest of a file, read again only if it changed; None if it is unreadable."""
+        """Return the digest of a file; None if it is unreadable."""
         try:
             stat = path.stat()
-            version = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-            known = self._digests.get(path)
-            if known is None or known[0] != version:
-                known = version, _read_digest(path, stat)
-                self._digests[path] = known
+            version = stat.st_dev, stat.st_ino, stat.st_ctime_ns
+            return self._read_digest(path, stat.st_size, stat.st_mtime_ns, version)
         except OSError:
             return None
-        return known[1]
 
 
-def _read_digest(path: Path, stat: os.stat_result) -> str:
+def _read_digest(path: Path, size: int, modified_ns: int, _version: tuple[int, ...]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     with path.open("rb") as file:
-        if stat.st_size <= MAX_READ_BYTES:
+        if size <= MAX_READ_BYTES:
             return hashlib.file_digest(file, lambda: digest).hexdigest()
-        digest.update(f"{stat.st_size} {stat.st_mtime_ns} ".encode())
+        digest.update(f"{size} {modified_ns} ".encode())
         digest.update(file.read(_END_BYTES))
         file.seek(-_END_BYTES, os.SEEK_END)
         digest.update(file.read(_END_BYTES))
