@@ -16,12 +16,7 @@ from . import aac
 from .cancellation import CancelToken
 from .clip import WHOLE, Clip, cut
 from .colour import Bytes, Floats
-from .decode import (
-    DECODING_ERRORS,
-    Decoder,
-    display_name,
-    too_long_error,
-)
+from .decode import DECODING_ERRORS, Decoder, display_name, too_long_error
 from .header import NO_HEADER, Header
 from .loudness import NO_LOUDNESS, Loudness, LoudnessMeter
 from .options import FrameRate, PathLike

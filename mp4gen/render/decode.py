@@ -73,11 +73,7 @@ def open_audio(path: PathLike) -> Iterator[tuple[InputContainer, AudioStream]]:
     name = display_name(path)
     with open_file(path) as source:
         try:
-            container = av.open(
-                _Seekable(source),
-                options=_OPTIONS,
-                **_METADATA_OPTIONS,
-            )
+            container = av.open(_Seekable(source), options=_OPTIONS, **_METADATA_OPTIONS)
         except DECODING_ERRORS as error:
             raise RenderError(f"Not a readable audio file: {name}. Use {FORMAT_NAMES}.") from error
         with container:
@@ -161,9 +157,8 @@ class Decoder:
     """Decodes one file from its start, once.
 
     Iterating yields frames. Packets that cannot be decoded, or only to samples far above full
-    scale, are counted and left out. A file whose
-    header and packets exceed `max_duration` seconds is refused before the first. A header can also
-    claim too little: the caller must count.
+    scale, are counted and left out. A file whose header and packets exceed `max_duration` seconds
+    is refused before the first. A header can also claim too little: the caller must count.
 
     Attributes:
         header: complete with the first frame.
@@ -176,7 +171,7 @@ class Decoder:
         self,
         path: PathLike,
         cancel: CancelToken | None = None,
-        max_duration: float = float("inf"),
+        max_duration: float = math.inf,
     ) -> None:
         self.header = Header()
         self.packet_count = 0
@@ -291,8 +286,7 @@ def too_short_error(path: PathLike, seconds: float = 0.0) -> RenderError:
     # Rounded down: 0.4996 s would become the minimum.
     return RenderError(
         f"Only {math.floor(seconds * 1000) / 1000:.3f} s of audio in the file: "
-        f"{display_name(path)}. "
-        f"Use at least {MIN_DURATION} s."
+        f"{display_name(path)}. Use at least {MIN_DURATION} s."
     )
 
 
@@ -300,7 +294,7 @@ def packet_duration(
     container: InputContainer,
     stream: AudioStream,
     cancel: CancelToken | None = None,
-    stop_at: float = float("inf"),
+    stop_at: float = math.inf,
 ) -> float:
     """Add up the seconds of the packets, without decoding them, until they exceed `stop_at`."""
     ticks, tick = 0, float(stream.time_base or 0)

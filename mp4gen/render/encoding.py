@@ -72,7 +72,6 @@ class Encoding:
         self.report.restart()
         frames = SideBySide(prepared, self.processes, self.report.count_encoded, self.cancel)
         picture = _Counted(self.report.count_written(frames))
-        spec = prepared.spec
         job = encode.EncodeJob(
             audio=self.audio,
             audio_plan=plan,
@@ -83,7 +82,7 @@ class Encoding:
             cancel=self.cancel,
             edit_list=settings.audio.edit_list,
             cache=self.cache,
-            qp_offset=spec.layout.qp_offset,
+            qp_offset=prepared.spec.layout.qp_offset,
         )
         encode.write(part, job)
         return plan, picture.size

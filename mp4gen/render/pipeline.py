@@ -24,7 +24,7 @@ from .options import (
     RenderStyle,
     check_range,
 )
-from .preparation import Prepared, RenderRequest, prepare
+from .preparation import RenderRequest, prepare
 from .presets import Preset, preset_of
 from .progress_report import OnProgress, ProgressReport
 from .side_by_side import PieceProcesses, Workers
@@ -128,20 +128,20 @@ def render_video(
             _analyse, processes, deadline, cache, encoded_rate=audio_options.sample_rate
         )
         prepared = prepare(audio, request, analyse)
+        duration = prepared.features.duration
         if timeout is None:
-            deadline.extend(_default_timeout(prepared.features.duration, style))
+            deadline.extend(_default_timeout(duration, style))
+        # The estimate may have been too low.
+        processes.start(duration)
+        report = ProgressReport(on_progress, prepared.spec.frame_count, duration)
+        encoding = Encoding(audio, prepared, processes, report, deadline, cache)
         return _encode(
-            audio,
+            encoding,
             target,
-            prepared,
             audio_options=audio_options,
             max_size=limits.max_size if max_size is None else max_size,
             warnings=warnings,
-            processes=processes,
-            on_progress=on_progress,
-            deadline=deadline,
             check_source=check_source,
-            cache=cache,
         )
 
 
@@ -205,27 +205,19 @@ def _default_timeout(duration: float, style: RenderStyle) -> float:
 
 
 def _encode(
-    audio: PathLike,
+    encoding: Encoding,
     target: Path,
-    prepared: Prepared,
     *,
     audio_options: AudioOptions,
     max_size: int | None,
     warnings: tuple[str, ...],
-    processes: PieceProcesses,
-    on_progress: OnProgress | None,
-    deadline: Deadline,
     check_source: Callable[[], None],
-    cache: SongCache | None,
 ) -> RenderResult:
-    features, spec, style = prepared.features, prepared.spec, prepared.style
-    # The estimate may have been too low.
-    processes.start(features.duration)
-    report = ProgressReport(on_progress, spec.frame_count, features.duration)
-    encoding = Encoding(audio, prepared, processes, report, deadline, cache)
+    prepared = encoding.prepared
+    spec, style = prepared.spec, prepared.style
     with encode.atomic_output(target) as part:
         audio_plan, used_style = encoding.write(part, audio_options, max_size)
-        report.finish()
+        encoding.report.finish()
         check_source()
     if audio_plan.warning:
         _log.warning("%s", audio_plan.warning)
