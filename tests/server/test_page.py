@@ -64,7 +64,6 @@ async def test_state_lists_the_library_with_durations(serve: Serve, visit: Any) 
 
     assert {(one["task"], one["audio"]) for one in first["library"]} == expected
     assert {round(one["duration"]) for one in later["library"]} == {1}
-    assert not first["requires_key"]
 
 
 @pytest.mark.slow

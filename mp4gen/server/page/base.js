@@ -72,7 +72,7 @@ export function recall(name, fallback) {
   try { return JSON.parse(localStorage.getItem(`mp4gen-${name}`)) ?? fallback; } catch { return fallback; }
 }
 
-export function showLogin() {
+function showLogin() {
   byId("app").hidden = true;
   byId("tabs").hidden = true;
   byId("login").hidden = false;

@@ -34,7 +34,7 @@ async function stop(batch) {
   await request(`page/batches/${batch}`, { method: "DELETE" }).catch((error) => report(error.message));
 }
 
-// Returns the button that converts a folder, and what takes its place meanwhile.
+// Returns the button that converts a folder.
 export function convertButton(folder, songs) {
   const start = createElement("button", { className: "soft small convert", type: "button", tabIndex: -1, textContent: "Convert all" });
   start.setAttribute("aria-label", `Convert all of ${folder === "." ? "Music" : folder}`);

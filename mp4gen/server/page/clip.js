@@ -1,6 +1,6 @@
 // The part of the song that becomes the video: two handles on its waveform.
 
-import { byId, chosenTrack, formatDuration, queryOf, request, selected } from "./base.js";
+import { byId, chosenTrack, createElement, formatDuration, queryOf, request, selected } from "./base.js";
 import { onPlaying, togglePlayback } from "./player.js";
 
 const MIN_SECONDS = 1;
@@ -79,8 +79,8 @@ function draw() {
       node.setAttribute(`aria-${name}`, text);
     }
   }
-  const bold = (time) => Object.assign(document.createElement("b"), { textContent: formatDuration(time) });
-  if (isPart()) byId("clip-text").replaceChildren(bold(from), " to ", bold(to), ` · ${Math.round(to - from)} s`, Object.assign(document.createElement("span"), { className: "wide", textContent: ` of ${formatDuration(seconds)}` }));
+  const bold = (time) => createElement("b", { textContent: formatDuration(time) });
+  if (isPart()) byId("clip-text").replaceChildren(bold(from), " to ", bold(to), ` · ${Math.round(to - from)} s`, createElement("span", { className: "wide", textContent: ` of ${formatDuration(seconds)}` }));
   else byId("clip-text").textContent = formatDuration(seconds || null);
 }
 

@@ -67,7 +67,6 @@ class PageState:
             "token": self._services.sessions.csrf_token(account),
             "extensions": SUFFIXES,
             "max_upload_bytes": self._services.config.max_upload_bytes,
-            "requires_key": not self._services.sessions.is_open,
             **settings(self._services.config),
         }
         return web.json_response(values | self._live_state(account))
@@ -125,7 +124,7 @@ class PageState:
 
     def _event(self, account: str, version: int) -> bytes:
         """Return the event of a version, encoded once for all pages of the account."""
-        # The time is part of the key, since the remaining time changes without an event.
+        # The time is part of the key, since a trouble comes and goes without an event.
         key = version, int(asyncio.get_running_loop().time())
         cached_key, event = self._event_cache.get(account, (None, b""))
         if cached_key != key:
@@ -169,7 +168,6 @@ class PageState:
 
     def _video(self, task: Task) -> dict[str, Any]:
         progress = self._services.scheduler.progress(task.task_id)
-        now = asyncio.get_running_loop().time()
         if self._services.admission.is_lost(task):
             task = attrs.evolve(task, state=TaskState.FAILED, error_message=_LOST)
         return {
@@ -184,7 +182,6 @@ class PageState:
             "kept": task.kept,
             "done": progress.done if progress else None,
             "total": progress.total if progress else None,
-            "seconds_remaining": math.ceil(progress.remaining(now)) if progress else None,
             "size": task.size,
             "url": f"files/{task.filename}" if task.state is TaskState.DONE else None,
             "days_remaining": self._days_remaining(task),
