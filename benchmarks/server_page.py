@@ -30,6 +30,7 @@ from support_server import server, submit, write_song
 
 from mp4gen.server import ServerConfig
 from mp4gen.server.callbacks.sender import CallbackSender
+from mp4gen.server.counters import Counters
 from mp4gen.server.library.library import LibraryTrack
 from mp4gen.server.library.metadata_cache import MetadataCache
 from mp4gen.server.queue.store import Store
@@ -145,7 +146,7 @@ async def measure_callback(folder: Path, receivers: int) -> float:
         await store.add(finished_task(number, f"http://{host}.example:{port}/{path}"))
     start = loop.time()
     config = ServerConfig(music=folder, allow_local_callbacks=True)
-    sender = CallbackSender(config, store, lambda _: "http://here")
+    sender = CallbackSender(config, store, lambda _: "http://here", Counters())
     sender.start()
     await called.wait()
     waited = loop.time() - start

@@ -14,6 +14,7 @@ from report import resident_memory
 from server_day import IdleExecutor
 
 from mp4gen.server.config import ServerConfig
+from mp4gen.server.counters import Counters
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.library import Library
 from mp4gen.server.library.reader import LibraryReader
@@ -166,6 +167,7 @@ async def _run_scheduler(
         fingerprints=Fingerprints(None),
         on_finished=lambda _: None,
         on_change=lambda: None,
+        counters=Counters(),
     )
     order = OrderCheck()
     renderer = SimulatedRenderer(store, order, starts)

@@ -252,17 +252,8 @@ def _app(services: Services) -> web.Application:
     app = web.Application(
         middlewares=[security_middleware(services.config)], client_max_size=MAX_BODY_BYTES
     )
-    links = services.config.file_links
-    for handlers in (
-        Api(services),
-        PageAssets(services.sessions, services.guard, plays_links=links == "presigned"),
-        PageApi(services),
-        Health(services),
-        Metrics(services),
-        VideoFiles(services.videos, redirects=links == "presigned"),
-        LinkedFiles(services),
-    ):
-        app.add_routes(below_public_path(services.config, handlers.routes()))
+    for handlers in (Api, PageAssets, PageApi, Health, Metrics, VideoFiles, LinkedFiles):
+        app.add_routes(below_public_path(services.config, handlers(services).routes()))
 
     async def release_waiters(_: web.Application) -> None:
         services.feed.close()

@@ -1,4 +1,4 @@
-"""The data directory: its layout, and a lock for one server at a time; knows no task.
+"""The data directory: its layout, its files, and a lock for one server at a time; knows no task.
 
     mp4gen-data-folder.txt  says that the folder is the server's own
     mp4gen.sqlite   all tasks (with -wal and -shm beside it)

@@ -8,6 +8,7 @@ import pytest
 
 from mp4gen.errors import AlreadyExistsError
 from mp4gen.server import ServerConfig
+from mp4gen.server.counters import Counters
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.library import Library
 from mp4gen.server.library.reader import LibraryReader
@@ -40,6 +41,7 @@ class Office:
             fingerprints=self.prints,
             on_finished=lambda _: None,
             on_change=lambda: None,
+            counters=Counters(),
         )
         # It stops before it starts a task.
         self.scheduler._stopping = True

@@ -18,6 +18,7 @@ from mp4gen.api import callbacks
 from mp4gen.server.callbacks.http_post import DeliveryError, parse_target, post, wants_callback
 from mp4gen.server.callbacks.sender import CallbackSender
 from mp4gen.server.config import ServerConfig
+from mp4gen.server.counters import Counters
 from mp4gen.server.queue.store import Store
 from mp4gen.server.queue.task import CallbackState, Task, TaskState
 
@@ -90,9 +91,9 @@ def store(tmp_path: Path) -> Any:
 async def send_due(store: Store, **settings: Any) -> None:
     """Start a sender, as a server does, and wait until it has nothing more to send."""
     config = ServerConfig(music=".", **{"allow_local_callbacks": True, **settings})
-    sender = CallbackSender(config, store, lambda task: task.base_url)
+    sender = CallbackSender(config, store, lambda task: task.base_url, Counters())
     sender.start()
-    await sender.wait()
+    await asyncio.gather(*sender._sending)
 
 
 async def send(store: Store, task: Task, **settings: Any) -> Task:
@@ -208,7 +209,7 @@ async def test_dead_receivers_delay_no_healthy_callback(
         start = asyncio.get_running_loop().time()
 
         config = ServerConfig(music=".", allow_local_callbacks=True)
-        sender = CallbackSender(config, store, lambda task: task.base_url)
+        sender = CallbackSender(config, store, lambda task: task.base_url, Counters())
         sender.start()
         await receiver.called.wait()
         waited = asyncio.get_running_loop().time() - start
@@ -328,7 +329,7 @@ async def test_redirect_is_not_followed(receiver: Receiver, status: int) -> None
     """A redirect is a response like any other: it could lead into the private network."""
     receiver.statuses = [status]
 
-    assert await post(receiver.url, b"{}", {}, allow_local=True) == status
+    assert await post(receiver.url, b"{}", {}, allow_local=True, connect_timeout=3.0) == status
     assert len(receiver.received) == 1
 
 
@@ -365,7 +366,7 @@ async def test_private_address_is_refused_in_any_spelling(url: str) -> None:
     port = server.sockets[0].getsockname()[1]
 
     with pytest.raises(DeliveryError, match=r"address is not public|URL is invalid") as caught:
-        await post(url.format(port=port), b"{}", {}, allow_local=False)
+        await post(url.format(port=port), b"{}", {}, allow_local=False, connect_timeout=3.0)
 
     assert caught.value.permanent
     assert not connected.is_set()
@@ -396,7 +397,7 @@ async def test_name_with_a_private_address_is_refused(
     monkeypatch.setattr(loop, "sock_connect", connect)
 
     with pytest.raises(DeliveryError, match="address is not public"):
-        await post("https://rebinding.example/x", b"{}", {}, allow_local=False)
+        await post("https://rebinding.example/x", b"{}", {}, allow_local=False, connect_timeout=3.0)
 
     assert resolved == ["rebinding.example"]
     assert connected == []
@@ -439,7 +440,7 @@ async def test_target_is_requested_as_written(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
     url = f"http://bücher.example:{port}/cb/%7e?x=1&%41"
 
-    assert await post(url, b"{}", {}, allow_local=True) == 204
+    assert await post(url, b"{}", {}, allow_local=True, connect_timeout=3.0) == 204
 
     server.close()
     lines = requests[0].decode().split("\r\n")
@@ -476,7 +477,7 @@ async def test_invalid_http_response_can_be_retried(response: bytes) -> None:
     port = server.sockets[0].getsockname()[1]
 
     with pytest.raises(DeliveryError) as caught:
-        await post(f"http://127.0.0.1:{port}/", b"{}", {}, allow_local=True)
+        await post(f"http://127.0.0.1:{port}/", b"{}", {}, allow_local=True, connect_timeout=3.0)
 
     assert not caught.value.permanent
     server.close()

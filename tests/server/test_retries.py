@@ -20,6 +20,7 @@ import pytest
 
 from mp4gen.errors import RenderCancelledError, RenderError, RenderIOError
 from mp4gen.server import ServerConfig, data_dir
+from mp4gen.server.counters import Counters
 from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.library import Library
 from mp4gen.server.library.reader import LibraryReader
@@ -110,6 +111,7 @@ class Queue:
             fingerprints=Fingerprints(None),
             on_finished=self.finished.append,
             on_change=lambda: None,
+            counters=Counters(),
         )
         self.scheduler.start()
         return self.scheduler

@@ -76,7 +76,7 @@ async def post(
     headers: Mapping[str, str],
     *,
     allow_local: bool,
-    connect_timeout: float | None = None,
+    connect_timeout: float,
 ) -> int:
     """Send JSON to `url`.
 

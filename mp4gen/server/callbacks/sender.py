@@ -52,10 +52,10 @@ class CallbackSender:
         config: ServerConfig,
         store: Store,
         base_url: Callable[[Task], str],
-        counters: Counters | None = None,
+        counters: Counters,
     ) -> None:
-        self._counters = counters or Counters()
         self._config, self._store, self._base_url = config, store, base_url
+        self._counters = counters
         self._sending: set[asyncio.Task[None]] = set()
         self._attempts = SharedSlots(_MAX_ATTEMPTS_PER_ACCOUNT, _MAX_ATTEMPTS)
         self._hosts = SharedSlots(_MAX_CALLBACKS_PER_HOST)
@@ -71,11 +71,6 @@ class CallbackSender:
             sending = asyncio.create_task(self._send(task))
             self._sending.add(sending)
             sending.add_done_callback(self._sending.discard)
-
-    async def wait(self) -> None:
-        """Wait until each callback in progress is delivered or has failed."""
-        while self._sending:
-            await asyncio.wait(self._sending)
 
     async def stop(self) -> None:
         """Cancel the callbacks in progress; they stay due."""

@@ -80,19 +80,30 @@ class Library:
         """
         normalized = _nfc(audio_id)
         # An id depends only on the files with its stem: skip the others of a large folder.
-        tracks = self._require_tracks(task_id, {normalized, Path(normalized).stem}) or []
+        tracks = self.tracks(task_id, {normalized, Path(normalized).stem}) or []
         for track in tracks:
             if track.audio_id == normalized:
                 return track
         return next((track for track in tracks if _nfc(track.path.name) == normalized), None)
 
-    def tracks(self, task_id: str) -> list[LibraryTrack] | None:
+    def tracks(self, task_id: str, stems: set[str] | None = None) -> list[LibraryTrack] | None:
         """Return the tracks of one music task by name; None if there is no such folder.
+
+        Args:
+            task_id: The music task.
+            stems: Only files with these stems; None for all files.
 
         Raises:
             MusicUnavailableError: The folder cannot be read now.
         """
-        return self._require_tracks(task_id)
+        with _unavailable_on_error():
+            folder = self._folder(task_id)
+            tracks = None if folder is None else self._tracks_in(folder, stems)
+            if not tracks and not any(self.root.iterdir()):
+                raise MusicUnavailableError(
+                    "The music folder is empty. Mount its disk, or copy the music back."
+                )
+        return tracks
 
     def all_tracks(self) -> Iterator[LibraryTrack]:
         """Yield every track of the library that can be read, folder by folder.
@@ -119,18 +130,6 @@ class Library:
             with suppress(OSError):
                 digest.update(f"{os.fsencode(folder)!r}{folder.stat().st_mtime_ns}".encode())
         return digest.hexdigest()
-
-    def _require_tracks(
-        self, task_id: str, stems: set[str] | None = None
-    ) -> list[LibraryTrack] | None:
-        with _unavailable_on_error():
-            folder = self._folder(task_id)
-            tracks = None if folder is None else self._tracks_in(folder, stems)
-            if not tracks and not any(self.root.iterdir()):
-                raise MusicUnavailableError(
-                    "The music folder is empty. Mount its disk, or copy the music back."
-                )
-        return tracks
 
     def _walk(self) -> Iterator[Path]:
         for folder, folders, _ in os.walk(self.root):

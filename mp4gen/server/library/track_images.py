@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import hashlib
-import json
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -102,21 +101,15 @@ class TrackImages:
             ConnectionError: When its turn came, `is_still_needed` returned False.
         """
         cache_path = self._cache_path(track, ".json")
-        text = await asyncio.to_thread(read_cached, cache_path)
-        if text is None:
-            peaks, seconds = await self._jobs.run_urgent(
-                previews.waveform, track.path, PEAK_COUNT, is_still_needed=is_still_needed
-            )
-            text = json.dumps({"seconds": round(seconds, 3), "peaks": peaks}).encode()
-            await asyncio.to_thread(write_cached, cache_path, text)
-        return text
+        run = partial(self._jobs.run_urgent, is_still_needed=is_still_needed)
+        return await self._cached(cache_path, run, previews.waveform, track.path, PEAK_COUNT)
 
     async def _cached(self, path: Path, run: Callable[..., Awaitable[bytes]], *job: Any) -> bytes:
-        image = await asyncio.to_thread(read_cached, path)
-        if image is None:
-            image = await run(*job)
-            await asyncio.to_thread(write_cached, path, image)
-        return image
+        content = await asyncio.to_thread(read_cached, path)
+        if content is None:
+            content = await run(*job)
+            await asyncio.to_thread(write_cached, path, content)
+        return content
 
     def _cache_path(self, track: LibraryTrack, suffix: str, *details: Any) -> Path:
         key = repr((version_of(track), *details) if details else version_of(track))

@@ -63,10 +63,10 @@ class RenderScheduler:
         fingerprints: Fingerprints,
         on_finished: Callable[[Task], None],
         on_change: Callable[[], None],
-        counters: Counters | None = None,
+        counters: Counters,
     ) -> None:
         self._config, self._store, self._data = config, store, data
-        self._counters = counters or Counters()
+        self._counters = counters
         self._renderer = TaskRenderer(
             config, store, library, data, videos, fingerprints=fingerprints, on_change=on_change
         )

@@ -4,6 +4,7 @@ Files that cannot become a video, or were deleted, raise `RenderError`.
 """
 
 import io
+import json
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -58,11 +59,12 @@ def cover(path: Path) -> bytes:
     return render_cover(path, COVER_SIDE)
 
 
-def waveform(path: Path, count: int) -> tuple[list[int], float]:
-    """Return the loudness of `count` parts of a track, from 0 to 100, and its seconds."""
+def waveform(path: Path, count: int) -> bytes:
+    """Return the `seconds` of a track, and its loudness in `count` `peaks` to 100, as JSON."""
     from mp4gen.render.peaks import measure_peaks
 
-    return measure_peaks(path, count)
+    peaks, seconds = measure_peaks(path, count)
+    return json.dumps({"seconds": round(seconds, 3), "peaks": peaks}).encode()
 
 
 def convert_picture(content: bytes) -> bytes:

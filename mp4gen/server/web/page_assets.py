@@ -15,8 +15,8 @@ from mp4gen.server.troubles import TRANSIENT_ERRORS, describe_trouble
 
 from .api import MAX_BODY_BYTES, read_body
 from .compression import Text, compress, send_text
-from .key_guard import KeyGuard
 from .responses import error_response
+from .services import Services
 from .sessions import Sessions
 
 # Below the package, which may be in a zip file.
@@ -73,13 +73,13 @@ class PageAssets:
     """The page, its assets and its login.
 
     Args:
-        sessions: The sessions of the page's users.
-        guard: Checks the keys that they enter.
-        plays_links: Whether the videos on the page come from another host.
+        services: The parts of the server.
     """
 
-    def __init__(self, sessions: Sessions, guard: KeyGuard, *, plays_links: bool = False) -> None:
-        self._sessions, self._guard = sessions, guard
+    def __init__(self, services: Services) -> None:
+        self._sessions, self._guard = services.sessions, services.guard
+        # The videos then come from the bucket's host.
+        plays_links = services.config.file_links == "presigned"
         self._headers = _HEADERS | (_ALLOW_MEDIA if plays_links else {})
 
     def routes(self) -> list[web.RouteDef]:
@@ -137,9 +137,7 @@ def _read_text(folder: tuple[str, str], name: str, content_type: str) -> Text:
     return compress(content, content_type)
 
 
-def require_session(
-    sessions: Sessions, handler: SessionHandler, *, needs_csrf_token: bool = False
-) -> Any:
+def require_session(sessions: Sessions, handler: SessionHandler, *, needs_csrf_token: bool) -> Any:
     """Return `handler` with checks of the session, and of its token if the request needs it."""
 
     async def check(request: web.Request) -> web.StreamResponse:  # noqa: PLR0911 - one for each error

@@ -6,7 +6,7 @@ from typing import Any
 from mp4gen.render.looks import look_names
 from mp4gen.render.presets import PRESETS, Preset
 from mp4gen.server.config import ServerConfig
-from mp4gen.server.rendering.video_options import VideoOptions, style_for
+from mp4gen.server.rendering.video_options import DEFAULT_OPTIONS, VideoOptions, style_for
 
 _TITLES = {"youtube": "YouTube", "tiktok": "TikTok", "whatsapp": "WhatsApp"}
 
@@ -16,7 +16,7 @@ def settings(config: ServerConfig) -> dict[str, Any]:
     return {
         "looks": look_names(),
         "presets": [_preset(config, name, preset) for name, preset in PRESETS.items()],
-        "size": _size(config, VideoOptions()),
+        "size": _size(config, DEFAULT_OPTIONS),
     }
 
 

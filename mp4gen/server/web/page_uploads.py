@@ -1,4 +1,4 @@
-"""Handles the page's uploads: songs for the library, and pictures for videos."""
+"""Handles the page's uploads: songs for the library, pictures and lyrics for videos."""
 
 import asyncio
 

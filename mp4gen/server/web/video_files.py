@@ -8,10 +8,11 @@ from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
 from mp4gen.server.troubles import TransientError, describe_trouble
-from mp4gen.server.videos.video_store import LocalVideo, RemoteVideo, VideoStore
+from mp4gen.server.videos.video_store import LocalVideo, RemoteVideo
 
 from .remote_videos import remote_response
 from .responses import error_response
+from .services import Services
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{20,64}\.mp4")
 _RANGE = re.compile(r"bytes=(\d+-\d*|-0*[1-9]\d*)", re.ASCII)
@@ -22,12 +23,14 @@ class VideoFiles:
     """`GET /files/<name>.mp4`, with `Range`, `If-Range` and the other conditions of RFC 9110.
 
     Args:
-        videos: The place of the videos, which appear in it complete.
-        redirects: Whether videos on another host are sent by that host.
+        services: The parts of the server.
     """
 
-    def __init__(self, videos: VideoStore, *, redirects: bool) -> None:
-        self._videos, self._redirects = videos, redirects
+    def __init__(self, services: Services) -> None:
+        # Videos appear in it complete.
+        self._videos = services.videos
+        # The bucket's host then sends its videos itself.
+        self._redirects = services.config.file_links == "presigned"
 
     def routes(self) -> list[web.RouteDef]:
         """Return the route; the name is the only permission, as on the vendor's host."""
