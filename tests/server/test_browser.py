@@ -467,5 +467,6 @@ async def test_page_without_shared_workers_follows_events(serve: Serve, browser:
     await until("document.querySelectorAll('#tracks .row').length === 4", browser)
 
     await caller.generate("album", "one")
-
     await until("document.querySelectorAll('#videos .row').length === 1", browser)
+
+    assert not await asyncio.to_thread(browser.execute_script, "return 'SharedWorker' in window")

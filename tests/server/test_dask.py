@@ -182,6 +182,7 @@ async def test_server_that_leaves_ends_its_renders(
     task_id = await submit(caller, "album", "long")
     await until_rendering(caller, task_id)
     name = worker_of(caller, task_id)
+    before = shared.folders_of(name)
 
     with shared.suspended(name):
         await caller.server.__aexit__()
@@ -189,6 +190,7 @@ async def test_server_that_leaves_ends_its_renders(
     await until(lambda: not shared.folders_of(name))
     again = await serve(executor=shared.url)
     await until_rendering(again, task_id)
+    assert before
 
 
 async def test_crash_of_a_render_counts_and_costs_no_worker(
