@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from report import resident_memory
 from server_day import IdleExecutor
 
+from mp4gen.render.options import DEFAULT_STYLE
 from mp4gen.server.config import ServerConfig
 from mp4gen.server.counters import Counters
 from mp4gen.server.data_dir import DataDirectory
@@ -164,7 +165,7 @@ async def _run_scheduler(
         library,
         data,
         FolderVideos(data),
-        fingerprints=Fingerprints(None),
+        fingerprints=Fingerprints(DEFAULT_STYLE),
         on_finished=lambda _: None,
         on_change=lambda: None,
         counters=Counters(),

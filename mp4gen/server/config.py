@@ -9,16 +9,14 @@ import sys
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import attrs
 
 from mp4gen.addresses import is_loopback, parse_http_url
 from mp4gen.errors import ConfigurationError
 from mp4gen.options import RateLimit, invalid_setting, is_number, number_validator
-
-if TYPE_CHECKING:
-    from mp4gen.render import RenderStyle
+from mp4gen.render.options import DEFAULT_STYLE, RenderStyle
 
 DEFAULT_PORT = 8787
 GIB = 1 << 30
@@ -200,7 +198,7 @@ class ServerConfig:
     executor: ExecutorFactory | str | None = attrs.field(
         default=None, repr=False, validator=_check_executor
     )
-    style: RenderStyle | None = None
+    style: RenderStyle = DEFAULT_STYLE
     max_duration: float = attrs.field(default=1200.0, validator=_seconds(1))
     rate_limit: RateLimit = attrs.field(default=RateLimit(20, per=10.0))
     queue_limit: int = attrs.field(default=10_000, validator=_min(1))
@@ -252,8 +250,6 @@ class ServerConfig:
     @property
     def scaled_render_timeout(self) -> float:
         """The maximum seconds for a render of this `style`."""
-        if self.style is None:
-            return self.render_timeout
         pixel_rate = self.style.width * self.style.height * self.style.fps
         return self.render_timeout * max(1.0, float(pixel_rate / _REFERENCE_PIXEL_RATE))
 

@@ -286,10 +286,8 @@ def _check_renderer(config: ServerConfig) -> None:
 
 
 def _check_memory(config: ServerConfig) -> None:
-    needed = _MIN_WORKER_MEMORY
-    if config.style is not None:
-        more_pixels = config.style.width * config.style.height - 1280 * 720
-        needed += max(more_pixels * _MEMORY_PER_PIXEL // MIB, 0) * MIB
+    more_pixels = config.style.width * config.style.height - 1280 * 720
+    needed = _MIN_WORKER_MEMORY + max(more_pixels * _MEMORY_PER_PIXEL // MIB, 0) * MIB
     if 0 < config.worker_memory_bytes < needed:
         raise ConfigurationError(
             f"No video can be rendered with {config.worker_memory_bytes // MIB} MB. Raise "

@@ -17,7 +17,7 @@ def check_fonts(config: ServerConfig) -> None:
     """
     from mp4gen.render import fonts
 
-    for path in config.style.font_files if config.style is not None else ():
+    for path in config.style.font_files:
         if not fonts.is_loadable(path):
             raise ConfigurationError(
                 f"Cannot read the font file {path}. Choose a TrueType or OpenType file with --font."
@@ -28,12 +28,11 @@ def describe_fonts(config: ServerConfig) -> str:
     """Return for which scripts there is a font, as a sentence."""
     from mp4gen.render import fonts
 
-    user_fonts = config.style.font_files if config.style is not None else ()
     missing = [
         script
         for script, char in _SCRIPTS.items()
         if not fonts.find_font(
-            frozenset({ord(char)}), "regular", user_fonts, emoji=script == "emoji"
+            frozenset({ord(char)}), "regular", config.style.font_files, emoji=script == "emoji"
         )
     ]
     if missing:
@@ -55,7 +54,7 @@ def check_pictures(config: ServerConfig) -> None:
     from mp4gen.render import preparation
 
     try:
-        preparation.check_pictures(config.style)  # type: ignore[arg-type]  # it names pictures
+        preparation.check_pictures(config.style)
     except RenderError as error:
         raise ConfigurationError(f"{error} It was given with {' or '.join(names)}.") from error
 
@@ -69,7 +68,5 @@ def describe_pictures(config: ServerConfig) -> str:
 def _picture_options(config: ServerConfig) -> list[str]:
     """Return the options that name a picture."""
     style = config.style
-    if style is None:
-        return []
     is_picture = style.background not in BACKGROUNDS and not is_colour(style.background)
     return [*(["--background"] if is_picture else []), *(["--logo"] if style.logo else [])]

@@ -30,7 +30,7 @@ class Office:
         values = {"music": root / "music", "data": data.root, "executor": IdleExecutor}
         self.config = ServerConfig(**values | {"min_free_bytes": 0, "queue_limit": 12} | settings)
         self.data, self.store, self.names = data, store, ["anna", "ben", "carl"]
-        self.videos, self.prints = FolderVideos(data), Fingerprints(None)
+        self.videos, self.prints = FolderVideos(data), Fingerprints(self.config.style)
         self.library = LibraryReader(Library(root / "music"))
         self.scheduler = RenderScheduler(
             self.config,

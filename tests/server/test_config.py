@@ -95,7 +95,7 @@ def test_numbers_that_no_machine_can_use_are_refused(
 @pytest.mark.parametrize(
     ("style", "seconds"),
     [
-        (None, 100),
+        (RenderStyle(), 100),
         (RenderStyle(width=720, height=1280), 100),
         (RenderStyle(width=1920, height=1080, fps=60), 200),
         (RenderStyle(width=3840, height=2160, fps=59.94), 800 / 1.001),

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from mp4gen.errors import RenderCancelledError, RenderError, RenderIOError
+from mp4gen.render.options import DEFAULT_STYLE
 from mp4gen.server import ServerConfig, data_dir
 from mp4gen.server.counters import Counters
 from mp4gen.server.data_dir import DataDirectory
@@ -108,7 +109,7 @@ class Queue:
             library or LibraryReader(Library(self.music), Inline()),
             self.data,
             FolderVideos(self.data),
-            fingerprints=Fingerprints(None),
+            fingerprints=Fingerprints(DEFAULT_STYLE),
             on_finished=self.finished.append,
             on_change=lambda: None,
             counters=Counters(),
@@ -598,7 +599,7 @@ async def test_music_replaced_before_its_render_is_rendered_again(queue: Queue) 
     done = queue.store.get(task_id)
     assert queue.worker.tries == 2
     assert done.state is TaskState.DONE
-    assert done.fingerprint == Fingerprints(None).of(done, song)
+    assert done.fingerprint == Fingerprints(DEFAULT_STYLE).of(done, song)
 
 
 async def test_leftover_of_a_render_is_replaced(queue: Queue) -> None:

@@ -25,7 +25,7 @@ def test_style_for_returns_arguments_of_render_style() -> None:
     """The worker makes the same style from the arguments."""
     style = RenderStyle(width=640, height=360, qp=24)
 
-    assert RenderStyle(**style_for(None, None)) == RenderStyle()
+    assert RenderStyle(**style_for(RenderStyle(), None)) == RenderStyle()
     made = RenderStyle(**style_for(style, "9:16"))
     assert made == attrs.evolve(style, width=360, height=640)
 
@@ -47,7 +47,9 @@ def test_picture_is_that_of_the_data_directory(tmp_path: Path) -> None:
     """A task names it without its folder, which may move."""
     options = VideoOptions(background="picture:1.jpg")
 
-    assert style_for(None, None, options, tmp_path)["background"] == str(tmp_path / "1.jpg")
+    assert style_for(RenderStyle(), None, options, tmp_path)["background"] == str(
+        tmp_path / "1.jpg"
+    )
 
 
 def test_names_of_pictures_are_known() -> None:

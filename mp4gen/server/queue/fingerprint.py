@@ -13,18 +13,16 @@ import os
 import unicodedata
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from mp4gen.lyrics.beside import lyrics_beside
 from mp4gen.lyrics.files import EXTENSIONS
+from mp4gen.render.options import RenderStyle
 from mp4gen.server.rendering.video_options import VideoOptions, style_for
 
 from .task import Task
-
-if TYPE_CHECKING:
-    from mp4gen.render import RenderStyle
 
 # The first part of a fingerprint is that of the texts and options, the rest that of the files.
 REQUEST_CHARS = 32
@@ -34,19 +32,17 @@ _END_BYTES = 1 << 20
 # Of files that are remembered: a server may run for years, and get new music every day.
 MAX_DIGESTS = 10_000
 _STYLE_OPTIONS = {"look", "background", "accent", "preset"}
-# Of a server without a style: what a request can ask for although it has it anyway.
-_DEFAULTS = {"look": "bars", "background": "auto", "fps": 30}
 
 
 class Fingerprints:
     """The fingerprints of one server's tasks. They read files: compute them off the event loop.
 
     Args:
-        style: The server's style; None for the renderer's default.
+        style: The server's style.
         pictures: The folder of the pictures that tasks name.
     """
 
-    def __init__(self, style: "RenderStyle | None", pictures: Path | None = None) -> None:
+    def __init__(self, style: RenderStyle, pictures: Path | None = None) -> None:
         self._style, self._pictures = style, pictures
         # A file is read again only if it changed.
         self._read_digest = functools.lru_cache(MAX_DIGESTS)(_read_digest)
@@ -66,9 +62,8 @@ class Fingerprints:
     def _style_of(self, task: Task) -> dict[str, Any]:
         """Return the size and the other values that are not the renderer's defaults."""
         values = style_for(self._style, task.aspect_ratio, task.options, self._pictures)
-        fields = () if self._style is None else attrs.fields(type(self._style))
         # A default of a later version must not turn every earlier video into another one.
-        defaults = {field.name: field.default for field in fields} or _DEFAULTS
+        defaults = {field.name: field.default for field in attrs.fields(type(self._style))}
         ignored = {"width", "height"}
         return {"width": values["width"], "height": values["height"]} | {
             name: self._content(value)

@@ -12,11 +12,11 @@ from typing import Any
 import attrs
 
 from mp4gen.lyrics.beside import lyrics_beside
+from mp4gen.render.options import BACKGROUNDS
 
 from .worker import STYLE_FILES, RenderJob
 
 _FOLDERS = {"root", "folder"}
-_KEYWORDS = {"auto", "blur"}
 
 
 def files_of(job: RenderJob) -> dict[Path, PurePosixPath]:
@@ -73,5 +73,5 @@ def _as_path(value: Any) -> Any:
     """Return the path that a text of a style names, or the value itself."""
     if isinstance(value, list | tuple):
         return type(value)(_as_path(one) for one in value)
-    is_text = isinstance(value, str) and value not in _KEYWORDS
+    is_text = isinstance(value, str) and value not in BACKGROUNDS
     return Path(value) if is_text and not value.startswith("#") else value

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
+from mp4gen.render.options import RenderStyle
 from mp4gen.render.presets import PRESETS
-
-if TYPE_CHECKING:
-    from mp4gen.render import RenderStyle
 
 ASPECT_RATIOS = ("16:9", "9:16", "1:1", "4:5")
 # A background that is not one of the renderer's words, but a picture of the data directory.
@@ -19,8 +17,6 @@ PICTURE_PREFIX = "picture:"
 NO_LYRICS = "none"
 # An arrow alone may also be sung.
 _CUE_TIMES = re.compile(r"(?:^|[\r\n])[ \t]*[\d:.,]+[ \t]*-+>")
-# The renderer's own default.
-_WIDTH, _HEIGHT = 1280, 720
 
 
 @attrs.frozen(kw_only=True)
@@ -105,7 +101,7 @@ def _even(side: float) -> int:
 
 
 def style_for(
-    style: RenderStyle | None,
+    style: RenderStyle,
     aspect_ratio: str | None,
     options: VideoOptions = DEFAULT_OPTIONS,
     pictures: Path | None = None,
@@ -113,16 +109,15 @@ def style_for(
     """Return the arguments of the `RenderStyle` of one render.
 
     Args:
-        style: The server's style; None for the renderer's default.
+        style: The server's style.
         aspect_ratio: One of `ASPECT_RATIOS`; None for the size of the preset, or of `style`.
         options: What was chosen for the video; it wins over the preset, which wins over `style`.
         pictures: The folder of the pictures that the options name.
     """
-    values = {} if style is None else attrs.asdict(style)
+    values = attrs.asdict(style)
     if options.preset is not None:
         values |= {**PRESETS[options.preset].style, "platform": options.preset}
-    width, height = values.get("width", _WIDTH), values.get("height", _HEIGHT)
-    values["width"], values["height"] = size_for(width, height, aspect_ratio)
+    values["width"], values["height"] = size_for(values["width"], values["height"], aspect_ratio)
     for name in ("look", "background", "accent"):
         if (value := getattr(options, name)) is not None:
             values[name] = value
