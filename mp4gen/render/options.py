@@ -243,8 +243,13 @@ def is_colour(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(COLOUR_PATTERN, value) is not None
 
 
+def is_picture(background: object) -> bool:
+    """Return whether a background is none of ours and no colour, but the path of a picture."""
+    return background not in BACKGROUNDS and not is_colour(background)
+
+
 def _check_background(value: object) -> None:
-    if value in BACKGROUNDS or is_colour(value):
+    if not is_picture(value):
         return
     hint = "Use auto, blur, a colour such as #1d2b53, or the path of a picture."
     if not isinstance(value, str) or value.startswith("#"):

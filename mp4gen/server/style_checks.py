@@ -1,7 +1,7 @@
 """Checks the files that the server's style names; reads nothing else."""
 
 from mp4gen.errors import ConfigurationError, RenderError
-from mp4gen.render.options import BACKGROUNDS, is_colour
+from mp4gen.render.options import is_picture
 
 from .config import ServerConfig
 
@@ -68,5 +68,5 @@ def describe_pictures(config: ServerConfig) -> str:
 def _picture_options(config: ServerConfig) -> list[str]:
     """Return the options that name a picture."""
     style = config.style
-    is_picture = style.background not in BACKGROUNDS and not is_colour(style.background)
-    return [*(["--background"] if is_picture else []), *(["--logo"] if style.logo else [])]
+    background = ["--background"] if is_picture(style.background) else []
+    return [*background, *(["--logo"] if style.logo else [])]

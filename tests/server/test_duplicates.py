@@ -259,6 +259,20 @@ def test_replaced_file_is_another_video(option: str, song: Path, tmp_path: Path)
     assert fingerprint(song, style) != before
 
 
+def test_files_named_like_an_option_do_not_count(
+    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder in which the server was started may contain anything."""
+    style = attrs.evolve(FAST_STYLE, look="ring", background="blur")
+    before = fingerprint(song, style)
+
+    for name in ("ring", "blur"):
+        (tmp_path / name).write_bytes(b"mine")
+    monkeypatch.chdir(tmp_path)
+
+    assert fingerprint(song, style) == before
+
+
 def test_new_option_with_a_default_keeps_old_fingerprints(song: Path) -> None:
     """A later version's new option leaves the videos of today the same."""
     later = attrs.make_class("RenderStyle", {"mood": attrs.field(default="calm")}, (RenderStyle,))

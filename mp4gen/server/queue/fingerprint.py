@@ -19,8 +19,9 @@ import attrs
 
 from mp4gen.lyrics.beside import lyrics_beside
 from mp4gen.lyrics.files import EXTENSIONS
-from mp4gen.render.options import RenderStyle
+from mp4gen.render.options import RenderStyle, is_picture
 from mp4gen.server.rendering.video_options import VideoOptions, style_for
+from mp4gen.server.rendering.worker import STYLE_FILES
 
 from .task import Task
 
@@ -66,7 +67,7 @@ class Fingerprints:
         defaults = {field.name: field.default for field in attrs.fields(type(self._style))}
         ignored = {"width", "height"}
         return {"width": values["width"], "height": values["height"]} | {
-            name: self._content(value)
+            name: self._content(name, value)
             for name, value in values.items()
             if name not in ignored and value != defaults.get(name)
         }
@@ -82,13 +83,14 @@ class Fingerprints:
             chosen["title"] = _normalize(options.title)
         return chosen
 
-    def _content(self, value: Any) -> Any:
-        """Return an option's value, or for the path of a file what is in the file."""
-        if isinstance(value, list | tuple):
-            return [self._content(one) for one in value]
+    def _content(self, name: str, value: Any) -> Any:
+        """Return the value of a style's field, or for the path of a file what is in the file."""
+        if isinstance(value, tuple):
+            return [self._content(name, one) for one in value]
         if isinstance(value, Fraction):
             return str(value)
-        return (isinstance(value, str) and self._digest(Path(value))) or value
+        is_path = name in STYLE_FILES and is_picture(value)
+        return (is_path and self._digest(Path(value))) or value
 
     def _digest(self, path: Path) -> str | None:
         """Return the digest of a file; None if it is unreadable."""

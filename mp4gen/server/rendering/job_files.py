@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from mp4gen.lyrics.beside import lyrics_beside
-from mp4gen.render.options import BACKGROUNDS
+from mp4gen.render.options import is_picture
 
 from .worker import STYLE_FILES, RenderJob
 
@@ -73,5 +73,4 @@ def _as_path(value: Any) -> Any:
     """Return the path that a text of a style names, or the value itself."""
     if isinstance(value, list | tuple):
         return type(value)(_as_path(one) for one in value)
-    is_text = isinstance(value, str) and value not in BACKGROUNDS
-    return Path(value) if is_text and not value.startswith("#") else value
+    return Path(value) if isinstance(value, str) and is_picture(value) else value
