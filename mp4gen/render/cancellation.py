@@ -1,4 +1,4 @@
-"""Stop a render when its caller cancels it or its timeout ends."""
+"""Stop a render when its caller cancels it or its timeout ends. Interrupts nothing itself."""
 
 import time
 from typing import Protocol

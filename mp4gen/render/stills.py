@@ -1,4 +1,4 @@
-"""Render single pictures of a track: a frame of its video, its cover."""
+"""Render single pictures of a track: a frame of its video, its cover. Encodes no video."""
 
 import functools
 import math

@@ -1,4 +1,4 @@
-"""Check the path of a video before any work is done for it."""
+"""Check the path of a video before any work is done for it. Writes nothing."""
 
 import os
 from pathlib import Path
