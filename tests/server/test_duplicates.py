@@ -177,9 +177,24 @@ LARGE_FILE_CHANGES: dict[str, tuple[Callable[[Path], object], bool]] = {
     "nothing": (lambda song: None, False),
     "tags at its beginning": (write_at(10, keep_time=True), True),
     "tags at its end": (write_at(MAX_READ_BYTES, keep_time=True), True),
+    "what is between its ends": (write_at(MAX_READ_BYTES // 2, keep_time=True), False),
     "a moment of the music": (write_at(MAX_READ_BYTES // 2, keep_time=False), True),
     "its length": (lambda song: os.truncate(song, MAX_READ_BYTES + 2), True),
 }
+
+
+def test_later_version_finds_the_videos_of_an_earlier_one(tmp_path: Path) -> None:
+    """Another fingerprint of the same request would render every video a second time."""
+    song = tmp_path / "song.mp3"
+    song.write_bytes(b"music")
+    song.with_suffix(".lrc").write_bytes(b"[00:00.00]La")
+    options = VideoOptions(look="ring", title="Nai\u0308ve", start=1.5)
+    fields = {"domain_name": "music.example", "aspect_ratio": "1:1", "options": options}
+
+    plain, chosen = fingerprint(song, None), fingerprint(song, FAST_STYLE, **fields)
+
+    assert plain == "4ef5115873086223bcc1503580788a1f.0fc50170fb853be2e89d939cea049608"
+    assert chosen == "bd1adccfa79abd466223c1a68b9865b4.0fc50170fb853be2e89d939cea049608"
 
 
 @pytest.mark.parametrize("name", LARGE_FILE_CHANGES)

@@ -52,7 +52,21 @@ async def test_video_without_a_valid_record_is_kept_and_listed(
 
     assert data.video_names() == {TASK.filename}
     assert store.filenames() == set()
-    assert sum(TASK.filename in line for line in caplog.messages) == 2
+    assert caplog.messages == [f"videos without a task are kept: 1 ({TASK.filename})"] * 2
+
+
+async def test_log_lists_ten_of_many_videos_without_a_task(
+    data: DataDirectory, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line says how many there are, and begins to name them."""
+    names = [letter * 24 + ".mp4" for letter in "ABCDEFGHIJKL"]
+    for name in names:
+        (data.videos / name).write_bytes(b"video")
+
+    await recover(store, data, FolderVideos(data))
+
+    listed = ", ".join(names[:10])
+    assert caplog.messages == [f"videos without a task are kept: 12 ({listed}, ...)"]
 
 
 async def test_copy_of_a_video_is_kept_and_listed(
@@ -80,7 +94,7 @@ async def test_found_twin_of_a_known_task_is_added(data: DataDirectory, store: S
     await recover(store, data, FolderVideos(data))
 
     assert store.get("1").filename == TASK.filename
-    assert store.get("1").fingerprint != store.get("2").fingerprint == "f"
+    assert (store.get("1").fingerprint, store.get("2").fingerprint) == ("f 1", "f")
 
 
 async def test_videos_of_old_versions_get_a_record(data: DataDirectory, store: Store) -> None:
@@ -91,6 +105,14 @@ async def test_videos_of_old_versions_get_a_record(data: DataDirectory, store: S
     await recover(store, data, FolderVideos(data))
 
     assert data.record_path(TASK.filename).read_bytes() == encode_record(TASK)
+
+
+def test_record_can_be_read_by_a_person() -> None:
+    """It is text with one value on each line, in every script."""
+    lines = encode_record(TASK, author="夜の窓", size=7).decode().splitlines()
+
+    assert ' "author": "夜の窓",' in lines
+    assert ' "size": 7,' in lines
 
 
 async def test_interrupted_deletion_is_finished(data: DataDirectory, store: Store) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace as Usage
 from typing import Any
 
+import attrs
 import pytest
 
 from mp4gen.errors import RenderCancelledError, RenderError, RenderIOError
@@ -26,6 +27,7 @@ from mp4gen.server.data_dir import DataDirectory
 from mp4gen.server.library.library import Library
 from mp4gen.server.library.reader import LibraryReader
 from mp4gen.server.queue.fingerprint import Fingerprints
+from mp4gen.server.queue.recovery import read_record
 from mp4gen.server.queue.retention import delete_task
 from mp4gen.server.queue.retries import MAX_ATTEMPTS, QueueHold, retry_delay
 from mp4gen.server.queue.scheduler import RenderScheduler
@@ -502,7 +504,9 @@ async def test_crash_is_tried_three_times(queue: Queue) -> None:
     failed = queue.store.get("00")
     assert queue.worker.tries == TASKS - 1 + MAX_ATTEMPTS
     assert (failed.state, failed.error_code) == (TaskState.FAILED, 500)
-    assert "crashed" in failed.error_message
+    assert failed.error_message == (
+        "The render crashed, or exceeded its limit of memory or processor time."
+    )
     assert queue.states()[TaskState.DONE] == TASKS - 1
     assert scheduler.trouble is None
 
@@ -530,6 +534,7 @@ async def test_bad_song_fails_at_once(queue: Queue) -> None:
 
     failed = queue.store.get("00")
     assert (failed.state, failed.error_code, queue.worker.tries) == (TaskState.FAILED, 400, 1)
+    assert (failed.lease_until, failed.completed_at is None) == (None, False)
 
 
 async def test_deleted_song_fails_with_451(queue: Queue) -> None:
@@ -632,6 +637,7 @@ async def test_pause_survives_a_restart(queue: Queue) -> None:
     await asyncio.sleep(0.5)
 
     assert (before.state, before.attempts) == (TaskState.QUEUED, 0)
+    assert (before.started_at, before.lease_until) == (None, None)
     assert before.troubles >= 3
     assert before.not_before is not None
     assert queue.worker.tries == tries
@@ -739,12 +745,14 @@ async def test_published_video_that_was_not_recorded_keeps_its_duration(queue: Q
     task_id = await queue.submit(0)
     await queue.wait_for(1)
     done = queue.store.get(task_id)
+    recorded = await read_record(FolderVideos(queue.data), done.filename)
     await queue.store._change(task_id, state=TaskState.RENDERING, duration=None, completed_at=None)
     await queue.scheduler.stop(0.0)
 
     await queue.start()
     await queue.wait_for(2)
 
+    assert recorded == attrs.evolve(done, attempts=0)
     assert queue.store.get(task_id).duration == done.duration
     assert list(queue.worker.videos.values()) == [1]
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,34 @@ def test_foreign_database_is_refused_and_not_changed(tmp_path: Path, name: str) 
             use(path)
 
     assert path.read_bytes() == before
+
+
+def test_damaged_database_is_named(tmp_path: Path) -> None:
+    """The text says what to do; of a copy it names the original."""
+    path, original = tmp_path / "copy.sqlite", tmp_path / "tasks.sqlite"
+    path.write_bytes(b"garbage " * 1000)
+    uses: list[tuple[Path, Callable[[], object]]] = [
+        (path, lambda: Store(path)),
+        (path, lambda: schema.check_integrity(path)),
+        (original, lambda: schema.check_integrity(path, named=original)),
+    ]
+    for named, use in uses:
+        with pytest.raises(ConfigurationError) as error:
+            use()
+        assert str(error.value).startswith(
+            f"The database {named} is damaged (file is not a database). Restore your last copy, "
+        )
+
+
+def test_database_in_a_missing_folder_is_no_damage(tmp_path: Path) -> None:
+    """The text names the file and the cause."""
+    path = tmp_path / "none" / "tasks.sqlite"
+
+    with pytest.raises(ConfigurationError) as error:
+        Store(path)
+
+    cause = f"The database {path} cannot be used: unable to open database file. "
+    assert str(error.value).startswith(cause)
 
 
 def test_newer_database_is_refused(tmp_path: Path) -> None:
