@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,10 @@ Validator = Callable[[object, "attrs.Attribute[Any]", Any], None]
 
 
 def invalid_setting(name: str, value: object, hint: str) -> ConfigurationError:
-    """Return the error for a setting with an unusable value."""
+    """Return the error for a setting with an unusable value, without the password of a URL."""
+    if isinstance(value, str):
+        # Greedy: a mistyped password may contain an @ or a slash itself.
+        value = re.sub(r"^([^/@]*//)?.*@", r"\1...@", value, flags=re.DOTALL)
     return ConfigurationError(f"Invalid {name}: {short_repr(value)}. Use {hint}.")
 
 

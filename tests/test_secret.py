@@ -12,6 +12,7 @@ import pytest
 from mp4gen import CallbackReceiver, VideoRequest
 from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState
 from mp4gen.conversion.submission_cache import Submission
+from mp4gen.options import invalid_setting
 from mp4gen.secret import HiddenHeader, Secret
 from mp4gen.testing import CallbackBehavior
 
@@ -22,6 +23,16 @@ async def submission() -> Submission:
     """Return a submission with a subscription to its callbacks."""
     receiver = CallbackReceiver("https://bot.example")
     return Submission("v", subscription=receiver._subscribe(VALUE))
+
+
+@pytest.mark.parametrize("scheme", ["https://", "s3://", "redis:", ""])
+@pytest.mark.parametrize("password", [VALUE, f"a@/{VALUE}", f"a\n{VALUE}", VALUE * 9])
+def test_invalid_setting_shows_no_password(scheme: str, password: str) -> None:
+    """A URL that cannot be read may still contain a password."""
+    error = invalid_setting("base_url", f"{scheme}user:{password}@host:port/", "a URL")
+
+    assert VALUE not in str(error)
+    assert "...@host:port/" in str(error)
 
 
 @pytest.mark.parametrize(

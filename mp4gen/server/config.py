@@ -106,9 +106,7 @@ def _check_executor(_: object, attribute: attrs.Attribute[Any], value: object) -
 def _check_bucket(_: object, attribute: attrs.Attribute[Any], url: str | None) -> None:
     found = None if url is None else _BUCKET_URL.fullmatch(str(url))
     if url is not None and (found is None or {".", ".."} & {*found[2].split("/")}):
-        # It may contain credentials, which belong into the variables of AWS.
-        shown = re.sub("//.*@", "//...@", str(url))
-        raise invalid_setting(attribute.name, shown, "s3://BUCKET or s3://BUCKET/PREFIX")
+        raise invalid_setting(attribute.name, str(url), "s3://BUCKET or s3://BUCKET/PREFIX")
 
 
 def _cpus() -> int:

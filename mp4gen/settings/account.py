@@ -45,7 +45,7 @@ def resolve_base_url(value: str | None) -> str:
     url = _API_PATH.sub("", url).rstrip("/")
     parts = parse_http_url(url)
     if parts is None or " " in url or not _fits_dns(parts.hostname or ""):
-        raise invalid_setting("base_url", url[:100], f"a URL such as {DEFAULT_BASE_URL}")
+        raise invalid_setting("base_url", url, f"a URL such as {DEFAULT_BASE_URL}")
     if parts.query or parts.fragment or parts.username is not None or parts.password is not None:
         raise ConfigurationError(
             "Invalid base_url: it holds a user, a query or a fragment. "
