@@ -1,6 +1,6 @@
 """Compare mp4gen with `suno-easy`, the other client of this API, on one exact service.
 
-    pip install suno-easy==0.2.0
+    python benchmarks/peers.py suno-easy
     python benchmarks/comparison.py [--scale 5] [--json FILE]
 
 60 tracks in a loop, 20 and 50 tracks in threads, and a submit whose response is lost, each against
@@ -12,7 +12,6 @@ failure. Takes about 4 minutes.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 import sys
 import time
@@ -21,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import attrs
+import peers
 import support_bulk as support
 from report import parse_arguments, show_figures
 
@@ -162,19 +162,20 @@ def compare(setting: str, peer: Client | None, number: int, scale: float, **faul
         print(format_result("suno-easy", setting, theirs))
         fewer = theirs.finished < mine.finished
         yield f"suno-easy, {setting}: finished", f"{theirs.finished}", "fewer than ours", fewer
+        yield f"suno-easy, {setting}: paid and lost", f"{theirs.lost}", "", True
 
 
 def main() -> None:
     """Run the benchmark."""
     args = parse_arguments(__doc__, scale=5.0)
-    installed = importlib.util.find_spec("suno_easy") is not None
+    installed = peers.use("suno-easy")
     loop, threads = (suno_easy_in_a_loop, suno_easy_in_threads) if installed else (None, None)
     rows = [*compare(f"{LOOP_TRACKS} in a loop", loop, LOOP_TRACKS, args.scale)]
     for number in THREADS:
         rows += compare(f"{number} in threads", threads, number, args.scale)
     rows += compare("a lost response", loop, 1, args.scale, fault="reset_after_accept")
     if not installed:
-        print("# suno-easy is not installed and was skipped: pip install suno-easy==0.2.0")
+        print("# suno-easy is not installed and was skipped: python benchmarks/peers.py suno-easy")
     show_figures("Comparison", rows, args.json)
     if not installed and os.environ.get("CI"):
         sys.exit(1)

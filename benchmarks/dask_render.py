@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from report import at_least, at_most, parse_arguments, show_figures
+from report import at_least, at_most, parse_arguments, show, show_figures
 from support_server import copies, get_details, server, submit, write_song
 
 from mp4gen.server import Server
@@ -189,6 +189,15 @@ async def main() -> None:
         at_most("one song in the cluster / here", best["there"] / best["here"], 1.1, "{:.2f}"),
         at_most("tasks lost when workers and the scheduler are killed", lost, 0),
     ]
+    songs = [
+        {
+            "Dask workers": count,
+            "seconds each": options.seconds,
+            "a minute": 60 * options.songs / best[f"songs on {count}"],
+        }
+        for count in (1, 2)
+    ]
+    show("Videos a minute", songs, options.json)
     if options.mix:
         ratio = best["mix on 1"] / best["mix on 2"]
         figures.append(at_least("a long mix on 2 workers / 1", ratio, 1.7, "{:.2f}"))

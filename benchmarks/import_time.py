@@ -2,9 +2,10 @@
 
     python benchmarks/import_time.py [--rounds 20] [--json [FILE]]
 
-The SDK is compared with aiohttp, and an empty run of pytest with the plugin with one without it.
-All are compiled beforehand, as installers do. Exits with an error if the import loads a module that
-only a server, a renderer or a terminal needs. About 20 s.
+The SDK and suno-easy, if it is installed (`benchmarks/peers.py`), are compared with aiohttp, and an
+empty run of pytest with the plugin with one without it. All are compiled beforehand, as installers
+do. Exits with an error if the import loads a module that only a server, a renderer or a terminal
+needs. About 20 s.
 """
 
 import os
@@ -14,6 +15,7 @@ import sys
 import tempfile
 from typing import Any
 
+import peers
 from report import parse_arguments, show
 
 NEVER = [
@@ -42,6 +44,8 @@ CODES = {
     "pytest": PYTEST.format(PYTEST_ARGUMENTS),
     "pytest with the plugin": PYTEST.format([*PYTEST_ARGUMENTS, "-p", "mp4gen.testing.plugin"]),
 }
+if peers.packages("suno-easy"):
+    CODES["suno-easy"] = f"import sys; sys.path += {peers.packages('suno-easy')}; import suno_easy"
 # What each is compared with.
 BASES = {"pytest": "pytest", "pytest with the plugin": "pytest"}
 

@@ -2,20 +2,21 @@
 
     python benchmarks/memory.py [--count 1000] [--many 100000] [--json [FILE]]
 
-The first table shows the bytes that Python holds for each (tracemalloc). The second one shows the
-memory of the process with `--many` waits, and the share of a core that it uses while it idles.
-About 40 s.
+The first table shows the bytes that Python holds for each (tracemalloc); for a thread that waits,
+as blocking clients need, it is what the process grows by. The second one shows the memory of the
+process with `--many` waits, and the share of a core that it uses while it idles. About 40 s.
 """
 
 import asyncio
 import gc
 import resource
+import threading
 import time
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from report import parse_arguments, show
+from report import parse_arguments, resident_memory, show
 
 import mp4gen
 from mp4gen.conversion.poller import VideoPoller
@@ -76,6 +77,20 @@ async def compare(count: int) -> list[dict[str, Any]]:
     ]
 
 
+def bytes_per_thread(count: int) -> int:
+    """Return the memory of the process for each of `count` threads that wait."""
+    end = threading.Event()
+    before = resident_memory()
+    threads = [threading.Thread(target=end.wait) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    grown = resident_memory() - before
+    end.set()
+    for thread in threads:
+        thread.join()
+    return int(grown * (1 << 20) / count)
+
+
 async def many_waits(count: int) -> dict[str, Any]:
     """Return the memory of the process with `count` waits, and its CPU share while idle."""
     client = mp4gen.Client("key", polling=LONG)
@@ -101,7 +116,11 @@ def main() -> None:
     options = parse_arguments(__doc__, count=1_000, many=100_000)
     # First, since the peak of a process never falls.
     many = asyncio.run(many_waits(options.many))
-    show("Memory of one wait", asyncio.run(compare(options.count)), options.json)
+    thread = bytes_per_thread(options.count)
+    rows = asyncio.run(compare(options.count))
+    ratio = thread / rows[0]["bytes each"]
+    rows.append({"what": "thread", "count": options.count, "bytes each": thread, "ratio": ratio})
+    show("Memory of one wait", rows, options.json)
     show("Many waits", [many], options.json)
 
 

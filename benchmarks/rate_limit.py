@@ -2,9 +2,10 @@
 
     python benchmarks/rate_limit.py [--calls 10000] [--client-calls 1000] [--json [FILE]]
 
-mp4gen's limiter against "textbook", which counts the times of sending, as most limiters do: both
-against a model of the server, in virtual time. The last row is the whole client against the fake
-service over loopback. About 30 s.
+mp4gen's limiter against "textbook", which counts the times of sending, as most limiters do, and
+against published ones, if they are installed (`benchmarks/peers.py`): all against a model of the
+server, in virtual time. The last row is the whole client against the fake service over loopback.
+About a minute.
 """
 
 import asyncio
@@ -12,11 +13,13 @@ import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from random import Random
 from typing import Any
 
 import looptime
 import support_bulk as support
+import support_limiters
 from report import parse_arguments, show
 
 import mp4gen
@@ -59,8 +62,9 @@ def latency(random: Random, median: float) -> Latency:
     return draw
 
 
-async def saturate(limiter: Any, calls: int, draw: Latency) -> tuple[int, float]:
+async def saturate(make: Callable[[], Any], calls: int, draw: Latency) -> tuple[int, float]:
     """Return the refusals, and the share of the limit that was used."""
+    limiter = make()
     loop = asyncio.get_running_loop()
     counted: deque[float] = deque()
     rate_limited = 0
@@ -107,14 +111,14 @@ def main() -> None:
     """Run the benchmark."""
     options = parse_arguments(__doc__, calls=10_000, client_calls=1_000)
     rows = []
-    for name, make in (
-        ("mp4gen", lambda: mp4gen.SlidingWindowLimiter(LIMIT)),
-        ("textbook", Textbook),
-    ):
-        for median in (0.06, 0.1, 0.2):
-            draw = latency(Random(1), median)
-            found = support.run(saturate(make(), options.calls, draw))
-            rows.append(row(name, median, options.calls, *found))
+    own: dict[str, Callable[[], Any]] = {
+        "mp4gen": lambda: mp4gen.SlidingWindowLimiter(LIMIT),
+        "textbook": Textbook,
+    }
+    for name, make in (own | support_limiters.published(LIMIT)).items():
+        for median in (0.06, 0.1, 0.2) if name in own else (0.1,):
+            work = partial(saturate, make, options.calls, latency(Random(1), median))
+            rows.append(row(name, median, options.calls, *support_limiters.run(work)))
     found = support.run(whole_client(options.client_calls), looptime.new_event_loop)
     rows.append(row("whole client", 0.06, options.client_calls, *found))
     show("20 calls in 10 s, counted by arrival", rows, options.json)

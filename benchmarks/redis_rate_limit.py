@@ -1,12 +1,14 @@
 """Measure a limit that four processes share through Redis, against a server that counts exactly.
 
-    python benchmarks/redis_rate_limit.py [--per 2] [--periods 12] [--peers] [--json [FILE]]
+    python benchmarks/redis_rate_limit.py
+        [--per 2] [--periods 12] [--quick] [--peers all|NAME,…] [--json [FILE]]
 
 Needs `redis-server` and the `redis` extra. Each process keeps 10 calls waiting; the fake service
 has a latency of up to 100 ms. `refused` are the calls that it refused, `peak` the most calls that
 arrived in any period (20 are allowed), and `share` the accepted calls relative to the permitted
-ones. With `--peers`, published limiters that are installed are measured beside ours. About 10
-minutes with, 5 without.
+ones. With `--peers`, published limiters are measured beside ours, if they are installed
+(`benchmarks/peers.py`). About 10 minutes with all, 5 without; `--quick` disturbs nothing but a
+process, and takes about 2.
 """
 
 import asyncio
@@ -18,13 +20,13 @@ import sys
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from importlib.util import find_spec
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import mean
 from threading import Thread
 from typing import Any
 
+import peers
 from report import at_least, at_most, note, parse_arguments, show, show_figures
 from support_redis_limiters import LIMITERS
 
@@ -36,7 +38,6 @@ from tests.support_redis import RedisServer, SlowLine, mark_as_used
 
 REQUESTS, PROCESSES = 20, 4
 PROGRAM = Path(__file__).with_name("support_redis_limiters.py")
-PACKAGES = {"pyrate-limiter": "pyrate_limiter", "throttled-py": "throttled"}
 
 
 class Processes:
@@ -222,34 +223,26 @@ async def cost(server: RedisServer, slots: int) -> tuple[float, float, float]:
     return cpu / slots * 1e3, used / slots * 1e3, calls / slots
 
 
-def is_installed(limiter: str) -> bool:
-    """Return whether the package of a limiter is installed."""
-    name = limiter.split(maxsplit=1)[0]
-    with suppress(ImportError):
-        return find_spec(PACKAGES.get(name, name)) is not None
-    return False
-
-
 def main() -> None:
     """Run the benchmark."""
-    options = parse_arguments(__doc__, per=2.0, periods=12, kills=3, slots=3000, peers=False)
+    options = parse_arguments(
+        __doc__, per=2.0, periods=12, kills=3, slots=3000, quick=False, peers=""
+    )
     per, periods = options.per, options.periods
     ours = plain("mp4gen", per, periods)
     kills = [killed(per, seed) for seed in range(options.kills)]
-    rows = [
-        ours,
-        *kills,
-        slow(per, periods),
-        disturbed(per, periods, "Redis restarted", restart),
-        disturbed(per, periods, "Redis away for 12 s", away),
-    ]
-    for limiter in LIMITERS if options.peers else ():
-        if limiter == "mp4gen":
-            continue
-        if is_installed(limiter):
-            rows.append(plain(limiter, per, periods))
-        else:
-            note(f"{limiter}: not installed")
+    rows = [ours, *kills]
+    if not options.quick:
+        rows += [
+            slow(per, periods),
+            disturbed(per, periods, "Redis restarted", restart),
+            disturbed(per, periods, "Redis away for 12 s", away),
+        ]
+    chosen = list(LIMITERS)[1:] if options.peers == "all" else options.peers.split(",")
+    if options.peers and peers.use("limiters"):
+        rows += [plain(limiter, per, periods) for limiter in chosen]
+    elif options.peers:
+        note("the published limiters are not installed")
     with RedisServer() as server:
         cpu, redis_cpu, round_trips = asyncio.run(cost(server, options.slots))
     show(

@@ -239,7 +239,7 @@ PARTS = {
     "load": ("record-info while two renders run", load),
     "queue": ("A deep queue against an empty one", queue),
     "noise": ("Random requests", random_requests),
-    "workers": ("Two workers against one", server_day.workers),
+    "workers": ("Videos a minute by workers", server_day.workers),
     "day": ("A day of service, the renderer replaced by a copy", server_day.day),
     "client": ("One conversion with mp4gen.Client", server_day.client),
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import peers
 
 # For the tests' helpers and for the package.
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -93,6 +94,7 @@ LIMITERS: dict[str, tuple[Callable[[str, RateLimit, str], Awaitable[Slot]], str]
 
 async def work(settings: dict[str, Any]) -> None:
     """Call the API until standard input ends."""
+    peers.use("limiters")
     make, algorithm = LIMITERS[settings["limiter"]]
     limit = RateLimit(settings["requests"], per=settings["per"])
     slot = await make(settings["redis_url"], limit, algorithm)
