@@ -28,7 +28,7 @@ class Office:
     def __init__(self, root: Path, data: DataDirectory, store: Store, **settings: Any) -> None:
         self.song = write_song(root / "music" / "album" / "one.wav", 0.1)
         values = {"music": root / "music", "data": data.root, "executor": IdleExecutor}
-        self.config = ServerConfig(**values | {"min_free_bytes": 0, "queue_limit": 12} | settings)
+        self.config = ServerConfig(**values | {"min_free_bytes": 0, "queue_limit": 13} | settings)
         self.data, self.store, self.names = data, store, ["anna", "ben", "carl"]
         self.videos, self.prints = FolderVideos(data), Fingerprints(self.config.style)
         self.library = LibraryReader(Library(root / "music"))
@@ -86,10 +86,10 @@ def office(tmp_path: Path, data: DataDirectory, store: Store) -> Any:
 
 
 async def test_room_is_shared_between_accounts(office: Office) -> None:
-    """Of 12 places 2 are reserved for each of 3 accounts; the rest is for the first one."""
-    assert office.rooms() == [8, 8, 8]
+    """Of 13 places 2 are reserved for each of 3 accounts; the rest is for the first one."""
+    assert office.rooms() == [9, 9, 9]
 
-    office.queue("anna", 7)
+    office.queue("anna", 8)
     assert office.rooms() == [1, 3, 3]
     office.queue("anna", 1)
     assert office.rooms() == [0, 2, 2]
@@ -104,7 +104,7 @@ async def test_server_without_accounts_shares_no_room(office: Office) -> None:
     """Every place of the queue is for everyone."""
     office.names = []
 
-    office.queue("", 11)
+    office.queue("", 12)
     assert office.admission.room_for("") == 1
     assert office.admission.reject_reason is None
     office.queue("", 1)
@@ -117,7 +117,7 @@ async def test_trouble_of_the_server_comes_before_a_full_queue(
     office: Office, tmp_path: Path, reason: RejectReason
 ) -> None:
     """The reason is the one that an operator can end."""
-    office.queue("anna", 12)
+    office.queue("anna", 13)
     if reason is RejectReason.MAINTENANCE:
         (office.data.root / "maintenance").touch()
     settings = full_disk(tmp_path)

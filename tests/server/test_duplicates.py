@@ -191,7 +191,7 @@ def test_later_version_finds_the_videos_of_an_earlier_one(tmp_path: Path) -> Non
     options = VideoOptions(look="ring", title="Nai\u0308ve", start=1.5)
     fields = {"domain_name": "music.example", "aspect_ratio": "1:1", "options": options}
 
-    plain, chosen = fingerprint(song, None), fingerprint(song, FAST_STYLE, **fields)
+    plain, chosen = fingerprint(song, RenderStyle()), fingerprint(song, FAST_STYLE, **fields)
 
     assert plain == "4ef5115873086223bcc1503580788a1f.0fc50170fb853be2e89d939cea049608"
     assert chosen == "bd1adccfa79abd466223c1a68b9865b4.0fc50170fb853be2e89d939cea049608"

@@ -193,6 +193,21 @@ async def test_expired_videos_are_deleted_on_a_full_disk(data: DataDirectory) ->
     store.close()
 
 
+async def test_jump_of_the_clock_on_a_full_disk_deletes_nothing(data: DataDirectory) -> None:
+    """The sweep goes on, although it cannot correct the times of the videos."""
+    store, clock = FullDisk(data.database), Clock()
+    store.video = data.root / "none"
+    await add_video(data, store, NOW - DAY)
+    retention = Retention(15, store, data, FolderVideos(data), clock=clock)
+    store.video = data.videos / FINISHED_TASK.filename
+    before = await retention.sweep()
+    clock.offset += YEAR
+
+    assert (before, await retention.sweep()) == (0, 0)
+    assert store.get("1") is not None
+    store.close()
+
+
 async def test_deletion_leaves_nothing(data: DataDirectory, store: Store) -> None:
     """The record, the thumbnail and the note about the deletion are gone, too."""
     await add_video(data, store, NOW)

@@ -647,6 +647,20 @@ async def test_pause_survives_a_restart(queue: Queue) -> None:
     assert (done.state, done.not_before, done.last_trouble) == (TaskState.DONE, None, None)
 
 
+async def test_measured_speed_is_known_to_the_next_server(queue: Queue) -> None:
+    """Its first estimates are as good as the last ones."""
+    first = await queue.start()
+    await queue.submit(0)
+    await queue.wait_for(1)
+    await first.stop(10.0)
+    measured = first._render_speed.speed
+
+    second = await queue.start()
+
+    assert second._render_speed.speed == measured
+    assert queue.store.get_metadata("render_speed") == measured
+
+
 async def test_render_has_a_lease(queue: Queue) -> None:
     """While a task is rendered, the store says until when it belongs to this server."""
     leases: list[Task] = []

@@ -65,11 +65,10 @@ class Fingerprints:
         values = style_for(self._style, task.aspect_ratio, task.options, self._pictures)
         # A default of a later version must not turn every earlier video into another one.
         defaults = {field.name: field.default for field in attrs.fields(type(self._style))}
-        ignored = {"width", "height"}
         return {"width": values["width"], "height": values["height"]} | {
             name: self._content(name, value)
             for name, value in values.items()
-            if name not in ignored and value != defaults.get(name)
+            if value != defaults.get(name)
         }
 
     def _content_of(self, options: VideoOptions) -> dict[str, Any]:

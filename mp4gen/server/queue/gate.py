@@ -43,7 +43,7 @@ class StartGate:
         trouble = self._space_trouble()
         self._log_change(self._logged_space_trouble, trouble)
         self._logged_space_trouble = trouble
-        return max(0.0, self._hold.until - now, _DISK_CHECK_INTERVAL if trouble else 0.0)
+        return max(self._hold.until - now, _DISK_CHECK_INTERVAL if trouble else 0.0)
 
     def record_failure(self, reason: str, now: float) -> None:
         """Count a failure that is not the song's."""

@@ -290,11 +290,8 @@ class RenderScheduler:
     async def _try_again_later(self, task: Task, error: Exception) -> None:
         with contextlib.suppress(sqlite3.Error):
             current = self._store.get(task.task_id)
-            if current is None:
-                self._renderer.forget(task.task_id)
-                return
-            if current.is_finished:
-                # Only its speed was not recorded.
+            if current is None or current.is_finished:
+                # It was deleted, or only its speed was not recorded.
                 return
         crashed, trouble = isinstance(error, RenderCrashedError), describe_trouble(error)
         # A crash counts as an attempt; any other failure is excused.
