@@ -11,6 +11,7 @@ afresh, delete build/mutation.
 
 import argparse
 import ast
+import gc
 import json
 import math
 import os
@@ -50,6 +51,8 @@ TESTS = {
     "bulk": ["tests/bulk"],
     "server/queue": [f"tests/server/test_{name}.py" for name in SERVER.split()],
 }
+# Seconds of sleep after which a test hangs: the suite waits in loop time.
+IDLE = 20.0
 SURVIVED, SKIPPED, UNREACHED, KILLED, TIMED_OUT = 0, 34, 33, 1, 36
 
 
@@ -146,10 +149,15 @@ def run_in_fork(work: Callable[[], int], cpu: float, wall: float) -> int:
             code = work()
         finally:
             os._exit(code)
-    deadline, code = time.monotonic() + wall, None
-    while code is None and time.monotonic() < deadline:
+    begun = active = time.monotonic()
+    code, used = None, ""
+    while code is None and time.monotonic() - begun < wall and time.monotonic() - active < IDLE:
         done, status = os.waitpid(pid, os.WNOHANG)
         code = os.waitstatus_to_exitcode(status) if done else time.sleep(0.02)
+        fields = Path(f"/proc/{pid}/stat").read_text().split() if code is None else [""] * 15
+        # A process that waits for the CPU is not idle.
+        if fields[2] != "S" or fields[13] != used:
+            active, used = time.monotonic(), fields[13]
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
     if code is None:
@@ -174,6 +182,8 @@ class Forks:
         set_mutant_under_test("")
         lines, seconds = self.reached(session)
         items = {item.nodeid: item for item in session.items if seconds[item.nodeid] < math.inf}
+        # The collector would copy all objects of the session into each fork.
+        gc.freeze()
         print(f"{len(session.items) - len(items)} tests fail without a mutant, and are left out")
         for number, name in enumerate(self.names, 1):
             path, span = changed_statement(name)
@@ -186,9 +196,19 @@ class Forks:
 
     def reached(self, session: pytest.Session) -> tuple[dict[str, dict[str, list[str]]], Any]:
         """Return the tests that reach each line of each module, and the CPU time of each test."""
-        file = Path("reached.json")
-        lines, seconds = json.loads(file.read_text()) if file.exists() else ({}, {})
-        new = [item for item in session.items if item.nodeid not in seconds]
+        file, made = Path("reached.json"), 0.0
+        lines: dict[str, dict[str, list[str]]] = {}
+        seconds: dict[str, float] = {}
+        if file.exists():
+            made = file.stat().st_mtime
+            # The lines of another version are others.
+            if not any(path.stat().st_mtime > made for path in FOLDER.glob("mp4gen/**/*.py")):
+                lines, seconds = json.loads(file.read_text())
+        new = [
+            item
+            for item in session.items
+            if item.nodeid not in seconds or item.path.stat().st_mtime > made
+        ]
         include = [f"*/mp4gen/{package}/*" for package in TESTS]
 
         def work() -> int:

@@ -208,7 +208,7 @@ async def test_timeout_escapes_an_unknown_status(
 
     assert type(error) is mp4gen.WaitTimeoutError
     assert str(error).isprintable()
-    assert r"its last status was 'QUEUED\n\x1b[2J'" in str(error)
+    assert r"(its last status was 'QUEUED\n\x1b[2J'). It may still finish" in str(error)
 
 
 async def test_callback_exception_with_a_url_is_a_success(
@@ -369,6 +369,18 @@ async def test_failed_polls_emit_a_retry_event(service: FakeService) -> None:
     assert [type(event.error) for event in retries] == [mp4gen.TransportError, mp4gen.ServerError]
     assert all(event.delay > 1 for event in retries)
     assert {event.path for event in retries} == {"/api/v1/mp4/record-info"}
+
+
+async def test_refused_poll_emits_no_retry_event(service: FakeService) -> None:
+    """The pause of the limiter has an event of its own."""
+    events: list[mp4gen.Event] = []
+    service.script("details", "html_429")
+
+    async with service.client(on_event=events.append) as client:
+        await client.convert(REQUEST)
+
+    assert sum(isinstance(event, mp4gen.PausedEvent) for event in events) == 1
+    assert [event for event in events if isinstance(event, mp4gen.RetryEvent)] == []
 
 
 async def test_wait_for_an_unknown_id_reports_it_at_once(

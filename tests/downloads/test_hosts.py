@@ -495,3 +495,24 @@ async def test_healthy_hosts_are_forgotten() -> None:
             assert users(hosts) == 1
 
     assert hosts._hosts == {}
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("sends_a_part", [True, False])
+async def test_host_that_sends_parts_of_files_is_not_down(sends_a_part: bool) -> None:
+    """Three downloads that break off together open its breaker only if nothing was received."""
+    hosts = FileHosts(Sleeper())
+
+    async def break_off(seed: int) -> None:
+        async with hosts.attempt("a", RetryBudget(Retry(), Random(seed))) as attempt:
+            if sends_a_part:
+                attempt.succeed()
+            await asyncio.sleep(1)
+            raise RetryableError("Cut off.")
+
+    await asyncio.gather(*(break_off(seed) for seed in range(3)), return_exceptions=True)
+    begun = now()
+    async with hosts.attempt("a", RetryBudget(Retry(), Random(3))):
+        pass
+
+    assert (now() == begun) == sends_a_part

@@ -87,6 +87,32 @@ async def test_retry_timeout_ends_the_retries(service: FakeService) -> None:
     assert 3 <= service.count() <= 11
 
 
+async def test_retry_timeout_starts_with_the_first_failure(
+    service: FakeService, client: mp4gen.Client
+) -> None:
+    """The age of the client does not count."""
+    await asyncio.sleep(1000)
+    service.script("credits", "code_500", "code_500")
+
+    assert await client.get_credits() == 1000
+
+
+@pytest.mark.parametrize(
+    ("retry", "single", "bulk"),
+    [
+        (Retry(), 0.0, 6 * 3600 + 600),
+        (Retry(maintenance_timeout=0.0), 0.0, 0.0),
+        (Retry(maintenance_timeout=70.0), 70.0, 70.0),
+    ],
+)
+def test_call_options_follow_the_maintenance_timeout(
+    retry: Retry, single: float, bulk: float
+) -> None:
+    """By default only a bulk run waits for the end of maintenance."""
+    assert CallOptions.for_single_calls(retry).max_maintenance == single
+    assert CallOptions.for_bulk_run(retry).max_maintenance == bulk
+
+
 async def test_storm_of_calls_during_an_outage_stays_small(service: FakeService) -> None:
     """Fifty calls in five minutes of outage: one request each, then one probe at a time."""
     service.always("credits", "code_500")

@@ -139,6 +139,8 @@ async def test_delivery_is_known_when_a_call_ends_early(service: FakeService, en
             await end(transport, call)
             await asyncio.wait([call], timeout=1)
             assert call.done()
+            if end is end_by_close:
+                assert "failed: the client was closed." in str(call.exception())
             sent.append(delivery.head_sent)
             await transport.aclose()
 

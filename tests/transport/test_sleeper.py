@@ -32,6 +32,18 @@ async def test_sleep_ends_early_when_woken() -> None:
     assert now() - start < 1
 
 
+async def test_sleep_can_be_cancelled_in_the_moment_of_its_end() -> None:
+    """The task ends cancelled; the sleep itself has ended before."""
+    sleeper = Sleeper()
+    task = asyncio.create_task(_sleep(sleeper))
+    await asyncio.sleep(1)
+    sleeper.close()
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert task.cancelled()
+
+
 @pytest.mark.slow
 async def test_cancelled_sleep_leaves_no_timer() -> None:
     """Failure mode 40: nothing of it stays in the loop."""
