@@ -73,14 +73,14 @@ RENDER = ("av", "numpy", "PIL")
 BENCHMARKS = {
     "rate_limit": Benchmark("rate_limit", "--calls 2000 --client-calls 100", peers=("limiters",)),
     "readme_loop": Benchmark("readme_loop", needs=("requests",)),
-    "comparison": Benchmark("comparison", "--scale 20", peers=("suno-easy",)),
+    "comparison": Benchmark("comparison", "--scale 10", peers=("suno-easy",)),
     "naive_script": Benchmark("naive_script", "--seeds 2"),
     "thousand_tracks": Benchmark(
         "naive_script", "--tracks 1000 --seeds 1", "--tracks 1000 --seeds 3",
         peers=("limiters", "suno-easy"),
     ),
     "bulk": Benchmark("bulk", "--seeds 6 --large 1", "--full"),
-    "bulk_trouble": Benchmark("bulk_trouble"),
+    "bulk_trouble": Benchmark("bulk_trouble", None),
     "bulk_stop": Benchmark("bulk_stop"),
     "bulk_ledger": Benchmark("bulk_ledger", "--tracks 20000 --commits 1000"),
     "callbacks": Benchmark("callbacks", "--seeds 1 --large 0"),
@@ -92,7 +92,7 @@ BENCHMARKS = {
     "simulation": Benchmark("simulation", "--seeds 0:20"),
     "redis": Benchmark(
         "redis_rate_limit",
-        "--periods 6 --kills 2 --quick --peers pyrate-limiter", "--peers all",
+        "--periods 6 --kills 1 --quick --peers pyrate-limiter", "--peers all",
         peers=("limiters",), needs=("redis-server", "redis"),
     ),
     "render": Benchmark(
@@ -109,7 +109,9 @@ BENCHMARKS = {
     ),
     "workers": Benchmark("server_api", "--only workers --short", "--only workers", needs=RENDER),
     "server": Benchmark("server_api", "--only load --short", "--only load", needs=RENDER),
-    "scale": Benchmark("server_scale", "--only queue --quick", "--only queue", needs=RENDER),
+    "scale": Benchmark(
+        "server_scale", "--only queue --quick --starts 2500", "--only queue", needs=RENDER
+    ),
     "server_trouble": Benchmark("server_trouble", None, needs=RENDER),
     "dask": Benchmark(
         "dask_render", "--songs 4 --seconds 20 --mix 0 --rounds 1", "--mix 0",
