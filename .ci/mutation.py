@@ -42,7 +42,8 @@ CLIENT = [
     f"tests/test_{name}.py"
     for name in ("cancellation", "client", "deadlines", "errors", "events", "has_sent")
 ]
-SERVER = "backup duplicates fair_queue operable recovery retention retries robust schema store"
+SERVER = "admission backup duplicates fair_queue gate operable recovery reporting retention"
+SERVER += " retries robust schema store task"
 # The tests of each package.
 TESTS = {
     "transport": ["tests/transport", *CLIENT],
