@@ -138,6 +138,27 @@ async def test_wait_ends_at_once_if_the_key_is_refused(
     assert service.count("details") == 1
 
 
+async def test_wait_survives_the_login_page_of_a_firewall(
+    service: FakeService, client: mp4gen.Client
+) -> None:
+    """Failure mode 14: a 401 that is not the API's own says nothing of the key."""
+    service.script("details", ScriptedResponse(status=401, body=b"Log in to this network."))
+
+    assert (await client.convert(REQUEST)).url
+    assert service.count("details") > 1
+
+
+async def test_failed_wait_emits_its_error(service: FakeService) -> None:
+    """The last event names the task and what was raised."""
+    events: list[mp4gen.Event] = []
+    service.script("details", "unauthorized")
+
+    async with service.client(on_event=events.append) as client:
+        error = await failure(client.convert(REQUEST))
+
+    assert events[-1] == mp4gen.FailedEvent(next(iter(service.tasks)), error)
+
+
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
