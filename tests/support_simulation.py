@@ -266,7 +266,8 @@ class _Scenario:
     async def _run(self, life: int, chance: float) -> None:
         """Run the program again every minute until nothing is missing, as its user would."""
         program = self._bot if self.program == "bot" else self._bulk
-        for attempt in range(20):
+        # A dead file host refuses up to 100 downloads, of which one missing track takes four a run.
+        for attempt in range(40):
             self.results = {}
             self.is_rerun = attempt > 0
             self.run_end = _draw_run_end(Random(f"{chance}/{attempt}/end"), attempt)
