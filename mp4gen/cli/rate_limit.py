@@ -83,7 +83,7 @@ def parse_rate_limit(text: str) -> RateLimit:
         return RateLimit(int(count), per=float(seconds))
     except ValueError:
         # A URL, which only other commands take, may contain a password.
-        shown = "a URL" if "://" in text else repr(text)
+        shown = "a URL" if "://" in text or "@" in text else repr(text)
         raise UsageError(
             f"Invalid rate limit: {shown}. Use requests/seconds, for instance 20/10."
         ) from None

@@ -126,10 +126,11 @@ def test_invalid_url_shows_no_password(
     assert mp4gen_service.count() == 0
 
 
-def test_rate_limit_of_the_server_is_not_a_url() -> None:
+@pytest.mark.parametrize("url", ["redis://:s3cret@localhost", "redis:/:s3cret@h", "me:s3cret@h"])
+def test_rate_limit_of_the_server_is_not_a_url(url: str) -> None:
     """Only the callers of an API share their limit; the error shows no password."""
     with pytest.raises(UsageError, match=r"^Invalid rate limit: a URL\. Use requests/seconds"):
-        parse_rate_limit("redis://:s3cret@localhost")
+        parse_rate_limit(url)
 
 
 def test_unknown_host_of_redis_is_reported_at_once(
