@@ -5,6 +5,7 @@ A module's docstring counts for the failure modes that none of its tests cites.
 """
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ def cited(text: str) -> Iterator[int]:
             last = int(number)
 
 
+@functools.cache
 def tests_by_number() -> dict[int, list[str]]:
     """Return the tests of each failure mode: names of functions, or paths of modules."""
     tests: dict[int, list[str]] = defaultdict(list)

@@ -54,7 +54,7 @@ def test_loop_finishes_one_track(run: Run, mp4gen_service: FakeService, tmp_path
 
 def test_loop_loses_twenty_tracks_at_once(run: Run, mp4gen_service: FakeService) -> None:
     """All twenty are accepted, and each first poll is above the limit."""
-    submitted = threading.Barrier(20)
+    submitted = threading.Barrier(20, timeout=60)
     errors: list[Exception | None] = []
     threads = [
         threading.Thread(target=lambda name=f"e{n}": errors.append(run(name, submitted.wait)))
