@@ -286,6 +286,8 @@ def change(name: str, module: str) -> str:
 
 def interval(killed: int, total: int) -> tuple[float, float]:
     """Return the 95 % confidence interval of a rate (Wilson)."""
+    if not total:
+        return 0.0, 1.0
     z, rate = 1.96, killed / total
     middle = (rate + z * z / (2 * total)) / (1 + z * z / total)
     half = z * math.sqrt(rate * (1 - rate) / total + (z / (2 * total)) ** 2) / (1 + z * z / total)

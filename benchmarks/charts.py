@@ -125,7 +125,7 @@ def _thousand_tracks(records: dict[str, Records]) -> list[Bar]:
     rows = [row for row in all_rows(records.get("thousand_tracks", [])) if "program" in row]
     bars = [
         Bar(
-            "the shortest possible" if row["program"] == "floor" else str(row["program"]),
+            "the shortest without a refusal" if row["program"] == "floor" else str(row["program"]),
             float(row["seconds"]) / 60,
             " min" if row["program"] == "floor" else f" min, {float(row['405']):,.0f} refused",
             ours=row["program"] == "mp4gen",
