@@ -163,6 +163,19 @@ async def test_wait_polls_if_a_callback_cannot_be_delivered(app: App) -> None:
 
 
 @pytest.mark.looptime
+async def test_early_retry_after_does_not_hasten_polls_beside_callbacks(app: App) -> None:
+    """Polls are a safety net: a host that asks for one each second is not asked so often."""
+    receiver = await app.receiver()
+    async with (
+        FakeService(duration=200, retry_after=1) as service,
+        service.client(callbacks=receiver) as client,
+    ):
+        await client.convert(REQUEST)
+
+    assert service.count("details") <= 10
+
+
+@pytest.mark.looptime
 async def test_callback_url_of_a_request_wins(app: App) -> None:
     """It gets the callback, and the client polls."""
     receiver = await app.receiver()
@@ -586,6 +599,27 @@ async def test_handle_rejects_other_methods_and_unknown_tokens(
     ]
 
     assert statuses == [405, 404, 404, 404, 200]
+
+
+async def test_handle_answers_with_the_status_as_json(app: App) -> None:
+    """A body that is no callback gets 400, even under a known token; all responses are JSON."""
+    receiver = await app.receiver()
+    receiver._subscribe("endsWithX")
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{receiver.public_url}/endsWithX", data=GOOD) as answer,
+    ):
+        response = answer.status, answer.content_type, await answer.read()
+
+    assert response == (200, "application/json", b'{"status":"received"}')
+    assert receiver.handle("POST", "/endsWithX/", {}, b"{}") == (400, b'{"status":"refused"}')
+
+
+def test_repr_of_a_receiver_shows_whether_it_confirms() -> None:
+    """As it was constructed, with its URL."""
+    receiver = mp4gen.CallbackReceiver("https://bot.example.com/cb", confirm=False)
+
+    assert repr(receiver) == "CallbackReceiver('https://bot.example.com/cb', confirm=False)"
 
 
 async def test_handle_never_raises() -> None:

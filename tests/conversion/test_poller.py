@@ -61,6 +61,18 @@ async def test_wait_polls_immediately_after_a_restart(service: FakeService) -> N
     assert video.task_id == task_id
 
 
+async def test_wait_polls_an_adopted_task_immediately(service: FakeService) -> None:
+    """The age of a task that an earlier process submitted is unknown, too."""
+    async with service.client() as before:
+        await before.create_music_video(REQUEST)
+    await asyncio.sleep(100)
+    async with service.client() as after:
+        video = await after.convert(REQUEST)
+
+    assert video.adopted
+    assert poll_times(service) == pytest.approx([100], abs=0.1)
+
+
 async def test_wait_subtracts_the_age_of_the_task(service: FakeService) -> None:
     """The time since the submit counts."""
     async with service.client(polling=Polling(jitter=0)) as client:
@@ -178,6 +190,22 @@ async def test_wait_ends_if_an_error_persists_beyond_the_grace(
     assert type(await failure(client.wait_for_video("unknown"))) is expected
     assert 60 <= now() <= 120
     assert service.count("details") >= 3
+
+
+async def test_wait_for_a_task_that_was_found_survives_pages_for_it_alone(
+    service: FakeService,
+) -> None:
+    """A firewall that blocks the polls of one task, of another process, for minutes."""
+    async with service.client() as before:
+        task_id = await before.create_music_video(REQUEST)
+    service.script("details", "pending", *["blocked"] * 12)
+
+    async with service.client() as after:
+        video = await after.wait_for_video(task_id)
+
+    assert video.url == service.file_url(task_id)
+    assert now() > 70
+    assert service.count("details") == 14
 
 
 async def test_wait_ends_if_the_host_is_not_the_api(

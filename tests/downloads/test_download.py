@@ -1081,3 +1081,30 @@ async def test_download_uses_a_few_chunks_of_memory(sessions: FileSessions, targ
 
     assert target.stat().st_size == len(content)
     assert peak < 4 << 20
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("seconds", "attempts"), [(11, ""), (6, " after 2 attempts in a row")], ids=["one", "two"]
+)
+async def test_download_says_after_how_many_attempts_it_gave_up(
+    sessions: FileSessions, target: Path, seconds: int, attempts: str
+) -> None:
+    """A single attempt is not counted in the error."""
+    headers = {"Content-Length": "0", "Retry-After": str(seconds)}
+    limits = DownloadLimits(allow_private=True, retry=Retry(timeout=10))
+    async with FileHost(*[Response(status=503, headers=headers)] * 2) as host:
+        message = await download_error(host, sessions, target, limits=limits)
+
+    assert message.endswith(f"answered 503. Gave up{attempts}. Download again later.")
+
+
+async def test_download_refuses_an_impossible_target_before_a_request(
+    sessions: FileSessions, tmp_path: Path
+) -> None:
+    """No byte is fetched that cannot be written."""
+    async with FileHost() as host:
+        with pytest.raises(DownloadError, match=r"Use a shorter name\.$"):
+            await download(host, sessions).save(tmp_path / f"{'x' * 300}.mp4")
+
+    assert host.requests == []

@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from mp4gen import DownloadError, Retry
-from mp4gen.downloads.fetch import DownloadLimits, FileSessions
+from mp4gen.downloads.fetch import DownloadLimits, FileResponse, FileSessions
 from mp4gen.downloads.hosts import FileHosts
 from mp4gen.downloads.retry_budget import (
     HostDownError,
@@ -386,6 +386,25 @@ async def test_progress_of_a_probe_opens_the_host_before_its_end(
         await errors(tasks)
 
     assert len(done) == 19
+
+
+class SmallChunks:
+    """A body whose chunks have 32 KiB."""
+
+    async def read(self, _: int) -> bytes:
+        return bytes(1 << 15)
+
+
+async def test_small_chunks_add_up_to_the_progress_of_an_attempt() -> None:
+    """A host works after 64 KiB, in whatever chunks they arrive."""
+    async with FileHosts(Sleeper()).attempt("host", budget()) as attempt:
+        body: Any = SmallChunks()
+        response = FileResponse(200, {}, "host", body, LIMITS, attempt, now())
+        await response.read()
+        assert not attempt.succeeded
+        await response.read()
+
+        assert attempt.succeeded
 
 
 # --- the breaker itself ---------------------------------------------------------------------------

@@ -56,6 +56,17 @@ async def save(target: Path, content: bytes = MOVIE) -> None:
         await part.commit()
 
 
+async def test_saved_file_has_the_mode_of_any_new_file(target: Path) -> None:
+    """The umask alone decides who may read it; nobody may execute it."""
+    before = os.umask(0o022)
+    try:
+        await save(target)
+    finally:
+        os.umask(before)
+
+    assert target.stat().st_mode & 0o777 == 0o644
+
+
 def validation_error(target: Path, content: bytes, total: int | None = None) -> str | None:
     with open_partial_file(target) as part:
         part.write(content)
