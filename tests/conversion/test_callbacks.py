@@ -139,9 +139,10 @@ async def test_callback_of_a_failure_ends_the_wait(app: App) -> None:
         wait = asyncio.create_task(client.convert(REQUEST))
         await asyncio.sleep(5)
         service.tasks["video_000001"].status = mp4gen.VideoStatus.GENERATE_MP4_FAILED
-        with pytest.raises(mp4gen.GenerationFailedError, match="code 500"):
+        with pytest.raises(mp4gen.GenerationFailedError, match="code 500") as caught:
             await wait
 
+    assert caught.value.task_id == "video_000001"
     assert service.count() == 1
 
 
@@ -613,6 +614,13 @@ async def test_handle_answers_with_the_status_as_json(app: App) -> None:
 
     assert response == (200, "application/json", b'{"status":"received"}')
     assert receiver.handle("POST", "/endsWithX/", {}, b"{}") == (400, b'{"status":"refused"}')
+
+
+def test_receiver_drops_only_the_slash_at_the_end_of_its_url() -> None:
+    """A path may end in any letter."""
+    receiver = mp4gen.CallbackReceiver("https://bot.example.com/hookX/")
+
+    assert receiver.public_url == "https://bot.example.com/hookX"
 
 
 def test_repr_of_a_receiver_shows_whether_it_confirms() -> None:

@@ -221,6 +221,29 @@ async def test_wait_ends_if_the_host_is_not_the_api(
     assert service.count() == 1
 
 
+async def test_poll_that_hangs_ends_at_the_deadline(
+    service: FakeService, client: mp4gen.Client
+) -> None:
+    """The request has no more time than the wait."""
+    task_id = await client.create_music_video(REQUEST)
+    service.always("details", "hang")
+
+    error = await failure(client.wait_for_video(task_id, timeout=20))
+
+    assert type(error) is mp4gen.WaitTimeoutError
+    assert now() < 25
+
+
+async def test_each_poll_emits_the_status(service: FakeService) -> None:
+    """A program can show how far a task is."""
+    events: list[mp4gen.Event] = []
+    async with service.client(polling=Polling(jitter=0), on_event=events.append) as client:
+        await client.convert(REQUEST)
+    polls = [event for event in events if isinstance(event, mp4gen.PollEvent)]
+
+    assert [poll.status for poll in polls] == [VideoStatus.PENDING] * 4 + [VideoStatus.SUCCESS]
+
+
 @pytest.mark.parametrize(
     ("step", "status"),
     [
