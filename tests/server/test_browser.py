@@ -363,13 +363,17 @@ async def test_clip_is_dragged_and_selected_songs_are_converted(
     await until("!document.getElementById('play-clip').disabled", browser)
     width = await run("return document.querySelector('#wave svg').getBoundingClientRect().width")
 
-    async def drag(id_: str, seconds: float) -> str:
-        node = await asyncio.to_thread(browser.find_element, "id", id_)
+    async def drag(selector: str, seconds: float) -> str:
+        node = await asyncio.to_thread(browser.find_element, "css selector", selector)
         moves = ActionChains(browser).drag_and_drop_by_offset(node, round(seconds * width / 100), 0)
         await asyncio.to_thread(moves.perform)
         return await run("return document.getElementById('clip-text').textContent.slice(0, 12)")
 
-    dragged = [await drag("clip-start", 20), await drag("clip-end", -30), await drag("region", 10)]
+    dragged = [
+        await drag("#clip-start", 20),
+        await drag("#clip-end", -30),
+        await drag("#wave .region", 10),
+    ]
     await run("document.querySelector('[name=clip][value=whole]').click()")
     whole = await run("return document.getElementById('clip-text').textContent")
     # The page may draw its rows again at any time, so none is kept between two commands.
