@@ -125,16 +125,19 @@ async def test_cut_upload_stores_nothing_and_is_finished_later(
 
 
 @pytest.mark.slow
-async def test_cancelled_upload_is_aborted(  # noqa: PLR0917 - fixtures
+async def test_cancelled_upload_is_aborted(
     s3: S3Server,
     bucket_name: str,
     proxy: Proxy,
-    videos: BucketVideos,
     data: DataDirectory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing appears, and no part stays."""
     monkeypatch.setattr(bucket, "_ABORT_TIMEOUT", 60.0)  # the last part may take long
+    # moto answers some aborts with 500 if the upload of a part was cut off.
+    monkeypatch.setattr(bucket, "_MAX_RETRIES", 3)
+    videos = BucketVideos(Bucket(bucket_name, "a/b"), data)
+    await videos.open()
     started = asyncio.Event()
     real = bucket._parts
 
