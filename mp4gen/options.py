@@ -18,10 +18,15 @@ Validator = Callable[[object, "attrs.Attribute[Any]", Any], None]
 
 def invalid_setting(name: str, value: object, hint: str) -> ConfigurationError:
     """Return the error for a setting with an unusable value, without the password of a URL."""
-    if isinstance(value, str):
-        # Greedy: a mistyped password may contain an @ or a slash itself.
-        value = re.sub(r"^([^/@]*//)?.*@", r"\1...@", value, flags=re.DOTALL)
-    return ConfigurationError(f"Invalid {name}: {short_repr(value)}. Use {hint}.")
+    shown = short_repr(hide_password(value) if isinstance(value, str) else value)
+    return ConfigurationError(f"Invalid {name}: {shown}. Use {hint}.")
+
+
+def hide_password(text: str) -> str:
+    """Return a text, which may be a mistyped URL, without the user and the password in it."""
+    # Greedy: a mistyped password may contain an @ or a slash itself.
+    text = re.sub(r"^([^/@]*//)?.*@", r"\1...@", text, flags=re.DOTALL)
+    return re.sub(r"(password=).*", r"\1...", text, flags=re.DOTALL | re.IGNORECASE)
 
 
 def short_repr(value: object) -> str:

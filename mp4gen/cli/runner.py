@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mp4gen.options import hide_password
 from mp4gen.signals import STOP_SIGNALS, on_signal, reset
 
 from .exit_codes import InterruptedBySignal
@@ -142,7 +143,7 @@ def resume_command(*extra_options: str) -> str:
             kept.append(argument)
             continue
         value = value if has_value else next(arguments, "")
-        if option != "--key" and "@" not in value and "password" not in value:
+        if option != "--key" and hide_password(value) == value:
             kept += [option, value]
     return f"{program()} {join_command([*kept, *extra_options])}"
 
