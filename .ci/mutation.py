@@ -44,14 +44,18 @@ CLIENT = [
 ]
 SERVER = "admission backup duplicates fair_queue gate operable recovery reporting retention"
 SERVER += " retries robust schema store task"
+BULK_RUNS = [f"tests/bulk/test_{name}.py" for name in ("isolation", "run", "stop", "track_slots")]
+SUBMITS_AND_POLLS = ["tests/conversion/test_submission.py", "tests/conversion/test_poller.py"]
+SENT = ["tests/test_version.py", "tests/test_secret.py", "tests/test_addresses.py"]
 # The tests of each package.
 TESTS = {
-    "transport": ["tests/transport", *CLIENT],
+    "transport": ["tests/transport", *CLIENT, *BULK_RUNS, *SUBMITS_AND_POLLS, *SENT],
     "conversion": ["tests/conversion", "tests/api/test_converters.py", *CLIENT],
     "downloads": ["tests/downloads", "tests/bulk/test_downloads.py", *CLIENT],
     "bulk": ["tests/bulk"],
     "server/queue": [f"tests/server/test_{name}.py" for name in SERVER.split()],
 }
+MARKS = "not slow and not browser"
 # Seconds of sleep after which a test hangs: the suite waits in loop time.
 IDLE = 20.0
 SURVIVED, SKIPPED, UNREACHED, KILLED, TIMED_OUT = 0, 34, 33, 1, 36
@@ -337,7 +341,7 @@ def main() -> None:
     os.chdir("mutants")
     tests = dict.fromkeys(test for package in options.packages for test in TESTS[package])
     forks = Forks(names, options.budget)
-    arguments = ["-q", "-s", "-m", "not browser", "-p", "no:cacheprovider", "--rootdir=.", *tests]
+    arguments = ["-q", "-s", "-m", MARKS, "-p", "no:cacheprovider", "--rootdir=.", *tests]
     code = pytest.main(arguments, plugins=[forks]) if names else pytest.ExitCode.OK
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.INTERRUPTED):
         sys.exit(code)

@@ -462,6 +462,22 @@ async def test_send_reads_large_headers(service: FakeService, field: str, count:
     assert response.headers[f"x-{count - 1}"] == field
 
 
+async def test_send_reads_a_long_status_line() -> None:
+    """Failure mode 57: some gateways put their whole explanation into it."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 %b\r\nContent-Length: 2\r\n\r\n{}" % (b"x" * 60_000))
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        transport = transport_to(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        response = await transport.send(POLL, 30)
+        await transport.aclose()
+
+    assert (response.status, response.body) == (200, b"{}")
+
+
 @pytest.mark.parametrize(("field", "count"), [("x" * 70_000, 1), ("x", 2000)])
 async def test_unreadable_response_to_a_submit_is_uncertain(
     service: FakeService, field: str, count: int

@@ -273,3 +273,105 @@ async def test_polite_retry_waits_at_most_max_wait() -> None:
     await traffic.end()
 
     assert 20 <= entered_at <= 25
+
+
+async def test_call_that_ends_within_its_response_frees_its_slot_after_the_period() -> None:
+    """It has arrived: the limiter does not wait until the end of its timeout, too."""
+    limiter = SlidingWindowLimiter(RateLimit(1, per=10.0))
+    async with FakeService() as service, service.client(rate_limit=limiter) as client:
+        service.script("credits", ScriptedResponse(truncate_at=-1, connection="hang"))
+        call = asyncio.create_task(client.get_credits())
+        await asyncio.sleep(2)
+        call.cancel()
+        await asyncio.wait([call])
+        await client.get_credits()
+
+    assert 12 <= now() < 13
+
+
+# --- limiters of other kinds ------------------------------------------------------------------
+
+
+class OtherLimiter:
+    """A limiter of one slot, which is its own context; `ends` holds how its calls ended."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.pauses: list[float] = []
+        self.ends: list[tuple[type[BaseException] | None, BaseException | None]] = []
+
+    def slot(self, _: Priority = Priority.INTERACTIVE) -> "OtherLimiter":
+        return self
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    async def __aenter__(self) -> None:
+        await self.lock.acquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        self.ends.append((kind, error))
+        self.lock.release()
+
+
+async def test_other_limiter_is_told_how_each_call_ended() -> None:
+    """A call without a response leaves its slot with a `TransportError` that has `pending`."""
+    limiter = OtherLimiter()
+    retry = mp4gen.Retry(request_timeout=30.0)
+    async with FakeService() as service, service.client(rate_limit=limiter, retry=retry) as client:
+        await client.get_credits()
+        service.script("credits", "hang")
+        call = asyncio.create_task(client.get_credits())
+        await asyncio.sleep(12)
+        call.cancel()
+        await asyncio.wait([call])
+        await client.get_credits()
+
+    assert limiter.ends[0] == limiter.ends[2] == (None, None)
+    kind, error = limiter.ends[1]
+    assert kind is mp4gen.TransportError
+    assert isinstance(error, mp4gen.TransportError)
+    assert error.sent
+    assert error.pending == pytest.approx(18, abs=0.1)
+
+
+async def test_other_limiter_is_told_that_a_call_was_not_sent() -> None:
+    """Its slot is free at once."""
+    limiter = OtherLimiter()
+    retry = mp4gen.Retry(timeout=0)
+    url = "http://127.0.0.1:9"
+    async with mp4gen.Client(base_url=url, rate_limit=limiter, retry=retry) as client:
+        with pytest.raises(mp4gen.TransportError):
+            await client.get_credits()
+    [(kind, error)] = limiter.ends
+
+    assert kind is mp4gen.TransportError
+    assert isinstance(error, mp4gen.TransportError)
+    assert (error.sent, error.pending) == (False, 0.0)
+
+
+async def test_other_limiter_pauses_after_a_refusal() -> None:
+    """It has no `limit` to read the period from: the documented ten seconds."""
+    limiter = OtherLimiter()
+    async with FakeService() as service, service.client(rate_limit=limiter) as client:
+        service.script("credits", "rate_limited")
+        await client.get_credits()
+
+    assert limiter.pauses == [10.0]
+
+
+async def test_close_ends_the_wait_for_another_limiter() -> None:
+    """The call fails, and leaves no slot that it never had."""
+    limiter = OtherLimiter()
+    await limiter.lock.acquire()
+    client = mp4gen.Client(base_url="http://127.0.0.1:9", rate_limit=limiter)
+    call = asyncio.create_task(client.get_credits())
+    await asyncio.sleep(1)
+    await client.aclose()
+
+    with pytest.raises(mp4gen.ConfigurationError, match="This client is closed"):
+        await call
+    assert limiter.ends == []
+    assert now() < 2
