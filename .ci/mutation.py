@@ -45,11 +45,11 @@ CLIENT = [
 SERVER = "admission backup duplicates fair_queue gate operable recovery reporting retention"
 SERVER += " retries robust schema store task"
 BULK_RUNS = [f"tests/bulk/test_{name}.py" for name in ("isolation", "run", "stop", "track_slots")]
-SUBMITS_AND_POLLS = ["tests/conversion/test_submission.py", "tests/conversion/test_poller.py"]
-SENT = ["tests/test_version.py", "tests/test_secret.py", "tests/test_addresses.py"]
+CALLS = [f"tests/conversion/test_{name}.py" for name in ("poller", "resubmit_policy", "submission")]
+HEADERS = ["tests/test_addresses.py", "tests/test_secret.py", "tests/test_version.py"]
 # The tests of each package.
 TESTS = {
-    "transport": ["tests/transport", *CLIENT, *BULK_RUNS, *SUBMITS_AND_POLLS, *SENT],
+    "transport": ["tests/transport", *CLIENT, *BULK_RUNS, *CALLS, *HEADERS],
     "conversion": ["tests/conversion", "tests/api/test_converters.py", *CLIENT],
     "downloads": ["tests/downloads", "tests/bulk/test_downloads.py", *CLIENT],
     "bulk": ["tests/bulk"],
@@ -248,7 +248,14 @@ class Forks:
         function = mangled_name_from_mutant_name(name)
         chosen, total = [], 0.0
         for test in sorted(
-            tests, key=lambda test: (-min(3, self.kills[function, test]), seconds[test], test)
+            tests,
+            key=lambda test: (
+                -min(3, self.kills[function, test]),
+                # Those of the package itself know it best.
+                not test.startswith(TESTS[own][0]),
+                seconds[test],
+                test,
+            ),
         ):
             total += seconds[test]
             if len(chosen) < 5 or total <= self.budget:

@@ -67,6 +67,16 @@ async def test_send_sends_the_documented_headers(
     assert set(poll.headers) <= {"host", "user-agent", "accept", "accept-encoding"}
 
 
+@pytest.mark.parametrize("prefix", ["", "/", "/proxied/suno", "/proxied/suno/"])
+async def test_send_appends_the_path_to_the_base_url(service: FakeService, prefix: str) -> None:
+    """A slash at its end is not doubled."""
+    transport = transport_to(service.url + prefix)
+    await transport.send(POLL, 30)
+    await transport.aclose()
+
+    assert service.requests[0].path == f"{prefix.rstrip('/')}/api/v1/mp4/record-info"
+
+
 async def test_send_without_key_sends_no_authorization(service: FakeService) -> None:
     """A server on this machine needs none."""
     transport = transport_to(service.url, None)

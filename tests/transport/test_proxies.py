@@ -77,6 +77,7 @@ def test_proxy_from_env_reads_the_variables_of_curl(
         ("api.example.com:8443", "api.example.com:8443", True),
         ("8.8.8.8", "8.8.8.8", True),
         ("8.8.0.0/16", "8.8.4.4", True),
+        ("8.8.4.4/16", "8.8.8.8", True),
         ("8.8.0.0/16", "9.9.9.9", False),
         ("2001:4860::/32", "[2001:4860::1]", True),
         ("[2001:4860::1]", "[2001:4860::1]", True),

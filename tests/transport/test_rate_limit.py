@@ -308,7 +308,15 @@ async def test_suspended_machine_causes_no_burst() -> None:
 def test_sliding_window_limiter_is_a_rate_limiter() -> None:
     """`RateLimiter` is a protocol that any class can implement."""
     assert isinstance(SlidingWindowLimiter(), RateLimiter)
-    assert "20" in repr(SlidingWindowLimiter())
+
+
+def test_repr_shows_the_limit_and_its_use() -> None:
+    """Also that of a limiter which its `__init__` refused."""
+    limiter = SlidingWindowLimiter(RateLimit(20, per=10.0))
+    not_made = SlidingWindowLimiter.__new__(SlidingWindowLimiter)
+
+    assert repr(limiter) == f"SlidingWindowLimiter({limiter.limit}, in use 0, resting 0)"
+    assert repr(not_made) == "SlidingWindowLimiter(not made)"
 
 
 class LimiterMachine(RuleBasedStateMachine):

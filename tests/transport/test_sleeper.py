@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import weakref
 
 import pytest
 
@@ -60,6 +61,23 @@ async def test_cancelled_sleep_leaves_no_timer() -> None:
     assert [
         timer for timer in timers if not timer.cancelled() and "WakeableSleep" in repr(timer)
     ] == []
+
+
+@pytest.mark.parametrize("early", [False, True])
+async def test_sleep_that_ended_is_freed(early: bool) -> None:
+    """The sleeps of a long run do not add up."""
+    sleeper = Sleeper()
+    sleeping = sleeper.sleep(1)
+    freed = weakref.ref(sleeping)
+    if early:
+        sleeping.wake()
+    await sleeping
+    del sleeping
+    # The loop itself holds its last timer for a moment.
+    await asyncio.sleep(1)
+    gc.collect()
+
+    assert freed() is None
 
 
 async def test_close_ends_everything_that_waits() -> None:

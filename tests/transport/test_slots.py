@@ -202,6 +202,25 @@ async def test_limit_holds_for_a_shared_limiter_if_a_client_closes() -> None:
     assert peak_in_window(arrivals, 10.0) <= 20
 
 
+async def test_client_that_closes_gives_back_no_slot_that_it_waited_for() -> None:
+    """Else another client of the same limiter would go too early."""
+    limiter = SlidingWindowLimiter(RateLimit(1, per=10.0))
+    async with limiter.slot(), FakeService() as service:
+        closing = service.client(rate_limit=limiter)
+        waiting = asyncio.create_task(closing.get_credits())
+        await asyncio.sleep(1)
+        await closing.aclose()
+        await asyncio.wait([waiting])
+        async with service.client(rate_limit=limiter) as other:
+            call = asyncio.create_task(other.get_credits())
+            await asyncio.sleep(100)
+            early = call.done()
+            call.cancel()
+            await asyncio.wait([call])
+
+    assert not early
+
+
 async def test_call_that_is_cancelled_while_it_connects_frees_its_slot() -> None:
     """Failure mode 41: nothing of it was sent."""
     limiter = SlidingWindowLimiter(RateLimit(1, per=1000.0))
