@@ -159,6 +159,7 @@ if not typing.TYPE_CHECKING:
             "bulk.run",
         ),
         subpackages=("redis", "render", "server", "sync", "testing"),
+        unneeded={"Client": {"api.callbacks", "conversion.callbacks"}},
     )
 
     def __getattr__(name: str) -> object:

@@ -14,7 +14,6 @@ from weakref import WeakSet
 
 from .api.dialects import Dialect
 from .calls.single_calls import SingleCalls
-from .conversion.callbacks import CallbackReceiver
 from .conversion.resubmit_policy import OnUncertainSubmit, ResubmitPolicy
 from .conversion.service import DEFAULT_POLLING, ConversionService
 from .events import OnEvent
@@ -41,6 +40,7 @@ from .transport.rate_limit import RateLimiter
 if TYPE_CHECKING:
     from .bulk.request_source import VideoRequests
     from .bulk.run import ConversionRun
+    from .conversion.callbacks import CallbackReceiver
     from .downloads.downloader import Downloader
 
 OnSubmitted = Callable[[str], Awaitable[object] | object]

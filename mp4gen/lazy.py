@@ -2,11 +2,16 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 
 
 def loader(
-    package: str, names: Sequence[str], modules: Sequence[str], subpackages: Sequence[str] = ()
+    package: str,
+    names: Sequence[str],
+    modules: Sequence[str],
+    subpackages: Sequence[str] = (),
+    unneeded: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Return the functions `__getattr__` and `__dir__` of a package.
 
@@ -16,6 +21,7 @@ def loader(
         modules: The modules that define them, within the package. They are imported in this order
             until one has the requested name, so light ones go first.
         subpackages: Public subpackages.
+        unneeded: Modules that are not imported for a name, though they come before its own.
     """
     namespace = vars(sys.modules[package])
 
@@ -23,7 +29,8 @@ def loader(
         if name in subpackages:
             return importlib.import_module(f"{package}.{name}")
         if name in names:
-            for module in modules:
+            skipped = unneeded.get(name, ())
+            for module in (module for module in modules if module not in skipped):
                 defined = vars(importlib.import_module(f"{package}.{module}"))
                 _claim(package, {key: defined[key] for key in names if key in defined})
                 if name in namespace:

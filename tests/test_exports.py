@@ -60,6 +60,21 @@ def test_importing_the_sdk_loads_nothing_heavy() -> None:
     assert loaded.strip() == "[]"
 
 
+def test_client_loads_nothing_of_callbacks() -> None:
+    """A client without a receiver, and an app that only parses callbacks, load no other part."""
+    code = "import sys, mp4gen; mp4gen.{}; print([m for m in {} if m in sys.modules])"
+    callbacks = ["mp4gen.api.callbacks", "mp4gen.conversion.callbacks"]
+
+    for use, unneeded in {"Client('key')": callbacks, "parse_callback": ["mp4gen.client"]}.items():
+        loaded = subprocess.run(
+            [sys.executable, "-c", code.format(use, unneeded)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert loaded.strip() == "[]"
+
+
 def test_formats_and_options_of_the_renderer_need_no_codecs() -> None:
     """The server lists music and checks styles without what renders them."""
     use = "from mp4gen.render import RenderStyle, formats; RenderStyle()"

@@ -59,6 +59,16 @@ class CallbackSubscription:
     _sleeps: list[WakeableSleep] = attrs.field(factory=list)
     _undelivered: bool = False
 
+    @property
+    def trusted_video_url(self) -> str | None:
+        """The URL of the last callback if it is https, or http on this machine; else None."""
+        callback = self.last_callback
+        parts = parse_http_url(callback.video_url) if callback is not None else None
+        if callback is None or callback.failed or parts is None:
+            return None
+        safe = parts.scheme == "https" or is_loopback(parts.hostname)
+        return callback.video_url if safe else None
+
     def new_url(self) -> str:
         """Return the callback URL of a new submit attempt."""
         token = secrets.token_urlsafe(24)
@@ -252,15 +262,6 @@ class CallbackReceiver:
             self._has_received, self._missed = True, 0
             subscription.deliver_threadsafe(callback)
         return 200, b'{"status":"received"}'
-
-
-def trusted_video_url(callback: VideoCallback) -> str | None:
-    """Return the URL of a callback if it is https, or http on this machine; else None."""
-    parts = parse_http_url(callback.video_url or "")
-    if callback.failed or parts is None:
-        return None
-    safe = parts.scheme == "https" or is_loopback(parts.hostname)
-    return callback.video_url if safe else None
 
 
 async def _read_body(request: web.Request) -> bytes | None:

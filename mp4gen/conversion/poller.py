@@ -1,9 +1,11 @@
 """Wait for one task: poll it until its video is there, or its callback comes; submits nothing."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -28,9 +30,11 @@ from mp4gen.transport.sleeper import WakeableSleep, client_closed_error
 from mp4gen.transport.stopwatch import Stopwatch
 from mp4gen.transport.unexpected import unexpected_error
 
-from .callbacks import CallbackSubscription, trusted_video_url
 from .poll_schedule import cap_retry_after, poll_intervals
 from .submission_cache import Submission, SubmissionCache
+
+if TYPE_CHECKING:
+    from .callbacks import CallbackSubscription
 
 # A record can be missing for a while after its creation (docs.kie.ai, "Get Task Details").
 GRACE_SECONDS: Final = 60.0
@@ -183,7 +187,7 @@ class VideoPoller:
         if callback.failed:
             message = f"the service gave up: {callback.message} (code {callback.code})."
             raise GenerationFailedError(self.task_id, message)
-        if url := trusted_video_url(callback):
+        if url := self.subscription.trusted_video_url:
             details = VideoDetails(self.task_id, status=VideoStatus.SUCCESS, video_url=url)
             return self._complete(details, stopwatch)
         return None

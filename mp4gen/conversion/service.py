@@ -1,8 +1,10 @@
 """Submit and wait for one client: choose the schedule, the callbacks and the slots of each."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -14,12 +16,14 @@ from mp4gen.models import Video, VideoRequest
 from mp4gen.options import Polling
 from mp4gen.transport.caller import ApiCaller, CallOptions
 
-from .callbacks import CallbackReceiver, CallbackSubscription
 from .poll_schedule import cap_retry_after, initial_delay
 from .poller import VideoPoller
 from .resubmit_policy import ResubmitPolicy
 from .submission import OnNotSent, OnSending, SubmitOperation
 from .submission_cache import Submission, SubmissionCache
+
+if TYPE_CHECKING:
+    from .callbacks import CallbackReceiver, CallbackSubscription
 
 # Without callbacks, and with the user's own schedule for both.
 DEFAULT_POLLING = Polling()

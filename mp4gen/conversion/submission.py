@@ -1,9 +1,11 @@
 """Submit one video at most once: resend a refused submit, find the task of a lost response."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -22,9 +24,11 @@ from mp4gen.transport.retry import RetryDecision, classify
 from mp4gen.transport.retry_loop import RetryLoop
 from mp4gen.transport.unexpected import unexpected_error
 
-from .callbacks import CallbackSubscription
 from .resubmit_policy import ResubmitPolicy
 from .submission_cache import Submission
+
+if TYPE_CHECKING:
+    from .callbacks import CallbackSubscription
 
 OnSending = Callable[[Sequence[str]], Awaitable[None]]
 OnNotSent = Callable[[], Awaitable[None]]

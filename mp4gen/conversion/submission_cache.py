@@ -1,11 +1,15 @@
 """The accepted submits of one client, kept for the waits that follow; sends nothing."""
 
+from __future__ import annotations
+
 import asyncio
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 import attrs
 
-from .callbacks import CallbackSubscription
+if TYPE_CHECKING:
+    from .callbacks import CallbackSubscription
 
 _MAX_CACHED_SUBMISSIONS = 100_000
 

@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 import attrs
 
 from mp4gen.api.dialects import Dialect
-from mp4gen.conversion.callbacks import CallbackReceiver
 from mp4gen.errors import ConfigurationError, ValidationError
 from mp4gen.models import Track, Video, VideoRequest, id_text, to_video_request
 from mp4gen.options import Polling, RateLimit, Retry, invalid_setting, is_number, short_repr
@@ -103,6 +102,13 @@ def _to_retry(value: Any) -> Retry:
     return Retry(timeout=value) if is_number(value) else _instance(Retry)(value)
 
 
+def _to_receiver(value: Any) -> Any:
+    # Most clients have none, and need nothing of its module.
+    from mp4gen.conversion.callbacks import CallbackReceiver
+
+    return _instance(CallbackReceiver)(value)
+
+
 def _to_path(value: Any) -> str:
     """Return a path that is not empty, as a string."""
     path = os.fspath(value)
@@ -166,7 +172,7 @@ _RULES = {
     ),
     "polling": _Rule(_instance(Polling), "a Polling value, such as Polling(initial_delay=15)"),
     "retry": _Rule(_to_retry, "a Retry value, or the seconds after which a call gives up"),
-    "callbacks": _Rule(_optional(_instance(CallbackReceiver)), "a CallbackReceiver or None"),
+    "callbacks": _Rule(_optional(_to_receiver), "a CallbackReceiver or None"),
     "on_uncertain_submit": _Rule(
         _optional(_only(lambda value: value in ("resubmit", "raise"))),
         '"resubmit", "raise" or None',
