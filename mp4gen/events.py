@@ -8,20 +8,23 @@ import attrs
 
 from .errors import Mp4GenError
 from .models import Video, VideoStatus
+from .options import show_fields
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Event:
     """The base class of all events; `str(event)` is its line in the log."""
 
     level: ClassVar[int] = logging.INFO
     _text: ClassVar[str] = ""
 
+    __repr__ = show_fields
+
     def __str__(self) -> str:
         return printable(self._text.format(self))
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class SubmittedEvent(Event):
     """A submit was accepted, or an existing video was adopted in its place.
 
@@ -38,7 +41,7 @@ class SubmittedEvent(Event):
     adopted: bool
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class PollEvent(Event):
     """A task was polled, `elapsed` seconds after the wait began, pauses not counted.
 
@@ -56,7 +59,7 @@ class PollEvent(Event):
     elapsed: float
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class RetryEvent(Event):
     """A call failed temporarily; it is sent again in `delay` seconds.
 
@@ -73,7 +76,7 @@ class RetryEvent(Event):
     delay: float
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class PausedEvent(Event):
     """The API refused a call because of its rate limit; all calls pause for `delay` seconds.
 
@@ -87,7 +90,7 @@ class PausedEvent(Event):
     delay: float
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class MaintenanceEvent(Event):
     """The API is down for maintenance; one call probes it in `delay` seconds.
 
@@ -101,7 +104,7 @@ class MaintenanceEvent(Event):
     delay: float
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class CompletedEvent(Event):
     """A video is finished, `elapsed` seconds after the wait began.
 
@@ -116,7 +119,7 @@ class CompletedEvent(Event):
     elapsed: float
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class FailedEvent(Event):
     """A wait or a submit ended without a video.
 
@@ -132,7 +135,7 @@ class FailedEvent(Event):
     error: Exception
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class DownloadProgressEvent(Event):
     """A download received bytes; `total` is None if the host does not name the size.
 

@@ -2,13 +2,11 @@
 
 import enum
 import math
-import numbers
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -16,6 +14,7 @@ import attrs
 from . import extra_fields
 from .addresses import parse_http_url
 from .errors import ValidationError
+from .options import read_only, show_fields
 
 # docs.sunoapi.org, "Create Music Video": author and domainName have maxLength 50.
 MAX_TEXT_LENGTH = 50
@@ -39,6 +38,8 @@ class Value:
     """The base class of all values."""
 
     __slots__ = ()
+
+    __repr__ = show_fields
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as values that `json.dumps` takes.
@@ -80,8 +81,13 @@ def _to_json(value: Any) -> Any:
 
 def id_text(value: str | int) -> str:
     """Return an integer as text, since tables hold numeric ids as numbers; else `value` itself."""
+    if isinstance(value, str):
+        return value
+    # Also an integer of numpy.
+    from numbers import Integral
+
     other: Any = value
-    is_integer = isinstance(other, numbers.Integral) and not isinstance(other, bool)
+    is_integer = isinstance(other, Integral) and not isinstance(other, bool)
     return str(int(other)) if is_integer and 0 <= other < 1 << 64 else other
 
 
@@ -113,15 +119,11 @@ def _problem(field: str, value: object) -> str | None:
     return "must be an http:// or https:// URL" if is_wrong_url else None
 
 
-def _read_only(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    return MappingProxyType(dict(raw))
-
-
 def _nfc(value: Any) -> Any:
     return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class VideoRequest(Value):
     """One "Create Music Video" call: the track, and the text on its video.
 
@@ -164,7 +166,7 @@ class VideoRequest(Value):
         return partial(VideoRequest, **fields, extra=extra_fields.thaw(self.extra)), ()
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class VideoDetails(Value):
     """The state of a video task ("Get Music Video Details").
 
@@ -197,7 +199,7 @@ class VideoDetails(Value):
     completed_at: datetime | None = None
     error_code: int | None = None
     error_message: str | None = None
-    raw: Mapping[str, Any] = attrs.field(factory=dict, converter=_read_only, eq=False, repr=False)
+    raw: Mapping[str, Any] = attrs.field(factory=dict, converter=read_only, eq=False, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A read-only mapping cannot be pickled, and errors that carry details must be.
@@ -215,7 +217,7 @@ class VideoDetails(Value):
         return bool(self.video_url) and not self.failed
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Video(Value):
     """A finished video.
 
@@ -237,7 +239,7 @@ class Video(Value):
     adopted: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Track(Value):
     """One track of a music task ("Get Music Generation Details").
 
@@ -298,7 +300,7 @@ def to_video_request(value: VideoRequest | Track) -> VideoRequest:
     return value
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Conversion(Value):
     """The result of one request of a bulk run.
 
@@ -329,7 +331,7 @@ class Conversion(Value):
         return self.video
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class RunSummary(Value):
     """The counts of a bulk run so far.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -36,6 +37,18 @@ def short_repr(value: object) -> str:
     except Exception:  # noqa: BLE001 - the `repr` of another's object, or of a gigantic number
         return type(value).__name__
     return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def show_fields(value: Any) -> str:
+    """Return the `repr` of a value; attrs would compile a function for each class at import."""
+    fields = (field for field in attrs.fields(type(value)) if field.repr)
+    shown = ", ".join(f"{field.name}={getattr(value, field.name)!r}" for field in fields)
+    return f"{type(value).__name__}({shown})"
+
+
+def read_only(value: Any) -> Any:
+    """Return a copy of a mapping that cannot be changed, and other values as they are."""
+    return MappingProxyType(dict(value)) if isinstance(value, Mapping) else value
 
 
 def is_number(value: Any) -> bool:
@@ -69,7 +82,7 @@ _above_one = number_validator("a number above 1", lambda value: value > 1)
 _fraction = number_validator("a number of at least 0 and below 1", lambda value: 0 <= value < 1)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class RateLimit:
     """At most `requests` calls in any window of `per` seconds.
 
@@ -80,13 +93,15 @@ class RateLimit:
         per: Seconds of the window.
     """
 
+    __repr__ = show_fields
+
     requests: int = attrs.field(
         default=20, validator=lambda _, attribute, value: positive_int(attribute.name, value)
     )
     per: float = attrs.field(default=10.0, validator=_positive)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Polling:
     """When to poll a task. A `Retry-After` of the server wins.
 
@@ -97,13 +112,15 @@ class Polling:
         jitter: Share of an interval by which it varies at random, 0 to below 1.
     """
 
+    __repr__ = show_fields
+
     initial_delay: float = attrs.field(default=15.0, kw_only=True, validator=_positive)
     multiplier: float = attrs.field(default=1.3, kw_only=True, validator=_above_one)
     max_interval: float = attrs.field(default=8.0, kw_only=True, validator=_positive)
     jitter: float = attrs.field(default=0.1, kw_only=True, validator=_fraction)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Retry:
     """How long to retry after temporary failures, in seconds.
 
@@ -116,6 +133,8 @@ class Retry:
         maintenance_timeout: Maximum duration of maintenance to wait for; None means 0 for single
             calls and six hours for bulk runs.
     """
+
+    __repr__ = show_fields
 
     initial_delay: float = attrs.field(default=0.5, kw_only=True, validator=_positive)
     max_delay: float = attrs.field(default=30.0, kw_only=True, validator=_positive)

@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[1] / "mp4gen"
 # From the bottom up: a module imports from its own subpackage and from the layers below it.
 LAYERS = (
     "errors addresses extra_fields filesystem lazy secret signals version",
-    "lyrics",
-    "models options render",
+    "lyrics options",
+    "models render",
     "events task_errors api",
     "transport server",
     "conversion downloads",

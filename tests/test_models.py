@@ -161,6 +161,31 @@ def test_values_are_frozen_and_slotted(value: Any) -> None:
     assert not hasattr(value, "__dict__")
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (
+            mp4gen.RunSummary(2, failed=1),
+            "RunSummary(succeeded=2, failed=1, remaining=0, stop_reason=None)",
+        ),
+        (RateLimit(), "RateLimit(requests=20, per=10.0)"),
+        (mp4gen.PausedEvent(10.0), "PausedEvent(delay=10.0)"),
+    ],
+)
+def test_repr_shows_the_fields(value: Any, expected: str) -> None:
+    """A value is shown as the call that makes it."""
+    assert repr(value) == expected
+
+
+def test_repr_of_details_shows_no_secret() -> None:
+    """The callback URL and the raw data hold the secret of the callback."""
+    url = "https://bot.example.com/s3cret"
+    details = VideoDetails("video", callback_url=url, raw={"callbackUrl": url})
+
+    assert "s3cret" not in repr(details)
+    assert repr(details).startswith("VideoDetails(task_id='video', music_task_id=None,")
+
+
 def test_extra_fields_are_a_read_only_copy() -> None:
     """A request with further fields cannot change, not even deep inside, and can be a key."""
     source = {"look": "ring", "deep": {"list": [1, {"x": 2}]}}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import attrs
@@ -21,7 +20,7 @@ from mp4gen.errors import (
     RateLimitError,
     ServerError,
 )
-from mp4gen.options import Validator, invalid_setting, number_validator
+from mp4gen.options import Validator, invalid_setting, number_validator, read_only
 
 # docs.sunoapi.org and docs.api.box, "Create Music Video", the table of body codes.
 _SUNO_CODES: dict[int, type[ApiError]] = {
@@ -56,10 +55,6 @@ _KIE_CODES: dict[int, type[ApiError]] = {
     501: ServerError,
     505: ServerError,
 }
-
-
-def _read_only(codes: Any) -> Any:
-    return MappingProxyType(dict(codes)) if isinstance(codes, Mapping) else codes
 
 
 def _is_error_class(value: object) -> bool:
@@ -101,7 +96,7 @@ class Dialect:
 
     name: str = attrs.field(validator=_checked(lambda value: isinstance(value, str), "a string"))
     codes: Mapping[int, type[ApiError]] = attrs.field(
-        converter=_read_only,
+        converter=read_only,
         validator=_checked(
             lambda value: isinstance(value, Mapping) and all(map(_is_error_class, value.values())),
             "a mapping of body codes to subclasses of ApiError",

@@ -41,7 +41,7 @@ TRACKS_PATH = "/api/v1/generate/record-info"
 PLACEHOLDER_CALLBACK_URL = "https://mp4gen.invalid/no-callback"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ApiRequest:
     """One HTTP request, without host and key.
 

@@ -60,7 +60,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class HttpResponse:
     """The status, the headers, to be looked up in lower case, and the bytes of the body."""
 

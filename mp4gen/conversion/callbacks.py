@@ -40,7 +40,7 @@ _MAX_RETIRED_TOKENS = 10_000
 _MAX_MISSED = 2
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class CallbackSubscription:
     """The subscription of one conversion to its callbacks.
 

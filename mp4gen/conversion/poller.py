@@ -53,7 +53,7 @@ _PERMANENT_AFTER_GRACE: Final = (
 )
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class VideoPoller:
     """One wait for one task.
 

@@ -15,7 +15,7 @@ from mp4gen.transport.caller import ApiCaller, CallOptions
 OnUncertainSubmit = Literal["resubmit", "raise"]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ResubmitPolicy:
     """The rule of one client.
 

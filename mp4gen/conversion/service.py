@@ -33,7 +33,7 @@ _POLLING_WITH_CALLBACKS = Polling(initial_delay=60.0, max_interval=60.0)
 _POLLING_WITH_PROVEN_CALLBACKS = Polling(initial_delay=300.0, max_interval=300.0)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ConversionService:
     """Submits requests and waits for videos for one client.
 

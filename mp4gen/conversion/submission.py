@@ -34,7 +34,7 @@ OnSending = Callable[[Sequence[str]], Awaitable[None]]
 OnNotSent = Callable[[], Awaitable[None]]
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class SubmitOperation:
     """One submit, accepted by the service at most once.
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _MAX_CACHED_SUBMISSIONS = 100_000
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Submission:
     """An accepted submit.
 

@@ -24,7 +24,7 @@ _LEDGER_HINT = "the path of a file, or None to keep no record"
 _DIALECTS = {"suno": Dialect.SUNO, "kie": Dialect.KIE}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Rule:
     """What one argument accepts.
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Attempt(Generic[T]):
     """One attempt of a call; the arguments are those of `ApiCaller.send`."""
 

@@ -39,7 +39,7 @@ T = TypeVar("T")
 _BULK_MAINTENANCE_TIMEOUT = 6 * 3600.0 + 600.0
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class CallOptions:
     """How long the calls of one caller wait.
 

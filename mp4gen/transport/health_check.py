@@ -12,7 +12,7 @@ from mp4gen.api.protocol import ApiRequest, build_credits_request
 from mp4gen.api.responses import HttpResponse, parse_response
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class HealthCheck:
     """A request, and what its response means.
 

@@ -39,7 +39,7 @@ MAX_HEADER_BYTES: Final = 1 << 16
 MAX_HEADERS: Final = 1024
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Delivery:
     """How far one request got; true however its call ends: by an error, a cancel or a close.
 

@@ -7,7 +7,7 @@ import attrs
 from .proxies import Proxy, proxy_from_env
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Network:
     """The network settings that API calls and downloads share.
 

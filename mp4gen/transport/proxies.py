@@ -27,7 +27,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HINT = "Use http://host:port"
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Proxy:
     """An HTTP proxy.
 
