@@ -1,6 +1,5 @@
 """A key or password that no `repr`, log, traceback, JSON or pickle shows; imports nothing."""
 
-import hmac
 from typing import AnyStr
 
 # A shorter secret would occur in other texts by chance.
@@ -29,6 +28,9 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        # Most programs compare none.
+        import hmac
+
         values = (str(secret._value).encode() for secret in (self, other))  # noqa: SLF001 - its own
         return hmac.compare_digest(*values)
 

@@ -38,26 +38,20 @@ _DUPLICATES_HEADER = DUPLICATES_HEADER.lower()
 MAX_BODY_BYTES = 1 << 20
 
 # Texts that say more than the code beside them, first match first: hosts disagree about codes.
-_CONFLICT = re.compile(r"already exists", re.IGNORECASE)
-_MEANINGS: dict[type[ApiError], re.Pattern[str]] = {
-    error_class: re.compile("|".join(texts), re.IGNORECASE)
-    for error_class, texts in {
-        NotFoundError: ["recordinfo is null", "record does not exist"],
-        InsufficientCreditsError: ["insufficient .{0,20}credit", "credit.{0,30} insufficient"],
-        RateLimitError: ["frequency", "too many requests", "rate limit"],
-        ServerError: [
-            "try again later",
-            "temporarily unavailable",
-            "internal error",
-            "time-?out|timed out",
-            "failed to add suno mp4 generation task",
-        ],
-    }.items()
+_CONFLICT = "already exists"
+_MEANINGS: dict[type[ApiError], str] = {
+    NotFoundError: "recordinfo is null|record does not exist",
+    InsufficientCreditsError: "insufficient .{0,20}credit|credit.{0,30} insufficient",
+    RateLimitError: "frequency|too many requests|rate limit",
+    ServerError: (
+        "try again later|temporarily unavailable|internal error|time-?out|timed out"
+        "|failed to add suno mp4 generation task"
+    ),
 }
 # Refusals that pass by themselves, more slowly than a `ServerError`.
 _PASSING = (RateLimitError, MaintenanceError)
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SECONDS = r"[0-9]{1,9}(\.[0-9]{1,9})?"
+_SURROGATE_ESCAPE = rb"\\u[dD][89a-fA-F]"
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -80,7 +74,7 @@ class HttpResponse:
         text = self.headers.get("retry-after", "").strip()
         if not text:
             return None
-        if _SECONDS.fullmatch(text):
+        if re.fullmatch(_SECONDS, text):
             return float(text)
         until, now = _parse_date(text), self.date
         return max(0.0, (until - now).total_seconds()) if until and now else None
@@ -119,7 +113,7 @@ def parse_submit(response: HttpResponse, dialect: Dialect) -> str | None:
         Mp4GenError: As `parse_response`.
     """
     body = load_response_json(response.body)
-    if response.status == 409 or _CONFLICT.search(_message(body)):
+    if response.status == 409 or _says(_message(body), _CONFLICT):
         raise _conflict_error(body, response.status)
     data = _parse_body(body, response, dialect, None)
     return find_task_id(data) or find_task_id(body)
@@ -156,7 +150,7 @@ def load_response_json(body: bytes) -> Any:
     text = body.removeprefix(BOM_UTF8).decode("utf-8", "replace")
     try:
         value = _decode_leniently(text)
-        if _SURROGATE_ESCAPE.search(body):
+        if b"\\u" in body and re.search(_SURROGATE_ESCAPE, body):
             utf16 = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
             value = _decode_leniently(utf16.decode("utf-16", "replace"))
     except (ValueError, RecursionError):
@@ -218,7 +212,7 @@ def _parse_body(body: Any, response: HttpResponse, dialect: Dialect, task_id: st
         return data
     message, error_class = _message(body), dialect.codes.get(code)
     # docs.kie.ai documents 409, but its service has been seen to answer 422 with this text.
-    if 409 in {code, response.status} or _CONFLICT.search(message):
+    if 409 in {code, response.status} or _says(message, _CONFLICT):
         raise _conflict_error(body, response.status, task_id)
     text_class = _class_from_text(message)
     if text_class is not None and not (text_class is ServerError and error_class in _PASSING):
@@ -228,9 +222,13 @@ def _parse_body(body: Any, response: HttpResponse, dialect: Dialect, task_id: st
     raise error_class(message, code=code, task_id=task_id)
 
 
+def _says(message: str, texts: str) -> bool:
+    return re.search(texts, message, re.IGNORECASE) is not None
+
+
 def _class_from_text(message: str) -> type[ApiError] | None:
     """Return what a text means whatever the code beside it is, or None."""
-    return next((kind for kind, texts in _MEANINGS.items() if texts.search(message)), None)
+    return next((kind for kind, texts in _MEANINGS.items() if _says(message, texts)), None)
 
 
 def _conflict_error(body: Any, status: int, task_id: str | None = None) -> AlreadyExistsError:
@@ -269,7 +267,7 @@ def _non_api_error(response: HttpResponse, body: Any, task_id: str | None) -> Ex
     status, summary = response.status, describe_response(response)
     text_class = _class_from_text(_message(body)) if status >= 400 else None
     error: ApiError
-    if status == 409 or (status >= 400 and _CONFLICT.search(_message(body))):
+    if status == 409 or (status >= 400 and _says(_message(body), _CONFLICT)):
         error = _conflict_error(body, status, task_id)
     elif text_class is not None:
         error = text_class(_message(body), code=status, task_id=task_id)

@@ -27,7 +27,7 @@ DEFAULT_BASE_URL = "https://api.api.box"
 _log = logging.getLogger("mp4gen")
 
 # The path of the API below its base URL, with any endpoint.
-_API_PATH = re.compile(r"/+api/+v1(/[^?#]*)?$", re.IGNORECASE)
+_API_PATH = r"/+api/+v1(/[^?#]*)?$"
 
 KeySource = str | Callable[[], str]
 # Host and key, or the callable that returns the key; without a key there is no limit to share.
@@ -42,7 +42,7 @@ def resolve_base_url(value: str | None) -> str:
     """Return `value`, else `MP4GEN_BASE_URL`, else the default host, without the API's own path."""
     url = (value or os.environ.get("MP4GEN_BASE_URL") or DEFAULT_BASE_URL).strip()
     # The vendors' pages show URLs of endpoints, so these are what people copy.
-    url = _API_PATH.sub("", url).rstrip("/")
+    url = re.sub(_API_PATH, "", url, flags=re.IGNORECASE).rstrip("/")
     parts = parse_http_url(url)
     if parts is None or " " in url or not _fits_dns(parts.hostname or ""):
         raise invalid_setting("base_url", url, f"a URL such as {DEFAULT_BASE_URL}")
