@@ -11,9 +11,10 @@ from .models import Video, VideoStatus
 from .options import show_fields
 
 
-@attrs.frozen(repr=False)
 class Event:
     """The base class of all events; `str(event)` is its line in the log."""
+
+    __slots__ = ()
 
     level: ClassVar[int] = logging.INFO
     _text: ClassVar[str] = ""

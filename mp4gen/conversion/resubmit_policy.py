@@ -5,8 +5,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Literal
 
-import attrs
-
 from mp4gen.api import protocol
 from mp4gen.api.dialects import Dialect
 from mp4gen.errors import Mp4GenError
@@ -15,24 +13,24 @@ from mp4gen.transport.caller import ApiCaller, CallOptions
 OnUncertainSubmit = Literal["resubmit", "raise"]
 
 
-@attrs.define(eq=False, repr=False)
 class ResubmitPolicy:
     """The rule of one client.
 
     The user's choice comes first. Without one, a submit is sent again if the host rejects
     duplicates: because its dialect says so, or because the host itself does in its responses.
 
-    Attributes:
+    Args:
         caller: Sends the client's API requests.
         dialect: What differs between hosts.
         choice: The user's choice, or None.
     """
 
-    caller: ApiCaller
-    dialect: Dialect
-    choice: OnUncertainSubmit | None = None
-    _asking: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
-    _unanswered: bool = attrs.field(default=False, init=False)
+    def __init__(
+        self, caller: ApiCaller, dialect: Dialect, choice: OnUncertainSubmit | None = None
+    ) -> None:
+        self.caller, self.dialect, self.choice = caller, dialect, choice
+        self._asking = asyncio.Lock()
+        self._unanswered = False
 
     @property
     def rejects_duplicates(self) -> bool:

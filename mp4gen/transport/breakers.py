@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.errors import ApiError, Mp4GenError
@@ -15,12 +15,15 @@ from mp4gen.options import Retry
 from .circuit_breaker import CircuitBreaker
 from .retry import backoff_delays
 from .sleeper import Sleeper
-from .submit_breaker import SUBMIT_OUTAGE_TIMEOUT, SubmitBreaker
 
 if TYPE_CHECKING:
     from .caller import CallOptions
     from .retry_loop import RetryLoop
 
+# Different submits that fail, with none accepted in between, before the cause is not one of them.
+_MANY_SUBMITS: Final = 20
+# After an hour without an accepted submit, the submits fail, and with them the run.
+_SUBMIT_OUTAGE_TIMEOUT: Final = 3600.0
 # The permit of a call that nothing blocks: it is not a probe.
 _NO_PROBE = nullcontext(enter_result=False)
 
@@ -62,7 +65,7 @@ class Breakers:
         if breaker is None:
             return _NO_PROBE
         if breaker is self.submit_breaker.breaker:
-            return breaker.permit(SUBMIT_OUTAGE_TIMEOUT)
+            return breaker.permit(_SUBMIT_OUTAGE_TIMEOUT)
         max_wait = self._max_wait(call_options)
         if retry_loop is None or max_wait < math.inf:
             return breaker.permit(max_wait)
@@ -72,7 +75,7 @@ class Breakers:
         """Return whether a breaker blocks a caller for longer than it waits."""
         breaker = self.submit_breaker.breaker
         is_bulk_submit = submit and call_options.retry_forever
-        return (is_bulk_submit and breaker.open_longer_than(SUBMIT_OUTAGE_TIMEOUT)) or (
+        return (is_bulk_submit and breaker.open_longer_than(_SUBMIT_OUTAGE_TIMEOUT)) or (
             self.circuit_breaker.open_longer_than(self._max_wait(call_options))
         )
 
@@ -92,6 +95,31 @@ class Breakers:
             return max(call_options.max_maintenance, call_options.retry_timeout)
         # Its own retry time ends the wait.
         return math.inf
+
+
+class SubmitBreaker:
+    """The circuit breaker of submits: it opens after many different ones have failed in a row.
+
+    Attributes:
+        breaker: Open while one submit at a time is sent, as a probe.
+        accepted: Submits that were accepted so far.
+    """
+
+    def __init__(self, sleeper: Sleeper) -> None:
+        self.breaker = CircuitBreaker(sleeper, outage="The API accepts no submits")
+        self.accepted = 0
+        self._failing = 0
+
+    def record_response(self) -> None:
+        """Let all submits pass after one that was accepted, or refused for good."""
+        self._failing = 0
+        self.breaker.reset()
+
+    def record_first_failure(self, error: Mp4GenError, probe_interval: float) -> None:
+        """Count the first failure of a submit; the later ones of the same submit do not count."""
+        self._failing += 1
+        if self._failing >= _MANY_SUBMITS and not self.breaker.is_open:
+            self.breaker.trip(error, probe_interval)
 
 
 def retry_after(error: Mp4GenError) -> float:

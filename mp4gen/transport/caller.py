@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
 import attrs
 
 from mp4gen.api.dialects import Dialect
-from mp4gen.api.protocol import ApiRequest
-from mp4gen.api.responses import HttpResponse
+from mp4gen.api.protocol import ApiRequest, build_credits_request
+from mp4gen.api.responses import HttpResponse, parse_response
 from mp4gen.errors import ApiError, Mp4GenError
 from mp4gen.events import MaintenanceEvent, PausedEvent
 from mp4gen.options import Retry
@@ -23,7 +24,6 @@ from mp4gen.options import Retry
 from .attempt import Attempt
 from .breakers import Breakers, retry_after
 from .event_emitter import EventEmitter
-from .health_check import HealthCheck
 from .http import Delivery, Transport
 from .rate_limit import Priority, RateLimiter
 from .retried_call import RetriedCall
@@ -93,7 +93,7 @@ class ApiCaller:
         self._failed_health_checks = 0
         self._transport = transport
         self.slots = SlotQueue(limiter, self.sleeper)
-        self._health_check = HealthCheck.for_dialect(dialect) if dialect else None
+        self._dialect = dialect
         self._health_lock = asyncio.Lock()
         self._health_checks = 0
 
@@ -179,10 +179,10 @@ class ApiCaller:
             # Counted, not timed: two checks can begin at the same time of a coarse clock.
             was_asked = self._health_checks != checks
             answered = self.circuit_breaker.proper_responses != before
-            if self._health_check is not None and not (answered or was_asked):
+            if self._dialect is not None and not (answered or was_asked):
                 self._health_checks += 1
                 with suppress(Mp4GenError):
-                    await self._send_health_check(self._health_check)
+                    await self._send_health_check(self._dialect)
         return self.circuit_breaker.proper_responses != before
 
     def would_give_up(self, call_options: CallOptions, *, submit: bool = False) -> bool:
@@ -223,13 +223,15 @@ class ApiCaller:
         """Remember what the host says of itself; a claim holds for the life of the client."""
         self.rejects_duplicates = self.rejects_duplicates or response.rejects_duplicates
 
-    async def _send_health_check(self, check: HealthCheck) -> None:
-        delivery = Delivery()
+    async def _send_health_check(self, dialect: Dialect) -> None:
+        """Ask for the credits: "can be called frequently as needed" (docs.sunoapi.org)."""
+        request, delivery = build_credits_request(dialect), Delivery()
         async with self.slots.slot(
-            Priority.INTERACTIVE, delivery, limited=check.request.rate_limited, polite=False
+            Priority.INTERACTIVE, delivery, limited=request.rate_limited, polite=False
         ):
             try:
-                await self.exchange(check.request, check.parse, None, delivery)
+                parse = partial(parse_response, dialect=dialect)
+                await self.exchange(request, parse, None, delivery)
             except Mp4GenError as error:
                 self.record_failure(error)
                 raise

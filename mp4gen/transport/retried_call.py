@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import attrs
-
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import HttpResponse
 from mp4gen.errors import Mp4GenError, RequestTimeoutError
@@ -22,23 +20,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@attrs.define(eq=False, repr=False)
 class RetriedCall(Generic[T]):
-    """A call and its retries.
+    """A call and its retries; the arguments are those of `ApiCaller.send_with_retries`."""
 
-    Attributes:
-        caller: Sends the client's API requests.
-        request: The request.
-        parse: Returns the value of a response, or raises the error that it means.
-        call_options: How long to wait.
-    """
+    __slots__ = ("_call_options", "_caller", "_delivery", "_parse", "_request", "_retry_loop")
 
-    caller: ApiCaller
-    request: ApiRequest
-    parse: Callable[[HttpResponse], T]
-    call_options: CallOptions
-    _retry_loop: RetryLoop | None = attrs.field(default=None, init=False)
-    _delivery: Delivery | None = attrs.field(default=None, init=False)
+    def __init__(
+        self,
+        caller: ApiCaller,
+        request: ApiRequest,
+        parse: Callable[[HttpResponse], T],
+        call_options: CallOptions,
+    ) -> None:
+        self._caller, self._request, self._parse = caller, request, parse
+        self._call_options = call_options
+        self._retry_loop: RetryLoop | None = None
+        self._delivery: Delivery | None = None
 
     async def run(self) -> T:
         """Send the request until it succeeds; raise the last failure."""
@@ -46,16 +43,18 @@ class RetriedCall(Generic[T]):
             while True:
                 self._delivery = Delivery()
                 try:
-                    value, _ = await self.caller.send(
-                        self.request,
-                        self.parse,
-                        self.call_options,
+                    value, _ = await self._caller.send(
+                        self._request,
+                        self._parse,
+                        self._call_options,
                         retry_loop=self._retry_loop,
                         delivery=self._delivery,
                     )
                 except Mp4GenError as error:
                     if self._retry_loop is None:
-                        self._retry_loop = RetryLoop(self.caller, self.request, self.call_options)
+                        self._retry_loop = RetryLoop(
+                            self._caller, self._request, self._call_options
+                        )
                     await self._retry_loop.wait(error)
                 else:
                     return value

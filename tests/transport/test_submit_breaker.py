@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 import mp4gen
+from mp4gen.transport.breakers import SubmitBreaker
 from mp4gen.transport.sleeper import Sleeper
-from mp4gen.transport.submit_breaker import SubmitBreaker
 from tests.support_async import now
 
 pytestmark = pytest.mark.looptime
