@@ -1,5 +1,6 @@
 """How often an open breaker lets a probe pass, and which failures open which breaker."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from random import Random
 
@@ -106,3 +107,25 @@ async def test_single_submits_leave_the_breaker_of_submits_closed(caller: ApiCal
         await RetryLoop(caller, SUBMIT, CallOptions.for_single_calls(RETRY)).wait(FAILURE)
 
     assert not caller.submit_breaker.breaker.is_open
+
+
+@pytest.mark.parametrize(
+    ("options", "submit", "gives_up"),
+    [
+        (CallOptions.for_bulk_run(RETRY), True, True),
+        (CallOptions.for_bulk_run(RETRY), False, False),
+        (CallOptions.for_single_calls(RETRY), True, False),
+    ],
+)
+async def test_only_submits_of_a_run_give_up_after_an_hour_without_any(
+    options: CallOptions, *, submit: bool, gives_up: bool
+) -> None:
+    """Polls and single calls take no notice of the breaker of submits."""
+    breakers = Breakers(RETRY, Random(1), Sleeper())
+    breakers.submit_breaker.breaker.trip(FAILURE, 30)
+    await asyncio.sleep(3599)
+    before = breakers.would_give_up(options, submit=submit)
+    await asyncio.sleep(1)
+
+    assert not before
+    assert breakers.would_give_up(options, submit=submit) == gives_up

@@ -9,9 +9,15 @@ import pytest
 
 import mp4gen
 from mp4gen import Priority, RateLimit, SlidingWindowLimiter
+from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.sliding_window import peak_in_window
+from mp4gen.secret import Secret
 from mp4gen.testing import FakeService, ScriptedResponse
-from mp4gen.transport.http import Delivery
+from mp4gen.testing.service import FAKE_KEY
+from mp4gen.transport.caller import ApiCaller, CallOptions
+from mp4gen.transport.event_emitter import EventEmitter
+from mp4gen.transport.http import Delivery, Transport
+from mp4gen.transport.retry_loop import RetryLoop
 from mp4gen.transport.sleeper import Sleeper
 from mp4gen.transport.slots import SlotQueue
 from tests.support_async import now
@@ -306,6 +312,44 @@ async def test_call_that_ends_within_its_response_frees_its_slot_after_the_perio
         await client.get_credits()
 
     assert 12 <= now() < 13
+
+
+@pytest.mark.parametrize("fault", ["reset", "close_without_answer", "half_headers"])
+async def test_call_whose_connection_breaks_frees_its_slot_after_the_period(fault: str) -> None:
+    """A host that closed the connection has got the request, or never will."""
+    limiter = SlidingWindowLimiter(RateLimit(1, per=10.0))
+    retry = mp4gen.Retry(timeout=0)
+    async with FakeService() as service:
+        service.script("credits", fault)
+        async with service.client(rate_limit=limiter, retry=retry) as client:
+            with pytest.raises(mp4gen.TransportError):
+                await client.get_credits()
+            await client.get_credits()
+
+    assert 10 <= now() < 11
+
+
+@pytest.mark.parametrize(("failures", "order"), [(1, "a b c"), (2, "a c b")])
+async def test_calls_that_keep_failing_queue_one_at_a_time(failures: int, order: str) -> None:
+    """They leave the slots between to the calls that succeed, in the order of a bulk run."""
+    options = CallOptions.for_bulk_run(mp4gen.Retry())
+    async with FakeService() as service:
+        limiter = SlidingWindowLimiter(RateLimit(1, per=10.0))
+        transport = Transport(service.url, lambda: Secret(FAKE_KEY))
+        caller = ApiCaller(transport, limiter, mp4gen.Retry(), EventEmitter(), Random(1))
+        calls = []
+        async with limiter.slot():
+            for name in "abc":
+                request = ApiRequest("GET", f"/api/v1/mp4/record-info?taskId={name}")
+                loop = RetryLoop(caller, request, options)
+                loop.failures = 0 if name == "c" else failures
+                work = caller.send(request, lambda response: response, options, retry_loop=loop)
+                calls.append(asyncio.create_task(work))
+                await asyncio.sleep(0.1)
+        await asyncio.gather(*calls)
+        await caller.aclose()
+
+    assert " ".join(request.query["taskId"] for request in service.requests) == order
 
 
 # --- limiters of other kinds ------------------------------------------------------------------
