@@ -109,6 +109,33 @@ async def test_single_submits_leave_the_breaker_of_submits_closed(caller: ApiCal
     assert not caller.submit_breaker.breaker.is_open
 
 
+async def test_retry_time_of_a_submit_of_a_run_stands_still_while_a_breaker_is_open(
+    caller: ApiCaller,
+) -> None:
+    """Both breakers count."""
+    loop = RetryLoop(caller, SUBMIT, CallOptions.for_bulk_run(RETRY))
+    await loop.wait(FAILURE, immediately=True)
+    for breaker, seconds in (caller.circuit_breaker, 70), (caller.submit_breaker.breaker, 500):
+        breaker.trip(FAILURE, 30)
+        await asyncio.sleep(seconds)
+        breaker.reset()
+    await asyncio.sleep(20)
+
+    assert loop.remaining == pytest.approx(300 - 20)
+
+
+async def test_submit_of_a_run_gives_up_after_an_hour_without_any(caller: ApiCaller) -> None:
+    """Its own number of failures does not matter then; a poll goes on."""
+    options = CallOptions.for_bulk_run(RETRY)
+    poll = ApiRequest("GET", "/api/v1/mp4/record-info?taskId=t")
+    caller.submit_breaker.breaker.trip(FAILURE, 30)
+    await asyncio.sleep(3600)
+
+    await RetryLoop(caller, poll, options).wait(FAILURE)
+    with pytest.raises(mp4gen.TransportError):
+        await RetryLoop(caller, SUBMIT, options).wait(FAILURE)
+
+
 @pytest.mark.parametrize(
     ("options", "submit", "gives_up"),
     [

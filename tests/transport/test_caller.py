@@ -75,6 +75,23 @@ async def test_send_with_retries_does_not_retry_permanent_errors(
     assert service.count() == 1
 
 
+@pytest.mark.parametrize(("timeout", "seconds"), [(5.0, 5), (None, 60)])
+async def test_send_ends_after_its_timeout(
+    service: FakeService, timeout: float | None, seconds: float
+) -> None:
+    """Without one of its own, after that of all requests."""
+    service.script("credits", "hang")
+    transport = Transport(service.url, lambda: Secret(FAKE_KEY))
+    retry = Retry(request_timeout=60)
+    caller = ApiCaller(transport, SlidingWindowLimiter(), retry, EventEmitter(), Random(1))
+    request = protocol.build_credits_request(Dialect.SUNO)
+    error = await failure(caller.send(request, lambda _: None, CallOptions(), timeout=timeout))
+    await caller.aclose()
+
+    assert str(error).endswith(f"no response within {seconds} s.")
+    assert now() == pytest.approx(seconds, abs=0.1)
+
+
 async def test_retry_timeout_ends_the_retries(service: FakeService) -> None:
     """The call raises its last error."""
     service.always("credits", "code_500")

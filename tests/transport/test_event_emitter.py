@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -101,6 +102,26 @@ async def test_close_does_not_wait_for_a_hook_that_hangs(caplog: pytest.LogCaptu
     assert now() - start == pytest.approx(5, abs=0.1)
     assert "on_event takes too long: 2 events are lost. Make it faster." in caplog.messages
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_close_does_not_wait_for_a_hook_that_ignores_its_cancel() -> None:
+    """One second more, and the client is closed."""
+    stop = asyncio.Event()
+
+    async def ignore_cancels(_: mp4gen.Event) -> None:
+        while not stop.is_set():
+            with suppress(asyncio.CancelledError):
+                await stop.wait()
+
+    emitter = EventEmitter(ignore_cancels)
+    emitter.emit(poll(1))
+    start = now()
+    asyncio.get_running_loop().call_later(100, stop.set)
+    await emitter.aclose()
+    spent = now() - start
+    stop.set()
+
+    assert spent == pytest.approx(6, abs=0.1)
 
 
 async def test_queue_is_bounded_and_keeps_important_events(

@@ -58,10 +58,11 @@ async def test_send_sends_the_documented_headers(
     await transport.send(SUBMIT, 30)
     await transport.send(POLL, 30)
     submit, poll = service.requests
+    assert transport.has_sent
 
     assert (submit.key, poll.key) == (FAKE_KEY, FAKE_KEY)
     assert submit.body == SUBMIT.body
-    assert submit.headers["user-agent"] == user_agent()
+    assert submit.headers["user-agent"] == user_agent() == f"mp4gen/{mp4gen.__version__}"
     assert submit.headers["content-type"] == "application/json"
     assert "content-type" not in poll.headers
     assert set(poll.headers) <= {"host", "user-agent", "accept", "accept-encoding"}
@@ -151,6 +152,7 @@ async def test_delivery_is_known_when_a_call_ends_early(service: FakeService, en
             assert call.done()
             if end is end_by_close:
                 assert "failed: the client was closed." in str(call.exception())
+            assert transport.has_sent == delivery.head_sent
             sent.append(delivery.head_sent)
             await transport.aclose()
 

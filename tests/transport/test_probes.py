@@ -88,9 +88,13 @@ async def test_health_check_that_succeeds_lets_a_submit_of_a_run_pass(outage: Ou
     """It asks for the credits, which costs nothing, and closes the breaker."""
     outage.begin()
     await outage.submit(BULK)
+    closed = not outage.caller.circuit_breaker.is_open
+    outage.begin()
+    error = await failure(outage.submit(BULK))
 
-    assert outage.sent == ["credits", "create"]
-    assert not outage.caller.circuit_breaker.is_open
+    assert closed
+    assert type(error) is mp4gen.AlreadyExistsError
+    assert outage.sent == ["credits", "create"] * 2
 
 
 async def test_fourth_submit_of_a_run_passes_if_the_health_check_fails(outage: Outage) -> None:

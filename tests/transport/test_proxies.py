@@ -9,6 +9,7 @@ import pytest
 
 from mp4gen import Client, ConfigurationError
 from mp4gen.secret import Secret
+from mp4gen.transport.network import Network
 from mp4gen.transport.proxies import Proxy, proxy_from_env, request_options, resolve_proxy
 from tests.support_sentinels import PROXY_PASSWORD, traceback_text
 
@@ -57,6 +58,16 @@ def test_proxy_from_env_reads_the_variables_of_curl(
 
     proxy = proxy_from_env(url)
     assert (proxy and proxy.url) == expected
+
+
+def test_proxies_of_the_environment_need_trust_env(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a proxy of the settings comes before them."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://environment.example:1")
+    own = Proxy("http://own.example:1")
+
+    assert Network().proxy_for(API) is None
+    assert Network(trust_env=True).proxy_for(API) == Proxy("http://environment.example:1")
+    assert Network(own, trust_env=True).proxy_for(API) == own
 
 
 @pytest.mark.parametrize(

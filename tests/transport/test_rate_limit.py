@@ -310,6 +310,13 @@ def test_sliding_window_limiter_is_a_rate_limiter() -> None:
     assert isinstance(SlidingWindowLimiter(), RateLimiter)
 
 
+def test_limiter_refuses_a_limit_of_another_type() -> None:
+    """A number of requests needs its period."""
+    expected = r"^Invalid limit: 20\. Use a RateLimit such as RateLimit\(20, per=10\.0\)\.$"
+    with pytest.raises(mp4gen.ConfigurationError, match=expected):
+        SlidingWindowLimiter(20)  # type: ignore[arg-type]
+
+
 def test_repr_shows_the_limit_and_its_use() -> None:
     """Also that of a limiter which its `__init__` refused."""
     limiter = SlidingWindowLimiter(RateLimit(20, per=10.0))

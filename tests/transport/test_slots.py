@@ -119,6 +119,30 @@ async def test_calls_of_others_that_never_get_a_slot_do_not_stop_polls() -> None
     assert traffic.order.count("poll") == 3
 
 
+async def test_poll_waits_at_most_four_windows_for_turns_of_others() -> None:
+    """The calls of others never get a slot here."""
+
+    class NoBulk(OtherLimiter):
+        """A limiter that lets no call of a bulk run pass."""
+
+        def slot(self, priority: Priority = Priority.INTERACTIVE) -> OtherLimiter:
+            return blocked if priority is Priority.BULK else self
+
+    blocked, limiter = OtherLimiter(), NoBulk()
+    await blocked.lock.acquire()
+    traffic = Traffic(RateLimit(1, per=1.0))
+    traffic.queue = SlotQueue(limiter, Sleeper())
+    traffic.add(1, "bulk", Priority.BULK)
+    traffic.add(2, "poll", Priority.INTERACTIVE, polite=True)
+    await asyncio.sleep(39.9)
+    before = list(traffic.order)
+    await asyncio.sleep(0.2)
+    after = list(traffic.order)
+    await traffic.end()
+
+    assert (before, after) == (["poll"], ["poll", "poll"])
+
+
 async def test_cancelled_polls_and_bulk_calls_leave_the_queue_usable(traffic: Traffic) -> None:
     """Failure mode 40: if any call is cancelled at any moment, the others get their slots."""
     chance = Random(5)
