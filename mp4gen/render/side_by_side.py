@@ -82,10 +82,12 @@ class PieceProcesses:
 
     def start(self, duration: float) -> None:
         """Start as many as are worth it for `duration` seconds of music."""
+        worth = min(self.limit, int(duration / SECONDS_PER_PROCESS))
+        if worth <= self.count:
+            return
         # Most renders start none, and then need no module for it.
         from .piece_process import PieceProcess
 
-        worth = min(self.limit, int(duration / SECONDS_PER_PROCESS))
         while self.count < worth:
             try:
                 process = PieceProcess()

@@ -154,6 +154,17 @@ def test_programs_without_an_interpreter_use_one_process(monkeypatch, name, valu
         assert processes.limit == 1
 
 
+def test_render_in_one_process_loads_no_module_for_others(monkeypatch):
+    """Most renders have one worker, or too little music for a second."""
+    monkeypatch.setitem(sys.modules, "mp4gen.render.piece_process", None)
+
+    with side_by_side.PieceProcesses(1) as one, side_by_side.PieceProcesses(4) as short:
+        one.start(600)
+        short.start(30)
+
+        assert [one.count, short.count] == [1, 1]
+
+
 @pytest.mark.slow
 def test_killed_process_is_an_error(processes, music, tmp_path):
     """The error names its status; no file and no process is left."""
