@@ -1,7 +1,8 @@
-"""Small helpers of the asyncio tests: the loop's clock, expected errors, the results of a run."""
+"""Small helpers of the asyncio tests: clock and chance, expected errors, the results of a run."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -9,6 +10,13 @@ import pytest
 import mp4gen
 
 Outcome = tuple[list[mp4gen.Conversion], Exception | None]
+
+
+class LongestDelays(Random):
+    """Chance that always draws the upper end."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
 
 
 def now() -> float:

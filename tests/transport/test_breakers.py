@@ -14,19 +14,12 @@ from mp4gen.transport.event_emitter import EventEmitter
 from mp4gen.transport.http import Transport
 from mp4gen.transport.retry_loop import RetryLoop
 from mp4gen.transport.sleeper import Sleeper
-from tests.support_async import now
+from tests.support_async import LongestDelays, now
 
 pytestmark = pytest.mark.looptime
 FAILURE = mp4gen.TransportError("No response.", sent=True)
 RETRY = mp4gen.Retry(timeout=300, initial_delay=1, max_delay=60)
 SUBMIT = ApiRequest("POST", "/api/v1/mp4/generate", b"{}", is_submit=True)
-
-
-class LongestDelays(Random):
-    """Chance that always draws the upper end."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return b
 
 
 @pytest.fixture
