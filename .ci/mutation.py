@@ -63,6 +63,7 @@ SURVIVED, SKIPPED, UNREACHED, KILLED, TIMED_OUT = 0, 34, 33, 1, 36
 
 def prepare() -> None:
     """Copy the project, and generate the mutants."""
+    delete_files_without_source()
     for name in ("mp4gen", "tests"):
         shutil.copytree(ROOT / name, FOLDER / name, dirs_exist_ok=True)
     shutil.copy2(ROOT / "pyproject.toml", FOLDER)
@@ -71,6 +72,16 @@ def prepare() -> None:
     mutmut.copy_src_dir()
     mutmut.copy_also_copy_files()
     mutmut.create_mutants(1)
+
+
+def delete_files_without_source() -> None:
+    """Delete the copies, the mutants and the results of files that the project no longer has."""
+    for folder in (FOLDER, FOLDER / "mutants"):
+        for name in ("mp4gen", "tests"):
+            for path in (folder / name).rglob("*.py*"):
+                source = path.with_suffix("") if path.suffix in {".meta", ".spans"} else path
+                if path.suffix != ".pyc" and not (ROOT / source.relative_to(folder)).exists():
+                    path.unlink()
 
 
 def results(package: str) -> Iterator[tuple[str, Path, dict[str, Any]]]:
