@@ -31,7 +31,7 @@ from .network_errors import (
     proxy_refusal,
 )
 from .proxies import request_options
-from .sleeper import client_closed_error, require_running_loop
+from .sleeper import Deadlines, client_closed_error, require_running_loop
 
 _CONNECT_TIMEOUT = 10.0
 # aiohttp's limits of 8,190 bytes and 128 headers are below what some hosts send.
@@ -104,7 +104,7 @@ class Transport:
         # By whether they are for submits.
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         # Ended by `aclose`: aiohttp wakes neither a call that connects nor a reader of a body.
-        self._calls: set[asyncio.Timeout] = set()
+        self._deadlines = Deadlines()
         self._closed = False
         # Whether a request may have reached the host.
         self.has_sent = False
@@ -138,8 +138,7 @@ class Transport:
         _delivery.set(delivery)
         failure: Mp4GenError
         # It also ends the call when the client closes. aiohttp's own total would be a second timer.
-        until = asyncio.timeout(timeout)
-        self._calls.add(until)
+        until = self._deadlines.start(timeout)
         try:
             async with until:
                 return await self._request(session, request, key, timeout, delivery)
@@ -158,7 +157,7 @@ class Transport:
                 describe_network_error(error, self._host), delivery
             )
         finally:
-            self._calls.discard(until)
+            self._deadlines.forget(until)
             self.has_sent = self.has_sent or delivery.head_sent
         # Raised outside of the handlers: an aiohttp error as context would show the headers.
         raise failure
@@ -166,9 +165,7 @@ class Transport:
     async def aclose(self) -> None:
         """Close all connections. A second call does nothing."""
         self._closed = True
-        for call in self._calls:
-            if not call.expired():
-                call.reschedule(asyncio.get_running_loop().time())
+        self._deadlines.close()
         for session in self._sessions.values():
             await session.close()
 

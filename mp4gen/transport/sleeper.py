@@ -1,4 +1,4 @@
-"""Sleeps that can be woken early, and that all end when their client closes.
+"""Sleeps that can be woken early, and deadlines; they all end when their client closes.
 
 The module knows neither why a caller sleeps nor why it wakes: the caller checks again on waking.
 """
@@ -76,6 +76,49 @@ class _CancelOnClose:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError:
             raise client_closed_error() from None
+
+
+class Deadlines:
+    """The deadlines of calls in progress, with one timer for the earliest.
+
+    Most calls end long before their deadline: a timer for each would cost a tenth of the call.
+    """
+
+    def __init__(self) -> None:
+        self._ends: dict[asyncio.Timeout, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, seconds: float) -> asyncio.Timeout:
+        """Return a timeout to be entered now, which expires after `seconds`."""
+        until, end = asyncio.timeout(None), asyncio.get_running_loop().time() + seconds
+        self._ends[until] = end
+        if self._timer is None or end < self._timer.when():
+            self._set_timer(end)
+        return until
+
+    def forget(self, until: asyncio.Timeout) -> None:
+        """Forget a timeout that was left."""
+        self._ends.pop(until, None)
+
+    def close(self) -> None:
+        """Let all timeouts expire now."""
+        self._expire(float("inf"))
+
+    def _set_timer(self, end: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(end, self._expire, end)
+
+    def _expire(self, end: float) -> None:
+        """Let the timeouts until `end` expire, and set the timer for the next one."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for until, its_end in self._ends.items():
+            if its_end <= end and not until.expired():
+                until.reschedule(asyncio.get_running_loop().time())
+        if later := [its_end for its_end in self._ends.values() if its_end > end]:
+            self._set_timer(min(later))
 
 
 class Sleeper:

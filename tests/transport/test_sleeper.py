@@ -7,7 +7,7 @@ import weakref
 import pytest
 
 import mp4gen
-from mp4gen.transport.sleeper import Sleeper, WakeableSleep
+from mp4gen.transport.sleeper import Deadlines, Sleeper, WakeableSleep
 from tests.support_async import now
 
 pytestmark = pytest.mark.looptime
@@ -127,3 +127,37 @@ async def _sleep(sleeper: Sleeper) -> bool:
 async def _block(sleeper: Sleeper) -> None:
     async with sleeper.cancel_on_close():
         await asyncio.sleep(1e6)
+
+
+async def test_deadlines_expire_in_time_with_one_timer() -> None:
+    """Each call ends at its own deadline; a call that ended in time needs no timer."""
+    deadlines, start, ended = Deadlines(), now(), dict[float, float]()
+
+    async def wait(seconds: float) -> None:
+        with pytest.raises(TimeoutError):
+            async with deadlines.start(seconds) as until:
+                await asyncio.sleep(100)
+        deadlines.forget(until)
+        ended[seconds] = now() - start
+
+    until = deadlines.start(10)
+    async with until:
+        await asyncio.sleep(0)
+    deadlines.forget(until)
+    await asyncio.gather(wait(30), wait(20), wait(40))
+
+    assert ended == {20: pytest.approx(20), 30: pytest.approx(30), 40: pytest.approx(40)}
+
+
+async def test_closing_ends_all_deadlines() -> None:
+    """The calls in progress end now, and no timer is left."""
+    deadlines = Deadlines()
+    asyncio.get_running_loop().call_later(1, deadlines.close)
+
+    start = now()
+    with pytest.raises(TimeoutError):
+        async with deadlines.start(30):
+            await asyncio.sleep(100)
+
+    assert now() - start == pytest.approx(1)
+    assert deadlines._timer is None
