@@ -48,7 +48,7 @@ def show_fields(value: Any) -> str:
 
 def read_only(value: Any) -> Any:
     """Return a copy of a mapping that cannot be changed, and other values as they are."""
-    return MappingProxyType(dict(value)) if isinstance(value, Mapping) else value
+    return MappingProxyType(dict(value)) if isinstance(value, dict | Mapping) else value
 
 
 def is_number(value: Any) -> bool:

@@ -101,7 +101,7 @@ def structure_video_details(data: Mapping[str, Any], task_id: str) -> VideoDetai
         **data,
         "taskId": parse_id(data.get("taskId")) or task_id,
         "audioId": parse_id(data.get("audioId")) or parse_id(data.get("musicId")),
-        "videoUrl": response.get("videoUrl") if isinstance(response, Mapping) else None,
+        "videoUrl": response.get("videoUrl") if isinstance(response, dict) else None,
         "raw": data,
     }
     details: VideoDetails = _structure_details()(flat, VideoDetails)
@@ -133,11 +133,13 @@ def unstructure_track(track: Track) -> dict[str, Any]:
 # The second argument of these functions is the type that cattrs passes to a hook.
 def parse_int(value: object, _: object = None) -> int | None:
     """Return a whole number, also from text; None for other values."""
+    if isinstance(value, int):
+        return None if isinstance(value, bool) else value
     if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) < 20:
         return int(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return None
 
 
 def parse_id(value: object, _: object = None) -> str | None:

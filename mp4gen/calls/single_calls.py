@@ -66,9 +66,7 @@ class SingleCalls:
         """
         task_id = checked("task_id", task_id)
         api_request = protocol.build_details_request(task_id, self.dialect)
-        return await self._fetch(
-            api_request, partial(protocol.parse_details, task_id=task_id), timeout
-        )
+        return await self._fetch(api_request, protocol.parse_details, timeout, task_id=task_id)
 
     async def get_tracks(self, task_id: str, *, timeout: float | None = None) -> list[Track]:
         """Return the tracks of a music task that exist so far ("Get Music Generation Details").
@@ -83,9 +81,7 @@ class SingleCalls:
         """
         task_id = checked("task_id", task_id)
         api_request = protocol.build_tracks_request(task_id, self.dialect)
-        return await self._fetch(
-            api_request, partial(protocol.parse_tracks, task_id=task_id), timeout
-        )
+        return await self._fetch(api_request, protocol.parse_tracks, timeout, task_id=task_id)
 
     async def get_timestamped_lyrics(
         self, task_id: str, audio_id: str, *, timeout: float | None = None
@@ -108,8 +104,9 @@ class SingleCalls:
         from mp4gen.api.timestamped_lyrics import build_lyrics_request, parse_lyrics
 
         api_request = build_lyrics_request(task_id, audio_id)
-        parse = partial(parse_lyrics, task_id=task_id, audio_id=audio_id)
-        return await self._fetch(api_request, parse, timeout)
+        return await self._fetch(
+            api_request, parse_lyrics, timeout, task_id=task_id, audio_id=audio_id
+        )
 
     async def get_credits(self, *, timeout: float | None = None) -> float:
         """Return the credits of the account ("Get Remaining Credits").
@@ -125,11 +122,15 @@ class SingleCalls:
         return await self._fetch(api_request, protocol.parse_credits, timeout)
 
     def _fetch(
-        self, api_request: protocol.ApiRequest, parse: Callable[..., T], timeout: float | None
+        self,
+        api_request: protocol.ApiRequest,
+        parse: Callable[..., T],
+        timeout: float | None,
+        **ids: str,
     ) -> Coroutine[Any, Any, T]:
         # Returned and not awaited: 10,000 may wait for their slots, and a frame costs memory.
         _check_timeout(timeout)
-        parse_response = partial(parse, dialect=self.dialect)
+        parse_response = partial(parse, dialect=self.dialect, **ids)
         return self._caller.send_with_retries(
             api_request, parse_response, self._call_options, timeout
         )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
 from mp4gen.api.protocol import ApiRequest
 from mp4gen.api.responses import HttpResponse
-from mp4gen.errors import Mp4GenError
 
 from .http import Delivery
 from .retry_loop import RetryLoop
@@ -55,7 +54,9 @@ class Attempt(Generic[T]):
                         await granted
                     slot.end_turn()
                     if probe or not self._is_held_back():
-                        return await self._send(is_probe=probe)
+                        if self.on_start is not None and (started := self.on_start()) is not None:
+                            await started
+                        return await self._exchange(is_probe=probe)
                 finally:
                     if (left := slot.leave()) is not None:
                         await left
@@ -85,12 +86,12 @@ class Attempt(Generic[T]):
         breaker = self.caller.circuit_breaker
         return self.call_options.retry_forever and breaker.has_common_failures
 
-    async def _send(self, *, is_probe: bool) -> tuple[T, float | None]:
-        if self.on_start is not None and (started := self.on_start()) is not None:
-            await started
-        try:
-            return await self.caller.exchange(self.request, self.parse, self.timeout, self.delivery)
-        except Mp4GenError as error:
-            may_trip = not self.call_options.retry_forever
-            self.caller.record_failure(error, is_probe=is_probe, may_trip=may_trip)
-            raise
+    def _exchange(self, *, is_probe: bool) -> Coroutine[Any, Any, tuple[T, float | None]]:
+        return self.caller.exchange(
+            self.request,
+            self.parse,
+            self.timeout,
+            self.delivery,
+            is_probe=is_probe,
+            may_trip=not self.call_options.retry_forever,
+        )

@@ -46,13 +46,14 @@ class Breakers:
         self, request: ApiRequest, call_options: CallOptions, retry_loop: RetryLoop | None
     ) -> CircuitBreaker | None:
         """Return the breaker that blocks a call: in an outage, not the first try of a single."""
-        breaker, for_submits = self.circuit_breaker, self.submit_breaker.breaker
+        breaker = self.circuit_breaker
         if breaker.is_open:
             retries = retry_loop is not None and retry_loop.last_error is not None
             if call_options.retry_forever or retries or breaker.is_maintenance:
                 return breaker
-        elif for_submits.is_open and request.is_submit and call_options.retry_forever:
-            return for_submits
+        elif request.is_submit and call_options.retry_forever:
+            for_submits = self.submit_breaker.breaker
+            return for_submits if for_submits.is_open else None
         return None
 
     def permit(

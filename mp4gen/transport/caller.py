@@ -195,11 +195,27 @@ class ApiCaller:
         parse: Callable[[HttpResponse], T],
         timeout: float | None,
         delivery: Delivery,
+        *,
+        is_probe: bool = False,
+        may_trip: bool = False,
     ) -> tuple[T, float | None]:
-        """Send `request` and return its value, and the seconds that the server asks to wait."""
+        """Send `request` and return its value, and the seconds that the server asks to wait.
+
+        A failure is recorded: the last two arguments are those of `record_failure`.
+        """
         max_timeout = self.retry.request_timeout
         delivery.latest_arrival = asyncio.get_running_loop().time() + max_timeout
-        response = await self._transport.send(request, timeout or max_timeout, delivery)
+        try:
+            response = await self._transport.send(request, timeout or max_timeout, delivery)
+            return self._read(request, response, parse), response.retry_after
+        except Mp4GenError as error:
+            self.record_failure(error, is_probe=is_probe, may_trip=may_trip)
+            raise
+
+    def _read(
+        self, request: ApiRequest, response: HttpResponse, parse: Callable[[HttpResponse], T]
+    ) -> T:
+        """Return the value of a response, and learn from it how the API is."""
         try:
             value = parse(response)
         except Mp4GenError as error:
@@ -217,7 +233,7 @@ class ApiCaller:
         if request.is_submit:
             self.submit_breaker.accepted += 1
             self.submit_breaker.record_response()
-        return value, response.retry_after
+        return value
 
     def _learn(self, response: HttpResponse) -> None:
         """Remember what the host says of itself; a claim holds for the life of the client."""
@@ -229,12 +245,8 @@ class ApiCaller:
         async with self.slots.slot(
             Priority.INTERACTIVE, delivery, limited=request.rate_limited, polite=False
         ):
-            try:
-                parse = partial(parse_response, dialect=dialect)
-                await self.exchange(request, parse, None, delivery)
-            except Mp4GenError as error:
-                self.record_failure(error)
-                raise
+            parse = partial(parse_response, dialect=dialect)
+            await self.exchange(request, parse, None, delivery)
 
     async def confirm_outage(self) -> None:
         """Open the breaker, unless only the calls that failed in a row are affected."""

@@ -100,6 +100,7 @@ class Transport:
         # Made here: without a free file descriptor, the first call could not read the version.
         self._headers = {**_headers(), **self._options.pop("headers")}
         self._valid_key: Secret | None = None
+        self._key_header: dict[str, str] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         # By whether they are for submits.
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
@@ -134,6 +135,9 @@ class Transport:
         key = self._get_key()
         if key is not self._valid_key:
             self._valid_key = validate_api_key(key)
+            self._key_header = (
+                {"Authorization": HiddenHeader(f"Bearer {key.reveal()}")} if key else {}
+            )
         delivery = delivery or Delivery()
         _delivery.set(delivery)
         failure: Mp4GenError
@@ -200,9 +204,9 @@ class Transport:
         timeout: float,
         delivery: Delivery,
     ) -> HttpResponse:
-        headers = {} if request.body is None else {"Content-Type": "application/json"}
-        if key is not None:
-            headers["Authorization"] = HiddenHeader(f"Bearer {key.reveal()}")
+        headers = self._key_header
+        if request.body is not None:
+            headers = {**headers, "Content-Type": "application/json"}
         response = await session.request(
             request.method,
             self._base_url + request.path,
@@ -292,8 +296,8 @@ def _redact(key: Secret, headers: Mapping[str, str]) -> Mapping[str, str]:
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     """Return the body. Inflate it here: aiohttp accepts one that grows a thousandfold."""
     body = bytearray()
-    while chunk := await response.content.readany():
-        body += chunk
+    while not response.content.at_eof():
+        body += await response.content.readany()
         if len(body) > MAX_BODY_BYTES:
             raise _too_large_error()
     if response.headers.get("Content-Encoding", "").lower() not in {"gzip", "deflate"}:
