@@ -1,5 +1,6 @@
 """What an open breaker lets pass: a probe, and before one of a run the health check."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from random import Random
@@ -153,3 +154,24 @@ async def test_maintenance_ends_without_a_health_check(outage: Outage) -> None:
     await outage.submit(BULK)
 
     assert outage.sent == ["create"]
+
+
+async def test_is_up_asks_each_time(outage: Outage) -> None:
+    """An earlier answer says nothing about now."""
+    found = [await outage.caller.is_up() for _ in range(3)]
+    outage.service.always("credits", "html_502")
+    found.append(await outage.caller.is_up())
+
+    assert found == [True, True, True, False]
+    assert outage.sent == ["credits"] * 4
+
+
+async def test_is_up_asks_once_more_for_calls_that_come_during_a_check(outage: Outage) -> None:
+    """A check that had begun before them counts for them only if it succeeds."""
+    up = await asyncio.gather(*(outage.caller.is_up() for _ in range(5)))
+    outage.service.always("credits", "html_502")
+    asked = len(outage.sent)
+    down = await asyncio.gather(*(outage.caller.is_up() for _ in range(5)))
+
+    assert (up, down) == ([True] * 5, [False] * 5)
+    assert (asked, len(outage.sent) - asked) == (1, 2)

@@ -376,6 +376,39 @@ async def test_calls_that_keep_failing_queue_one_at_a_time(failures: int, order:
     assert " ".join(request.query["taskId"] for request in service.requests) == order
 
 
+async def test_call_that_keeps_failing_is_polite_within_its_retry_time() -> None:
+    """Its last attempt does not wait behind a hundred polls."""
+    retry = mp4gen.Retry(timeout=20.0)
+    options = CallOptions.for_bulk_run(retry)
+    request = ApiRequest("GET", "/api/v1/mp4/record-info?taskId=t")
+    sent: list[float] = []
+    async with FakeService() as service:
+        transport = Transport(service.url, lambda: Secret(FAKE_KEY))
+        limiter = SlidingWindowLimiter(RateLimit(1, per=1.0))
+        caller = ApiCaller(transport, limiter, retry, EventEmitter(), Random(1))
+        polls = [
+            asyncio.create_task(caller.send(request, lambda _: None, options, polite=True))
+            for _ in range(100)
+        ]
+        await asyncio.sleep(0.5)
+        loop = RetryLoop(caller, request, options)
+        await loop.wait(mp4gen.TransportError("No response.", sent=True), immediately=True)
+        loop.failures = 2
+        await caller.send(
+            request,
+            lambda _: None,
+            options,
+            retry_loop=loop,
+            on_start=lambda: sent.append(now()),
+        )
+        for poll in polls:
+            poll.cancel()
+        await asyncio.wait(polls)
+        await caller.aclose()
+
+    assert 20 <= sent[0] <= 23
+
+
 # --- limiters of other kinds ------------------------------------------------------------------
 
 
