@@ -20,6 +20,7 @@ if typing.TYPE_CHECKING:
     from .api.callbacks import VideoCallback, parse_callback
     from .api.dialects import Dialect
     from .api.timestamped_lyrics import TimestampedLyrics
+    from .bulk.results import Conversion, RunSummary
     from .bulk.run import ConversionRun
     from .client import Client
     from .conversion.callbacks import CallbackReceiver
@@ -58,15 +59,7 @@ if typing.TYPE_CHECKING:
         SubmittedEvent,
     )
     from .lyrics.values import LyricLine, LyricWord
-    from .models import (
-        Conversion,
-        RunSummary,
-        Track,
-        Video,
-        VideoDetails,
-        VideoRequest,
-        VideoStatus,
-    )
+    from .models import Track, Video, VideoDetails, VideoRequest, VideoStatus
     from .options import Polling, RateLimit, Retry
     from .task_errors import GenerationFailedError, SubmitUncertainError, WaitTimeoutError
     from .transport.rate_limit import Priority, RateLimiter, SlidingWindowLimiter
@@ -156,6 +149,7 @@ if not typing.TYPE_CHECKING:
             "client",
             "lyrics.values",
             "api.timestamped_lyrics",
+            "bulk.results",
             "bulk.run",
         ),
         subpackages=("redis", "render", "server", "sync", "testing"),

@@ -23,13 +23,14 @@ from mp4gen.errors import (
     TransportError,
     UnexpectedError,
 )
-from mp4gen.models import Conversion, RunSummary, VideoRequest
+from mp4gen.models import VideoRequest
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 from mp4gen.transport.cleanup import wait_for_clean_up
 from mp4gen.transport.unexpected import unexpected_error
 
 from .ledger_entry import LedgerEntry, request_key
 from .request_source import BATCH_SIZE, RequestSource, VideoRequests
+from .results import Conversion, RunSummary
 from .track_job import BulkOptions, TrackJob, finished_conversion
 from .track_slots import TrackSlots
 

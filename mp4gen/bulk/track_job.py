@@ -16,11 +16,12 @@ from mp4gen.conversion.submission_cache import Submission
 from mp4gen.downloads.filenames import safe_stem
 from mp4gen.downloads.partial_file import TargetTakenError
 from mp4gen.errors import ConfigurationError, DownloadError, Mp4GenError
-from mp4gen.models import Conversion, Video, VideoRequest
+from mp4gen.models import Video, VideoRequest
 from mp4gen.task_errors import SubmitUncertainError
 from mp4gen.transport.unexpected import unexpected_error
 
 from .ledger_entry import LedgerEntry, LedgerState
+from .results import Conversion
 from .track_slots import TrackSlots
 
 if TYPE_CHECKING:

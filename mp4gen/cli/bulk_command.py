@@ -10,11 +10,11 @@ import attrs
 
 from mp4gen.bulk.ledger_entry import LedgerEntry, LedgerState, request_key
 from mp4gen.bulk.ledger_schema import read_ledger
+from mp4gen.bulk.results import Conversion, RunSummary
 from mp4gen.bulk.run import ConversionRun
 from mp4gen.client import Client
 from mp4gen.errors import DownloadError, LedgerError
 from mp4gen.extra_fields import thaw
-from mp4gen.models import Conversion, RunSummary
 from mp4gen.task_errors import SubmitUncertainError, WaitTimeoutError
 
 from .exit_codes import DONE, FAILED

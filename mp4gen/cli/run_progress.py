@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import attrs
 
+from mp4gen.bulk.results import Conversion
 from mp4gen.events import (
     CompletedEvent,
     Event,
@@ -17,7 +18,6 @@ from mp4gen.events import (
     RetryEvent,
     SubmittedEvent,
 )
-from mp4gen.models import Conversion
 from mp4gen.options import RateLimit
 
 # One submit and a little more than one poll, if polls count towards the limit.

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Si
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from mp4gen.models import Conversion, RunSummary, Track, VideoRequest
+from mp4gen.bulk.results import Conversion, RunSummary
+from mp4gen.models import Track, VideoRequest
 
 from .caller import Caller
 from .loop_thread import LoopThread
