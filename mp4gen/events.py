@@ -8,10 +8,10 @@ import attrs
 
 from .errors import Mp4GenError
 from .models import Video, VideoStatus
-from .options import show_fields
+from .options import Record
 
 
-class Event:
+class Event(Record):
     """The base class of all events; `str(event)` is its line in the log."""
 
     __slots__ = ()
@@ -19,13 +19,11 @@ class Event:
     level: ClassVar[int] = logging.INFO
     _text: ClassVar[str] = ""
 
-    __repr__ = show_fields
-
     def __str__(self) -> str:
         return printable(self._text.format(self))
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class SubmittedEvent(Event):
     """A submit was accepted, or an existing video was adopted in its place.
 
@@ -42,7 +40,7 @@ class SubmittedEvent(Event):
     adopted: bool
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class PollEvent(Event):
     """A task was polled, `elapsed` seconds after the wait began, pauses not counted.
 
@@ -60,7 +58,7 @@ class PollEvent(Event):
     elapsed: float
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class RetryEvent(Event):
     """A call failed temporarily; it is sent again in `delay` seconds.
 
@@ -77,7 +75,7 @@ class RetryEvent(Event):
     delay: float
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class PausedEvent(Event):
     """The API refused a call because of its rate limit; all calls pause for `delay` seconds.
 
@@ -91,7 +89,7 @@ class PausedEvent(Event):
     delay: float
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class MaintenanceEvent(Event):
     """The API is down for maintenance; one call probes it in `delay` seconds.
 
@@ -105,7 +103,7 @@ class MaintenanceEvent(Event):
     delay: float
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class CompletedEvent(Event):
     """A video is finished, `elapsed` seconds after the wait began.
 
@@ -120,7 +118,7 @@ class CompletedEvent(Event):
     elapsed: float
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class FailedEvent(Event):
     """A wait or a submit ended without a video.
 
@@ -136,7 +134,7 @@ class FailedEvent(Event):
     error: Exception
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class DownloadProgressEvent(Event):
     """A download received bytes; `total` is None if the host does not name the size.
 

@@ -13,7 +13,7 @@ import attrs
 from . import extra_fields
 from .addresses import parse_http_url
 from .errors import ValidationError
-from .options import read_only, show_fields
+from .options import Record, read_only
 
 # docs.sunoapi.org, "Create Music Video": author and domainName have maxLength 50.
 MAX_TEXT_LENGTH = 50
@@ -33,12 +33,10 @@ class VideoStatus(enum.StrEnum):
 FAILED_STATUSES = frozenset({VideoStatus.CREATE_TASK_FAILED, VideoStatus.GENERATE_MP4_FAILED})
 
 
-class Value:
+class Value(Record):
     """The base class of all values."""
 
     __slots__ = ()
-
-    __repr__ = show_fields
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as values that `json.dumps` takes.
@@ -122,7 +120,7 @@ def _nfc(value: Any) -> Any:
     return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class VideoRequest(Value):
     """One "Create Music Video" call: the track, and the text on its video.
 
@@ -165,7 +163,7 @@ class VideoRequest(Value):
         return partial(VideoRequest, **fields, extra=extra_fields.thaw(self.extra)), ()
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class VideoDetails(Value):
     """The state of a video task ("Get Music Video Details").
 
@@ -216,7 +214,7 @@ class VideoDetails(Value):
         return bool(self.video_url) and not self.failed
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Video(Value):
     """A finished video.
 
@@ -238,7 +236,7 @@ class Video(Value):
     adopted: bool = False
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Track(Value):
     """One track of a music task ("Get Music Generation Details").
 

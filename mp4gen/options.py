@@ -39,13 +39,6 @@ def short_repr(value: object) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
-def show_fields(value: Any) -> str:
-    """Return the `repr` of a value; attrs would compile a function for each class at import."""
-    fields = (field for field in attrs.fields(type(value)) if field.repr)
-    shown = ", ".join(f"{field.name}={getattr(value, field.name)!r}" for field in fields)
-    return f"{type(value).__name__}({shown})"
-
-
 def read_only(value: Any) -> Any:
     """Return a copy of a mapping that cannot be changed, and other values as they are."""
     return MappingProxyType(dict(value)) if isinstance(value, dict | Mapping) else value
@@ -82,8 +75,35 @@ _above_one = number_validator("a number above 1", lambda value: value > 1)
 _fraction = number_validator("a number of at least 0 and below 1", lambda value: 0 <= value < 1)
 
 
-@attrs.frozen(repr=False)
-class RateLimit:
+class Record:
+    """The base class of values that are shown and compared by their fields.
+
+    attrs would compile the same methods for each class, at every import.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        fields = (field for field in attrs.fields(type(self)) if field.repr)  # type: ignore[arg-type]
+        shown = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in fields)
+        return f"{type(self).__name__}({shown})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Record) or type(other) is not type(self):
+            return NotImplemented
+        return self._compared() == other._compared()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._compared()))
+
+    def _compared(self) -> tuple[Any, ...]:
+        fields = (field for field in attrs.fields(type(self)) if field.eq)  # type: ignore[arg-type]
+        values = ((field.eq_key, getattr(self, field.name)) for field in fields)
+        return tuple(value if key is None else key(value) for key, value in values)
+
+
+@attrs.frozen(eq=False, repr=False)
+class RateLimit(Record):
     """At most `requests` calls in any window of `per` seconds.
 
     The default is the vendor's limit for one account (docs.kie.ai, "Getting Started").
@@ -93,16 +113,14 @@ class RateLimit:
         per: Seconds of the window.
     """
 
-    __repr__ = show_fields
-
     requests: int = attrs.field(
         default=20, validator=lambda _, attribute, value: positive_int(attribute.name, value)
     )
     per: float = attrs.field(default=10.0, validator=_positive)
 
 
-@attrs.frozen(repr=False)
-class Polling:
+@attrs.frozen(eq=False, repr=False)
+class Polling(Record):
     """When to poll a task. A `Retry-After` of the server wins.
 
     Attributes:
@@ -112,16 +130,14 @@ class Polling:
         jitter: Share of an interval by which it varies at random, 0 to below 1.
     """
 
-    __repr__ = show_fields
-
     initial_delay: float = attrs.field(default=15.0, kw_only=True, validator=_positive)
     multiplier: float = attrs.field(default=1.3, kw_only=True, validator=_above_one)
     max_interval: float = attrs.field(default=8.0, kw_only=True, validator=_positive)
     jitter: float = attrs.field(default=0.1, kw_only=True, validator=_fraction)
 
 
-@attrs.frozen(repr=False)
-class Retry:
+@attrs.frozen(eq=False, repr=False)
+class Retry(Record):
     """How long to retry after temporary failures, in seconds.
 
     Attributes:
@@ -133,8 +149,6 @@ class Retry:
         maintenance_timeout: Maximum duration of maintenance to wait for; None means 0 for single
             calls and six hours for bulk runs.
     """
-
-    __repr__ = show_fields
 
     initial_delay: float = attrs.field(default=0.5, kw_only=True, validator=_positive)
     max_delay: float = attrs.field(default=30.0, kw_only=True, validator=_positive)

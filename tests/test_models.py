@@ -186,6 +186,19 @@ def test_repr_of_details_shows_no_secret() -> None:
     assert repr(details).startswith("VideoDetails(task_id='video', music_task_id=None,")
 
 
+def test_values_are_equal_if_their_class_and_fields_are() -> None:
+    """Equal values have one hash; the raw data of a response and the order of names count not."""
+    request = VideoRequest("music", "track", extra={"a": 1, "b": [2]})
+    other = VideoRequest("music", "track", extra={"b": [2], "a": 1})
+
+    assert {request, other} == {request}
+    assert request != VideoRequest("music", "track", extra={"a": 1, "b": [3]})
+    assert VideoDetails("video", raw={"taskId": "video"}) == VideoDetails("video")
+    assert {RateLimit(), RateLimit(20, per=10.0), RateLimit(21)} == {RateLimit(21), RateLimit()}
+    assert mp4gen.PausedEvent(10.0) != mp4gen.MaintenanceEvent(10.0)
+    assert RateLimit() != "RateLimit(requests=20, per=10.0)"
+
+
 def test_extra_fields_are_a_read_only_copy() -> None:
     """A request with further fields cannot change, not even deep inside, and can be a key."""
     source = {"look": "ring", "deep": {"list": [1, {"x": 2}]}}

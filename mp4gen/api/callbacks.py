@@ -19,7 +19,7 @@ from .responses import dump_json, find_task_id, load_response_json
 _MAX_SIGNATURE_AGE = 300.0
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class VideoCallback(Value):
     """The content of a callback; it does not prove who sent it.
 

@@ -27,7 +27,7 @@ from .responses import HttpResponse, describe_response, dump_json, parse_respons
 LYRICS_PATH = "/api/v1/generate/get-timestamped-lyrics"
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class TimestampedLyrics(Value):
     """The lyrics of a track, with the seconds at which its words are sung.
 

@@ -7,7 +7,7 @@ import attrs
 from mp4gen.models import Value, Video, VideoRequest
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Conversion(Value):
     """The result of one request of a bulk run.
 
@@ -38,7 +38,7 @@ class Conversion(Value):
         return self.video
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class RunSummary(Value):
     """The counts of a bulk run so far.
 
