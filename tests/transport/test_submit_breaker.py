@@ -63,3 +63,16 @@ async def test_later_failures_do_not_put_off_the_next_probe() -> None:
     async with breaker.breaker.permit(3600) as probe:
         assert probe
         assert now() == pytest.approx(30)
+
+
+async def test_close_of_the_client_ends_the_wait_of_a_submit() -> None:
+    """Its sleeper is that of the client."""
+    sleeper = Sleeper()
+    breaker = SubmitBreaker(sleeper)
+    fail(breaker, 20)
+    asyncio.get_running_loop().call_later(1, sleeper.close)
+    with pytest.raises(mp4gen.ConfigurationError, match="This client is closed"):
+        async with breaker.breaker.permit(3600):
+            pass
+
+    assert now() == pytest.approx(1)
