@@ -20,6 +20,7 @@ pytestmark = pytest.mark.looptime
 FAILURE = mp4gen.TransportError("No response.", sent=True)
 RETRY = mp4gen.Retry(timeout=300, initial_delay=1, max_delay=60)
 SUBMIT = ApiRequest("POST", "/api/v1/mp4/generate", b"{}", is_submit=True)
+POLL = ApiRequest("GET", "/api/v1/mp4/record-info?taskId=t")
 
 
 @pytest.fixture
@@ -120,11 +121,10 @@ async def test_retry_time_of_a_submit_of_a_run_stands_still_while_a_breaker_is_o
 async def test_submit_of_a_run_gives_up_after_an_hour_without_any(caller: ApiCaller) -> None:
     """Its own number of failures does not matter then; a poll goes on."""
     options = CallOptions.for_bulk_run(RETRY)
-    poll = ApiRequest("GET", "/api/v1/mp4/record-info?taskId=t")
     caller.submit_breaker.breaker.trip(FAILURE, 30)
     await asyncio.sleep(3600)
 
-    await RetryLoop(caller, poll, options).wait(FAILURE)
+    await RetryLoop(caller, POLL, options).wait(FAILURE)
     with pytest.raises(mp4gen.TransportError):
         await RetryLoop(caller, SUBMIT, options).wait(FAILURE)
 
@@ -149,3 +149,22 @@ async def test_only_submits_of_a_run_give_up_after_an_hour_without_any(
 
     assert not before
     assert breakers.would_give_up(options, submit=submit) == gives_up
+
+
+@pytest.mark.parametrize(
+    ("request_", "options", "blocked"),
+    [
+        (SUBMIT, CallOptions.for_bulk_run(RETRY), True),
+        (POLL, CallOptions.for_bulk_run(RETRY), False),
+        (SUBMIT, CallOptions.for_single_calls(RETRY), False),
+    ],
+)
+async def test_breaker_of_submits_holds_back_only_submits_of_runs(
+    request_: ApiRequest, options: CallOptions, *, blocked: bool
+) -> None:
+    """Other calls get through, and a single submit has a user who waits for it."""
+    breakers = Breakers(RETRY, Random(1), Sleeper())
+    breakers.submit_breaker.breaker.trip(FAILURE, 30)
+    expected = breakers.submit_breaker.breaker if blocked else None
+
+    assert breakers.blocking(request_, options, None) is expected
