@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import os
 import re
@@ -116,7 +117,8 @@ def _cpus() -> int:
 def _with_help(cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
     """Copy each field's description from the class's docstring into `metadata["help"]`."""
     # Under `python -OO` there is no docstring, and so there is no help.
-    found = re.findall(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", cls.__doc__ or "", re.MULTILINE)
+    docstring = inspect.cleandoc(cls.__doc__ or "")
+    found = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", docstring, re.MULTILINE)
     texts = {name: " ".join(text.split()) for name, text in found}
     return [field.evolve(metadata={"help": texts.get(field.name, "")}) for field in fields]
 

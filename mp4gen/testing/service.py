@@ -5,6 +5,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from inspect import cleandoc
 from random import Random
 from typing import Any, Self
 
@@ -325,9 +326,9 @@ def _loop_time() -> float:
 
 def _describe_faults() -> str:
     width = max(map(len, FAULT_MEANINGS))
-    lines = (f"            {name:{width}}  {text}" for name, text in sorted(FAULT_MEANINGS.items()))
-    return "\n".join(["\n        Faults:", *lines, ""])
+    lines = (f"    {name:{width}}  {text}" for name, text in sorted(FAULT_MEANINGS.items()))
+    return "\n".join(["\n\nFaults:", *lines, ""])
 
 
 # For `help`: the list is long, and the data has it.
-FakeService.script.__doc__ = f"{FakeService.script.__doc__}{_describe_faults()}"
+FakeService.script.__doc__ = cleandoc(FakeService.script.__doc__ or "") + _describe_faults()

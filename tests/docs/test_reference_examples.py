@@ -264,7 +264,8 @@ def test_each_error_says_what_to_do() -> None:
     """The docstring of each public error has a section "What to do"."""
     errors = {name: getattr(mp4gen, name) for name in mp4gen.__all__ if name.endswith("Error")}
 
-    missing = [name for name, kind in errors.items() if "\n    What to do:\n" not in kind.__doc__]
+    texts = {name: inspect.cleandoc(kind.__doc__ or "") for name, kind in errors.items()}
+    missing = [name for name, text in texts.items() if "\nWhat to do:\n" not in text]
 
     assert missing == []
 

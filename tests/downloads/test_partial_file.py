@@ -287,7 +287,7 @@ def test_open_partial_file_refuses_a_pipe(target: Path) -> None:
         ),
         ("file/deeper/movie.mp4", "Cannot write .*/movie.mp4: Not a directory. Use a folder"),
         (f"{'x' * 300}.mp4", "Cannot write .*: File name too long. Use a shorter name.$"),
-        ("a\0b.mp4", "Cannot write .*: embedded null byte. Use another name.$"),
+        ("a\0b.mp4", "Cannot write .*: .*embedded null .*. Use another name.$"),
     ],
 )
 def test_open_partial_file_refuses_impossible_targets(
