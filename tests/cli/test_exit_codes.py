@@ -99,13 +99,13 @@ def test_full_disk_after_some_submits_is_1(service: FakeService, tmp_path: Path)
     rows = [f"m,a{number}" for number in range(15)]
     (tmp_path / "t.csv").write_text("\n".join(["taskId,audioId", *rows, ""]))
     # A full disk for one process: no file grows beyond this.
-    limit = 70_000
-    command = [sys.executable, "-m", "mp4gen", "convert", "t.csv", "--to", "v"]
+    code = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (70_000, 70_000)); "
+    code += "runpy.run_module('mp4gen', run_name='__main__', alter_sys=True)"
+    command = [sys.executable, "-c", code, "convert", "t.csv", "--to", "v"]
 
     ended = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=60, env=dict(os.environ),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )  # fmt: skip
+        command, capture_output=True, text=True, check=False, timeout=60, env=dict(os.environ)
+    )
 
     assert ended.returncode == 1
     assert 0 < len(service.tasks) <= 15

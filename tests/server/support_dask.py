@@ -1,10 +1,8 @@
 """Starts a scheduler and workers of Dask as processes on free loopback ports, and ends them."""
 
 import contextlib
-import ctypes
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,13 +12,14 @@ from typing import Any
 
 import psutil
 
-_KERNEL = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1
-
-
-def _end_with_tests() -> None:
-    """Leave no process behind if the tests are killed."""
-    _KERNEL.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+# `python -m dask` that leaves no process behind if the tests are killed. In a `preexec_fn`, the
+# child of a process with threads can wait for a lock for ever.
+_DASK = """
+import ctypes, runpy, signal
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+runpy.run_module("dask", run_name="__main__", alter_sys=True)
+"""
 
 
 class DaskCluster:
@@ -70,12 +69,11 @@ class DaskCluster:
     def _start(self, name: str, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         with (self._folder / f"{name}.log").open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "dask", *command],
+                [sys.executable, "-c", _DASK, *command],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environment},
                 cwd=self._folder,
-                preexec_fn=_end_with_tests,  # noqa: PLW1509 - it calls the kernel only
             )
 
     def log_of(self, name: str) -> str:
