@@ -99,7 +99,7 @@ BENCHMARKS = {
         "render_cost", "--only cost --repeats 1", "--only cost",
         peers=("moviepy", "seewav"), needs=RENDER,
     ),
-    "speed": Benchmark("render_cost", "--only speed --repeats 1", "--only speed", needs=RENDER),
+    "speed": Benchmark("render_cost", "--only speed --repeats 3", "--only speed", needs=RENDER),
     "sound": Benchmark("render_cost", "--only audio", "--only audio", needs=RENDER),
     "looks": Benchmark(
         "render_cost", "--only looks --seconds 30 --repeats 1", "--only looks", needs=RENDER
