@@ -51,9 +51,10 @@ def test_video_has_the_packets_of_the_muxers_own_file(tools, tmp_path, monkeypat
     ours, muxers = map(contents, files)
     assert ours == muxers
     assert tools.boxes(files[0]) == ["ftyp", "moov", "mdat"]
-    # From FFmpeg 8.1 on, the muxer cuts the padding of the last frame of an MP3, too.
     longer = tools.decode(files[0])[0].shape[1] - tools.decode(files[1])[0].shape[1]
-    assert abs(longer) <= 50 or (ending == ".mp3" and mode == "copy" and 0 < longer < 1152)
+    # The muxer of libavformat 63 also cuts the padding of the last frame of a copied MP3.
+    is_cut = (ending, mode) == (".mp3", "copy") and av.library_versions["libavformat"][0] >= 63
+    assert (0 < longer < 1152) if is_cut else abs(longer) <= 50
     assert files[0].stat().st_size < files[1].stat().st_size
 
 

@@ -19,21 +19,11 @@ def fail(breaker: SubmitBreaker, number: int) -> None:
         breaker.record_first_failure(FAILURE, probe_interval=30)
 
 
-async def test_twentieth_failure_in_a_row_opens_it() -> None:
-    """Up to nineteen can be the fault of their tracks."""
+@pytest.mark.parametrize("earlier", [0, 20])
+async def test_twentieth_failure_in_a_row_opens_it(earlier: int) -> None:
+    """Up to nineteen can be the fault of their tracks; a response starts the count again."""
     breaker = SubmitBreaker(Sleeper())
-    fail(breaker, 19)
-    before = breaker.breaker.is_open
-    fail(breaker, 1)
-
-    assert not before
-    assert breaker.breaker.is_open
-
-
-async def test_response_starts_the_count_again() -> None:
-    """It closes the breaker, and again nineteen failures do not open it."""
-    breaker = SubmitBreaker(Sleeper())
-    fail(breaker, 20)
+    fail(breaker, earlier)
     breaker.record_response()
     fail(breaker, 19)
     before = breaker.breaker.is_open
