@@ -27,7 +27,7 @@ def hide_password(text: str) -> str:
     """Return a text, which may be a mistyped URL, without the user and the password in it."""
     # Greedy: a mistyped password may contain an @ or a slash itself.
     text = re.sub(r"^([^/@]*//)?.*@", r"\1...@", text, flags=re.DOTALL)
-    return re.sub(r"(password=).*", r"\1...", text, flags=re.DOTALL | re.IGNORECASE)
+    return re.sub(r"(password=?).*", r"\1...", text, flags=re.DOTALL | re.IGNORECASE)
 
 
 def short_repr(value: object) -> str:

